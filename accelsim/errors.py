@@ -1,0 +1,84 @@
+"""The errors of accelsim: what the user can mend, and what we must."""
+
+from __future__ import annotations
+
+
+class AccelsimError(Exception):
+    """Base of every error that accelsim raises on purpose."""
+
+
+class UserError(AccelsimError):
+    """A mistake in the input: one line that says where, what and how to mend it.
+
+    Parameters
+    ----------
+    problem : str
+        What is wrong, without a full stop.
+    remedy : str
+        What to do about it.
+    file, line, key : str, int, str
+        Where: any of them may be absent.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        remedy: str = "",
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        key: str | None = None,
+    ) -> None:
+        self.problem, self.remedy = problem, remedy
+        self.file, self.line, self.key = file, line, key
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        where = ""
+        if self.file is not None:
+            where = f"{self.file}:{self.line}: " if self.line is not None else f"{self.file}: "
+        key = f"{self.key}: " if self.key else ""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return " ".join(f"{where}{key}{self.problem}{remedy}".split())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the parts when an error crosses a process boundary."""
+        return _rebuild, (
+            type(self),
+            self.problem,
+            self.remedy,
+            self.file,
+            self.line,
+            self.key,
+        )
+
+
+class ConfigError(UserError):
+    """A machine, network, profile or option that cannot be read as it stands."""
+
+
+class WorkloadError(UserError):
+    """A network that is malformed, or asks for what is not supported."""
+
+
+class MappingError(UserError):
+    """No legal mapping: what does not fit, and by how much."""
+
+
+class PriceError(UserError):
+    """An energy table without a price for an action of a component."""
+
+
+class ModelError(AccelsimError):
+    """An invariant of ours is broken. Never the user's fault; exit status 3."""
+
+
+def _rebuild(
+    cls: type[UserError],
+    problem: str,
+    remedy: str,
+    file: str | None,
+    line: int | None,
+    key: str | None,
+) -> UserError:
+    return cls(problem, remedy, file=file, line=line, key=key)
