@@ -1,0 +1,90 @@
+"""The command line: parse, call, print.
+
+One file per command. A command's file is imported only when the command is used, so that ``--help`` costs
+next to nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import import_module
+
+import click
+
+from accelsim.errors import ModelError, UserError
+
+COMMANDS = {
+    "run": "Simulate a network on a machine.",
+    "list": "List packaged machines, networks, engines and replicas.",
+    "show": "Show a machine, a network or an engine, resolved and with its sources.",
+    "schema": "Print the JSON Schema of a machine or network file.",
+    "validate": "Compare published figures with this build.",
+    "import": "Convert a model file into an accelsim network.",
+}
+"""Command name -> one-line help. The file is ``cli/<name>.py`` (``import`` lives in ``cli/import_.py``)."""
+
+
+class LazyGroup(click.Group):
+    """A click group that imports a command's module only when it is called or asked for its own help."""
+
+    def __init__(self, *, package: str, lazy: dict[str, str], **kwargs: object) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+        self._package, self._lazy = package, lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which they are declared."""
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import ``cmd_name``'s module and return its ``command``."""
+        if cmd_name not in self._lazy:
+            return None
+        suffix = "_" if cmd_name == "import" else ""
+        module = import_module(f"{self._package}{cmd_name}{suffix}")
+        found: click.Command = module.command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the declared one-line helps, importing none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._lazy.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    package="accelsim.cli.",
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: accelsim run systolic_ws alexnet",
+)
+@click.version_option(package_name="accelsim", message="accelsim %(version)s")
+def app() -> None:
+    """Simulate deep-learning accelerators: cycles, energy and DRAM traffic, every cycle accounted for."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 the user's mistake, 3 a broken invariant of ours."""
+    try:
+        app.main(args=argv, prog_name="accelsim", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.UsageError as error:
+        hint = error.ctx.command_path if error.ctx else "accelsim"
+        click.echo(f"error: {error.format_message()} See '{hint} --help'.", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(f"error: {error.format_message()}", err=True)
+        sys.exit(2)
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+    except ModelError:
+        traceback.print_exc()
+        click.echo("error: accelsim broke one of its own invariants; please report this", err=True)
+        sys.exit(3)

@@ -1,0 +1,1 @@
+"""What happens each cycle: one folder per machine family."""

@@ -1,0 +1,1 @@
+"""Sweeps and search around one simulation."""

@@ -1,0 +1,1 @@
+"""Choosing a mapping: enumeration, objective, pinned files."""

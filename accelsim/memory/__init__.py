@@ -1,0 +1,1 @@
+"""Buffers, transfers, the double-buffer timeline and DRAM."""

@@ -1,0 +1,1 @@
+"""The numbers it runs on: seeded tensors, lazy handles, codecs."""

@@ -1,0 +1,1 @@
+"""Network to network: batching, precision, density."""

@@ -1,0 +1,1 @@
+"""Other simulators' arithmetic, bugs included."""

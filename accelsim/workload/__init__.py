@@ -1,0 +1,1 @@
+"""What is run: layers, tensors, networks and their importers."""
