@@ -1,0 +1,181 @@
+"""What an engine reports of a layer: unit-cycles by cause, traffic, events, and tiles for the memory timeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from accelsim.errors import ModelError
+
+CAUSES = (
+    "busy",
+    "zero",
+    "padding",
+    "unmapped",
+    "fill_drain",
+    "imbalance",
+    "conflict",
+    "starved",
+    "control",
+    "memory",
+)
+"""Causes of a unit-cycle, in the order in which reports print them."""
+
+TENSORS = ("input", "weight", "output", "psum", "index", "other")
+BOUNDARIES = ("dram", "glb", "array", "pe")
+
+Direction: TypeAlias = Literal["read", "write"]
+
+
+class Flow(NamedTuple):
+    """What crossed a boundary: ``glb.weights``, ``weight``, ``read``. Read means towards the compute units."""
+
+    boundary: str
+    tensor: str
+    direction: Direction
+
+
+class Event(NamedTuple):
+    """An action of a component; its count is in bits for storage and links, else in operations."""
+
+    component: str
+    action: str
+
+
+class Transfer(NamedTuple):
+    """A described DRAM transfer: ``count`` runs of ``run_bits`` contiguous bits, ``stride_bits`` apart.
+
+    Addresses are never listed, so a tile of any size costs one descriptor. ``address_bits`` is the first bit.
+    """
+
+    tensor: str
+    direction: Direction
+    run_bits: int
+    count: int = 1
+    stride_bits: int = 0
+    address_bits: int = 0
+
+    @property
+    def bits(self) -> int:
+        """Useful bits moved."""
+        return self.run_bits * self.count
+
+
+class Step(NamedTuple):
+    """One tile of a double-buffered schedule: fetch ``loads``, compute, write ``stores``."""
+
+    loads: tuple[Transfer, ...]
+    compute_cycles: int
+    stores: tuple[Transfer, ...]
+
+
+class Loop(NamedTuple):
+    """``body`` repeated ``count`` times: a schedule's memory does not grow with its length."""
+
+    count: int
+    body: tuple[Step | Loop, ...]
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Everything a walk (kernel, closed form or reference) says of one layer. Integers, except ``values``.
+
+    Attributes
+    ----------
+    compute_cycles : int
+        Core cycles without DRAM stalls (with them where ``schedule`` is None: a coupled engine).
+    accounts : dict
+        Unit kind -> cause -> unit-cycles; each sums to units x compute_cycles.
+    traffic : dict
+        Flow -> bits.
+    events : dict
+        Event -> count.
+    schedule : tuple of Step or Loop, or None
+        Tiles for the memory timeline; None when the engine models memory itself.
+    stall_cycles : int
+        Of a coupled engine only; else 0 and the timeline decides.
+    buffers : dict
+        Buffer -> (capacity_bits, peak_bits).
+    details : dict
+        Engine-specific counters.
+    values : ndarray or None
+        The layer's output, int64, when operands carried values.
+    """
+
+    compute_cycles: int
+    accounts: dict[str, dict[str, int]]
+    traffic: dict[Flow, int]
+    events: dict[Event, int]
+    schedule: tuple[Step | Loop, ...] | None = ()
+    stall_cycles: int = 0
+    buffers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    details: dict[str, int] = field(default_factory=dict)
+    performed_macs: int = 0
+    values: np.ndarray | None = None
+
+    def same_integers(self, other: Activity) -> list[str]:
+        """Return what differs between two walks of one layer, empty when nothing does."""
+        left, right = _plain(self), _plain(other)
+        return [f"{name}: {left[name]} != {right[name]}" for name in left if left[name] != right[name]]
+
+    def without_values(self) -> Activity:
+        """Return the same activity without the output tensor."""
+        return replace(self, values=None)
+
+    def check(self, units: dict[str, int]) -> None:
+        """Raise ModelError unless every account closes and nothing is negative.
+
+        Parameters
+        ----------
+        units : dict
+            Unit kind -> number of units.
+        """
+        if set(self.accounts) != set(units):
+            raise ModelError(f"accounts of {sorted(self.accounts)} but units of {sorted(units)}")
+        for kind, causes in self.accounts.items():
+            total = units[kind] * self.compute_cycles
+            if unknown := set(causes) - set(CAUSES):
+                raise ModelError(f"{kind}: no such cause: {sorted(unknown)}")
+            if any(v < 0 for v in causes.values()):
+                raise ModelError(f"{kind}: negative unit-cycles in {causes}")
+            if sum(causes.values()) != total:
+                raise ModelError(f"{kind}: causes sum to {sum(causes.values())}, not to {total}: {causes}")
+        for flow, bits in self.traffic.items():
+            if bits < 0 or flow.tensor not in TENSORS or flow.boundary.split(".")[0] not in BOUNDARIES:
+                raise ModelError(f"impossible traffic {flow}: {bits} bits")
+        if bad := {e: n for e, n in self.events.items() if n < 0}:
+            raise ModelError(f"negative events: {bad}")
+
+
+def _plain(activity: Activity) -> dict[str, object]:
+    """Return the integers in a form whose equality does not depend on absent zeros or grouping."""
+    return {
+        "compute_cycles": activity.compute_cycles,
+        "stall_cycles": activity.stall_cycles,
+        "accounts": {k: _nonzero(v) for k, v in activity.accounts.items()},
+        "traffic": _nonzero(activity.traffic),
+        "events": _nonzero(activity.events),
+        "schedule": None if activity.schedule is None else flatten(activity.schedule),
+        "buffers": activity.buffers,
+        "details": activity.details,
+        "performed_macs": activity.performed_macs,
+    }
+
+
+def _nonzero(
+    table: dict[object, int] | dict[str, int] | dict[Flow, int] | dict[Event, int],
+) -> dict[object, int]:
+    return {k: v for k, v in table.items() if v}
+
+
+def flatten(schedule: tuple[Step | Loop, ...]) -> list[Step]:
+    """Return the steps one by one (for tests and small cases: length grows with the schedule)."""
+    steps: list[Step] = []
+    for item in schedule:
+        if isinstance(item, Loop):
+            steps.extend(flatten(item.body) * item.count)
+        else:
+            steps.append(item)
+    return steps

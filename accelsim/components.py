@@ -1,0 +1,98 @@
+"""What a machine is made of: each component once, so that energy and area follow from the same description.
+
+A component class declares its *actions*. Storage and links count actions in bits, arithmetic in operations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Component:
+    """``count`` identical instances of one piece of hardware.
+
+    Attributes
+    ----------
+    name : str
+        As it appears in reports (``macs``, ``glb.weights``, ``dram``).
+    count : int
+        Instances, at least 1.
+    """
+
+    name: str
+    count: int = 1
+
+    kind: ClassVar[str]
+    actions: ClassVar[tuple[str, ...]]
+    counts_bits: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Mac(Component):
+    """A multiply-accumulate unit. Actions in operations; ``gated`` is a multiply suppressed by a zero."""
+
+    input_bits: int = 8
+    weight_bits: int = 8
+    accumulator_bits: int = 32
+
+    kind: ClassVar[str] = "mac"
+    actions: ClassVar[tuple[str, ...]] = ("mac", "gated")
+
+
+@dataclass(frozen=True)
+class Alu(Component):
+    """A lane of a vector unit. Actions in operations of ``bits`` wide operands."""
+
+    bits: int = 32
+
+    kind: ClassVar[str] = "alu"
+    actions: ClassVar[tuple[str, ...]] = ("add", "mul", "compare", "special")
+
+
+@dataclass(frozen=True)
+class Sram(Component):
+    """An on-chip memory of ``size_bits`` per instance with a port of ``width_bits``. Actions in bits."""
+
+    size_bits: int = 0
+    width_bits: int = 64
+
+    kind: ClassVar[str] = "sram"
+    actions: ClassVar[tuple[str, ...]] = ("read", "write")
+    counts_bits: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class RegisterFile(Component):
+    """Flip-flop storage of ``size_bits`` per instance. Actions in bits."""
+
+    size_bits: int = 0
+    width_bits: int = 16
+
+    kind: ClassVar[str] = "register_file"
+    actions: ClassVar[tuple[str, ...]] = ("read", "write")
+    counts_bits: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Link(Component):
+    """A wire between neighbours, or a network hop, of ``length_mm``. Actions in bits moved."""
+
+    width_bits: int = 16
+    length_mm: float = 0.0
+
+    kind: ClassVar[str] = "link"
+    actions: ClassVar[tuple[str, ...]] = ("transfer",)
+    counts_bits: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Dram(Component):
+    """Off-chip memory of a named ``standard`` (``lpddr4``, ``ddr3``, ``hbm2``). Actions in bits on the bus."""
+
+    standard: str = ""
+
+    kind: ClassVar[str] = "dram"
+    actions: ClassVar[tuple[str, ...]] = ("read", "write")
+    counts_bits: ClassVar[bool] = True

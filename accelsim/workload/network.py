@@ -1,0 +1,227 @@
+"""Layers, named tensors and the network that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from accelsim.errors import WorkloadError
+from accelsim.workload.shapes import PRODUCTS, Shape, View, elements
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import numpy as np
+
+Home: TypeAlias = Literal["dram", "chip"]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A named tensor.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+        The first dimension of an activation covers the batch.
+    bits : int or None
+        Width of an element; None until the machine's default precision is applied.
+    signed : bool
+    density : float
+        Share of non-zero elements, in [0, 1].
+    weight : bool
+        A constant of the network: the same for every image.
+    home : "dram" or "chip"
+        Where it lives between layers.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    bits: int | None = None
+    signed: bool = True
+    density: float = 1.0
+    weight: bool = False
+    home: Home = "dram"
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        return elements(self.shape)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One piece of work on named tensors. The first of ``weights`` are the filters, a second one is the bias."""
+
+    name: str
+    shape: Shape
+    inputs: tuple[str, ...]
+    weights: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """``conv2d``, ``linear``, ``matmul``, ``pool``, ..."""
+        return self.shape.kind
+
+    @property
+    def macs(self) -> int:
+        """Dense multiply-accumulates; 0 for the memory-bound kinds."""
+        return getattr(self.shape, "macs", 0)
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """A layer with its tensors resolved: all that an engine sees of a network."""
+
+    name: str
+    shape: Shape
+    inputs: tuple[Tensor, ...]
+    weights: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    batch: int = 1
+
+    @property
+    def kind(self) -> str:
+        """The kind of work."""
+        return self.shape.kind
+
+    @property
+    def macs(self) -> int:
+        """Dense multiply-accumulates."""
+        return getattr(self.shape, "macs", 0)
+
+    @property
+    def input(self) -> Tensor:
+        """The first input."""
+        return self.inputs[0]
+
+    @property
+    def weight(self) -> Tensor:
+        """The filters; of a matmul, the second activation."""
+        return self.weights[0] if self.weights else self.inputs[1]
+
+    @property
+    def output(self) -> Tensor:
+        """The first output."""
+        return self.outputs[0]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Frozen layers in order of execution, and the tensors between them.
+
+    Attributes
+    ----------
+    isolated : bool
+        True when the layers come from a table: each has tensors of its own and no edge is invented.
+    batch : int
+        Images; the totals of a simulation are for all of them.
+    values : mapping
+        Tensor name -> float or integer array, where the source carries values (not part of equality).
+    """
+
+    name: str
+    layers: tuple[Layer, ...]
+    tensors: Mapping[str, Tensor]
+    source: str = ""
+    isolated: bool = False
+    batch: int = 1
+    notes: tuple[str, ...] = ()
+    values: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        names = [layer.name for layer in self.layers]
+        if len(set(names)) != len(names):
+            twice = next(n for n in names if names.count(n) > 1)
+            raise WorkloadError(f"two layers are called '{twice}'", "give each layer its own name")
+        for layer in self.layers:
+            for name in (*layer.inputs, *layer.weights, *layer.outputs):
+                if name not in self.tensors:
+                    raise WorkloadError(
+                        f"layer '{layer.name}' uses tensor '{name}', which does not exist",
+                        "add it under 'tensors' or correct the name",
+                    )
+
+    @property
+    def macs(self) -> int:
+        """Dense multiply-accumulates of all layers."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def params(self) -> int:
+        """Elements of all weights and biases of the layers that multiply."""
+        used = {w for layer in self.layers if layer.kind in PRODUCTS for w in layer.weights}
+        return sum(self.tensors[name].elements for name in used)
+
+    def view(self, layer: Layer) -> LayerView:
+        """Return ``layer`` with its tensors resolved."""
+        pick = lambda names: tuple(self.tensors[n] for n in names)  # noqa: E731
+        return LayerView(
+            layer.name, layer.shape, pick(layer.inputs), pick(layer.weights), pick(layer.outputs), self.batch
+        )
+
+    def with_tensors(self, changed: Mapping[str, Tensor]) -> Network:
+        """Return the network with some tensors replaced."""
+        return replace(self, tensors={**self.tensors, **changed})
+
+    def graph(self) -> nx.DiGraph:
+        """Return the layers as a networkx graph; an edge carries the tensor that connects two layers."""
+        import networkx as nx
+
+        graph = nx.DiGraph(name=self.name)
+        producer = {t: layer.name for layer in self.layers for t in layer.outputs}
+        for layer in self.layers:
+            graph.add_node(layer.name, kind=layer.kind, macs=layer.macs)
+        for layer in self.layers:
+            for t in layer.inputs:
+                if t in producer:
+                    graph.add_edge(producer[t], layer.name, tensor=t)
+        return graph
+
+
+def make_layer(
+    name: str,
+    shape: Shape,
+    *,
+    inputs: tuple[str, ...] | None = None,
+    output: str | None = None,
+    bias: bool = False,
+) -> tuple[Layer, dict[str, Tensor]]:
+    """Return a layer and its tensors, named ``<layer>.input``, ``.weight``, ``.bias``, ``.output`` by default.
+
+    Parameters
+    ----------
+    name : str
+    shape : Shape
+    inputs : tuple of str, optional
+        Names of existing tensors to read instead of own ones.
+    output : str, optional
+        Name of the output tensor.
+    bias : bool
+        Whether a product layer has one bias per output channel.
+    """
+    own = [f"{name}.input"] + [f"{name}.input{i}" for i in range(2, len(shape.input_shapes) + 1)]
+    names = inputs if inputs is not None else tuple(own)
+    if len(names) != len(shape.input_shapes):
+        raise WorkloadError(
+            f"layer '{name}' ({shape.kind}) takes {len(shape.input_shapes)} inputs but lists {len(names)}",
+            "list one tensor per operand",
+        )
+    tensors = {t: Tensor(t, s) for t, s in zip(names, shape.input_shapes, strict=True)}
+    weights: list[Tensor] = []
+    weight_shape = getattr(shape, "weight_shape", None)
+    if weight_shape is not None:
+        weights.append(Tensor(f"{name}.weight", weight_shape, weight=True))
+        if bias:
+            weights.append(Tensor(f"{name}.bias", (weight_shape[0],), weight=True))
+    out = Tensor(output or f"{name}.output", shape.output_shape)
+    tensors |= {t.name: t for t in [*weights, out]}
+    layer = Layer(name, shape, names, tuple(t.name for t in weights), (out.name,))
+    return layer, tensors
+
+
+def is_view(layer: Layer) -> bool:
+    """Whether the layer is a renaming without work."""
+    return isinstance(layer.shape, View)
