@@ -45,7 +45,7 @@ class Event(NamedTuple):
 
 
 class Transfer(NamedTuple):
-    """A described DRAM transfer: ``count`` runs of ``run_bits`` contiguous bits, ``stride_bits`` apart.
+    """A described DRAM transfer: ``runs`` runs of ``run_bits`` contiguous bits, ``stride_bits`` apart.
 
     Addresses are never listed, so a tile of any size costs one descriptor. ``address_bits`` is the first bit.
     """
@@ -53,14 +53,14 @@ class Transfer(NamedTuple):
     tensor: str
     direction: Direction
     run_bits: int
-    count: int = 1
+    runs: int = 1
     stride_bits: int = 0
     address_bits: int = 0
 
     @property
     def bits(self) -> int:
         """Useful bits moved."""
-        return self.run_bits * self.count
+        return self.run_bits * self.runs
 
 
 class Step(NamedTuple):
@@ -72,9 +72,9 @@ class Step(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """``body`` repeated ``count`` times: a schedule's memory does not grow with its length."""
+    """``body`` repeated ``repeat`` times: a schedule's memory does not grow with its length."""
 
-    count: int
+    repeat: int
     body: tuple[Step | Loop, ...]
 
 
@@ -175,7 +175,7 @@ def flatten(schedule: tuple[Step | Loop, ...]) -> list[Step]:
     steps: list[Step] = []
     for item in schedule:
         if isinstance(item, Loop):
-            steps.extend(flatten(item.body) * item.count)
+            steps.extend(flatten(item.body) * item.repeat)
         else:
             steps.append(item)
     return steps

@@ -157,10 +157,10 @@ class Network:
 
     def view(self, layer: Layer) -> LayerView:
         """Return ``layer`` with its tensors resolved."""
-        pick = lambda names: tuple(self.tensors[n] for n in names)  # noqa: E731
-        return LayerView(
-            layer.name, layer.shape, pick(layer.inputs), pick(layer.weights), pick(layer.outputs), self.batch
+        inputs, weights, outputs = (
+            tuple(self.tensors[name] for name in names) for names in (layer.inputs, layer.weights, layer.outputs)
         )
+        return LayerView(layer.name, layer.shape, inputs, weights, outputs, self.batch)
 
     def with_tensors(self, changed: Mapping[str, Tensor]) -> Network:
         """Return the network with some tensors replaced."""

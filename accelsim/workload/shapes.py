@@ -339,9 +339,7 @@ class Unsupported:
 
 
 Product: TypeAlias = Conv2d | Linear | Matmul
-Shape: TypeAlias = (
-    Conv2d | Linear | Matmul | Pool | Elementwise | Normalization | Softmax | View | Unsupported
-)
+Shape: TypeAlias = Conv2d | Linear | Matmul | Pool | Elementwise | Normalization | Softmax | View | Unsupported
 
 PRODUCTS = ("conv2d", "linear", "matmul")
 """Kinds whose work is multiply-accumulates."""

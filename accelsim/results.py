@@ -1,0 +1,312 @@
+"""What a simulation gives: one result per layer, and their totals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+SCHEMA = 1
+"""Version of the report format."""
+
+
+class UnitAccount(NamedTuple):
+    """Where the cycles of one kind of unit went: ``causes`` sum to units x cycles."""
+
+    units: int
+    causes: Mapping[str, int]
+
+
+class TrafficRow(NamedTuple):
+    """Bits of a tensor across a boundary in one direction."""
+
+    boundary: str
+    tensor: str
+    direction: str
+    bits: int
+
+
+class BufferUse(NamedTuple):
+    """Capacity and peak occupancy of a buffer."""
+
+    capacity_bits: int
+    peak_bits: int
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One layer on one machine, or the reason why it was not simulated. All figures are for the whole batch."""
+
+    name: str
+    kind: str
+    shape: Mapping[str, Any]
+    bits: Mapping[str, int | None]
+    macs: int
+    dram_bits_touched: int
+    """Bits of the layer's tensors that live in DRAM, each counted once: for coverage, simulated or not."""
+    simulated: bool = False
+    reason: str | None = None
+    unit: str | None = None
+    count: int = 1
+    effective_macs: int = 0
+    performed_macs: int = 0
+    start_cycle: int = 0
+    cycles: int = 0
+    compute_cycles: int = 0
+    stall_cycles: int = 0
+    fidelity: str = "closed"
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    mapping_source: Literal["published", "searched", "pinned", "none"] = "none"
+    primary: str = ""
+    accounts: Mapping[str, UnitAccount] = field(default_factory=dict)
+    traffic: tuple[TrafficRow, ...] = ()
+    buffers: Mapping[str, BufferUse] = field(default_factory=dict)
+    needed_bits_per_cycle: Mapping[str, float] = field(default_factory=dict)
+    energy_pj: Mapping[str, float] = field(default_factory=dict)
+    checked: bool | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def account(self) -> Mapping[str, int]:
+        """Unit-cycles by cause of the primary unit kind."""
+        return self.accounts[self.primary].causes if self.primary else {}
+
+    @property
+    def units(self) -> int:
+        """Number of primary units."""
+        return self.accounts[self.primary].units if self.primary else 0
+
+    @property
+    def occupancy(self) -> float:
+        """Share of unit-cycles with work the schedule needs, zero operands included (the field's utilisation)."""
+        return self._share("busy", "zero")
+
+    @property
+    def utilization(self) -> float:
+        """Share of unit-cycles with work on non-zero operands."""
+        return self._share("busy")
+
+    @property
+    def mapping_efficiency(self) -> float:
+        """One minus the share of unit-cycles outside the mapped tile."""
+        return 1 - self._share("unmapped") if self.simulated else 0.0
+
+    @property
+    def dram_read_bits(self) -> int:
+        """Bits read from DRAM."""
+        return self.bits_across("dram", "read")
+
+    @property
+    def dram_write_bits(self) -> int:
+        """Bits written to DRAM."""
+        return self.bits_across("dram", "write")
+
+    @property
+    def dram_bits(self) -> int:
+        """Bits across the DRAM boundary, both directions."""
+        return self.dram_read_bits + self.dram_write_bits
+
+    @property
+    def total_energy_pj(self) -> float:
+        """Energy of all components."""
+        return sum(self.energy_pj.values())
+
+    @property
+    def bound_by(self) -> str:
+        """``memory`` or the largest cause that is not useful work, if larger than it; else ``compute``."""
+        if not self.simulated:
+            return ""
+        causes = self.account
+        useful = causes.get("busy", 0) + causes.get("zero", 0)
+        if self.stall_cycles > self.compute_cycles:
+            return "memory"
+        worst = max((c for c in causes if c not in ("busy", "zero")), key=lambda c: causes[c], default="compute")
+        return worst if causes.get(worst, 0) > useful else "compute"
+
+    def bits_across(self, boundary: str, direction: str | None = None) -> int:
+        """Return the bits across a boundary (``glb`` covers ``glb.weights``), one direction or both."""
+        return sum(
+            row.bits
+            for row in self.traffic
+            if row.boundary.split(".")[0] == boundary.split(".")[0]
+            and boundary in (row.boundary, row.boundary.split(".")[0])
+            and direction in (None, row.direction)
+        )
+
+    def _share(self, *causes: str) -> float:
+        total = self.units * self.cycles
+        return sum(self.account.get(c, 0) for c in causes) / total if total else 0.0
+
+
+@dataclass(frozen=True)
+class NetworkResult:
+    """All layers of a network on a machine, run one after another.
+
+    Attributes
+    ----------
+    arch : mapping
+        The resolved configuration.
+    network, source, batch : what was run.
+    clock_mhz : float
+        The core clock that turns cycles into time.
+    area_mm2 : mapping or None
+        Component -> mm2, where the table has areas.
+    """
+
+    arch: Mapping[str, Any]
+    network: str
+    source: str
+    batch: int
+    layers: tuple[LayerResult, ...]
+    options: Mapping[str, Any]
+    clock_mhz: float
+    isolated: bool = False
+    not_modelled: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    area_mm2: Mapping[str, float] | None = None
+
+    @property
+    def arch_name(self) -> str:
+        """Name of the machine."""
+        return str(self.arch["name"])
+
+    @cached_property
+    def simulated(self) -> tuple[LayerResult, ...]:
+        """The layers that ran."""
+        return tuple(layer for layer in self.layers if layer.simulated)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every layer of a connected network was simulated."""
+        return not self.isolated and all(layer.simulated for layer in self.layers)
+
+    @cached_property
+    def cycles(self) -> int:
+        """Cycles of all simulated layers."""
+        return sum(layer.cycles for layer in self.simulated)
+
+    @property
+    def time_s(self) -> float:
+        """Seconds at the core clock."""
+        return self.cycles / (self.clock_mhz * 1e6)
+
+    @cached_property
+    def macs(self) -> int:
+        """Dense multiply-accumulates of the simulated layers."""
+        return sum(layer.macs for layer in self.simulated)
+
+    @cached_property
+    def effective_macs(self) -> int:
+        """Multiply-accumulates with both operands non-zero."""
+        return sum(layer.effective_macs for layer in self.simulated)
+
+    @cached_property
+    def energy_pj(self) -> dict[str, float]:
+        """Energy by component."""
+        total: dict[str, float] = {}
+        for layer in self.simulated:
+            for name, pj in layer.energy_pj.items():
+                total[name] = total.get(name, 0.0) + pj
+        return total
+
+    @property
+    def total_energy_pj(self) -> float:
+        """Energy of all components."""
+        return sum(self.energy_pj.values())
+
+    @property
+    def edp_pj_s(self) -> float:
+        """Energy-delay product."""
+        return self.total_energy_pj * self.time_s
+
+    @cached_property
+    def dram_read_bits(self) -> int:
+        """Bits read from DRAM."""
+        return sum(layer.dram_read_bits for layer in self.simulated)
+
+    @cached_property
+    def dram_write_bits(self) -> int:
+        """Bits written to DRAM."""
+        return sum(layer.dram_write_bits for layer in self.simulated)
+
+    @property
+    def dram_bits(self) -> int:
+        """Bits across the DRAM boundary."""
+        return self.dram_read_bits + self.dram_write_bits
+
+    @property
+    def tops(self) -> float:
+        """Tera-operations per second of the simulated layers, two operations per dense MAC."""
+        return 2 * self.macs / self.time_s / 1e12 if self.cycles else 0.0
+
+    @property
+    def tops_per_w(self) -> float:
+        """Operations per energy: 1 TOPS/W is 1 operation per pJ."""
+        return 2 * self.macs / self.total_energy_pj if self.total_energy_pj else 0.0
+
+    @property
+    def occupancy(self) -> float:
+        """Occupancy over all simulated layers, weighted by unit-cycles of their primary units."""
+        return self._share("busy", "zero")
+
+    @property
+    def utilization(self) -> float:
+        """Utilisation over all simulated layers, weighted by unit-cycles of their primary units."""
+        return self._share("busy")
+
+    @property
+    def coverage(self) -> dict[str, float]:
+        """Share of MACs, layers and tensor bits in DRAM that was simulated."""
+        return {
+            "macs": _ratio(self.macs, sum(layer.macs for layer in self.layers)),
+            "layers": _ratio(len(self.simulated), len(self.layers)),
+            "dram_bits": _ratio(
+                sum(layer.dram_bits_touched for layer in self.simulated),
+                sum(layer.dram_bits_touched for layer in self.layers),
+            ),
+        }
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return one flat dict per layer: for csv, pandas or polars."""
+        return [layer_row(self, layer) for layer in self.layers]
+
+    def _share(self, *causes: str) -> float:
+        total = sum(layer.units * layer.cycles for layer in self.simulated)
+        return _ratio(sum(layer.account.get(c, 0) for layer in self.simulated for c in causes), total, 0.0)
+
+
+def _ratio(part: int, whole: int, empty: float = 1.0) -> float:
+    return part / whole if whole else empty
+
+
+def layer_row(result: NetworkResult, layer: LayerResult) -> dict[str, Any]:
+    """Return the flat row of one layer: identity, counts, cycles, ratios, traffic and energy."""
+    row: dict[str, Any] = {
+        "arch": result.arch_name,
+        "network": result.network,
+        "batch": result.batch,
+        "layer": layer.name,
+        "kind": layer.kind,
+        "unit": layer.unit,
+        "simulated": layer.simulated,
+        "reason": layer.reason,
+        "macs": layer.macs,
+        "effective_macs": layer.effective_macs,
+        "performed_macs": layer.performed_macs,
+        "start_cycle": layer.start_cycle,
+        "cycles": layer.cycles,
+        "compute_cycles": layer.compute_cycles,
+        "stall_cycles": layer.stall_cycles,
+        "bound_by": layer.bound_by,
+        "fidelity": layer.fidelity,
+        "mapping_source": layer.mapping_source,
+        "occupancy": layer.occupancy,
+        "utilization": layer.utilization,
+        "mapping_efficiency": layer.mapping_efficiency,
+        "dram_read_bits": layer.dram_read_bits,
+        "dram_write_bits": layer.dram_write_bits,
+        "total_energy_pj": layer.total_energy_pj,
+        "checked": layer.checked,
+    }
+    return row
