@@ -119,8 +119,6 @@ class LayerResult:
             return ""
         causes = self.account
         useful = causes.get("busy", 0) + causes.get("zero", 0)
-        if self.stall_cycles > self.compute_cycles:
-            return "memory"
         worst = max((c for c in causes if c not in ("busy", "zero")), key=lambda c: causes[c], default="compute")
         return worst if causes.get(worst, 0) > useful else "compute"
 

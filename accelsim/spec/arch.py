@@ -1,0 +1,252 @@
+"""The machine: a file and its bases, resolved, validated and frozen."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+from pydantic import BaseModel
+
+from accelsim.errors import ConfigError
+from accelsim.spec import packaged
+from accelsim.spec.schema import ArchSpec, EnergySpec, MappingSpec, MemorySpec, PrecisionSpec, TechnologySpec
+from accelsim.spec.yamlfile import Document, KeyPath, dotted, read, validate
+from accelsim.units import exact
+
+FindParams: TypeAlias = Callable[[str], type[BaseModel]]
+"""Engine name -> schema of its parameters; raises ConfigError for an unknown engine."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A compute unit with validated parameters."""
+
+    name: str
+    engine: str
+    params: BaseModel
+    layers: tuple[str, ...]
+
+    def takes(self, name: str, kind: str) -> bool:
+        """Whether a layer of this name and kind is for this unit, as far as the machine file says."""
+        return any(fnmatchcase(name, p) or fnmatchcase(kind, p) for p in self.layers)
+
+
+@dataclass(frozen=True)
+class Arch:
+    """A resolved machine.
+
+    Attributes
+    ----------
+    config : dict
+        The resolved configuration: what `accelsim show` prints and every report carries.
+    """
+
+    name: str
+    clocks_mhz: Mapping[str, Fraction]
+    units: tuple[Unit, ...]
+    memory: MemorySpec
+    technology: TechnologySpec
+    energy: EnergySpec
+    precision: PrecisionSpec
+    mapping: MappingSpec
+    config: Mapping[str, Any]
+    document: Document = field(repr=False, compare=False)
+    find_params: FindParams = field(repr=False, compare=False)
+
+    def replace(self, key: str, value: Any) -> Arch:
+        """Return a variant with ``key`` (a dotted path of the resolved configuration) set to ``value``."""
+        return build(override(self.document, [(key, value)], "replace"), self.find_params)
+
+
+def load(name: str, find_params: FindParams, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
+    """Return the machine of a packaged name or path, with some keys set.
+
+    Parameters
+    ----------
+    name : str
+        Packaged name or path.
+    find_params : callable
+        Engine name -> parameter schema.
+    sets : sequence of (key path, value)
+        Overrides, applied after bases.
+
+    Raises
+    ------
+    ConfigError
+        Whatever is wrong with the file, with file, line and key.
+    """
+    path, shown = packaged.find("arch_configs", name)
+    document = _with_bases(read(path, shown), path, (path.resolve(),))
+    return build(override(document, sets, "--set"), find_params)
+
+
+def build(document: Document, find_params: FindParams) -> Arch:
+    """Return the machine that a resolved document describes."""
+    spec = validate(ArchSpec, document)
+    if spec.engine is not None:
+        params = _params(document, spec.engine, ("engine",), ("params",), find_params)
+        units: tuple[Unit, ...] = (Unit(spec.engine, spec.engine, params, ("*",)),)
+    else:
+        units = tuple(
+            Unit(
+                unit.name,
+                unit.engine,
+                _params(document, unit.engine, ("units", i, "engine"), ("units", i, "params"), find_params),
+                unit.layers,
+            )
+            for i, unit in enumerate(spec.units)
+        )
+    config = _resolved(spec, units)
+    _check_sources(document, config, spec.sources)
+    clocks = {domain: exact(mhz) for domain, mhz in spec.clocks_mhz.items()}
+    return Arch(
+        spec.name, clocks, units, spec.memory, spec.technology, spec.energy, spec.precision, spec.mapping,
+        config, document, find_params,
+    )  # fmt: skip
+
+
+def _params(
+    document: Document, engine: str, engine_path: KeyPath, params_path: KeyPath, find_params: FindParams
+) -> BaseModel:
+    try:
+        schema = find_params(engine)
+    except ConfigError as error:
+        raise document.error(engine_path, error.problem, error.remedy) from None
+    data: Any = document.data
+    for part in params_path:
+        data = data.get(part, {}) if isinstance(data, dict) else data[part]
+    whole = Document(_nested(params_path, data), document.name, document.places)
+    return validate(schema, whole, params_path)
+
+
+def _nested(path: KeyPath, leaf: Any) -> Any:
+    for part in reversed(path):
+        leaf = {part: leaf}
+    return leaf
+
+
+def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
+    config = spec.model_dump(mode="json", exclude={"base"})
+    if spec.engine is not None:
+        config.pop("units")
+        config["params"] = units[0].params.model_dump(mode="json")
+    else:
+        config.pop("engine")
+        config.pop("params")
+        for entry, unit in zip(config["units"], units, strict=True):
+            entry["params"] = unit.params.model_dump(mode="json")
+    return config
+
+
+def _check_sources(document: Document, config: dict[str, Any], sources: Mapping[str, str]) -> None:
+    for key in sources:
+        data: Any = config
+        for part in key.split("."):
+            index: str | int = int(part) if part.isdigit() and isinstance(data, list) else part
+            try:
+                data = data[index]
+            except (KeyError, IndexError, TypeError):
+                raise document.error(("sources", key), "no such key in the machine", "name a key path") from None
+
+
+def _with_bases(document: Document, path: Path, seen: tuple[Path, ...]) -> Document:
+    """Return ``document`` laid over its base, and that over its own."""
+    name = document.data.get("base")
+    if name is None:
+        return document
+    if not isinstance(name, str):
+        raise document.error(("base",), "a base is the name or path of a machine", "write 'base: other.yaml'")
+    try:
+        base_path, shown = packaged.find("arch_configs", name, beside=path.parent)
+    except ConfigError as error:
+        raise document.error(("base",), f"base is missing: {error.problem}", error.remedy) from None
+    if base_path.resolve() in seen:
+        chain = " -> ".join(p.stem for p in (*seen, base_path.resolve()))
+        raise document.error(("base",), f"a base refers to itself: {chain}", "break the circle")
+    base = _with_bases(read(base_path, shown), base_path, (*seen, base_path.resolve()))
+    places = {**base.places, **{k: v for k, v in document.places.items() if k}}
+    return Document(_merge(base.data, document.data), document.name, places)
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay ``over`` on ``base``: mappings merge, everything else is replaced; a new 'units' drops 'engine'."""
+    merged = dict(base)
+    if "units" in over:
+        merged.pop("engine", None)
+        merged.pop("params", None)
+    if "engine" in over:
+        merged.pop("units", None)
+        if over["engine"] != base.get("engine"):
+            merged.pop("params", None)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -> Document:
+    """Return ``document`` with key paths set; messages name ``origin`` as the place of these keys."""
+    if not sets:
+        return document
+    data = copy.deepcopy(document.data)
+    places = dict(document.places)
+    for key, value in sets:
+        path = _typed_path(data, key)
+        target = data
+        for i, part in enumerate(path[:-1]):
+            if isinstance(target, dict) and part not in target:
+                target[part] = {}
+            try:
+                target = target[part]
+            except (IndexError, TypeError):
+                raise ConfigError(
+                    "no such entry", "check the index", file=origin, key=dotted(path[: i + 1])
+                ) from None
+        if not isinstance(target, dict | list):
+            raise ConfigError(
+                f"'{dotted(path[:-1])}' is a value, not a mapping", "set the value itself", file=origin, key=key
+            )
+        try:
+            target[path[-1]] = value  # type: ignore[index]
+        except (IndexError, TypeError):
+            raise ConfigError("no such entry", "check the index", file=origin, key=key) from None
+        places = {p: v for p, v in places.items() if p[: len(path)] != path} | {path: (origin, None)}
+    return Document(data, document.name, places)
+
+
+def _typed_path(data: Any, key: str) -> KeyPath:
+    """Split a dotted path; parts that index a list become integers."""
+    if not key or any(not part for part in key.split(".")):
+        raise ConfigError(f"'{key}' is not a key path", "write for example params.rows", file="--set")
+    path: list[str | int] = []
+    for part in key.split("."):
+        step: str | int = int(part) if isinstance(data, list) and part.isdigit() else part
+        path.append(step)
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            data = None
+    return tuple(path)
+
+
+def parse_set(text: str) -> tuple[str, Any]:
+    """Split ``key.path=value`` of ``--set``; the value is read as YAML.
+
+    Raises
+    ------
+    ConfigError
+        No equals sign, or a value that is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"'{text}' has no '='", "write key.path=value", file="--set")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError):
+        raise ConfigError(f"'{value}' cannot be read", "write a YAML value", file="--set", key=key) from None

@@ -1,0 +1,58 @@
+"""Where packaged machines and networks are: in the source tree or in an installed wheel."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Literal
+
+from accelsim.errors import ConfigError
+
+Folder = Literal["arch_configs", "workloads"]
+
+_WORDS = {"arch_configs": "machine", "workloads": "network"}
+
+
+def folder(kind: Folder) -> Path:
+    """Return the folder of packaged files: inside the installed package, or beside it in the source tree."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / kind
+    return inside if inside.is_dir() else package.parent / kind
+
+
+def names(kind: Folder) -> list[str]:
+    """Return the packaged names, sorted."""
+    return sorted(p.stem for p in folder(kind).glob("*.yaml"))
+
+
+def is_path(name: str) -> bool:
+    """Whether ``name`` is a path and not a packaged name: it has a slash or a suffix."""
+    return "/" in name or "\\" in name or bool(Path(name).suffix)
+
+
+def find(kind: Folder, name: str, *, beside: Path | None = None) -> tuple[Path, str]:
+    """Return the file of a packaged name or path, and how messages call it.
+
+    Parameters
+    ----------
+    kind : str
+    name : str
+        A packaged name, or a path if it has a slash or a suffix.
+    beside : Path, optional
+        Folder against which a relative path is resolved, the current one by default.
+    """
+    word = _WORDS[kind]
+    if is_path(name):
+        path = (beside or Path()) / name
+        if not path.is_file():
+            raise ConfigError(f"no such {word} file: '{name}'", "check the path")
+        return path, str(path)
+    path = folder(kind) / f"{name}.yaml"
+    if not path.is_file():
+        known = names(kind)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = (
+            f"did you mean '{close[0]}'?" if close else f"'accelsim list {kind.split('_')[0].rstrip('s')}' names all"
+        )
+        raise ConfigError(f"no {word} is called '{name}'", hint)
+    return path, f"{kind}/{name}.yaml"

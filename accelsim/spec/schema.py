@@ -1,0 +1,107 @@
+"""The schema of a machine file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Bits = Annotated[int, Field(ge=1, le=64)]
+
+
+class Strict(BaseModel):
+    """Base of all schemas: frozen, no unknown keys, no silent conversion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DramSpec(Strict):
+    """Off-chip memory by standard, bandwidth, latency and burst."""
+
+    standard: str = Field(description="name of the DRAM price in the energy table: lpddr4, ddr3, hbm2, ...")
+    gb_per_s: Positive = Field(description="peak bandwidth, 10^9 bytes per second, all channels")
+    latency_ns: NotNegative = Field(
+        0.0, description="from request to first data; hidden by prefetching where possible"
+    )
+    burst_bits: int = Field(512, ge=1, le=1 << 20, description="smallest transfer; each run is rounded up to it")
+
+
+class MemorySpec(Strict):
+    """Memory shared by the units."""
+
+    dram: DramSpec
+
+
+class TechnologySpec(Strict):
+    """Process of the chip."""
+
+    node_nm: Positive = Field(description="feature size")
+    voltage_v: Positive | None = Field(None, description="core supply")
+
+
+class EnergySpec(Strict):
+    """Which table prices events and areas."""
+
+    table: str = Field("45nm", description="packaged table or path to one")
+
+
+class PrecisionSpec(Strict):
+    """Widths of tensors whose network does not say."""
+
+    input_bits: Bits = 8
+    weight_bits: Bits = 8
+    output_bits: Bits = 8
+
+
+class MappingSpec(Strict):
+    """How a mapping is chosen."""
+
+    objective: Literal["cycles", "energy", "edp", "dram"] = Field(
+        "cycles", description="what the mapper minimises; ties by cycles, DRAM bits, then order"
+    )
+    fixed: dict[str, Any] = Field(default_factory=dict, description="mapping keys that every layer must use")
+
+
+class UnitSpec(Strict):
+    """One compute unit."""
+
+    name: str = Field(min_length=1)
+    engine: str
+    params: dict[str, Any] = Field(default_factory=dict)
+    layers: tuple[str, ...] = Field(
+        ("*",), strict=False, description="patterns over layer names or kinds that this unit takes"
+    )
+
+
+class ArchSpec(Strict):
+    """A machine: units, clocks, memory, technology, and where every figure comes from."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")
+    description: str = ""
+    source: str = Field("", description="author, venue and year of the machine")
+    base: str | None = Field(None, description="packaged machine or path whose keys this file overrides")
+    clocks_mhz: dict[str, Positive] = Field(description="clock domains; 'core' is required")
+    engine: str | None = Field(None, description="the only unit's engine, in place of 'units'")
+    params: dict[str, Any] = Field(default_factory=dict, description="the only unit's parameters")
+    units: tuple[UnitSpec, ...] = Field((), strict=False, description="several units that share the memory")
+    memory: MemorySpec
+    technology: TechnologySpec
+    energy: EnergySpec = EnergySpec()  # type: ignore[call-arg]
+    precision: PrecisionSpec = PrecisionSpec()
+    mapping: MappingSpec = MappingSpec()  # type: ignore[call-arg]
+    sources: dict[str, str] = Field(default_factory=dict, description="key path -> where its value comes from")
+
+    @model_validator(mode="after")
+    def _coherent(self) -> ArchSpec:
+        if "core" not in self.clocks_mhz:
+            raise ValueError("clocks_mhz has no 'core'; add 'core: <MHz>'")
+        if (self.engine is None) == (not self.units):
+            raise ValueError("a machine has either 'engine' or 'units'; give exactly one of them")
+        if self.units and self.params:
+            raise ValueError("'params' belongs to 'engine'; move it into the unit")
+        names = [unit.name for unit in self.units]
+        if len(set(names)) != len(names):
+            raise ValueError("two units share a name; rename one")
+        return self
