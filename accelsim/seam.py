@@ -27,7 +27,7 @@ ParamsT = TypeVar("ParamsT", bound=BaseModel)
 MappingT = TypeVar("MappingT", bound=BaseModel)
 
 Columns: TypeAlias = dict[str, np.ndarray]
-"""Candidate mappings, one array per field of the engine's Mapping, all of one length."""
+"""Candidate mappings, one array per field of the engine's mapping, all of one length."""
 
 
 class Machine(NamedTuple):
@@ -54,6 +54,25 @@ class Bounds(NamedTuple):
     traffic: Mapping[tuple[str, str], np.ndarray]
 
 
+class Sample(NamedTuple):
+    """A small random case for the contract tests.
+
+    Attributes
+    ----------
+    params : dict
+        Parameters, as in a machine file.
+    mapping : dict or None
+        A random legal mapping; None leaves the choice to the mapper.
+    widest_bits : int
+        Widest operand that the engine takes with these parameters.
+    """
+
+    shape: Shape
+    params: dict[str, Any]
+    mapping: dict[str, Any] | None = None
+    widest_bits: int = 8
+
+
 class NoMapping(Strict):
     """The mapping of an engine that has nothing to choose."""
 
@@ -62,8 +81,8 @@ class Engine(Generic[ParamsT, MappingT]):
     """Base of all engines: the methods without a body here are the seam, the others are defaults."""
 
     name: ClassVar[str]
-    Params: ClassVar[type[BaseModel]]
-    Mapping: ClassVar[type[BaseModel]] = NoMapping
+    params_schema: ClassVar[type[BaseModel]]
+    mapping_schema: ClassVar[type[BaseModel]] = NoMapping
     primary: ClassVar[str]
     """The unit kind whose account the report shows first."""
 
@@ -101,8 +120,8 @@ class Engine(Generic[ParamsT, MappingT]):
         del plan
         return None
 
-    def sample(self, rng: np.random.Generator) -> tuple[Shape, dict[str, Any]]:
-        """Return a small random legal shape and parameters: what the contract tests run."""
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small random legal case: what the contract tests run."""
         raise NotImplementedError
 
     @property
@@ -138,6 +157,5 @@ class Notes(NamedTuple):
                 parts[heading].append(line.removeprefix("- "))
             else:
                 parts[heading][-1] += " " + line
-        pick = lambda name: tuple(parts.get(name, ()))  # noqa: E731
-        source = " ".join(pick("Source"))
-        return cls((parts[""] or [""])[0], source, pick("Modelled"), pick("Not modelled"), pick("Assumed"))
+        modelled, missing, assumed = (tuple(parts.get(h, ())) for h in ("Modelled", "Not modelled", "Assumed"))
+        return cls((parts[""] or [""])[0], " ".join(parts.get("Source", ())), modelled, missing, assumed)

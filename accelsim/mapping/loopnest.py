@@ -170,7 +170,7 @@ class LoopNest:
         return nest(0, {})
 
     def _step(self, at: dict[str, Piece], innermost: str, stay: bool, cycles: Callable[[Tile], int]) -> Step:
-        tile = Tile(*(at[axis].extent for axis in self._axes()), at["e"].inputs, at["f"].inputs)
+        tile = _tile(tuple(at[axis] for axis in self._axes()))
         loads: list[Transfer] = []
         first_m = at["n"].first and at["e"].first and at["f"].first
         if innermost != "k" or at["k"].first:
@@ -208,7 +208,7 @@ class LoopNest:
 
         def walk(depth: int, times: int, at: tuple[Piece, ...]) -> None:
             if depth == len(runs):
-                tile = Tile(*(p.extent for p in at), at[2].inputs, at[3].inputs)
+                tile = _tile(at)
                 counts[tile] = counts.get(tile, 0) + times
                 return
             for repeat, piece in runs[depth]:
@@ -228,8 +228,19 @@ class LoopNest:
         }
 
 
+def _tile(pieces: tuple[Piece, ...]) -> Tile:
+    groups, n, e, f, k, c = (piece.extent for piece in pieces)
+    return Tile(groups, n, e, f, k, c, pieces[2].inputs, pieces[3].inputs)
+
+
 def contiguous(extents: tuple[tuple[int, int], ...]) -> tuple[int, int]:
-    """Return (elements per contiguous run, runs) of a block, given (extent, full size) from the innermost dimension."""
+    """Return (elements per contiguous run, number of runs) of a block.
+
+    Parameters
+    ----------
+    extents : tuple of (extent, full size)
+        From the innermost dimension to the outermost.
+    """
     run, count, whole = 1, 1, True
     for extent, full in extents:
         if whole:

@@ -81,7 +81,7 @@ def elementwise(op: str, arrays: list[np.ndarray], name: str = "") -> np.ndarray
     """Return ``op`` over the arrays: integers stay integers where the operation allows it."""
     first = arrays[0]
     if op in BINARY:
-        return functools.reduce(BINARY[op], arrays)
+        return np.asarray(functools.reduce(BINARY[op], arrays))
     if op in INTEGER_UNARY:
         return INTEGER_UNARY[op](first)
     if op in REAL_UNARY:

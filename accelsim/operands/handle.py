@@ -43,7 +43,7 @@ class Operand:
     def mask(self) -> np.ndarray:
         """Which elements are non-zero: bool, of the tensor's shape."""
         if self.given is not None:
-            return np.not_equal(self.given, 0)
+            return np.asarray(self.given != 0)
         return self._draw(self._mask, np.bool_)
 
     @cached_property
@@ -84,7 +84,7 @@ class Operand:
         if self.tensor.weight:
             return np.asarray(draw(streams.WEIGHTS, self.tensor.elements), dtype).reshape(self.tensor.shape)
         size = self.tensor.elements // self.batch
-        images = [draw(image, size).astype(dtype) for image in range(self.batch)]
+        images: list[np.ndarray] = [draw(image, size).astype(dtype) for image in range(self.batch)]
         return np.concatenate(images).reshape(self.tensor.shape)
 
 
