@@ -232,6 +232,13 @@ class _Layer:
                     self._multiply(side_r, side_c, stream, i, j, what)
         return last
 
+    @staticmethod
+    def _token(tokens: list[tuple[int, int | str]], at: int, folds: int) -> tuple[int, int | str]:
+        """Return the token that left the feeder at cycle ``at``: outside of all tokens the array fills or drains."""
+        if at < 0:
+            return 0, "fill_drain"
+        return tokens[at] if at < len(tokens) else (folds - 1, "fill_drain")
+
     def _load(self, r: int, c: int) -> None:
         """Shift the held operand in from the top: row i passes i + 1 links."""
         tensor, width = self._held()
