@@ -5,6 +5,9 @@ Products and sums are exact integers. Layers that divide or exponentiate give fl
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
 from accelsim.errors import ModelError, WorkloadError
@@ -77,19 +80,8 @@ def convolve(conv: Conv2d, x: np.ndarray, w: np.ndarray) -> np.ndarray:
 def elementwise(op: str, arrays: list[np.ndarray], name: str = "") -> np.ndarray:
     """Return ``op`` over the arrays: integers stay integers where the operation allows it."""
     first = arrays[0]
-    if op in ("add", "sum", "sub", "mul", "max", "min"):
-        functions = {
-            "add": np.add,
-            "sum": np.add,
-            "sub": np.subtract,
-            "mul": np.multiply,
-            "max": np.maximum,
-            "min": np.minimum,
-        }
-        result = first
-        for other in arrays[1:]:
-            result = functions[op](result, other)
-        return result
+    if op in BINARY:
+        return np.asarray(functools.reduce(BINARY[op], arrays))
     if op in INTEGER_UNARY:
         return INTEGER_UNARY[op](first)
     if op in REAL_UNARY:
@@ -97,14 +89,22 @@ def elementwise(op: str, arrays: list[np.ndarray], name: str = "") -> np.ndarray
     raise WorkloadError(f"layer '{name}': no values are known for '{op}'", "run it without --check")
 
 
-INTEGER_UNARY = {
+BINARY: dict[str, np.ufunc] = {
+    "add": np.add,
+    "sum": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+}
+INTEGER_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0),
     "copy": lambda x: x.copy(),
     "neg": lambda x: -x,
     "abs": np.abs,
     "clip6": lambda x: np.clip(x, 0, 6),
 }
-REAL_UNARY = {
+REAL_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "tanh": np.tanh,
     "exp": np.exp,
@@ -134,7 +134,7 @@ def _pool(pool: Pool, x: np.ndarray) -> np.ndarray:
         return np.maximum.reduce([padded[:, :, row, col] for row, col in windows])
     total = sum((padded[:, :, row, col] for row, col in windows), np.zeros(pool.output_shape, np.int64))
     taps = sum((inside[row, col] for row, col in windows), np.zeros((pool.e, pool.f), np.int64))
-    return total / np.maximum(taps, 1)
+    return np.asarray(total / np.maximum(taps, 1))
 
 
 def _softmax(rows: np.ndarray) -> np.ndarray:

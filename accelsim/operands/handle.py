@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -43,8 +43,8 @@ class Operand:
     def mask(self) -> np.ndarray:
         """Which elements are non-zero: bool, of the tensor's shape."""
         if self.given is not None:
-            return self.given != 0
-        return self._draw(lambda image, size: self._mask(image, size), np.bool_)
+            return np.asarray(self.given != 0)
+        return self._draw(self._mask, np.bool_)
 
     @cached_property
     def nonzeros(self) -> int:
@@ -80,13 +80,12 @@ class Operand:
     def _mask(self, image: int, size: int) -> np.ndarray:
         return streams.nonzero_mask(self.seed, self.tensor.name, image, size, self.tensor.density)
 
-    def _draw(self, draw: object, dtype: type) -> np.ndarray:
-        assert callable(draw)
+    def _draw(self, draw: Callable[[int, int], np.ndarray], dtype: type) -> np.ndarray:
         if self.tensor.weight:
             return np.asarray(draw(streams.WEIGHTS, self.tensor.elements), dtype).reshape(self.tensor.shape)
         size = self.tensor.elements // self.batch
-        drawn = [np.asarray(draw(image, size), dtype) for image in range(self.batch)]
-        return np.concatenate(drawn).reshape(self.tensor.shape)
+        images: list[np.ndarray] = [draw(image, size).astype(dtype) for image in range(self.batch)]
+        return np.concatenate(images).reshape(self.tensor.shape)
 
 
 @dataclass(frozen=True)

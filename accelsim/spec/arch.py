@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -208,12 +207,13 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
                 raise ConfigError(
                     "no such entry", "check the index", file=origin, key=dotted(path[: i + 1])
                 ) from None
-        if not isinstance(target, dict) and not isinstance(target, list):
+        if not isinstance(target, dict | list):
             raise ConfigError(
                 f"'{dotted(path[:-1])}' is a value, not a mapping", "set the value itself", file=origin, key=key
             )
+        container: Any = target
         try:
-            operator.setitem(target, path[-1], value)
+            container[path[-1]] = value
         except (IndexError, TypeError):
             raise ConfigError("no such entry", "check the index", file=origin, key=key) from None
         places = {p: v for p, v in places.items() if p[: len(path)] != path} | {path: (origin, None)}
