@@ -1,0 +1,205 @@
+"""The breakdown: cycles by cause and energy by component, one stacked bar per layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from accelsim.report import facts, palette, words
+from accelsim.report.columns import shorten
+from accelsim.report.palette import Look
+from accelsim.report.series import LONG_NAME, Row, rows
+from accelsim.results import NetworkResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_WIDTH, _FOOT, _GAP = 10.5, 0.62, 0.25
+"""Inches: the figure's width, the space below the bars, the space between the panels."""
+_LETTER = 0.062
+"""Inches of a letter of a layer's name."""
+_LEGEND = 0.14
+"""Inches of a line of a legend."""
+_LONGEST_LABEL = 36
+_SCALES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("u", 1e-6), ("n", 1e-9))
+_OTHERS = "other components"
+
+
+def draw(fig: Figure, result: NetworkResult) -> None:
+    """Draw the breakdown of a result into a figure, whose height follows from the number of bars."""
+    drawn = rows(result)
+    labels = [shorten(r.label, _LONGEST_LABEL) for r in drawn]
+    row, font = (0.19, 7.0) if len(drawn) <= 60 else (0.125, 5.5)
+    left = 0.15 + _LETTER * font / 7 * max(map(len, labels), default=0)
+    width = (_WIDTH - left - _GAP - 0.1) / 2
+    parts = [_cycles(result, drawn), _energy(result, drawn)]
+    lines = max(_legend_lines(list(looks), width) for _, looks in parts)
+    head = 0.62 + _LEGEND * lines
+    height = head + _FOOT + row * max(len(drawn), 6)
+    fig.set_size_inches(_WIDTH, height)
+    fig.suptitle(
+        f"{words.title(result)}: cycles and energy by layer", x=0.01, y=1 - 0.08 / height, ha="left", va="top"
+    )
+    for i, (bars, looks) in enumerate(parts):
+        x = (left + i * (width + _GAP)) / _WIDTH
+        ax = fig.add_axes((x, _FOOT / height, width / _WIDTH, 1 - (head + _FOOT) / height))
+        _panel(ax, bars, looks, [r.layers for r in drawn], font)
+        _name_longest(ax, bars, looks, font, width)
+        _legend(ax, list(looks), width)
+        ax.set_title(("cycles, by what the units do", "energy, by component")[i], pad=8 + 72 * _LEGEND * lines)
+        ax.set_xlabel(_name_axis(ax, *(("cycles", ""), ("energy", "J"))[i]))
+    _write_labels(fig.axes[0], labels, font)
+    fig.text(0.01, 0.06 / height, _caption(result, drawn), fontsize=7, color="#333333")
+
+
+def _write_labels(ax: Axes, labels: list[str], font: float) -> None:
+    """Write the names of the bars. Plain texts: hundreds of ticks would be slow."""
+    where = ax.get_yaxis_transform()
+    for y, label in enumerate(labels):
+        ax.text(-0.008, y, label, transform=where, ha="right", va="center_baseline", fontsize=font)
+    if not labels:
+        ax.text(0.5, 0.5, "no layer was simulated", transform=ax.transAxes, ha="center")
+
+
+def _cycles(result: NetworkResult, drawn: list[Row]) -> tuple[list[dict[str, float]], dict[str, Look]]:
+    """Return the bars of cycles and how their keys look."""
+    found = facts.all_causes(result)
+    looks = {words.CAUSE_WORDS.get(cause, cause): palette.CAUSES.get(cause, palette.UNKNOWN) for cause in found}
+    return [{words.CAUSE_WORDS.get(cause, cause): n for cause, n in row.cycles.items()} for row in drawn], looks
+
+
+def _energy(result: NetworkResult, drawn: list[Row]) -> tuple[list[dict[str, float]], dict[str, Look]]:
+    """Return the bars of energy in joules and how their keys look."""
+    kept = _components(result)
+    colours = iter(palette.COMPONENTS)
+    looks = {name: palette.DRAM if name == "dram" else next(colours) for name in kept}
+    bars = []
+    for row in drawn:
+        bar = dict.fromkeys(kept, 0.0)
+        for name, pj in row.energy_pj.items():
+            if pj:
+                bar[name if name in bar else _OTHERS] += pj * 1e-12
+        bars.append(bar)
+    return bars, looks
+
+
+def _components(result: NetworkResult) -> list[str]:
+    """Return the components to draw, in the machine's order; where there are too many the smallest are merged."""
+    found = {name: pj for name, pj in result.energy_pj.items() if pj}
+    most = len(palette.COMPONENTS)
+    if len(found) <= most:
+        return list(found)
+    large = sorted(found, key=lambda name: found[name], reverse=True)[: most - 1]
+    return [*(name for name in found if name in large), _OTHERS]
+
+
+def _legend_columns(names: list[str], width: float) -> int:
+    entry = 0.27 + 0.86 * _LETTER * max(map(len, names), default=1)
+    return max(1, int(width / entry))
+
+
+def _legend_lines(names: list[str], width: float) -> int:
+    return -(-len(names) // _legend_columns(names, width))
+
+
+def _legend(ax: Axes, names: list[str], width: float) -> None:
+    if names:
+        ax.legend(
+            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=_legend_columns(names, width), frameon=False,
+            borderpad=0.2, borderaxespad=0.2, labelspacing=0.25, fontsize=7, handlelength=1.2, columnspacing=1.0,
+            handletextpad=0.4,
+        )  # fmt: skip
+
+
+def _panel(ax: Axes, bars: list[dict[str, float]], looks: Mapping[str, Look], layers: list[int], font: float) -> None:
+    """Draw stacked bars from top to bottom; each total's share stands at its bar's end.
+
+    The axis ends at the longest single layer: a bar of many layers together may be cut there, and says so.
+    """
+    totals = [sum(bar.values()) for bar in bars]
+    single = [total for total, n in zip(totals, layers, strict=True) if n == 1] or totals
+    end = max(single, default=0.0) * 1.14 or 1.0
+    if max(totals, default=0.0) < 1.3 * end:
+        end = max([*totals, end / 1.14]) * 1.14
+    ax.set_xlim(0, end)
+    ax.set_ylim(max(len(bars), 6) - 0.4, -0.6)
+    ax.set_yticks([])
+    ax.grid(axis="x", color="#DDDDDD", linewidth=0.5)
+    ax.set_axisbelow(True)
+    for name, look in looks.items():
+        _segments(ax, name, look, segments(bars, list(looks), name))
+    _shares(ax, totals, end, font)
+
+
+def segments(bars: list[dict[str, float]], keys: Sequence[str], key: str) -> list[tuple[float, float]]:
+    """Return start and length of one key in every bar, the keys being stacked in their order."""
+    before = keys[: list(keys).index(key)]
+    return [(sum(bar.get(name, 0.0) for name in before), bar.get(key, 0.0)) for bar in bars]
+
+
+def _segments(ax: Axes, name: str, look: Look, places: Sequence[tuple[float, float]]) -> None:
+    """Draw one key of all bars as one collection: hundreds of layers stay quick to draw."""
+    from matplotlib.collections import PolyCollection
+
+    corners = [
+        [(x, y - 0.4), (x + w, y - 0.4), (x + w, y + 0.4), (x, y + 0.4)] for y, (x, w) in enumerate(places) if w > 0
+    ]
+    ax.add_collection(
+        PolyCollection(
+            corners, facecolors=look.colour, hatch=look.hatch or None, edgecolors="white", linewidths=0, label=name
+        ),
+        autolim=False,
+    )
+
+
+def _name_longest(
+    ax: Axes, bars: list[dict[str, float]], looks: Mapping[str, Look], font: float, inches: float
+) -> None:
+    """Write every key's name into its longest segment, where it fits."""
+    end = ax.get_xlim()[1]
+    for name, look in looks.items():
+        seen = [(min(w, end - x), x, y) for y, (x, w) in enumerate(segments(bars, list(looks), name))]
+        width, start, row = max(seen, key=lambda place: place[0], default=(0.0, 0.0, 0))
+        if width * inches / end < 0.1 + _LETTER * len(name):
+            continue
+        ax.text(
+            start + width / 2, row, name, ha="center", va="center_baseline", color=look.letters,
+            fontsize=font * 0.93, bbox={"facecolor": look.colour, "edgecolor": "none", "pad": 0.5},
+        )  # fmt: skip
+
+
+def _shares(ax: Axes, totals: list[float], end: float, font: float) -> None:
+    together = sum(totals)
+    for row, total in enumerate(totals):
+        if not total:
+            continue
+        part = words.percent(total / together)
+        if total <= end:
+            ax.text(total + end * 0.006, row, part, va="center_baseline", fontsize=font, color="#333333")
+        else:
+            ax.text(
+                end, row, f" {part}, cut here ", ha="right", va="center_baseline", fontsize=font, color="black",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
+            )  # fmt: skip
+
+
+def _name_axis(ax: Axes, what: str, unit: str) -> str:
+    """Scale the axis and return its name with the unit: ``energy (mJ)``."""
+    largest = ax.get_xlim()[1] / 1.14
+    prefix, factor = next((scale for scale in _SCALES if largest >= scale[1]), _SCALES[-1])
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value / factor:g}")
+    return f"{what} ({prefix}{unit})" if prefix or unit else what
+
+
+def _caption(result: NetworkResult, drawn: list[Row]) -> str:
+    parts = ["at a bar's end: its share of the total"]
+    if table := result.options.get("energy_table"):
+        parts.append(f"energy priced by table {table}")
+    if drawn and drawn[-1].layers > 1:
+        parts.append(f"the {drawn[-1].layers} smallest layers share the last bar")
+    if cut := words.prefix([layer.name for layer in result.simulated if layer.cycles], LONG_NAME):
+        parts.append(f"names are without '{cut}'")
+    if skipped := len(result.layers) - len(result.simulated):
+        parts.append(f"{skipped} layers were not simulated")
+    return "; ".join(parts)

@@ -1,0 +1,144 @@
+"""Which columns of the layer table a terminal is wide enough for, and their texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rich.cells import cell_len, set_cell_size
+
+from accelsim.report import facts, words
+from accelsim.results import LayerResult, NetworkResult
+from accelsim.units import si
+
+GAP = 1
+"""Blanks between two columns."""
+MIN_BAR, MAX_BAR = 8, 32
+MIN_NAME, GOOD_NAME, MAX_NAME = 13, 18, 34
+"""Names are never cut below the first, and columns make room for the second ('PARTIAL total' is 13 long)."""
+
+
+SHORTEST_WORD = 3
+_WORD = re.compile("[A-Za-z]+")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of text.
+
+    Attributes
+    ----------
+    name : str
+    head : tuple of str
+        Up to three lines; the last names the unit.
+    cells : tuple of str
+        One per layer, and the total last. Those of the account are blank: the bar is drawn at its final width.
+    width : int
+        Terminal cells.
+    dispensable : int
+        Columns with a larger number go first when the terminal is narrow; 0 stays.
+    left : bool
+        Aligned left.
+    """
+
+    name: str
+    head: tuple[str, ...]
+    cells: tuple[str, ...]
+    width: int
+    dispensable: int = 0
+    left: bool = False
+
+    def padded(self, text: str, dots: str = "…") -> str:
+        """Return ``text`` in exactly the width of the column."""
+        text = shorten(text, self.width, dots)
+        blanks = " " * (self.width - cell_len(text))
+        return text + blanks if self.left else blanks + text
+
+
+def columns(result: NetworkResult, layers: Sequence[LayerResult], total: str) -> list[Column]:
+    """Return all columns at their natural width: a cell per layer, and the totals of the result last."""
+    both: tuple[LayerResult | NetworkResult, ...] = (*layers, result)
+    stalls = sum(layer.stall_cycles for layer in layers)
+    cut = len(words.prefix([layer.name for layer in layers], GOOD_NAME))
+    names = [layer.name[cut:] + (f" x{layer.count}" if layer.count > 1 else "") for layer in layers]
+    stalled = [_percent(layer.stall_cycles, layer.cycles) for layer in layers]
+    times = [_percent(layer.cycles, result.cycles) for layer in layers]
+    return [
+        _column("layer", ("layer",), [*names, total], left=True),
+        _column("kind", ("kind",), [layer.kind for layer in layers] + [""], 6, left=True),
+        _column("MACs", ("MACs",), [si(x.macs) if x.macs else "" for x in both], 4),
+        _column("cycles", ("cycles",), [f"{x.cycles:,}" for x in both]),
+        _column("share of time", ("time", "%"), [*times, ""], 5),
+        _column("occupancy", ("occ.", "%"), [words.percent(x.occupancy, "") for x in both]),
+        Column("account", ("cycles", "by cause"), ("",) * len(both), MIN_BAR, left=True),
+        _column("stalls", ("stall", "%"), [*stalled, _percent(stalls, result.cycles)], 1),
+        _column("DRAM read", ("DRAM", "read", "MB"), [words.small(x.dram_read_bits / 8e6) for x in both], 1),
+        _column("DRAM write", ("DRAM", "write", "MB"), [words.small(x.dram_write_bits / 8e6) for x in both], 2),
+        _column("energy", ("energy", "uJ"), [words.small(x.total_energy_pj / 1e6) for x in both], 1),
+        _column("bound by", ("bound", "by"), [layer.bound_by for layer in layers] + [""], left=True),
+    ]
+
+
+def fit(found: list[Column], width: int) -> tuple[list[Column], list[str]]:
+    """Return the columns that fit into ``width`` cells, and the names of those left out.
+
+    Dispensable columns go first, one by one, some of them to give long names room; what is left is given to the
+    names and then to the bar.
+    """
+    shown = list(found)
+    natural = min(found[0].width, MAX_NAME)
+    while _least(shown, min(natural, GOOD_NAME)) > width and any(column.dispensable > 3 for column in shown):
+        shown.remove(max(shown, key=lambda column: column.dispensable))
+    while _least(shown, min(natural, MIN_NAME)) > width and any(column.dispensable for column in shown):
+        shown.remove(max(shown, key=lambda column: column.dispensable))
+    least = min(natural, MIN_NAME)
+    spare = max(0, width - _least(shown, least))
+    name = least + min(spare, natural - least)
+    sizes = {"layer": name, "account": min(MAX_BAR, MIN_BAR + spare - (name - least))}
+    fitted = [replace(column, width=sizes.get(column.name, column.width)) for column in shown]
+    return fitted, [column.name for column in found if column not in shown]
+
+
+def shorten(name: str, width: int, dots: str = "…") -> str:
+    """Return a name of at most ``width`` cells that still tells layers apart.
+
+    Its longest words lose letters while its numbers stay (``stage1_block0_conv2`` becomes ``sta1_blo0_con2``);
+    where that is not enough it loses its middle.
+    """
+    while cell_len(name) > width:
+        word = max(_WORD.finditer(name), key=lambda found: len(found.group()), default=None)
+        if word is None or len(word.group()) < SHORTEST_WORD:
+            return _without_middle(name, width, dots)
+        name = name[: word.end() - 1] + name[word.end() :]
+    return name
+
+
+def _without_middle(name: str, width: int, dots: str) -> str:
+    keep = max(0, width - len(dots))
+    head = set_cell_size(name, keep // 2)
+    tail = ""
+    for char in reversed(name):
+        if cell_len(head + char + tail) > keep:
+            break
+        tail = char + tail
+    return (head + dots + tail)[:width]
+
+
+def worked(result: NetworkResult) -> tuple[LayerResult, ...]:
+    """Return the simulated layers that took time or moved data: renamings are not worth a row."""
+    return tuple(layer for layer in result.simulated if layer.cycles or layer.traffic or facts.causes(layer))
+
+
+def _least(shown: Sequence[Column], name: int) -> int:
+    """Return the width that the columns need when the names get ``name`` cells and the bar as few as it may."""
+    least = {"layer": name, "account": MIN_BAR}
+    return sum(min(c.width, least.get(c.name, c.width)) for c in shown) + GAP * (len(shown) - 1)
+
+
+def _column(name: str, head: tuple[str, ...], cells: list[str], dispensable: int = 0, left: bool = False) -> Column:
+    return Column(name, head, tuple(cells), max(map(cell_len, (*cells, *head))), dispensable, left)
+
+
+def _percent(part: int, whole: int) -> str:
+    return words.percent(part / whole, "") if whole else ""

@@ -1,0 +1,157 @@
+"""The result as report.json: everything that was computed, deterministic and strict.
+
+The same result gives the same bytes: key order is fixed, floats are written in their shortest exact form, and
+neither time, host nor path is in it. Totals are for the whole batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import isfinite
+from numbers import Integral, Real
+from typing import Any
+
+from accelsim import __version__
+from accelsim.activity import BOUNDARIES, TENSORS
+from accelsim.errors import ModelError
+from accelsim.report.facts import in_order
+from accelsim.results import SCHEMA, LayerResult, NetworkResult, TrafficRow
+
+
+def document(result: NetworkResult) -> dict[str, Any]:
+    """Return report.json as plain dicts, lists, strings, numbers, booleans and None.
+
+    Raises
+    ------
+    ModelError
+        When a figure is not a finite number or a value has no place in a report.
+    """
+    found = {
+        "schema": SCHEMA,
+        "accelsim": __version__,
+        "arch": result.arch,
+        "network": {
+            "name": result.network,
+            "source": result.source,
+            "batch": result.batch,
+            "isolated": result.isolated,
+        },
+        "options": result.options,
+        "not_modelled": result.not_modelled,
+        "notes": result.notes,
+        "totals": _totals(result),
+        "layers": [_layer(layer) for layer in result.layers],
+    }
+    return {key: plain(value, key) for key, value in found.items()}
+
+
+def to_json(result: NetworkResult) -> str:
+    """Return report.json as text, ending in a newline."""
+    return json.dumps(document(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def plain(value: Any, where: str = "") -> Any:
+    """Return ``value`` as JSON has it; numpy numbers become numbers, tuples become lists.
+
+    An infinite figure of the configuration (a bandwidth without limit) is written as the text ``inf``; anywhere
+    else a number that is not finite is our bug.
+    """
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return _finite(float(value), where)
+    if hasattr(value, "item"):
+        return plain(value.item(), where)
+    raise ModelError(f"{where}: a report cannot hold a {type(value).__name__}")
+
+
+def _finite(value: float, where: str) -> float | str:
+    if isfinite(value):
+        return value
+    if value == value and where.split(".")[0] in ("arch", "options"):
+        return str(value)
+    raise ModelError(f"{where}: {value} in a report")
+
+
+def _totals(result: NetworkResult) -> dict[str, Any]:
+    area = result.area_mm2
+    return {
+        "cycles": result.cycles,
+        "clock_mhz": result.clock_mhz,
+        "time_s": result.time_s,
+        "macs": result.macs,
+        "effective_macs": result.effective_macs,
+        "total_energy_pj": float(result.total_energy_pj),
+        "energy_pj": result.energy_pj,
+        "edp_pj_s": float(result.edp_pj_s),
+        "dram_read_bits": result.dram_read_bits,
+        "dram_write_bits": result.dram_write_bits,
+        "occupancy": result.occupancy,
+        "utilization": result.utilization,
+        "tops": result.tops,
+        "tops_per_w": result.tops_per_w,
+        "area_mm2": sum(area.values()) if area else None,
+        "area_mm2_by_component": area,
+        "complete": result.complete,
+        "coverage": result.coverage,
+    }
+
+
+def _layer(layer: LayerResult) -> dict[str, Any]:
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "unit": layer.unit,
+        "simulated": layer.simulated,
+        "reason": layer.reason,
+        "count": layer.count,
+        "shape": layer.shape,
+        "bits": layer.bits,
+        "macs": layer.macs,
+        "effective_macs": layer.effective_macs,
+        "performed_macs": layer.performed_macs,
+        "start_cycle": layer.start_cycle,
+        "cycles": layer.cycles,
+        "compute_cycles": layer.compute_cycles,
+        "stall_cycles": layer.stall_cycles,
+        "bound_by": layer.bound_by,
+        "fidelity": layer.fidelity,
+        "mapping": layer.mapping,
+        "mapping_source": layer.mapping_source,
+        "primary": layer.primary,
+        "accounts": {
+            kind: {"units": account.units, "causes": {c: account.causes[c] for c in in_order(account.causes)}}
+            for kind, account in layer.accounts.items()
+        },
+        "occupancy": layer.occupancy,
+        "utilization": layer.utilization,
+        "mapping_efficiency": layer.mapping_efficiency,
+        "traffic": [row._asdict() for row in sorted(layer.traffic, key=_traffic_order)],
+        "dram_read_bits": layer.dram_read_bits,
+        "dram_write_bits": layer.dram_write_bits,
+        "buffers": {name: use._asdict() for name, use in layer.buffers.items()},
+        "needed_bits_per_cycle": layer.needed_bits_per_cycle,
+        "total_energy_pj": float(layer.total_energy_pj),
+        "energy_pj": layer.energy_pj,
+        "checked": layer.checked,
+        "details": layer.details,
+    }
+
+
+def _traffic_order(row: TrafficRow) -> tuple[int, str, int, str, str]:
+    """Return a sort key: from DRAM inwards, then by tensor, then read before write."""
+    level = row.boundary.split(".")[0]
+    return (
+        BOUNDARIES.index(level) if level in BOUNDARIES else len(BOUNDARIES),
+        row.boundary,
+        TENSORS.index(row.tensor) if row.tensor in TENSORS else len(TENSORS),
+        row.tensor,
+        row.direction,
+    )

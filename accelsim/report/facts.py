@@ -1,0 +1,102 @@
+"""Facts that every form of the report shares: what is partial, what is lost and where, the machine's roofs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from accelsim.activity import CAUSES
+from accelsim.results import LayerResult, NetworkResult
+
+USEFUL = ("busy", "zero")
+"""Causes that are work the schedule needs; every other unit-cycle is lost."""
+
+NEGLIGIBLE = 0.01
+"""A layer that loses less than this share of the network's cycles is not worth a sentence."""
+
+
+def status(result: NetworkResult) -> str:
+    """Return ``PARTIAL``, ``isolated layers``, both, or nothing for a complete network."""
+    partial = "PARTIAL" if len(result.simulated) < len(result.layers) else ""
+    isolated = "isolated layers" if result.isolated else ""
+    return ", ".join(word for word in (partial, isolated) if word)
+
+
+def causes(layer: LayerResult) -> dict[str, int]:
+    """Return the non-zero unit-cycles of a layer's primary units, in the order of ``CAUSES``."""
+    return {cause: layer.account[cause] for cause in in_order(layer.account) if layer.account[cause]}
+
+
+def in_order(found: Mapping[str, Any]) -> list[str]:
+    """Return causes in the order in which reports print them, unknown ones last."""
+    known = [cause for cause in CAUSES if cause in found]
+    return known + sorted(set(found) - set(known))
+
+
+def all_causes(result: NetworkResult) -> list[str]:
+    """Return the causes that occur in any layer."""
+    return in_order({cause: True for layer in result.simulated for cause in causes(layer)})
+
+
+def share(layer: LayerResult, cause: str) -> float:
+    """Return a cause's share of the unit-cycles of a layer's primary units."""
+    total = layer.units * layer.cycles
+    return layer.account.get(cause, 0) / total if total else 0.0
+
+
+def time_shares(result: NetworkResult) -> dict[str, float]:
+    """Return the share of the network's time by cause: each layer's account weighted by its cycles."""
+    spent = {
+        cause: sum(share(layer, cause) * layer.cycles for layer in result.simulated) for cause in all_causes(result)
+    }
+    total = sum(spent.values())
+    return {cause: cycles / total for cause, cycles in spent.items()} if total else {}
+
+
+def lost_cycles(layer: LayerResult) -> float:
+    """Return the cycles a layer would save if its primary units always worked."""
+    lost = sum(n for cause, n in layer.account.items() if cause not in USEFUL)
+    return lost / layer.units if layer.units else 0.0
+
+
+def worst_cause(layer: LayerResult) -> str | None:
+    """Return the cause that loses most unit-cycles of a layer; None when nothing is lost."""
+    lost = {cause: n for cause, n in causes(layer).items() if cause not in USEFUL}
+    return max(lost, key=lambda cause: lost[cause]) if lost else None
+
+
+def worst_layers(result: NetworkResult, number: int = 3) -> list[LayerResult]:
+    """Return the layers that lose most cycles, worst first, without those where the loss is negligible."""
+    ranked = sorted(result.simulated, key=lost_cycles, reverse=True)[:number]
+    return [layer for layer in ranked if lost_cycles(layer) > NEGLIGIBLE * result.cycles]
+
+
+def skipped_by_reason(result: NetworkResult) -> dict[str, list[LayerResult]]:
+    """Return the layers that were not simulated by reason, both in the order of the network."""
+    groups: dict[str, list[LayerResult]] = {}
+    for layer in result.layers:
+        if not layer.simulated:
+            groups.setdefault(layer.reason or "no reason was given", []).append(layer)
+    return groups
+
+
+def dram_bits_per_cycle(result: NetworkResult) -> float | None:
+    """Return the machine's DRAM bandwidth in bits per core cycle; None when the configuration names none.
+
+    ``gb_per_s`` is 1e9 bytes per second.
+    """
+    memory = result.arch.get("memory") or {}
+    dram = memory.get("dram") or {}
+    if not isinstance(dram, Mapping) or not dram.get("gb_per_s"):
+        return None
+    return float(dram["gb_per_s"]) * 8e9 / (result.clock_mhz * 1e6)
+
+
+def compute_roof(layer: LayerResult) -> float | None:
+    """Return the dense MACs per cycle if the layer's units always worked: its rate divided by its occupancy.
+
+    On a dense machine this is units x MACs per unit-cycle at the layer's widths; where zeros are skipped it is
+    the dense equivalent. None for layers without MACs or without work.
+    """
+    working = sum(layer.account.get(cause, 0) for cause in USEFUL)
+    return layer.macs * layer.units / working if layer.macs and working else None

@@ -1,0 +1,109 @@
+"""The result as report.md: what a person keeps, pastes into an issue or commits."""
+
+from __future__ import annotations
+
+import yaml
+
+from accelsim import __version__
+from accelsim.report import facts, words
+from accelsim.report.document import plain
+from accelsim.results import LayerResult, NetworkResult
+
+_COLUMNS = (
+    "layer",
+    "kind",
+    "unit",
+    "MACs",
+    "cycles",
+    "occupancy",
+    "stalls",
+    "DRAM read MB",
+    "DRAM write MB",
+    "energy uJ",
+    "bound by",
+    "mapping",
+)
+_TEXT_COLUMNS = ("layer", "kind", "unit", "bound by", "mapping")
+
+
+def to_markdown(result: NetworkResult) -> str:
+    """Return report.md as text, ending in a newline."""
+    parts = [
+        f"# {_escape(words.title(result))}",
+        f"accelsim {__version__}; {_escape(_provenance(result))}.",
+        f"## Totals{_tag(result)}",
+        _table(
+            ("total", "value"), [[label, _escape(text)] for label, text in words.totals(result)], ("total", "value")
+        ),
+        "## Worst layers",
+        _bullets([words.why(result, layer) for layer in facts.worst_layers(result)], words.nothing_lost()),
+        f"## Layers{_tag(result)}",
+        _table(_COLUMNS, [_row(layer) for layer in result.simulated], _TEXT_COLUMNS),
+        *_skipped(result),
+        "## Not modelled",
+        _bullets(list(result.not_modelled), "Nothing was listed by the engines that ran."),
+        *(["## Notes", _bullets(list(result.notes), "")] if result.notes else []),
+        "## Resolved configuration",
+        "```yaml\n" + yaml.safe_dump(plain(result.arch, "arch"), sort_keys=False, allow_unicode=True) + "```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _provenance(result: NetworkResult) -> str:
+    options = ", ".join(f"{key} {plain(value, 'options')}" for key, value in result.options.items())
+    return f"network from {result.source or 'memory'}; {options}"
+
+
+def _tag(result: NetworkResult) -> str:
+    state = facts.status(result)
+    return f" ({state})" if state else ""
+
+
+def _row(layer: LayerResult) -> list[str]:
+    return [
+        _escape(layer.name),
+        layer.kind,
+        layer.unit or "",
+        f"{layer.macs:,}",
+        f"{layer.cycles:,}",
+        words.percent(layer.occupancy),
+        words.percent(layer.stall_cycles / layer.cycles if layer.cycles else 0.0),
+        words.megabytes(layer.dram_read_bits),
+        words.megabytes(layer.dram_write_bits),
+        words.number(layer.total_energy_pj / 1e6),
+        layer.bound_by,
+        _escape(", ".join(f"{key}={_brief(value)}" for key, value in layer.mapping.items())),
+    ]
+
+
+def _brief(value: object) -> str:
+    found = plain(value, "mapping")
+    return "x".join(map(str, found)) if isinstance(found, list) else str(found)
+
+
+def _skipped(result: NetworkResult) -> list[str]:
+    groups = facts.skipped_by_reason(result)
+    if not groups:
+        return []
+    rows = [[_escape(reason), str(len(layers)), _escape(_names(layers))] for reason, layers in groups.items()]
+    return ["## Not simulated", _table(("reason", "layers", "names"), rows, ("reason", "names"))]
+
+
+def _names(layers: list[LayerResult]) -> str:
+    return ", ".join(layer.name for layer in layers)
+
+
+def _table(head: tuple[str, ...], rows: list[list[str]], left: tuple[str, ...]) -> str:
+    rule = [":---" if name in left else "---:" for name in head]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [list(head), rule, *rows])
+
+
+def _bullets(items: list[str], empty: str) -> str:
+    return "\n".join(f"- {_escape(item)}" for item in items) if items else empty
+
+
+def _escape(text: str) -> str:
+    """Return text that Markdown leaves alone: a layer's name may hold bars, stars or tags."""
+    for char in "\\|*_<`[":
+        text = text.replace(char, f"\\{char}")
+    return " ".join(text.split())

@@ -1,0 +1,79 @@
+"""Pictures of a result. Only this file imports matplotlib; import it where a picture is wanted.
+
+Each picture has a function that builds the figure and one that builds and saves it. Saved files hold no date, host
+or version, so that the same result gives the same picture with the same matplotlib.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from accelsim.report import breakdown_plot, roofline_plot
+from accelsim.results import NetworkResult
+
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": False,
+    "hatch.linewidth": 0.5,
+    "text.parse_math": False,
+}
+DPI = 130
+
+
+def breakdown_figure(result: NetworkResult) -> Figure:
+    """Return the figure of cycles by cause and energy by component, one bar per layer, side by side."""
+    with _style():
+        fig = _figure()
+        breakdown_plot.draw(fig, result)
+        return fig
+
+
+def roofline_figure(result: NetworkResult) -> Figure:
+    """Return the figure of layers as points under the roofs of the machine's units and DRAM."""
+    with _style():
+        fig = _figure()
+        roofline_plot.draw(fig, result)
+        return fig
+
+
+def breakdown(result: NetworkResult, path: Path) -> None:
+    """Draw cycles and energy by layer into a PNG file."""
+    save(breakdown_figure(result), path)
+
+
+def roofline(result: NetworkResult, path: Path) -> None:
+    """Draw the roofline into a PNG file."""
+    save(roofline_figure(result), path)
+
+
+def save(fig: Figure, path: Path) -> None:
+    """Write a figure as PNG without anything that changes from run to run."""
+    with _style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        fig.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
+
+
+def _figure() -> Figure:
+    fig = Figure(dpi=DPI)
+    FigureCanvasAgg(fig)
+    return fig
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Use the project's style whatever the user's matplotlibrc says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield

@@ -1,0 +1,47 @@
+"""The result as layers.csv: one row per layer, for spreadsheets, pandas and polars."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from accelsim.activity import CAUSES
+from accelsim.report import facts
+from accelsim.results import LayerResult, NetworkResult
+
+
+def rows(result: NetworkResult) -> list[dict[str, Any]]:
+    """Return ``result.to_rows()`` with the account and the energy of each layer.
+
+    ``share_<cause>``: share of the unit-cycles of the primary units, every cause of accelsim whatever the
+    machine. ``energy_<component>_pj``: the components of the machine. ``needed_dram_bits_per_cycle``: the
+    bandwidth that would remove the stalls.
+    """
+    components = list(result.energy_pj)
+    flat = zip(result.to_rows(), result.layers, strict=True)
+    return [row | _extra(layer, components) for row, layer in flat]
+
+
+def to_csv(result: NetworkResult) -> str:
+    """Return layers.csv as text: a header and one line per layer; booleans as true and false, None as nothing."""
+    table = rows(result)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table[0] if table else ["arch", "network", "batch", "layer"])
+    for row in table:
+        writer.writerow([_cell(value) for value in row.values()])
+    return out.getvalue()
+
+
+def _extra(layer: LayerResult, components: list[str]) -> dict[str, Any]:
+    extra: dict[str, Any] = {"needed_dram_bits_per_cycle": layer.needed_bits_per_cycle.get("dram")}
+    extra |= {f"share_{cause}": facts.share(layer, cause) for cause in CAUSES}
+    extra |= {f"energy_{name}_pj": layer.energy_pj.get(name, 0.0) for name in components}
+    return extra
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return float(value) if isinstance(value, float) else value

@@ -1,0 +1,186 @@
+"""The result in a terminal: what a person reads first.
+
+It adapts to the width of the console and to its encoding, and says everything without colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from accelsim.report import bar, facts, words
+from accelsim.report.columns import GAP, GOOD_NAME, Column, columns, fit, worked
+from accelsim.results import LayerResult, NetworkResult
+
+MAX_REASONS = 8
+"""Reasons for not simulating that the terminal lists; the files list all."""
+
+_HEAD_LINES = 3
+_TIE = "\N{NO-BREAK SPACE}"
+_FALLBACKS = str.maketrans({"…": "~", "─": "-", "█": "#", "▒": "="})
+
+
+class ResultView:
+    """A rich renderable: ``Console().print(ResultView(result))``.
+
+    Title, one row per layer with its account as a bar, legend, what was not simulated and why, totals, the layers
+    that lose most cycles and why, and what is not modelled.
+    """
+
+    def __init__(self, result: NetworkResult) -> None:
+        self.result = result
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines, at most as wide as the console."""
+        for line in _lines(self.result, max(options.max_width, 40)):
+            line.no_wrap, line.overflow = True, "crop"
+            yield _ascii(line) if options.ascii_only else line
+
+
+def _lines(result: NetworkResult, width: int) -> Iterator[Text]:
+    yield from _title(result, width)
+    yield Text()
+    if layers := worked(result):
+        shown, left_out = fit(columns(result, layers, _total_label(result)), width)
+        yield from _table(layers, shown)
+        yield from _legend(result, left_out, width)
+        if cut := words.prefix([layer.name for layer in layers], GOOD_NAME):
+            yield from _hanging("", f"layer names are without '{cut}'", width, "dim")
+        yield Text()
+    if absent := list(_absent(result, len(layers), width)):
+        yield from absent
+        yield Text()
+    yield from _totals(result, width)
+    yield Text()
+    yield from _worst(result, width)
+    yield from _remarks(result, width)
+
+
+def _title(result: NetworkResult, width: int) -> Iterator[Text]:
+    text = Text(f"{result.network} on {result.arch_name}, batch {result.batch}", "bold")
+    if state := facts.status(result):
+        text.append(f"  {state}", "bold yellow")
+    yield text
+    yield from _hanging("", f"{words.machine(result)}; {words.provenance(result)}", width, "dim")
+
+
+def _total_label(result: NetworkResult) -> str:
+    return "PARTIAL total" if "PARTIAL" in facts.status(result) else "total"
+
+
+def _table(layers: Sequence[LayerResult], shown: list[Column]) -> Iterator[Text]:
+    for line in range(_HEAD_LINES):
+        yield _row([Text(column.padded(_head(column, line)), "bold") for column in shown])
+    rule = _row([Text("─" * column.width, "dim") for column in shown])
+    yield rule
+    for i, layer in enumerate(layers):
+        yield _row([_bar(layer, c) if c.name == "account" else Text(c.padded(c.cells[i])) for c in shown])
+    yield rule.copy()
+    yield _row([Text(column.padded(column.cells[-1]), "bold") for column in shown])
+
+
+def _head(column: Column, line: int) -> str:
+    """Return one line of a column's head, which stands on the rule below it."""
+    missing = _HEAD_LINES - len(column.head)
+    return column.head[line - missing] if line >= missing else ""
+
+
+def _row(cells: list[Text]) -> Text:
+    row = Text(" " * GAP).join(cells)
+    row.rstrip()
+    return row
+
+
+def _bar(layer: LayerResult, column: Column) -> Text:
+    text = Text()
+    for cause, n in bar.cells(layer, column.width):
+        text.append(bar.char(cause) * n, bar.STYLES.get(cause, ""))
+    text.pad_right(column.width - len(text))
+    return text
+
+
+def _legend(result: NetworkResult, left_out: list[str], width: int) -> Iterator[Text]:
+    entries = []
+    for cause in facts.all_causes(result):
+        mark, meaning = bar.legend(cause)
+        entries.append(Text.assemble((mark, bar.STYLES.get(cause, "")), (f" {meaning}", "dim")))
+    line = Text("bar: ", "dim")
+    for i, entry in enumerate(entries):
+        if i and line.cell_len + entry.cell_len + 3 > width:
+            yield line
+            line = Text("     ")
+        elif i:
+            line.append("   ")
+        line.append_text(entry)
+    yield line
+    if left_out:
+        yield from _hanging("", f"too narrow for: {', '.join(left_out)} (layers.csv has all)", width, "dim")
+
+
+def _absent(result: NetworkResult, shown: int, width: int) -> Iterator[Text]:
+    """Yield what has no row: renamings without work, and dim, by reason, the layers that were not simulated."""
+    if without := len(result.simulated) - shown:
+        yield Text(f"without work: {without} layers (renamings)", "dim")
+    groups = facts.skipped_by_reason(result)
+    if not groups:
+        return
+    number = sum(map(len, groups.values()))
+    yield Text(f"not simulated: {number} of {len(result.layers)} layers", "yellow")
+    ranked = sorted(groups.items(), key=lambda item: -len(item[1]))
+    for reason, layers in ranked[:MAX_REASONS]:
+        yield from _hanging("  ", f"{_names(layers)}: {reason}", width, "dim")
+    if rest := sum(len(layers) for _, layers in ranked[MAX_REASONS:]):
+        yield Text(f"  {rest} more layers for {len(ranked) - MAX_REASONS} other reasons", "dim")
+
+
+def _names(layers: list[LayerResult], most: int = 3) -> str:
+    names = ", ".join(layer.name for layer in layers[:most])
+    return f"{names} and {len(layers) - most} more" if len(layers) > most else names
+
+
+def _totals(result: NetworkResult, width: int) -> Iterator[Text]:
+    state = facts.status(result)
+    yield Text(f"totals ({state})" if state else "totals", "bold")
+    for label, value in words.totals(result):
+        yield from _hanging(f"  {label:10}", value, width, "bold red" if value.startswith("WRONG") else "")
+
+
+def _worst(result: NetworkResult, width: int) -> Iterator[Text]:
+    layers = facts.worst_layers(result)
+    if layers:
+        yield Text("most cycles are lost in", "bold")
+        for rank, layer in enumerate(layers, 1):
+            yield from _hanging(f"  {rank}. ", words.why(result, layer), width)
+    elif result.simulated:
+        yield Text(words.nothing_lost())
+
+
+def _remarks(result: NetworkResult, width: int) -> Iterator[Text]:
+    if result.not_modelled:
+        yield Text()
+        yield from _hanging("not modelled: ", "; ".join(result.not_modelled), width, "dim", 2)
+    for note in result.notes:
+        yield from _hanging("note: ", note, width, "dim", 2)
+
+
+def _hanging(head: str, text: str, width: int, style: str = "", indent: int | None = None) -> Iterator[Text]:
+    """Yield ``head`` and ``text`` in lines of at most ``width`` cells, later ones indented as far as ``head``."""
+    margin = " " * (len(head) if indent is None else indent)
+    line = head
+    fresh = True
+    for word in text.replace(" %", f"{_TIE}%").split(" "):
+        if not fresh and Text(line).cell_len + 1 + Text(word).cell_len > width:
+            yield Text(line.replace(_TIE, " "), style)
+            line, fresh = margin, True
+        line += word if fresh else f" {word}"
+        fresh = False
+    yield Text(line.replace(_TIE, " "), style)
+
+
+def _ascii(line: Text) -> Text:
+    """Return the line in characters that any console can show."""
+    found = line.copy()
+    found.plain = line.plain.translate(_FALLBACKS).encode("ascii", "replace").decode()
+    return found

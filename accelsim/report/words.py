@@ -1,0 +1,213 @@
+"""Numbers and sentences as a person reads them. Units are always named; thousands are separated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from accelsim.report import facts
+from accelsim.results import LayerResult, NetworkResult
+from accelsim.units import si
+
+CAUSE_WORDS = {
+    "busy": "busy",
+    "zero": "busy on a zero",
+    "padding": "padding",
+    "unmapped": "outside the tile",
+    "fill_drain": "fill and drain",
+    "imbalance": "imbalance",
+    "conflict": "conflict",
+    "starved": "on-chip wait",
+    "control": "control",
+    "memory": "DRAM stall",
+}
+"""Cause -> what a legend says."""
+
+_LOST = {
+    "padding": "are padding of its format or shape",
+    "unmapped": "lie outside the mapped tile: its shape does not fill the {units}",
+    "fill_drain": "go to filling and draining; longer passes would hide the ramp",
+    "imbalance": "wait for the slowest peer",
+    "conflict": "are lost to bank or port conflicts",
+    "starved": "wait for on-chip data",
+    "control": "go to configuration, pointers and synchronisation",
+}
+"""Cause -> end of the sentence '<share> of its <unit>-cycles ...'."""
+
+
+MIN_PREFIX = 4
+"""A common beginning of all names that is shorter stays."""
+
+
+def number(value: float) -> str:
+    """Return a number with three significant digits or more and thousands: 0.0123, 1.23, 12.3, 1,234."""
+    if value == 0:
+        return "0"
+    if abs(value) < 0.001:
+        return f"{value:.1e}"
+    digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:,.{digits}f}"
+
+
+def prefix(names: Sequence[str], longest: int) -> str:
+    """Return what all names begin with, up to a separator, when a name is longer than ``longest`` and it helps."""
+    if len(names) < 2 or max(map(len, names)) <= longest:
+        return ""
+    common = min(names)
+    while not all(name.startswith(common) for name in names):
+        common = common[:-1]
+    end = max(common.rfind(mark) for mark in "_/.:") + 1
+    return common[:end] if end >= MIN_PREFIX else ""
+
+
+def small(value: float) -> str:
+    """Return a number for a narrow column: three decimals at most."""
+    if value == 0 or value >= 1:
+        return number(value)
+    return f"{value:.3f}" if value >= 0.0005 else "<0.001"
+
+
+def percent(ratio: float, unit: str = " %") -> str:
+    """Return a ratio as a percentage, '98 %': a trace is not shown as nothing, nor almost all as all."""
+    value = 100 * ratio
+    if 0 < value < 0.1:
+        return f"<0.1{unit}"
+    if 99.5 <= value < 100:
+        return f"{min(value, 99.9):.1f}{unit}"
+    return f"{value:.1f}{unit}" if 0 < value < 9.95 else f"{value:.0f}{unit}"
+
+
+def megabytes(bits: int) -> str:
+    """Return bits as megabytes of 1e6 bytes, without the unit."""
+    return number(bits / 8e6)
+
+
+WORTH_A_WORD = 0.15
+"""A second cause with less than this share of a layer's unit-cycles is left out of its sentence."""
+
+
+def why(result: NetworkResult, layer: LayerResult) -> str:
+    """Return one sentence: where the layer loses its cycles, and what would mend it where that is known."""
+    cause = facts.worst_cause(layer)
+    if cause is None:
+        return f"{layer.name}: no cycles are lost"
+    part = percent(facts.share(layer, cause))
+    weight = percent(layer.cycles / result.cycles)
+    if cause == "memory":
+        sentence = f"{part} of its cycles wait for DRAM{_bandwidth(result, layer)}"
+    else:
+        lost = _LOST.get(cause, f"are lost to {cause}").format(units=f"{layer.units:,} {layer.primary}")
+        sentence = f"{part} of its {layer.primary.removesuffix('s')}-cycles {lost}"
+    return f"{layer.name} ({weight} of all cycles): {sentence}{_next(layer, cause)}"
+
+
+def nothing_lost() -> str:
+    """Return what stands in place of the worst layers when there are none."""
+    return f"no layer loses more than {percent(facts.NEGLIGIBLE)} of the cycles"
+
+
+def _next(layer: LayerResult, cause: str) -> str:
+    """Return the cause that would remain, where it is large."""
+    lost = {c: facts.share(layer, c) for c in facts.causes(layer) if c != cause and c not in facts.USEFUL}
+    second = max(lost, key=lambda c: lost[c], default=None)
+    if second is None or lost[second] < WORTH_A_WORD:
+        return ""
+    return f"; next is {CAUSE_WORDS.get(second, second)}, {percent(lost[second])}"
+
+
+def _bandwidth(result: NetworkResult, layer: LayerResult) -> str:
+    """Return what the layer needs of the DRAM and what the machine has, where both are known."""
+    needed, has = layer.needed_bits_per_cycle.get("dram"), facts.dram_bits_per_cycle(result)
+    if needed is None:
+        return ""
+    if has is None:
+        return f"; {number(needed)} bits/cycle would hide all but its first load and last store"
+    if needed <= has:
+        return ": its first load and last store, behind which there is nothing to compute"
+    hidden = f"{number(needed)} bits/cycle would hide all but its first load and last store"
+    return f"; {hidden}, the machine has {number(has)}"
+
+
+def title(result: NetworkResult) -> str:
+    """Return what was run: network, machine, batch, and whether it is partial."""
+    state = facts.status(result)
+    return f"{result.network} on {result.arch_name}, batch {result.batch}" + (f" ({state})" if state else "")
+
+
+def machine(result: NetworkResult) -> str:
+    """Return the machine in a line: units, clock, DRAM."""
+    units = [unit for unit in result.arch.get("units") or [] if unit.get("engine")]
+    if units:
+        parts = [" and ".join(f"{unit.get('name')} ({unit['engine']})" for unit in units)]
+    else:
+        parts = [str(result.arch["engine"])] if result.arch.get("engine") else []
+    parts.append(f"{number(result.clock_mhz)} MHz")
+    if (bits := facts.dram_bits_per_cycle(result)) is not None:
+        standard = result.arch["memory"]["dram"].get("standard", "")
+        parts.append(f"{standard} DRAM of {number(bits)} bits/cycle".strip())
+    return ", ".join(parts)
+
+
+def provenance(result: NetworkResult) -> str:
+    """Return where the network came from and how it was simulated."""
+    source = [f"network from {result.source}"] if result.source else []
+    options = [f"{key} {result.options[key]}" for key in ("operands", "seed", "fidelity") if key in result.options]
+    return ", ".join(source + options)
+
+
+def totals(result: NetworkResult) -> list[tuple[str, str]]:
+    """Return the totals as label and text, in the order in which they are read."""
+    lines = [
+        ("time", f"{result.cycles:,} cycles = {si(result.time_s, 's', 4)} at {number(result.clock_mhz)} MHz"),
+        ("rate", _rate(result)),
+        ("spent on", _spent(result)),
+        ("units", f"occupancy {percent(result.occupancy)}, utilisation {percent(result.utilization)}"),
+        ("DRAM", f"read {megabytes(result.dram_read_bits)} MB, write {megabytes(result.dram_write_bits)} MB"),
+        ("energy", _energy(result)),
+        ("EDP", si(result.edp_pj_s * 1e-12, "J s", 4)),
+        ("coverage", _coverage(result)),
+    ]
+    if result.area_mm2:
+        lines.append(("area", f"{number(sum(result.area_mm2.values()))} mm2"))
+    if checks := _checks(result):
+        lines.append(("values", checks))
+    return lines
+
+
+def _spent(result: NetworkResult) -> str:
+    spent = facts.time_shares(result)
+    shown = sorted(spent.items(), key=lambda item: -item[1])
+    return ", ".join(f"{CAUSE_WORDS.get(cause, cause)} {percent(part)}" for cause, part in shown) or "nowhere"
+
+
+def _rate(result: NetworkResult) -> str:
+    rate = f"{si(result.macs, ' MACs', 4)}; {number(result.tops)} TOPS"
+    return f"{rate}; {number(result.tops_per_w)} TOPS/W" if result.total_energy_pj else rate
+
+
+def _energy(result: NetworkResult) -> str:
+    total = result.total_energy_pj
+    table = result.options.get("energy_table")
+    priced = f" (priced by {table})" if table else ""
+    if not total:
+        return f"none was priced{priced}"
+    parts = sorted(result.energy_pj.items(), key=lambda item: -item[1])
+    shown = [f"{name} {percent(pj / total)}" for name, pj in parts if pj]
+    return f"{si(total * 1e-12, 'J', 4)}: {', '.join(shown)}{priced}"
+
+
+def _coverage(result: NetworkResult) -> str:
+    parts = result.coverage
+    if len(result.simulated) == len(result.layers):
+        return f"all {len(result.layers)} layers"
+    return (
+        f"{percent(parts['macs'])} of MACs, {len(result.simulated)} of {len(result.layers)} layers, "
+        f"{percent(parts['dram_bits'])} of the tensor bits in DRAM"
+    )
+
+
+def _checks(result: NetworkResult) -> str:
+    wrong = [layer.name for layer in result.layers if layer.checked is False]
+    checked = sum(layer.checked is not None for layer in result.layers)
+    if wrong:
+        return f"WRONG in {len(wrong)} of {checked} checked layers: {', '.join(wrong)}"
+    return f"equal to the reference in {checked} of {len(result.simulated)} layers" if checked else ""
