@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numba
 import pytest
 from click.testing import CliRunner
 
@@ -84,6 +85,7 @@ layers:
             net.batch = 3
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="minutes without compiled kernels")
 class TestCommands:
     def run(self, command, *arguments):
         return CliRunner().invoke(command, list(arguments), standalone_mode=False)

@@ -4,10 +4,10 @@ Source: C. Guo et al., MICRO 2022, released simulator ``clevercool/ANT-Quantizat
 
 What differs from ``model``: every layer is unfolded (im2col); operands fuse per side, so that narrower activations
 fill rows and narrower weights fill columns; partial sums are never read from DRAM and outputs leave at 16 bits;
-OBUF is not checked; the design is output or weight stationary throughout; DRAM, SRAM and core leak.
+OBUF is not checked; the design is output or weight stationary throughout; DRAM and core leak.
 Replicated oddities: activations are padded to the *columns*; the drain at the end of a layer counts as 0 bits as
 soon as one loop around it fits in OBUF; the mapping is chosen with one set of DRAM constants and the energy
-reported with another, which has no SRAM leakage.
+reported with another. (SRAM leaks in the first only, where it is the same for all mappings of equal cycles.)
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ BASELINE = "adafloat"
 
 
 class DramPrices(Strict):
-    """DRAM energy: standing and per bit."""
+    """DRAM energy per bit."""
 
-    leak_pj_per_cycle: NotNegative
     read_pj_per_bit: NotNegative
     write_pj_per_bit: NotNegative
 
 
 class Dram(Strict):
-    """The two sets of constants of the release."""
+    """The two sets of constants of the release, and the DRAM's leakage in the second."""
 
     chosen: DramPrices
     reported: DramPrices
+    reported_leak_pj_per_cycle: NotNegative
 
 
 class Design(Array):
@@ -60,22 +60,19 @@ class Design(Array):
     precision: str
     dram: Dram
     core_leak_pj_per_cycle: Price = None
-    sram_leak_pj_per_cycle: Price = None
 
     @property
     def prices(self) -> Prices:
         """The prices a search minimises, all present in a loaded design."""
         dram = self.dram.chosen
-        _, core_leak, sram_leak = (getattr(self, key) for key in _CORE_PRICES)
         return Prices(
-            leak_pj_per_cycle=core_leak + sram_leak + dram.leak_pj_per_cycle,
             dram_read_pj_per_bit=dram.read_pj_per_bit,
             dram_write_pj_per_bit=dram.write_pj_per_bit,
             **{key: getattr(self, key) for key in ("core_pj_per_cycle", *SRAM_PRICES)},
         )
 
 
-_CORE_PRICES = ("core_pj_per_cycle", "core_leak_pj_per_cycle", "sram_leak_pj_per_cycle")
+_CORE_PRICES = ("core_pj_per_cycle", "core_leak_pj_per_cycle")
 
 
 def names() -> list[str]:
@@ -186,11 +183,11 @@ def _costs(layer: Layer, design: Design, tiles: Tiles) -> Costs:
 def _energy_parts_nj(choice: Choice, design: Design) -> dict[str, float]:
     """Price a choice as the release's breakdown does."""
     prices, dram = design.prices._asdict(), design.dram.reported
-    core, core_leak, _ = (getattr(design, key) for key in _CORE_PRICES)
+    core, core_leak = (getattr(design, key) for key in _CORE_PRICES)
     sram_pj = sum(bits * prices[f"{event}_pj_per_bit"] for event, bits in choice.sram_bits.items())
     dram_pj = choice.dram_read_bits * dram.read_pj_per_bit + choice.dram_write_bits * dram.write_pj_per_bit
     return {
-        "static": choice.cycles * dram.leak_pj_per_cycle * 1e-3,
+        "static": choice.cycles * design.dram.reported_leak_pj_per_cycle * 1e-3,
         "dram": dram_pj * 1e-3,
         "sram": sram_pj * 1e-3,
         "core": (choice.cycles * core_leak + choice.compute_cycles * core) * 1e-3,
@@ -207,7 +204,4 @@ def _released_prices(design: Design, released: dict[str, Any]) -> dict[str, floa
     for buffer, sram in known.items():
         found[f"{buffer}_read_pj_per_bit"] = sram["read_pj_per_bit"]
         found[f"{buffer}_write_pj_per_bit"] = sram["write_pj_per_bit"]
-    if len(known) == len(BUFFERS):
-        leak_mw = sum(sram["leak_mw"] for sram in known.values())
-        found["sram_leak_pj_per_cycle"] = leak_mw * 1e3 / design.clock_mhz
     return found

@@ -39,8 +39,8 @@ def choose(
     compute_cycles : int64 (T,)
     array_bits : int64 (T, 4)
         Bits read from WBUF and IBUF, read from OBUF and written to OBUF by the array, all tiles.
-    prices : float64 (10,)
-        Leakage and core per cycle; WBUF, IBUF, OBUF read and write per bit; DRAM read and write per bit.
+    prices : float64 (9,)
+        Core per compute cycle; WBUF, IBUF, OBUF read and write per bit; DRAM read and write per bit.
     dram_bits_per_cycle : int
 
     Returns
@@ -88,16 +88,15 @@ def choose(
             cycles = compute + stall
             if best[0] >= 0 and cycles > best[2]:
                 continue
-            energy = cycles * prices[0]
-            energy += compute * prices[1]
-            energy += array_bits[tiling, 0] * prices[2]
-            energy += moved[0] * prices[3]
-            energy += array_bits[tiling, 1] * prices[4]
-            energy += moved[1] * prices[5]
-            energy += (array_bits[tiling, 2] + moved[3]) * prices[6]
-            energy += (array_bits[tiling, 3] + moved[2]) * prices[7]
-            energy += (moved[0] + moved[1] + moved[2]) * prices[8]
-            energy += moved[3] * prices[9]
+            energy = compute * prices[0]
+            energy += array_bits[tiling, 0] * prices[1]
+            energy += moved[0] * prices[2]
+            energy += array_bits[tiling, 1] * prices[3]
+            energy += moved[1] * prices[4]
+            energy += (array_bits[tiling, 2] + moved[3]) * prices[5]
+            energy += (array_bits[tiling, 3] + moved[2]) * prices[6]
+            energy += (moved[0] + moved[1] + moved[2]) * prices[7]
+            energy += moved[3] * prices[8]
             if best[0] < 0 or cycles < best[2] or energy < best_energy:
                 best_energy = energy
                 best[0], best[1], best[2], best[3] = tiling, order, cycles, stall

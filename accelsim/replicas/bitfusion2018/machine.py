@@ -94,7 +94,6 @@ class Machine(Array):
     def prices(self) -> Prices:
         """The prices a search minimises, all present in a loaded machine."""
         return Prices(
-            leak_pj_per_cycle=0.0,
             dram_read_pj_per_bit=self.dram_pj_per_bit,
             dram_write_pj_per_bit=self.dram_pj_per_bit,
             **{key: getattr(self, key) for key in ("core_pj_per_cycle", *SRAM_PRICES)},

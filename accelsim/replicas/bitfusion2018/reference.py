@@ -182,8 +182,7 @@ def _walk(tile: Tile, order: tuple[str, ...], array: Machine | Design) -> tuple[
 
 def _energy_pj(answer: Answer, prices: Prices) -> float:
     """Add up the energy in the order of the release, on which ties between floats depend."""
-    energy = answer.cycles * prices.leak_pj_per_cycle
-    energy += (answer.cycles - answer.stall_cycles) * prices.core_pj_per_cycle
+    energy = (answer.cycles - answer.stall_cycles) * prices.core_pj_per_cycle
     for event, bits in answer.sram_bits.items():
         energy += bits * float(getattr(prices, f"{event}_pj_per_bit"))
     energy += answer.dram_read_bits * prices.dram_read_pj_per_bit

@@ -31,9 +31,8 @@ Column = NDArray[Any]
 
 
 class Prices(NamedTuple):
-    """Energy per event that a search minimises among equal cycles, in pJ."""
+    """Energy per event that a search minimises among equal cycles, in pJ; leakage is equal there."""
 
-    leak_pj_per_cycle: float
     core_pj_per_cycle: float
     wbuf_read_pj_per_bit: float
     wbuf_write_pj_per_bit: float
