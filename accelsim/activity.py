@@ -30,7 +30,9 @@ Direction: TypeAlias = Literal["read", "write"]
 
 
 class Flow(NamedTuple):
-    """What crossed a boundary: ``glb.weights``, ``weight``, ``read``. Read means towards the compute units."""
+    """What crossed a boundary: ``glb.weights``, ``weight``, ``read`` (from the storage at the boundary, or over the
+    links towards the units; ``write`` is the other way).
+    """
 
     boundary: str
     tensor: str
@@ -38,7 +40,11 @@ class Flow(NamedTuple):
 
 
 class Event(NamedTuple):
-    """An action of a component; its count is in bits for storage and links, else in operations."""
+    """An action of a component that computes, counted in operations.
+
+    Storage and links have no events of their own: a component that bears a boundary's name is charged for the bits
+    of that boundary's traffic.
+    """
 
     component: str
     action: str

@@ -10,13 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
 from pydantic import BaseModel
 
 from accelsim.errors import ConfigError
 from accelsim.spec import packaged
 from accelsim.spec.schema import ArchSpec, EnergySpec, MappingSpec, MemorySpec, PrecisionSpec, TechnologySpec
-from accelsim.spec.yamlfile import Document, KeyPath, dotted, read, validate
+from accelsim.spec.yamlfile import Document, KeyPath, dotted, parse, read, validate
 from accelsim.units import exact
 
 FindParams: TypeAlias = Callable[[str], type[BaseModel]]
@@ -198,7 +197,7 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
     places = dict(document.places)
     for key, value in sets:
         path = _typed_path(data, key)
-        target = data
+        target: Any = data
         for i, part in enumerate(path[:-1]):
             if isinstance(target, dict) and part not in target:
                 target[part] = {}
@@ -212,8 +211,9 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
             raise ConfigError(
                 f"'{dotted(path[:-1])}' is a value, not a mapping", "set the value itself", file=origin, key=key
             )
+        container: Any = target
         try:
-            target[path[-1]] = value  # type: ignore[index]
+            container[path[-1]] = value
         except (IndexError, TypeError):
             raise ConfigError("no such entry", "check the index", file=origin, key=key) from None
         places = {p: v for p, v in places.items() if p[: len(path)] != path} | {path: (origin, None)}
@@ -247,6 +247,6 @@ def parse_set(text: str) -> tuple[str, Any]:
     if not equals:
         raise ConfigError(f"'{text}' has no '='", "write key.path=value", file="--set")
     try:
-        return key.strip(), yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError):
-        raise ConfigError(f"'{value}' cannot be read", "write a YAML value", file="--set", key=key) from None
+        return key.strip(), parse(f"value: {value}", "--set").data["value"]
+    except ConfigError as error:
+        raise ConfigError(error.problem, error.remedy, file="--set", key=key) from None

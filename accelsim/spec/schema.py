@@ -22,9 +22,7 @@ class DramSpec(Strict):
 
     standard: str = Field(description="name of the DRAM price in the energy table: lpddr4, ddr3, hbm2, ...")
     gb_per_s: Positive = Field(description="peak bandwidth, 10^9 bytes per second, all channels")
-    latency_ns: NotNegative = Field(
-        0.0, description="from request to first data; hidden by prefetching where possible"
-    )
+    latency_ns: NotNegative = Field(0.0, description="from request to first data; prefetching hides it")
     burst_bits: int = Field(512, ge=1, le=1 << 20, description="smallest transfer; each run is rounded up to it")
 
 
@@ -88,9 +86,9 @@ class ArchSpec(Strict):
     units: tuple[UnitSpec, ...] = Field((), strict=False, description="several units that share the memory")
     memory: MemorySpec
     technology: TechnologySpec
-    energy: EnergySpec = EnergySpec()  # type: ignore[call-arg]
+    energy: EnergySpec = EnergySpec()
     precision: PrecisionSpec = PrecisionSpec()
-    mapping: MappingSpec = MappingSpec()  # type: ignore[call-arg]
+    mapping: MappingSpec = MappingSpec()
     sources: dict[str, str] = Field(default_factory=dict, description="key path -> where its value comes from")
 
     @model_validator(mode="after")

@@ -1,0 +1,44 @@
+"""Finding engines: the folders beside this file, and the entry-point group ``accelsim.engines``."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from accelsim.errors import ConfigError
+from accelsim.seam import Engine
+
+GROUP = "accelsim.engines"
+"""Entry-point group in which other packages offer engines: ``name = "package.module"``, which holds ``ENGINE``."""
+
+
+@cache
+def modules() -> dict[str, str]:
+    """Return engine name -> module that holds its ``ENGINE``; packaged engines cannot be shadowed."""
+    here = Path(__file__).parent
+    outside = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+    inside = {p.parent.name: f"accelsim.engines.{p.parent.name}.engine" for p in here.glob("*/engine.py")}
+    return dict(sorted((outside | inside).items()))
+
+
+@cache
+def get(name: str) -> Engine[Any, Any]:
+    """Return the engine called ``name``, or raise ConfigError with the nearest known one."""
+    known = modules()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean '{close[0]}'?" if close else f"known engines: {', '.join(known)}"
+        raise ConfigError(f"no engine is called '{name}'", hint)
+    engine: Engine[Any, Any] = import_module(known[name]).ENGINE
+    return engine
+
+
+def find_params(name: str) -> type[BaseModel]:
+    """Return the schema of an engine's parameters."""
+    return get(name).params_schema

@@ -1,0 +1,164 @@
+"""The double-buffered timeline: what DRAM adds to a schedule of tiles.
+
+Loads and stores share the bus in the order load 0, load 1, store 0, load 2, store 1, ... Load i waits for compute
+i-2 (its buffer half), compute i for load i, compute i-1 and store i-2, store i for compute i. A tile without a load
+or store takes no part in these waits.
+
+The recurrence only adds and takes maxima, so within a repeated block it soon repeats itself, shifted in time. `run`
+looks for that and then jumps: time and memory do not grow with the number of tiles. Nothing is approximated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple, TypeAlias
+
+from accelsim.activity import Loop, Step
+from accelsim.memory.dram import DramModel
+
+Relative: TypeAlias = tuple[int, int, int, int]
+
+
+class Stalls(NamedTuple):
+    """What the timeline found.
+
+    Attributes
+    ----------
+    cycles : int
+        End of the last compute or store.
+    stall_cycles : int
+        ``cycles`` minus the compute cycles; the first load and the last store are part of it.
+    """
+
+    cycles: int
+    stall_cycles: int
+
+
+@dataclass
+class _Clock:
+    """The state between two tiles, in absolute core cycles."""
+
+    bus_free: int = 0
+    computed: int = 0
+    computed_before: int = 0
+    stored: int = 0
+    pending_store: int = 0
+    """Bus cycles of the youngest tile's store, which goes after the next tile's load."""
+    compute_cycles: int = 0
+
+    def step(self, load: int, latency: int, compute: int, store: int) -> None:
+        arrived = 0
+        if load:
+            start = max(self.bus_free, self.computed_before)
+            self.bus_free = start + load
+            arrived = start + load + latency
+        computed, stored_before = self.computed, self.stored
+        if self.pending_store:
+            self.bus_free = max(self.bus_free, computed) + self.pending_store
+            self.stored = self.bus_free
+        begin = max(arrived, computed, stored_before)
+        self.computed_before = computed
+        self.computed = begin + compute
+        self.pending_store = store
+        self.compute_cycles += compute
+
+    def finish(self) -> Stalls:
+        end = self.computed
+        if self.pending_store:
+            end = max(self.bus_free, self.computed) + self.pending_store
+        end = max(end, self.stored)
+        return Stalls(end, end - self.compute_cycles)
+
+    def relative(self) -> Relative:
+        """Return the state seen from ``computed``, with all that can no longer matter folded together."""
+        return (
+            max(self.bus_free, self.computed_before) - self.computed,
+            self.computed_before - self.computed,
+            max(self.stored, self.computed) - self.computed,
+            self.pending_store,
+        )
+
+    def shift(self, cycles: int, compute: int) -> None:
+        self.bus_free += cycles
+        self.computed += cycles
+        self.computed_before += cycles
+        self.stored += cycles
+        self.compute_cycles += compute
+
+
+def run(schedule: tuple[Step | Loop, ...], dram: DramModel) -> Stalls:
+    """Return cycles and stalls of a schedule of tiles."""
+    clock = _Clock()
+    costs: dict[int, tuple[int, int, int, int]] = {}
+
+    def step(item: Step) -> None:
+        cost = costs.get(id(item))
+        if cost is None:
+            load = dram.bus_cycles(item.loads)
+            cost = (load, dram.latency_cycles, item.compute_cycles, dram.bus_cycles(item.stores))
+            costs[id(item)] = cost
+        clock.step(*cost)
+
+    _walk(schedule, clock, step)
+    return clock.finish()
+
+
+def _walk(items: tuple[Step | Loop, ...], clock: _Clock, step: Callable[[Step], None]) -> None:
+    for item in items:
+        if isinstance(item, Loop):
+            _repeat(item, clock, step)
+        else:
+            step(item)
+
+
+def _repeat(loop: Loop, clock: _Clock, step: Callable[[Step], None]) -> None:
+    """Run a loop's body until its relative state comes back, then jump over the whole periods that remain."""
+    seen: dict[Relative, tuple[int, int, int]] = {}
+    done = 0
+    while done < loop.repeat:
+        state = clock.relative()
+        if state in seen:
+            before, computed, compute = seen[state]
+            period = done - before
+            jumps = (loop.repeat - done) // period
+            clock.shift(jumps * (clock.computed - computed), jumps * (clock.compute_cycles - compute))
+            done += jumps * period
+            seen = {}
+            if done == loop.repeat:
+                return
+        else:
+            seen[state] = (done, clock.computed, clock.compute_cycles)
+        _walk(loop.body, clock, step)
+        done += 1
+
+
+def needed_bits_per_cycle(schedule: tuple[Step | Loop, ...], dram: DramModel) -> Fraction:
+    """Return the DRAM bandwidth at which no tile waits for its load once the first tile is there.
+
+    While tile i computes, the load of tile i+1 and the store of tile i-1 must pass: the largest such ratio of bits
+    to compute cycles. The first load and the last store can never be hidden.
+    """
+    worst = Fraction(0)
+    previous: Step | None = None
+    before: Step | None = None
+    for step in _neighbours(schedule):
+        if previous is not None:
+            bits = sum(dram.bus_bits(t) for t in step.loads)
+            bits += sum(dram.bus_bits(t) for t in before.stores) if before else 0
+            if bits:
+                worst = max(worst, Fraction(bits, max(1, previous.compute_cycles)))
+        before, previous = previous, step
+    return worst
+
+
+def _neighbours(schedule: tuple[Step | Loop, ...]) -> list[Step]:
+    """Return the steps with long repetitions cut to three rounds, which keeps every triple of neighbours."""
+    steps: list[Step] = []
+    for item in schedule:
+        if isinstance(item, Loop):
+            steps.extend(_neighbours(item.body) * min(item.repeat, 3))
+        else:
+            steps.append(item)
+    return steps

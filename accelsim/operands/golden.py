@@ -1,0 +1,163 @@
+"""What a layer computes, by NumPy alone: the truth that every engine is held to.
+
+Products and sums are exact integers. Layers that divide or exponentiate give float64.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from accelsim.errors import ModelError, WorkloadError
+from accelsim.operands.handle import Operands, from_conv_output
+from accelsim.workload.shapes import Conv2d, Elementwise, Normalization, Pool, Softmax, View
+
+EXACT_FLOAT = 2**53
+"""Integers of smaller magnitude are exact in float64, whose matrix product is fast."""
+
+LRN_ALPHA, LRN_BETA, LRN_BIAS = 1e-4, 0.75, 1.0
+"""Local response normalisation: defaults of the ONNX operator LRN."""
+
+
+def golden(operands: Operands) -> np.ndarray:
+    """Return the layer's output, in the layer's output shape.
+
+    Raises
+    ------
+    WorkloadError
+        A layer whose computation is not known.
+    """
+    view, shape = operands.view, operands.view.shape
+    if hasattr(shape, "as_conv"):
+        x, w = operands.conv_arrays()
+        return from_conv_output(view, convolve(shape.as_conv(), x, w))
+    arrays = [operand.values for operand in operands.inputs]
+    if isinstance(shape, Pool):
+        return _pool(shape, arrays[0])
+    if isinstance(shape, Elementwise):
+        return elementwise(shape.op, arrays, view.name)
+    if isinstance(shape, Softmax):
+        return _softmax(arrays[0].astype(np.float64).reshape(-1, shape.length)).reshape(shape.shape)
+    if isinstance(shape, Normalization):
+        return _normalize(shape, arrays[0].astype(np.float64))
+    if isinstance(shape, View):
+        return reshape(shape, arrays)
+    raise WorkloadError(f"layer '{view.name}': no values are known for '{shape.op}'", "run it without --check")
+
+
+def convolve(conv: Conv2d, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Return the grouped convolution of int64 arrays, exactly.
+
+    Parameters
+    ----------
+    x : ndarray (n, c, h, w) of int64
+    w : ndarray (k, c/groups, r, s) of int64
+
+    Returns
+    -------
+    ndarray (n, k, e, f) of int64
+    """
+    top, left, bottom, right = conv.pad
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    g, cg, kg = conv.groups, conv.c // conv.groups, conv.k // conv.groups
+    span_h = (conv.e - 1) * conv.stride[0] + 1
+    span_w = (conv.f - 1) * conv.stride[1] + 1
+    bound = float(np.abs(x).max(initial=0)) * float(np.abs(w).max(initial=0)) * cg * conv.r * conv.s
+    dtype = np.float64 if bound < EXACT_FLOAT else np.int64
+    out = np.zeros((conv.n, g, conv.e * conv.f, kg), dtype=dtype)
+    filters = w.reshape(g, kg, cg, conv.r, conv.s).astype(dtype)
+    for i in range(conv.r):
+        for j in range(conv.s):
+            row, col = i * conv.dilation[0], j * conv.dilation[1]
+            part = padded[:, :, row : row + span_h : conv.stride[0], col : col + span_w : conv.stride[1]]
+            pixels = part.reshape(conv.n, g, cg, conv.e * conv.f).astype(dtype)
+            out += np.matmul(pixels.transpose(0, 1, 3, 2), filters[None, :, :, :, i, j].transpose(0, 1, 3, 2))
+    return out.transpose(0, 1, 3, 2).reshape(conv.n, conv.k, conv.e, conv.f).astype(np.int64)
+
+
+def elementwise(op: str, arrays: list[np.ndarray], name: str = "") -> np.ndarray:
+    """Return ``op`` over the arrays: integers stay integers where the operation allows it."""
+    first = arrays[0]
+    if op in BINARY:
+        return np.asarray(functools.reduce(BINARY[op], arrays))
+    if op in INTEGER_UNARY:
+        return INTEGER_UNARY[op](first)
+    if op in REAL_UNARY:
+        return REAL_UNARY[op](first.astype(np.float64))
+    raise WorkloadError(f"layer '{name}': no values are known for '{op}'", "run it without --check")
+
+
+BINARY: dict[str, np.ufunc] = {
+    "add": np.add,
+    "sum": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+}
+INTEGER_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "relu": lambda x: np.maximum(x, 0),
+    "copy": lambda x: x.copy(),
+    "neg": lambda x: -x,
+    "abs": np.abs,
+    "clip6": lambda x: np.clip(x, 0, 6),
+}
+REAL_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": np.tanh,
+    "exp": np.exp,
+    "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+    "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "swish": lambda x: x / (1 + np.exp(-x)),
+}
+
+
+def _pool(pool: Pool, x: np.ndarray) -> np.ndarray:
+    """Average pooling divides by the taps inside the image (by all of them with ``count_pad``), as float64."""
+    top, left, bottom, right = pool.pad
+    need_h = (pool.e - 1) * pool.stride[0] + pool.r
+    need_w = (pool.f - 1) * pool.stride[1] + pool.s
+    extra = ((0, 0), (0, 0), (top, max(bottom, need_h - pool.h - top)), (left, max(right, need_w - pool.w - left)))
+    lowest = np.iinfo(np.int64).min if pool.op == "max" else 0
+    padded = np.pad(x.astype(np.int64), extra, constant_values=lowest)
+    inside = np.pad(np.ones((pool.h, pool.w), dtype=np.int64), extra[2:])
+    if pool.count_pad:
+        inside[: top + pool.h + bottom, : left + pool.w + right] = 1
+    windows = [
+        (slice(i, i + (pool.e - 1) * pool.stride[0] + 1, pool.stride[0]),
+         slice(j, j + (pool.f - 1) * pool.stride[1] + 1, pool.stride[1]))
+        for i in range(pool.r) for j in range(pool.s)
+    ]  # fmt: skip
+    if pool.op == "max":
+        return np.maximum.reduce([padded[:, :, row, col] for row, col in windows])
+    total = sum((padded[:, :, row, col] for row, col in windows), np.zeros(pool.output_shape, np.int64))
+    taps = sum((inside[row, col] for row, col in windows), np.zeros((pool.e, pool.f), np.int64))
+    return np.asarray(total / np.maximum(taps, 1))
+
+
+def _softmax(rows: np.ndarray) -> np.ndarray:
+    shifted = np.exp(rows - rows.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def _normalize(norm: Normalization, x: np.ndarray) -> np.ndarray:
+    """Normalise with unit scale and zero shift: trained statistics are not part of a layer's shape."""
+    if norm.op in ("batch", "affine"):
+        return x
+    if norm.op == "layer":
+        centred = x - x.mean(axis=-1, keepdims=True)
+        return np.asarray(centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5))
+    below, above = (norm.size - 1) // 2, norm.size // 2
+    squares = np.pad(x**2, ((0, 0), (below, above), *((0, 0),) * (x.ndim - 2)))
+    window = sum(squares[:, i : i + x.shape[1]] for i in range(norm.size))
+    return np.asarray(x / (LRN_BIAS + LRN_ALPHA / norm.size * window) ** LRN_BETA)
+
+
+def reshape(view: View, arrays: list[np.ndarray]) -> np.ndarray:
+    """Return the renamed tensor: concatenated along ``axis``, or the same elements in another shape."""
+    joined = np.concatenate(arrays, axis=view.axis) if view.op == "concat" else arrays[0]
+    if joined.size != np.prod(view.shape, dtype=np.int64):
+        raise ModelError(f"view '{view.op}' of {joined.size} elements as {view.shape}")
+    return joined.reshape(view.shape)

@@ -1,0 +1,199 @@
+"""Lazy handles on a layer's operands: counts, masks and values are made only when an engine asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from accelsim.errors import WorkloadError
+from accelsim.operands import streams
+from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.shapes import Conv2d, Matmul
+
+MAX_VALUE_BITS = 32
+"""Widest element for which values are made: products of two still fit 64 bits."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One tensor's numbers: given ones, or synthetic ones from its stream.
+
+    Attributes
+    ----------
+    batch : int
+        Images of an activation; each has its own stream.
+    given : ndarray or None
+        Integers of the tensor's shape.
+    """
+
+    tensor: Tensor
+    seed: int = 0
+    batch: int = 1
+    given: np.ndarray | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def dense(self) -> bool:
+        """Whether no element is zero, known without drawing anything."""
+        return self.given is None and self.tensor.density >= 1
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """Which elements are non-zero: bool, of the tensor's shape."""
+        if self.given is not None:
+            return np.asarray(self.given != 0)
+        return self._draw(self._mask, np.bool_)
+
+    @cached_property
+    def nonzeros(self) -> int:
+        """Number of non-zero elements."""
+        return self.tensor.elements if self.dense else int(np.count_nonzero(self.mask))
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """The elements: int64, of the tensor's shape."""
+        if self.given is not None:
+            return self.given.astype(np.int64)
+        bits = self.bits
+        if bits > MAX_VALUE_BITS:
+            raise WorkloadError(
+                f"tensor '{self.tensor.name}': values of {bits} bits cannot be made",
+                f"use at most {MAX_VALUE_BITS} bits",
+            )
+
+        def image_values(image: int, size: int) -> np.ndarray:
+            t = self.tensor
+            drawn = streams.nonzero_values(self.seed, t.name, image, size, bits, t.signed)
+            return drawn if self.dense else drawn * self._mask(image, size)
+
+        return self._draw(image_values, np.int64)
+
+    @property
+    def bits(self) -> int:
+        """Width of an element."""
+        if self.tensor.bits is None:
+            raise WorkloadError(f"tensor '{self.tensor.name}' has no width", "set its bits or a default precision")
+        return self.tensor.bits
+
+    def _mask(self, image: int, size: int) -> np.ndarray:
+        return streams.nonzero_mask(self.seed, self.tensor.name, image, size, self.tensor.density)
+
+    def _draw(self, draw: Callable[[int, int], np.ndarray], dtype: type) -> np.ndarray:
+        if self.tensor.weight:
+            return np.asarray(draw(streams.WEIGHTS, self.tensor.elements), dtype).reshape(self.tensor.shape)
+        size = self.tensor.elements // self.batch
+        images: list[np.ndarray] = [draw(image, size).astype(dtype) for image in range(self.batch)]
+        return np.concatenate(images).reshape(self.tensor.shape)
+
+
+@dataclass(frozen=True)
+class Operands:
+    """The operands of one layer."""
+
+    view: LayerView
+    inputs: tuple[Operand, ...]
+    weights: tuple[Operand, ...]
+
+    @property
+    def input(self) -> Operand:
+        """The first input."""
+        return self.inputs[0]
+
+    @property
+    def weight(self) -> Operand:
+        """The filters; of a matmul, the second activation."""
+        return self.weights[0] if self.weights else self.inputs[1]
+
+    @cached_property
+    def effective_macs(self) -> int:
+        """Multiply-accumulates with both operands non-zero; padding taps have a zero operand.
+
+        Counted exactly from the masks, tap by tap: non-zero inputs under the tap times non-zero weights in it.
+        """
+        conv = self._conv
+        taps = self._inputs_per_tap(conv)
+        if self.weight.dense:
+            return int(taps.sum()) * (conv.k // conv.groups)
+        mask = to_conv_weight(self.view, self.weight.mask)
+        g, kg, cg = conv.groups, conv.k // conv.groups, conv.c // conv.groups
+        per_tap = mask.reshape(g, kg, cg, conv.r, conv.s).sum(axis=1, dtype=np.int64)
+        return int((taps.reshape(g, cg, conv.r, conv.s) * per_tap).sum())
+
+    def conv_arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return input (n, c, h, w) and weight (k, c/groups, r, s) of the equivalent convolution, int64."""
+        return to_conv_input(self.view, self.input.values), to_conv_weight(self.view, self.weight.values)
+
+    @property
+    def _conv(self) -> Conv2d:
+        return self.view.shape.as_conv()  # type: ignore[union-attr]
+
+    def _inputs_per_tap(self, conv: Conv2d) -> np.ndarray:
+        """Return for each (c, r, s) how many non-zero inputs meet that tap over all n, e, f; int64."""
+        rows = [_valid(conv.h, conv.e, conv.stride[0], conv.pad[0], i * conv.dilation[0]) for i in range(conv.r)]
+        cols = [_valid(conv.w, conv.f, conv.stride[1], conv.pad[1], j * conv.dilation[1]) for j in range(conv.s)]
+        taps = np.zeros((conv.c, conv.r, conv.s), dtype=np.int64)
+        mask = None if self.input.dense else to_conv_input(self.view, self.input.mask)
+        for i, row in enumerate(rows):
+            for j, col in enumerate(cols):
+                if mask is None:
+                    taps[:, i, j] = conv.n * len(range(*row.indices(conv.h))) * len(range(*col.indices(conv.w)))
+                else:
+                    taps[:, i, j] = np.count_nonzero(mask[:, :, row, col], axis=(0, 2, 3))
+        return taps
+
+
+def _valid(size: int, outputs: int, stride: int, pad: int, offset: int) -> slice:
+    """Return the in-image positions that a tap at ``offset`` meets: ``stride * o + offset - pad`` for all o."""
+    first = max(0, -(-(pad - offset) // stride))
+    last = min(outputs - 1, (size - 1 + pad - offset) // stride)
+    if last < first:
+        return slice(0, 0, stride)
+    start = first * stride + offset - pad
+    return slice(start, start + (last - first) * stride + 1, stride)
+
+
+def to_conv_input(view: LayerView, array: np.ndarray) -> np.ndarray:
+    """Lay an input out as (n, c, h, w) of the equivalent convolution."""
+    shape = view.shape
+    if isinstance(shape, Matmul):
+        return array.transpose(1, 0, 2).reshape(shape.m, shape.batch * shape.k, 1, 1)
+    conv = shape.as_conv()  # type: ignore[union-attr]
+    return array.reshape(conv.n, conv.c, conv.h, conv.w)
+
+
+def to_conv_weight(view: LayerView, array: np.ndarray) -> np.ndarray:
+    """Lay weights (or a matmul's second operand) out as (k, c/groups, r, s)."""
+    shape = view.shape
+    if isinstance(shape, Matmul):
+        return array.transpose(0, 2, 1).reshape(shape.batch * shape.n, shape.k, 1, 1)
+    conv = shape.as_conv()  # type: ignore[union-attr]
+    return array.reshape(conv.k, conv.c // conv.groups, conv.r, conv.s)
+
+
+def from_conv_output(view: LayerView, array: np.ndarray) -> np.ndarray:
+    """Lay an output (n, k, e, f) of the equivalent convolution out in the layer's own shape."""
+    shape = view.shape
+    if isinstance(shape, Matmul):
+        return array.reshape(shape.m, shape.batch, shape.n).transpose(1, 0, 2)
+    return array.reshape(shape.output_shape)
+
+
+def of(view: LayerView, seed: int = 0, given: Mapping[str, np.ndarray] | None = None) -> Operands:
+    """Return the lazy operands of a layer.
+
+    Parameters
+    ----------
+    view : LayerView
+    seed : int
+    given : mapping, optional
+        Tensor name -> integers of its shape, for those that are not synthetic.
+    """
+    table = given or {}
+
+    def operand(tensor: Tensor) -> Operand:
+        batch = 1 if tensor.weight or not tensor.shape or tensor.shape[0] % view.batch else view.batch
+        return Operand(tensor, seed, batch, table.get(tensor.name))
+
+    return Operands(view, tuple(map(operand, view.inputs)), tuple(map(operand, view.weights)))

@@ -1,0 +1,60 @@
+"""Seeded synthetic tensors: the same numbers on every machine, in every order, for every batch size.
+
+Each tensor has its own stream, keyed by a hash of (seed, tensor name, image index, purpose) into the counter-based
+Philox generator (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011). Only raw 64-bit words are
+drawn, so that no change in a library's distributions changes a tensor. Weights have no image index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from accelsim.units import exact
+
+CHUNK_ELEMENTS = 1 << 20
+"""Words are drawn in chunks of this many, which bounds the memory on top of the result."""
+
+WEIGHTS = -1
+"""In place of an image index: a constant of the network."""
+
+
+def nonzero_mask(seed: int, name: str, image: int, size: int, density: float) -> np.ndarray:
+    """Return which elements are non-zero: Bernoulli with probability ``density`` per element.
+
+    Returns
+    -------
+    ndarray of bool, shape (size,)
+    """
+    threshold = int(exact(density) * 2**64)
+    mask = np.ones(size, dtype=np.bool_)
+    if threshold >= 2**64:
+        return mask
+    for start, words in _words(seed, name, image, "mask", size):
+        mask[start : start + words.size] = words < np.uint64(threshold)
+    return mask
+
+
+def nonzero_values(seed: int, name: str, image: int, size: int, bits: int, signed: bool) -> np.ndarray:
+    """Return non-zero integers, uniform over all non-zero values of the width.
+
+    Returns
+    -------
+    ndarray of int64, shape (size,)
+    """
+    values = np.empty(size, dtype=np.int64)
+    for start, words in _words(seed, name, image, "values", size):
+        drawn = (words % np.uint64(2**bits - 1)).astype(np.int64) + 1
+        if signed:
+            drawn[drawn >= 2 ** (bits - 1)] -= 2**bits
+        values[start : start + words.size] = drawn
+    return values
+
+
+def _words(seed: int, name: str, image: int, purpose: str, size: int) -> Iterator[tuple[int, np.ndarray]]:
+    key = hashlib.blake2b(f"{seed}|{name}|{image}|{purpose}".encode(), digest_size=16).digest()
+    source = np.random.Philox(key=np.frombuffer(key, dtype="<u8").astype(np.uint64))
+    for start in range(0, size, CHUNK_ELEMENTS):
+        yield start, source.random_raw(min(CHUNK_ELEMENTS, size - start))

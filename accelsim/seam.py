@@ -1,0 +1,161 @@
+"""The seam: what an engine offers, and what it is given. A new machine is one folder and one YAML.
+
+An engine is a subclass of `Engine` in ``engines/<name>/engine.py``, exported as ``ENGINE``; that file imports no
+numba. Kernels live in ``kernel.py`` and are imported inside `Engine.run`; ``reference.py`` exports the plain twin,
+``reference(view, operands, params, mapping, machine) -> Activity``, which never sees a plan.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+from pydantic import BaseModel
+
+from accelsim.activity import Activity
+from accelsim.components import Component
+from accelsim.memory.dram import DramModel
+from accelsim.operands.handle import Operands
+from accelsim.spec.schema import Strict
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import Shape
+
+ParamsT = TypeVar("ParamsT", bound=BaseModel)
+MappingT = TypeVar("MappingT", bound=BaseModel)
+
+Columns: TypeAlias = dict[str, np.ndarray]
+"""Candidate mappings, one array per field of the engine's mapping, all of one length."""
+
+
+class Machine(NamedTuple):
+    """What an engine may know of the rest of the machine."""
+
+    clocks_mhz: Mapping[str, Fraction]
+    dram: DramModel
+
+
+class Bounds(NamedTuple):
+    """What the mapper's objective needs of each candidate, as arrays.
+
+    Attributes
+    ----------
+    cycles : ndarray of int64
+        Estimated cycles, DRAM included.
+    dram_bits : ndarray of int64
+    traffic : dict
+        (boundary, direction) -> bits; prices energy objectives.
+    """
+
+    cycles: np.ndarray
+    dram_bits: np.ndarray
+    traffic: Mapping[tuple[str, str], np.ndarray]
+
+
+class Sample(NamedTuple):
+    """A small random case for the contract tests.
+
+    Attributes
+    ----------
+    params : dict
+        Parameters, as in a machine file.
+    mapping : dict or None
+        A random legal mapping; None leaves the choice to the mapper.
+    widest_bits : int
+        Widest operand that the engine takes with these parameters.
+    """
+
+    shape: Shape
+    params: dict[str, Any]
+    mapping: dict[str, Any] | None = None
+    widest_bits: int = 8
+
+
+class NoMapping(Strict):
+    """The mapping of an engine that has nothing to choose."""
+
+
+class Engine(Generic[ParamsT, MappingT]):
+    """Base of all engines: the methods without a body here are the seam, the others are defaults."""
+
+    name: ClassVar[str]
+    params_schema: ClassVar[type[BaseModel]]
+    mapping_schema: ClassVar[type[BaseModel]] = NoMapping
+    primary: ClassVar[str]
+    """The unit kind whose account the report shows first."""
+
+    def units(self, params: ParamsT) -> dict[str, int]:
+        """Return how many units of each kind there are."""
+        raise NotImplementedError
+
+    def supports(self, view: LayerView, params: ParamsT) -> str | None:
+        """Return why a layer cannot run here, or None if it can."""
+        raise NotImplementedError
+
+    def components(self, params: ParamsT) -> tuple[Component, ...]:
+        """Return the hardware, DRAM apart. A component that bears a boundary's name is charged for its traffic."""
+        raise NotImplementedError
+
+    def candidates(self, view: LayerView, params: ParamsT, machine: Machine) -> Columns:
+        """Return the legal mappings, pruned, in order of preference; raise MappingError if none fits."""
+        del view, params, machine
+        return {}
+
+    def bounds(self, view: LayerView, params: ParamsT, machine: Machine, columns: Columns) -> Bounds:
+        """Return what the objective needs of each candidate."""
+        raise NotImplementedError
+
+    def plan(self, view: LayerView, operands: Operands, params: ParamsT, mapping: MappingT, machine: Machine) -> Any:
+        """Return the integers and arrays that a walk needs, after every legality check."""
+        raise NotImplementedError
+
+    def run(self, plan: Any, operands: Operands | None = None) -> Activity:
+        """Walk the plan with the kernel; with operands, compute the values on the way."""
+        raise NotImplementedError
+
+    def closed_form(self, plan: Any) -> Activity | None:
+        """Return the same integers as `run` without walking, or None if there is no closed form."""
+        del plan
+        return None
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small random legal case: what the contract tests run."""
+        raise NotImplementedError
+
+    @property
+    def notes(self) -> Notes:
+        """What the engine's docstring says of itself."""
+        return Notes.of(inspect.getmodule(type(self)).__doc__ or "")
+
+
+class Notes(NamedTuple):
+    """The parts of an engine's docstring that reports print."""
+
+    summary: str
+    source: str
+    modelled: tuple[str, ...]
+    not_modelled: tuple[str, ...]
+    assumed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, docstring: str) -> Notes:
+        """Split a docstring at its headings Source, Modelled, Not modelled and Assumed; items start with '- '."""
+        parts: dict[str, list[str]] = {"": []}
+        heading = ""
+        for raw in inspect.cleandoc(docstring).splitlines():
+            line = raw.strip()
+            title, colon, rest = line.partition(":")
+            if colon and title in ("Source", "Modelled", "Not modelled", "Assumed"):
+                heading, line = title, rest.strip()
+                parts[heading] = []
+            if not line:
+                heading = heading if heading in ("Modelled", "Not modelled", "Assumed") else "rest"
+                parts.setdefault(heading, [])
+            elif line.startswith("- ") or not parts[heading] or heading in ("", "rest"):
+                parts[heading].append(line.removeprefix("- "))
+            else:
+                parts[heading][-1] += " " + line
+        modelled, missing, assumed = (tuple(parts.get(h, ())) for h in ("Modelled", "Not modelled", "Assumed"))
+        return cls((parts[""] or [""])[0], " ".join(parts.get("Source", ())), modelled, missing, assumed)
