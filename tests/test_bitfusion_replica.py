@@ -31,6 +31,17 @@ RELEASED_SUMS = {
     "resnet18": (49_079_982, 9_541_294, 5_835_456_512, 3_236_954_112),
     "lstm": (337_175, 231_383, 62_836_736, 1_900_544),
 }
+# Sums over the same file at 4096 bit/cycle: columns of the array, with buffers in proportion, and network
+RELEASED_SCALED = {
+    (32, "alexnet"): (28489980, 348, 11538084096, 1884651520),
+    (32, "vgg7"): (1032402, 210, 457244672, 235405312),
+    (64, "alexnet"): (15358775, 759, 6689422080, 1983774720),
+    (64, "vgg7"): (516932, 836, 411369472, 235405312),
+    (128, "alexnet"): (7680678, 1670, 4597824256, 1983774720),
+    (128, "vgg7"): (292340, 34292, 335872000, 235405312),
+    (256, "alexnet"): (5302970, 9562, 4691491584, 2690383872),
+    (256, "vgg7"): (247976, 102568, 432340992, 369623040),
+}
 # Rows of the same file: cycles, stalls, WBUF read and write, OBUF read and write, IBUF read and write
 RELEASED_LAYERS = {
     ("alexnet", "conv1_a_Convolution"): (
@@ -129,6 +140,14 @@ class TestPublishedFigures:
     @pytest.mark.parametrize("name", RELEASED_SUMS)
     def test_the_other_networks_meet_the_shipped_results(self, results, name):
         assert columns(results[name]) == RELEASED_SUMS[name]
+
+    @pytest.mark.parametrize(("columns_of_array", "name"), RELEASED_SCALED)
+    def test_larger_arrays_meet_the_shipped_results(self, columns_of_array, name):
+        scale = columns_of_array // 32
+        sets = {"columns": columns_of_array, "dram_bits_per_cycle": 4096, "wbuf_bytes": 65536 * scale}
+        sets |= {"ibuf_bytes": 32768 * scale, "obuf_bytes": 16384 * scale}
+        result = model.simulate(networks.load(name), machine.load(sets=list(sets.items())))
+        assert columns(result) == RELEASED_SCALED[columns_of_array, name]
 
     @pytest.mark.parametrize(("name", "layer"), RELEASED_LAYERS)
     def test_sram_accesses_of_a_layer_meet_the_shipped_results(self, results, name, layer):

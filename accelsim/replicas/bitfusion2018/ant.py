@@ -116,18 +116,7 @@ def simulate_layer(layer: Layer, batch: int, design: Design) -> LayerResult:
         design.prices,
         design.dram_bits_per_cycle,
     )
-    return LayerResult(
-        layer.name,
-        choice.cycles,
-        choice.compute_cycles,
-        choice.stall_cycles,
-        choice.dram_read_bits,
-        choice.dram_write_bits,
-        choice.sram_bits,
-        _energy_parts_nj(choice, design),
-        choice.tiling,
-        choice.order,
-    )
+    return choice.result(layer.name, _energy_parts_nj(choice, design))
 
 
 @dataclass(frozen=True)

@@ -50,18 +50,7 @@ def simulate_layer(layer: Layer, batch: int, machine: Machine) -> LayerResult:
         machine.prices,
         machine.dram_bits_per_cycle,
     )
-    return LayerResult(
-        layer.name,
-        choice.cycles,
-        choice.compute_cycles,
-        choice.stall_cycles,
-        choice.dram_read_bits,
-        choice.dram_write_bits,
-        choice.sram_bits,
-        _energy_parts_nj(choice, machine),
-        choice.tiling,
-        choice.order,
-    )
+    return choice.result(layer.name, _energy_parts_nj(choice, machine))
 
 
 def check_widths(layer: Layer, pmax_bits: int) -> None:

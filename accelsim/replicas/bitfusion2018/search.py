@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.errors import MappingError, WorkloadError
-from accelsim.replicas.bitfusion2018.values import LOOPS, Layer
+from accelsim.errors import MappingError, ModelError, WorkloadError
+from accelsim.replicas.bitfusion2018.values import LOOPS, Layer, LayerResult
 
 ORDERS = tuple(permutations(range(len(LOOPS))))
 """All 120 loop orders, outermost loop first, in lexicographic order."""
@@ -98,6 +98,21 @@ class Choice(NamedTuple):
             "obuf_read": self.array_bits[2] + outputs,
             "obuf_write": self.array_bits[3] + psums,
         }
+
+    def result(self, name: str, energy_parts_nj: dict[str, float]) -> LayerResult:
+        """Return the choice as the result of the layer ``name``."""
+        return LayerResult(
+            name,
+            self.cycles,
+            self.compute_cycles,
+            self.stall_cycles,
+            self.dram_read_bits,
+            self.dram_write_bits,
+            self.sram_bits,
+            energy_parts_nj,
+            self.tiling,
+            self.order,
+        )
 
 
 def ceil_div(a: Any, b: Any) -> Any:
@@ -213,4 +228,4 @@ def _nothing_fits(layer: Layer, smallest_bits: NDArray[np.int64], half_bits: tup
                 f"set {buffer}_bytes to at least {-(-needed // 4)}",
                 key=layer.name,
             )
-    raise AssertionError("a tiling was illegal without a buffer that overflows")
+    raise ModelError(f"{layer.name}: every tiling is illegal although no buffer overflows")
