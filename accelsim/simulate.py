@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,7 +123,7 @@ def simulate(
     options = Options(seed, fidelity, check, mode)
     tasks = [_task(arch, network, layer, pinned, given, unsupported) for layer in chosen]
     results = _placed(_run(arch, tasks, options, workers, progress))
-    table = load_table(arch.energy.table)
+    table = energy_table(arch.energy.table)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -198,9 +199,7 @@ def _task(
     unit, reason = _unit_for(arch, view)
     if unit is None:
         if unsupported == "error":
-            raise WorkloadError(
-                f"layer '{layer.name}' cannot run: {reason}", "drop it with --layers or allow skipping"
-            )
+            raise WorkloadError(f"layer '{layer.name}' cannot run: {reason}", "drop it with --layers or allow skipping")
         return Task(view, reason=reason)
     fixed = pinned.get(layer.name, registry.get(unit.engine).mapping_schema) if pinned else None
     mine = {name: given[name] for name in (*layer.inputs, *layer.weights) if name in given}
@@ -223,9 +222,7 @@ def _unit_for(arch: Arch, view: LayerView) -> tuple[Unit | None, str | None]:
     return None, "; ".join(reasons)
 
 
-def _run(
-    arch: Arch, tasks: list[Task], options: Options, workers: int, progress: Progress | None
-) -> list[LayerResult]:
+def _run(arch: Arch, tasks: list[Task], options: Options, workers: int, progress: Progress | None) -> list[LayerResult]:
     if workers < 1:
         raise ConfigError(f"{workers} workers", "use at least 1", file="--workers")
     done: list[LayerResult] = []
@@ -281,7 +278,7 @@ def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
     if unit is None:
         return replace(blank, reason=task.reason)
     engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
-    table = load_table(arch.energy.table)
+    table = energy_table(arch.energy.table)
     components = _components(arch, unit)
     operands = handle.of(view, options.seed, task.given)
     mapping, origin, choice = _mapping(arch, engine, params, view, machine, task.pinned, table, components)
@@ -315,6 +312,12 @@ def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
         checked=checked,
         details=details,
     )
+
+
+@cache
+def energy_table(name: str) -> Table:
+    """Return an energy table, read once per process."""
+    return load_table(name)
 
 
 def machine_view(arch: Arch) -> Machine:
@@ -375,9 +378,7 @@ def _check(engine: Engine[Any, Any], plan: Any, operands: handle.Operands, activ
         raise ModelError(f"layer '{operands.view.name}': with values, {differences[0]}")
     truth = golden(operands)
     if walked.values is None or walked.values.shape != truth.shape:
-        raise ModelError(
-            f"layer '{operands.view.name}': engine '{engine.name}' gave no values of shape {truth.shape}"
-        )
+        raise ModelError(f"layer '{operands.view.name}': engine '{engine.name}' gave no values of shape {truth.shape}")
     return bool(np.allclose(walked.values, truth, rtol=1e-12, atol=0))
 
 
@@ -421,7 +422,7 @@ def _full_name(arch: Arch, unit: Unit, component: str) -> str:
 
 def _energy(arch: Arch, unit: Unit, activity: Activity, cycles: int) -> dict[str, float]:
     """Return the energy of a layer by component; all units leak for as long as it runs."""
-    table, components = load_table(arch.energy.table), _components(arch, unit)
+    table, components = energy_table(arch.energy.table), _components(arch, unit)
     dynamic = energy_pj(components, events(components, activity), table)
     time_ns = cycles * 1000 / arch.clocks_mhz["core"]
     dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
@@ -461,4 +462,4 @@ def _not_modelled(arch: Arch, results: Iterable[LayerResult]) -> tuple[str, ...]
     for unit in arch.units:
         if unit.name in used:
             items |= dict.fromkeys(registry.get(unit.engine).notes.not_modelled)
-    return (*items, *ALWAYS_NOT_MODELLED)
+    return (*items, *ALWAYS_NOT_MODELLED, *energy_table(arch.energy.table).notes)

@@ -31,9 +31,7 @@ MACHINE = [
 
 def _numbers_without_a_source(node: object, path: str, sources: dict) -> list[str]:
     if isinstance(node, list):
-        return [
-            bad for i, item in enumerate(node) for bad in _numbers_without_a_source(item, f"{path}[{i}]", sources)
-        ]
+        return [bad for i, item in enumerate(node) for bad in _numbers_without_a_source(item, f"{path}[{i}]", sources)]
     if not isinstance(node, dict):
         return []
     found = [bad for key, item in node.items() for bad in _numbers_without_a_source(item, f"{path}.{key}", sources)]
@@ -42,9 +40,7 @@ def _numbers_without_a_source(node: object, path: str, sources: dict) -> list[st
     return found + [f"{path}.{key}" for key in numbers if not known]
 
 
-@pytest.mark.parametrize(
-    "file", [*sorted(FOLDER.glob("*.yaml")), FOLDER.parent / "scaling.yaml"], ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("file", [*sorted(FOLDER.glob("*.yaml")), FOLDER.parent / "scaling.yaml"], ids=lambda p: p.stem)
 def test_every_shipped_number_has_a_source_and_a_status(file):
     data = yaml.safe_load(file.read_text())
     assert all(len(text) > 20 for text in data["sources"].values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 
@@ -22,9 +24,10 @@ def _entries(kind: str) -> list[tuple[str, str]]:
 
         return [(name, registry.get(name).notes.summary) for name in registry.modules()]
     if kind == "replica":
-        from accelsim.cli import replica
+        from importlib import import_module
 
-        return [(name, replica.command.lazy[name]) for name in replica.command.lazy]
+        names = sorted(p.stem.removeprefix("replica_") for p in Path(__file__).parent.glob("replica_*.py"))
+        return [(n, import_module(f"accelsim.cli.replica_{n}").command.get_short_help_str(90)) for n in names]
     from accelsim.spec import packaged
     from accelsim.spec.yamlfile import read
 

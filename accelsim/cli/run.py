@@ -54,21 +54,25 @@ def command(arch: str, network: str, style: str, output: Path | None, **options:
 
 
 def _print(result: NetworkResult, style: str, output: Path | None) -> None:
-    from accelsim.report import document, markdown, write
-
     if output is not None:
-        write.write_report(result, output)
-    if style == "json":
-        click.echo(document.to_json(result), nl=False)
-    elif style == "csv":
-        click.echo(document.to_csv(result), nl=False)
-    elif style == "markdown":
-        click.echo(markdown.to_markdown(result), nl=False)
-    else:
-        from accelsim.report import table
+        from accelsim.report.write import write_report
 
-        table.show(result)
-        click.echo(f"report and pictures: {output}", err=False)
+        write_report(result, output)
+    if style == "json":
+        from accelsim.report.document import to_json as text
+    elif style == "csv":
+        from accelsim.report.rows import to_csv as text
+    elif style == "markdown":
+        from accelsim.report.markdown import to_markdown as text
+    else:
+        from rich.console import Console
+
+        from accelsim.report.table import ResultView
+
+        Console().print(ResultView(result))
+        click.echo(f"report and pictures: {output}")
+        return
+    click.echo(text(result), nl=False)
 
 
 class progress:  # noqa: N801

@@ -90,9 +90,7 @@ def _check(spec: TableSpec, document: Document) -> None:
             if section in seen:
                 raise document.error(at, f"'{section}' is already given in this table", "keep one of the two")
             if entry.scaled and section not in SCALED_SECTIONS:
-                raise document.error(
-                    at, f"'{section}' does not scale with the process", "inherit it without 'scaled'"
-                )
+                raise document.error(at, f"'{section}' does not scale with the process", "inherit it without 'scaled'")
             seen.add(section)
 
 

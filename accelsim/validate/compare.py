@@ -12,7 +12,7 @@ import yaml
 
 from accelsim import engines
 from accelsim.errors import ConfigError
-from accelsim.report import document
+from accelsim.report.document import document
 from accelsim.results import NetworkResult
 from accelsim.simulate import load_arch, load_network, simulate
 from accelsim.spec.yamlfile import Document
@@ -85,7 +85,7 @@ def ours(case: CaseSpec) -> float:
     ``traffic.glb.inputs/input/read``, ``details.tiles``), a key of a named layer (``layer.conv1.cycles``), or a
     total (``totals.cycles``).
     """
-    report = document.to_dict(_result(case.model_dump_json(exclude=_NOT_A_RUN)))
+    report = document(_result(case.model_dump_json(exclude=_NOT_A_RUN)))
     path = case.quantity.split(".")
     if path[0] == "totals":
         return _number(report["totals"], path[1:], case)
@@ -116,9 +116,7 @@ def _number(table: dict[str, Any], path: list[str], case: CaseSpec) -> float:
             found = found[part]
         return float(found)
     except (KeyError, TypeError, ValueError):
-        raise ConfigError(
-            f"case '{case.case}': no number called '{case.quantity}'", "see the report's keys"
-        ) from None
+        raise ConfigError(f"case '{case.case}': no number called '{case.quantity}'", "see the report's keys") from None
 
 
 @cache

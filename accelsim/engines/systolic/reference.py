@@ -216,13 +216,7 @@ class _Layer:
                 self._load(len(side_r), len(side_c))
         for now in range(last):
             for i, j in product(range(p.rows), range(p.cols)):
-                at = now - i - j
-                if at < 0:
-                    fold, what = tokens[0][0], "fill_drain"
-                elif at < len(tokens):
-                    fold, what = tokens[at]
-                else:
-                    fold, what = tokens[-1][0], "fill_drain"
+                fold, what = self._token(tokens, now - i - j, len(folds))
                 side_r, side_c, stream = folds[fold]
                 if i >= len(side_r) or j >= len(side_c):
                     self.causes["unmapped"] += 1
