@@ -22,7 +22,9 @@ from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
 from accelsim.operands import chain, files, handle
 from accelsim.operands.golden import golden
-from accelsim.passes import batching, density, precision
+from accelsim.passes import batching
+from accelsim.passes.density import read_density, with_density
+from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.results import BufferUse, LayerResult, NetworkResult, TrafficRow, UnitAccount
 from accelsim.seam import Engine, Machine
 from accelsim.spec import arch as spec
@@ -66,7 +68,7 @@ def simulate(
     arch: Arch,
     network: Network,
     *,
-    batch: int = 1,
+    batch: int | None = None,
     layers: str = "*",
     seed: int = 0,
     fidelity: Literal["closed", "cycle"] = "closed",
@@ -75,7 +77,8 @@ def simulate(
     workers: int = 1,
     mapping: str | Path | None = None,
     operands: str | Path | None = None,
-    density_profile: str | Path | None = None,
+    density: str | Path | None = None,
+    precision: str | Path | None = None,
     progress: Progress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -84,8 +87,8 @@ def simulate(
     ----------
     arch : Arch
     network : Network
-    batch : int
-        Images; all totals are for the whole batch.
+    batch : int, optional
+        Images in all, the network's own number by default; all totals are for the whole batch.
     layers : str
         Pattern over layer names: the others are left out.
     seed : int
@@ -102,8 +105,8 @@ def simulate(
         File of pinned mappings.
     operands : path or "chain", optional
         Archive of given operands, or propagate computed values from layer to layer.
-    density_profile : path, optional
-        Densities per layer.
+    density, precision : path, optional
+        Profiles of densities and widths per layer, YAML or CSV.
     progress : callable, optional
 
     Raises
@@ -113,8 +116,8 @@ def simulate(
     ModelError
         An invariant of ours is broken.
     """
-    network = prepare(arch, network, batch, density_profile)
-    network, chosen = _select(network, layers)
+    network = prepare(arch, network, batch, density, precision)
+    chosen = _select(network, layers)
     pinned = Pinned(Path(mapping)) if mapping is not None else None
     if pinned is not None and (stray := pinned.unused([layer.name for layer in chosen])):
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=str(mapping))
@@ -128,7 +131,7 @@ def simulate(
         arch=arch.config,
         network=network.name,
         source=network.source,
-        batch=batch,
+        batch=network.batch,
         layers=results,
         options={
             "seed": seed,
@@ -145,21 +148,26 @@ def simulate(
     )
 
 
-def prepare(arch: Arch, network: Network, batch: int, density_profile: str | Path | None) -> Network:
-    """Apply the passes: batch, densities, and the machine's precision where the network has none."""
-    network = batching.batched(network, batch)
-    if density_profile is not None:
-        network = density.apply(network, density.load(Path(density_profile)))
-    return precision.resolve(network, arch.precision)
+def prepare(
+    arch: Arch, network: Network, batch: int | None, density: str | Path | None, precision: str | Path | None
+) -> Network:
+    """Apply the passes: batch, densities, widths, and the machine's precision where nothing else gives one."""
+    if batch is not None:
+        network = batching.batched(network, batch)
+    if density is not None:
+        network = with_density(network, read_density(Path(density)))
+    if precision is not None:
+        network = with_precision(network, read_precision(Path(precision)))
+    return resolve(network, arch.precision)
 
 
-def _select(network: Network, pattern: str) -> tuple[Network, list[Layer]]:
+def _select(network: Network, pattern: str) -> list[Layer]:
     work = [layer for layer in network.layers if not is_view(layer)]
     chosen = [layer for layer in work if fnmatchcase(layer.name, pattern)]
     if not chosen:
         names = ", ".join(layer.name for layer in work[:6])
         raise WorkloadError(f"no layer of '{network.name}' matches '{pattern}'", f"layers are called {names}, ...")
-    return network, chosen
+    return chosen
 
 
 def _given(network: Network, operands: str | Path | None, seed: int) -> Mapping[str, np.ndarray]:

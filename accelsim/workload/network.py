@@ -198,8 +198,7 @@ class Network:
         if factor == 1:
             return self
         tensors = {
-            name: t if t.weight else replace(t, shape=batched_dims(t.shape, factor))
-            for name, t in self.tensors.items()
+            name: t if t.weight else replace(t, shape=batched_dims(t.shape, factor)) for name, t in self.tensors.items()
         }
         layers = tuple(replace(layer, shape=layer.shape.batched(factor)) for layer in self.layers)
         return replace(self, layers=layers, tensors=tensors, batch=batch)

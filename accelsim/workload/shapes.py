@@ -23,9 +23,7 @@ UNKNOWN: Dims = (0,)
 """Shape of a tensor behind an unsupported operator that nobody can infer: it counts no elements."""
 
 
-def output_size(
-    size: int, window: int, stride: int, pads: Pair = (0, 0), dilation: int = 1, ceil: bool = False
-) -> int:
+def output_size(size: int, window: int, stride: int, pads: Pair = (0, 0), dilation: int = 1, ceil: bool = False) -> int:
     """Return the outputs along one dimension: ``(size + pads - dilated window) / stride + 1``, floored.
 
     With ``ceil`` it is rounded up, except that a window that would start behind the image and its leading padding
