@@ -17,7 +17,7 @@ TIERS = [
     {"passes", "mapping"},
     {"seam"},
     {"engines", "replicas", "energy"},
-    {"simulate"},
+    {"simulation"},
     {"report"},
     {"validate", "explore"},
     {"cli"},
