@@ -1,3 +1,49 @@
-"""accelsim: a cycle-level simulator of deep-learning accelerators."""
+"""accelsim: a cycle-level simulator of deep-learning accelerators.
+
+>>> import accelsim
+>>> arch = accelsim.load_arch("systolic_ws")
+>>> net = accelsim.load_network("alexnet")
+>>> result = accelsim.simulate(arch, net, batch=4)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from accelsim.errors import AccelsimError, ModelError, UserError
+    from accelsim.results import LayerResult, NetworkResult
+    from accelsim.simulate import load_arch, load_network, simulate
+
+_HOMES = {
+    "AccelsimError": "accelsim.errors",
+    "ModelError": "accelsim.errors",
+    "UserError": "accelsim.errors",
+    "LayerResult": "accelsim.results",
+    "NetworkResult": "accelsim.results",
+    "load_arch": "accelsim.simulate",
+    "load_network": "accelsim.simulate",
+    "simulate": "accelsim.simulate",
+}
+
+__all__ = [
+    "AccelsimError",
+    "LayerResult",
+    "ModelError",
+    "NetworkResult",
+    "UserError",
+    "load_arch",
+    "load_network",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names on first use, so that the command line starts without them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'accelsim' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

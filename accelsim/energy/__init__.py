@@ -1,1 +1,24 @@
-"""What an event costs and what a component occupies."""
+"""What an event costs and what a component occupies.
+
+A table is a named, selectable input of a run. Tables of this field disagree by up to five times, so every figure of
+one carries its source and how far it can be trusted, and `trace` follows each price of a machine back to its rows.
+"""
+
+from accelsim.energy.account import LEAKAGE, Areas, TraceRow, area_mm2, energy_pj, leakage_mw, trace
+from accelsim.energy.price import Price, Table
+from accelsim.energy.tables import DEFAULT, load_table, table_names
+
+__all__ = [
+    "DEFAULT",
+    "LEAKAGE",
+    "Areas",
+    "Price",
+    "Table",
+    "TraceRow",
+    "area_mm2",
+    "energy_pj",
+    "leakage_mw",
+    "load_table",
+    "table_names",
+    "trace",
+]

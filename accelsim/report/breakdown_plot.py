@@ -38,9 +38,7 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     head = 0.62 + _LEGEND * lines
     height = head + _FOOT + row * max(len(drawn), 6)
     fig.set_size_inches(_WIDTH, height)
-    fig.suptitle(
-        f"{words.title(result)}: cycles and energy by layer", x=0.01, y=1 - 0.08 / height, ha="left", va="top"
-    )
+    fig.suptitle(f"{words.title(result)}: cycles and energy by layer", x=0.01, y=1 - 0.08 / height, ha="left", va="top")
     for i, (bars, looks) in enumerate(parts):
         x = (left + i * (width + _GAP)) / _WIDTH
         ax = fig.add_axes((x, _FOOT / height, width / _WIDTH, 1 - (head + _FOOT) / height))

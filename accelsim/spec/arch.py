@@ -204,9 +204,7 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
             try:
                 target = target[part]
             except (IndexError, TypeError):
-                raise ConfigError(
-                    "no such entry", "check the index", file=origin, key=dotted(path[: i + 1])
-                ) from None
+                raise ConfigError("no such entry", "check the index", file=origin, key=dotted(path[: i + 1])) from None
         if not isinstance(target, dict | list):
             raise ConfigError(
                 f"'{dotted(path[:-1])}' is a value, not a mapping", "set the value itself", file=origin, key=key

@@ -51,8 +51,6 @@ def find(kind: Folder, name: str, *, beside: Path | None = None) -> tuple[Path, 
     if not path.is_file():
         known = names(kind)
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = (
-            f"did you mean '{close[0]}'?" if close else f"'accelsim list {kind.split('_')[0].rstrip('s')}' names all"
-        )
+        hint = f"did you mean '{close[0]}'?" if close else f"'accelsim list {kind.split('_')[0].rstrip('s')}' names all"
         raise ConfigError(f"no {word} is called '{name}'", hint)
     return path, f"{kind}/{name}.yaml"

@@ -172,9 +172,7 @@ class _Builder:
         if _CLOCK.match(text):
             raise self._fail(node, path, f"'{text}' would be read in base 60", f"quote it: '{text}'")
         if _WORD_BOOL.match(text):
-            raise self._fail(
-                node, path, f"'{text}' would be a boolean", f"write true or false, or quote it: '{text}'"
-            )
+            raise self._fail(node, path, f"'{text}' would be a boolean", f"write true or false, or quote it: '{text}'")
         if node.tag not in _TAGS:
             raise self._fail(node, path, f"tag {node.tag} is not allowed", "use plain numbers, words and lists")
         if node.tag in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:str"):

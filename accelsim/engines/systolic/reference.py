@@ -216,13 +216,7 @@ class _Layer:
                 self._load(len(side_r), len(side_c))
         for now in range(last):
             for i, j in product(range(p.rows), range(p.cols)):
-                at = now - i - j
-                if at < 0:
-                    fold, what = tokens[0][0], "fill_drain"
-                elif at < len(tokens):
-                    fold, what = tokens[at]
-                else:
-                    fold, what = tokens[-1][0], "fill_drain"
+                fold, what = self._token(tokens, now - i - j, len(folds))
                 side_r, side_c, stream = folds[fold]
                 if i >= len(side_r) or j >= len(side_c):
                     self.causes["unmapped"] += 1
@@ -231,6 +225,13 @@ class _Layer:
                 else:
                     self._multiply(side_r, side_c, stream, i, j, what)
         return last
+
+    @staticmethod
+    def _token(tokens: list[tuple[int, int | str]], at: int, folds: int) -> tuple[int, int | str]:
+        """Return the token that left the feeder at cycle ``at``: outside of all tokens the array fills or drains."""
+        if at < 0:
+            return 0, "fill_drain"
+        return tokens[at] if at < len(tokens) else (folds - 1, "fill_drain")
 
     def _load(self, r: int, c: int) -> None:
         """Shift the held operand in from the top: row i passes i + 1 links."""

@@ -1,0 +1,96 @@
+"""``accelsim run``: simulate a network on a machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from accelsim.results import NetworkResult
+
+
+@click.command(epilog="Example: accelsim run systolic_ws onnx:bvlc_alexnet --batch 4 --set params.rows=16")
+@click.argument("arch")
+@click.argument("network")
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images; totals are for all.")
+@click.option("--layers", default="*", metavar="GLOB", help="Only the layers whose name matches.")
+@click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of the machine.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the synthetic operands.")
+@click.option("--check", is_flag=True, help="Compute values and compare them with NumPy.")
+@click.option("--unsupported", type=click.Choice(["skip", "error"]), default="skip", show_default=True,
+              help="What to do with layers that no unit can run.")  # fmt: skip
+@click.option("--fidelity", type=click.Choice(["closed", "cycle"]), default="closed", show_default=True,
+              help="Closed forms where they exist, or always the kernels.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--mapping", type=click.Path(path_type=Path), help="YAML file of pinned mappings.")
+@click.option("--operands", metavar="FILE.npz|chain", help="Given operands, or computed ones from layer to layer.")
+@click.option("--density", type=click.Path(path_type=Path), help="YAML or CSV file of densities per layer.")
+@click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
+              show_default=True, help="What to print.")  # fmt: skip
+@click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
+def command(arch: str, network: str, style: str, output: Path | None, **options: Any) -> None:
+    """Simulate NETWORK on ARCH: packaged names or paths.
+
+    With a table on the terminal, the report files go to reports/out/<arch>-<network>/ unless -o says otherwise.
+    """
+    from accelsim.simulate import load_arch, load_network, simulate
+    from accelsim.spec.arch import parse_set
+
+    machine = load_arch(arch, [parse_set(text) for text in options.pop("sets")])
+    net = load_network(network)
+    with progress() as report:
+        result = simulate(machine, net, density_profile=options.pop("density"), progress=report, **options)
+    if style == "table" and output is None:
+        output = Path("reports") / "out" / f"{machine.name}-{net.name}"
+    _print(result, style, output)
+    if any(layer.checked is False for layer in result.layers):
+        from accelsim.errors import ModelError
+
+        wrong = ", ".join(layer.name for layer in result.layers if layer.checked is False)
+        raise ModelError(f"values differ from NumPy in {wrong}")
+
+
+def _print(result: NetworkResult, style: str, output: Path | None) -> None:
+    if output is not None:
+        from accelsim.report.write import write_report
+
+        write_report(result, output)
+    if style == "json":
+        from accelsim.report.document import to_json as text
+    elif style == "csv":
+        from accelsim.report.rows import to_csv as text
+    elif style == "markdown":
+        from accelsim.report.markdown import to_markdown as text
+    else:
+        from rich.console import Console
+
+        from accelsim.report.table import ResultView
+
+        Console().print(ResultView(result))
+        click.echo(f"report and pictures: {output}")
+        return
+    click.echo(text(result), nl=False)
+
+
+class progress:  # noqa: N801
+    """A progress bar on standard error, on a terminal only and only for work of more than a second."""
+
+    def __enter__(self) -> Any:
+        self._bar: Any = None
+        if not sys.stderr.isatty():
+            return None
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description:20.20}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._bar.start()
+        task = self._bar.add_task("", total=None)
+        return lambda name, done, total: self._bar.update(task, description=name, completed=done, total=total)
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,46 @@
+"""``accelsim schema``: JSON Schema for editors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+
+@click.command(epilog="Example: accelsim schema arch > arch.schema.json")
+@click.argument("what", type=click.Choice(["arch", "network"]), default="arch")
+def command(what: str) -> None:
+    """Print the JSON Schema of a machine or network file, so that editors complete and check the YAML."""
+    schema = _arch() if what == "arch" else _network()
+    click.echo(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2))
+
+
+def _arch() -> dict[str, Any]:
+    """Return the machine schema with each engine's parameters under the engine's name."""
+    from accelsim.engines import registry
+    from accelsim.spec.schema import ArchSpec
+
+    schema = ArchSpec.model_json_schema()
+    definitions = schema.setdefault("$defs", {})
+    rules = []
+    for name in registry.modules():
+        params = registry.find_params(name).model_json_schema(ref_template="#/$defs/{model}")
+        definitions |= params.pop("$defs", {})
+        definitions[f"{name}_params"] = {**params, "required": []}
+        rules.append(
+            {
+                "if": {"properties": {"engine": {"const": name}}, "required": ["engine"]},
+                "then": {"properties": {"params": {"$ref": f"#/$defs/{name}_params"}}},
+            }
+        )
+    unit = definitions["UnitSpec"]
+    unit["properties"]["engine"]["enum"] = list(registry.modules())
+    schema["required"] = ["name"]
+    return {**schema, "allOf": rules, "$defs": {**definitions, "UnitSpec": {**unit, "allOf": rules}}}
+
+
+def _network() -> dict[str, Any]:
+    from accelsim.workload.schema import NetworkSpec
+
+    return NetworkSpec.model_json_schema()

@@ -1,0 +1,100 @@
+"""``accelsim show``: a machine, network or engine, resolved and with its sources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import yaml
+
+
+@click.command(epilog="Example: accelsim show systolic_ws --set params.rows=16")
+@click.argument("name")
+@click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of a machine.")
+@click.option("--arch", help="With NAME 'energy': the machine whose prices to trace.")
+def command(name: str, sets: tuple[str, ...], arch: str | None) -> None:
+    """Show a machine, a network or an engine; 'accelsim show energy --arch NAME' traces every price to its row."""
+    from accelsim.engines import registry
+    from accelsim.spec import packaged
+
+    if name == "energy":
+        _energy(arch, sets)
+    elif name in registry.modules():
+        _engine(name)
+    elif name.startswith("onnx:") or name.endswith(".onnx") or name in packaged.names("workloads"):
+        _network(name)
+    else:
+        _machine(name, sets)
+
+
+def _machine(name: str, sets: tuple[str, ...]) -> None:
+    from accelsim.simulate import load_arch
+    from accelsim.spec.arch import parse_set
+
+    machine = load_arch(name, [parse_set(text) for text in sets])
+    config = dict(machine.config)
+    sources = config.pop("sources", {})
+    click.echo(yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=110), nl=False)
+    if sources:
+        click.echo("\n# where the values come from")
+        for key, text in sources.items():
+            click.echo(f"# {key}: {text}")
+
+
+def _engine(name: str) -> None:
+    from accelsim.engines import registry
+
+    engine = registry.get(name)
+    notes = engine.notes
+    click.echo(f"{name}: {notes.summary}\nSource: {notes.source}")
+    for title, items in (
+        ("Modelled", notes.modelled),
+        ("Not modelled", notes.not_modelled),
+        ("Assumed", notes.assumed),
+    ):
+        if items:
+            click.echo(f"\n{title}:")
+            for item in items:
+                click.echo(f"- {item}")
+    click.echo("\nParameters:")
+    for key, field in engine.params_schema.model_fields.items():
+        default = "required" if field.is_required() else f"default {field.default}"
+        click.echo(f"  {key:20} {field.description or ''} ({default})")
+
+
+def _network(name: str) -> None:
+    from accelsim.workload.load import load_network
+
+    net = load_network(name)
+    click.echo(f"{net.name}: {len(net.layers)} layers, {net.macs:,} MACs, {net.params:,} parameters")
+    click.echo(f"source: {net.source}")
+    for note in net.notes:
+        click.echo(f"note: {note}")
+    for layer in net.layers:
+        shape: Any = layer.shape
+        click.echo(f"  {layer.name:32} {layer.kind:14} {layer.macs:>16,}  {_sizes(shape)}")
+
+
+def _sizes(shape: Any) -> str:
+    from accelsim.workload.shapes import dims
+
+    return " ".join(f"{key}={value}" for key, value in dims(shape).items() if value not in (1, [1, 1], [0, 0, 0, 0]))
+
+
+def _energy(arch: str | None, sets: tuple[str, ...]) -> None:
+    from accelsim.energy import load_table, trace
+    from accelsim.errors import ConfigError
+    from accelsim.simulate import load_arch, machine_components
+    from accelsim.spec.arch import parse_set
+
+    if arch is None:
+        raise ConfigError("whose energy?", "write 'accelsim show energy --arch NAME'")
+    machine = load_arch(arch, [parse_set(text) for text in sets])
+    table = load_table(machine.energy.table)
+    click.echo(f"{machine.name}, energy table {table.name}")
+    for row in trace(machine_components(machine), table):
+        value = "-" if row.value is None else f"{row.value:.6g}"
+        head = f"{row.component} ({row.kind} x {row.instances})"
+        click.echo(f"{head:34} {row.what:9} {value:>12} {row.unit:16} {row.status or ''}")
+        for step in row.steps:
+            click.echo(f"    {step}")

@@ -1,0 +1,141 @@
+"""Energy of a layer's events, area of a machine, and where every price comes from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from accelsim.activity import Event
+from accelsim.components import Component
+from accelsim.energy.price import Table
+from accelsim.energy.rows import Status
+from accelsim.errors import ModelError, PriceError
+
+LEAKAGE = "leakage"
+"""The entry beside the components: what the whole machine leaks over the time, stalls included."""
+
+_PJ_PER_MW_S = 1e9
+
+
+class Areas(NamedTuple):
+    """Component -> mm2 of all its instances, and component -> why it has none."""
+
+    mm2: dict[str, float]
+    missing: dict[str, str]
+
+
+class TraceRow(NamedTuple):
+    """One figure of one component and the steps that led to it; ``value`` is None where the table has none."""
+
+    component: str
+    kind: str
+    instances: int
+    what: str
+    value: float | None
+    unit: str
+    status: Status | None
+    steps: tuple[str, ...]
+
+
+def energy_pj(
+    components: Sequence[Component], events: Mapping[Event, int], table: Table, time_s: float = 0.0
+) -> dict[str, float]:
+    """Return the energy of each component, in the order of ``components``, then `LEAKAGE`.
+
+    The sums do not depend on the order of ``events``.
+
+    Parameters
+    ----------
+    components : sequence of Component
+        With distinct names.
+    events : mapping
+        Event -> count, in bits for storage, links and DRAM, else in operations; of all instances together.
+    table : Table
+    time_s : float
+        How long the machine leaks: compute and stall time.
+
+    Raises
+    ------
+    PriceError
+        An event without a price.
+    ModelError
+        An event of a component or action that the machine does not have.
+    """
+    by_name = _by_name(components)
+    for event in sorted(events):
+        owner = by_name.get(event.component)
+        if owner is None or event.action not in owner.actions:
+            raise ModelError(f"event {event} but components {', '.join(by_name)}")
+    energy = {}
+    for component in components:
+        terms = [
+            events[event] * table.price(component, action).pj
+            for action in component.actions
+            if (event := Event(component.name, action)) in events
+        ]
+        energy[component.name] = math.fsum(terms)
+    energy[LEAKAGE] = leakage_mw(components, table) * time_s * _PJ_PER_MW_S
+    return energy
+
+
+def leakage_mw(components: Sequence[Component], table: Table) -> float:
+    """Return the static power of all instances for which the table has figures, and of the chip as a whole."""
+    chip = 0.0 if table.spec.static is None else table.spec.static.mw
+    return math.fsum([chip, *(table.known_leak_mw(component) for component in components)])
+
+
+def area_mm2(components: Sequence[Component], table: Table) -> Areas:
+    """Return the area of each component (all its instances), and for the others why there is none."""
+    areas = Areas({}, {})
+    for component in _by_name(components).values():
+        if component.kind == "dram":
+            areas.missing[component.name] = "off chip"
+            continue
+        try:
+            areas.mm2[component.name] = table.area_mm2(component).value * component.count
+        except PriceError as error:
+            areas.missing[component.name] = error.problem
+    return areas
+
+
+def trace(components: Sequence[Component], table: Table) -> list[TraceRow]:
+    """Return every price, area and leakage of a machine with the rows and steps behind it.
+
+    What the table does not give is a row too, with the reason as its step.
+    """
+    rows = []
+    for component in _by_name(components).values():
+        for action in component.actions:
+            rows.append(_priced(component, action, table))
+        if component.kind in ("dram", "link"):
+            continue
+        for what, figure, unit in (("area", table.area_mm2, "mm2"), (LEAKAGE, table.leak_mw, "mW")):
+            head = (component.name, component.kind, component.count, what)
+            try:
+                reading = figure(component)
+                rows.append(TraceRow(*head, reading.value, unit, reading.status, reading.steps))
+            except PriceError as error:
+                rows.append(TraceRow(*head, None, unit, None, (error.problem,)))
+    if (static := table.spec.static) is not None:
+        step = f"{static.from_table}:static ({static.status}, {static.source})"
+        rows.append(TraceRow("chip", "chip", 1, LEAKAGE, static.mw, "mW", static.status, (step,)))
+    return rows
+
+
+def _priced(component: Component, action: str, table: Table) -> TraceRow:
+    per = "bit" if component.counts_bits else "operation"
+    head = (component.name, component.kind, component.count, action)
+    unit = f"{table.unit}/{per}"
+    try:
+        price = table.price(component, action)
+    except PriceError as error:
+        return TraceRow(*head, None, unit, None, (error.problem,))
+    return TraceRow(*head, price.pj, unit, price.status, price.steps)
+
+
+def _by_name(components: Sequence[Component]) -> dict[str, Component]:
+    by_name = {component.name: component for component in components}
+    if len(by_name) != len(components) or LEAKAGE in by_name:
+        raise ModelError(f"components need distinct names, none of them '{LEAKAGE}': {list(by_name)}")
+    return by_name

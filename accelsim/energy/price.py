@@ -1,0 +1,151 @@
+"""A loaded table: what an action of a component costs, and what a component occupies and leaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
+
+from accelsim.components import Alu, Component, Dram, Link, Mac, RegisterFile, Sram
+from accelsim.energy import arithmetic, storage
+from accelsim.energy.curve import NoFigureError, Reading
+from accelsim.energy.rows import NodeRow, Status, TableSpec, label
+from accelsim.errors import PriceError
+
+Per: TypeAlias = Literal["bit", "operation"]
+
+
+class Price(NamedTuple):
+    """Cost of one bit or one operation, how it was found, and how far it can be trusted."""
+
+    pj: float
+    per: Per
+    steps: tuple[str, ...]
+    status: Status
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A loaded energy table. Its prices are remembered, so that asking again is cheap.
+
+    Attributes
+    ----------
+    spec : TableSpec
+        All rows, inherited ones included.
+    """
+
+    spec: TableSpec
+    _prices: dict[tuple[Component, str], Price] = field(default_factory=dict, repr=False)
+    _leaks: dict[Component, float] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Name of the table."""
+        return self.spec.name
+
+    @property
+    def node(self) -> NodeRow:
+        """Process and supply that the prices are for."""
+        return self.spec.node
+
+    @property
+    def unit(self) -> str:
+        """The unit behind figures called pJ: ``pJ``, or ``MAC`` for a table of relative costs."""
+        return "pJ" if self.spec.unit is None else self.spec.unit.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report must say of the table: its unit if relative, and what it does not model."""
+        unit = self.spec.unit
+        relative = () if unit is None else (f"energies are relative: 1 {unit.name} is shown as {unit.pj:g} pJ",)
+        return relative + tuple(f"not in energy table {self.name}: {what}" for what in self.spec.not_modelled)
+
+    def price(self, component: Component, action: str) -> Price:
+        """Return the cost per bit (storage, links, DRAM) or per operation (arithmetic) of ``action``.
+
+        Raises
+        ------
+        PriceError
+            The table does not give it.
+        """
+        key = (component, action)
+        if key not in self._prices:
+            self._prices[key] = self._price(component, action)
+        return self._prices[key]
+
+    def area_mm2(self, component: Component) -> Reading:
+        """Return the area of one instance of ``component``, or raise PriceError."""
+        return self._figure(component, "area", _area)
+
+    def leak_mw(self, component: Component) -> Reading:
+        """Return the leakage power of one instance of ``component``, or raise PriceError."""
+        return self._figure(component, "leakage", _leak)
+
+    def known_leak_mw(self, component: Component) -> float:
+        """Return the leakage power of all instances of ``component``, 0 where the table has no figure for it."""
+        if component not in self._leaks:
+            try:
+                self._leaks[component] = _leak(self.spec, component).value * component.count
+            except NoFigureError:
+                self._leaks[component] = 0.0
+        return self._leaks[component]
+
+    def _price(self, component: Component, action: str) -> Price:
+        per: Per = "bit" if component.counts_bits else "operation"
+        try:
+            reading = _named(self.spec, component, action) or _priced(self.spec, component, action)
+        except NoFigureError as error:
+            raise self._missing(component, f"price for '{action}'", str(error)) from None
+        if self.spec.unit is not None:
+            unit = self.spec.unit
+            reading = reading.times(unit.pj, f"1 {unit.name} shown as {unit.pj:g} pJ")
+        return Price(reading.value, per, reading.steps, reading.status)
+
+    def _figure(self, component: Component, what: str, figure: Callable[[TableSpec, Component], Reading]) -> Reading:
+        try:
+            return figure(self.spec, component)
+        except NoFigureError as error:
+            raise self._missing(component, f"figure for the {what}", str(error)) from None
+
+    def _missing(self, component: Component, what: str, reason: str) -> PriceError:
+        return PriceError(
+            f"energy table '{self.name}' has no {what} of '{component.name}' ({component.kind}): {reason}",
+            "add a row in a table of your own, or choose another one with --set energy.table=NAME",
+        )
+
+
+def _priced(spec: TableSpec, component: Component, action: str) -> Reading:
+    if action in component.actions:
+        if isinstance(component, Mac | Alu):
+            return arithmetic.arithmetic(spec, component, action)
+        if isinstance(component, Sram | RegisterFile):
+            return storage.storage(spec, component, action)
+        if isinstance(component, Link):
+            return storage.link(spec, component)
+        if isinstance(component, Dram):
+            return storage.dram(spec, component)
+    raise NoFigureError("such components or actions are priced only by rows of 'named:'")
+
+
+def _named(spec: TableSpec, component: Component, action: str) -> Reading | None:
+    for row in spec.named:
+        if (row.component, row.action) == (component.name, action):
+            text = f"{label('named', row, f'{row.component} {row.action}')} {row.pj:g} per {row.per_bits}"
+            return Reading(row.pj / row.per_bits, (text,), row.status)
+    return None
+
+
+def _area(spec: TableSpec, component: Component) -> Reading:
+    if isinstance(component, Mac | Alu):
+        return arithmetic.whole(spec, component, "um2").times(1e-6)
+    if isinstance(component, Sram | RegisterFile):
+        return storage.area_mm2(spec, component)
+    raise NoFigureError("tables have none for this kind of component")
+
+
+def _leak(spec: TableSpec, component: Component) -> Reading:
+    if isinstance(component, Mac | Alu):
+        return arithmetic.whole(spec, component, "leak_mw")
+    if isinstance(component, Sram | RegisterFile):
+        return storage.leak_mw(spec, component)
+    raise NoFigureError("tables have none for this kind of component")

@@ -1,0 +1,143 @@
+"""Finding and loading energy tables; resolving what they inherit."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from accelsim.energy.price import Table
+from accelsim.energy.rows import SECTIONS, Inherit, Row, TableSpec
+from accelsim.energy.scaling import SCALED_SECTIONS, scaled, scaling
+from accelsim.errors import ConfigError
+from accelsim.spec.packaged import is_path
+from accelsim.spec.yamlfile import Document, KeyPath, read, validate
+
+FOLDER = Path(__file__).parent / "tables"
+DEFAULT = "45nm"
+
+_Loaded: TypeAlias = dict[Path, tuple[TableSpec, Document]]
+
+
+def table_names() -> list[str]:
+    """Return the names of the packaged tables, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_table(name: str = DEFAULT) -> Table:
+    """Return a packaged table by name, or the one at a path (it has a slash or a suffix).
+
+    Raises
+    ------
+    ConfigError
+        No such table, or something wrong in it or in a table from which it inherits; with file, line and key.
+    """
+    path = _find(name, Path())
+    files: _Loaded = {}
+    spec, _ = _read(path, files)
+    sections = {section: _section(path, section, files, ()) for section in SECTIONS}
+    update = {**sections, "sources": _sources(files), "inherits": ()}
+    return Table(spec.model_copy(update=update))
+
+
+def _sources(files: _Loaded) -> dict[str, str]:
+    """Return the sources of all tables in use and of their scaling, sorted by key."""
+    found: dict[str, tuple[str, Document]] = {}
+    background: dict[str, str] = {}
+    for spec, document in files.values():
+        for key, text in spec.sources.items():
+            first, place = found.setdefault(key, (text, document))
+            if first != text:
+                raise place.error(("sources", key), f"table '{spec.name}' has another text for it", "rename it here")
+        if any(entry.scaled for entry in spec.inherits):
+            background.update(scaling(spec.node, spec.node).sources)
+    texts = background | {key: text for key, (text, _) in found.items()}
+    return dict(sorted(texts.items()))
+
+
+def _find(name: str, folder: Path) -> Path:
+    path = folder / name if is_path(name) else FOLDER / f"{name}.yaml"
+    if path.is_file():
+        return path
+    if is_path(name):
+        raise ConfigError(f"no such energy table file: '{name}'", "check the path")
+    close = difflib.get_close_matches(name, table_names(), n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(table_names())}"
+    raise ConfigError(f"no energy table is called '{name}'", hint)
+
+
+def _read(path: Path, files: _Loaded) -> tuple[TableSpec, Document]:
+    key = path.resolve()
+    if key not in files:
+        document = read(path, f"tables/{path.name}" if path.parent == FOLDER else None)
+        spec = validate(TableSpec, document)
+        _check(spec, document)
+        files[key] = (spec, document)
+    return files[key]
+
+
+def _check(spec: TableSpec, document: Document) -> None:
+    """Raise ConfigError unless every row names a known source and every section has one origin."""
+    for place, row in _rows(spec):
+        if row.source not in spec.sources:
+            raise document.error((*place, "source"), f"'{row.source}' is not under 'sources'", "add it there")
+    seen = {section for section in SECTIONS if getattr(spec, section)}
+    for i, entry in enumerate(spec.inherits):
+        for j, section in enumerate(entry.sections):
+            at: KeyPath = ("inherits", i, "sections", j)
+            if section not in SECTIONS:
+                raise document.error(at, f"'{section}' is no section", f"known: {', '.join(SECTIONS)}")
+            if section in seen:
+                raise document.error(at, f"'{section}' is already given in this table", "keep one of the two")
+            if entry.scaled and section not in SCALED_SECTIONS:
+                raise document.error(at, f"'{section}' does not scale with the process", "inherit it without 'scaled'")
+            seen.add(section)
+
+
+def _rows(spec: TableSpec) -> list[tuple[KeyPath, Row]]:
+    found: list[tuple[KeyPath, Row]] = []
+    for name in ("node", "unit", *SECTIONS):
+        value = getattr(spec, name)
+        if isinstance(value, tuple):
+            found.extend(((name, i), row) for i, row in enumerate(value))
+        elif value is not None:
+            found.append(((name,), value))
+    return found
+
+
+def _section(path: Path, section: str, files: _Loaded, trail: tuple[tuple[Path, str], ...]) -> Any:
+    """Return the rows of a section, own or inherited, marked with the table in which they are written."""
+    spec, document = _read(path, files)
+    here = (path.resolve(), section)
+    own = getattr(spec, section)
+    if own:
+        return _each(own, lambda row: row.model_copy(update={"from_table": spec.name}))
+    for i, entry in enumerate(spec.inherits):
+        if section not in entry.sections:
+            continue
+        if here in trail:
+            raise document.error(("inherits", i), f"'{section}' inherits from itself", "break the circle")
+        return _inherited(path, entry, ("inherits", i), section, files, (*trail, here))
+    return own
+
+
+def _inherited(
+    path: Path, entry: Inherit, at: KeyPath, section: str, files: _Loaded, trail: tuple[tuple[Path, str], ...]
+) -> Any:
+    spec, document = _read(path, files)
+    base_path = _find(entry.table, path.parent)
+    base, _ = _read(base_path, files)
+    rows = _section(base_path, section, files, trail)
+    if not rows:
+        raise document.error(at, f"table '{base.name}' has no '{section}'", "drop it from the sections")
+    if not entry.scaled:
+        return rows
+    try:
+        by = scaling(base.node, spec.node)
+    except ConfigError as error:
+        raise document.error(at, error.problem, error.remedy) from None
+    return _each(rows, lambda row: scaled(row, by))
+
+
+def _each(value: Any, change: Any) -> Any:
+    return tuple(change(row) for row in value) if isinstance(value, tuple) else change(value)

@@ -1,0 +1,70 @@
+"""Published and derived figures, one entry each, packaged with the engine that they judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from accelsim.errors import ConfigError
+from accelsim.spec.schema import Strict
+from accelsim.spec.yamlfile import read, validate
+
+Kind = Literal["exact", "within", "known_gap", "reported"]
+Origin = Literal["hand-derived", "published", "peer", "published (recalled)"]
+
+
+class CaseSpec(Strict):
+    """One figure and how to obtain ours."""
+
+    case: str = Field(min_length=1, description="what is compared, in a few words")
+    arch: str = Field(description="packaged machine or path")
+    set: dict[str, Any] = Field(default_factory=dict, description="keys of the machine to override")
+    workload: str | None = Field(None, description="packaged network or path")
+    layer: dict[str, Any] | None = Field(None, description="one layer, as in a network file, in place of a workload")
+    layers: str = Field("*", description="pattern over layer names")
+    batch: int = Field(1, ge=1)
+    seed: int = 0
+    mapping: dict[str, Any] | None = Field(None, description="mapping pinned for every layer")
+    quantity: str = Field(description="key of the layer in the report, or totals.<key>; see `ours`")
+    expected: float
+    unit: str = ""
+    kind: Kind
+    tolerance: float = Field(0.0, ge=0, description="largest relative error; of a known gap, how far it may move")
+    gap: float | None = Field(None, description="of a known gap: the relative error as it stands")
+    origin: Origin
+    source: str = Field(min_length=1, description="author, venue, year, table; or the derivation")
+    why: str = Field("", description="reason of the band, or of the gap")
+
+    @model_validator(mode="after")
+    def _coherent(self) -> CaseSpec:
+        if (self.workload is None) == (self.layer is None):
+            raise ValueError("a case runs a workload or a layer; give exactly one of them")
+        if self.kind == "exact" and self.tolerance:
+            raise ValueError("an exact case has no tolerance; remove it")
+        if self.kind in ("within", "known_gap") and not (self.tolerance and self.why):
+            raise ValueError(f"a case of kind {self.kind} needs a tolerance and a reason; add 'tolerance' and 'why'")
+        if (self.kind == "known_gap") != (self.gap is not None):
+            raise ValueError("a known gap, and nothing else, states its 'gap'; add or remove it")
+        if self.origin == "published (recalled)" and self.kind != "reported":
+            raise ValueError("a recalled figure is no bar; use kind: reported")
+        return self
+
+
+class CasesFile(Strict):
+    """The cases of one engine."""
+
+    cases: tuple[CaseSpec, ...] = Field(strict=False)
+
+
+def engine_cases(engines: Path) -> dict[str, tuple[CaseSpec, ...]]:
+    """Return engine name -> its cases, for every engine folder; a folder without cases is a ConfigError."""
+    found = {}
+    for folder in sorted(p.parent for p in engines.glob("*/engine.py")):
+        path = folder / "cases.yaml"
+        name = f"engines/{folder.name}/cases.yaml"
+        if not path.is_file():
+            raise ConfigError("an engine without cases", "add at least one hand-derived figure", file=name)
+        found[folder.name] = validate(CasesFile, read(path, name)).cases
+    return found

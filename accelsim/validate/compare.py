@@ -1,0 +1,142 @@
+"""Runs the cases and judges them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from accelsim import engines
+from accelsim.errors import ConfigError
+from accelsim.report.document import document
+from accelsim.results import NetworkResult
+from accelsim.simulate import load_arch, load_network, simulate
+from accelsim.spec.yamlfile import Document
+from accelsim.validate.cases import CaseSpec, engine_cases
+from accelsim.workload import yaml_network
+from accelsim.workload.network import Network
+
+
+class Verdict(NamedTuple):
+    """One row of the validation table.
+
+    Attributes
+    ----------
+    error : float
+        (ours - expected) / expected; the difference where the expected value is 0.
+    verdict : str
+        ``ok``, ``FAIL``, ``gap`` (known and still there), ``GAP CLOSED``, or empty where only reported.
+    """
+
+    engine: str
+    case: CaseSpec
+    ours: float
+    error: float
+    verdict: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the row is as its case says."""
+        return self.verdict in ("ok", "gap", "")
+
+
+def validate(names: Iterable[str] = (), progress: Callable[[str, int, int], None] | None = None) -> list[Verdict]:
+    """Return the verdict on every packaged case of the named engines, or of all.
+
+    Raises
+    ------
+    ConfigError
+        An engine that does not exist, or a malformed case.
+    """
+    table = engine_cases(Path(engines.__file__).parent)
+    wanted = list(names) or list(table)
+    for name in wanted:
+        if name not in table:
+            raise ConfigError(f"no engine '{name}' to validate", f"engines: {', '.join(table)}")
+    cases = [(name, case) for name in wanted for case in table[name]]
+    rows = []
+    for done, (name, case) in enumerate(cases, 1):
+        rows.append(judge(name, case, ours(case)))
+        if progress:
+            progress(case.case, done, len(cases))
+    return rows
+
+
+def judge(engine: str, case: CaseSpec, value: float) -> Verdict:
+    """Return the verdict on one figure."""
+    error = (value - case.expected) / case.expected if case.expected else value
+    verdicts = {
+        "exact": "ok" if value == case.expected else "FAIL",
+        "within": "ok" if abs(error) <= case.tolerance else "FAIL",
+        "known_gap": "gap" if abs(error - (case.gap or 0)) <= case.tolerance else "GAP CLOSED",
+        "reported": "",
+    }
+    return Verdict(engine, case, value, error, verdicts[case.kind])
+
+
+def ours(case: CaseSpec) -> float:
+    """Return this build's figure for a case.
+
+    ``quantity`` is a key of the only layer (``cycles``, ``stall_cycles``, ``dram_read_bits``, ``account.busy``,
+    ``traffic.glb.inputs/input/read``, ``details.tiles``), a key of a named layer (``layer.conv1.cycles``), or a
+    total (``totals.cycles``).
+    """
+    report = document(_result(case.model_dump_json(exclude=_NOT_A_RUN)))
+    path = case.quantity.split(".")
+    if path[0] == "totals":
+        return _number(report["totals"], path[1:], case)
+    layers = {layer["name"]: layer for layer in report["layers"]}
+    if path[0] == "layer":
+        name = next((n for n in layers if case.quantity.startswith(f"layer.{n}.")), None)
+        if name is None:
+            raise ConfigError(f"case '{case.case}': no such layer in '{case.quantity}'", "name a layer that runs")
+        return _number(layers[name], case.quantity.removeprefix(f"layer.{name}.").split("."), case)
+    if len(layers) != 1:
+        raise ConfigError(f"case '{case.case}' runs {len(layers)} layers", "write layer.<name>.<key> or totals.<key>")
+    return _number(next(iter(layers.values())), path, case)
+
+
+_NOT_A_RUN = {"case", "quantity", "expected", "unit", "kind", "tolerance", "gap", "origin", "source", "why"}
+
+
+def _number(table: dict[str, Any], path: list[str], case: CaseSpec) -> float:
+    if path[0] == "traffic":
+        boundary, tensor, direction = ".".join(path[1:]).split("/")
+        wanted = {"boundary": boundary, "tensor": tensor, "direction": direction}
+        return float(sum(row["bits"] for row in table["traffic"] if wanted.items() <= row.items()))
+    if path[0] == "account":
+        return float(table["accounts"][table["primary"]]["causes"].get(path[1], 0))
+    found: Any = table
+    try:
+        for part in path:
+            found = found[part]
+        return float(found)
+    except (KeyError, TypeError, ValueError):
+        raise ConfigError(f"case '{case.case}': no number called '{case.quantity}'", "see the report's keys") from None
+
+
+@cache
+def _result(run: str) -> NetworkResult:
+    """Simulate what several cases may look at; ``run`` is the case without its figure, as JSON."""
+    case: dict[str, Any] = yaml.safe_load(run)
+    arch = load_arch(case["arch"], list(case["set"].items()))
+    network = _network(case)
+    options = {"layers": case["layers"], "batch": case["batch"], "seed": case["seed"]}
+    if case["mapping"] is None:
+        return simulate(arch, network, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mapping.yaml"
+        path.write_text(yaml.safe_dump({"*": case["mapping"]}))
+        return simulate(arch, network, mapping=path, **options)
+
+
+def _network(case: dict[str, Any]) -> Network:
+    if case["workload"] is not None:
+        return load_network(case["workload"])
+    layer = {"name": "layer", **case["layer"]}
+    text = {"name": "case", "source": "validation case", "isolated": True, "layers": [layer]}
+    return yaml_network.build(Document(text, "cases.yaml"))

@@ -1,0 +1,57 @@
+"""The validation table, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from accelsim.validate.compare import Verdict
+
+
+def unvalidated(rows: Iterable[Verdict]) -> list[str]:
+    """Return the engines whose figures were all derived by hand: nothing published stands behind them."""
+    origins: dict[str, set[str]] = {}
+    for row in rows:
+        origins.setdefault(row.engine, set()).add(row.case.origin)
+    return [engine for engine, kinds in origins.items() if kinds == {"hand-derived"}]
+
+
+def to_markdown(rows: list[Verdict]) -> str:
+    """Return the table as markdown, as it is committed."""
+    lines = ["# Validation", "", "Figures of papers, other simulators and paper arithmetic against this build.", ""]
+    lines += [f"{count(rows)}", ""]
+    for name in unvalidated(rows):
+        lines.append(f"`{name}` is **unvalidated**: its figures are derived by hand, none is published.")
+    lines += [
+        "",
+        "| engine | case | expected | ours | error | verdict | kind | source |",
+        "|---|---|--:|--:|--:|---|---|---|",
+    ]
+    for row in rows:
+        case = row.case
+        kind = case.kind if case.kind != "within" else f"within {case.tolerance:.3g}"
+        cells = (row.engine, case.case, f"{figure(case.expected)} {case.unit}".strip(), figure(row.ours),
+                 error(row), row.verdict or "reported", f"{kind}, {case.origin}", case.source)  # fmt: skip
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    reasons = [f"- {row.case.case}: {row.case.why}" for row in rows if row.case.why]
+    return "\n".join([*lines, "", "## Bands and gaps", "", *reasons, ""])
+
+
+def count(rows: list[Verdict]) -> str:
+    """Return the totals in words."""
+    ok = sum(row.verdict == "ok" for row in rows)
+    gaps = sum(row.verdict == "gap" for row in rows)
+    bad = sum(not row.passed for row in rows)
+    reported = len(rows) - ok - gaps - bad
+    return f"{len(rows)} figures: {ok} ok, {gaps} known gaps, {reported} reported without a verdict, {bad} failed."
+
+
+def figure(value: float) -> str:
+    """Return a number with thousands; integers without a point."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.5g}"
+
+
+def error(row: Verdict) -> str:
+    """Return the relative error in per cent, or the difference where the expected value is 0."""
+    if row.error == 0:
+        return "0"
+    return f"{100 * row.error:+.2f} %" if row.case.expected else f"{row.error:+g}"

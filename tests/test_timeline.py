@@ -1,0 +1,119 @@
+"""The double-buffered timeline against a plain simulation of its rules, and its exact jumps."""
+
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accelsim.activity import Loop, Step, Transfer, flatten
+from accelsim.memory.dram import DramModel
+from accelsim.memory.timeline import needed_bits_per_cycle, run
+
+
+def dram(bits_per_cycle=8, latency=0, burst=8):
+    return DramModel(Fraction(bits_per_cycle), latency, burst)
+
+
+def step(load_bits, cycles, store_bits):
+    loads = (Transfer("input", "read", load_bits),) if load_bits else ()
+    stores = (Transfer("output", "write", store_bits),) if store_bits else ()
+    return Step(loads, cycles, stores)
+
+
+def naive(steps, model):
+    """Recompute every time from the written rules, all of them from the start of the list."""
+    free = 0
+    loaded, computed, stored = {}, {}, {}
+
+    def transfer(transfers, ready):
+        nonlocal free
+        start = max(free, ready)
+        free = start + model.bus_cycles(transfers)
+        return free
+
+    for i, s in enumerate(steps):
+        if s.loads:
+            loaded[i] = transfer(s.loads, computed.get(i - 2, 0)) + model.latency_cycles
+        if i and steps[i - 1].stores:
+            stored[i - 1] = transfer(steps[i - 1].stores, computed[i - 1])
+        computed[i] = max(loaded.get(i, 0), computed.get(i - 1, 0), stored.get(i - 2, 0)) + s.compute_cycles
+    last = len(steps) - 1
+    if steps[last].stores:
+        stored[last] = transfer(steps[last].stores, computed[last])
+    end = max([*computed.values(), *stored.values()])
+    return end, end - sum(s.compute_cycles for s in steps)
+
+
+def test_one_tile_pays_its_load_and_its_store():
+    stalls = run((step(80, 100, 16),), dram())
+    assert stalls == (10 + 100 + 2, 12)
+
+
+def test_latency_is_paid_before_data_arrive_but_leaves_the_bus_free():
+    # loads occupy 0..10 and 10..20; the second arrives at 25, before compute 0 ends at 115
+    stalls = run((step(80, 100, 0), step(80, 100, 0)), dram(latency=5))
+    assert stalls == (15 + 200, 15)
+
+
+def test_a_load_waits_for_its_half_of_the_buffer():
+    # load 2 may start only when compute 0 ends: at 1 + 50
+    stalls = run((step(8, 50, 0), step(8, 1, 0), step(800, 1, 0)), dram())
+    assert stalls.cycles == 51 + 100 + 1
+
+
+def test_partial_bursts_occupy_whole_ones():
+    model = dram(bits_per_cycle=64, burst=512)
+    assert model.bus_cycles((Transfer("input", "read", 8, runs=3),)) == 3 * 8
+
+
+times = st.integers(0, 12)
+steps = st.builds(step, times.map(lambda n: 8 * n), st.integers(1, 12), times.map(lambda n: 8 * n))
+blocks = st.recursive(
+    st.lists(steps, min_size=1, max_size=3).map(tuple),
+    lambda inner: st.tuples(st.integers(1, 40), inner).map(lambda pair: (Loop(*pair),)),
+    max_leaves=4,
+)
+schedules = st.lists(blocks, min_size=1, max_size=3).map(lambda parts: tuple(item for part in parts for item in part))
+
+
+@given(schedules, st.integers(0, 9))
+@settings(max_examples=300, deadline=None)
+def test_jumps_give_what_walking_gives(schedule, latency):
+    model = dram(latency=latency)
+    assert run(schedule, model) == naive(flatten(schedule), model)
+
+
+@given(schedules, st.integers(1, 20), st.integers(1, 20))
+@settings(max_examples=150, deadline=None)
+def test_more_bandwidth_is_never_slower(schedule, a, b):
+    slow, fast = sorted((a, b))
+    assert run(schedule, dram(fast)).cycles <= run(schedule, dram(slow)).cycles
+
+
+def test_a_billion_tiles_take_no_longer_than_a_few():
+    loop = Loop(10**9, (Loop(1000, (step(80, 7, 8),)), step(8, 100, 0)))
+    stalls = run((loop,), dram())
+    assert stalls.cycles - stalls.stall_cycles == 10**9 * (7 * 1000 + 100)
+
+
+@given(schedules)
+@settings(max_examples=150, deadline=None)
+def test_at_the_needed_bandwidth_only_the_ends_stall(schedule):
+    model = dram()
+    needed = needed_bits_per_cycle(schedule, model)
+    plain = flatten(schedule)
+    if not needed:
+        return
+    # bits as cycles: a DRAM that is exactly fast enough, in units where bus cycles are whole
+    fast = DramModel(needed.limit_denominator(10**6) * 10**6, 0, 8)
+    longest_load = max(fast.bus_cycles(s.loads) for s in plain)
+    longest_store = max(fast.bus_cycles(s.stores) for s in plain)
+    assert run(schedule, fast).stall_cycles <= longest_load + 2 * longest_store + len(plain)
+
+
+def test_the_needed_bandwidth_is_the_worst_neighbourhood():
+    schedule = (step(8, 10, 16), step(8, 20, 8), step(104, 5, 8))
+    # while tile 1 computes (20 cycles): load 2 (104) and store 0 (16)
+    assert needed_bits_per_cycle(schedule, dram()) == Fraction(120, 20)
+    assert np.isfinite(float(needed_bits_per_cycle((step(8, 0, 0),) * 2, dram())))
