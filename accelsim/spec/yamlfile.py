@@ -127,6 +127,7 @@ class _Builder:
             raise ConfigError("the file is empty", "write at least 'name:'", file=self._name)
         if not isinstance(root, yaml.MappingNode):
             raise ConfigError("the top level is not a mapping", "write 'key: value' lines", file=self._name, line=1)
+        self._places[()] = (self._name, root.start_mark.line + 1)
         data = self._mapping(root, ())
         return Document(data, self._name, self._places)
 
@@ -194,7 +195,10 @@ def validate(model: type[Model], document: Document, path: KeyPath = ()) -> Mode
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise _explain(model, document, path, error.errors()[0]) from None
+        mistakes = error.errors()
+        # a misspelt key is also a missing one: the spelling is the better message
+        first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
+        raise _explain(model, document, path, first) from None
 
 
 def _explain(model: type[BaseModel], document: Document, path: KeyPath, error: ErrorDetails) -> ConfigError:

@@ -1,0 +1,91 @@
+"""The shape of the code base: imports point one way, files stay small, prices and tests keep their places."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import accelsim
+
+ROOT = Path(accelsim.__file__).parent
+TIERS = [
+    {"errors", "units"},
+    {"activity", "results", "components", "spec", "jit"},
+    {"memory"},
+    {"workload"},
+    {"operands"},
+    {"passes", "mapping"},
+    {"seam"},
+    {"engines", "replicas", "energy"},
+    {"simulate"},
+    {"report"},
+    {"validate", "explore"},
+    {"cli"},
+    {"__main__"},
+]
+TIER = {name: i for i, tier in enumerate(TIERS) for name in tier}
+MODULES = sorted(ROOT.rglob("*.py"))
+MAX_LINES = 500
+
+
+def place(path):
+    """Return the top-level part of a module, and for engines and replicas the folder too."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[0], parts[1] if len(parts) > 2 else None
+
+
+def imports(path):
+    """Yield (module, names) for each import of ours in a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".") for alias in node.names if alias.name.startswith("accelsim"))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("accelsim"):
+            module = node.module.split(".")
+            yield from ([*module, alias.name] for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_imports_only_from_its_left(path):
+    top, folder = place(path)
+    if top == "__init__":
+        return
+    for parts in imports(path):
+        if len(parts) < 2 or parts[1] not in TIER:
+            continue
+        if parts[1] == top:
+            if top in ("engines", "replicas") and folder and len(parts) > 2:
+                assert parts[2] in (folder, "registry"), f"{path} reaches into another {top} folder: {'.'.join(parts)}"
+            continue
+        assert TIER[parts[1]] < TIER[top], f"{path} imports {'.'.join(parts)}, which stands to its right"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_stay_small(path):
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_heavy_libraries_are_imported_where_they_are_used(path):
+    allowed = {"numba": {"jit.py"}, "matplotlib": {"report"}, "onnx": set(), "networkx": set(), "scipy": set()}
+    tree = ast.parse(path.read_text())
+    for node in tree.body:
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for name in names:
+            heavy = name.split(".")[0]
+            if heavy in allowed:
+                assert {path.name, place(path)[0]} & allowed[heavy], f"{path} imports {heavy} at the top"
+
+
+def test_engines_import_no_numba_until_they_run():
+    for path in (ROOT / "engines").glob("*/engine.py"):
+        top = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.ImportFrom | ast.Import)]
+        for node in top:
+            names = [a.name for a in node.names] + [getattr(node, "module", "") or ""]
+            assert not any("kernel" in n.split(".") or n.endswith("kernel") for n in names), path
+
+
+def test_every_engine_folder_is_whole():
+    for path in (ROOT / "engines").glob("*/engine.py"):
+        for name in ("kernel.py", "reference.py", "cases.yaml"):
+            assert (path.parent / name).is_file(), f"{path.parent.name} has no {name}"
