@@ -27,7 +27,7 @@ def tilings(conv: Conv2d, widths: Widths, halves: Mapping[str, int], rows: int, 
     """Return the tilings that fit half of each scratchpad.
 
     For each cut of the output pixels and of the output channels, the largest input-channel tile that fits; all
-    orders of the loops that iterate. Groups share a tile only where whole groups fit.
+    orders of the loops that iterate. Groups share a tile only where all their channels fit.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def tilings(conv: Conv2d, widths: Widths, halves: Mapping[str, int], rows: int, 
             c = ceil_div(cg, ceil_div(cg, c))
             trips = {"m": n * e * f < conv.n * conv.e * conv.f, "k": k < kg, "c": c < cg}
             found += [(1, n, e, f, k, c, order) for order in _orders(trips)]
-            if conv.groups > 1 and not any(trips.values()):
+            if conv.groups > 1 and not (trips["k"] or trips["c"]):
                 found += _group_tiles(conv, widths, halves, region, (n, e, f, k, c))
     if not found:
         raise MappingError(_too_small(conv, widths, halves), "raise the scratchpads")
