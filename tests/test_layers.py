@@ -17,6 +17,7 @@ TIERS = [
     {"passes", "mapping"},
     {"seam"},
     {"engines", "replicas", "energy"},
+    {"layer"},
     {"simulation"},
     {"report"},
     {"validate", "explore"},

@@ -84,7 +84,8 @@ def _sizes(shape: Any) -> str:
 def _energy(arch: str | None, sets: tuple[str, ...]) -> None:
     from accelsim.energy import load_table, trace
     from accelsim.errors import ConfigError
-    from accelsim.simulation import load_arch, machine_components
+    from accelsim.layer import machine_components
+    from accelsim.simulation import load_arch
     from accelsim.spec.arch import parse_set
 
     if arch is None:

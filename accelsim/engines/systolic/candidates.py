@@ -120,8 +120,8 @@ def bounds(
 ) -> Bounds:
     """Return what the objective needs.
 
-    Compute cycles and on-chip words are exact; DRAM bits count whole bursts, edge tiles like the others; of the timeline,
-    only the first load and the last store are seen: cycles = max(compute + first load + last store, DRAM).
+    Compute cycles and on-chip words are exact; DRAM bits count whole bursts, edge tiles like the others; of the
+    timeline, only the first load and the last store are seen: cycles = max(compute + first load + last store, DRAM).
     """
     cost = _layer_cost(conv, array, columns)
     trips = _trips(conv, columns)
