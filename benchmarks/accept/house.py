@@ -77,7 +77,9 @@ def _reproducible() -> Iterator[Check]:
     yield Check("ResNet-50 is complete on a machine with a vector unit", str(result["totals"]["complete"]),
                 result["totals"]["complete"])  # fmt: skip
     failed = run("run", "systolic_ws", "alexnet", "--set", "params.input_kib=0")
-    yield Check("a failed run: status and line", f"{failed.returncode}: {failed.stderr.strip()}", failed.returncode == 2)
+    yield Check(
+        "a failed run: status and line", f"{failed.returncode}: {failed.stderr.strip()}", failed.returncode == 2
+    )
 
 
 def _startup() -> Iterator[Check]:
@@ -90,7 +92,9 @@ def _startup() -> Iterator[Check]:
     accelsim_cpu_s("run", "systolic_ws", "alexnet", "--fidelity", "cycle")
     for extra in ([], ["--fidelity", "cycle"]):
         used = accelsim_cpu_s("run", "systolic_ws", "alexnet", *extra)
-        yield Check(f"cached run of AlexNet {' '.join(extra)}, CPU, pictures included", f"{used:.2f} s (bar 2)", used < 2)
+        yield Check(
+            f"cached run of AlexNet {' '.join(extra)}, CPU, pictures included", f"{used:.2f} s (bar 2)", used < 2
+        )
     arch, network = accelsim.load_arch("systolic_ws_128"), accelsim.load_network("resnet50")
     start = time.process_time()
     accelsim.simulate(arch, network)
