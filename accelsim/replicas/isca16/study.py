@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import nan
 from types import MappingProxyType
 from typing import Any
 
@@ -27,7 +28,7 @@ class Row:
 
     ``energy`` is the total per level, relative to one multiplication (ALU included); ``dram_reads`` and
     ``dram_writes`` are 16-bit words. ``mapping`` is None for a sum of layers, and for a layer that the flow
-    cannot run: then ``legal`` is False and every figure 0.
+    cannot run: then ``legal`` is False and every figure nan.
     """
 
     flow: str
@@ -111,8 +112,8 @@ def best(flow: Flow, layer: Layer, pes: int, batch: int) -> Row:
     active, seen = int(state[3]), int(state[4])
     macs = layer.macs(batch)
     if active == 0:
-        nothing = MappingProxyType(dict.fromkeys(LEVELS, 0.0))
-        return Row(flow.name, pes, batch, layer.name, False, macs, nothing, 0.0, 0.0, 0.0, None, seen)
+        nothing = MappingProxyType(dict.fromkeys(LEVELS, nan))
+        return Row(flow.name, pes, batch, layer.name, False, macs, nothing, nan, nan, nan, None, seen)
     mapping = {symbol: int(value) for symbol, value in zip(flow.symbols, found, strict=False)}
     traffic = flow.traffic(layer, batch, mapping)
     return Row(
@@ -157,19 +158,17 @@ def totals(rows: Iterable[Row], name: str) -> tuple[Row, ...]:
 
 def _total(rows: list[Row], name: str) -> Row:
     macs = sum(row.macs for row in rows)
-    legal = all(row.legal for row in rows)
-    split = {level: sum(row.energy[level] for row in rows) if legal else 0.0 for level in LEVELS}
     return Row(
         rows[0].flow,
         rows[0].pes,
         rows[0].batch,
         name,
-        legal,
+        all(row.legal for row in rows),
         macs,
-        MappingProxyType(split),
-        sum(row.dram_reads for row in rows) if legal else 0.0,
-        sum(row.dram_writes for row in rows) if legal else 0.0,
-        sum(row.active_pes * row.macs for row in rows) / macs if legal else 0.0,
+        MappingProxyType({level: sum(row.energy[level] for row in rows) for level in LEVELS}),
+        sum(row.dram_reads for row in rows),
+        sum(row.dram_writes for row in rows),
+        sum(row.active_pes * row.macs for row in rows) / macs,
         None,
         sum(row.candidates for row in rows),
     )
