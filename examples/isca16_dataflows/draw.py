@@ -161,7 +161,7 @@ def draw(folder: Path) -> Path:
         key(figure, top + 0.037, colours)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "isca16.png"
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    figure.savefig(path, dpi=130, metadata={"Software": None})
     plt.close(figure)
     return path
 
