@@ -181,6 +181,4 @@ def _check_size(layer: Layer, batch: int) -> None:
     """
     moved = 4 * layer.macs(batch) + layer.ifmap_words(batch) * layer.M
     if sum(ENERGY.values()) * moved * layer.E**2 > INT64_MAX:
-        raise ConfigError(
-            f"layer {layer.name} at batch {batch} is too large to search", "use a smaller batch"
-        )
+        raise ConfigError(f"layer {layer.name} at batch {batch} is too large to search", "use a smaller batch")
