@@ -38,8 +38,7 @@ each_small_layer = pytest.mark.parametrize("layer", SMALL, ids=lambda layer: lay
 def whole_study():
     """Every figure of the paper's comparison: kind -> rows."""
     return {
-        kind: tuple(row for pes, n in product(PES, BATCHES[kind]) for row in study(pes, n, kind))
-        for kind in BATCHES
+        kind: tuple(row for pes, n in product(PES, BATCHES[kind]) for row in study(pes, n, kind)) for kind in BATCHES
     }
 
 

@@ -61,9 +61,7 @@ def command(pes: int, batch: int, layers: str, form: str) -> None:
 
 
 def _table(rows: tuple[Row, ...], sums: tuple[Row, ...]) -> str:
-    head = (
-        f"{rows[0].pes} PEs, batch {rows[0].batch}; energy relative to one multiplication, words of 16 bits"
-    )
+    head = f"{rows[0].pes} PEs, batch {rows[0].batch}; energy relative to one multiplication, words of 16 bits"
     titles = "  ".join(_pad(title, form) for _, title, form in COLUMNS).rstrip()
     lines = [head, "", titles, *(_line(row.to_dict()) for row in rows), ""]
     base = next(row for row in sums if row.flow == "RS")

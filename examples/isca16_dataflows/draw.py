@@ -155,9 +155,7 @@ def draw(folder: Path) -> Path:
         line[0].set_ylim(0, line[0].get_ylim()[1] * 1.25)
         line[0].set_ylabel(unit, fontsize=7.5, color=INK)
         top = line[0].get_position().y1
-        figure.text(
-            0.012, top + 0.031, f"{TITLES[kind]}: {title}", fontsize=9.5, weight="bold", color=INK, va="top"
-        )
+        figure.text(0.012, top + 0.031, f"{TITLES[kind]}: {title}", fontsize=9.5, weight="bold", color=INK, va="top")
         key(figure, top + 0.037, colours)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "isca16.png"
