@@ -101,9 +101,7 @@ def _mapping(config: Config, folds: Folds, pruned: Pruned | None) -> float:
     rows = _used(folds.sr, config.rows, folds.row_folds)
     cols = _used(folds.sc, config.cols, folds.col_folds)
     full, last = ([r * c / size for r in rows] for c in cols)
-    total = _sequential_sum(
-        _per_fold(full, folds.row_folds), _per_fold(last, folds.row_folds), folds.col_folds
-    )
+    total = _sequential_sum(_per_fold(full, folds.row_folds), _per_fold(last, folds.row_folds), folds.col_folds)
     return total / folds.count
 
 
@@ -114,9 +112,7 @@ def _utilization(config: Config, folds: Folds) -> float:
     rows = _used(folds.sr, config.rows, folds.row_folds)
     cols = _used(folds.sc, config.cols, folds.col_folds)
     full, last = ([r * c * folds.time / size for r in rows] for c in cols)
-    total = _sequential_sum(
-        _per_fold(full, folds.row_folds), _per_fold(last, folds.row_folds), folds.col_folds
-    )
+    total = _sequential_sum(_per_fold(full, folds.row_folds), _per_fold(last, folds.row_folds), folds.col_folds)
     return total / folds.count
 
 

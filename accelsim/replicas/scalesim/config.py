@@ -103,9 +103,7 @@ class _Reader:
             self.parser.read_string(text, source=file)
         except configparser.Error as failure:
             line = getattr(failure, "lineno", None)
-            raise ConfigError(
-                "not an INI file as SCALE-Sim reads it", _first(failure), file=file, line=line
-            ) from None
+            raise ConfigError("not an INI file as SCALE-Sim reads it", _first(failure), file=file, line=line) from None
         self.lines = _key_lines(text)
 
     def config(self) -> Config:
@@ -192,9 +190,7 @@ class _Reader:
         flow = self._text("architecture_presets", "Dataflow")
         if flow in DATAFLOWS:
             return flow
-        text = (
-            f"Dataflow {_shown(flow)} is unknown to SCALE-Sim, which warns and runs os; so does the replica"
-        )
+        text = f"Dataflow {_shown(flow)} is unknown to SCALE-Sim, which warns and runs os; so does the replica"
         self._note("dataflow", text, "architecture_presets", "Dataflow")
         return "os"
 
@@ -245,9 +241,7 @@ class _Reader:
         absent = [s for s in ("layout", "sparsity") if not self.parser.has_section(s)]
         if not absent:
             return
-        text = (
-            f"no [{'], ['.join(absent)}] section (a v2 file?): SCALE-Sim 3.0.0 stops; its defaults are taken"
-        )
+        text = f"no [{'], ['.join(absent)}] section (a v2 file?): SCALE-Sim 3.0.0 stops; its defaults are taken"
         if user and "layout" in absent:
             text += " (reads at 10 words per cycle; in v2 Bandwidth fed the reads as well)"
         self._note("v2", text, stops=True)
@@ -255,9 +249,7 @@ class _Reader:
     def _note_unread(self) -> None:
         for section in self.parser.sections():
             if section == "network_presets":
-                text = (
-                    "[network_presets] is ignored; SCALE-Sim looks for its TopologyCsvLoc elsewhere and stops"
-                )
+                text = "[network_presets] is ignored; SCALE-Sim looks for its TopologyCsvLoc elsewhere and stops"
                 self._note("network_presets", text, stops=True)
                 continue
             known = _READ.get(section, ())

@@ -91,9 +91,7 @@ def stationary_words(op: Operand, depth: int, row_fold: int, col_fold: int, word
             for i in range(used):
                 word = table[t, first + i] if table.size > 0 else times[t] + ports[i]
                 words[n] = word
-                inside = time_row.size == 0 or (
-                    (time_row[t] + port_row[i] < rows) & (time_col[t] + port_col[i] < cols)
-                )
+                inside = time_row.size == 0 or ((time_row[t] + port_row[i] < rows) & (time_col[t] + port_col[i] < cols))
                 n += (word >= 0) & inside
         ends[line] = n
     return depth
@@ -116,9 +114,7 @@ def block_words(op: Operand, depth: int, block: int, row_fold: int, words: Ints3
             begin, t = first + j // half * block, line - j
             for p in range(begin, min(begin + block, end)):
                 words[n] = times[t] + ports[p]
-                n += time_row.size == 0 or (
-                    (time_row[t] + port_row[p] < rows) & (time_col[t] + port_col[p] < cols)
-                )
+                n += time_row.size == 0 or ((time_row[t] + port_row[p] < rows) & (time_col[t] + port_col[p] < cols))
         ends[line] = n
     return lines
 

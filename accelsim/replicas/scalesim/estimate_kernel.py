@@ -62,9 +62,7 @@ def estimate_reads(op: Operand, order: Order, capacity: int) -> tuple[int, int, 
 
 
 @kernel
-def fill(
-    words: Ints32, ends: Ints, seen: Ints32, emptied: int, left: int, capacity: int
-) -> tuple[int, int, int, int]:
+def fill(words: Ints32, ends: Ints, seen: Ints32, emptied: int, left: int, capacity: int) -> tuple[int, int, int, int]:
     """Ask for the words of one fold; return how often the set was emptied, its size, the line, and twice."""
     mark, line_before, twice, begin = emptied + 1, -1, 0, 0
     for line in range(ends.size):

@@ -181,9 +181,7 @@ def _estimated_reads(operand: Operand, order: Order, total: int, first: int, las
     return Reads(first, last, none, none, flush_line, fill_lines, 0, words)
 
 
-def _user_reads(
-    operand: Operand, order: Order, total: int, words_per_cycle: int, first: int, last: int
-) -> Reads:
+def _user_reads(operand: Operand, order: Order, total: int, words_per_cycle: int, first: int, last: int) -> Reads:
     """USER mode: whole prefetches are read, wherever a word is missing."""
     from .window_kernel import user_misses
 
@@ -202,6 +200,4 @@ def _dram_read(config: Config, reads: Reads, at: dict[int, Ints], last_fetch: in
         return Port(-reads.first_fill_lines, last_fetch, reads.words)
     if reads.flush_line < 0:
         return Port(-reads.first_fill_lines, -1, reads.words)
-    return Port(
-        int(at[reads.first][0]) - reads.first_fill_lines, int(at[reads.flush_line][0]) + 1, reads.words
-    )
+    return Port(int(at[reads.first][0]) - reads.first_fill_lines, int(at[reads.flush_line][0]) + 1, reads.words)

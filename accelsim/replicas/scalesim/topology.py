@@ -117,9 +117,7 @@ class _Reader:
         if not line.strip():
             return
         if not any(field.strip() for field in fields):
-            self._note(
-                number, "empty_row", "a row without values, at which SCALE-Sim stops; skipped", stops=True
-            )
+            self._note(number, "empty_row", "a row without values, at which SCALE-Sim stops; skipped", stops=True)
             return
         row = self._read_as_scalesim(number, fields) or self._read_forgivingly(number, fields)
         if row is not None:
@@ -207,9 +205,7 @@ class _Reader:
             raise WorkloadError(problem, remedy, file=self.file, line=number)
         if self.gemm and count >= len(CONV_COLUMNS):
             problem = f"{count} numbers in a GEMM row"
-            raise WorkloadError(
-                problem, "a table of convolutions goes without --gemm", file=self.file, line=number
-            )
+            raise WorkloadError(problem, "a table of convolutions goes without --gemm", file=self.file, line=number)
 
     def _cell(self, number: int, column: str, text: str) -> int:
         try:
@@ -226,9 +222,7 @@ class _Reader:
         n, _, m = text.partition(":")
         return self._cell(number, "Sparsity", n), self._cell(number, "Sparsity", m)
 
-    def _row(
-        self, number: int, fields: list[str], values: list[int], ratio: tuple[int, int], batch: int = 1
-    ) -> Row:
+    def _row(self, number: int, fields: list[str], values: list[int], ratio: tuple[int, int], batch: int = 1) -> Row:
         name = fields[0].strip()
         depthwise = None if self.gemm else _depthwise(name, fields[-1], values)
         h, w, r, s, channels, filters, stride_h, stride_w = values[:8]
@@ -250,9 +244,7 @@ class _Reader:
         if row.depthwise:
             self._note(row.line, f"depthwise_{row.depthwise}", _DEPTHWISE[row.depthwise].format(row=row))
         if not row.stride_fits:
-            text = (
-                f"the stride does not fit: {row.out_h}x{row.out_w} windows, the last partly outside the ifmap"
-            )
+            text = f"the stride does not fit: {row.out_h}x{row.out_w} windows, the last partly outside the ifmap"
             self._note(row.line, "stride", text)
 
 

@@ -33,9 +33,7 @@ def fetch_order(op: Operand, order: Order) -> Ints32:
             if p < ports.size:
                 word = table[t, p] if table.size > 0 else times[t] + ports[p]
                 stack[n] = word
-                inside = time_row.size == 0 or (
-                    (time_row[t] + port_row[p] < rows) & (time_col[t] + port_col[p] < cols)
-                )
+                inside = time_row.size == 0 or ((time_row[t] + port_row[p] < rows) & (time_col[t] + port_col[p] < cols))
                 n += (word >= 0) & inside
             t -= skew
             if t < 0:
@@ -45,9 +43,7 @@ def fetch_order(op: Operand, order: Order) -> Ints32:
 
 
 @kernel
-def move_window(
-    stack: Ints32, held_words: Ints32, start: int, step: int, held: int, size: int, sets: int
-) -> int:
+def move_window(stack: Ints32, held_words: Ints32, start: int, step: int, held: int, size: int, sets: int) -> int:
     """Advance the window of ``held`` sets by ``step`` sets of ``size`` words; return its new first set."""
     for d in range(step):
         leaving, entering = (start + d) % sets, (start + held + d) % sets

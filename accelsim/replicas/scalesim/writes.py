@@ -53,6 +53,4 @@ def write_plan(config: Config, folds: Folds) -> Writes:
     words = config.ofmap_words_per_cycle if config.user_bandwidth else config.cols
     total = 1024 * config.ofmap_kib
     shape = (folds.row_folds, folds.col_folds, folds.fold_lines)
-    return Writes(
-        *shape, start, last_start, length, last_length, used, last_used, words, total, total - -(-total // 2)
-    )
+    return Writes(*shape, start, last_start, length, last_length, used, last_used, words, total, total - -(-total // 2))
