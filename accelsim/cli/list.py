@@ -37,7 +37,7 @@ def _entries(kind: str) -> list[tuple[str, str]]:
         path, shown = packaged.find(folder, name)
         found.append((name, str(read(path, shown).data.get("description", ""))))
     if kind == "network":
-        from accelsim.workload.load import onnx_names
+        from accelsim.workload.onnx_file import light_names
 
-        found += [(f"onnx:{name}", "graph that ships with the onnx package") for name in onnx_names()]
+        found += [(name, "graph that ships with the onnx package") for name in light_names()]
     return found

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: accelsim run systolic_ws onnx:bvlc_alexnet --batch 4 --set params.rows=16")
 @click.argument("arch")
 @click.argument("network")
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images; totals are for all.")
+@click.option("--batch", type=click.IntRange(1), help="Images in all; totals are for all of them.")
 @click.option("--layers", default="*", metavar="GLOB", help="Only the layers whose name matches.")
 @click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of the machine.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the synthetic operands.")
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--mapping", type=click.Path(path_type=Path), help="YAML file of pinned mappings.")
 @click.option("--operands", metavar="FILE.npz|chain", help="Given operands, or computed ones from layer to layer.")
-@click.option("--density", type=click.Path(path_type=Path), help="YAML or CSV file of densities per layer.")
+@click.option("--density", type=click.Path(path_type=Path), help="YAML or CSV: densities per layer.")
+@click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
               show_default=True, help="What to print.")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
@@ -36,13 +37,13 @@ def command(arch: str, network: str, style: str, output: Path | None, **options:
 
     With a table on the terminal, the report files go to reports/out/<arch>-<network>/ unless -o says otherwise.
     """
-    from accelsim.simulate import load_arch, load_network, simulate
+    from accelsim.simulation import load_arch, load_network, simulate
     from accelsim.spec.arch import parse_set
 
     machine = load_arch(arch, [parse_set(text) for text in options.pop("sets")])
     net = load_network(network)
     with progress() as report:
-        result = simulate(machine, net, density_profile=options.pop("density"), progress=report, **options)
+        result = simulate(machine, net, progress=report, **options)
     if style == "table" and output is None:
         output = Path("reports") / "out" / f"{machine.name}-{net.name}"
     _print(result, style, output)

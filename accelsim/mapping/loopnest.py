@@ -34,7 +34,7 @@ AXES = {"m": ("n", "e", "f"), "k": ("k",), "c": ("c",)}
 class Tiling(Strict):
     """How a layer is cut: tile sizes, and the order of the loops over tiles."""
 
-    groups: int = Field(ge=1, description="groups per tile; more than one only with whole groups")
+    groups: int = Field(ge=1, description="groups per tile; more than one only with all their channels")
     n: int = Field(ge=1, description="images or rows per tile")
     e: int = Field(ge=1, description="output rows per tile")
     f: int = Field(ge=1, description="output columns per tile")

@@ -14,7 +14,7 @@ from accelsim import engines
 from accelsim.errors import ConfigError
 from accelsim.report.document import document
 from accelsim.results import NetworkResult
-from accelsim.simulate import load_arch, load_network, simulate
+from accelsim.simulation import load_arch, load_network, simulate
 from accelsim.spec.yamlfile import Document
 from accelsim.validate.cases import CaseSpec, engine_cases
 from accelsim.workload import yaml_network

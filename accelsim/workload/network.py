@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from accelsim.errors import WorkloadError
-from accelsim.workload.shapes import PRODUCTS, Shape, View, elements
+from accelsim.workload.check import Fault, edge_fault, layer_fault, order_fault
+from accelsim.workload.shapes import PRODUCTS, Shape, View, batched_dims, elements
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -52,7 +54,11 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Layer:
-    """One piece of work on named tensors. The first of ``weights`` are the filters, a second one is the bias."""
+    """One piece of work on named tensors.
+
+    Of a layer that multiplies, the first of ``weights`` are the filters and a second one is the bias; other layers
+    list their constants there (scales, shifts, constant operands).
+    """
 
     name: str
     shape: Shape
@@ -114,35 +120,44 @@ class Network:
 
     Attributes
     ----------
+    source : str
+        Author, venue and year of the network, and where its shapes come from.
     isolated : bool
         True when the layers come from a table: each has tensors of its own and no edge is invented.
     batch : int
         Images; the totals of a simulation are for all of them.
+    notes : tuple of str
+        What a reader of results must know: assumptions, what the source did not say.
     values : mapping
         Tensor name -> float or integer array, where the source carries values (not part of equality).
+
+    Raises
+    ------
+    WorkloadError
+        Layers that share a name, illegal dimensions, tensors that are missing or of another size than their layers
+        need, layers out of order, edges in an isolated network.
     """
 
     name: str
     layers: tuple[Layer, ...]
     tensors: Mapping[str, Tensor]
     source: str = ""
+    description: str = ""
     isolated: bool = False
     batch: int = 1
     notes: tuple[str, ...] = ()
     values: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        names = [layer.name for layer in self.layers]
-        if len(set(names)) != len(names):
-            twice = next(n for n in names if names.count(n) > 1)
-            raise WorkloadError(f"two layers are called '{twice}'", "give each layer its own name")
+        names: set[str] = set()
         for layer in self.layers:
-            for name in (*layer.inputs, *layer.weights, *layer.outputs):
-                if name not in self.tensors:
-                    raise WorkloadError(
-                        f"layer '{layer.name}' uses tensor '{name}', which does not exist",
-                        "add it under 'tensors' or correct the name",
-                    )
+            if layer.name in names:
+                raise WorkloadError(f"two layers are called '{layer.name}'", "give each layer its own name")
+            names.add(layer.name)
+            _raise(layer, layer_fault(layer, self.tensors))
+        for found in (order_fault(self.layers), edge_fault(self.layers) if self.isolated else None):
+            if found is not None:
+                _raise(*found)
 
     @property
     def macs(self) -> int:
@@ -151,9 +166,42 @@ class Network:
 
     @property
     def params(self) -> int:
-        """Elements of all weights and biases of the layers that multiply."""
-        used = {w for layer in self.layers if layer.kind in PRODUCTS for w in layer.weights}
+        """Elements of all weights and biases of the layers that multiply, each shared tensor once."""
+        return self._weight_elements(2)
+
+    @property
+    def filter_params(self) -> int:
+        """`params` without the biases."""
+        return self._weight_elements(1)
+
+    def _weight_elements(self, kinds: int) -> int:
+        used = {w for layer in self.layers if layer.kind in PRODUCTS for w in layer.weights[:kinds]}
         return sum(self.tensors[name].elements for name in used)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Activations that no layer makes, in order of first use."""
+        made = {name for layer in self.layers for name in layer.outputs}
+        return tuple(dict.fromkeys(n for layer in self.layers for n in layer.inputs if n not in made))
+
+    def batched(self, batch: int) -> Network:
+        """Return the network for ``batch`` images in all: activations scale, weights do not.
+
+        Raises
+        ------
+        WorkloadError
+            A batch that is not positive, or that a graph with a fixed batch cannot be brought to.
+        """
+        if batch < 1:
+            raise WorkloadError(f"a batch of {batch} is too small", "use 1 or more")
+        factor = Fraction(batch, self.batch)
+        if factor == 1:
+            return self
+        tensors = {
+            name: t if t.weight else replace(t, shape=batched_dims(t.shape, factor)) for name, t in self.tensors.items()
+        }
+        layers = tuple(replace(layer, shape=layer.shape.batched(factor)) for layer in self.layers)
+        return replace(self, layers=layers, tensors=tensors, batch=batch)
 
     def view(self, layer: Layer) -> LayerView:
         """Return ``layer`` with its tensors resolved."""
@@ -181,6 +229,11 @@ class Network:
         return graph
 
 
+def input_names(layer: str, count: int) -> tuple[str, ...]:
+    """Return the default names of a layer's ``count`` inputs: ``<layer>.input``, ``<layer>.input2``, ..."""
+    return tuple(f"{layer}.input{i if i > 1 else ''}" for i in range(1, count + 1))
+
+
 def make_layer(
     name: str,
     shape: Shape,
@@ -202,8 +255,7 @@ def make_layer(
     bias : bool
         Whether a product layer has one bias per output channel.
     """
-    own = [f"{name}.input"] + [f"{name}.input{i}" for i in range(2, len(shape.input_shapes) + 1)]
-    names = inputs if inputs is not None else tuple(own)
+    names = inputs if inputs is not None else input_names(name, len(shape.input_shapes))
     if len(names) != len(shape.input_shapes):
         raise WorkloadError(
             f"layer '{name}' ({shape.kind}) takes {len(shape.input_shapes)} inputs but lists {len(names)}",
@@ -225,3 +277,8 @@ def make_layer(
 def is_view(layer: Layer) -> bool:
     """Whether the layer is a renaming without work."""
     return isinstance(layer.shape, View)
+
+
+def _raise(layer: Layer, fault: Fault | None) -> None:
+    if fault is not None:
+        raise WorkloadError(f"layer '{layer.name}': {fault[0]}", fault[1])

@@ -7,18 +7,90 @@ columns, ``r s`` filter rows and columns, ``e f`` output rows and columns; ``m n
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from math import prod
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias, get_args
+
+from accelsim.errors import WorkloadError
 
 Pair: TypeAlias = tuple[int, int]
 Pads: TypeAlias = tuple[int, int, int, int]
 """Padding as top, left, bottom, right."""
+Dims: TypeAlias = tuple[int, ...]
+Factor: TypeAlias = int | Fraction
+
+UNKNOWN: Dims = (0,)
+"""Shape of a tensor behind an unsupported operator that nobody can infer: it counts no elements."""
 
 
-def output_size(size: int, window: int, stride: int, pads: int, dilation: int = 1, ceil: bool = False) -> int:
-    """Return the outputs along one dimension: ``(size + pads - dilated window) / stride + 1``, floored."""
-    span = size + pads - dilation * (window - 1) - 1
-    return (-(-span // stride) if ceil else span // stride) + 1
+def output_size(size: int, window: int, stride: int, pads: Pair = (0, 0), dilation: int = 1, ceil: bool = False) -> int:
+    """Return the outputs along one dimension: ``(size + pads - dilated window) / stride + 1``, floored.
+
+    With ``ceil`` it is rounded up, except that a window that would start behind the image and its leading padding
+    is dropped (ONNX operator MaxPool, attribute ceil_mode).
+    """
+    span = size + sum(pads) - dilation * (window - 1) - 1
+    if not ceil:
+        return span // stride + 1
+    outputs = -(-span // stride) + 1
+    return outputs - 1 if (outputs - 1) * stride >= size + pads[0] else outputs
+
+
+def scaled(size: int, factor: Factor) -> int:
+    """Return ``size`` times ``factor``; WorkloadError if that is not whole."""
+    result = size * factor
+    if result.denominator != 1:
+        raise WorkloadError(
+            f"a leading dimension of {size} cannot be scaled by {factor}", "ask for a multiple of the graph's batch"
+        )
+    return int(result)
+
+
+def batched_dims(dims: Dims, factor: Factor) -> Dims:
+    """Return a tensor shape with its first dimension scaled; a scalar stays one."""
+    return (scaled(dims[0], factor), *dims[1:]) if dims else ()
+
+
+class _OneShape:
+    """A kind that reads and writes one tensor of one shape."""
+
+    shape: Dims
+
+    @property
+    def input_shapes(self) -> tuple[Dims, ...]:
+        """Shapes of the inputs."""
+        return (self.shape,)
+
+    @property
+    def output_shape(self) -> Dims:
+        """Shape of the output."""
+        return self.shape
+
+    def batched(self, factor: Factor) -> Self:
+        """Return the same work on ``factor`` times as many images."""
+        return replace(self, shape=batched_dims(self.shape, factor))  # type: ignore[type-var]
+
+
+class _ListedShapes:
+    """A kind that lists the shapes of its inputs."""
+
+    inputs: tuple[Dims, ...]
+    shape: Dims
+
+    @property
+    def input_shapes(self) -> tuple[Dims, ...]:
+        """Shapes of the inputs, in order."""
+        return self.inputs
+
+    @property
+    def output_shape(self) -> Dims:
+        """Shape of the output."""
+        return self.shape
+
+    def batched(self, factor: Factor) -> Self:
+        """Return the same work on ``factor`` times as many images."""
+        inputs = tuple(batched_dims(dims, factor) for dims in self.inputs)
+        return replace(self, inputs=inputs, shape=batched_dims(self.shape, factor))  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
@@ -42,12 +114,12 @@ class Conv2d:
     @property
     def e(self) -> int:
         """Output rows."""
-        return output_size(self.h, self.r, self.stride[0], self.pad[0] + self.pad[2], self.dilation[0])
+        return output_size(self.h, self.r, self.stride[0], (self.pad[0], self.pad[2]), self.dilation[0])
 
     @property
     def f(self) -> int:
         """Output columns."""
-        return output_size(self.w, self.s, self.stride[1], self.pad[1] + self.pad[3], self.dilation[1])
+        return output_size(self.w, self.s, self.stride[1], (self.pad[1], self.pad[3]), self.dilation[1])
 
     @property
     def macs(self) -> int:
@@ -55,23 +127,23 @@ class Conv2d:
         return self.n * self.k * (self.c // self.groups) * self.r * self.s * self.e * self.f
 
     @property
-    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+    def input_shapes(self) -> tuple[Dims, ...]:
         """Shapes of the inputs, in order."""
         return ((self.n, self.c, self.h, self.w),)
 
     @property
-    def weight_shape(self) -> tuple[int, ...]:
+    def weight_shape(self) -> Dims:
         """Shape of the filters."""
         return (self.k, self.c // self.groups, self.r, self.s)
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
+    def output_shape(self) -> Dims:
         """Shape of the output."""
         return (self.n, self.k, self.e, self.f)
 
-    def batched(self, batch: int) -> Conv2d:
-        """Return the same work on ``batch`` times as many images."""
-        return replace(self, n=self.n * batch)
+    def batched(self, factor: Factor) -> Conv2d:
+        """Return the same work on ``factor`` times as many images."""
+        return replace(self, n=scaled(self.n, factor))
 
     def as_conv(self) -> Conv2d:
         """Return itself: the common form of everything that multiplies and accumulates."""
@@ -94,23 +166,23 @@ class Linear:
         return self.n * self.c * self.k
 
     @property
-    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+    def input_shapes(self) -> tuple[Dims, ...]:
         """Shapes of the inputs, in order."""
         return ((self.n, self.c),)
 
     @property
-    def weight_shape(self) -> tuple[int, ...]:
+    def weight_shape(self) -> Dims:
         """Shape of the weights."""
         return (self.k, self.c)
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
+    def output_shape(self) -> Dims:
         """Shape of the output."""
         return (self.n, self.k)
 
-    def batched(self, batch: int) -> Linear:
-        """Return the same work on ``batch`` times as many rows."""
-        return replace(self, n=self.n * batch)
+    def batched(self, factor: Factor) -> Linear:
+        """Return the same work on ``factor`` times as many rows."""
+        return replace(self, n=scaled(self.n, factor))
 
     def as_conv(self) -> Conv2d:
         """Return the 1 x 1 convolution on 1 x 1 images that does the same work."""
@@ -134,7 +206,7 @@ class Matmul:
         return self.batch * self.m * self.n * self.k
 
     @property
-    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+    def input_shapes(self) -> tuple[Dims, ...]:
         """Shapes of the two operands."""
         return ((self.batch, self.m, self.k), (self.batch, self.k, self.n))
 
@@ -144,13 +216,13 @@ class Matmul:
         return
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
+    def output_shape(self) -> Dims:
         """Shape of the product."""
         return (self.batch, self.m, self.n)
 
-    def batched(self, batch: int) -> Matmul:
-        """Return the same work on ``batch`` times as many matrices."""
-        return replace(self, batch=self.batch * batch)
+    def batched(self, factor: Factor) -> Matmul:
+        """Return the same work on ``factor`` times as many matrices."""
+        return replace(self, batch=scaled(self.batch, factor))
 
     def as_conv(self) -> Conv2d:
         """Return the grouped 1 x 1 convolution that does the same work: one group per matrix of the batch."""
@@ -160,7 +232,10 @@ class Matmul:
 
 @dataclass(frozen=True)
 class Pool:
-    """Max or average pooling of (n, c, h, w) over r x s windows."""
+    """Max or average pooling of (n, c, h, w) over r x s windows.
+
+    ``ceil`` rounds the output size up; ``count_pad`` lets an average count the padding too.
+    """
 
     op: Literal["max", "average"]
     n: int
@@ -179,163 +254,102 @@ class Pool:
     @property
     def e(self) -> int:
         """Output rows."""
-        return output_size(self.h, self.r, self.stride[0], self.pad[0] + self.pad[2], 1, self.ceil)
+        return output_size(self.h, self.r, self.stride[0], (self.pad[0], self.pad[2]), ceil=self.ceil)
 
     @property
     def f(self) -> int:
         """Output columns."""
-        return output_size(self.w, self.s, self.stride[1], self.pad[1] + self.pad[3], 1, self.ceil)
+        return output_size(self.w, self.s, self.stride[1], (self.pad[1], self.pad[3]), ceil=self.ceil)
 
     @property
-    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+    def input_shapes(self) -> tuple[Dims, ...]:
         """Shapes of the inputs."""
         return ((self.n, self.c, self.h, self.w),)
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
+    def output_shape(self) -> Dims:
         """Shape of the output."""
         return (self.n, self.c, self.e, self.f)
 
-    def batched(self, batch: int) -> Pool:
-        """Return the same work on ``batch`` times as many images."""
-        return replace(self, n=self.n * batch)
+    def batched(self, factor: Factor) -> Pool:
+        """Return the same work on ``factor`` times as many images."""
+        return replace(self, n=scaled(self.n, factor))
 
 
 @dataclass(frozen=True)
-class Elementwise:
-    """``op`` over ``operands`` tensors of one shape (the first dimension is the batch)."""
+class Elementwise(_ListedShapes):
+    """``op`` on activations of the shapes ``inputs``, broadcast to ``shape`` (the first dimension is the batch).
+
+    Without ``inputs`` there is one, of the output's shape. Constant operands are weights of the layer.
+    """
 
     op: str
-    shape: tuple[int, ...]
-    operands: int = 1
+    shape: Dims
+    inputs: tuple[Dims, ...] = ()
 
     kind: ClassVar[str] = "elementwise"
 
-    @property
-    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the inputs."""
-        return (self.shape,) * self.operands
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", self.inputs or (self.shape,))
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
-        """Shape of the output."""
-        return self.shape
-
-    def batched(self, batch: int) -> Elementwise:
-        """Return the same work on ``batch`` times as many images."""
-        return replace(self, shape=(self.shape[0] * batch, *self.shape[1:]))
+    def operands(self) -> int:
+        """Number of activations read."""
+        return len(self.inputs)
 
 
 @dataclass(frozen=True)
-class Normalization:
-    """Normalisation of a tensor: ``batch`` and ``affine`` scale and shift per channel; ``lrn`` divides by a
+class Normalization(_OneShape):
+    """Normalisation of a tensor, without change of shape.
 
-    window of ``size`` channels; ``layer`` works over the last dimension.
+    ``batch`` and ``affine`` scale and shift per channel; ``lrn`` divides by a window of ``size`` channels;
+    ``layer`` works over the last dimension.
     """
 
     op: Literal["batch", "affine", "lrn", "layer"]
-    shape: tuple[int, ...]
+    shape: Dims
     size: int = 1
 
     kind: ClassVar[str] = "normalization"
 
-    @property
-    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the inputs."""
-        return (self.shape,)
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """Shape of the output."""
-        return self.shape
-
-    def batched(self, batch: int) -> Normalization:
-        """Return the same work on ``batch`` times as many images."""
-        return replace(self, shape=(self.shape[0] * batch, *self.shape[1:]))
-
 
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(_OneShape):
     """Softmax over the last ``length`` elements of each of the other positions."""
 
-    shape: tuple[int, ...]
+    shape: Dims
     length: int
 
     kind: ClassVar[str] = "softmax"
 
-    @property
-    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the inputs."""
-        return (self.shape,)
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """Shape of the output."""
-        return self.shape
-
-    def batched(self, batch: int) -> Softmax:
-        """Return the same work on ``batch`` times as many images."""
-        return replace(self, shape=(self.shape[0] * batch, *self.shape[1:]))
-
 
 @dataclass(frozen=True)
-class View:
-    """A renaming without work (reshape, concatenation, dropout at inference): tensors are placed where needed."""
+class View(_ListedShapes):
+    """A renaming without work: tensors are placed where they are needed.
+
+    ``concat`` joins along ``axis``; ``slice`` takes ``shape[axis]`` positions of ``axis`` from ``start`` on;
+    ``crop`` takes another part; everything else gives the same elements another shape.
+    """
 
     op: str
-    inputs: tuple[tuple[int, ...], ...]
-    shape: tuple[int, ...]
+    inputs: tuple[Dims, ...]
+    shape: Dims
     axis: int = 1
+    start: int = 0
 
     kind: ClassVar[str] = "view"
 
-    @property
-    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the inputs."""
-        return self.inputs
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """Shape of the output."""
-        return self.shape
-
-    def batched(self, batch: int) -> View:
-        """Return the same view of ``batch`` times as many images."""
-        return replace(
-            self,
-            inputs=tuple((s[0] * batch, *s[1:]) for s in self.inputs),
-            shape=(self.shape[0] * batch, *self.shape[1:]),
-        )
-
 
 @dataclass(frozen=True)
-class Unsupported:
-    """An operator that accelsim does not know; reported by name, never simulated."""
+class Unsupported(_ListedShapes):
+    """An operator that accelsim does not know; reported by name, never simulated. Shapes may be `UNKNOWN`."""
 
     op: str
     reason: str
-    inputs: tuple[tuple[int, ...], ...]
-    shape: tuple[int, ...]
+    inputs: tuple[Dims, ...]
+    shape: Dims
 
     kind: ClassVar[str] = "unsupported"
-
-    @property
-    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the inputs, as far as they are known."""
-        return self.inputs
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """Shape of the output, as far as it is known."""
-        return self.shape
-
-    def batched(self, batch: int) -> Unsupported:
-        """Return the same operator on ``batch`` times as many images."""
-        return replace(
-            self,
-            inputs=tuple((s[0] * batch, *s[1:]) for s in self.inputs if s),
-            shape=(self.shape[0] * batch, *self.shape[1:]) if self.shape else (),
-        )
 
 
 Product: TypeAlias = Conv2d | Linear | Matmul
@@ -343,9 +357,11 @@ Shape: TypeAlias = Conv2d | Linear | Matmul | Pool | Elementwise | Normalization
 
 PRODUCTS = ("conv2d", "linear", "matmul")
 """Kinds whose work is multiply-accumulates."""
+SHAPE_TYPES: dict[str, type[Shape]] = {kind.kind: kind for kind in get_args(Shape)}
+"""Kind -> class of its dimensions."""
 
 
-def elements(shape: tuple[int, ...]) -> int:
+def elements(shape: Dims) -> int:
     """Return the number of elements of a tensor shape."""
     return prod(shape)
 

@@ -129,9 +129,9 @@ class Systolic(Engine[Params, Tiling]):
                     f"holds {half:,}",
                     f"cut it smaller or raise params.{tensor}_kib to {-(-needed[tensor] * 2 // KIB_BITS)}",
                 )
-        if mapping.groups > 1 and (nest.trips["m"], nest.trips["k"], nest.trips["c"]) != (1, 1, 1):
+        if mapping.groups > 1 and (nest.trips["k"], nest.trips["c"]) != (1, 1):
             raise MappingError(
-                f"layer '{view.name}': a tile of {mapping.groups} groups must hold them whole", "set groups: 1"
+                f"layer '{view.name}': a tile of {mapping.groups} groups must hold all their channels", "set groups: 1"
             )
         if view.macs * max(params.rows * params.cols, params.accumulator_bits) > INT64_MAX // 4:
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")

@@ -64,9 +64,7 @@ def _tiling(conv: Conv2d, rng: np.random.Generator) -> dict[str, Any]:
         if cut[largest] == 1:
             break
         cut[largest] -= 1
-    whole = {"n": conv.n, "e": conv.e, "f": conv.f, "k": kg, "c": cg}
-    if all(cut[axis] == size for axis, size in whole.items()) and conv.c * conv.h * conv.w * conv.n * 8 <= 4096:
-        cut["groups"] = draw(conv.groups)
-        if conv.n * conv.e * conv.f * kg * cut["groups"] * 24 > 4096:
-            cut["groups"] = 1
+    bits = {"in": cut["n"] * cut["c"] * conv.h * conv.w * 8, "out": cut["n"] * cut["e"] * cut["f"] * cut["k"] * 24}
+    if (cut["k"], cut["c"]) == (kg, cg):
+        cut["groups"] = max(1, min(draw(conv.groups), 4096 // max(bits.values())))
     return cut | {"order": ORDERS[int(rng.integers(len(ORDERS)))]}

@@ -1,0 +1,270 @@
+"""One simulation, readable top to bottom: network and machine in, one result per layer out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from accelsim.energy import area_mm2
+from accelsim.engines import registry
+from accelsim.errors import ConfigError, WorkloadError
+from accelsim.layer import Options, Task, energy_table, machine_components, simulate_layer
+from accelsim.mapping.choose import Pinned
+from accelsim.operands import chain, files
+from accelsim.passes import batching
+from accelsim.passes.density import read_density, with_density
+from accelsim.passes.precision import read_precision, resolve, with_precision
+from accelsim.results import LayerResult, NetworkResult
+from accelsim.spec import arch as spec
+from accelsim.spec.arch import Arch, Unit
+from accelsim.workload.load import load_network as load_network
+from accelsim.workload.network import Layer, LayerView, Network, is_view
+from accelsim.workload.shapes import Unsupported
+
+Progress = Callable[[str, int, int], None]
+"""Called with (layer name, layers done, layers in all)."""
+
+ALWAYS_NOT_MODELLED = (
+    "Layers run one after another: no overlap between layers, and activations go through DRAM between them.",
+    "Views (reshape, concatenation, dropout) cost nothing: tensors are placed where their reader expects them.",
+)
+
+
+def load_arch(name: str, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
+    """Return the machine of a packaged name or path.
+
+    Parameters
+    ----------
+    name : str
+    sets : sequence of (key path, value)
+        Keys of the resolved configuration to override.
+    """
+    return spec.load(name, registry.find_params, sets)
+
+
+def simulate(
+    arch: Arch,
+    network: Network,
+    *,
+    batch: int | None = None,
+    layers: str = "*",
+    seed: int = 0,
+    fidelity: Literal["closed", "cycle"] = "closed",
+    check: bool = False,
+    unsupported: Literal["skip", "error"] = "skip",
+    workers: int = 1,
+    mapping: str | Path | None = None,
+    operands: str | Path | None = None,
+    density: str | Path | None = None,
+    precision: str | Path | None = None,
+    progress: Progress | None = None,
+) -> NetworkResult:
+    """Simulate a network on a machine.
+
+    Parameters
+    ----------
+    arch : Arch
+    network : Network
+    batch : int, optional
+        Images in all, the network's own number by default; all totals are for the whole batch.
+    layers : str
+        Pattern over layer names: the others are left out.
+    seed : int
+        Of the synthetic operands.
+    fidelity : "closed" or "cycle"
+        Closed forms where they exist, or always the kernels.
+    check : bool
+        Also compute every layer's values and compare them with NumPy.
+    unsupported : "skip" or "error"
+        What to do with layers that no unit of the machine can run.
+    workers : int
+        Processes; the result does not depend on it.
+    mapping : path, optional
+        File of pinned mappings.
+    operands : path or "chain", optional
+        Archive of given operands, or propagate computed values from layer to layer.
+    density, precision : path, optional
+        Profiles of densities and widths per layer, YAML or CSV.
+    progress : callable, optional
+
+    Raises
+    ------
+    UserError
+        Whatever is wrong with the input.
+    ModelError
+        An invariant of ours is broken.
+    """
+    network = prepare(arch, network, batch, density, precision)
+    chosen = _select(network, layers)
+    pinned = Pinned(Path(mapping)) if mapping is not None else None
+    if pinned is not None and (stray := pinned.unused([layer.name for layer in chosen])):
+        raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=str(mapping))
+    given = _given(network, operands, seed)
+    mode = "synthetic" if operands is None else "chain" if str(operands) == "chain" else "file"
+    options = Options(seed, fidelity, check, mode)
+    tasks = [_task(arch, network, layer, pinned, given, unsupported) for layer in chosen]
+    results = _placed(_run(arch, tasks, options, workers, progress))
+    table = energy_table(arch.energy.table)
+    return NetworkResult(
+        arch=arch.config,
+        network=network.name,
+        source=network.source,
+        batch=network.batch,
+        layers=results,
+        options={
+            "seed": seed,
+            "fidelity": fidelity,
+            "operands": mode,
+            "energy_table": table.name,
+            "check": check,
+        },
+        clock_mhz=float(arch.clocks_mhz["core"]),
+        isolated=network.isolated,
+        not_modelled=_not_modelled(arch, results),
+        notes=network.notes,
+        area_mm2=area_mm2(machine_components(arch), table).mm2,
+    )
+
+
+def prepare(
+    arch: Arch, network: Network, batch: int | None, density: str | Path | None, precision: str | Path | None
+) -> Network:
+    """Apply the passes: batch, densities, widths, and the machine's precision where nothing else gives one."""
+    if batch is not None:
+        network = batching.batched(network, batch)
+    if density is not None:
+        network = with_density(network, read_density(Path(density)))
+    if precision is not None:
+        network = with_precision(network, read_precision(Path(precision)))
+    return resolve(network, arch.precision)
+
+
+def _select(network: Network, pattern: str) -> list[Layer]:
+    work = [layer for layer in network.layers if not is_view(layer)]
+    chosen = [layer for layer in work if fnmatchcase(layer.name, pattern)]
+    if not chosen:
+        names = ", ".join(layer.name for layer in work[:6])
+        raise WorkloadError(f"no layer of '{network.name}' matches '{pattern}'", f"layers are called {names}, ...")
+    return chosen
+
+
+def _given(network: Network, operands: str | Path | None, seed: int) -> Mapping[str, np.ndarray]:
+    """Return tensor name -> integers for all tensors that are not synthetic."""
+    given = {
+        name: files.to_integers(array, network.tensors[name])
+        for name, array in network.values.items()
+        if name in network.tensors
+    }
+    if operands is None:
+        return given
+    if str(operands) == "chain":
+        return chain.propagate(network, seed, given)
+    return given | files.load_npz(Path(operands), network)
+
+
+def _task(
+    arch: Arch,
+    network: Network,
+    layer: Layer,
+    pinned: Pinned | None,
+    given: Mapping[str, np.ndarray],
+    unsupported: str,
+) -> Task:
+    view = network.view(layer)
+    unit, reason = _unit_for(arch, view)
+    if unit is None:
+        if unsupported == "error":
+            raise WorkloadError(f"layer '{layer.name}' cannot run: {reason}", "drop it with --layers or allow skipping")
+        return Task(view, reason=reason)
+    fixed = pinned.get(layer.name, registry.get(unit.engine).mapping_schema) if pinned else None
+    mine = {name: given[name] for name in (*layer.inputs, *layer.weights) if name in given}
+    return Task(view, unit, None, fixed, mine)
+
+
+def _unit_for(arch: Arch, view: LayerView) -> tuple[Unit | None, str | None]:
+    """Return the first unit that takes and supports a layer, or all reasons why none does."""
+    if isinstance(view.shape, Unsupported):
+        return None, f"operator '{view.shape.op}': {view.shape.reason}"
+    reasons = []
+    for unit in arch.units:
+        if not unit.takes(view.name, view.kind):
+            reasons.append(f"{unit.name}: the machine file gives it other layers")
+            continue
+        reason = registry.get(unit.engine).supports(view, unit.params)
+        if reason is None:
+            return unit, None
+        reasons.append(reason if len(arch.units) == 1 else f"{unit.name}: {reason}")
+    return None, "; ".join(reasons)
+
+
+def _run(arch: Arch, tasks: list[Task], options: Options, workers: int, progress: Progress | None) -> list[LayerResult]:
+    if workers < 1:
+        raise ConfigError(f"{workers} workers", "use at least 1", file="--workers")
+    done: list[LayerResult] = []
+    results: Iterable[LayerResult]
+    if workers == 1 or len(tasks) < 2:
+        results = _serial(arch, tasks, options)
+        for result in results:
+            done.append(result)
+            if progress:
+                progress(result.name, len(done), len(tasks))
+        return done
+    with ProcessPoolExecutor(min(workers, len(tasks))) as pool:
+        for result in pool.map(_run_one, [(arch.document, task, options) for task in tasks]):
+            done.append(result)
+            if progress:
+                progress(result.name, len(done), len(tasks))
+    return done
+
+
+def _run_one(job: tuple[Any, Task, Options]) -> LayerResult:
+    document, task, options = job
+    return simulate_layer(spec.build(document, registry.find_params), task, options)
+
+
+def _serial(arch: Arch, tasks: list[Task], options: Options) -> Iterable[LayerResult]:
+    """Run one task after another; layers that differ in nothing but their names are simulated once."""
+    known: dict[Any, LayerResult] = {}
+    for task in tasks:
+        key = _likeness(task) if not options.check else None
+        if key is not None and key in known:
+            yield replace(known[key], name=task.view.name)
+            continue
+        result = simulate_layer(arch, task, options)
+        if key is not None:
+            known[key] = result
+        yield result
+
+
+def _likeness(task: Task) -> Any:
+    """Return a key that equal tasks share, or None where names matter: synthetic zeros depend on them."""
+    tensors = (*task.view.inputs, *task.view.weights, *task.view.outputs)
+    if task.given or any(t.density < 1 for t in tensors):
+        return None
+    unit = task.unit.name if task.unit else task.reason
+    plain = tuple(replace(t, name="") for t in tensors)
+    return (task.view.shape, plain, unit, task.pinned, task.view.batch)
+
+
+def _placed(results: list[LayerResult]) -> tuple[LayerResult, ...]:
+    """Return the results with their start cycles: layers run one after another."""
+    placed, now = [], 0
+    for result in results:
+        placed.append(replace(result, start_cycle=now))
+        now += result.cycles
+    return tuple(placed)
+
+
+def _not_modelled(arch: Arch, results: Iterable[LayerResult]) -> tuple[str, ...]:
+    used = {result.unit for result in results if result.simulated}
+    items: dict[str, None] = {}
+    for unit in arch.units:
+        if unit.name in used:
+            items |= dict.fromkeys(registry.get(unit.engine).notes.not_modelled)
+    return (*items, *ALWAYS_NOT_MODELLED, *energy_table(arch.energy.table).notes)

@@ -1,0 +1,143 @@
+"""What a network must satisfy, whichever source it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from accelsim.workload.shapes import (
+    PRODUCTS,
+    UNKNOWN,
+    Conv2d,
+    Dims,
+    Pool,
+    Shape,
+    Softmax,
+    Unsupported,
+    View,
+    elements,
+)
+
+if TYPE_CHECKING:
+    from accelsim.workload.network import Layer, Tensor
+
+Fault: TypeAlias = tuple[str, str]
+"""What is wrong, and how to mend it."""
+
+
+def nearest(name: str, known: Collection[str], otherwise: str) -> str:
+    """Return "did you mean ...?" with the name of ``known`` that is closest to ``name``, or ``otherwise``."""
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else otherwise
+
+
+def illegal(shape: Shape) -> Fault | None:
+    """Return what is wrong with the dimensions and how to mend it, or None."""
+    if isinstance(shape, Unsupported):
+        return None
+    for item in fields(shape):
+        least = 0 if item.name in ("pad", "axis", "start") else 1
+        if any(size < least for size in _integers(getattr(shape, item.name))):
+            return f"{item.name} {getattr(shape, item.name)} is too small", f"must be at least {least}"
+    if isinstance(shape, Conv2d) and (shape.c % shape.groups or shape.k % shape.groups):
+        return f"groups {shape.groups} do not divide c {shape.c} and k {shape.k}", "correct one of them"
+    if isinstance(shape, Conv2d | Pool) and (shape.e < 1 or shape.f < 1):
+        image = f"{shape.h} x {shape.w}"
+        return f"a window of {shape.r} x {shape.s} does not fit an image of {image}", "correct window or padding"
+    if isinstance(shape, Softmax) and elements(shape.shape) % shape.length:
+        return f"length {shape.length} does not divide {elements(shape.shape)} elements", "give the softmax dimension"
+    return None
+
+
+def _integers(value: Any) -> list[int]:
+    if isinstance(value, tuple):
+        return [number for part in value for number in _integers(part)]
+    return [value] if isinstance(value, int) and not isinstance(value, bool) else []
+
+
+def layer_fault(layer: Layer, tensors: Mapping[str, Tensor]) -> Fault | None:
+    """Return what is wrong with one layer: dimensions, missing tensors, tensors of another size; or None."""
+    for name in (*layer.inputs, *layer.weights, *layer.outputs):
+        if name not in tensors:
+            hint = nearest(name, tensors, "add it under 'tensors' or correct the name")
+            return f"uses tensor '{name}', which does not exist", hint
+    return illegal(layer.shape) or _wrong_count(layer) or _wrong_size(layer, tensors) or _wrong_view(layer)
+
+
+def order_fault(layers: tuple[Layer, ...]) -> tuple[Layer, Fault] | None:
+    """Return the first layer that reads what is made later or writes what is already there, or None."""
+    producer: dict[str, str] = {}
+    last = {name: i for i, layer in enumerate(layers) for name in layer.outputs}
+    for i, layer in enumerate(layers):
+        for name in layer.inputs:
+            if name not in producer and name in last:
+                other = "itself" if last[name] == i else f"layer '{layers[last[name]].name}' further down"
+                return layer, (f"reads tensor '{name}', which is made by {other}", "list layers in running order")
+        for name in layer.outputs:
+            if name in producer:
+                fault = f"writes tensor '{name}', which layer '{producer[name]}' already made"
+                return layer, (fault, "give each output its own name")
+            producer[name] = layer.name
+    return None
+
+
+def edge_fault(layers: tuple[Layer, ...]) -> tuple[Layer, Fault] | None:
+    """Return the first layer that shares an activation with another one, or None."""
+    owner: dict[str, str] = {}
+    for layer in layers:
+        for name in dict.fromkeys((*layer.inputs, *layer.outputs)):
+            if name in owner:
+                fault = f"shares tensor '{name}' with layer '{owner[name]}', but the network is isolated"
+                return layer, (fault, "write 'isolated: false' or give each layer its own tensors")
+            owner[name] = layer.name
+    return None
+
+
+def _wrong_count(layer: Layer) -> Fault | None:
+    needed = len(layer.shape.input_shapes)
+    if len(layer.inputs) != needed:
+        return f"({layer.kind}) takes {needed} inputs but lists {len(layer.inputs)}", "list one tensor per operand"
+    if not layer.outputs:
+        return "has no output", "name its output"
+    weights = len(layer.weights)
+    if layer.kind in PRODUCTS and not (weights == 0 if layer.kind == "matmul" else 1 <= weights <= 2):
+        return f"({layer.kind}) lists {weights} weights", "list the filters and at most one bias, none for a matmul"
+    return None
+
+
+def _wrong_size(layer: Layer, tensors: Mapping[str, Tensor]) -> Fault | None:
+    if isinstance(layer.shape, Unsupported):
+        return None
+    expected = [
+        *zip(layer.inputs, layer.shape.input_shapes, strict=True),
+        (layer.outputs[0], layer.shape.output_shape),
+    ]
+    weight_shape = getattr(layer.shape, "weight_shape", None)
+    if weight_shape is not None:
+        expected += zip(layer.weights, (weight_shape, (weight_shape[0],)), strict=False)
+    for name, dims in expected:
+        found = tensors[name].shape
+        if elements(found) != elements(dims):
+            fault = f"needs {_shown(dims)} where tensor '{name}' has {_shown(found)}"
+            return fault, "make the dimensions of both agree"
+    return None
+
+
+def _wrong_view(layer: Layer) -> Fault | None:
+    if not isinstance(layer.shape, View):
+        return None
+    source = sum(elements(dims) for dims in layer.shape.inputs)
+    result = elements(layer.shape.shape)
+    if layer.shape.op in ("slice", "crop"):
+        return (f"takes {result:,} elements out of {source:,}", "correct its shape") if result > source else None
+    if source != result:
+        return f"views {source:,} elements as {result:,}", "correct its shape"
+    return None
+
+
+def _shown(dims: Dims) -> str:
+    if dims == UNKNOWN:
+        return "an unknown number of elements"
+    return f"{' x '.join(map(str, dims)) or 'scalar'} = {elements(dims):,} elements"

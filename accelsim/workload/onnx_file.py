@@ -1,0 +1,220 @@
+"""ONNX files: reading them safely, and the constants they carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelsim.errors import ConfigError, ModelError, WorkloadError
+from accelsim.workload.check import nearest
+from accelsim.workload.shapes import Dims, elements
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_MODEL_BYTES = 2**31 - 1
+"""Protocol buffers hold no more; larger models keep their weights in a file beside them."""
+PREFIX = "onnx:"
+"""Names of the light graphs start with it."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Values inside the model file."""
+
+    tensor: Any
+    shown: str
+
+    def read(self) -> np.ndarray:
+        """Return the values; WorkloadError if they do not fill the tensor."""
+        from onnx import numpy_helper
+
+        try:
+            return _plain(numpy_helper.to_array(self.tensor))
+        except (ValueError, TypeError) as error:
+            line = f"tensor '{self.tensor.name}' cannot be read ({error})"
+            raise WorkloadError(line, "export the model again", file=self.shown) from None
+
+
+@dataclass(frozen=True)
+class External:
+    """Values in a file beside the model."""
+
+    path: Path
+    dtype: np.dtype[Any]
+    offset: int
+    count: int
+
+    def read(self) -> np.ndarray:
+        """Return the values, in one dimension."""
+        import numpy as np
+
+        return _plain(np.fromfile(self.path, self.dtype, self.count, offset=self.offset))
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant of the graph.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    origin : Stored, External or None
+        Where the values are; None when the file holds none worth the name: a fill, or a computed constant.
+    orders : tuple of (shape, order of dimensions)
+        Transpositions that lead from the origin to the constant.
+    """
+
+    shape: Dims
+    origin: Stored | External | None = None
+    orders: tuple[tuple[Dims, Dims], ...] = ()
+
+    def reshaped(self, shape: Dims) -> Constant:
+        """Return the same values in another shape."""
+        return replace(self, shape=shape)
+
+    def transposed(self, order: Dims) -> Constant:
+        """Return the values with their dimensions in another order."""
+        shape = tuple(self.shape[i] for i in order)
+        return Constant(shape, self.origin, (*self.orders, (self.shape, order)))
+
+    def read(self) -> np.ndarray:
+        """Return the values; ModelError if there are none."""
+        if self.origin is None:
+            raise ModelError("a constant without values was read")
+        values = self.origin.read()
+        for shape, order in self.orders:
+            values = values.reshape(shape).transpose(order)
+        return values.reshape(self.shape)
+
+
+@dataclass(frozen=True, repr=False)
+class LazyValues(Mapping[str, "np.ndarray"]):
+    """Tensor name -> values, read at each access."""
+
+    constants: Mapping[str, Constant]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.constants[name].read()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.constants)
+
+    def __len__(self) -> int:
+        return len(self.constants)
+
+
+def light_names() -> list[str]:
+    """Return the names of the graphs in the ``onnx`` wheel, ``onnx:<name>``; nothing of onnx is imported."""
+    return sorted(PREFIX + path.stem.removeprefix("light_") for path in _light_folder().glob("light_*.onnx"))
+
+
+def light_path(name: str) -> Path:
+    """Return the file of ``onnx:<name>``; ConfigError if there is none."""
+    path = _light_folder() / f"light_{name.removeprefix(PREFIX)}.onnx"
+    known = light_names()
+    if name not in known:
+        raise ConfigError(f"no ONNX graph is called '{name}'", nearest(name, known, f"one of {', '.join(known)}"))
+    return path
+
+
+def _light_folder() -> Path:
+    spec = find_spec("onnx")
+    places = spec.submodule_search_locations if spec else None
+    return Path(next(iter(places or ()), "onnx")) / "backend" / "test" / "data" / "light"
+
+
+def read_model(path: Path, shown: str) -> Any:
+    """Return the model of a file, local functions expanded; weights kept beside the file stay there.
+
+    Parameters
+    ----------
+    path : Path
+    shown : str
+        How messages call the file.
+
+    Returns
+    -------
+    onnx.ModelProto
+
+    Raises
+    ------
+    ConfigError
+        A file that is missing, too large, or no ONNX model.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    not_a_model = ConfigError("not an ONNX model", "give a file that an ONNX exporter wrote", file=shown)
+    try:
+        if path.stat().st_size > MAX_MODEL_BYTES:
+            raise ConfigError("larger than 2 GiB", "export it with the weights in a file of their own", file=shown)
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot be read ({error.strerror})", "check the path", file=shown) from None
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except (DecodeError, ValueError):
+        raise not_a_model from None
+    if not model.opset_import or not (model.graph.node or model.graph.initializer):
+        raise not_a_model
+    if model.functions:
+        from onnx import inliner
+
+        model = inliner.inline_local_functions(model)
+    return model
+
+
+def constant(tensor: Any, folder: Path, shown: str) -> Constant:
+    """Return an initialiser as a constant whose values are read when asked for.
+
+    Raises
+    ------
+    WorkloadError
+        Values in another file that is missing, too short, or not inside the model's folder; too few values.
+    """
+    from onnx import TensorProto
+
+    shape = tuple(tensor.dims)
+    if any(size < 0 for size in shape):
+        raise WorkloadError(f"tensor '{tensor.name}' has the shape {list(shape)}", "export again", file=shown)
+    if tensor.data_location == TensorProto.EXTERNAL:
+        return Constant(shape, _external(tensor, shape, folder, shown))
+    return Constant(shape, Stored(tensor, shown))
+
+
+def _external(tensor: Any, shape: Dims, folder: Path, shown: str) -> External | None:
+    from onnx import helper
+
+    def refused(problem: str, remedy: str) -> WorkloadError:
+        return WorkloadError(f"tensor '{tensor.name}' {problem}", remedy, file=shown)
+
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    path = (folder / location.replace("\0", "")).resolve()
+    if not location or not path.is_relative_to(folder.resolve()):
+        raise refused(f"is kept in '{location}', outside the model's folder", "put the file beside the model")
+    if not path.is_file():
+        raise refused(f"is kept in '{location}', which is missing", "put it beside the model")
+    try:
+        stored = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        offset = int(entries.get("offset", "0"))
+        length = int(entries.get("length", elements(shape) * stored.itemsize))
+    except (ValueError, KeyError, TypeError):
+        raise refused("has malformed external data", "export again") from None
+    if offset < 0 or length < 0 or offset + length > path.stat().st_size:
+        raise refused(f"ends behind the end of '{location}'", "copy the whole file")
+    if length != elements(shape) * stored.itemsize:
+        return None
+    return External(path, stored.newbyteorder("<"), offset, elements(shape))
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """Return types that NumPy does not know by itself (bfloat16, float8, int4) as float32."""
+    import numpy as np
+
+    return array if array.dtype.kind in "fiub" else array.astype(np.float32)

@@ -1,0 +1,196 @@
+"""The ONNX graph made ready for import: batch set, shapes inferred, constants folded away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelsim.errors import WorkloadError
+from accelsim.workload.onnx_file import Constant, constant
+from accelsim.workload.onnx_node import DEFAULT_DOMAINS, SMALL, Node
+from accelsim.workload.shapes import Dims, elements
+
+RANDOM = ("Multinomial", "Bernoulli")
+"""Operators besides Random* whose result is not a constant even when their inputs are."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph with what is known about it.
+
+    Attributes
+    ----------
+    nodes : tuple of Node
+        Those that work on activations, in running order.
+    shapes : mapping
+        Tensor name -> shape, where all of it is known.
+    constants : mapping
+        Tensor name -> constant, folded ones included.
+    inputs : tuple of str
+        Activations that come from outside.
+    batch : int
+        Images that the shapes cover.
+    fills : int
+        Constants that are only a fill (ConstantOfShape).
+    """
+
+    nodes: tuple[Node, ...]
+    shapes: Mapping[str, Dims]
+    constants: Mapping[str, Constant]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    batch: int
+    fills: int
+
+
+def prepare(model: Any, folder: Path, shown: str) -> Graph:
+    """Return the model's graph with shapes and constants.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+    folder : Path
+        The model's folder, the only one from which weights are read.
+    shown : str
+        How messages call the file.
+
+    Raises
+    ------
+    WorkloadError
+        Dynamic dimensions besides the batch, inputs that are no tensors, contradictory shapes, missing weights.
+    """
+    initialisers = {t.name: t for t in model.graph.initializer}
+    sparse = {s.values.name: s for s in model.graph.sparse_initializer}
+    constants = {name: constant(t, folder, shown) for name, t in initialisers.items()}
+    constants |= {name: Constant(tuple(s.dims)) for name, s in sparse.items()}
+    outside = [value for value in model.graph.input if value.name not in constants]
+    symbols = _set_batch(outside, shown)
+    first = next((dims for value in outside if len(dims := _static(value) or ()) > 1), (1,))
+    shapes = _inferred(model, initialisers, constants, symbols, shown)
+    opset = max((o.version for o in model.opset_import if o.domain in DEFAULT_DOMAINS), default=1)
+    live, fills = [], 0
+    for proto in model.graph.node:
+        node = Node(proto, opset, shapes, constants, shown)
+        folded = _folded(node, folder)
+        constants |= folded
+        fills += len(folded) if node.op == "ConstantOfShape" else 0
+        if not folded:
+            live.append(node)
+    return Graph(
+        nodes=tuple(live),
+        shapes=shapes,
+        constants=constants,
+        inputs=tuple(value.name for value in outside),
+        outputs=tuple(value.name for value in model.graph.output),
+        batch=max(first[0], 1),
+        fills=fills,
+    )
+
+
+def _set_batch(inputs: list[Any], shown: str) -> set[str]:
+    """Set the symbolic first dimension of each input to 1 and return its symbols; refuse other dynamic ones."""
+    symbols: set[str] = set()
+    for value in inputs:
+        if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
+            raise WorkloadError(
+                f"input '{value.name}' is no tensor of known rank", "export with the shape of the input", file=shown
+            )
+        dims = value.type.tensor_type.shape.dim
+        if dims and dims[0].WhichOneof("value") != "dim_value":
+            symbols.add(dims[0].dim_param)
+            dims[0].dim_value = 1
+    symbols.discard("")
+    for value in inputs:
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if dim.dim_param in symbols:
+                dim.dim_value = 1
+            if dim.WhichOneof("value") != "dim_value" or dim.dim_value < 1:
+                size = f" '{dim.dim_param}'" if dim.dim_param else ""
+                raise WorkloadError(
+                    f"input '{value.name}' has a dynamic dimension{size} (number {axis})",
+                    "export the model with fixed sizes; only the first dimension, the batch, may be symbolic",
+                    file=shown,
+                )
+    return symbols
+
+
+def _static(value: Any) -> Dims | None:
+    """Return the shape of a declared tensor if all of it is known."""
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not tensor.HasField("shape"):
+        return None
+    dims = tensor.shape.dim
+    known = all(dim.WhichOneof("value") == "dim_value" and dim.dim_value >= 0 for dim in dims)
+    return tuple(dim.dim_value for dim in dims) if known else None
+
+
+def _inferred(
+    model: Any, initialisers: Mapping[str, Any], constants: Mapping[str, Constant], symbols: set[str], shown: str
+) -> dict[str, Dims]:
+    """Return the shapes that ONNX infers, on a copy of the graph without the large constants.
+
+    Declared shapes of inner tensors are kept only behind operators outside ONNX, which inference does not know.
+    """
+    import onnx
+    from onnx import helper, shape_inference
+
+    foreign = {name for node in model.graph.node if node.domain not in DEFAULT_DOMAINS for name in node.output}
+    bare = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    graph = bare.graph
+    graph.name = model.graph.name or "graph"
+    graph.node.extend(model.graph.node)
+    graph.input.extend(value for value in model.graph.input if value.name not in constants)
+    for name, known in constants.items():
+        tensor = initialisers.get(name)
+        kind = onnx.TensorProto.FLOAT if tensor is None else tensor.data_type
+        graph.input.append(helper.make_tensor_value_info(name, kind, known.shape))
+        if tensor is not None and elements(known.shape) <= SMALL and not tensor.external_data:
+            graph.initializer.append(tensor)
+    for value in model.graph.value_info:
+        if value.name in foreign:
+            declared = graph.value_info.add()
+            declared.CopyFrom(value)
+            for dim in declared.type.tensor_type.shape.dim:
+                if dim.dim_param in symbols:
+                    dim.dim_value = 1
+    for value in model.graph.output:
+        graph.output.add(name=value.name)
+    try:
+        result = shape_inference.infer_shapes(bare, data_prop=True)
+    except (shape_inference.InferenceError, ValueError, RuntimeError) as error:
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WorkloadError(f"shapes cannot be inferred: {line}", "export the model again", file=shown) from None
+    values = [*result.graph.input, *result.graph.value_info, *result.graph.output]
+    return {value.name: dims for value in values if (dims := _static(value)) is not None}
+
+
+def _folded(node: Node, folder: Path) -> dict[str, Constant]:
+    """Return the node's outputs if they are constants, else nothing."""
+    if node.op == "Constant":
+        return {node.outputs[0]: _constant_node(node, folder)} if node.outputs else {}
+    shape_only = node.op in ("Shape", "Size") and node.optional(0) in node.shapes
+    changing = node.has_subgraph or node.op.startswith("Random") or node.op in RANDOM
+    if not shape_only and (changing or node.activations or node.proto.domain not in DEFAULT_DOMAINS):
+        return {}
+    if any(name not in node.shapes for name in node.outputs):
+        return {}
+    source = node.constants.get(node.optional(0))
+    results = {}
+    for name in node.outputs:
+        shape = node.shapes[name]
+        results[name] = Constant(shape)
+        if source is not None and node.op in ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"):
+            results[name] = source.reshaped(shape)
+        elif source is not None and node.op == "Transpose":
+            backwards = tuple(reversed(range(len(source.shape))))
+            results[name] = source.transposed(node.integers("perm", backwards))
+    return results
+
+
+def _constant_node(node: Node, folder: Path) -> Constant:
+    for attribute in node.proto.attribute:
+        if attribute.name == "value":
+            return constant(attribute.t, folder, node.shown)
+    return Constant(node.shapes.get(node.outputs[0], ()))

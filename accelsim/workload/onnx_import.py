@@ -1,0 +1,168 @@
+"""ONNX graphs as connected networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from accelsim.errors import WorkloadError
+from accelsim.workload.check import illegal
+from accelsim.workload.network import Layer, Network, Tensor
+from accelsim.workload.onnx_file import Constant, LazyValues, read_model
+from accelsim.workload.onnx_graph import Graph, prepare
+from accelsim.workload.onnx_names import layer_names
+from accelsim.workload.onnx_node import Node, RefusedError, UnknownShapeError
+from accelsim.workload.onnx_ops import convert
+from accelsim.workload.onnx_products import Weight, Work
+from accelsim.workload.shapes import PRODUCTS, UNKNOWN, Unsupported, elements
+
+
+def load(path: Path, name: str | None = None, source: str = "") -> Network:
+    """Return the network of an ONNX file.
+
+    Operators that accelsim does not know become layers of kind ``unsupported`` with the reason. Nodes that only
+    work on constants are folded away. The values of initialisers are read when they are asked for.
+
+    Parameters
+    ----------
+    path : Path
+    name : str, optional
+        How messages call the file; the path by default.
+    source : str, optional
+        Where the graph comes from; the file's name and exporter by default.
+
+    Raises
+    ------
+    ConfigError, WorkloadError
+        A file that is no ONNX model, dynamic dimensions besides the batch, weights that are missing.
+    """
+    shown = name or str(path)
+    model = read_model(path, shown)
+    graph = prepare(model, path.parent, shown)
+    if not source:
+        source = f"ONNX file {path.name}" + (f", exported by {model.producer_name}" if model.producer_name else "")
+    try:
+        return _Importer(graph, shown).network(re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem), source)
+    except WorkloadError as error:
+        raise WorkloadError(error.problem, error.remedy, file=error.file or shown) from None
+
+
+@dataclass
+class _Importer:
+    """Turns nodes into layers; ``unknown`` are tensors whose shapes nobody can infer."""
+
+    graph: Graph
+    shown: str
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    constants: dict[str, Constant] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
+
+    def network(self, name: str, source: str) -> Network:
+        """Return the finished network."""
+        works = [(node, work) for node in self.graph.nodes for work in self._works(node)]
+        if not works:
+            raise WorkloadError("the graph has no layers", "give a model that computes something")
+        names = layer_names([(node.proto.name, node.op, _filters(work)) for node, work in works])
+        layers = tuple(self._layer(layer, work) for layer, (_, work) in zip(names, works, strict=True))
+        return Network(
+            name=name,
+            layers=layers,
+            tensors=self.tensors,
+            source=source,
+            batch=self.graph.batch,
+            notes=tuple(self._notes()),
+            values=LazyValues({name: c for name, c in self.constants.items() if c.origin is not None}),
+        )
+
+    def _works(self, node: Node) -> list[Work]:
+        """Return the node's work; if it is refused, one unsupported layer that says why."""
+        try:
+            if not node.outputs:
+                raise RefusedError("it has no output")
+            works = convert(node)
+            for work in works:
+                self._compare(work)
+            if self.used.intersection(node.outputs).difference(*(work.outputs for work in works)):
+                raise RefusedError("more than one of its outputs is used")
+            return works
+        except RefusedError as refusal:
+            return [self._unsupported(node, str(refusal))]
+        except UnknownShapeError as missing:
+            if not self.unknown.intersection((*node.inputs, str(missing))):
+                raise WorkloadError(
+                    f"the shape of tensor '{missing}' at operator '{node.label}' ({node.op}) cannot be inferred",
+                    "export the model with fixed sizes",
+                ) from None
+            return [self._unsupported(node, "it comes after an unsupported operator, its shapes are unknown")]
+
+    @cached_property
+    def used(self) -> set[str]:
+        """Tensors that somebody reads."""
+        return {name for node in self.graph.nodes for name in node.inputs} | set(self.graph.outputs)
+
+    def _compare(self, work: Work) -> None:
+        """Refuse work with illegal dimensions, or with other sizes than the graph's tensors have."""
+        fault = illegal(work.shape)
+        if fault is not None:
+            raise RefusedError(fault[0])
+        found, ours = self.graph.shapes.get(work.outputs[0]), work.shape.output_shape
+        if found is not None and elements(found) != elements(ours):
+            raise RefusedError(f"its output would be {list(ours)} where ONNX infers {list(found)}")
+        for weight in work.weights:
+            stored = self.graph.constants[weight.name].shape
+            if elements(stored) != elements(weight.shape):
+                raise RefusedError(f"its constant '{weight.name}' is {list(stored)}, not {list(weight.shape)}")
+
+    def _unsupported(self, node: Node, reason: str) -> Work:
+        shapes = self.graph.shapes
+        self.unknown |= {name for name in node.outputs if name not in shapes}
+        outputs = node.outputs or (f"{node.label}.output",)
+        inputs = tuple(shapes.get(name, UNKNOWN) for name in node.activations)
+        shape = Unsupported(node.op, reason, inputs, shapes.get(outputs[0], UNKNOWN))
+        weights = tuple(Weight(n, node.shape(n)) for n in dict.fromkeys(node.inputs) if node.constant(n))
+        return Work(shape, node.activations, outputs, weights)
+
+    def _layer(self, name: str, work: Work) -> Layer:
+        inputs = tuple(self._activation(name, tensor) for tensor in work.inputs)
+        weights = tuple(self._weight(name, weight) for weight in work.weights)
+        outputs = tuple(self._activation(name, tensor) for tensor in work.outputs)
+        return Layer(name, work.shape, inputs, weights, outputs)
+
+    def _activation(self, layer: str, name: str) -> str:
+        """Note an activation; a constant among them becomes one of the layer's own, present for every image."""
+        constant = self.graph.constants.get(name)
+        if constant is not None:
+            name, shape = f"{layer}.{name}", constant.shape
+        else:
+            shape = self.graph.shapes.get(name, UNKNOWN)
+        self.tensors.setdefault(name, Tensor(name, shape))
+        return name
+
+    def _weight(self, layer: str, weight: Weight) -> str:
+        """Note a constant in the layout of its layer; a layer that wants another layout gets a name of its own."""
+        found = self.graph.constants[weight.name]
+        if weight.order is not None:
+            found = found.transposed(weight.order)
+        found = found.reshaped(weight.shape)
+        name = weight.name
+        if self.constants.get(name, found) != found or name in self.tensors.keys() - self.constants.keys():
+            name = f"{layer}.{name}"
+        self.constants[name] = found
+        self.tensors[name] = Tensor(name, weight.shape, weight=True)
+        return name
+
+    def _notes(self) -> Iterator[str]:
+        if self.graph.fills:
+            yield (
+                f"{self.graph.fills} constants of the graph are fills (ConstantOfShape): "
+                "their shapes count, their values say nothing about sparsity"
+            )
+        if self.graph.batch > 1:
+            yield f"the graph is fixed at a first dimension of {self.graph.batch}, taken as the batch"
+
+
+def _filters(work: Work) -> str:
+    return work.weights[0].name if work.shape.kind in PRODUCTS and work.weights else ""
