@@ -1,5 +1,7 @@
 """Networks as YAML: what loads, what is refused and how, and that what is written out loads again."""
 
+# ruff: noqa: E501  (messages are tested whole)
+
 import json
 import subprocess
 import sys
@@ -177,7 +179,13 @@ def every_kind() -> Network:
         ("norm", Normalization("lrn", (2, 6, 4, 5), 5), ("010",), (), ("norm.output",)),
         ("pool", Pool("average", 2, 6, 4, 5, 2, 2, (2, 2), (0, 1, 0, 1), True, True), ("norm.output",), (), ("é\n",)),
         ("add", Elementwise("add", (2, 6, 2, 3), ((2, 6, 2, 3), (2, 6, 1, 1))), ("é\n", "x"), (), ("add.output",)),
-        ("twice", Elementwise("mul", (2, 6, 2, 3), ((2, 6, 2, 3),) * 2), ("add.output",) * 2, ("s",), ("twice.output",)),
+        (
+            "twice",
+            Elementwise("mul", (2, 6, 2, 3), ((2, 6, 2, 3),) * 2),
+            ("add.output",) * 2,
+            ("s",),
+            ("twice.output",),
+        ),
         ("flat", View("flatten", ((2, 6, 2, 3),), (2, 36)), ("twice.output",), (), ("flat.output",)),
         ("part", View("slice", ((2, 36),), (2, 12), 1, 24), ("flat.output",), (), ("part.output",)),
         ("fc", Linear(2, 36, 9), ("flat.output",), ("fc.weight", "fc.bias"), ("fc.output",)),
