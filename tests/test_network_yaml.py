@@ -172,6 +172,20 @@ def test_a_broken_connection_is_one_line_with_place_and_remedy(old, new, message
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    ("view", "message"),
+    [
+        ("op: flatten, shape: [1, 60]", "views 72 elements as 60; correct its shape"),
+        ("op: slice, shape: [1, 80]", "takes 80 elements out of 72; correct its shape"),
+    ],
+)
+def test_a_view_neither_makes_nor_loses_elements(view, message):
+    layer = f"  - {{name: v, kind: view, {view}, operand_shapes: [[1, 8, 3, 3]], inputs: [p.output]}}\n"
+    with pytest.raises(ConfigError) as caught:
+        network(CONNECTED + layer)
+    assert str(caught.value) == f"net.yaml:8: layers.3: layer 'v': {message}"
+
+
 def every_kind() -> Network:
     """A connected network with every kind of layer, odd names, shared and transformed tensors."""
     shapes = [

@@ -243,6 +243,13 @@ def test_a_pool_has_the_output_that_onnx_computes(tmp_path, op, attributes):
     assert pool.count_pad == bool(attributes.get("count_include_pad"))
 
 
+def test_work_whose_size_onnx_sees_differently_is_skipped_with_both_sizes(tmp_path):
+    """The operator's text drops a window that starts behind the image; ONNX's own shape inference keeps it."""
+    node = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[1, 1], strides=[2, 2], ceil_mode=1)
+    network = imported(tmp_path, [node], {"x": (1, 1, 4, 4)}, opset=12)
+    assert network.layers[0].shape.reason == "its output would be [1, 1, 2, 2] where ONNX infers [1, 1, 3, 3]"
+
+
 def test_a_convolution_over_one_dimension_works_on_images_of_one_row(tmp_path):
     node = helper.make_node("Conv", ["x", "w"], ["y"], strides=[2], pads=[1, 2])
     network = imported(tmp_path, [node], {"x": (1, 4, 16)}, constants=[("w", np.ones((8, 4, 3), np.float32))])
@@ -349,14 +356,16 @@ def test_elementwise_operators_read_broadcast_activations_and_larger_constants(t
         helper.make_node("Mul", ["x", "gate"], ["a"]),
         helper.make_node("Add", ["a", "shift"], ["b"]),
         helper.make_node("Clip", ["b", "zero", "six"], ["c"]),
-        helper.make_node("Transpose", ["c"], ["y"], perm=[0, 2, 3, 1]),
+        helper.make_node("Mul", ["c", "six"], ["d"]),
+        helper.make_node("Transpose", ["d"], ["y"], perm=[0, 2, 3, 1]),
     ]
     constants = [("shift", np.ones((4, 1, 1), "f")), ("zero", np.float32(0)), ("six", np.float32(6))]
     network = imported(tmp_path, nodes, {"x": (1, 4, 3, 3), "gate": (1, 4, 1, 1)}, constants=constants)
-    gated, shifted, clipped, moved = network.layers
+    gated, shifted, clipped, multiplied, moved = network.layers
     assert gated.shape.inputs == ((1, 4, 3, 3), (1, 4, 1, 1))
     assert (shifted.inputs, shifted.weights) == (("a",), ("shift",))
     assert (clipped.inputs, clipped.weights) == (("b",), ())
+    assert (multiplied.inputs, multiplied.weights) == (("c",), ())
     assert (moved.kind, moved.shape.op, moved.shape.shape) == ("elementwise", "copy", (1, 3, 3, 4))
     assert network.params == 0
 
@@ -481,6 +490,20 @@ def test_weights_beside_the_model_are_read_when_asked_for(tmp_path):
     again = pickle.loads(pickle.dumps(network))
     assert again == network
     assert np.array_equal(values_of(again, 0), expected.T)
+
+
+def test_a_small_constant_beside_the_model_takes_part_in_shape_inference(tmp_path):
+    to = numpy_helper.from_array(np.array([2, 6]), "to")
+    (tmp_path / "to.bin").write_bytes(to.raw_data)
+    to.ClearField("raw_data")
+    to.data_location = TensorProto.EXTERNAL
+    to.external_data.add(key="location", value="to.bin")
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["x", "to"], ["y"])], "g", [tensor("x", (4, 3))], [tensor("y", None)], [to]
+    )
+    path = tmp_path / "m.onnx"
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+    assert onnx_import.load(path).tensors["y"].shape == (2, 6)
 
 
 @pytest.mark.parametrize(
