@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from accelsim.errors import AccelsimError, ModelError, UserError
     from accelsim.results import LayerResult, NetworkResult
-    from accelsim.simulate import load_arch, load_network, simulate
+    from accelsim.simulation import load_arch, load_network, simulate
 
 _HOMES = {
     "AccelsimError": "accelsim.errors",
@@ -23,9 +23,9 @@ _HOMES = {
     "UserError": "accelsim.errors",
     "LayerResult": "accelsim.results",
     "NetworkResult": "accelsim.results",
-    "load_arch": "accelsim.simulate",
-    "load_network": "accelsim.simulate",
-    "simulate": "accelsim.simulate",
+    "load_arch": "accelsim.simulation",
+    "load_network": "accelsim.simulation",
+    "simulate": "accelsim.simulation",
 }
 
 __all__ = [

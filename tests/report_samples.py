@@ -176,7 +176,7 @@ def network(layers: list[LayerResult], name: str = "alexnet", **changes: Any) ->
 
 def alexnet(**changes: Any) -> NetworkResult:
     """AlexNet from a layer table: eight isolated layers, all simulated."""
-    return network([conv(*row) for row in ALEXNET], isolated=True, **changes)
+    return network([conv(*row) for row in ALEXNET], **({"isolated": True} | changes))
 
 
 def partial_alexnet(**changes: Any) -> NetworkResult:

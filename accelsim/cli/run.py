@@ -37,7 +37,7 @@ def command(arch: str, network: str, style: str, output: Path | None, **options:
 
     With a table on the terminal, the report files go to reports/out/<arch>-<network>/ unless -o says otherwise.
     """
-    from accelsim.simulate import load_arch, load_network, simulate
+    from accelsim.simulation import load_arch, load_network, simulate
     from accelsim.spec.arch import parse_set
 
     machine = load_arch(arch, [parse_set(text) for text in options.pop("sets")])
@@ -70,7 +70,7 @@ def _print(result: NetworkResult, style: str, output: Path | None) -> None:
 
         from accelsim.report.table import ResultView
 
-        Console().print(ResultView(result))
+        Console(width=None if sys.stdout.isatty() else 120).print(ResultView(result))
         click.echo(f"report and pictures: {output}")
         return
     click.echo(text(result), nl=False)

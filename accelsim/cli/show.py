@@ -28,7 +28,7 @@ def command(name: str, sets: tuple[str, ...], arch: str | None) -> None:
 
 
 def _machine(name: str, sets: tuple[str, ...]) -> None:
-    from accelsim.simulate import load_arch
+    from accelsim.simulation import load_arch
     from accelsim.spec.arch import parse_set
 
     machine = load_arch(name, [parse_set(text) for text in sets])
@@ -84,7 +84,8 @@ def _sizes(shape: Any) -> str:
 def _energy(arch: str | None, sets: tuple[str, ...]) -> None:
     from accelsim.energy import load_table, trace
     from accelsim.errors import ConfigError
-    from accelsim.simulate import load_arch, machine_components
+    from accelsim.layer import machine_components
+    from accelsim.simulation import load_arch
     from accelsim.spec.arch import parse_set
 
     if arch is None:

@@ -19,7 +19,7 @@ MIN_NAME, GOOD_NAME, MAX_NAME = 13, 18, 34
 """Names are never cut below the first, and columns make room for the second ('PARTIAL total' is 13 long)."""
 
 
-SHORTEST_WORD = 3
+SHORTEST_WORD = 2
 _WORD = re.compile("[A-Za-z]+")
 
 

@@ -65,10 +65,18 @@ def worst_cause(layer: LayerResult) -> str | None:
     return max(lost, key=lambda cause: lost[cause]) if lost else None
 
 
-def worst_layers(result: NetworkResult, number: int = 3) -> list[LayerResult]:
-    """Return the layers that lose most cycles, worst first, without those where the loss is negligible."""
-    ranked = sorted(result.simulated, key=lost_cycles, reverse=True)[:number]
-    return [layer for layer in ranked if lost_cycles(layer) > NEGLIGIBLE * result.cycles]
+def worst_layers(result: NetworkResult, number: int = 3) -> list[list[LayerResult]]:
+    """Return the layers that lose most cycles, worst first, without those where the loss is negligible.
+
+    Layers that are alike (same kind, cycles and account: the repeated blocks of a network) are one entry, since what
+    mends one mends them all.
+    """
+    alike: dict[object, list[LayerResult]] = {}
+    for layer in result.simulated:
+        key = (layer.kind, layer.unit, layer.cycles, tuple(causes(layer).items()))
+        alike.setdefault(key, []).append(layer)
+    ranked = sorted(alike.values(), key=lambda layers: len(layers) * lost_cycles(layers[0]), reverse=True)[:number]
+    return [layers for layers in ranked if len(layers) * lost_cycles(layers[0]) > NEGLIGIBLE * result.cycles]
 
 
 def skipped_by_reason(result: NetworkResult) -> dict[str, list[LayerResult]]:

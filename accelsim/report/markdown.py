@@ -36,7 +36,7 @@ def to_markdown(result: NetworkResult) -> str:
             ("total", "value"), [[label, _escape(text)] for label, text in words.totals(result)], ("total", "value")
         ),
         "## Worst layers",
-        _bullets([words.why(result, layer) for layer in facts.worst_layers(result)], words.nothing_lost()),
+        _bullets([words.why(result, layers) for layers in facts.worst_layers(result)], words.nothing_lost()),
         f"## Layers{_tag(result)}",
         _table(_COLUMNS, [_row(layer) for layer in result.simulated], _TEXT_COLUMNS),
         *_skipped(result),

@@ -5,6 +5,7 @@ It adapts to the width of the console and to its encoding, and says everything w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -19,6 +20,8 @@ MAX_REASONS = 8
 
 _HEAD_LINES = 3
 _TIE = "\N{NO-BREAK SPACE}"
+_LOOSE = re.compile(r" (?=%|<?[\d.]+ %)")
+"""Where a line must not break: before a percentage and its sign."""
 _FALLBACKS = str.maketrans({"…": "~", "─": "-", "█": "#", "▒": "="})
 
 
@@ -148,11 +151,11 @@ def _totals(result: NetworkResult, width: int) -> Iterator[Text]:
 
 
 def _worst(result: NetworkResult, width: int) -> Iterator[Text]:
-    layers = facts.worst_layers(result)
-    if layers:
+    worst = facts.worst_layers(result)
+    if worst:
         yield Text("most cycles are lost in", "bold")
-        for rank, layer in enumerate(layers, 1):
-            yield from _hanging(f"  {rank}. ", words.why(result, layer), width)
+        for rank, layers in enumerate(worst, 1):
+            yield from _hanging(f"  {rank}. ", words.why(result, layers), width)
     elif result.simulated:
         yield Text(words.nothing_lost())
 
@@ -160,7 +163,7 @@ def _worst(result: NetworkResult, width: int) -> Iterator[Text]:
 def _remarks(result: NetworkResult, width: int) -> Iterator[Text]:
     if result.not_modelled:
         yield Text()
-        yield from _hanging("not modelled: ", "; ".join(result.not_modelled), width, "dim", 2)
+        yield from _hanging("not modelled: ", words.not_modelled(result), width, "dim", 2)
     for note in result.notes:
         yield from _hanging("note: ", note, width, "dim", 2)
 
@@ -170,7 +173,7 @@ def _hanging(head: str, text: str, width: int, style: str = "", indent: int | No
     margin = " " * (len(head) if indent is None else indent)
     line = head
     fresh = True
-    for word in text.replace(" %", f"{_TIE}%").split(" "):
+    for word in _LOOSE.sub(_TIE, text).split(" "):
         if not fresh and Text(line).cell_len + 1 + Text(word).cell_len > width:
             yield Text(line.replace(_TIE, " "), style)
             line, fresh = margin, True

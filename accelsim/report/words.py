@@ -23,8 +23,8 @@ CAUSE_WORDS = {
 """Cause -> what a legend says."""
 
 _LOST = {
-    "padding": "are padding of its format or shape",
-    "unmapped": "lie outside the mapped tile: its shape does not fill the {units}",
+    "padding": "are padding of {its} format or shape",
+    "unmapped": "lie outside the mapped tile: {its} shape does not fill the {units}",
     "fill_drain": "go to filling and draining; longer passes would hide the ramp",
     "imbalance": "wait for the slowest peer",
     "conflict": "are lost to bank or port conflicts",
@@ -85,19 +85,21 @@ WORTH_A_WORD = 0.15
 """A second cause with less than this share of a layer's unit-cycles is left out of its sentence."""
 
 
-def why(result: NetworkResult, layer: LayerResult) -> str:
-    """Return one sentence: where the layer loses its cycles, and what would mend it where that is known."""
+def why(result: NetworkResult, layers: Sequence[LayerResult]) -> str:
+    """Return one sentence on layers that are alike: where they lose cycles, and what would mend it where known."""
+    layer = layers[0]
+    who, its = (layer.name, "its") if len(layers) == 1 else (f"{layer.name} and {len(layers) - 1} alike", "their")
     cause = facts.worst_cause(layer)
     if cause is None:
-        return f"{layer.name}: no cycles are lost"
+        return f"{who}: no cycles are lost"
     part = percent(facts.share(layer, cause))
-    weight = percent(layer.cycles / result.cycles)
+    weight = percent(len(layers) * layer.cycles / result.cycles)
     if cause == "memory":
-        sentence = f"{part} of its cycles wait for DRAM{_bandwidth(result, layer)}"
+        sentence = f"{part} of {its} cycles wait for DRAM{_bandwidth(result, layer, its)}"
     else:
-        lost = _LOST.get(cause, f"are lost to {cause}").format(units=f"{layer.units:,} {layer.primary}")
-        sentence = f"{part} of its {layer.primary.removesuffix('s')}-cycles {lost}"
-    return f"{layer.name} ({weight} of all cycles): {sentence}{_next(layer, cause)}"
+        lost = _LOST.get(cause, f"are lost to {cause}").format(units=f"{layer.units:,} {layer.primary}", its=its)
+        sentence = f"{part} of {its} {layer.primary.removesuffix('s')}-cycles {lost}"
+    return f"{who} ({weight} of all cycles): {sentence}{_next(layer, cause)}"
 
 
 def nothing_lost() -> str:
@@ -114,16 +116,16 @@ def _next(layer: LayerResult, cause: str) -> str:
     return f"; next is {CAUSE_WORDS.get(second, second)}, {percent(lost[second])}"
 
 
-def _bandwidth(result: NetworkResult, layer: LayerResult) -> str:
+def _bandwidth(result: NetworkResult, layer: LayerResult, its: str) -> str:
     """Return what the layer needs of the DRAM and what the machine has, where both are known."""
     needed, has = layer.needed_bits_per_cycle.get("dram"), facts.dram_bits_per_cycle(result)
     if needed is None:
         return ""
     if has is None:
-        return f"; {number(needed)} bits/cycle would hide all but its first load and last store"
+        return f"; {number(needed)} bits/cycle would hide all but {its} first load and last store"
     if needed <= has:
-        return ": its first load and last store, behind which there is nothing to compute"
-    hidden = f"{number(needed)} bits/cycle would hide all but its first load and last store"
+        return f": {its} first load and last store, behind which there is nothing to compute"
+    hidden = f"{number(needed)} bits/cycle would hide all but {its} first load and last store"
     return f"; {hidden}, the machine has {number(has)}"
 
 
@@ -177,6 +179,15 @@ def _spent(result: NetworkResult) -> str:
     spent = facts.time_shares(result)
     shown = sorted(spent.items(), key=lambda item: -item[1])
     return ", ".join(f"{CAUSE_WORDS.get(cause, cause)} {percent(part)}" for cause, part in shown) or "nowhere"
+
+
+def not_modelled(result: NetworkResult) -> str:
+    """Return what is not modelled, in short: what stands before a colon, or after one that several items share."""
+    tails: dict[str, list[str]] = {}
+    for item in result.not_modelled:
+        head, _, tail = item.strip().rstrip(".").partition(": ")
+        tails.setdefault(head, []).append(tail)
+    return "; ".join(f"{head}: {', '.join(found)}" if len(found) > 1 else head for head, found in tails.items())
 
 
 def _rate(result: NetworkResult) -> str:

@@ -14,7 +14,7 @@ from accelsim import engines
 from accelsim.errors import ConfigError
 from accelsim.report.document import document
 from accelsim.results import NetworkResult
-from accelsim.simulate import load_arch, load_network, simulate
+from accelsim.simulation import load_arch, load_network, simulate
 from accelsim.spec.yamlfile import Document
 from accelsim.validate.cases import CaseSpec, engine_cases
 from accelsim.workload import yaml_network
@@ -89,7 +89,7 @@ def ours(case: CaseSpec) -> float:
     path = case.quantity.split(".")
     if path[0] == "totals":
         return _number(report["totals"], path[1:], case)
-    layers = {layer["name"]: layer for layer in report["layers"]}
+    layers = {layer["name"]: layer for layer in report["layers"] if layer["simulated"]}
     if path[0] == "layer":
         name = next((n for n in layers if case.quantity.startswith(f"layer.{n}.")), None)
         if name is None:

@@ -27,7 +27,7 @@ def tilings(conv: Conv2d, widths: Widths, halves: Mapping[str, int], rows: int, 
     """Return the tilings that fit half of each scratchpad.
 
     For each cut of the output pixels and of the output channels, the largest input-channel tile that fits; all
-    orders of the loops that iterate. Groups share a tile only where whole groups fit.
+    orders of the loops that iterate. Groups share a tile only where all their channels fit.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def tilings(conv: Conv2d, widths: Widths, halves: Mapping[str, int], rows: int, 
             c = ceil_div(cg, ceil_div(cg, c))
             trips = {"m": n * e * f < conv.n * conv.e * conv.f, "k": k < kg, "c": c < cg}
             found += [(1, n, e, f, k, c, order) for order in _orders(trips)]
-            if conv.groups > 1 and not any(trips.values()):
+            if conv.groups > 1 and not (trips["k"] or trips["c"]):
                 found += _group_tiles(conv, widths, halves, region, (n, e, f, k, c))
     if not found:
         raise MappingError(_too_small(conv, widths, halves), "raise the scratchpads")
@@ -115,14 +115,14 @@ def _too_small(conv: Conv2d, widths: Widths, halves: Mapping[str, int]) -> str:
     return "no tile fits half of each scratchpad" + (f" ({'; '.join(short)})" if short else "")
 
 
-def bounds(
-    conv: Conv2d, widths: Widths, array: tuple[int, int, int, bool], dram: DramModel, columns: Columns
-) -> Bounds:
-    """Return what the objective needs.
+def bounds(layer: LoopNest, array: tuple[int, int, int, bool], dram: DramModel, columns: Columns) -> Bounds:
+    """Return what the objective needs; of ``layer``, the tiling does not matter.
 
-    Compute cycles and on-chip words are exact; DRAM bits are exact but for bursts at the edges; of the timeline,
-    only the first load and the last store are seen: cycles = max(compute + first load + last store, DRAM).
+    Compute cycles and on-chip words are exact; DRAM bits count whole bursts, edge tiles like the others; of the
+    timeline, only the first load and the last store are seen: cycles = max(compute + first load + last store, DRAM).
     """
+    conv, widths = layer.conv, layer.widths
+    crosses = {tensor: int(tensor not in layer.resident) for tensor in ("input", "weight", "output")}
     cost = _layer_cost(conv, array, columns)
     trips = _trips(conv, columns)
     live = {loop: trips[loop] > 1 for loop in "mkc"}
@@ -137,18 +137,21 @@ def bounds(
     again_weight = np.where(innermost("m"), 1, trips["m"])
     stays = (trips["c"] == 1) | innermost("c")
     region = _input_region(conv, columns)
-    input_bits = region * conv.c * widths.input * again_input
-    weight_bits = conv.k * (conv.c // conv.groups) * conv.r * conv.s * widths.weight * again_weight
+    input_bits = region * conv.c * widths.input * again_input * crosses["input"]
+    all_weights = conv.k * (conv.c // conv.groups) * conv.r * conv.s * crosses["weight"]
+    weight_bits = all_weights * widths.weight * again_weight
     outputs = conv.n * conv.k * conv.e * conv.f
     spill_bits = np.where(stays, 0, outputs * (trips["c"] - 1) * widths.psum)
-    output_bits = outputs * widths.output
-    dram_bits = input_bits + weight_bits + output_bits + 2 * spill_bits
-    bus = (
+    output_bits = outputs * widths.output * crosses["output"]
+    output_run = _output_run(conv, columns)
+    spill_bus = spill_bits * _burst_factor(dram, output_run * widths.psum)
+    read = (
         input_bits * _burst_factor(dram, _input_run(conv, columns) * widths.input)
         + weight_bits * _burst_factor(dram, _weight_run(conv, columns) * widths.weight)
-        + output_bits * _burst_factor(dram, _output_run(conv, columns) * widths.output)
-        + 2 * spill_bits * _burst_factor(dram, _output_run(conv, columns) * widths.psum)
+        + spill_bus
     )
+    write = output_bits * _burst_factor(dram, output_run * widths.output) + spill_bus
+    bus = read + write
     rate = float(dram.bits_per_cycle)
     tiles = trips["groups"] * trips["m"] * trips["k"] * trips["c"]
     first = (input_bits / again_input + weight_bits / again_weight) / tiles
@@ -156,8 +159,8 @@ def bounds(
     ends = (first + last) / rate + dram.latency_cycles
     cycles = np.maximum(cost.cycles + ends, bus / rate).astype(np.int64)
     traffic = _scratchpad_traffic(widths, array[0], cost, input_bits, weight_bits, spill_bits)
-    traffic |= {("dram", "read"): input_bits + weight_bits + spill_bits, ("dram", "write"): output_bits + spill_bits}
-    return Bounds(cycles, dram_bits, traffic)
+    traffic |= {("dram", "read"): read, ("dram", "write"): write}
+    return Bounds(cycles, bus.astype(np.int64), traffic)
 
 
 def _trips(conv: Conv2d, columns: Columns) -> dict[str, np.ndarray]:

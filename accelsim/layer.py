@@ -1,0 +1,223 @@
+"""One layer on one unit: operands, mapping, plan, walk, timeline, energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+
+from accelsim.activity import CAUSES, Activity, Event
+from accelsim.components import Component, Dram
+from accelsim.energy import LEAKAGE, Table, energy_pj, leakage_mw, load_table
+from accelsim.engines import registry
+from accelsim.errors import MappingError, ModelError
+from accelsim.mapping.choose import Choice, build, choose
+from accelsim.memory import timeline
+from accelsim.memory.dram import dram_model
+from accelsim.operands import handle
+from accelsim.operands.golden import golden
+from accelsim.results import BufferUse, LayerResult, TrafficRow, UnitAccount
+from accelsim.seam import Engine, Machine
+from accelsim.spec.arch import Arch, Unit
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import dims
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to simulate; see `simulate`."""
+
+    seed: int = 0
+    fidelity: Literal["closed", "cycle"] = "closed"
+    check: bool = False
+    operands: str = "synthetic"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One layer, ready to run: on ``unit``, or not at all for ``reason``."""
+
+    view: LayerView
+    unit: Unit | None = None
+    reason: str | None = None
+    pinned: Any = None
+    given: Mapping[str, np.ndarray] | None = None
+
+
+def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
+    """Run one layer: operands, mapping, plan, walk, timeline, energy."""
+    view, unit = task.view, task.unit
+    blank = _blank(view)
+    if unit is None:
+        return replace(blank, reason=task.reason)
+    engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
+    table = energy_table(arch.energy.table)
+    components = _components(arch, unit)
+    operands = handle.of(view, options.seed, task.given)
+    mapping, origin, choice = _mapping(arch, engine, params, view, machine, task.pinned, table, components)
+    plan = engine.plan(view, operands, params, mapping, machine)
+    activity, fidelity = _walk(engine, plan, options.fidelity)
+    units = engine.units(params)
+    activity.check(units)
+    checked = _check(engine, plan, operands, activity) if options.check else None
+    cycles, stall, needed = _with_memory(activity, machine)
+    details: dict[str, Any] = dict(activity.details)
+    if choice is not None:
+        details |= {"mapping_candidates": choice.candidates, "mapping_why": choice.why}
+    return replace(
+        blank,
+        simulated=True,
+        unit=unit.name,
+        effective_macs=operands.effective_macs if view.macs else 0,
+        performed_macs=activity.performed_macs,
+        cycles=cycles,
+        compute_cycles=cycles - stall,
+        stall_cycles=stall,
+        fidelity=fidelity,
+        mapping=mapping.model_dump(mode="json"),
+        mapping_source=origin,
+        primary=engine.primary,
+        accounts={kind: _account(activity.accounts[kind], count, stall) for kind, count in units.items()},
+        traffic=tuple(TrafficRow(*flow, bits) for flow, bits in sorted(activity.traffic.items()) if bits),
+        buffers={name: BufferUse(*use) for name, use in activity.buffers.items()},
+        needed_bits_per_cycle=needed,
+        energy_pj=_energy(arch, unit, activity, cycles),
+        checked=checked,
+        details=details,
+    )
+
+
+@cache
+def energy_table(name: str) -> Table:
+    """Return an energy table, read once per process."""
+    return load_table(name)
+
+
+def machine_view(arch: Arch) -> Machine:
+    """Return what engines may know of the machine."""
+    return Machine(arch.clocks_mhz, dram_model(arch.memory.dram, arch.clocks_mhz["core"]))
+
+
+def _blank(view: LayerView) -> LayerResult:
+    tensors = (*view.inputs, *view.weights, *view.outputs)
+    return LayerResult(
+        name=view.name,
+        kind=view.kind,
+        shape=dims(view.shape),
+        bits=_bits(view),
+        macs=view.macs,
+        dram_bits_touched=sum(t.elements * (t.bits or 0) for t in tensors if t.home == "dram"),
+    )
+
+
+def _bits(view: LayerView) -> dict[str, int | None]:
+    bits = {"input": view.input.bits if view.inputs else None, "output": view.output.bits if view.outputs else None}
+    return bits | ({"weight": view.weight.bits} if view.macs else {})
+
+
+def _mapping(
+    arch: Arch, engine: Engine[Any, Any], params: Any, view: LayerView, machine: Machine, pinned: Any, table: Table,
+    components: tuple[Component, ...],
+) -> tuple[Any, Literal["searched", "pinned", "none"], Choice | None]:  # fmt: skip
+    """Return the mapping, where it comes from, and what the mapper saw."""
+    if pinned is not None:
+        return pinned, "pinned", None
+    try:
+        columns = engine.candidates(view, params, machine)
+        if not columns:
+            return engine.mapping_schema(), "none", None
+        by_name = {component.name: component for component in components}
+
+        def price(boundary: str, direction: str) -> float:
+            action = direction if direction in by_name[boundary].actions else "transfer"
+            return table.price(by_name[boundary], action).pj
+
+        choice = choose(columns, engine.bounds(view, params, machine, columns), arch.mapping, price)
+    except MappingError as error:
+        raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
+    return build(engine.mapping_schema, choice.row), "searched", choice
+
+
+def _walk(engine: Engine[Any, Any], plan: Any, fidelity: str) -> tuple[Activity, str]:
+    if fidelity == "closed" and (activity := engine.closed_form(plan)) is not None:
+        return activity, "closed"
+    return engine.run(plan), "cycle"
+
+
+def _check(engine: Engine[Any, Any], plan: Any, operands: handle.Operands, activity: Activity) -> bool:
+    """Compute the layer's values on the engine; return whether they equal NumPy's."""
+    walked = engine.run(plan, operands)
+    if differences := activity.same_integers(walked):
+        raise ModelError(f"layer '{operands.view.name}': with values, {differences[0]}")
+    truth = golden(operands)
+    if walked.values is None or walked.values.shape != truth.shape:
+        raise ModelError(f"layer '{operands.view.name}': engine '{engine.name}' gave no values of shape {truth.shape}")
+    return bool(np.allclose(walked.values, truth, rtol=1e-12, atol=0))
+
+
+def _with_memory(activity: Activity, machine: Machine) -> tuple[int, int, dict[str, float]]:
+    """Return cycles, stalls and the bandwidths that each boundary needs, in bits per cycle."""
+    needed: dict[str, float] = {}
+    for flow, bits in activity.traffic.items():
+        if flow.boundary != "dram" and activity.compute_cycles:
+            needed[flow.boundary] = needed.get(flow.boundary, 0.0) + bits / activity.compute_cycles
+    if activity.schedule is None:
+        return activity.compute_cycles, activity.stall_cycles, dict(sorted(needed.items()))
+    ran = timeline.run(activity.schedule, machine.dram)
+    if ran.cycles - ran.stall_cycles != activity.compute_cycles:
+        raise ModelError(f"tiles compute {ran.cycles - ran.stall_cycles} cycles, not {activity.compute_cycles}")
+    needed["dram"] = float(timeline.needed_bits_per_cycle(activity.schedule, machine.dram))
+    return ran.cycles, ran.stall_cycles, dict(sorted(needed.items()))
+
+
+def _account(causes: Mapping[str, int], units: int, stall: int) -> UnitAccount:
+    whole = {**causes, "memory": causes.get("memory", 0) + units * stall}
+    return UnitAccount(units, {cause: whole[cause] for cause in CAUSES if whole.get(cause)})
+
+
+def _components(arch: Arch, unit: Unit) -> tuple[Component, ...]:
+    engine = registry.get(unit.engine)
+    return (*engine.components(unit.params), Dram("dram", standard=arch.memory.dram.standard))
+
+
+def machine_components(arch: Arch) -> tuple[Component, ...]:
+    """Return the components of all units and the DRAM; names carry the unit's where there are several."""
+    found: list[Component] = []
+    for unit in arch.units:
+        found += [replace(c, name=_full_name(arch, unit, c.name)) for c in _components(arch, unit)[:-1]]
+    return (*found, _components(arch, arch.units[0])[-1])
+
+
+def _full_name(arch: Arch, unit: Unit, component: str) -> str:
+    shared = len(arch.units) == 1 or component in ("dram", LEAKAGE)
+    return component if shared else f"{unit.name}.{component}"
+
+
+def _energy(arch: Arch, unit: Unit, activity: Activity, cycles: int) -> dict[str, float]:
+    """Return the energy of a layer by component; all units leak for as long as it runs."""
+    table, components = energy_table(arch.energy.table), _components(arch, unit)
+    dynamic = energy_pj(components, events(components, activity), table)
+    time_ns = cycles * 1000 / arch.clocks_mhz["core"]
+    dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
+    return {_full_name(arch, unit, name): pj for name, pj in dynamic.items()}
+
+
+def events(components: tuple[Component, ...], activity: Activity) -> dict[Event, int]:
+    """Return event -> count: the engine's operations, and the traffic of each storage and link."""
+    by_name = {component.name: component for component in components}
+    table: dict[Event, int] = {}
+    for flow, bits in activity.traffic.items():
+        if not bits:
+            continue
+        component = by_name.get(flow.boundary)
+        if component is None or not component.counts_bits:
+            raise ModelError(f"no storage or link bears the name of boundary '{flow.boundary}'")
+        action = flow.direction if flow.direction in component.actions else "transfer"
+        moved = Event(component.name, action)
+        table[moved] = table.get(moved, 0) + bits
+    for event, count in activity.events.items():
+        table[event] = table.get(event, 0) + count
+    return dict(sorted(table.items()))
