@@ -89,8 +89,9 @@ class _Layer:
         for tensor, operand, dims in sources:
             array = operand.values.reshape(dims)
             stays = array.size != math.prod(whole)
-            flat = [] if stays and self.view.kind != "elementwise" else np.broadcast_to(array, whole).ravel().tolist()
-            found.append(_Operand(tensor, operand.bits, flat, stays, array.size))
+            if stays and self.view.kind == "elementwise":
+                array = np.broadcast_to(array, whole)
+            found.append(_Operand(tensor, operand.bits, array.ravel().tolist(), stays, operand.tensor.elements))
         return found
 
     def run(self) -> Activity:
