@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from accelsim.mapping.choose import Choice, build, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
 from accelsim.operands import handle
+from accelsim.operands.files import to_integers
 from accelsim.operands.golden import golden
 from accelsim.results import BufferUse, LayerResult, TrafficRow, UnitAccount
 from accelsim.seam import Engine, Machine
@@ -38,13 +39,25 @@ class Options:
 
 @dataclass(frozen=True)
 class Task:
-    """One layer, ready to run: on ``unit``, or not at all for ``reason``."""
+    """One layer, ready to run: on ``unit``, or not at all for ``reason``.
+
+    ``given`` are integers for some of its tensors, ``stored`` the arrays that came with the network, read when needed.
+    """
 
     view: LayerView
     unit: Unit | None = None
     reason: str | None = None
     pinned: Any = None
-    given: Mapping[str, np.ndarray] | None = None
+    given: Mapping[str, np.ndarray] = field(default_factory=dict)
+    stored: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def values(self) -> dict[str, np.ndarray]:
+        """Return tensor name -> integers for all operands that are not synthetic."""
+        found = dict(self.given)
+        for tensor in (*self.view.inputs, *self.view.weights):
+            if tensor.name in self.stored and tensor.name not in found:
+                found[tensor.name] = to_integers(self.stored[tensor.name], tensor)
+        return found
 
 
 def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
@@ -56,7 +69,7 @@ def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
     engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
     table = energy_table(arch.energy.table)
     components = _components(arch, unit)
-    operands = handle.of(view, options.seed, task.given)
+    operands = handle.of(view, options.seed, task.values())
     mapping, origin, choice = _mapping(arch, engine, params, view, machine, task.pinned, table, components)
     plan = engine.plan(view, operands, params, mapping, machine)
     activity, fidelity = _walk(engine, plan, options.fidelity)
