@@ -10,20 +10,21 @@ import click
 from accelsim.cli import LazyGroup
 
 
-def _declared() -> dict[str, str]:
+def declared() -> dict[str, str]:
     """Return replica name -> the first line of its file's docstring, importing none of them."""
     found = {}
     for path in sorted(Path(__file__).parent.glob("replica_*.py")):
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         first = text.splitlines()[0] if text else ""
-        found[path.stem.removeprefix("replica_")] = first.partition(": ")[2].capitalize() or first
+        words = first.partition(": ")[2] or first
+        found[path.stem.removeprefix("replica_")] = words[:1].upper() + words[1:]
     return found
 
 
 @click.group(
     cls=LazyGroup,
     package="accelsim.cli.replica_",
-    lazy=_declared(),
+    lazy=declared(),
     epilog="Example: accelsim replica bitfusion2018 alexnet",
 )
 def command() -> None:
