@@ -168,7 +168,7 @@ def _check(engine: Engine[Any, Any], plan: Any, operands: handle.Operands, activ
     truth = golden(operands)
     if walked.values is None or walked.values.shape != truth.shape:
         raise ModelError(f"layer '{operands.view.name}': engine '{engine.name}' gave no values of shape {truth.shape}")
-    return bool(np.allclose(walked.values, truth, rtol=1e-12, atol=0))
+    return bool(np.allclose(walked.values, truth, rtol=1e-12, atol=0, equal_nan=True))
 
 
 def _with_memory(activity: Activity, machine: Machine) -> tuple[int, int, dict[str, float]]:
