@@ -77,6 +77,7 @@ def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
     activity.check(units)
     checked = _check(engine, plan, operands, activity) if options.check else None
     cycles, stall, needed = _with_memory(activity, machine)
+    added = cycles - activity.compute_cycles  # a coupled engine's account has its stalls already
     details: dict[str, Any] = dict(activity.details)
     if choice is not None:
         details |= {"mapping_candidates": choice.candidates, "mapping_why": choice.why}
@@ -93,7 +94,7 @@ def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
         mapping=mapping.model_dump(mode="json"),
         mapping_source=origin,
         primary=engine.primary,
-        accounts={kind: _account(activity.accounts[kind], count, stall) for kind, count in units.items()},
+        accounts={kind: _account(activity.accounts[kind], count, added, cycles) for kind, count in units.items()},
         traffic=tuple(TrafficRow(*flow, bits) for flow, bits in sorted(activity.traffic.items()) if bits),
         buffers={name: BufferUse(*use) for name, use in activity.buffers.items()},
         needed_bits_per_cycle=needed,
@@ -186,8 +187,10 @@ def _with_memory(activity: Activity, machine: Machine) -> tuple[int, int, dict[s
     return ran.cycles, ran.stall_cycles, dict(sorted(needed.items()))
 
 
-def _account(causes: Mapping[str, int], units: int, stall: int) -> UnitAccount:
+def _account(causes: Mapping[str, int], units: int, stall: int, cycles: int) -> UnitAccount:
     whole = {**causes, "memory": causes.get("memory", 0) + units * stall}
+    if sum(whole.values()) != units * cycles:
+        raise ModelError(f"with DRAM stalls, causes sum to {sum(whole.values())}, not to {units} x {cycles}")
     return UnitAccount(units, {cause: whole[cause] for cause in CAUSES if whole.get(cause)})
 
 
