@@ -25,9 +25,7 @@ class _ManyNetworks(click.Command):
         return super().parse_args(ctx, spread)
 
 
-@click.command(
-    cls=_ManyNetworks, epilog="Example: accelsim compare systolic_ws systolic_os --network resnet50 mobilenet_v2"
-)
+@click.command(cls=_ManyNetworks, epilog="Example: accelsim compare systolic_ws tpu_v1 --network resnet50 vgg16")
 @click.argument("archs", nargs=-1, required=True, metavar="ARCH...")
 @click.option("-n", "--network", "networks", multiple=True, required=True, metavar="NETWORK...",
               help="One or more networks.")  # fmt: skip

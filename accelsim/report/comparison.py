@@ -106,9 +106,7 @@ _HEAD = ("network", "machine", "layers", "time", "speed-up", "energy", "gain", "
 
 def _cells(row: dict[str, Any]) -> list[str]:
     times = lambda value: "-" if value is None else f"{value:.3g}x"  # noqa: E731
-    layers = (
-        f"{row['layers']} of {row['layers_in_all']}" if row["layers"] != row["layers_in_all"] else str(row["layers"])
-    )
+    layers, in_all = row["layers"], row["layers_in_all"]
     return [
         row["network"],
         row["arch"],
