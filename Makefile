@@ -26,8 +26,10 @@ lint: $(READY)
 accept: $(READY)
 	$(BIN)/python -m benchmarks.accept
 
+# everything that is committed in reports/
 reports: $(READY)
 	$(BIN)/accelsim validate -o reports/validation.md
+	$(BIN)/accelsim run edge_npu onnx:bvlc_alexnet -o reports/alexnet-edge_npu
 
 $(READY): requirements.txt pyproject.toml setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "accelsim needs Python 3.11 or later: make PYTHON=python3.12")'
