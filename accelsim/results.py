@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import fsum
 from typing import Any, Literal, NamedTuple
 
 SCHEMA = 1
@@ -110,7 +111,7 @@ class LayerResult:
     @property
     def total_energy_pj(self) -> float:
         """Energy of all components."""
-        return sum(self.energy_pj.values())
+        return fsum(self.energy_pj.values())
 
     @property
     def bound_by(self) -> str:
@@ -202,16 +203,16 @@ class NetworkResult:
     @cached_property
     def energy_pj(self) -> dict[str, float]:
         """Energy by component."""
-        total: dict[str, float] = {}
+        parts: dict[str, list[float]] = {}
         for layer in self.simulated:
             for name, pj in layer.energy_pj.items():
-                total[name] = total.get(name, 0.0) + pj
-        return total
+                parts.setdefault(name, []).append(pj)
+        return {name: fsum(values) for name, values in parts.items()}
 
     @property
     def total_energy_pj(self) -> float:
         """Energy of all components."""
-        return sum(self.energy_pj.values())
+        return fsum(self.energy_pj.values())
 
     @property
     def edp_pj_s(self) -> float:

@@ -36,6 +36,10 @@ ALWAYS_NOT_MODELLED = (
 )
 
 
+NOT_SELECTED = "not selected"
+"""Why a layer outside the pattern of ``layers`` was not simulated."""
+
+
 def load_arch(name: str, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
     """Return the machine of a packaged name or path.
 
@@ -74,7 +78,7 @@ def simulate(
     batch : int, optional
         Images in all, the network's own number by default; all totals are for the whole batch.
     layers : str
-        Pattern over layer names: the others are left out.
+        Pattern over layer names: the others are not simulated, and the result is partial.
     seed : int
         Of the synthetic operands.
     fidelity : "closed" or "cycle"
@@ -108,7 +112,13 @@ def simulate(
     given = _given(network, operands, seed)
     mode = "synthetic" if operands is None else "chain" if str(operands) == "chain" else "file"
     options = Options(seed, fidelity, check, mode)
-    tasks = [_task(arch, network, layer, pinned, given, unsupported) for layer in chosen]
+    tasks = [
+        _task(arch, network, layer, pinned, given, unsupported)
+        if layer in chosen
+        else Task(network.view(layer), reason=NOT_SELECTED)
+        for layer in network.layers
+        if not is_view(layer)
+    ]
     results = _placed(_run(arch, tasks, options, workers, progress))
     table = energy_table(arch.energy.table)
     return NetworkResult(

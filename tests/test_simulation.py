@@ -193,6 +193,14 @@ def test_energy_objectives_are_priced(objective):
     assert result.total_energy_pj <= run("systolic_os", "alexnet", layers="conv*").total_energy_pj * 1.001
 
 
+def test_a_selection_of_layers_is_partial_and_says_so(small):
+    result = run(network=small, layers="a")
+    assert not result.complete
+    assert [layer.simulated for layer in result.layers] == [True, False, False]
+    assert result.layers[1].reason == "not selected"
+    assert result.coverage["layers"] == pytest.approx(1 / 3)
+
+
 def test_no_layer_matching_a_pattern_is_an_error():
     with pytest.raises(WorkloadError, match="no layer of 'alexnet' matches 'zz'"):
         run(layers="zz")

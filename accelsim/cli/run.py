@@ -70,7 +70,7 @@ def _print(result: NetworkResult, style: str, output: Path | None) -> None:
 
         from accelsim.report.table import ResultView
 
-        Console().print(ResultView(result))
+        Console(width=None if sys.stdout.isatty() else 120).print(ResultView(result))
         click.echo(f"report and pictures: {output}")
         return
     click.echo(text(result), nl=False)

@@ -89,7 +89,7 @@ def ours(case: CaseSpec) -> float:
     path = case.quantity.split(".")
     if path[0] == "totals":
         return _number(report["totals"], path[1:], case)
-    layers = {layer["name"]: layer for layer in report["layers"]}
+    layers = {layer["name"]: layer for layer in report["layers"] if layer["simulated"]}
     if path[0] == "layer":
         name = next((n for n in layers if case.quantity.startswith(f"layer.{n}.")), None)
         if name is None:

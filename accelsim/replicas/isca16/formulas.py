@@ -77,7 +77,7 @@ def rs_traffic(layer: Layer, batch: int, x: Mapping) -> Traffic:
     )
 
 
-def rs_limits(layer: Layer, batch: int, hw: Hardware, x: Mapping) -> tuple[Limit, ...]:  # noqa: ARG001
+def rs_limits(layer: Layer, batch: int, hw: Hardware, x: Mapping) -> tuple[Limit, ...]:
     """Row stationary: ifmap strips and partial sums in the buffer, filters in the PEs."""
     n, m, f, p, q, r, t = (x[symbol] for symbol in "nmfpqrt")
     ifmap = n * q * r * layer.H * _side(layer, f)
@@ -120,7 +120,7 @@ def osa_traffic(layer: Layer, batch: int, x: Mapping) -> Traffic:
     return _os_traffic(layer, batch, tiles, _halo(layer, x["e"]) * _halo(layer, x["f"]), x["m"], 1)
 
 
-def osa_limits(layer: Layer, batch: int, hw: Hardware, x: Mapping) -> tuple[Limit, ...]:  # noqa: ARG001
+def osa_limits(layer: Layer, batch: int, hw: Hardware, x: Mapping) -> tuple[Limit, ...]:
     """OSA: whole filters and all channels of the windows in the buffer; ifmap shift registers in the PEs."""
     ifmap = x["n"] * layer.C * _side(layer, x["e"]) * _side(layer, x["f"])
     return (
@@ -136,7 +136,7 @@ def osb_traffic(layer: Layer, batch: int, x: Mapping) -> Traffic:
     return _os_traffic(layer, batch, tiles, _halo(layer, 1) * _halo(layer, x["f"]), x["m"], x["p"])
 
 
-def osb_limits(layer: Layer, batch: int, hw: Hardware, x: Mapping) -> tuple[Limit, ...]:  # noqa: ARG001
+def osb_limits(layer: Layer, batch: int, hw: Hardware, x: Mapping) -> tuple[Limit, ...]:
     """OSB: as OSA with windows of one ofmap row."""
     ifmap = x["n"] * layer.C * layer.R * _side(layer, x["f"])
     return (
@@ -152,7 +152,7 @@ def osc_traffic(layer: Layer, batch: int, x: Mapping) -> Traffic:
     return osb_traffic(layer, batch, {**x, "f": 1})
 
 
-def osc_limits(layer: Layer, batch: int, hw: Hardware, x: Mapping) -> tuple[Limit, ...]:  # noqa: ARG001
+def osc_limits(layer: Layer, batch: int, hw: Hardware, x: Mapping) -> tuple[Limit, ...]:
     """OSC: whole filters and one window per image in the buffer."""
     return (
         Limit("buffer words", (x["m"] + x["n"]) * layer.C * layer.R**2, hw.buffer_words),
@@ -178,7 +178,7 @@ def nlr_traffic(layer: Layer, batch: int, x: Mapping) -> Traffic:
     )
 
 
-def nlr_limits(layer: Layer, batch: int, hw: Hardware, x: Mapping) -> tuple[Limit, ...]:  # noqa: ARG001
+def nlr_limits(layer: Layer, batch: int, hw: Hardware, x: Mapping) -> tuple[Limit, ...]:
     """No local reuse: ifmap piece, filters and partial sums in the buffer."""
     n, m, p, q, e, f = (x[symbol] for symbol in "nmpqef")
     ifmap = n * q * _side(layer, e) * _side(layer, f)

@@ -207,7 +207,7 @@ def _nlr_widest(x: Shape, shape: Shape, J: int, Q: int) -> Ints:
 
 
 @kernel
-def search_nlr(shape: Shape, N: int, J: int, Q: int, RF: int, cost: Cost) -> tuple[Ints, Ints]:  # noqa: ARG001
+def search_nlr(shape: Shape, N: int, J: int, Q: int, RF: int, cost: Cost) -> tuple[Ints, Ints]:
     """Return (best, [n m p q e f]) of no local reuse; ``RF`` is not used."""
     H, R, U, C, M, G = shape
     E = (H - R) // U + 1
