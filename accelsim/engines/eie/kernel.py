@@ -1,0 +1,165 @@
+"""EIE's passes: compression into slices, and the walk. It skips everywhere and ticks nowhere: a broadcast waits for
+the slowest of known times and every PE issues in order, so nothing arbitrates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.jit import kernel
+
+CAUSES = 7
+"""Slots 1 to 7 of `walk_pass`'s counts: busy, padding, control, fill_drain, conflict, starved, imbalance."""
+
+
+@kernel
+def compress(codes, pes, span):  # type: ignore[no-untyped-def]
+    """Compress one pass into the slices of its PEs, column by column.
+
+    Parameters
+    ----------
+    codes : ndarray of any integer or bool (rows, columns)
+        0 is a zero weight.
+    pes : int
+        Row i belongs to PE ``i % pes``.
+    span : int
+        Zeros that a padding entry stands for: 2 ** run width.
+
+    Returns
+    -------
+    starts : ndarray of int64, shape (pes, columns + 1)
+        Where each slice begins in the two others; the last is the end of the PE.
+    values, runs : ndarray of int64, shape (entries,)
+        Ordered by PE, column, row; padding is (0, span - 1).
+    """
+    rows, columns = codes.shape
+    starts = np.zeros((pes, columns + 1), dtype=np.int64)
+    last = np.full((pes, columns), -1, dtype=np.int64)
+    for row in range(rows):
+        pe, place = row % pes, row // pes
+        for column in range(columns):
+            if codes[row, column]:
+                starts[pe, column + 1] += 1 + (place - last[pe, column] - 1) // span
+                last[pe, column] = place
+    total = np.int64(0)
+    for pe in range(pes):
+        starts[pe, 0] = total
+        for column in range(columns):
+            total += starts[pe, column + 1]
+            starts[pe, column + 1] = total
+    values, runs = np.zeros(total, dtype=np.int64), np.full(total, span - 1, dtype=np.int64)
+    fill = starts[:, :columns].copy()
+    last[:, :] = -1
+    for row in range(rows):
+        pe, place = row % pes, row // pes
+        for column in range(columns):
+            if codes[row, column]:
+                gap = place - last[pe, column] - 1
+                at = fill[pe, column] + gap // span
+                values[at], runs[at] = codes[row, column], gap % span
+                fill[pe, column] = at + 1
+                last[pe, column] = place
+    return starts, values, runs
+
+
+@kernel
+def walk_pass(  # type: ignore[no-untyped-def]
+    depth, pointer_cycles, bypass, padding_cycle, empty_cycle, row_entries, mapped,
+    starts, values, runs, inputs, codebook, sums,
+):  # fmt: skip
+    """Walk one pass for one vector and return its counts.
+
+    Parameters
+    ----------
+    depth : int
+        Places in each PE's queue.
+    pointer_cycles : int
+        Cycles to read a pair of pointers.
+    bypass, padding_cycle, empty_cycle : bool
+        As in `Params`.
+    row_entries : int
+        Entries in a row of the matrix memory.
+    mapped : int
+        PEs that own rows of the pass.
+    starts, values, runs : ndarray of int64
+        As `compress` returns them.
+    inputs : ndarray of int64, shape (columns,)
+        Zeros are not broadcast.
+    codebook : ndarray of int64
+        Code -> weight; empty if codes are weights.
+    sums : ndarray of int64, shape (rows of a PE, pes)
+        Accumulators, added to. A walk without values has them empty.
+
+    Returns
+    -------
+    ndarray of int64, shape (11,)
+        Cycles without drain; unit-cycles by cause (`CAUSES`) of the mapped PEs; broadcasts; rows of the matrix
+        memory read; entries, padding included.
+    """
+    columns = inputs.shape[0]
+    with_values = sums.size > 0
+    counts = np.zeros(11, dtype=np.int64)
+    ends = np.zeros((depth, mapped), dtype=np.int64)  # of the columns that may still be in the queues
+    end, begin = np.zeros(mapped, dtype=np.int64), np.zeros(mapped, dtype=np.int64)
+    last_row, last_cycle = np.full(mapped, -1, dtype=np.int64), np.full(mapped, -2, dtype=np.int64)
+    held = np.full(mapped, -1, dtype=np.int64)  # row of the matrix memory in the PE's register
+    slot, done, free = np.int64(-1), np.int64(0), np.int64(0)
+    for column in range(columns):
+        if inputs[column] == 0:
+            continue
+        place = done % depth
+        before = slot
+        slot += 1
+        if done >= depth:
+            for pe in range(mapped):
+                slot = max(slot, ends[place, pe])
+        for pe in range(mapped):
+            arrived = max(slot + 2, end[pe])
+            ready = max(max(slot + 1, begin[pe]) + pointer_cycles, end[pe])
+            if done == 0:
+                counts[4] += 2
+                counts[5] += ready - 2
+            else:
+                known = max(arrived, begin[pe] + 1)
+                mine = before + 1 if done < depth else max(before + 1, ends[place, pe])
+                alone = max(0, min(arrived - 2, mine) - (end[pe] - 2))
+                counts[6] += alone
+                counts[7] += arrived - end[pe] - alone
+                counts[3] += known - arrived
+                counts[5] += ready - known
+            begin[pe] = ready
+            cycle = ready
+            row = np.int64(-1)
+            first, stop = starts[pe, column], starts[pe, column + 1]
+            for at in range(first, stop):
+                row += runs[at] + 1
+                memory_row = (at - starts[pe, 0]) // row_entries
+                if memory_row != held[pe]:
+                    held[pe] = memory_row
+                    counts[9] += 1
+                if values[at] == 0 and not padding_cycle:
+                    continue
+                if not bypass and row == last_row[pe] and cycle == last_cycle[pe] + 1:
+                    counts[5] += 1
+                    cycle += 1
+                if values[at] == 0:
+                    counts[2] += 1
+                else:
+                    counts[1] += 1
+                    if with_values:
+                        weight = values[at] if codebook.size == 0 else codebook[values[at]]
+                        sums[row, pe] += weight * inputs[column]
+                last_row[pe], last_cycle[pe] = row, cycle
+                cycle += 1
+            counts[10] += stop - first
+            if stop == first and empty_cycle:
+                counts[3] += 1
+                cycle += 1
+            end[pe] = cycle
+            ends[place, pe] = cycle
+            free = max(free, cycle)
+        done += 1
+    for pe in range(mapped):
+        counts[7] += free - end[pe]
+    counts[0], counts[8] = free, done
+    return counts
