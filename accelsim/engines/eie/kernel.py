@@ -13,7 +13,7 @@ CAUSES = 7
 
 
 @kernel
-def compress(codes, pes, span):  # type: ignore[no-untyped-def]
+def compress(codes, pes, run_bits):  # type: ignore[no-untyped-def]
     """Compress one pass into the slices of its PEs, column by column.
 
     Parameters
@@ -22,24 +22,25 @@ def compress(codes, pes, span):  # type: ignore[no-untyped-def]
         0 is a zero weight.
     pes : int
         Row i belongs to PE ``i % pes``.
-    span : int
-        Zeros that a padding entry stands for: 2 ** run width.
+    run_bits : int
+        Width of a run; a padding entry stands for 2 ** run_bits zeros.
 
     Returns
     -------
     starts : ndarray of int64, shape (pes, columns + 1)
         Where each slice begins in the two others; the last is the end of the PE.
     values, runs : ndarray of int64, shape (entries,)
-        Ordered by PE, column, row; padding is (0, span - 1).
+        Ordered by PE, column, row; padding is (0, 2 ** run_bits - 1).
     """
     rows, columns = codes.shape
+    longest = (np.int64(1) << run_bits) - 1
     starts = np.zeros((pes, columns + 1), dtype=np.int64)
     last = np.full((pes, columns), -1, dtype=np.int64)
     for row in range(rows):
         pe, place = row % pes, row // pes
         for column in range(columns):
             if codes[row, column]:
-                starts[pe, column + 1] += 1 + (place - last[pe, column] - 1) // span
+                starts[pe, column + 1] += 1 + ((place - last[pe, column] - 1) >> run_bits)
                 last[pe, column] = place
     total = np.int64(0)
     for pe in range(pes):
@@ -47,7 +48,7 @@ def compress(codes, pes, span):  # type: ignore[no-untyped-def]
         for column in range(columns):
             total += starts[pe, column + 1]
             starts[pe, column + 1] = total
-    values, runs = np.zeros(total, dtype=np.int64), np.full(total, span - 1, dtype=np.int64)
+    values, runs = np.zeros(total, dtype=np.int64), np.full(total, longest, dtype=np.int64)
     fill = starts[:, :columns].copy()
     last[:, :] = -1
     for row in range(rows):
@@ -55,8 +56,8 @@ def compress(codes, pes, span):  # type: ignore[no-untyped-def]
         for column in range(columns):
             if codes[row, column]:
                 gap = place - last[pe, column] - 1
-                at = fill[pe, column] + gap // span
-                values[at], runs[at] = codes[row, column], gap % span
+                at = fill[pe, column] + (gap >> run_bits)
+                values[at], runs[at] = codes[row, column], gap & longest
                 fill[pe, column] = at + 1
                 last[pe, column] = place
     return starts, values, runs
@@ -104,6 +105,7 @@ def walk_pass(  # type: ignore[no-untyped-def]
     last_row, last_cycle = np.full(mapped, -1, dtype=np.int64), np.full(mapped, -2, dtype=np.int64)
     held = np.full(mapped, -1, dtype=np.int64)  # row of the matrix memory in the PE's register
     slot, done, free = np.int64(-1), np.int64(0), np.int64(0)
+    busy = padding = empty = rows = entries = np.int64(0)
     for column in range(columns):
         if inputs[column] == 0:
             continue
@@ -131,35 +133,37 @@ def walk_pass(  # type: ignore[no-untyped-def]
             cycle = ready
             row = np.int64(-1)
             first, stop = starts[pe, column], starts[pe, column + 1]
+            if stop > first:
+                from_row, to_row = (first - starts[pe, 0]) // row_entries, (stop - 1 - starts[pe, 0]) // row_entries
+                rows += to_row - from_row + (from_row != held[pe])
+                held[pe] = to_row
+            elif empty_cycle:
+                empty += 1
+                cycle += 1
             for at in range(first, stop):
                 row += runs[at] + 1
-                memory_row = (at - starts[pe, 0]) // row_entries
-                if memory_row != held[pe]:
-                    held[pe] = memory_row
-                    counts[9] += 1
-                if values[at] == 0 and not padding_cycle:
+                value = values[at]
+                if value == 0 and not padding_cycle:
                     continue
                 if not bypass and row == last_row[pe] and cycle == last_cycle[pe] + 1:
                     counts[5] += 1
                     cycle += 1
-                if values[at] == 0:
-                    counts[2] += 1
+                if value == 0:
+                    padding += 1
                 else:
-                    counts[1] += 1
+                    busy += 1
                     if with_values:
-                        weight = values[at] if codebook.size == 0 else codebook[values[at]]
+                        weight = value if codebook.size == 0 else codebook[value]
                         sums[row, pe] += weight * inputs[column]
                 last_row[pe], last_cycle[pe] = row, cycle
                 cycle += 1
-            counts[10] += stop - first
-            if stop == first and empty_cycle:
-                counts[3] += 1
-                cycle += 1
+            entries += stop - first
             end[pe] = cycle
             ends[place, pe] = cycle
             free = max(free, cycle)
         done += 1
     for pe in range(mapped):
         counts[7] += free - end[pe]
-    counts[0], counts[8] = free, done
+    counts[0], counts[1], counts[2], counts[8], counts[9], counts[10] = free, busy, padding, done, rows, entries
+    counts[3] += empty
     return counts

@@ -167,7 +167,7 @@ class _Layer:
                 "entries": self.totals["entries"],
                 "padding_entries": padding,
                 "stored_entries": sum(code.values.size for code in coded),
-                "ideal_cycles": -(-self.totals["entries"] // (p.pes * p.channels)),
+                "ideal_cycles": -(-self.totals["entries"] // (p.pes * min(p.channels, self.n))),
             },
             performed_macs=issued,
             values=self.out,
@@ -217,10 +217,8 @@ class _Layer:
                 break
             full = {pe.pe for pe in pes if len(pe.queue) >= p.queue_depth}
             for pe in pes:
-                if pe.current is not None:
-                    cause = pe.issue(cycle, sums)
-                else:
-                    cause = pe.idle(cycle, pushed, total, blocked)
+                working = pe.current is not None
+                cause = pe.issue(cycle, sums) if working else pe.idle(cycle, pushed, total, blocked)
                 self.causes[cause] += 1
                 pe.point(cycle, pushed)
             if waiting and not full:
@@ -273,7 +271,7 @@ class _Layer:
         p, table = self.params, Counter[Flow]()
         issued = self.causes["busy"] + self.causes["padding"]
         for direction in ("read", "write"):
-            table[Flow("pe", "psum", direction)] += issued * p.accumulator_bits  # type: ignore[arg-type]
+            table[Flow("pe", "psum", direction)] += issued * p.accumulator_bits
         if p.codebook_bits:
             table[Flow("pe.codebook", "weight", "read")] += issued * p.codebook_bits
         for step in self.steps:

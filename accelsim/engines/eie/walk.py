@@ -27,7 +27,8 @@ def compress(geometry: Geometry, weights: np.ndarray, params: Any) -> tuple[Slic
     for one in geometry.passes:
         block = np.ascontiguousarray(weights[one.rows, one.columns], dtype=np.int32)
         mapped = min(params.pes, one.outputs)
-        found.append(sized(*kernel.compress(block, mapped, 1 << params.run_bits), params))
+        starts, values, runs = kernel.compress(block, mapped, params.run_bits)
+        found.append(sized(starts, values, runs, params))
     return tuple(found)
 
 
@@ -178,7 +179,7 @@ class _Total:
                 "entries": self.entries,
                 "padding_entries": padding,
                 "stored_entries": sum(s.entries for s in self.plan.slices),
-                "ideal_cycles": ceil_div(self.entries, p.pes * p.channels),
+                "ideal_cycles": ceil_div(self.entries, p.pes * min(p.channels, self.plan.geometry.n)),
             },
             performed_macs=self.issued,
             values=out,
