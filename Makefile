@@ -5,13 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint accept reports clean
+.PHONY: demo test test-modes lint accept reports clean
 
 demo: $(READY)
 	$(BIN)/accelsim run edge_npu onnx:bvlc_alexnet
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
+
+# the contract once more: kernels as plain Python, then compiled with bounds checks
+test-modes: $(READY)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n 2 tests/test_contract.py
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -n 2 tests/test_contract.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
