@@ -57,8 +57,10 @@ def _codes(weights: np.ndarray, coded: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return codes (0 for zero) and the codebook, empty if weights are stored as they are."""
     if not coded:
         return weights, np.zeros(0, dtype=np.int64)
-    book = np.unique(weights[weights != 0])
-    codes = np.where(weights != 0, np.searchsorted(book, weights) + 1, 0)
+    at = np.flatnonzero(weights)
+    book, code = np.unique(weights.ravel()[at], return_inverse=True)
+    codes = np.zeros(weights.shape, dtype=np.int32)
+    codes.ravel()[at] = code + 1
     return codes, np.concatenate((np.zeros(1, dtype=np.int64), book))
 
 
