@@ -69,12 +69,15 @@ class Sample(NamedTuple):
         A random legal mapping; None leaves the choice to the mapper.
     widest_bits : int
         Widest operand that the engine takes with these parameters.
+    on_chip : bool
+        Whether tensors may be at home on the chip.
     """
 
     shape: Shape
     params: dict[str, Any]
     mapping: dict[str, Any] | None = None
     widest_bits: int = 8
+    on_chip: bool = False
 
 
 class NoMapping(Strict):

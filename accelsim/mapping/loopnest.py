@@ -86,6 +86,8 @@ class LoopNest:
     conv: Conv2d
     tiling: Tiling
     widths: Widths
+    resident: frozenset[str] = frozenset()
+    """Tensors (input, weight, output) whose home is on the chip: they never cross the DRAM boundary."""
 
     def runs(self, axis: str) -> list[tuple[int, Piece]]:
         """Return the pieces along a tile loop, equal neighbours counted together."""
@@ -188,6 +190,8 @@ class LoopNest:
         return Step(tuple(loads), cycles(tile), tuple(stores))
 
     def _transfer(self, tensor: str, direction: Literal["read", "write"], tile: Tile) -> list[Transfer]:
+        if tensor in self.resident:
+            return []
         conv = self.conv
         cg, kg = conv.c // conv.groups, conv.k // conv.groups
         extents = {
@@ -273,6 +277,12 @@ def dram_traffic(schedule: tuple[Step | Loop, ...], dram: DramModel) -> dict[Flo
 
     walk(schedule, 1)
     return total
+
+
+def resident(view: LayerView) -> frozenset[str]:
+    """Return which of a layer's tensors live on the chip."""
+    tensors = {"input": view.input, "weight": view.weight, "output": view.output}
+    return frozenset(role for role, tensor in tensors.items() if tensor.home == "chip")
 
 
 def widths(view: LayerView, psum_bits: int) -> Widths:
