@@ -36,6 +36,11 @@ def test_power_on_chip_leaves_the_dram_out():
     assert ours(case(quantity="totals.on_chip_mw")) == pytest.approx((all_of_it - dram) / cycles)
 
 
+def test_a_figure_may_be_the_sum_over_the_layers_that_ran():
+    two = case(workload="alexnet", layer=None, layers="fc[78]", quantity="layers.macs")
+    assert ours(two) == 4096 * 4096 + 4096 * 1000
+
+
 def test_a_mapping_file_that_is_not_packaged_is_named():
     with pytest.raises(ConfigError, match="no such machine file: 'mappings/nowhere"):
         ours(case(mapping="mappings/nowhere.yaml"))

@@ -83,8 +83,9 @@ def ours(case: CaseSpec) -> float:
     """Return this build's figure for a case.
 
     ``quantity`` is a key of the only layer (``cycles``, ``stall_cycles``, ``dram_read_bits``, ``account.busy``,
-    ``traffic.glb.inputs/input/read``, ``details.tiles``), a key of a named layer (``layer.conv1.cycles``), or a
-    total (``totals.cycles``). In place of a key of a layer or total, ``on_chip_mw`` is the mean power without DRAM.
+    ``traffic.glb.inputs/input/read``, ``details.tiles``), a key of a named layer (``layer.conv1.cycles``), its sum
+    over all layers that ran (``layers.cycles``), or a total (``totals.time_s``). In place of a key of a layer or of
+    the totals, ``on_chip_mw`` is the mean power without DRAM, and ``dram_bits`` are those of both directions.
     """
     report = document(_result(case.model_dump_json(exclude=_NOT_A_RUN)))
     return _found(report, case) * case.scale
@@ -94,16 +95,21 @@ def _found(report: dict[str, Any], case: CaseSpec) -> float:
     path = case.quantity.split(".")
     for part in (report["totals"], *report["layers"]):
         part["on_chip_mw"] = _on_chip_mw(part, report["totals"]["clock_mhz"])
+        part["dram_bits"] = part["dram_read_bits"] + part["dram_write_bits"]
     if path[0] == "totals":
         return _number(report["totals"], path[1:], case)
     layers = {layer["name"]: layer for layer in report["layers"] if layer["simulated"]}
+    if path[0] == "layers":
+        return sum(_number(layer, path[1:], case) for layer in layers.values())
     if path[0] == "layer":
         name = next((n for n in layers if case.quantity.startswith(f"layer.{n}.")), None)
         if name is None:
             raise ConfigError(f"case '{case.case}': no such layer in '{case.quantity}'", "name a layer that runs")
         return _number(layers[name], case.quantity.removeprefix(f"layer.{name}.").split("."), case)
     if len(layers) != 1:
-        raise ConfigError(f"case '{case.case}' runs {len(layers)} layers", "write layer.<name>.<key> or totals.<key>")
+        raise ConfigError(
+            f"case '{case.case}' runs {len(layers)} layers", "write layer.<name>.<key>, layers.<key> or totals.<key>"
+        )
     return _number(next(iter(layers.values())), path, case)
 
 
