@@ -70,11 +70,17 @@ class Transfer(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One tile of a double-buffered schedule: fetch ``loads``, compute, write ``stores``."""
+    """One tile of a double-buffered schedule: fetch ``loads``, compute, write ``stores``.
+
+    Loads and stores overlap the computation of neighbouring tiles. What moves ``before`` and ``after`` does not: the
+    machine computes nothing meanwhile.
+    """
 
     loads: tuple[Transfer, ...]
     compute_cycles: int
     stores: tuple[Transfer, ...]
+    before: tuple[Transfer, ...] = ()
+    after: tuple[Transfer, ...] = ()
 
 
 class Loop(NamedTuple):

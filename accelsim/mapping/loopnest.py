@@ -272,8 +272,8 @@ def dram_traffic(schedule: tuple[Step | Loop, ...], dram: DramModel) -> dict[Flo
             if isinstance(item, Loop):
                 walk(item.body, times * item.repeat)
             else:
-                add(item.loads, times)
-                add(item.stores, times)
+                for transfers in (item.loads, item.before, item.after, item.stores):
+                    add(transfers, times)
 
     walk(schedule, 1)
     return total
