@@ -40,7 +40,12 @@ class Traffic(NamedTuple):
 
 
 def tilings(
-    conv: Conv2d, widths: Widths, halves: Mapping[str, int], k_units: Iterable[int], cut_c: bool = True
+    conv: Conv2d,
+    widths: Widths,
+    halves: Mapping[str, int],
+    k_units: Iterable[int],
+    cut_c: bool = True,
+    c_unit: int = 1,
 ) -> Columns:
     """Return the tilings that fit half of each buffer.
 
@@ -58,6 +63,8 @@ def tilings(
         Sizes that an output-channel tile should be a multiple of.
     cut_c : bool
         Whether a tile may hold a part of the input channels.
+    c_unit : int
+        Size that a part of the input channels should be a multiple of; equal parts are tried too.
 
     Raises
     ------
@@ -70,18 +77,19 @@ def tilings(
     for n, e, f in _pixel_cuts(conv):
         region = n * _reach(conv, 0, e) * _reach(conv, 1, f)
         for k in _channel_cuts(kg, units):
-            c = min(
+            most = min(
                 cg,
                 halves["input"] // max(1, region * widths.input),
                 halves["weight"] // (k * conv.r * conv.s * widths.weight),
             )
-            if c < (1 if cut_c else cg) or n * e * f * k * widths.psum > halves["output"]:
+            if most < (1 if cut_c else cg) or n * e * f * k * widths.psum > halves["output"]:
                 continue
-            c = ceil_div(cg, ceil_div(cg, c))
-            trips = {"m": n * e * f < conv.n * conv.e * conv.f, "k": k < kg, "c": c < cg}
-            found += [(1, n, e, f, k, c, order) for order in _orders(trips)]
-            if conv.groups > 1 and not (trips["k"] or trips["c"]):
-                found += _group_tiles(conv, widths, halves, region, (n, e, f, k, c))
+            whole = most if most in (cg, 1) else max(1, most // c_unit) * min(most, c_unit)
+            for c in dict.fromkeys((whole, ceil_div(cg, ceil_div(cg, most)))):
+                trips = {"m": n * e * f < conv.n * conv.e * conv.f, "k": k < kg, "c": c < cg}
+                found += [(1, n, e, f, k, c, order) for order in _orders(trips)]
+                if conv.groups > 1 and not (trips["k"] or trips["c"]):
+                    found += _group_tiles(conv, widths, halves, region, (n, e, f, k, c))
     if not found:
         raise _too_small(conv, widths, halves, cut_c)
     columns = list(zip(*found, strict=True))
