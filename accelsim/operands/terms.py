@@ -38,10 +38,10 @@ class Terms(NamedTuple):
         return np.bitwise_count(self.mask).astype(np.int64)
 
 
-def check_fit(values: Ints, bits: int, signed: bool, what: str) -> None:
-    """Raise WorkloadError, naming ``what``, unless all values fit; one signed bit may also stand for +1 and -1."""
+def check_fit(values: Ints, bits: int, signed: bool, what: str, sign_only: bool = True) -> None:
+    """Raise WorkloadError, naming ``what``, unless all values fit; with ``sign_only`` one signed bit may be +1 too."""
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    if bits == 1 and signed:
+    if bits == 1 and signed and sign_only:
         high = 1
     smallest, largest = int(values.min(initial=0)), int(values.max(initial=0))
     if smallest < low or largest > high:
