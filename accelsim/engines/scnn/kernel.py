@@ -158,22 +158,24 @@ def walk(layer, array, kernels, with_values, x, w, out, cycles):  # type: ignore
     hash_k = np.empty(kernels, np.int64)
     for k in range(kernels):
         hash_k[k] = (k & 3) | ((k & 4) << 2)
+    bank_of = np.arange(32) % array.banks
+    w_tap, w_k = layer.w_at // kernels, layer.w_at % kernels
     # of the current vector of activations: output place and bank bits per (tap, activation), -1 where it misses
     place = np.empty((taps, array.i), np.int64)
     bits = np.empty((taps, array.i), np.int64)
-    free = np.zeros((pes, array.banks), np.int64)
+    frees = np.zeros((pes, array.banks), np.int64)
     now = np.zeros(pes, np.int64)
     steps = conflict = imbalance = empties = landed = np.int64(0)
     for g in range(layer.groups.shape[0]):
         now[:] = 0
-        free[:] = 0
+        frees[:] = 0
         c0, c1 = layer.groups[g, 2], layer.groups[g, 3]
         level = np.int64(0)
         for c in range(c0, c1):
             for pe in range(pes):
                 if not layer.mapped[pe]:
                     continue
-                t = now[pe]
+                t, free = now[pe], frees[pe]
                 worked = False
                 for phase in range(phases):
                     block = (c * pes + pe) * phases + phase
@@ -210,15 +212,15 @@ def walk(layer, array, kernels, with_values, x, w, out, cycles):  # type: ignore
                                 at = layer.w_at[entry]
                                 if at < 0:
                                     continue
-                                tap, k = at // kernels, at % kernels
+                                tap, k = w_tap[entry], w_k[entry]
                                 for lane in range(lanes):
                                     if place[tap, lane] < 0:
                                         continue
                                     landed += 1
                                     if bounded:
-                                        bank = (hash_k[k] ^ bits[tap, lane]) % array.banks
-                                        ready = max(free[pe, bank], t) + 1
-                                        free[pe, bank] = ready
+                                        bank = bank_of[hash_k[k] ^ bits[tap, lane]]
+                                        ready = max(free[bank], t) + 1
+                                        free[bank] = ready
                                         full = max(full, ready - array.queue_depth)
                                     if with_values:
                                         out[k, place[tap, lane]] += x[c, layer.a_at[a + lane]] * w[at, c - c0]
@@ -237,7 +239,7 @@ def walk(layer, array, kernels, with_values, x, w, out, cycles):  # type: ignore
                         now[pe] = level
         for pe in range(pes):
             if layer.mapped[pe]:
-                emptied = max(now[pe], free[pe].max())
+                emptied = max(now[pe], frees[pe].max())
                 conflict += emptied - now[pe]
                 now[pe] = emptied
         level = now.max()

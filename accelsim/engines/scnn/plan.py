@@ -21,16 +21,12 @@ class Size(NamedTuple):
     """Bits of a compressed tensor: its values, and its runs and counts."""
 
     values: int
-    index: int
+    run_and_count: int
 
     @property
     def bits(self) -> int:
         """All of them."""
-        return self.values + self.index
-
-    def plus(self, other: Size) -> Size:
-        """Return the sum."""
-        return Size(self.values + other.values, self.index + other.index)
+        return self.values + self.run_and_count
 
 
 @dataclass(frozen=True, eq=False)

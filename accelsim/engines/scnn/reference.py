@@ -127,16 +127,14 @@ class _Layer:
                 near = [
                     o
                     for o in outs
-                    if mine
-                    and o * stride - pad <= mine[-1]
-                    and o * stride - pad + (taps - 1) * dilation >= mine[0]
+                    if mine and o * stride - pad <= mine[-1] and o * stride - pad + (taps - 1) * dilation >= mine[0]
                 ]
                 found.append((mine, list(outs)[i * keep : (i + 1) * keep], near))
             return found
 
         rows, cols = axis(0, outputs, p.pe_rows), axis(1, range(conv.f), p.pe_cols)
         pairs = list(product(rows, cols))
-        return _Pass(image, outputs, *([(a[i], b[i]) for a, b in pairs] for i in range(3)))  # type: ignore[arg-type]
+        return _Pass(image, outputs, *([(a[i], b[i]) for a, b in pairs] for i in range(3)))
 
     def _encode(self, flags: Iterator[tuple[bool, Any]]) -> list[Any]:
         """Return the entries of a block in order: places, or None for a placeholder."""

@@ -15,12 +15,13 @@ def sample(rng: np.random.Generator) -> Sample:
         return int(rng.integers(low, high + 1))
 
     groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
+    large = draw(0, 7) == 0  # one image too large for one PE: bands
     shape = Conv2d(
         n=draw(1, 2),
-        c=groups * draw(1, 3),
-        k=groups * draw(1, 5),
-        h=draw(5, 9),
-        w=draw(5, 9),
+        c=groups * (4 if large else draw(1, 3)),
+        k=groups * draw(1, 3 if large else 5),
+        h=draw(8, 11) if large else draw(5, 9),
+        w=draw(8, 11) if large else draw(5, 9),
         r=r,
         s=s,
         groups=groups,
@@ -29,8 +30,8 @@ def sample(rng: np.random.Generator) -> Sample:
         dilation=(draw(1, 2), draw(1, 2)),
     )
     params = {
-        "pe_rows": draw(1, 3),
-        "pe_cols": draw(1, 3),
+        "pe_rows": 1 if large else draw(1, 3),
+        "pe_cols": 1 if large else draw(1, 3),
         "f": draw(1, 4),
         "i": draw(1, 4),
         "banks": draw(1, 32),

@@ -134,15 +134,15 @@ def _products(plan: Plan, one: Pass) -> int:
 
 
 def _inputs(plan: Plan) -> Size:
-    return Size(sum(one.inputs.values for one in plan.passes), sum(one.inputs.index for one in plan.passes))
+    return Size(sum(one.inputs.values for one in plan.passes), sum(one.inputs.run_and_count for one in plan.passes))
 
 
 def _weights(plan: Plan) -> Size:
-    return Size(sum(size.values for size in plan.weights), sum(size.index for size in plan.weights))
+    return Size(sum(size.values for size in plan.weights), sum(size.run_and_count for size in plan.weights))
 
 
 def _outputs(plan: Plan) -> Size:
-    return Size(sum(one.outputs.values for one in plan.passes), sum(one.outputs.index for one in plan.passes))
+    return Size(sum(one.outputs.values for one in plan.passes), sum(one.outputs.run_and_count for one in plan.passes))
 
 
 def _through_dram(plan: Plan) -> tuple[bool, bool]:
@@ -166,7 +166,7 @@ def _schedule(plan: Plan, compute: np.ndarray) -> tuple[Step, ...]:
 
 
 def _moved(tensor: str, size: Size, direction: Literal["read", "write"]) -> tuple[Transfer, ...]:
-    parts = (Transfer(tensor, direction, size.values), Transfer("index", direction, size.index))
+    parts = (Transfer(tensor, direction, size.values), Transfer("index", direction, size.run_and_count))
     return tuple(part for part in parts if part.run_bits)
 
 
@@ -201,14 +201,14 @@ def _on_chip(plan: Plan) -> dict[Flow, int]:
         Flow("pe.accumulators", "psum", "read"): (landed + kept + foreign) * acc,
         Flow("pe.accumulators", "psum", "write"): (landed + foreign) * acc,
         Flow("pe.oaram", "output", "write"): outputs.values,
-        Flow("pe.oaram", "index", "write"): outputs.index,
+        Flow("pe.oaram", "index", "write"): outputs.run_and_count,
     }
     if reads:
         flows[Flow("pe.iaram", "input", "write")] = inputs.values
-        flows[Flow("pe.iaram", "index", "write")] = inputs.index
+        flows[Flow("pe.iaram", "index", "write")] = inputs.run_and_count
     if writes:
         flows[Flow("pe.oaram", "output", "read")] = outputs.values
-        flows[Flow("pe.oaram", "index", "read")] = outputs.index
+        flows[Flow("pe.oaram", "index", "read")] = outputs.run_and_count
     return flows
 
 
@@ -225,5 +225,3 @@ def _buffers(plan: Plan) -> dict[str, tuple[int, int]]:
             plan.kc * area * p.accumulator_bits * (2 if many else 1),
         ),
     }
-
-
