@@ -30,8 +30,8 @@ def sample(rng: np.random.Generator) -> Sample:
         dilation=(draw(1, 2), draw(1, 2)),
     )
     params = {
-        "pe_rows": 1 if large else draw(1, 3),
-        "pe_cols": 1 if large else draw(1, 3),
+        "pe_rows": 1 if large else draw(1, 4),
+        "pe_cols": 1 if large else draw(1, 4),
         "f": draw(1, 4),
         "i": draw(1, 4),
         "banks": draw(1, 32),
