@@ -19,7 +19,8 @@ Not modelled:
 
 Assumed:
 - Weights stream tap by tap with the output channel fastest; placeholders' products do not enter the crossbar.
-- The count of a block has the fewest bits that hold the block's size.
+- The count of a block has the fewest bits that hold the block's size; counts are kept beside the activation RAMs,
+  whose 10 KB are 4096 entries of 16 + 4 bits.
 - Drain and halo rates; see the machine file.
 - Inputs that fit the activation RAMs are there already: a network's first fetch of its image is not counted.
 """
@@ -56,13 +57,14 @@ class Params(Strict):
     accumulator_bits: int = Field(24, ge=2, le=64, description="width of an accumulator")
     queue_depth: int | Literal["unlimited"] = Field(8, description="products that wait before a bank; 0 stalls at once")
     barrier: Literal["group", "channel"] = Field("group", description="where the PEs wait for each other")
-    kc: int | Literal["capacity"] = Field(
-        "capacity", description="output channels of a group, cut to what the accumulators hold"
+    kc: int | Literal["capacity", "own_tile"] = Field(
+        "capacity",
+        description="output channels of a group, cut to what the accumulators hold; own_tile leaves the halo out",
     )
     empty_costs_a_cycle: bool = Field(False, description="a PE with nothing to do in a channel spends a cycle on it")
     operand_bits: int = Field(16, ge=1, le=32, description="widest input and weight that is multiplied")
     run_bits: int = Field(4, ge=1, le=16, description="width of a zero run")
-    iaram_kib: int = Field(10, ge=1, le=1 << 16, description="input activation RAM per PE, runs and counts included")
+    iaram_kib: int = Field(10, ge=1, le=1 << 16, description="input activation RAM per PE, runs included")
     oaram_kib: int = Field(10, ge=1, le=1 << 16, description="output activation RAM per PE, the same")
     weight_fifo_bits: int = Field(4000, ge=1, le=1 << 30, description="weight FIFO per PE: prices its accesses")
     activations_stay: bool = Field(True, description="inputs and outputs that fit the RAMs do not go through DRAM")

@@ -37,15 +37,17 @@ class Pass:
     ----------
     a_first : ndarray of int64, shape (c * PEs * phases + 1,)
         First entry of each block.
+    outputs : tuple of Size
+        Of each channel group.
     fullest : tuple of int
-        Input and output bits in the fullest PE.
+        Bits in the fullest PE: of inputs, of outputs, and of the outputs of one group.
     """
 
     band: Band
     a_first: np.ndarray
     inputs: Size
-    outputs: Size
-    fullest: tuple[int, int]
+    outputs: tuple[Size, ...]
+    fullest: tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ class Plan:
     w_first: np.ndarray
     weights: tuple[Size, ...]
     """Of each group."""
-    resident: bool
+    resident: tuple[bool, bool]
     """Whether inputs and outputs stay on the chip."""
     x_mask: np.ndarray
     w_mask: np.ndarray
@@ -84,8 +86,14 @@ def make(view: LayerView, operands: Operands, params: Any, machine: Machine) -> 
     w_mask = to_conv_weight(view, operands.weight.mask)
     output = Operand(view.output, operands.input.seed, operands.input.batch)
     out_mask = None if output.dense else output.mask.reshape(conv.n, conv.k, conv.e, conv.f)
-    kc, passes, resident = _fit(view, conv, params, x_mask, out_mask)
+    bands, inputs, stay = _fit(view, conv, params, x_mask)
+    kc = _kc(conv, params, bands)
     groups = np.array(cut.channel_groups(conv, kc), dtype=np.int64)
+    passes = tuple(
+        _pass(view, conv, params, band, first, groups, out_mask) for band, first in zip(bands, inputs, strict=True)
+    )
+    resident = (stay, params.activations_stay and sum(p.fullest[1] for p in passes) <= params.oaram_kib * KIB_BITS)
+    _check_outputs(view, conv, params, kc, bands, resident)
     w_first = _weight_blocks(conv, params, groups, w_mask)
     return Plan(
         view, conv, params, machine, kc, groups, passes, w_first,
@@ -94,90 +102,141 @@ def make(view: LayerView, operands: Operands, params: Any, machine: Machine) -> 
     )  # fmt: skip
 
 
-def _fit(
-    view: LayerView, conv: Conv2d, params: Any, x_mask: np.ndarray, out_mask: np.ndarray | None
-) -> tuple[int, tuple[Pass, ...], bool]:
-    """Return Kc, the fewest passes that fit, and whether activations stay on the chip."""
-    room = (params.iaram_kib * KIB_BITS, params.oaram_kib * KIB_BITS)
-    kc, worst = 0, (0, 0)
-    for height in dict.fromkeys(ceil_div(conv.e, pieces) for pieces in range(1, conv.e + 1)):
-        kc = _kc(conv, params, cut.bands(conv, 0, height, params.pe_rows, params.pe_cols))
-        if not kc:
-            continue
-        passes = tuple(
-            _pass(view, conv, params, band, x_mask, out_mask)
-            for image in range(conv.n)
-            for band in cut.bands(conv, image, height, params.pe_rows, params.pe_cols)
+def _fit(view: LayerView, conv: Conv2d, params: Any, x_mask: np.ndarray) -> tuple[list[Band], list[np.ndarray], bool]:
+    """Return the bands that fit, the first entry of their blocks, and whether inputs stay on the chip.
+
+    Of all heights the one with the fewest tile rows in sum over the bands is taken, then the one with fewest bands.
+    """
+    room = params.iaram_kib * KIB_BITS
+    entry_bits, pes = (view.input.bits or 0) + params.run_bits, params.pe_rows * params.pe_cols
+    row_bits = np.count_nonzero(x_mask, axis=(1, 3)) * entry_bits
+    heights: list[tuple[int, int, int]] = []
+    for height in range(1, conv.e + 1):
+        bands = cut.bands(conv, 0, height, params.pe_rows, params.pe_cols)
+        if _kc(conv, params, bands):
+            heights.append((sum(band.rows.edges[1] - band.rows.edges[0] for band in bands), len(bands), height))
+    if not heights:
+        raise MappingError(
+            f"layer '{view.name}': one output row at a time reaches more outputs per PE than the accumulators hold",
+            "raise params.accumulator_entries",
         )
-        together = [sum(p.fullest[side] for p in passes) for side in (0, 1)]
-        if height == conv.e and params.activations_stay and together[0] <= room[0] and together[1] <= room[1]:
-            return kc, passes, True
-        worst = (max(p.fullest[0] for p in passes), max(p.fullest[1] for p in passes))
-        if worst[0] <= room[0] and worst[1] <= room[1]:
-            _check_home(view)
-            return kc, passes, False
-    raise MappingError(*_misfit(view, kc, worst, room))
+    fullest = 0
+    for _, _, height in sorted(heights):
+        bands = [b for n in range(conv.n) for b in cut.bands(conv, n, height, params.pe_rows, params.pe_cols)]
+        # what all PEs hold together is a lower bound that needs no encoding
+        least = max(int(row_bits[b.image, slice(*b.rows.inputs)].sum()) for b in bands)
+        if least > room * pes:
+            fullest = max(fullest, least // pes)
+            continue
+        firsts = [_activation_blocks(conv, params, band, x_mask) for band in bands]
+        held = [int(_per_pe(conv, params, first).max()) * entry_bits for first in firsts]
+        if max(held) <= room:
+            stay = params.activations_stay and len(bands) == conv.n and sum(held) <= room
+            if not stay and view.input.home == "chip":
+                raise _homeless(view, view.input.name)
+            return bands, firsts, stay
+        fullest = max(held)
+    raise MappingError(
+        f"layer '{view.name}': one output row takes {fullest:,} bits of input in a PE, its RAM holds {room:,}",
+        "raise params.iaram_kib",
+    )
 
 
-def _misfit(view: LayerView, kc: int, worst: tuple[int, int], room: tuple[int, int]) -> tuple[str, str]:
-    name = f"layer '{view.name}': one output row at a time"
-    if not kc:
-        return f"{name} reaches more outputs per PE than the accumulators hold", "raise params.accumulator_entries"
-    if worst[0] > room[0]:
-        return f"{name} takes {worst[0]:,} bits of input in a PE, its RAM holds {room[0]:,}", "raise params.iaram_kib"
-    return f"{name} makes {worst[1]:,} bits of output in a PE, its RAM holds {room[1]:,}", "raise params.oaram_kib"
+def _homeless(view: LayerView, tensor: str) -> MappingError:
+    return MappingError(
+        f"layer '{view.name}': '{tensor}' is at home on the chip but does not fit the activation RAMs",
+        "raise params.iaram_kib and params.oaram_kib or give it home: dram",
+    )
 
 
-def _check_home(view: LayerView) -> None:
-    for tensor in (view.input, view.output):
-        if tensor.home == "chip":
-            raise MappingError(
-                f"layer '{view.name}': '{tensor.name}' is at home on the chip but does not fit the activation RAMs",
-                "raise params.iaram_kib and params.oaram_kib or give it home: dram",
-            )
+def _check_outputs(
+    view: LayerView, conv: Conv2d, params: Any, kc: int, bands: list[Band], resident: tuple[bool, bool]
+) -> None:
+    """Outputs that do not stay leave group by group: the RAM must hold those of one."""
+    if not resident[1] and view.output.home == "chip":
+        raise _homeless(view, view.output.name)
+    owned = max(_largest(*_edges(band.rows.owned_edges, band.cols.owned_edges)) for band in bands)
+    needed = owned * min(kc, conv.k) * ((view.output.bits or 0) + params.run_bits)
+    if needed > params.oaram_kib * KIB_BITS:
+        raise MappingError(
+            f"layer '{view.name}': a group's outputs take {needed:,} bits in a PE, its RAM holds "
+            f"{params.oaram_kib * KIB_BITS:,}",
+            f"raise params.oaram_kib to {ceil_div(needed, KIB_BITS)} or lower params.kc",
+        )
+
+
+def _edges(rows: list[int], cols: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(rows, dtype=np.int64), np.array(cols, dtype=np.int64)
+
+
+def _activation_blocks(conv: Conv2d, params: Any, band: Band, x_mask: np.ndarray) -> np.ndarray:
+    """Return the first entry of each (channel, PE, phase) block."""
+    from accelsim.engines.scnn.kernel import encode_tiles
+
+    blocks = conv.c * params.pe_rows * params.pe_cols * conv.stride[0] * conv.stride[1]
+    first = np.zeros(blocks + 1, dtype=np.int64)
+    rows, cols = _edges(band.rows.edges, band.cols.edges)
+    nothing, span = np.zeros(0, dtype=np.int64), 1 << params.run_bits
+    encode_tiles(x_mask[band.image], rows, cols, *conv.stride, *conv.pad[:2], span, first, nothing)
+    return first
+
+
+def _per_pe(conv: Conv2d, params: Any, first: np.ndarray) -> np.ndarray:
+    """Return the entries that each PE holds."""
+    held: np.ndarray = np.diff(first).reshape(conv.c, params.pe_rows * params.pe_cols, -1).sum(axis=(0, 2))
+    return held
+
+
+def accumulators(params: Any, bands: list[Band]) -> int:
+    """Return the accumulators that an output channel takes: all that a PE reaches, or only those it owns."""
+    if params.kc == "own_tile":
+        return max(_largest(*_edges(band.rows.owned_edges, band.cols.owned_edges)) for band in bands)
+    return max(max(band.reached) for band in bands)
 
 
 def _kc(conv: Conv2d, params: Any, bands: list[Band]) -> int:
     """Return the output channels of a group: what half the accumulators hold."""
-    area = max(max(band.reached) for band in bands)
-    wanted = conv.k // conv.groups if params.kc == "capacity" else min(params.kc, conv.k // conv.groups)
-    return int(min(wanted, params.accumulator_entries // max(1, area)))
+    wanted = params.kc if isinstance(params.kc, int) else conv.k
+    return int(min(wanted, conv.k // conv.groups, params.accumulator_entries // max(1, accumulators(params, bands))))
 
 
 def _pass(
-    view: LayerView, conv: Conv2d, params: Any, band: Band, x_mask: np.ndarray, out_mask: np.ndarray | None
-) -> Pass:
+    view: LayerView, conv: Conv2d, params: Any, band: Band, first: np.ndarray, groups: np.ndarray,
+    out_mask: np.ndarray | None,
+) -> Pass:  # fmt: skip
     from accelsim.engines.scnn.kernel import encode_tiles
 
     pes, phases = params.pe_rows * params.pe_cols, conv.stride[0] * conv.stride[1]
-    first = np.zeros(conv.c * pes * phases + 1, dtype=np.int64)
-    rows, cols = (np.array(axis.edges, dtype=np.int64) for axis in (band.rows, band.cols))
-    nothing = np.zeros(0, dtype=np.int64)
-    span = 1 << params.run_bits
-    encode_tiles(x_mask[band.image], rows, cols, *conv.stride, *conv.pad[:2], span, first, nothing)
-    per_pe = np.diff(first).reshape(conv.c, pes, phases).sum(axis=(0, 2))
-    inputs, in_fullest = _sizes(per_pe, conv.c * phases, _largest(rows, cols), params.run_bits, view.input.bits or 0)
+    in_bits, out_bits = view.input.bits or 0, view.output.bits or 0
+    held = _per_pe(conv, params, first)
+    count_bits = _largest(*_edges(band.rows.edges, band.cols.edges)).bit_length()
+    inputs = _size(int(held.sum()), conv.c * phases * pes * count_bits, in_bits, params.run_bits)
 
-    rows, cols = (np.array(axis.owned_edges, dtype=np.int64) for axis in (band.rows, band.cols))
+    rows, cols = _edges(band.rows.owned_edges, band.cols.owned_edges)
     if out_mask is None:
-        per_pe = conv.k * (np.diff(rows)[:, None] * np.diff(cols)).ravel()
+        made = np.broadcast_to((np.diff(rows)[:, None] * np.diff(cols)).ravel(), (conv.k, pes))
     else:
         out_first = np.zeros(conv.k * pes + 1, dtype=np.int64)
+        span, nothing = 1 << params.run_bits, np.zeros(0, dtype=np.int64)
         encode_tiles(out_mask[band.image], rows, cols, 1, 1, 0, 0, span, out_first, nothing)
-        per_pe = np.diff(out_first).reshape(conv.k, pes).sum(axis=0)
-    outputs, out_fullest = _sizes(per_pe, conv.k, _largest(rows, cols), params.run_bits, view.output.bits or 0)
-    return Pass(band, first, inputs, outputs, (in_fullest, out_fullest))
+        made = np.diff(out_first).reshape(conv.k, pes)
+    count_bits = _largest(rows, cols).bit_length()
+    outputs = tuple(
+        _size(int(made[k0:k1].sum()), (k1 - k0) * pes * count_bits, out_bits, params.run_bits)
+        for k0, k1, _, _ in groups.tolist()
+    )
+    by_group = max(int(made[k0:k1].sum(axis=0).max()) for k0, k1, _, _ in groups.tolist())
+    in_word, out_word = in_bits + params.run_bits, out_bits + params.run_bits
+    fullest = (int(held.max()) * in_word, int(made.sum(axis=0).max()) * out_word, by_group * out_word)
+    return Pass(band, first, inputs, outputs, fullest)
 
 
 def _largest(rows: np.ndarray, cols: np.ndarray) -> int:
     return int(np.diff(rows).max() * np.diff(cols).max())
 
 
-def _sizes(per_pe: np.ndarray, blocks: int, block: int, run_bits: int, bits: int) -> tuple[Size, int]:
-    """Return the size of all PEs' entries and the bits in the fullest PE, given blocks per PE and their largest."""
-    entries, counts = int(per_pe.sum()), blocks * block.bit_length()
-    size = Size(entries * bits, entries * run_bits + len(per_pe) * counts)
-    return size, int(per_pe.max()) * (bits + run_bits) + counts
+def _size(entries: int, count_bits: int, bits: int, run_bits: int) -> Size:
+    return Size(entries * bits, entries * run_bits + count_bits)
 
 
 def _weight_blocks(conv: Conv2d, params: Any, groups: np.ndarray, w_mask: np.ndarray) -> np.ndarray:
@@ -196,7 +255,7 @@ def _weight_sizes(
     blocks = (conv.c // conv.groups) * conv.stride[0] * conv.stride[1]
     counts = blocks * (kc * conv.r * conv.s).bit_length()
     per_group = np.diff(first).reshape(len(groups), blocks).sum(axis=1).tolist()
-    return tuple(Size(n * (view.weight.bits or 0), n * params.run_bits + counts) for n in per_group)
+    return tuple(_size(n, counts, view.weight.bits or 0, params.run_bits) for n in per_group)
 
 
 def _nonzero_products(conv: Conv2d, passes: tuple[Pass, ...], x_mask: np.ndarray, w_mask: np.ndarray) -> int:

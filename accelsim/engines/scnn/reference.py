@@ -56,8 +56,10 @@ class _Layer:
         ]
         steps, drain = [], 0
         for one in passes:
-            inputs, outputs = self._input_sizes(one), self._output_sizes(one)
-            self._store(one, inputs, outputs, resident)
+            inputs = self._input_sizes(one)
+            if not resident[0]:
+                for tensor, bits in zip(("input", "index"), inputs[:2], strict=True):
+                    self._add("pe.iaram", tensor, "write", bits)
             for index, (channels, kernels) in enumerate(groups):
                 cycles = self._group(one, channels, kernels)
                 length = max(cycles, drain)
@@ -67,13 +69,18 @@ class _Layer:
                 mapped = sum(1 for rows, cols in one.tiles if rows and cols)
                 self.causes["fill_drain"] += (length - cycles) * mapped * p.f * p.i
                 self.causes["unmapped"] += length * (self.pes - mapped) * p.f * p.i
-                loads = [] if resident or index else self._dram("input", "read", inputs)
+                loads = [] if resident[0] or index else self._dram("input", "read", inputs)
                 loads += self._dram("weight", "read", self._weight_size(channels, kernels, kc))
-                done = index == len(groups) - 1 and not resident
-                steps.append(Step(tuple(loads), length, tuple(self._dram("output", "write", outputs) if done else ())))
-        self.details |= {"kc": kc, "passes": len(passes), "resident": int(resident)}
+                outputs = self._output_sizes(one, kernels)
+                stores = [] if resident[1] else self._dram("output", "write", outputs)
+                for tensor, bits in zip(("output", "index"), outputs[:2], strict=True):
+                    self._add("pe.oaram", tensor, "write", bits)
+                    self._add("pe.oaram", tensor, "read", 0 if resident[1] else bits)
+                steps.append(Step(tuple(loads), length, tuple(stores)))
+        self.details |= {"kc": kc, "passes": len(passes)}
+        self.details |= {"inputs_stay": int(resident[0]), "outputs_stay": int(resident[1])}
         self.details["input_bits"] = sum(sum(self._input_sizes(one)[:2]) for one in passes)
-        self.details["output_bits"] = sum(sum(self._output_sizes(one)[:2]) for one in passes)
+        self.details["output_bits"] = sum(sum(self._output_sizes(one, range(conv.k))[:2]) for one in passes)
         self.details["weight_bits"] = sum(sum(self._weight_size(c, k, kc)[:2]) for c, k in groups)
         total = sum(step.compute_cycles for step in steps)
         return Activity(
@@ -88,28 +95,26 @@ class _Layer:
             values=from_conv_output(self.view, self.out),
         )
 
-    def _passes(self) -> tuple[list[_Pass], int, bool]:
-        """Try every height of band, the largest first."""
+    def _passes(self) -> tuple[list[_Pass], int, tuple[bool, bool]]:
+        """Try every height of band: fewest tile rows first, then fewest bands."""
         p, conv = self.params, self.conv
-        room = (p.iaram_kib * 8192, p.oaram_kib * 8192)
-        tried = []
-        for pieces in range(1, conv.e + 1):
-            height = -(-conv.e // pieces)
-            if height in tried:
-                continue
-            tried.append(height)
+        found = []
+        for height in range(1, conv.e + 1):
             starts = range(0, conv.e, height)
             passes = [self._cut(n, range(e, min(e + height, conv.e))) for n in range(conv.n) for e in starts]
-            area = max(len(rows) * len(cols) for one in passes for rows, cols in one.reached)
+            area = self._area(passes)
             kc = min(conv.k // conv.groups, p.accumulator_entries // max(1, area))
-            kc = kc if p.kc == "capacity" else min(kc, p.kc)
-            if kc == 0:
-                continue
-            full = [(self._input_sizes(one)[2], self._output_sizes(one)[2]) for one in passes]
-            if pieces == 1 and p.activations_stay and all(sum(f[i] for f in full) <= room[i] for i in (0, 1)):
-                return passes, kc, True
-            if all(f[i] <= room[i] for f in full for i in (0, 1)):
-                return passes, kc, False
+            kc = min(kc, p.kc) if isinstance(p.kc, int) else kc
+            rows = sum(max(len(rows) for rows, _ in one.tiles) for one in passes)
+            if kc:
+                found.append((rows, len(passes), passes, kc))
+        for _, _, passes, kc in sorted(found, key=lambda item: item[:2]):
+            held = [self._input_sizes(one)[2] for one in passes]
+            if max(held) <= p.iaram_kib * 8192:
+                made = sum(self._output_sizes(one, range(conv.k))[2] for one in passes)
+                stay_in = len(passes) == conv.n and sum(held) <= p.iaram_kib * 8192
+                stay_out = made <= p.oaram_kib * 8192
+                return passes, kc, (p.activations_stay and stay_in, p.activations_stay and stay_out)
         raise AssertionError("the sample does not fit")
 
     def _cut(self, image: int, outputs: range) -> _Pass:
@@ -172,7 +177,7 @@ class _Layer:
     def _sizes(self, per_pe: list[int], blocks: int, largest: int, bits: int) -> tuple[int, int, int]:
         run, count = self.params.run_bits, len(f"{largest:b}") if largest else 0
         index = sum(per_pe) * run + len(per_pe) * blocks * count
-        return sum(per_pe) * bits, index, max(per_pe) * (bits + run) + blocks * count
+        return sum(per_pe) * bits, index, max(per_pe) * (bits + run)
 
     def _input_sizes(self, one: _Pass) -> tuple[int, int, int]:
         everything = list(product(range(self.conv.c), self.phases))
@@ -180,16 +185,15 @@ class _Layer:
         largest = max(len(rows) * len(cols) for rows, cols in one.tiles)
         return self._sizes(per_pe, len(everything), largest, self.view.input.bits or 0)
 
-    def _output_sizes(self, one: _Pass) -> tuple[int, int, int]:
+    def _output_sizes(self, one: _Pass, kernels: range) -> tuple[int, int, int]:
         per_pe = []
         for rows, cols in one.owned:
             blocks = (
-                self._encode((bool(self.described[one.image, k, e, f]), 0) for e in rows for f in cols)
-                for k in range(self.conv.k)
+                self._encode((bool(self.described[one.image, k, e, f]), 0) for e in rows for f in cols) for k in kernels
             )
             per_pe.append(sum(map(len, blocks)))
         largest = max(len(rows) * len(cols) for rows, cols in one.owned)
-        return self._sizes(per_pe, self.conv.k, largest, self.view.output.bits or 0)
+        return self._sizes(per_pe, len(kernels), largest, self.view.output.bits or 0)
 
     def _weight_size(self, channels: range, kernels: range, kc: int) -> tuple[int, int, int]:
         blocks = list(product(channels, self.phases))
@@ -310,15 +314,6 @@ class _Layer:
         halo = -(-max(foreign) * kernels // p.halo_entries_per_cycle)
         return halo + -(-max(reached) * kernels // p.drain_entries_per_cycle)
 
-    def _store(self, one: _Pass, inputs: tuple[int, ...], outputs: tuple[int, ...], resident: bool) -> None:
-        for tensor, bits in zip(("output", "index"), outputs[:2], strict=True):
-            self._add("pe.oaram", tensor, "write", bits)
-            if not resident:
-                self._add("pe.oaram", tensor, "read", bits)
-        if not resident:
-            for tensor, bits in zip(("input", "index"), inputs[:2], strict=True):
-                self._add("pe.iaram", tensor, "write", bits)
-
     def _dram(self, tensor: str, direction: Any, size: tuple[int, ...]) -> list[Transfer]:
         moved = []
         for name, bits in ((tensor, size[0]), ("index", size[1])):
@@ -338,11 +333,20 @@ class _Layer:
         flow = Flow(boundary, tensor, direction)
         self.flows[flow] = self.flows.get(flow, 0) + bits
 
-    def _buffers(self, passes: list[_Pass], groups: list[Any], kc: int, resident: bool) -> dict[str, tuple[int, int]]:
+    def _area(self, passes: list[_Pass]) -> int:
+        """Return the accumulators that an output channel takes in the fullest PE."""
+        tiles = [pe for one in passes for pe in (one.owned if self.params.kc == "own_tile" else one.reached)]
+        return max(len(rows) * len(cols) for rows, cols in tiles)
+
+    def _buffers(
+        self, passes: list[_Pass], groups: list[Any], kc: int, resident: tuple[bool, bool]
+    ) -> dict[str, tuple[int, int]]:
         p = self.params
-        full = [(self._input_sizes(one)[2], self._output_sizes(one)[2]) for one in passes]
-        peaks = [sum(f[i] for f in full) if resident else max(f[i] for f in full) for i in (0, 1)]
-        area = max(len(rows) * len(cols) for one in passes for rows, cols in one.reached)
+        inputs = [self._input_sizes(one)[2] for one in passes]
+        outputs = [self._output_sizes(one, range(self.conv.k))[2] for one in passes]
+        by_group = [self._output_sizes(one, kernels)[2] for one in passes for _, kernels in groups]
+        peaks = [sum(inputs) if resident[0] else max(inputs), sum(outputs) if resident[1] else max(by_group)]
+        area = self._area(passes)
         halves = 2 if len(passes) * len(groups) > 1 else 1
         return {
             "pe.iaram": (p.iaram_kib * 8192, peaks[0]),

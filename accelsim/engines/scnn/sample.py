@@ -38,7 +38,7 @@ def sample(rng: np.random.Generator) -> Sample:
         "accumulator_entries": draw(81, 200),
         "queue_depth": (0, 1, 3, "unlimited")[draw(0, 3)],
         "barrier": ("group", "channel")[draw(0, 1)],
-        "kc": draw(1, 6) if draw(0, 2) == 0 else "capacity",
+        "kc": (draw(1, 6), "own_tile", "capacity", "capacity")[draw(0, 3)],
         "empty_costs_a_cycle": bool(draw(0, 1)),
         "run_bits": draw(1, 4),
         "iaram_kib": 1,

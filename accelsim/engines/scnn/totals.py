@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
-from accelsim.engines.scnn.plan import Pass, Plan, Size
+from accelsim.engines.scnn.plan import Pass, Plan, Size, accumulators
 from accelsim.mapping.loopnest import dram_traffic
 from accelsim.units import KIB_BITS
 
@@ -95,7 +95,8 @@ def activity(plan: Plan, counts: Counts, values: np.ndarray | None) -> Activity:
         details={
             "kc": plan.kc,
             "passes": len(plan.passes),
-            "resident": int(plan.resident),
+            "inputs_stay": int(plan.resident[0]),
+            "outputs_stay": int(plan.resident[1]),
             "steps": counts.steps,
             "dropped_products": dropped,
             "placeholder_products": products - plan.nonzero_products,
@@ -142,17 +143,17 @@ def _weights(plan: Plan) -> Size:
 
 
 def _outputs(plan: Plan) -> Size:
-    return Size(sum(one.outputs.values for one in plan.passes), sum(one.outputs.run_and_count for one in plan.passes))
+    sizes = [size for one in plan.passes for size in one.outputs]
+    return Size(sum(size.values for size in sizes), sum(size.run_and_count for size in sizes))
 
 
 def _through_dram(plan: Plan) -> tuple[bool, bool]:
-    """Whether inputs and outputs go through DRAM."""
-    view = plan.view
-    return (not plan.resident and view.input.home == "dram", not plan.resident and view.output.home == "dram")
+    """Whether inputs and outputs go through DRAM; a tensor at home on the chip is resident, or the plan refused it."""
+    return not plan.resident[0], not plan.resident[1]
 
 
 def _schedule(plan: Plan, compute: np.ndarray) -> tuple[Step, ...]:
-    """Return a step per pass and group: weights always, inputs before and outputs behind a pass where they move."""
+    """Return a step per pass and group: inputs come before a pass, weights and outputs of a group around it."""
     reads, writes = _through_dram(plan)
     at_home = plan.view.weight.home == "chip"
     steps = []
@@ -160,8 +161,7 @@ def _schedule(plan: Plan, compute: np.ndarray) -> tuple[Step, ...]:
         for g, (length, weights) in enumerate(zip(lengths, plan.weights, strict=True)):
             loads = _moved("input", one.inputs, "read") if reads and g == 0 else ()
             loads += () if at_home else _moved("weight", weights, "read")
-            last = g == len(plan.weights) - 1
-            steps.append(Step(loads, length, _moved("output", one.outputs, "write") if writes and last else ()))
+            steps.append(Step(loads, length, _moved("output", one.outputs[g], "write") if writes else ()))
     return tuple(steps)
 
 
@@ -215,11 +215,11 @@ def _on_chip(plan: Plan) -> dict[Flow, int]:
 def _buffers(plan: Plan) -> dict[str, tuple[int, int]]:
     """Return capacity and peak of a PE's storage; of residents, all images together."""
     p, many = plan.params, len(plan.passes) * len(plan.groups) > 1
-    together = sum if plan.resident else max
-    area = max(max(one.band.reached) for one in plan.passes)
+    inputs, outputs, by_group = zip(*(one.fullest for one in plan.passes), strict=True)
+    area = accumulators(p, [one.band for one in plan.passes])
     return {
-        "pe.iaram": (p.iaram_kib * KIB_BITS, together(one.fullest[0] for one in plan.passes)),
-        "pe.oaram": (p.oaram_kib * KIB_BITS, together(one.fullest[1] for one in plan.passes)),
+        "pe.iaram": (p.iaram_kib * KIB_BITS, sum(inputs) if plan.resident[0] else max(inputs)),
+        "pe.oaram": (p.oaram_kib * KIB_BITS, sum(outputs) if plan.resident[1] else max(by_group)),
         "pe.accumulators": (
             2 * p.accumulator_entries * p.accumulator_bits,
             plan.kc * area * p.accumulator_bits * (2 if many else 1),
