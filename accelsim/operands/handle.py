@@ -158,7 +158,8 @@ def to_conv_input(view: LayerView, array: np.ndarray) -> np.ndarray:
     """Lay an input out as (n, c, h, w) of the equivalent convolution."""
     shape = view.shape
     if isinstance(shape, Matmul):
-        return array.transpose(1, 0, 2).reshape(shape.m, shape.batch * shape.k, 1, 1)
+        a = array.reshape(shape.batch, shape.m, shape.k)
+        return a.transpose(1, 0, 2).reshape(shape.m, shape.batch * shape.k, 1, 1)
     conv = shape.as_conv()  # type: ignore[union-attr]
     return array.reshape(conv.n, conv.c, conv.h, conv.w)
 
@@ -167,7 +168,8 @@ def to_conv_weight(view: LayerView, array: np.ndarray) -> np.ndarray:
     """Lay weights (or a matmul's second operand) out as (k, c/groups, r, s)."""
     shape = view.shape
     if isinstance(shape, Matmul):
-        return array.transpose(0, 2, 1).reshape(shape.batch * shape.n, shape.k, 1, 1)
+        b = array.reshape(shape.batch, shape.k, shape.n)
+        return b.transpose(0, 2, 1).reshape(shape.batch * shape.n, shape.k, 1, 1)
     conv = shape.as_conv()  # type: ignore[union-attr]
     return array.reshape(conv.k, conv.c // conv.groups, conv.r, conv.s)
 
