@@ -29,6 +29,8 @@ class CaseSpec(Strict):
     batch: int = Field(1, ge=1)
     seed: int = 0
     mapping: dict[str, Any] | None = Field(None, description="mapping pinned for every layer")
+    density: dict[str, Any] | None = Field(None, description="layers of a density profile: pattern -> role -> density")
+    baseline: str | None = Field(None, description="machine that runs the same; the figure is its quantity over ours")
     quantity: str = Field(description="key of the layer in the report, or totals.<key>; see `ours`")
     expected: float
     unit: str = ""

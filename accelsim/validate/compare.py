@@ -82,13 +82,20 @@ def ours(case: CaseSpec) -> float:
 
     ``quantity`` is a key of the only layer (``cycles``, ``stall_cycles``, ``dram_read_bits``, ``account.busy``,
     ``traffic.glb.inputs/input/read``, ``details.tiles``), a key of a named layer (``layer.conv1.cycles``), or a
-    total (``totals.cycles``).
+    total (``totals.cycles``), or a sum over the layers that ran (``sum.compute_cycles``). With a ``baseline`` it is
+    the baseline's figure divided by ours: a speed-up for cycles, a gain for energy.
     """
+    if case.baseline is not None:
+        plain = {"baseline": None}
+        base = case.model_copy(update=plain | {"arch": case.baseline, "set": {}})
+        return ours(base) / ours(case.model_copy(update=plain))
     report = document(_result(case.model_dump_json(exclude=_NOT_A_RUN)))
     path = case.quantity.split(".")
     if path[0] == "totals":
         return _number(report["totals"], path[1:], case)
     layers = {layer["name"]: layer for layer in report["layers"] if layer["simulated"]}
+    if path[0] == "sum":
+        return sum(_number(layer, path[1:], case) for layer in layers.values())
     if path[0] == "layer":
         name = next((n for n in layers if case.quantity.startswith(f"layer.{n}.")), None)
         if name is None:
@@ -125,12 +132,18 @@ def _result(run: str) -> NetworkResult:
     arch = load_arch(case["arch"], list(case["set"].items()))
     network = _network(case)
     options = {"layers": case["layers"], "batch": case["batch"], "seed": case["seed"]}
-    if case["mapping"] is None:
-        return simulate(arch, network, **options)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "mapping.yaml"
-        path.write_text(yaml.safe_dump({"*": case["mapping"]}))
-        return simulate(arch, network, mapping=path, **options)
+        if case["mapping"] is not None:
+            options["mapping"] = _written(folder, "mapping.yaml", {"*": case["mapping"]})
+        if case["density"] is not None:
+            options["density"] = _written(folder, "density.yaml", {"layers": case["density"]})
+        return simulate(arch, network, **options)
+
+
+def _written(folder: str, name: str, content: dict[str, Any]) -> Path:
+    path = Path(folder) / name
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
 
 
 def _network(case: dict[str, Any]) -> Network:
