@@ -35,6 +35,7 @@ class CaseSpec(Strict):
     density: dict[str, dict[str, float]] | str | None = Field(
         None, description="layer -> operand -> density, or a file that says so, relative to the packaged networks"
     )
+    baseline: str | None = Field(None, description="machine that runs the same; the figure is its quantity over ours")
     quantity: str = Field(description="key of the layer in the report, or totals.<key>; see `ours`")
     expected: float
     unit: str = ""
