@@ -27,14 +27,14 @@ class Operand:
     ----------
     batch : int
         Images of an activation; each has its own stream.
-    given : ndarray or None
+    given : ndarray, CsrMatrix or None
         Integers of the tensor's shape, or a sparse matrix.
     """
 
     tensor: Tensor
     seed: int = 0
     batch: int = 1
-    given: np.ndarray | CsrMatrix | None = field(default=None, repr=False, compare=False)
+    given: Any = field(default=None, repr=False, compare=False)
 
     @property
     def dense(self) -> bool:
@@ -180,7 +180,8 @@ def to_conv_input(view: LayerView, array: np.ndarray) -> np.ndarray:
     """Lay an input out as (n, c, h, w) of the equivalent convolution."""
     shape = view.shape
     if isinstance(shape, Matmul):
-        return array.transpose(1, 0, 2).reshape(shape.m, shape.batch * shape.k, 1, 1)
+        a = array.reshape(shape.batch, shape.m, shape.k)
+        return a.transpose(1, 0, 2).reshape(shape.m, shape.batch * shape.k, 1, 1)
     conv = shape.as_conv()  # type: ignore[union-attr]
     return array.reshape(conv.n, conv.c, conv.h, conv.w)
 
@@ -189,7 +190,8 @@ def to_conv_weight(view: LayerView, array: np.ndarray) -> np.ndarray:
     """Lay weights (or a matmul's second operand) out as (k, c/groups, r, s)."""
     shape = view.shape
     if isinstance(shape, Matmul):
-        return array.transpose(0, 2, 1).reshape(shape.batch * shape.n, shape.k, 1, 1)
+        b = array.reshape(shape.batch, shape.k, shape.n)
+        return b.transpose(0, 2, 1).reshape(shape.batch * shape.n, shape.k, 1, 1)
     conv = shape.as_conv()  # type: ignore[union-attr]
     return array.reshape(conv.k, conv.c // conv.groups, conv.r, conv.s)
 

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from accelsim import engines
 from accelsim.errors import ConfigError
 from accelsim.report.document import document
 from accelsim.results import NetworkResult
@@ -52,7 +51,7 @@ def validate(names: Iterable[str] = (), progress: Callable[[str, int, int], None
     ConfigError
         An engine that does not exist, or a malformed case.
     """
-    table = engine_cases(Path(engines.__file__).parent)
+    table = engine_cases()
     wanted = list(names) or list(table)
     for name in wanted:
         if name not in table:

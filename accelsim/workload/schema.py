@@ -8,10 +8,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from accelsim.spec.schema import Bits, Strict
-from accelsim.workload.shapes import SHAPE_TYPES, Elementwise, Pads, Pair, Shape
+from accelsim.workload.shapes import MAX_DIM, SHAPE_TYPES, Elementwise, Pads, Pair, Shape
 
-MAX_DIM = 2**31 - 1
-"""Larger dimensions are refused: no real layer has them."""
 SPEC_KEYS = {"inputs": "operand_shapes"}
 """Keys that differ from the field of the shape they fill."""
 

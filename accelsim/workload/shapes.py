@@ -19,6 +19,8 @@ Pads: TypeAlias = tuple[int, int, int, int]
 Dims: TypeAlias = tuple[int, ...]
 Factor: TypeAlias = int | Fraction
 
+MAX_DIM = 2**31 - 1
+"""Larger dimensions are refused: no real layer has them."""
 UNKNOWN: Dims = (0,)
 """Shape of a tensor behind an unsupported operator that nobody can infer: it counts no elements."""
 
