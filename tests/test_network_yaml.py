@@ -276,8 +276,14 @@ def test_the_schema_is_a_json_schema_that_names_every_kind():
         ("vgg61", "no network is called 'vgg61'; did you mean 'vgg16'?"),
         ("densenet121", "no network is called 'densenet121'; did you mean 'onnx:densenet121'?"),
         ("onnx:resnet5", "no ONNX graph is called 'onnx:resnet5'; did you mean 'onnx:resnet50'?"),
-        ("net.pt", "net.pt: files of type '.pt' are no networks; give one of .yaml, .yml, .onnx, .mtx, .mtx.gz, .txt, .txt.gz, .npz"),
-        ("some/net", "some/net: a network file needs a suffix; give one of .yaml, .yml, .onnx, .mtx, .mtx.gz, .txt, .txt.gz, .npz"),
+        (
+            "net.pt",
+            "net.pt: files of type '.pt' are no networks; give one of .yaml, .yml, .onnx, .mtx, .mtx.gz, .txt, .txt.gz, .npz",
+        ),
+        (
+            "some/net",
+            "some/net: a network file needs a suffix; give one of .yaml, .yml, .onnx, .mtx, .mtx.gz, .txt, .txt.gz, .npz",
+        ),
         ("missing.yaml", "no such network file: 'missing.yaml'; check the path"),
     ],
 )
