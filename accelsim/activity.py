@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, TypeAlias
-
-import numpy as np
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from accelsim.errors import ModelError
 
@@ -112,8 +110,8 @@ class Activity:
         Buffer -> (capacity_bits, peak_bits).
     details : dict
         Engine-specific counters.
-    values : ndarray or None
-        The layer's output, int64, when operands carried values.
+    values : ndarray, CsrMatrix or None
+        The layer's output when operands carried values: an int64 array, or a sparse matrix of a sparse product.
     """
 
     compute_cycles: int
@@ -125,7 +123,7 @@ class Activity:
     buffers: dict[str, tuple[int, int]] = field(default_factory=dict)
     details: dict[str, int] = field(default_factory=dict)
     performed_macs: int = 0
-    values: np.ndarray | None = None
+    values: Any = None
 
     def same_integers(self, other: Activity) -> list[str]:
         """Return what differs between two walks of one layer, empty when nothing does."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import fsum
 from typing import Any, Literal, NamedTuple
@@ -265,6 +265,10 @@ class NetworkResult:
                 sum(layer.dram_bits_touched for layer in self.layers),
             ),
         }
+
+    def over(self, names: Collection[str]) -> NetworkResult:
+        """Return the result of some layers alone, for comparisons over what several machines simulated."""
+        return replace(self, layers=tuple(layer for layer in self.layers if layer.name in names))
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Return one flat dict per layer: for csv, pandas or polars."""

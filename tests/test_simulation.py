@@ -265,3 +265,24 @@ def test_user_errors_survive_the_way_between_processes():
     again = pickle.loads(pickle.dumps(error))
     assert isinstance(again, UserError)
     assert str(again) == str(error) == "f:3: k: problem; remedy"
+
+
+def test_weights_of_an_onnx_graph_are_quantised_and_their_zeros_counted(tmp_path):
+    from onnx import helper
+    from onnx_graphs import save
+
+    weights = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    weights[1] = 0
+    path = tmp_path / "m.onnx"
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["y"]),
+    ]
+    save(path, nodes, {"x": [1, 3, 8, 8]}, constants=[("w", weights)])
+    result = run("edge_npu", str(path), check=True)
+    assert [layer.checked for layer in result.layers] == [True, True]
+    conv = result.layers[0]
+    # a quarter of the filters is zero, besides small weights that round to it
+    assert conv.effective_macs <= 0.75 * conv.macs
+    assert run("edge_npu", str(path), workers=2).layers[0].effective_macs == conv.effective_macs
+    assert all(layer.checked for layer in run("edge_npu", str(path), operands="chain", check=True).layers)

@@ -16,6 +16,7 @@ from accelsim.errors import ModelError, UserError
 
 COMMANDS = {
     "run": "Simulate a network on a machine.",
+    "compare": "Compare machines on networks, over the layers that all of them simulate.",
     "list": "List packaged machines, networks, engines and replicas.",
     "show": "Show a machine, a network or an engine, resolved and with its sources.",
     "schema": "Print the JSON Schema of a machine or network file.",

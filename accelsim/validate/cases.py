@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from accelsim.engines import registry
 from accelsim.errors import ConfigError
 from accelsim.spec.schema import Positive, Strict
 from accelsim.spec.yamlfile import read, validate
@@ -33,6 +35,7 @@ class CaseSpec(Strict):
     density: dict[str, dict[str, float]] | str | None = Field(
         None, description="layer -> operand -> density, or a file that says so, relative to the packaged networks"
     )
+    baseline: str | None = Field(None, description="machine that runs the same; the figure is its quantity over ours")
     quantity: str = Field(description="key of the layer in the report, or totals.<key>; see `ours`")
     expected: float
     unit: str = ""
@@ -65,13 +68,16 @@ class CasesFile(Strict):
     cases: tuple[CaseSpec, ...] = Field(strict=False)
 
 
-def engine_cases(engines: Path) -> dict[str, tuple[CaseSpec, ...]]:
-    """Return engine name -> its cases, for every engine folder; a folder without cases is a ConfigError."""
+def engine_cases() -> dict[str, tuple[CaseSpec, ...]]:
+    """Return engine name -> its cases, for every engine; a folder without cases is a ConfigError."""
     found = {}
-    for folder in sorted(p.parent for p in engines.glob("*/engine.py")):
-        path = folder / "cases.yaml"
-        name = f"engines/{folder.name}/cases.yaml"
+    for name, module in registry.modules().items():
+        spec = importlib.util.find_spec(module)
+        if spec is None or spec.origin is None:
+            raise ConfigError(f"engine '{name}' has no file", "install its package again")
+        path = Path(spec.origin).parent / "cases.yaml"
+        shown = f"{module.rpartition('.')[0].replace('.', '/')}/cases.yaml"
         if not path.is_file():
-            raise ConfigError("an engine without cases", "add at least one hand-derived figure", file=name)
-        found[folder.name] = validate(CasesFile, read(path, name)).cases
+            raise ConfigError("an engine without cases", "add at least one hand-derived figure", file=shown)
+        found[name] = validate(CasesFile, read(path, shown)).cases
     return found

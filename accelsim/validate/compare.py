@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from accelsim import engines
 from accelsim.errors import ConfigError
 from accelsim.report.document import document
 from accelsim.results import NetworkResult
@@ -53,7 +52,7 @@ def validate(names: Iterable[str] = (), progress: Callable[[str, int, int], None
     ConfigError
         An engine that does not exist, or a malformed case.
     """
-    table = engine_cases(Path(engines.__file__).parent)
+    table = engine_cases()
     wanted = list(names) or list(table)
     for name in wanted:
         if name not in table:
@@ -86,7 +85,11 @@ def ours(case: CaseSpec) -> float:
     ``traffic.glb.inputs/input/read``, ``details.tiles``), a key of a named layer (``layer.conv1.cycles``), its sum
     over all layers that ran (``layers.cycles``), or a total (``totals.time_s``). In place of a key of a layer or of
     the totals, ``on_chip_mw`` is the mean power without DRAM, and ``dram_bits`` are those of both directions.
+    With a ``baseline`` it is the baseline's figure divided by ours: a speed-up for cycles, a gain for energy.
     """
+    if case.baseline is not None:
+        base = case.model_copy(update={"baseline": None, "arch": case.baseline, "set": {}})
+        return ours(base) / ours(case.model_copy(update={"baseline": None}))
     report = document(_result(case.model_dump_json(exclude=_NOT_A_RUN)))
     return _found(report, case) * case.scale
 

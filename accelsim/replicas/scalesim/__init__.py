@@ -10,6 +10,7 @@ traceback, an error says why. Utilisation averages are added one by one, as Pyth
 on, SCALE-Sim's last digit differs).
 """
 
+from .cells import Note
 from .config import Config, read_config
 from .reports import ClosedRow, ReportRow, write_reports
 from .simulate import closed, run
@@ -18,6 +19,7 @@ from .topology import Row, Topology, read_topology
 __all__ = [
     "ClosedRow",
     "Config",
+    "Note",
     "ReportRow",
     "Row",
     "Topology",

@@ -6,40 +6,17 @@ the product of the folds. Arrays leave their tuples before the loops: numba coun
 
 from __future__ import annotations
 
-import numpy as np
-
 from accelsim.jit import kernel
 
 from .operands import Ints, Ints32, Operand, Order
 
 
 @kernel
-def fold_lines(op: Operand, order: Order, tile: int) -> int:
-    """Return how many lines of a fold can carry words, from ``order.lead`` on."""
-    if order.stationary:
-        return order.depth
-    if order.block > 0:
-        return op.times.size + order.depth - 1
-    return op.times.size + min(op.width, op.ports.size - tile * op.width) - 1
-
-
-@kernel
-def fold_buffers(op: Operand, order: Order) -> tuple[Ints32, Ints]:
-    """Return buffers for the words of any fold (int32) and for where each line ends."""
-    width = min(op.width, op.ports.size)
-    lines = op.times.size + max(width, order.depth)
-    if order.stationary:
-        words = order.depth * width
-    elif order.block > 0:
-        words = op.times.size * 2 * order.depth * (order.block // 2)
-    else:
-        words = op.times.size * width
-    return np.empty(words, np.int32), np.empty(lines, np.int64)
-
-
-@kernel
 def fold_words(op: Operand, order: Order, row_fold: int, col_fold: int, words: Ints32, ends: Ints) -> int:
-    """Write the words of a fold and the end of each of its lines; return the number of lines."""
+    """Write the words of a fold and the end of each of its lines; return the number of lines.
+
+    ``words`` (int32) and ``ends`` (int64) must hold the largest fold: see ``demand.buffers``.
+    """
     if order.stationary:
         return stationary_words(op, order.depth, row_fold, col_fold, words, ends)
     if order.block > 0:
@@ -117,24 +94,3 @@ def block_words(op: Operand, depth: int, block: int, row_fold: int, words: Ints3
                 n += time_row.size == 0 or ((time_row[t] + port_row[p] < rows) & (time_col[t] + port_col[p] < cols))
         ends[line] = n
     return lines
-
-
-@kernel
-def edge_lines(op: Operand, order: Order) -> tuple[int, int]:
-    """Return the first and the last line that ask for a word (-1, -1 when none does)."""
-    words, ends = fold_buffers(op, order)
-    folds = order.row_folds * order.col_folds
-    first, last = -1, -1
-    for f in range(folds):
-        lines = fold_words(op, order, f % order.row_folds, f // order.row_folds, words, ends)
-        if ends[lines - 1] > 0:
-            line = np.searchsorted(ends[:lines], 0, side="right")
-            first = f * order.fold_lines + order.lead + int(line)
-            break
-    for f in range(folds - 1, -1, -1):
-        lines = fold_words(op, order, f % order.row_folds, f // order.row_folds, words, ends)
-        if ends[lines - 1] > 0:
-            line = np.searchsorted(ends[:lines], ends[lines - 1])
-            last = f * order.fold_lines + order.lead + int(line)
-            break
-    return first, last

@@ -38,26 +38,45 @@ def line_words(line: int, start: int, length: int, used: int) -> int:
 
 
 @kernel
-def drain(now: int, state: Ints, partial_row: Ints, partial_gap: Ints, writes: Writes) -> int:
-    """Send one drain buffer to DRAM from cycle ``now``; return the cycle of its last line.
+def store_partial(state: Ints, partial: Ints, gap: int) -> Ints:
+    """Store the row being filled with ``gap`` words missing; return the rows of this kind not yet drained.
 
-    ``state`` is [rows stored, rows drained, first partial row not yet drained, free words, words written,
-    first cycle, last cycle]. Only a partial row that ends the drain is counted without its gap.
+    ``partial`` (n, 2) holds (row, gap) from its start on, ``state[2]`` of them: see :func:`drain`.
+    """
+    if state[2] == partial.shape[0]:
+        longer = np.empty((2 * state[2], 2), np.int64)
+        for i in range(state[2]):
+            longer[i, 0], longer[i, 1] = partial[i, 0], partial[i, 1]
+        partial = longer
+    partial[state[2], 0], partial[state[2], 1] = state[0], gap
+    state[2] += 1
+    state[0] += 1
+    return partial
+
+
+@kernel
+def drain(now: int, state: Ints, partial: Ints, writes: Writes) -> int:
+    """Send one drain buffer to DRAM from cycle ``now``; return the cycle of its last row.
+
+    ``state`` is [rows stored, rows drained, partial rows not yet drained, free words, words written, first
+    cycle, last cycle]. Only a partial row that ends the drain is counted without its gap.
     """
     begin, words = state[1], writes.words_per_cycle
     end = min(begin + (writes.drain + words - 1) // words, state[0])
-    data = (end - begin) * words
-    while state[2] < partial_row.size and partial_row[state[2]] < end:
-        if partial_row[state[2]] == end - 1:
-            data -= partial_gap[state[2]]
-        state[2] += 1
-    state[1] = end
+    data, kept = (end - begin) * words, 0
+    for i in range(state[2]):
+        if partial[i, 0] == end - 1:
+            data -= partial[i, 1]
+        elif partial[i, 0] >= end:
+            partial[kept, 0], partial[kept, 1] = partial[i, 0], partial[i, 1]
+            kept += 1
+    last: int = now + end - begin - 1
+    state[1], state[2] = end, kept
     state[3] += data
     state[4] += data
     if state[5] < 0:
         state[5] = now
-    state[6] = max(state[6], now + end - begin - 1)
-    last: int = now + end - begin - 1
+    state[6] = max(state[6], last)
     return last
 
 
@@ -94,7 +113,7 @@ def run_lines(
     """
     seen = np.zeros((marks.size, 4), np.int64)
     state = np.array([0, 0, 0, writes.capacity, 0, -1, -1])
-    partial_row, partial_gap = np.empty(0, np.int64), np.empty(0, np.int64)
+    partial = np.empty((8, 2), np.int64)
     limit, words_per_cycle = writes.capacity - writes.drain, writes.words_per_cycle
     stalls, filled, busy_until = 0, 0, 0
     ifmap_fetch, filter_fetch = -1, -1
@@ -129,22 +148,17 @@ def run_lines(
                     ofmap_reply = busy_until
                     continue
                 if filled > 0:
-                    partial_row = np.append(partial_row[state[2] :], state[0])
-                    partial_gap = np.append(partial_gap[state[2] :], words_per_cycle - filled)
-                    state[2] = 0
-                    state[0] += 1
+                    partial = store_partial(state, partial, words_per_cycle - filled)
                     filled = 0
-                busy_until = drain(ofmap_reply, state, partial_row, partial_gap, writes)
+                busy_until = drain(ofmap_reply, state, partial, writes)
             if m < marks.size and marks[m] == line:
                 seen[m, 0], seen[m, 1] = cycle, cycle + ifmap_offset
                 seen[m, 2], seen[m, 3] = cycle + filter_offset, ofmap_reply
                 m += 1
             stalls += max(ifmap_offset - 1, filter_offset - 1, ofmap_reply - cycle)
     if filled > 0:
-        partial_row = np.append(partial_row, state[0])
-        partial_gap = np.append(partial_gap, words_per_cycle - filled)
-        state[0] += 1
+        partial = store_partial(state, partial, words_per_cycle - filled)
     now = ofmap_reply
     while state[1] < state[0]:
-        now = drain(now, state, partial_row, partial_gap, writes) + 1
+        now = drain(now, state, partial, writes) + 1
     return seen, np.array([stalls, ifmap_fetch, filter_fetch, state[4], state[5], state[6]])

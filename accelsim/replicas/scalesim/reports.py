@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from accelsim.errors import ConfigError
 
 COMPUTE_HEADER = (
     "LayerID, Total Cycles (incl. prefetch), Total Cycles, Stall Cycles, Overall Util %, "
@@ -109,6 +112,11 @@ def write_reports(rows: Iterable[ReportRow], folder: str | Path) -> tuple[Path, 
 
     COMPUTE_REPORT.csv, BANDWIDTH_REPORT.csv, DETAILED_ACCESS_REPORT.csv, and SPARSE_REPORT.csv when sparse.
     Each file appears under its name only once it is whole.
+
+    Raises
+    ------
+    ConfigError
+        The folder cannot be written.
     """
     kept = list(rows)
     sparse = any(row.sparse is not None for row in kept)
@@ -120,7 +128,6 @@ def write_reports(rows: Iterable[ReportRow], folder: str | Path) -> tuple[Path, 
     if sparse:
         tables["SPARSE_REPORT.csv"] = (_SPARSE_HEADER, ReportRow.sparse_items)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, (header, items) in tables.items():
         lines = [header]
@@ -155,11 +162,16 @@ def _write_whole(path: Path, text: str) -> Path:
     """Write beside ``path``, then rename: a reader never sees half a file."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+    except OSError as failure:
+        problem = f"cannot be written: {failure.strerror or failure}"
+        raise ConfigError(problem, "choose another output folder", file=str(path)) from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return path

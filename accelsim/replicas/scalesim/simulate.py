@@ -10,22 +10,21 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accelsim.errors import ConfigError, WorkloadError
 
 from .compute import Compute, compute
 from .config import Config
+from .demand import buffers, edge_lines
+from .estimate import estimate_reads
 from .layer import Layer, layers
-from .operands import Operand, Order, Plan, plan, windows
+from .operands import Ints, Ints32, Operand, Order, Plan, plan, windows
 from .reports import ClosedRow, Port, ReportRow, SparseRow
 from .topology import Topology
 from .writes import write_plan
 
 if TYPE_CHECKING:
     from .sparse import Pruned
-
-Ints = NDArray[np.int64]
 
 PREFETCH_WORDS_PER_CYCLE = 10
 """CALC mode fills its buffers at this rate, a constant of SCALE-Sim's ``single_layer_sim.py``."""
@@ -154,23 +153,22 @@ def _check_size(config: Config, laid: Plan) -> None:
 
 
 def _reads(config: Config, operand: Operand, order: Order, kib: int, words_per_cycle: int) -> Reads:
-    from .demand_kernel import edge_lines
-
-    first, last = (int(line) for line in edge_lines(operand, order))
+    space = buffers(operand, order)
+    first, last = edge_lines(operand, order, *space)
     if first < 0:
         raise WorkloadError("an operand is never read", "SCALE-Sim stops at such a layer", file=config.file)
     total = 1024 * kib
     if config.user_bandwidth:
-        return _user_reads(operand, order, total, words_per_cycle, first, last)
-    return _estimated_reads(operand, order, total, first, last)
+        return _user_reads(operand, order, total, words_per_cycle, (first, last), space)
+    return _estimated_reads(operand, order, total, (first, last), space)
 
 
-def _estimated_reads(operand: Operand, order: Order, total: int, first: int, last: int) -> Reads:
+def _estimated_reads(
+    operand: Operand, order: Order, total: int, edges: tuple[int, int], space: tuple[Ints32, Ints]
+) -> Reads:
     """CALC mode: what misses is read; only the first fill has a rate, the constant one."""
-    from .estimate_kernel import estimate_reads
-
     size = total // 100
-    emptied, left, flush_line, twice = (int(x) for x in estimate_reads(operand, order, 50 * size))
+    emptied, left, flush_line, twice = estimate_reads(operand, order, 50 * size, *space)
     if twice:
         problem = "one line of the array fills half a buffer twice; SCALE-Sim divides by zero"
         raise WorkloadError(problem, "use a larger buffer")
@@ -178,21 +176,28 @@ def _estimated_reads(operand: Operand, order: Order, total: int, first: int, las
     fill = 50 * size if emptied else -(-left // size) * size
     fill_lines = -(-fill // PREFETCH_WORDS_PER_CYCLE)
     none = np.zeros(0, np.int64)
-    return Reads(first, last, none, none, flush_line, fill_lines, 0, words)
+    return Reads(*edges, none, none, flush_line, fill_lines, 0, words)
 
 
-def _user_reads(operand: Operand, order: Order, total: int, words_per_cycle: int, first: int, last: int) -> Reads:
+def _user_reads(
+    operand: Operand,
+    order: Order,
+    total: int,
+    words_per_cycle: int,
+    edges: tuple[int, int],
+    space: tuple[Ints32, Ints],
+) -> Reads:
     """USER mode: whole prefetches are read, wherever a word is missing."""
     from .window_kernel import user_misses
 
     active = -(-total // 2)
     prefetch = total - active
-    lines, counts = user_misses(operand, order, active, prefetch, -(-total // 100))
+    lines, counts = user_misses(operand, order, active, prefetch, -(-total // 100), *space)
     stacked = -(-operand.ports.size // operand.width) * operand.width * operand.times.size
     fill_lines = min(-(-active // words_per_cycle), -(-stacked // words_per_cycle))
     step = -(-prefetch // words_per_cycle)
     words = (fill_lines + int(counts.sum()) * step) * words_per_cycle
-    return Reads(first, last, lines, counts, -1, fill_lines, step + 1, words)
+    return Reads(*edges, lines, counts, -1, fill_lines, step + 1, words)
 
 
 def _dram_read(config: Config, reads: Reads, at: dict[int, Ints], last_fetch: int) -> Port:

@@ -10,7 +10,7 @@ import numpy as np
 
 from accelsim.jit import kernel
 
-from .demand_kernel import fold_buffers, fold_words
+from .demand_kernel import fold_words
 from .operands import Ints, Ints32, Operand, Order
 
 
@@ -55,10 +55,13 @@ def move_window(stack: Ints32, held_words: Ints32, start: int, step: int, held: 
 
 
 @kernel
-def user_misses(op: Operand, order: Order, active: int, prefetch: int, size: int) -> tuple[Ints, Ints]:
+def user_misses(
+    op: Operand, order: Order, active: int, prefetch: int, size: int, words: Ints32, ends: Ints
+) -> tuple[Ints, Ints]:
     """Find the lines at which words are missing, and how often each makes the window advance.
 
-    ``active`` and ``prefetch`` are the halves of the buffer in words, ``size`` the words of a set.
+    ``active`` and ``prefetch`` are the halves of the buffer in words, ``size`` the words of a set;
+    ``words`` and ``ends`` are the buffers of one fold.
 
     Returns
     -------
@@ -73,7 +76,6 @@ def user_misses(op: Operand, order: Order, active: int, prefetch: int, size: int
     held_words = np.zeros(op.footprint, np.int32)  # how often each word is in the window
     for q in range(min(held * size, stack.size)):
         held_words[stack[q]] += 1
-    words, ends = fold_buffers(op, order)
     walked = np.full(max(order.row_folds, order.col_folds), -1, np.int64)  # tile -> the last fold with it
     found, start, clean = 0, 0, 0
     lines, counts = np.empty(64, np.int64), np.empty(64, np.int64)
