@@ -326,6 +326,37 @@ def test_pruning_to_break_points_loses_no_best_mapping(shape):
         assert pruned == whole
 
 
+def columns_of(mapping):
+    return {name: np.array([value]) for name, value in mapping.model_dump().items()}
+
+
+def test_the_objective_is_200_dram_words_plus_6_buffer_words_times_cycles():
+    # 2 x 2 filters, strips of 2 rows: 3 x 9 ifmap words twice, one pass each
+    shape = conv(h=5, w=9, r=2, s=2)
+    dram = 2 * 4 + 2 * 3 * 9 + 4 * 8
+    buffer = 2 * 3 * 9 + 2 * 4 * 8
+    # the ifmap network is the slowest: 27 words, after 4 filter words in a cycle
+    cycles = 2 * (27 + 1)
+    name, score = bounds(shape, CHIP, MACHINE.dram, columns_of(mapped(e=2))).own
+    assert name == "(200 DRAM words + 6 buffer words) x cycles"
+    assert score.tolist() == [(200 * dram + 6 * buffer) * cycles]
+
+
+@pytest.mark.parametrize(
+    ("shape", "mapping"),
+    [
+        (conv(c=16, k=32, h=15, w=15, r=3, s=3), mapped(m=32, e=13, p=16, q=4, r=2, t=2)),
+        (conv(c=4, k=1, h=10, w=52, r=3, s=3), mapped(e=8, q=4)),
+        (conv(c=1, k=16, h=10, w=102, r=3, s=3), mapped(m=16, e=8, p=4, t=4)),
+    ],
+    ids=["multiplications", "ifmap network", "psum networks"],
+)
+def test_the_estimate_knows_what_binds(shape, mapping):
+    fast = DramModel(Fraction(10**9), 0, 64)
+    estimate = bounds(shape, CHIP, fast, columns_of(mapping)).cycles[0]
+    assert estimate == pytest.approx(run(shape, mapping).compute_cycles, rel=0.1)
+
+
 def test_every_mapping_that_is_offered_fits():
     shape = conv(n=3, c=20, k=30, h=17, w=17, r=3, s=3)
     columns = mappings(shape, CHIP)
