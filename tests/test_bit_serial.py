@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from bit_serial_runs import MACHINES, run
 
+import accelsim
+
 X = [[5, 2], [1, 4]]
 W = [[3, 1], [1, 1]]
 
@@ -104,3 +106,11 @@ def test_wide_activations_join_columns():
 @pytest.mark.parametrize("name", [n for n in MACHINES if MACHINES[n][0] == "bitserial" and "4-bit" not in n])
 def test_operands_wider_than_the_lanes_are_refused_where_columns_cannot_join(name):
     assert run(name, X, W, a=(17, True), columns=1) is None
+
+
+def test_rows_of_a_batch_take_a_column_each_where_that_is_faster():
+    def columns(rows):
+        arch, net = accelsim.load_arch("loom"), accelsim.load_network("lstm_ese_i153_h1024_p512_t1").batched(rows)
+        return accelsim.simulate(arch, net, layers="projection").layers[0].mapping["columns"]
+
+    assert (columns(1), columns(64)) == ("filters", "windows")

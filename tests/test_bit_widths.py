@@ -1,9 +1,12 @@
 """Every width and sign on every machine that takes bits: values equal NumPy's, and fewer bits are never slower."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from bit_serial_runs import MACHINES, run
 
+import accelsim
 from accelsim.errors import WorkloadError
 
 DATA_DEPENDENT = ("pragmatic", "pragmatic, recoded", "laconic", "stripes, trimmed", "loom, trimmed")
@@ -56,6 +59,16 @@ def test_fewer_bits_are_never_slower_on_dense_machines(name):
         for activities in (over_a, over_w):
             cycles = [activity.compute_cycles for activity in activities if activity is not None]
             assert cycles == sorted(cycles)
+
+
+@pytest.mark.parametrize("name", ["dadiannao", "stripes", "loom", "bitfusion", "unpu", "bismo"])
+def test_fewer_bits_are_never_slower_with_memory_and_a_chosen_mapping(name):
+    arch, network = accelsim.load_arch(name), accelsim.load_network("bitfusion_lenet5")
+    cycles = []
+    for bits in range(1, 9):
+        narrow = {key: replace(tensor, bits=bits) for key, tensor in network.tensors.items()}
+        cycles.append(accelsim.simulate(arch, network.with_tensors(narrow), batch=1, layers="conv1").cycles)
+    assert cycles == sorted(cycles)
 
 
 @pytest.mark.parametrize(("name", "serial"), LINEAR.items())
