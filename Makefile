@@ -5,13 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint accept reports clean
+.PHONY: demo test test-modes lint accept reports clean
 
 demo: $(READY)
 	$(BIN)/accelsim run edge_npu onnx:bvlc_alexnet
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
+
+# the contract once more: kernels as plain Python, then compiled with bounds checks
+test-modes: $(READY)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n 2 tests/test_contract.py
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -n 2 tests/test_contract.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -21,8 +26,10 @@ lint: $(READY)
 accept: $(READY)
 	$(BIN)/python -m benchmarks.accept
 
+# everything that is committed in reports/
 reports: $(READY)
 	$(BIN)/accelsim validate -o reports/validation.md
+	$(BIN)/accelsim run edge_npu onnx:bvlc_alexnet -o reports/alexnet-edge_npu
 
 $(READY): requirements.txt pyproject.toml setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "accelsim needs Python 3.11 or later: make PYTHON=python3.12")'

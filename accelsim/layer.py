@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -18,7 +18,8 @@ from accelsim.mapping.choose import Choice, build, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
 from accelsim.operands import handle
-from accelsim.operands.golden import golden
+from accelsim.operands.files import to_integers
+from accelsim.operands.golden import agree, golden
 from accelsim.results import BufferUse, LayerResult, TrafficRow, UnitAccount
 from accelsim.seam import Engine, Machine
 from accelsim.spec.arch import Arch, Unit
@@ -38,13 +39,25 @@ class Options:
 
 @dataclass(frozen=True)
 class Task:
-    """One layer, ready to run: on ``unit``, or not at all for ``reason``."""
+    """One layer, ready to run: on ``unit``, or not at all for ``reason``.
+
+    ``given`` are integers for some of its tensors, ``stored`` the arrays that came with the network, read when needed.
+    """
 
     view: LayerView
     unit: Unit | None = None
     reason: str | None = None
     pinned: Any = None
-    given: Mapping[str, np.ndarray] | None = None
+    given: Mapping[str, np.ndarray] = field(default_factory=dict)
+    stored: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def values(self) -> dict[str, np.ndarray]:
+        """Return tensor name -> integers for all operands that are not synthetic."""
+        found = dict(self.given)
+        for tensor in (*self.view.inputs, *self.view.weights):
+            if tensor.name in self.stored and tensor.name not in found:
+                found[tensor.name] = to_integers(self.stored[tensor.name], tensor)
+        return found
 
 
 def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
@@ -56,7 +69,7 @@ def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
     engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
     table = energy_table(arch.energy.table)
     components = _components(arch, unit)
-    operands = handle.of(view, options.seed, task.given)
+    operands = handle.of(view, options.seed, task.values())
     mapping, origin, choice = _mapping(arch, engine, params, view, machine, task.pinned, table, components)
     plan = engine.plan(view, operands, params, mapping, machine)
     activity, fidelity = _walk(engine, plan, options.fidelity)
@@ -64,6 +77,7 @@ def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
     activity.check(units)
     checked = _check(engine, plan, operands, activity) if options.check else None
     cycles, stall, needed = _with_memory(activity, machine)
+    added = cycles - activity.compute_cycles  # a coupled engine's account has its stalls already
     details: dict[str, Any] = dict(activity.details)
     if choice is not None:
         details |= {"mapping_candidates": choice.candidates, "mapping_why": choice.why}
@@ -80,7 +94,7 @@ def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
         mapping=mapping.model_dump(mode="json"),
         mapping_source=origin,
         primary=engine.primary,
-        accounts={kind: _account(activity.accounts[kind], count, stall) for kind, count in units.items()},
+        accounts={kind: _account(activity.accounts[kind], count, added, cycles) for kind, count in units.items()},
         traffic=tuple(TrafficRow(*flow, bits) for flow, bits in sorted(activity.traffic.items()) if bits),
         buffers={name: BufferUse(*use) for name, use in activity.buffers.items()},
         needed_bits_per_cycle=needed,
@@ -155,7 +169,7 @@ def _check(engine: Engine[Any, Any], plan: Any, operands: handle.Operands, activ
     truth = golden(operands)
     if walked.values is None or walked.values.shape != truth.shape:
         raise ModelError(f"layer '{operands.view.name}': engine '{engine.name}' gave no values of shape {truth.shape}")
-    return bool(np.allclose(walked.values, truth, rtol=1e-12, atol=0))
+    return agree(walked.values, truth, operands)
 
 
 def _with_memory(activity: Activity, machine: Machine) -> tuple[int, int, dict[str, float]]:
@@ -173,8 +187,10 @@ def _with_memory(activity: Activity, machine: Machine) -> tuple[int, int, dict[s
     return ran.cycles, ran.stall_cycles, dict(sorted(needed.items()))
 
 
-def _account(causes: Mapping[str, int], units: int, stall: int) -> UnitAccount:
+def _account(causes: Mapping[str, int], units: int, stall: int, cycles: int) -> UnitAccount:
     whole = {**causes, "memory": causes.get("memory", 0) + units * stall}
+    if sum(whole.values()) != units * cycles:
+        raise ModelError(f"with DRAM stalls, causes sum to {sum(whole.values())}, not to {units} x {cycles}")
     return UnitAccount(units, {cause: whole[cause] for cause in CAUSES if whole.get(cause)})
 
 

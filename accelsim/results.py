@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import fsum
 from typing import Any, Literal, NamedTuple
 
 SCHEMA = 1
@@ -110,7 +111,7 @@ class LayerResult:
     @property
     def total_energy_pj(self) -> float:
         """Energy of all components."""
-        return sum(self.energy_pj.values())
+        return fsum(self.energy_pj.values())
 
     @property
     def bound_by(self) -> str:
@@ -202,16 +203,16 @@ class NetworkResult:
     @cached_property
     def energy_pj(self) -> dict[str, float]:
         """Energy by component."""
-        total: dict[str, float] = {}
+        parts: dict[str, list[float]] = {}
         for layer in self.simulated:
             for name, pj in layer.energy_pj.items():
-                total[name] = total.get(name, 0.0) + pj
-        return total
+                parts.setdefault(name, []).append(pj)
+        return {name: fsum(values) for name, values in parts.items()}
 
     @property
     def total_energy_pj(self) -> float:
         """Energy of all components."""
-        return sum(self.energy_pj.values())
+        return fsum(self.energy_pj.values())
 
     @property
     def edp_pj_s(self) -> float:
@@ -264,6 +265,10 @@ class NetworkResult:
                 sum(layer.dram_bits_touched for layer in self.layers),
             ),
         }
+
+    def over(self, names: Collection[str]) -> NetworkResult:
+        """Return the result of some layers alone, for comparisons over what several machines simulated."""
+        return replace(self, layers=tuple(layer for layer in self.layers if layer.name in names))
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Return one flat dict per layer: for csv, pandas or polars."""

@@ -47,11 +47,15 @@ class Bounds(NamedTuple):
     dram_bits : ndarray of int64
     traffic : dict
         (boundary, direction) -> bits; prices energy objectives.
+    own : tuple of str and ndarray of float64, or None
+        For ``mapping.objective: engine``: the engine's own objective in words, and its value. Candidates that it
+        does not tell apart are taken in their order.
     """
 
     cycles: np.ndarray
     dram_bits: np.ndarray
     traffic: Mapping[tuple[str, str], np.ndarray]
+    own: tuple[str, np.ndarray] | None = None
 
 
 class Sample(NamedTuple):
@@ -65,12 +69,15 @@ class Sample(NamedTuple):
         A random legal mapping; None leaves the choice to the mapper.
     widest_bits : int
         Widest operand that the engine takes with these parameters.
+    on_chip : bool
+        Whether tensors may be at home on the chip.
     """
 
     shape: Shape
     params: dict[str, Any]
     mapping: dict[str, Any] | None = None
     widest_bits: int = 8
+    on_chip: bool = False
 
 
 class NoMapping(Strict):

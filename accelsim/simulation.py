@@ -36,6 +36,10 @@ ALWAYS_NOT_MODELLED = (
 )
 
 
+NOT_SELECTED = "not selected"
+"""Why a layer outside the pattern of ``layers`` was not simulated."""
+
+
 def load_arch(name: str, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
     """Return the machine of a packaged name or path.
 
@@ -74,7 +78,7 @@ def simulate(
     batch : int, optional
         Images in all, the network's own number by default; all totals are for the whole batch.
     layers : str
-        Pattern over layer names: the others are left out.
+        Pattern over layer names: the others are not simulated, and the result is partial.
     seed : int
         Of the synthetic operands.
     fidelity : "closed" or "cycle"
@@ -108,7 +112,13 @@ def simulate(
     given = _given(network, operands, seed)
     mode = "synthetic" if operands is None else "chain" if str(operands) == "chain" else "file"
     options = Options(seed, fidelity, check, mode)
-    tasks = [_task(arch, network, layer, pinned, given, unsupported) for layer in chosen]
+    tasks = [
+        _task(arch, network, layer, pinned, given, unsupported)
+        if layer in chosen
+        else Task(network.view(layer), reason=NOT_SELECTED)
+        for layer in network.layers
+        if not is_view(layer)
+    ]
     results = _placed(_run(arch, tasks, options, workers, progress))
     table = energy_table(arch.energy.table)
     return NetworkResult(
@@ -155,17 +165,12 @@ def _select(network: Network, pattern: str) -> list[Layer]:
 
 
 def _given(network: Network, operands: str | Path | None, seed: int) -> Mapping[str, np.ndarray]:
-    """Return tensor name -> integers for all tensors that are not synthetic."""
-    given = {
-        name: files.to_integers(array, network.tensors[name])
-        for name, array in network.values.items()
-        if name in network.tensors
-    }
+    """Return tensor name -> integers from a file or from chaining."""
     if operands is None:
-        return given
+        return {}
     if str(operands) == "chain":
-        return chain.propagate(network, seed, given)
-    return given | files.load_npz(Path(operands), network)
+        return chain.propagate(network, seed)
+    return files.load_npz(Path(operands), network)
 
 
 def _task(
@@ -184,7 +189,7 @@ def _task(
         return Task(view, reason=reason)
     fixed = pinned.get(layer.name, registry.get(unit.engine).mapping_schema) if pinned else None
     mine = {name: given[name] for name in (*layer.inputs, *layer.weights) if name in given}
-    return Task(view, unit, None, fixed, mine)
+    return Task(view, unit, None, fixed, mine, network.values)
 
 
 def _unit_for(arch: Arch, view: LayerView) -> tuple[Unit | None, str | None]:
@@ -245,7 +250,7 @@ def _serial(arch: Arch, tasks: list[Task], options: Options) -> Iterable[LayerRe
 def _likeness(task: Task) -> Any:
     """Return a key that equal tasks share, or None where names matter: synthetic zeros depend on them."""
     tensors = (*task.view.inputs, *task.view.weights, *task.view.outputs)
-    if task.given or any(t.density < 1 for t in tensors):
+    if task.given or any(t.density < 1 or t.name in task.stored for t in tensors):
         return None
     unit = task.unit.name if task.unit else task.reason
     plain = tuple(replace(t, name="") for t in tensors)

@@ -29,13 +29,14 @@ class Case(NamedTuple):
         return self.engine.plan(self.view, self.operands, self.params, self.mapping, self.machine)
 
 
-def view_of(shape: Any, rng: np.random.Generator, widest_bits: int = 8) -> LayerView:
+def view_of(shape: Any, rng: np.random.Generator, widest_bits: int = 8, on_chip: bool = False) -> LayerView:
     """Return a layer of ``shape`` with random widths, signs and densities."""
 
     def tensor(name: str, dims: tuple[int, ...], weight: bool = False) -> Tensor:
         bits = int(rng.integers(2, widest_bits + 1))
         density = float(rng.choice([1.0, 1.0, 0.5, 0.1]))
-        return Tensor(name, dims, bits, bool(rng.integers(2)), density, weight)
+        home = "chip" if on_chip and rng.random() < 0.3 else "dram"
+        return Tensor(name, dims, bits, bool(rng.integers(2)), density, weight, home)
 
     inputs = tuple(tensor(f"input{i}", dims) for i, dims in enumerate(shape.input_shapes))
     weight_shape = getattr(shape, "weight_shape", None)
@@ -49,7 +50,7 @@ def random_case(name: str, seed: int) -> Case:
     engine = registry.get(name)
     sample = engine.sample(rng)
     params = engine.params_schema.model_validate(sample.params)
-    view = view_of(sample.shape, rng, sample.widest_bits)
+    view = view_of(sample.shape, rng, sample.widest_bits, sample.on_chip)
     mapping = engine.mapping_schema.model_validate(sample.mapping or {})
     assert engine.supports(view, params) is None
     return Case(engine, view, of(view, seed), params, mapping, MACHINE)

@@ -56,7 +56,7 @@ layers:
             ),
             ("kind: fc,", "kind: fc, im2col: true,", "7: layers.1: a fully connected layer with im2col; leave"),
             ("kind: conv,", "kind: conv, tokens: 2,", "5: layers.0: a convolution with tokens 2; leave tokens out"),
-            ("name: b", "name: a", " two layers are called 'a'; rename one"),
+            ("name: b", "name: a", "1: two layers are called 'a'; rename one"),
             ("batch: 2", "precisions: {x: 3x4}\nbatch: 2", "3: precisions: the bit widths depend on the design"),
         ],
     )

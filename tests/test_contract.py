@@ -1,5 +1,6 @@
 """What every engine must satisfy. A new engine is picked up by itself."""
 
+import os
 import time
 
 import numpy as np
@@ -9,17 +10,18 @@ from contract import random_case, reference_of
 from accelsim.engines import registry
 from accelsim.operands.golden import golden
 
-CASES = 150
+INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+CASES = 20 if INTERPRETED else 150
 SECONDS = 10
 
 engines = pytest.mark.parametrize("name", list(registry.modules()))
 
 
 def cases(name, count=CASES):
-    """Yield random cases until their number or the time is spent; at least twenty."""
+    """Yield random cases until their number or the time is spent; at least ten."""
     start = time.process_time()
     for seed in range(count):
-        if seed >= 20 and time.process_time() - start > SECONDS:
+        if seed >= 10 and time.process_time() - start > SECONDS:
             return
         yield random_case(name, seed)
 

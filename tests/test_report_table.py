@@ -43,6 +43,9 @@ def test_no_line_is_wider_than_the_terminal_and_every_layer_has_a_row(sample, wi
     assert max(map(len, text.splitlines())) <= width
     rules = [i for i, line in enumerate(text.splitlines()) if line.startswith("───")]
     assert rules[1] - rules[0] - 1 == len(result.simulated)
+    for layer, line in zip(result.simulated, text.splitlines()[rules[0] + 1 :], strict=False):
+        assert line.endswith(layer.bound_by), "a column was cut"
+        assert f" {layer.cycles:,} " in line
 
 
 def test_a_complete_network_does_not_say_partial():

@@ -85,12 +85,13 @@ def test_every_cause_has_a_sentence_of_its_own():
 
 
 def test_the_worst_layers_are_those_that_lose_most_cycles_not_the_longest():
-    units = 10
-    long = replace(conv(*ALEXNET[0]), name="long", cycles=1000, accounts={"p": UnitAccount(units, {"busy": 10_000})})
-    short = replace(conv(*ALEXNET[0]), name="short", cycles=100, accounts={"p": UnitAccount(units, {"unmapped": 1000})})
-    result = network([replace(layer, primary="p") for layer in (long, short)])
-    assert [[layer.name for layer in layers] for layers in facts.worst_layers(result)] == [["short"]]
-    assert facts.lost_cycles(result.layers[1]) == 100
+    def layer(name, cycles, lost):
+        account = UnitAccount(10, {"busy": 10 * (cycles - lost), "unmapped": 10 * lost})
+        return replace(conv(*ALEXNET[0]), name=name, cycles=cycles, primary="p", accounts={"p": account})
+
+    result = network([layer("long", 1000, 50), layer("fine", 500, 0), layer("short", 100, 100), layer("tiny", 40, 2)])
+    assert [[found.name for found in group] for group in facts.worst_layers(result)] == [["short"], ["long"]]
+    assert facts.lost_cycles(result.layers[0]) == 50
 
 
 def test_time_shares_weigh_layers_by_their_cycles_not_by_their_units():

@@ -193,6 +193,14 @@ def test_energy_objectives_are_priced(objective):
     assert result.total_energy_pj <= run("systolic_os", "alexnet", layers="conv*").total_energy_pj * 1.001
 
 
+def test_a_selection_of_layers_is_partial_and_says_so(small):
+    result = run(network=small, layers="a")
+    assert not result.complete
+    assert [layer.simulated for layer in result.layers] == [True, False, False]
+    assert result.layers[1].reason == "not selected"
+    assert result.coverage["layers"] == pytest.approx(1 / 3)
+
+
 def test_no_layer_matching_a_pattern_is_an_error():
     with pytest.raises(WorkloadError, match="no layer of 'alexnet' matches 'zz'"):
         run(layers="zz")
@@ -257,3 +265,24 @@ def test_user_errors_survive_the_way_between_processes():
     again = pickle.loads(pickle.dumps(error))
     assert isinstance(again, UserError)
     assert str(again) == str(error) == "f:3: k: problem; remedy"
+
+
+def test_weights_of_an_onnx_graph_are_quantised_and_their_zeros_counted(tmp_path):
+    from onnx import helper
+    from onnx_graphs import save
+
+    weights = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    weights[1] = 0
+    path = tmp_path / "m.onnx"
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["y"]),
+    ]
+    save(path, nodes, {"x": [1, 3, 8, 8]}, constants=[("w", weights)])
+    result = run("edge_npu", str(path), check=True)
+    assert [layer.checked for layer in result.layers] == [True, True]
+    conv = result.layers[0]
+    # a quarter of the filters is zero, besides small weights that round to it
+    assert conv.effective_macs <= 0.75 * conv.macs
+    assert run("edge_npu", str(path), workers=2).layers[0].effective_macs == conv.effective_macs
+    assert all(layer.checked for layer in run("edge_npu", str(path), operands="chain", check=True).layers)

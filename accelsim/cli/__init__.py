@@ -16,11 +16,13 @@ from accelsim.errors import ModelError, UserError
 
 COMMANDS = {
     "run": "Simulate a network on a machine.",
+    "compare": "Compare machines on networks, over the layers that all of them simulate.",
     "list": "List packaged machines, networks, engines and replicas.",
     "show": "Show a machine, a network or an engine, resolved and with its sources.",
     "schema": "Print the JSON Schema of a machine or network file.",
     "validate": "Compare published figures with this build.",
     "import": "Convert a model file into an accelsim network.",
+    "replica": "Another simulator's own arithmetic, in its own format.",
 }
 """Command name -> one-line help. The file is ``cli/<name>.py`` (``import`` lives in ``cli/import_.py``)."""
 

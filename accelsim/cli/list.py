@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 
@@ -24,20 +22,28 @@ def _entries(kind: str) -> list[tuple[str, str]]:
 
         return [(name, registry.get(name).notes.summary) for name in registry.modules()]
     if kind == "replica":
-        from importlib import import_module
+        from accelsim.cli.replica import declared
 
-        names = sorted(p.stem.removeprefix("replica_") for p in Path(__file__).parent.glob("replica_*.py"))
-        return [(n, import_module(f"accelsim.cli.replica_{n}").command.get_short_help_str(90)) for n in names]
+        return list(declared().items())
+    from accelsim.spec import packaged
+    from accelsim.units import si
+
+    if kind == "arch":
+        return [(name, _description(name)) for name in packaged.names("arch_configs")]
+    from accelsim.workload.load import load_network
+    from accelsim.workload.onnx_file import light_names
+
+    found = []
+    for name in packaged.names("workloads"):
+        net = load_network(name)
+        sizes = f"{si(net.macs):>7} MACs, {si(net.params):>7} parameters"
+        found.append((name, f"{len(net.layers):4} layers, {sizes}"))
+    return found + [(name, "   graph that ships with the onnx package") for name in light_names()]
+
+
+def _description(name: str) -> str:
     from accelsim.spec import packaged
     from accelsim.spec.yamlfile import read
 
-    folder: packaged.Folder = "arch_configs" if kind == "arch" else "workloads"
-    found = []
-    for name in packaged.names(folder):
-        path, shown = packaged.find(folder, name)
-        found.append((name, str(read(path, shown).data.get("description", ""))))
-    if kind == "network":
-        from accelsim.workload.onnx_file import light_names
-
-        found += [(name, "graph that ships with the onnx package") for name in light_names()]
-    return found
+    path, shown = packaged.find("arch_configs", name)
+    return str(read(path, shown).data.get("description", ""))

@@ -21,10 +21,22 @@ def command(name: str, sets: tuple[str, ...], arch: str | None) -> None:
         _energy(arch, sets)
     elif name in registry.modules():
         _engine(name)
-    elif name.startswith("onnx:") or name.endswith(".onnx") or name in packaged.names("workloads"):
+    elif name.startswith("onnx:") or name in packaged.names("workloads") or _is_network_file(name):
         _network(name)
     else:
         _machine(name, sets)
+
+
+def _is_network_file(name: str) -> bool:
+    """Whether a path leads to a network: ONNX, or YAML with layers."""
+    from pathlib import Path
+
+    from accelsim.spec.yamlfile import read
+
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return "layers" in read(path).data
+    return path.suffix == ".onnx"
 
 
 def _machine(name: str, sets: tuple[str, ...]) -> None:
@@ -67,6 +79,8 @@ def _network(name: str) -> None:
 
     net = load_network(name)
     click.echo(f"{net.name}: {len(net.layers)} layers, {net.macs:,} MACs, {net.params:,} parameters")
+    if net.description:
+        click.echo(net.description)
     click.echo(f"source: {net.source}")
     for note in net.notes:
         click.echo(f"note: {note}")

@@ -86,10 +86,19 @@ class LoopNest:
     conv: Conv2d
     tiling: Tiling
     widths: Widths
+    resident: frozenset[str] = frozenset()
+    """Tensors (input, weight, output) whose home is on the chip: they never cross the DRAM boundary."""
 
     def runs(self, axis: str) -> list[tuple[int, Piece]]:
         """Return the pieces along a tile loop, equal neighbours counted together."""
-        return [(len(list(same)), piece) for piece, same in groupby(self._pieces(axis))]
+        if axis in ("e", "f"):
+            return [(len(list(same)), piece) for piece, same in groupby(self._pieces(axis))]
+        # pieces without inputs of their own differ only at the ends
+        size, tile = self._size(axis), min(getattr(self.tiling, axis), self._size(axis))
+        trips = ceil_div(size, tile)
+        last = (1, Piece(size - (trips - 1) * tile, 0, trips == 1, True))
+        middle = [(trips - 2, Piece(tile, 0, False, False))] if trips > 2 else []
+        return [last] if trips == 1 else [(1, Piece(tile, 0, True, False)), *middle, last]
 
     def _pieces(self, axis: str) -> Iterator[Piece]:
         size, tile = self._size(axis), min(getattr(self.tiling, axis), self._size(axis))
@@ -188,6 +197,8 @@ class LoopNest:
         return Step(tuple(loads), cycles(tile), tuple(stores))
 
     def _transfer(self, tensor: str, direction: Literal["read", "write"], tile: Tile) -> list[Transfer]:
+        if tensor in self.resident:
+            return []
         conv = self.conv
         cg, kg = conv.c // conv.groups, conv.k // conv.groups
         extents = {
@@ -268,11 +279,17 @@ def dram_traffic(schedule: tuple[Step | Loop, ...], dram: DramModel) -> dict[Flo
             if isinstance(item, Loop):
                 walk(item.body, times * item.repeat)
             else:
-                add(item.loads, times)
-                add(item.stores, times)
+                for transfers in (item.loads, item.before, item.after, item.stores):
+                    add(transfers, times)
 
     walk(schedule, 1)
     return total
+
+
+def resident(view: LayerView) -> frozenset[str]:
+    """Return which of a layer's tensors live on the chip."""
+    tensors = {"input": view.input, "weight": view.weight, "output": view.output}
+    return frozenset(role for role, tensor in tensors.items() if tensor.home == "chip")
 
 
 def widths(view: LayerView, psum_bits: int) -> Widths:

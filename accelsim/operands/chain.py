@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from accelsim.errors import WorkloadError
@@ -13,24 +11,22 @@ from accelsim.operands.golden import golden
 from accelsim.workload.network import Network
 
 
-def propagate(network: Network, seed: int, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return tensor name -> integers for every activation that a layer computes, and for those given.
+def propagate(network: Network, seed: int) -> dict[str, np.ndarray]:
+    """Return tensor name -> integers for every activation that a layer computes, and for those the network carries.
 
     Parameters
     ----------
     network : Network
         Connected; tensors have widths.
     seed : int
-        For the weights and network inputs that are not given.
-    given : mapping
-        Tensor name -> integers.
+        For the weights and network inputs without values.
     """
     if network.isolated:
         raise WorkloadError(
             f"network '{network.name}' has isolated layers: nothing connects them",
             "run it without '--operands chain'",
         )
-    values = dict(given)
+    values = {name: to_integers(network.values[name], network.tensors[name]) for name in network.values}
     for layer in network.layers:
         operands = handle.of(network.view(layer), seed, values)
         computed = golden(operands)

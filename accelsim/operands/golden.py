@@ -6,13 +6,17 @@ Products and sums are exact integers. Layers that divide or exponentiate give fl
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from accelsim.errors import ModelError, WorkloadError
 from accelsim.operands.handle import Operands, from_conv_output
-from accelsim.workload.shapes import Conv2d, Elementwise, Normalization, Pool, Softmax, View
+from accelsim.workload.csr_matrix import CsrMatrix
+from accelsim.workload.shapes import Conv2d, Elementwise, Normalization, Pool, Softmax, SpGemm, View, elements
 
 EXACT_FLOAT = 2**53
 """Integers of smaller magnitude are exact in float64, whose matrix product is fast."""
@@ -20,9 +24,15 @@ EXACT_FLOAT = 2**53
 LRN_ALPHA, LRN_BETA, LRN_BIAS = 1e-4, 0.75, 1.0
 """Local response normalisation: defaults of the ONNX operator LRN."""
 
+LAYER_EPSILON = 1e-5
+"""Added to the variance: default of the ONNX operator LayerNormalization."""
 
-def golden(operands: Operands) -> np.ndarray:
-    """Return the layer's output, in the layer's output shape.
+LEAK = 0.01
+"""Slope below zero: default of the ONNX operator LeakyRelu."""
+
+
+def golden(operands: Operands) -> Any:
+    """Return the layer's output, in the layer's output shape: an array, or a `CsrMatrix` of a sparse product.
 
     Raises
     ------
@@ -33,18 +43,72 @@ def golden(operands: Operands) -> np.ndarray:
     if hasattr(shape, "as_conv"):
         x, w = operands.conv_arrays()
         return from_conv_output(view, convolve(shape.as_conv(), x, w))
-    arrays = [operand.values for operand in operands.inputs]
+    if isinstance(shape, SpGemm):
+        return multiply(operands.input.sparse, operands.weight.sparse)
+    values = arrays(operands)
     if isinstance(shape, Pool):
-        return _pool(shape, arrays[0])
+        return _pool(shape, values[0])
     if isinstance(shape, Elementwise):
-        return elementwise(shape.op, arrays, view.name)
+        result = elementwise(shape.op, values, view.name)
+        # copies that permute elements: the permutation is not part of the shape
+        return result.reshape(shape.shape) if result.size == elements(shape.shape) else result
     if isinstance(shape, Softmax):
-        return _softmax(arrays[0].astype(np.float64).reshape(-1, shape.length)).reshape(shape.shape)
+        return _softmax(values[0].astype(np.float64).reshape(-1, shape.length)).reshape(shape.shape)
     if isinstance(shape, Normalization):
-        return _normalize(shape, arrays[0].astype(np.float64))
+        return _normalize(shape, values[0].astype(np.float64))
     if isinstance(shape, View):
-        return reshape(shape, arrays)
+        return reshape(shape, values)
     raise WorkloadError(f"layer '{view.name}': no values are known for '{shape.op}'", "run it without --check")
+
+
+def multiply(a: CsrMatrix, b: CsrMatrix) -> CsrMatrix:
+    """Return A x B by scipy, with the sums that cancel kept as zeros."""
+    from scipy.sparse import csr_array
+
+    def scipy_of(matrix: CsrMatrix, values: np.ndarray) -> Any:
+        return csr_array((values, matrix.columns, matrix.pointers), shape=matrix.shape)
+
+    terms = scipy_of(a, np.ones(a.nnz, np.int64)) @ scipy_of(b, np.ones(b.nnz, np.int64))
+    terms.sort_indices()
+    product = scipy_of(a, a.values) @ scipy_of(b, b.values)
+    product.sort_indices()
+    pointers, columns = terms.indptr.astype(np.int64), terms.indices.astype(np.int64)
+    values = product.data
+    if product.nnz != terms.nnz:
+        # scipy drops sums that cancel: put its values where the pattern has them
+        values = np.zeros(terms.nnz, product.dtype)
+        keys = np.repeat(np.arange(a.shape[0]), np.diff(pointers)) * b.shape[1] + columns
+        kept = np.repeat(np.arange(a.shape[0]), np.diff(product.indptr)) * b.shape[1] + product.indices
+        values[np.searchsorted(keys, kept)] = product.data
+    return CsrMatrix((a.shape[0], b.shape[1]), pointers, columns, values)
+
+
+def agree(ours: Any, truth: Any, operands: Operands) -> bool:
+    """Return whether two outputs are equal: integers exactly, reals within 1e-12.
+
+    Of a sparse product the pattern must be equal too, and the error is relative to the sum of the magnitudes of an
+    entry's terms, since a sum that nearly cancels has no better bound in any order of addition.
+    """
+    if not isinstance(truth, CsrMatrix):
+        return bool(np.allclose(ours, truth, rtol=1e-12, atol=0, equal_nan=True))
+    same = isinstance(ours, CsrMatrix) and ours.shape == truth.shape
+    if not same or not np.array_equal(ours.pointers, truth.pointers) or not np.array_equal(ours.columns, truth.columns):
+        return False
+    if truth.values.dtype.kind == "i":
+        return np.array_equal(ours.values, truth.values)
+    a, b = operands.input.sparse, operands.weight.sparse
+    size = multiply(replace(a, values=np.abs(a.values)), replace(b, values=np.abs(b.values)))
+    return bool(np.all(np.abs(ours.values - truth.values) <= 1e-12 * size.values))
+
+
+def arrays(operands: Operands) -> list[np.ndarray]:
+    """Return the int64 values of the inputs in the shapes that the layer gives them, then those of its weights.
+
+    Of several operands, constant ones come last: a network does not say where they stood.
+    """
+    shapes = operands.view.shape.input_shapes
+    inputs = [operand.values.reshape(dims) for operand, dims in zip(operands.inputs, shapes, strict=True)]
+    return inputs + [operand.values for operand in operands.weights]
 
 
 def convolve(conv: Conv2d, x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -81,7 +145,8 @@ def elementwise(op: str, arrays: list[np.ndarray], name: str = "") -> np.ndarray
     """Return ``op`` over the arrays: integers stay integers where the operation allows it."""
     first = arrays[0]
     if op in BINARY:
-        return np.asarray(functools.reduce(BINARY[op], arrays))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(functools.reduce(BINARY[op], arrays))
     if op in INTEGER_UNARY:
         return INTEGER_UNARY[op](first)
     if op in REAL_UNARY:
@@ -96,20 +161,30 @@ BINARY: dict[str, np.ufunc] = {
     "mul": np.multiply,
     "max": np.maximum,
     "min": np.minimum,
+    "div": np.divide,
 }
 INTEGER_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0),
     "copy": lambda x: x.copy(),
+    "cast": lambda x: x.copy(),
     "neg": lambda x: -x,
     "abs": np.abs,
+    "clip": lambda x: np.clip(x, 0, 6),
     "clip6": lambda x: np.clip(x, 0, 6),
 }
+"""Bounds of a clip are not part of a layer's shape: it clips to 0 and 6, as MobileNets do."""
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
 REAL_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "erf": _erf,
+    "gelu": lambda x: 0.5 * x * (1 + _erf(x * (1 / math.sqrt(2)))),
+    "leakyrelu": lambda x: np.where(x < 0, LEAK * x, x),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "tanh": np.tanh,
     "exp": np.exp,
-    "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
-    "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "hardsigmoid": lambda x: np.clip(x * (1 / 6) + 0.5, 0, 1),
+    "hardswish": lambda x: x * np.clip(x * (1 / 6) + 0.5, 0, 1),
     "swish": lambda x: x / (1 + np.exp(-x)),
 }
 
@@ -148,7 +223,7 @@ def _normalize(norm: Normalization, x: np.ndarray) -> np.ndarray:
         return x
     if norm.op == "layer":
         centred = x - x.mean(axis=-1, keepdims=True)
-        return np.asarray(centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5))
+        return np.asarray(centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + LAYER_EPSILON))
     below, above = (norm.size - 1) // 2, norm.size // 2
     squares = np.pad(x**2, ((0, 0), (below, above), *((0, 0),) * (x.ndim - 2)))
     window = sum(squares[:, i : i + x.shape[1]] for i in range(norm.size))

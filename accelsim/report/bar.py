@@ -28,7 +28,7 @@ STYLES = {
     "imbalance": "yellow",
     "conflict": "magenta",
     "starved": "blue",
-    "control": "white",
+    "control": "bright_magenta",
     "memory": "red",
 }
 """Cause -> terminal style; a help for the eye that carries no information of its own."""

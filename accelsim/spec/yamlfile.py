@@ -22,7 +22,7 @@ MAX_FILE_BYTES = 16 * 2**20
 """Larger files are refused before they are parsed."""
 MAX_DEPTH = 40
 """Deeper nesting is refused: no machine or network needs it."""
-MAX_NODES = 2_000_000
+MAX_NODES = 300_000
 """More values than this are refused."""
 
 _TEXT_NUMBER = re.compile(r"[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$")

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from accelsim.workload.shapes import (
+    MAX_DIM,
     PRODUCTS,
     UNKNOWN,
     Conv2d,
@@ -38,9 +39,11 @@ def illegal(shape: Shape) -> Fault | None:
     if isinstance(shape, Unsupported):
         return None
     for item in fields(shape):
-        least = 0 if item.name in ("pad", "axis", "start") else 1
-        if any(size < least for size in _integers(getattr(shape, item.name))):
+        least, sizes = 0 if item.name in ("pad", "axis", "start") else 1, _integers(getattr(shape, item.name))
+        if min(sizes, default=least) < least:
             return f"{item.name} {getattr(shape, item.name)} is too small", f"must be at least {least}"
+        if max(sizes, default=0) > MAX_DIM:
+            return f"{item.name} {getattr(shape, item.name)} is too large", f"must be at most {MAX_DIM:,}"
     if isinstance(shape, Conv2d) and (shape.c % shape.groups or shape.k % shape.groups):
         return f"groups {shape.groups} do not divide c {shape.c} and k {shape.k}", "correct one of them"
     if isinstance(shape, Conv2d | Pool) and (shape.e < 1 or shape.f < 1):

@@ -162,11 +162,28 @@ def read_model(path: Path, shown: str) -> Any:
         raise not_a_model from None
     if not model.opset_import or not (model.graph.node or model.graph.initializer):
         raise not_a_model
+    if any(isinstance(text, bytes) for text in _texts(model)):
+        raise not_a_model
     if model.functions:
         from onnx import inliner
 
         model = inliner.inline_local_functions(model)
     return model
+
+
+def _texts(model: Any) -> Iterator[Any]:
+    """Yield every name in the graph; the parser leaves those that are not UTF-8 as bytes."""
+    graph = model.graph
+    yield from (model.producer_name, graph.name)
+    for node in graph.node:
+        yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    for tensor in graph.initializer:
+        yield tensor.name
+        yield from (text for entry in tensor.external_data for text in (entry.key, entry.value))
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        yield value.name
+        yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
 
 
 def constant(tensor: Any, folder: Path, shown: str) -> Constant:

@@ -134,7 +134,7 @@ def _inferred(
     Declared shapes of inner tensors are kept only behind operators outside ONNX, which inference does not know.
     """
     import onnx
-    from onnx import helper, shape_inference
+    from onnx import helper, numpy_helper, shape_inference
 
     foreign = {name for node in model.graph.node if node.domain not in DEFAULT_DOMAINS for name in node.output}
     bare = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
@@ -146,8 +146,9 @@ def _inferred(
         tensor = initialisers.get(name)
         kind = onnx.TensorProto.FLOAT if tensor is None else tensor.data_type
         graph.input.append(helper.make_tensor_value_info(name, kind, known.shape))
-        if tensor is not None and elements(known.shape) <= SMALL and not tensor.external_data:
-            graph.initializer.append(tensor)
+        if tensor is not None and elements(known.shape) <= SMALL:
+            beside = tensor.data_location == onnx.TensorProto.EXTERNAL and known.origin is not None
+            graph.initializer.append(numpy_helper.from_array(known.read(), name) if beside else tensor)
     for value in model.graph.value_info:
         if value.name in foreign:
             declared = graph.value_info.add()

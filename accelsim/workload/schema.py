@@ -8,10 +8,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from accelsim.spec.schema import Bits, Strict
-from accelsim.workload.shapes import SHAPE_TYPES, Elementwise, Pads, Pair, Shape
+from accelsim.workload.shapes import MAX_DIM, SHAPE_TYPES, Elementwise, Pads, Pair, Shape
 
-MAX_DIM = 2**31 - 1
-"""Larger dimensions are refused: no real layer has them."""
 SPEC_KEYS = {"inputs": "operand_shapes"}
 """Keys that differ from the field of the shape they fill."""
 
@@ -141,6 +139,16 @@ class MatmulSpec(LayerBase):
     weight: RoleSpec = Field(RoleSpec(), description="of the second operand")
 
 
+class SpGemmSpec(LayerBase):
+    """A product of two sparse matrices, (m, k) x (k, n), with a sparse result; density by operand."""
+
+    kind: Literal["spgemm"]
+    m: Dim
+    n: Dim
+    k: Dim
+    weight: RoleSpec = Field(RoleSpec(), description="of the second operand")
+
+
 class PoolSpec(LayerBase):
     """Pooling over r x s windows."""
 
@@ -227,6 +235,7 @@ SingleSpec: TypeAlias = (
     Conv2dSpec
     | LinearSpec
     | MatmulSpec
+    | SpGemmSpec
     | PoolSpec
     | ElementwiseSpec
     | NormalizationSpec

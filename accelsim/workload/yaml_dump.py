@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import MISSING, fields
+from itertools import zip_longest
 from typing import Any
 
 from accelsim.workload.network import Layer, Network, Tensor, input_names
@@ -75,28 +76,34 @@ def _shortest(sizes: tuple[int, ...]) -> int | tuple[int, ...]:
 
 def _tensors(network: Network) -> dict[str, dict[str, Any]]:
     """Return what the layers do not imply about each tensor."""
-    implied: dict[str, Dims] = {}
-    for layer in network.layers:
-        shape, weight = layer.shape, getattr(layer.shape, "weight_shape", None)
-        pairs = [*zip(layer.inputs, shape.input_shapes, strict=True), (layer.outputs[0], shape.output_shape)]
-        if weight is not None:
-            pairs += zip(layer.weights, (weight, (weight[0],)), strict=False)
-        for name, dims in pairs:
-            implied.setdefault(name, dims)
-    used = dict.fromkeys(n for layer in network.layers for n in (*layer.inputs, *layer.weights, *layer.outputs))
+    implied = _implied_shapes(network)
     entries = {}
-    for name in used:
+    for name, dims in implied.items():
         tensor = network.tensors[name]
         entry = {
             item.name: value
             for item in fields(Tensor)
             if item.name not in ("name", "shape", "weight") and (value := getattr(tensor, item.name)) != item.default
         }
-        if implied.get(name) != tensor.shape:
+        if dims != tensor.shape:
             entry = {"shape": tensor.shape, **entry}
         if entry:
             entries[name] = entry
     return entries
+
+
+def _implied_shapes(network: Network) -> dict[str, Dims | None]:
+    """Return for every tensor in use the shape that a reader takes from the first layer that names it."""
+    implied: dict[str, Dims | None] = {}
+    for layer in network.layers:
+        weight = getattr(layer.shape, "weight_shape", None)
+        weights = () if weight is None else (weight, (weight[0],))
+        shapes = (layer.shape.input_shapes, weights, (layer.shape.output_shape,))
+        for names, dims in zip((layer.inputs, layer.weights, layer.outputs), shapes, strict=True):
+            for name, implied_dims in zip_longest(names, dims):
+                if name is not None:
+                    implied.setdefault(name, implied_dims)
+    return implied
 
 
 def _text(value: Any) -> str:

@@ -18,6 +18,7 @@ from accelsim.workload.schema import (
     NetworkSpec,
     ProductBase,
     RoleSpec,
+    SpGemmSpec,
     TensorSpec,
 )
 from accelsim.workload.shapes import SHAPE_TYPES, Dims, Shape
@@ -141,8 +142,9 @@ class _Builder:
         weights = self._weights(name, spec, shape, path)
         outputs = spec.outputs if spec.outputs is not None else (f"{name}.output",)
         for i, output in enumerate(outputs):
-            if output in self.made:
-                raise self.document.error(path, f"tensor '{output}' is made twice", "give each output its own name")
+            if output in self.tensors or output in self.spec.inputs:
+                fault = f"layer '{name}' makes tensor '{output}', which is already there"
+                raise self.document.error(path, fault, "give each output its own name")
             self._tensor(output, shape.output_shape if i == 0 else None, spec.output if i == 0 else RoleSpec(), path)
             self.made.add(output)
         self.layers.append(Layer(name, shape, inputs, weights, outputs))
@@ -159,7 +161,7 @@ class _Builder:
                 )
             inputs = input_names(name, count)
         for i, tensor in enumerate(inputs):
-            role = spec.weight if i == 1 and isinstance(spec, MatmulSpec) else spec.input
+            role = spec.weight if i == 1 and isinstance(spec, MatmulSpec | SpGemmSpec) else spec.input
             if not self.spec.isolated and tensor not in self.made and tensor not in self.spec.inputs:
                 hint = nearest(tensor, [*self.spec.inputs, *self.made], "add it to the network's 'inputs'")
                 raise self.document.error((*path, "inputs"), f"no layer before '{name}' makes '{tensor}'", hint)
@@ -196,12 +198,13 @@ class _Builder:
                 ("tensors", name, min(twice)), f"the layer that owns '{name}' says it too", "keep one of the two"
             )
         if known is not None:
+            if weight != self.tensors[name].weight:
+                raise self.document.error(path, f"tensor '{name}' is both weight and activation", "use two names")
             return
         found = named.pop("shape", shape)
         if found is None:
-            raise self.document.error(
-                path, f"nothing tells the shape of tensor '{name}'", f"add tensors: {name}: shape"
-            )
+            fault = f"nothing tells the shape of tensor '{name}'"
+            raise self.document.error(path, fault, f"add it under 'tensors': {name}: {{shape: [...]}}")
         self.given[name] = {**named, **said}
         self.tensors[name] = Tensor(name, found, weight=weight)
 

@@ -115,14 +115,14 @@ def _too_small(conv: Conv2d, widths: Widths, halves: Mapping[str, int]) -> str:
     return "no tile fits half of each scratchpad" + (f" ({'; '.join(short)})" if short else "")
 
 
-def bounds(
-    conv: Conv2d, widths: Widths, array: tuple[int, int, int, bool], dram: DramModel, columns: Columns
-) -> Bounds:
-    """Return what the objective needs.
+def bounds(layer: LoopNest, array: tuple[int, int, int, bool], dram: DramModel, columns: Columns) -> Bounds:
+    """Return what the objective needs; of ``layer``, the tiling does not matter.
 
     Compute cycles and on-chip words are exact; DRAM bits count whole bursts, edge tiles like the others; of the
     timeline, only the first load and the last store are seen: cycles = max(compute + first load + last store, DRAM).
     """
+    conv, widths = layer.conv, layer.widths
+    crosses = {tensor: int(tensor not in layer.resident) for tensor in ("input", "weight", "output")}
     cost = _layer_cost(conv, array, columns)
     trips = _trips(conv, columns)
     live = {loop: trips[loop] > 1 for loop in "mkc"}
@@ -137,11 +137,12 @@ def bounds(
     again_weight = np.where(innermost("m"), 1, trips["m"])
     stays = (trips["c"] == 1) | innermost("c")
     region = _input_region(conv, columns)
-    input_bits = region * conv.c * widths.input * again_input
-    weight_bits = conv.k * (conv.c // conv.groups) * conv.r * conv.s * widths.weight * again_weight
+    input_bits = region * conv.c * widths.input * again_input * crosses["input"]
+    all_weights = conv.k * (conv.c // conv.groups) * conv.r * conv.s * crosses["weight"]
+    weight_bits = all_weights * widths.weight * again_weight
     outputs = conv.n * conv.k * conv.e * conv.f
     spill_bits = np.where(stays, 0, outputs * (trips["c"] - 1) * widths.psum)
-    output_bits = outputs * widths.output
+    output_bits = outputs * widths.output * crosses["output"]
     output_run = _output_run(conv, columns)
     spill_bus = spill_bits * _burst_factor(dram, output_run * widths.psum)
     read = (

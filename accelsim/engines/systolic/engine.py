@@ -10,6 +10,7 @@ Modelled:
 - Partly filled folds at the edges cost the rows and columns that they occupy.
 - Three double-buffered scratchpads: half of each holds a tile; tiles and loop order are chosen or pinned.
 - Partial sums accumulate in the output scratchpad and go to DRAM and back when the loop order makes them.
+- Tensors whose home is the chip: inputs and outputs in the input scratchpad, weights in theirs, without DRAM traffic.
 - Groups, depthwise, padding, per-dimension stride, dilation, batch and operand widths.
 
 Not modelled:
@@ -43,6 +44,9 @@ from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
+
+WHOLE = Tiling(groups=1, n=1, e=1, f=1, k=1, c=1, order="mkc")
+"""A tiling for where only the layer matters."""
 
 Cost = dict[Tile, tuple[int, ...]]
 """Tile -> its counts in the order of `TileCost`."""
@@ -110,23 +114,23 @@ class Systolic(Engine[Params, Tiling]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
         """Return tilings that fit the scratchpads, each with the largest channel tile that fits."""
         del machine
-        return candidates.tilings(_conv(view), _widths(view, params), _halves(params), params.rows, params.cols)
+        return candidates.tilings(_conv(view), _widths(view, params), _limits(view, params), params.rows, params.cols)
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
         """Return exact compute cycles and traffic with an estimate of what DRAM adds."""
         flow = tilecost.FLOWS[params.dataflow]
         array = (flow, params.rows, params.cols, params.overlap_folds)
-        return candidates.bounds(_conv(view), _widths(view, params), array, machine.dram, columns)
+        return candidates.bounds(_nest(view, params), array, machine.dram, columns)
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Tiling, machine: Machine) -> Plan:
         """Check that the tiles fit and that no count can overflow."""
-        nest = LoopNest(_conv(view), mapping, _widths(view, params))
+        nest = _nest(view, params, mapping)
         needed = nest.largest_bits()
-        for tensor, half in _halves(params).items():
-            if needed[tensor] > half:
+        for tensor, limit in _limits(view, params).items():
+            if needed[tensor] > limit:
                 raise MappingError(
                     f"layer '{view.name}': the {tensor} tile takes {needed[tensor]:,} bits, half the scratchpad "
-                    f"holds {half:,}",
+                    f"holds {limit:,}",
                     f"cut it smaller or raise params.{tensor}_kib to {-(-needed[tensor] * 2 // KIB_BITS)}",
                 )
         if mapping.groups > 1 and (nest.trips["k"], nest.trips["c"]) != (1, 1):
@@ -173,9 +177,34 @@ def _widths(view: LayerView, params: Params) -> loopnest.Widths:
     return loopnest.widths(view, params.accumulator_bits)
 
 
-def _halves(params: Params) -> dict[str, int]:
+def _nest(view: LayerView, params: Params, tiling: Tiling = WHOLE) -> LoopNest:
+    return LoopNest(_conv(view), tiling, _widths(view, params), loopnest.resident(view))
+
+
+def _capacities(params: Params) -> dict[str, int]:
     kib = {"input": params.input_kib, "weight": params.weight_kib, "output": params.output_kib}
-    return {tensor: size * KIB_BITS // 2 for tensor, size in kib.items()}
+    return {tensor: size * KIB_BITS for tensor, size in kib.items()}
+
+
+def _limits(view: LayerView, params: Params) -> dict[str, int]:
+    """Return the bits that a tile may take: half of what tensors at home in its scratchpad leave free.
+
+    A tensor at home needs no second half: its tile is already there.
+    """
+    capacities = _capacities(params)
+    homes = {"input": ("input", view.input), "output": ("input", view.output), "weight": ("weight", view.weight)}
+    taken = {"input": 0, "weight": 0, "output": 0}
+    for role in loopnest.resident(view):
+        scratchpad, tensor = homes[role]
+        taken[scratchpad] += tensor.elements * (tensor.bits or 0)
+        if taken[scratchpad] > capacities[scratchpad]:
+            raise MappingError(
+                f"layer '{view.name}': tensors at home on the chip take {taken[scratchpad]:,} bits, the {scratchpad} "
+                f"scratchpad holds {capacities[scratchpad]:,}",
+                f"raise params.{scratchpad}_kib or give them home: dram",
+            )
+    at_home = {role for role in ("input", "weight") if role in loopnest.resident(view)}
+    return {t: INT64_MAX if t in at_home else (capacities[t] - taken[t]) // 2 for t in capacities}
 
 
 def _activity(plan: Plan, costs: Cost, values: np.ndarray | None) -> Activity:
@@ -230,6 +259,7 @@ def _on_chip(nest: LoopNest, dataflow: str, total: tilecost.TileCost, dram: dict
         Flow("glb.outputs", "psum", "write"): results * w.psum + returned,
         Flow("glb.outputs", "psum", "read"): read_back * w.psum + spilled,
         Flow("glb.outputs", "output", "read"): outputs * w.psum,
+        Flow("glb.inputs", "output", "write"): outputs * w.output if "output" in nest.resident else 0,
         Flow("pe", "input", "read"): conv.macs * w.input,
         Flow("pe", "weight", "read"): conv.macs * w.weight,
         Flow("pe", "psum", "read"): conv.macs * w.psum,
@@ -249,15 +279,21 @@ def _on_chip(nest: LoopNest, dataflow: str, total: tilecost.TileCost, dram: dict
 
 
 def _buffers(nest: LoopNest, params: Params) -> dict[str, tuple[int, int]]:
-    """Return capacity and peak of each scratchpad: two tiles where another one follows, else one."""
-    largest, trips = nest.largest_bits(), nest.trips
+    """Return capacity and peak of each scratchpad: two tiles where another one follows, else one; tensors at home."""
+    largest, trips, conv, w = nest.largest_bits(), nest.trips, nest.conv, nest.widths
     follows = {
         "input": trips["groups"] * trips["m"] * trips["c"] > 1,
         "weight": trips["groups"] * trips["k"] * trips["c"] > 1,
         "output": trips["groups"] * trips["m"] * trips["k"] > 1,
     }
-    halves = _halves(params)
-    return {f"glb.{t}s": (2 * halves[t], largest[t] * (2 if follows[t] else 1)) for t in follows}
+    peak = {t: largest[t] * (2 if follows[t] else 1) for t in follows}
+    if "input" in nest.resident:
+        peak["input"] = conv.n * conv.c * conv.h * conv.w * w.input
+    if "output" in nest.resident:
+        peak["input"] += conv.n * conv.k * conv.e * conv.f * w.output
+    if "weight" in nest.resident:
+        peak["weight"] = conv.k * (conv.c // conv.groups) * conv.r * conv.s * w.weight
+    return {f"glb.{t}s": (size, peak[t]) for t, size in _capacities(params).items()}
 
 
 ENGINE = Systolic()

@@ -130,6 +130,11 @@ class _Layer:
         width = bits.get(tensor, self.params.accumulator_bits) or 0
         if not addresses:
             return []
+        if self._at_home(tensor):
+            if tensor == "output":
+                self._add("glb.outputs", "output", "read", len(addresses) * self.params.accumulator_bits)
+                self._add("glb.inputs", "output", "write", len(addresses) * width)
+            return []
         runs = 1 + sum(b != a + 1 for a, b in pairwise(addresses))
         burst = self.machine.dram.burst_bits
         length = len(addresses) // runs * width
@@ -141,6 +146,11 @@ class _Layer:
         else:
             self._add("glb.outputs", tensor, "read", len(addresses) * self.params.accumulator_bits)
         return [Transfer(tensor, direction, length, runs)]
+
+    def _at_home(self, tensor: str) -> bool:
+        view = self.view
+        tensors = {"input": view.input, "weight": view.weight, "output": view.output}
+        return tensor in tensors and tensors[tensor].home == "chip"
 
     def _add(self, boundary: str, tensor: str, direction: Any, bits: int) -> None:
         flow = Flow(boundary, tensor, direction)
@@ -154,8 +164,18 @@ class _Layer:
         result = {}
         for tensor, size in kib.items():
             different = {tuple(tile[a] for a in ranges[tensor]) for tile in tiles}
-            result[f"glb.{tensor}s"] = (size * 8192, max(self.peak[tensor]) * (2 if len(different) > 1 else 1))
+            peak = max(self.peak[tensor]) * (2 if len(different) > 1 else 1)
+            if tensor != "output" and self._at_home(tensor):
+                peak = {"input": self.x, "weight": self.w}[tensor].size * self._bits(tensor)
+            if tensor == "input" and self._at_home("output"):
+                peak += self.out.size * self._bits("output")
+            result[f"glb.{tensor}s"] = (size * 8192, peak)
         return result
+
+    def _bits(self, tensor: str) -> int:
+        view = self.view
+        bits = {"input": view.input.bits, "weight": view.weight.bits, "output": view.output.bits}
+        return bits[tensor] or 0
 
     def _compute(self, tile: dict[str, range]) -> int:
         """Step all folds of a tile; return its cycles."""

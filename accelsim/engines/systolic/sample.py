@@ -38,17 +38,18 @@ def sample(rng: np.random.Generator) -> Sample:
             pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
             dilation=(draw(1, 2), draw(1, 2)),
         )
+    on_chip = bool(draw(0, 1))
     params = {
         "rows": draw(1, 6),
         "cols": draw(1, 6),
         "dataflow": ("ws", "os", "is")[draw(0, 2)],
         "overlap_folds": bool(draw(0, 1)),
         "accumulator_bits": 24,
-        "input_kib": 1,
-        "weight_kib": 1,
+        "input_kib": 4 if on_chip else 1,
+        "weight_kib": 4 if on_chip else 1,
         "output_kib": 1,
     }
-    return Sample(shape, params, _tiling(shape.as_conv(), rng))
+    return Sample(shape, params, _tiling(shape.as_conv(), rng), on_chip=on_chip)
 
 
 def _tiling(conv: Conv2d, rng: np.random.Generator) -> dict[str, Any]:

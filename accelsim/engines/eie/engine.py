@@ -1,0 +1,211 @@
+"""Sparse matrix times sparse vector on compressed columns, interleaved over PEs that share broadcast inputs.
+
+Source: S. Han et al., "EIE: Efficient Inference Engine on Compressed Deep Neural Network", ISCA 2016, sections III
+and IV; channels and streamed weights after S. Han et al., "ESE: Efficient Speech Recognition Engine with Sparse LSTM
+on FPGA", FPGA 2017.
+
+Modelled:
+- Row i in PE i mod N; columns as (code, run) entries, padding entries where a run is too long for its field.
+- Detection tree: one non-zero input per cycle to the queues of all PEs; it stops while any queue is full.
+- Pointer banks, read one column ahead; one entry per cycle; padding entries and empty columns cost a cycle each
+  (switches); accumulator hazard and bypass; drain of the pipeline per group of outputs.
+- Batches of at most N x registers inputs and outputs; the inputs are broadcast again for each group of outputs.
+- Rows of the matrix memory that are read; codebook; several channels that take a vector each through the same pass.
+- Weights resident, or streamed pass by pass through half of the memories.
+
+Not modelled:
+- Bias and activation function: outputs are compared before them; element-wise work of an LSTM overlaps in ESE.
+- Rounding and saturation of sums to the width of an accumulator.
+- Latency of the detection tree, loading of the source registers, and the start of a streamed pass.
+- Overlap of a layer's first load with the layer before it.
+
+Assumed:
+- Weights that fit the memories of the PEs are there before the layer starts (the paper's times contain no loading).
+- PEs without a row of a pass take no part in it; the slices of a pass start at a row of the matrix memory.
+- A place in a queue is free in the cycle after the last entry of its column was issued.
+- All channels take the same pass at the same time, and a pass starts when the last PE has finished the one before.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from accelsim.activity import Activity
+from accelsim.components import Component, Link, Mac, RegisterFile, Sram
+from accelsim.engines.eie import sample
+from accelsim.engines.eie.passes import Geometry, Slices, cut, tree_links
+from accelsim.errors import MappingError, WorkloadError
+from accelsim.operands.handle import Operands
+from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.spec.schema import Strict
+from accelsim.units import INT64_MAX
+from accelsim.workload.network import LayerView
+
+LARGEST_BYTES = 1 << 26
+"""Upper bound of a memory of a PE."""
+
+
+class Params(Strict):
+    """The PEs, what they share, and the format of the weights."""
+
+    pes: int = Field(ge=1, le=1024, description="PEs of a channel; row i of a pass belongs to PE i mod pes")
+    channels: int = Field(1, ge=1, le=64, description="groups of PEs, each working on a vector of its own")
+    queue_depth: int = Field(ge=1, le=4096, description="inputs waiting in front of each PE")
+    value_bits: int = Field(ge=2, le=16, description="value field of an entry: a code, or the weight itself")
+    run_bits: int = Field(ge=1, le=16, description="run field of an entry: zeros since the non-zero before")
+    pointer_bits: int = Field(16, ge=4, le=40, description="start of a column's slice, counted in entries of the pass")
+    codebook_bits: int = Field(0, ge=0, le=32, description="width of a decoded weight; 0: values are weights")
+    input_bits: int = Field(16, ge=2, le=32, description="widest input")
+    accumulator_bits: int = Field(16, ge=2, le=64, description="width of a destination register; sums are not rounded")
+    registers: int = Field(ge=1, le=1 << 20, description="source registers per PE, and destination registers")
+    pass_rows: int = Field(0, ge=0, description="outputs of a pass at most; 0: as many as there are registers")
+    row_entries: int = Field(8, ge=1, le=64, description="entries in a row of the matrix memory")
+    pointer_banks: int = Field(2, ge=1, le=2, description="2: both pointers of a column in one cycle")
+    bypass: bool = Field(True, description="an accumulator can be used in two neighbouring cycles")
+    padding_cycle: bool = Field(True, description="a padding entry costs a cycle")
+    empty_cycle: bool = Field(True, description="a column that is empty in a PE costs it a cycle")
+    pipeline_stages: int = Field(4, ge=1, le=16, description="from issue to the written accumulator")
+    weights: Literal["resident", "streamed"] = Field("resident", description="in the PEs beforehand, or from DRAM")
+    matrix_bytes: int = Field(ge=1, le=LARGEST_BYTES, description="entries, per PE")
+    pointer_bytes: int = Field(ge=1, le=LARGEST_BYTES, description="pointers, per PE, all banks")
+    activation_bytes: int = Field(ge=1, le=LARGEST_BYTES, description="inputs and outputs of a layer, per PE")
+
+
+class Plan(NamedTuple):
+    """What a walk needs: the cut layer with its compressed masks, and where its tensors are."""
+
+    geometry: Geometry
+    params: Params
+    machine: Machine
+    operands: Operands
+    slices: tuple[Slices, ...]
+    resident: bool
+    kept: bool
+
+
+class Eie(Engine[Params, NoMapping]):
+    """The engine of this folder."""
+
+    name = "eie"
+    params_schema = Params
+    primary = "pes"
+
+    def units(self, params: Params) -> dict[str, int]:
+        """Return the PEs of all channels."""
+        return {"pes": params.pes * params.channels}
+
+    def supports(self, view: LayerView, params: Params) -> str | None:
+        """Return why a layer cannot run: only matrix times vector, and only widths that fit."""
+        if view.kind != "linear":
+            return f"EIE multiplies a matrix by vectors: it has no {view.kind} unit"
+        if (view.input.bits or 0) > params.input_bits:
+            return f"'{view.input.name}' has {view.input.bits} bits, the multipliers {params.input_bits}"
+        widest = params.codebook_bits or params.value_bits
+        if (view.weight.bits or 0) > widest:
+            what = "decoded weights" if params.codebook_bits else "entries"
+            return f"'{view.weight.name}' has {view.weight.bits} bits, {what} have {widest}"
+        return None
+
+    def components(self, params: Params) -> tuple[Component, ...]:
+        """Return multipliers, registers, queues, codebooks, the tree and the memories."""
+        p, pes = params, params.pes * params.channels
+        weight = p.codebook_bits or p.value_bits
+        acc, entry = p.accumulator_bits, p.value_bits + p.run_bits
+        registers = p.registers * (p.input_bits + acc)
+        queued = p.queue_depth * (p.input_bits + (p.pes * p.registers - 1).bit_length())
+        banks = p.pointer_banks
+        book = (RegisterFile("pe.codebook", pes, size_bits=weight << p.value_bits, width_bits=weight),)
+        return (
+            Mac("macs", pes, input_bits=p.input_bits, weight_bits=weight, accumulator_bits=acc),
+            RegisterFile("pe", pes, size_bits=registers, width_bits=acc),
+            RegisterFile("pe.queue", pes, size_bits=queued, width_bits=p.input_bits),
+            *(book if p.codebook_bits else ()),
+            Link("array", p.channels * max(1, tree_links(p.pes)[0]), width_bits=p.input_bits),
+            Sram("glb.weights", pes, size_bits=p.matrix_bytes * 8, width_bits=p.row_entries * entry),
+            Sram("glb.pointers", pes * banks, size_bits=p.pointer_bytes * 8 // banks, width_bits=p.pointer_bits),
+            Sram("glb.activations", pes, size_bits=p.activation_bytes * 8, width_bits=p.input_bits),
+        )
+
+    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
+        """Compress the layer and check that codes, pointers and memories hold it."""
+        del mapping
+        from accelsim.engines.eie import walk
+
+        if view.macs * 64 * params.pes > INT64_MAX // 4:
+            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        _check_codes(view, operands, params)
+        geometry = cut(view, params)
+        slices = walk.compress(geometry, operands.weight.mask, params)
+        return Plan(
+            geometry, params, machine, operands, slices,
+            _check_weights(view, slices, params), _check_activations(view, geometry, params),
+        )  # fmt: skip
+
+    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+        """Walk every pass of every vector; with operands, decode and accumulate on the way."""
+        from accelsim.engines.eie import walk
+
+        return walk.walk(plan, operands)
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small matrix on a few PEs with shallow queues and short runs."""
+        return sample.sample(rng)
+
+
+def _check_codes(view: LayerView, operands: Operands, params: Params) -> None:
+    """Refuse a layer with more distinct non-zero weights than the codebook has codes."""
+    if not params.codebook_bits:
+        return
+    given, codes = operands.weight.given, (1 << params.value_bits) - 1
+    distinct = np.unique(given[given != 0]).size if given is not None else (1 << (view.weight.bits or 0)) - 1
+    if distinct > codes:
+        raise WorkloadError(
+            f"layer '{view.name}': its weights take {distinct} non-zero values, a codebook of {params.value_bits} bits "
+            f"holds {codes}",
+            f"share weights or give '{view.weight.name}' {params.value_bits} bits",
+        )
+
+
+def _check_weights(view: LayerView, slices: tuple[Slices, ...], params: Params) -> bool:
+    """Return whether the weights are resident; refuse passes too large to stream."""
+    largest = max(s.longest for s in slices)
+    if largest >> params.pointer_bits:
+        raise MappingError(
+            f"layer '{view.name}': a slice of {largest:,} entries is beyond pointers of {params.pointer_bits} bits",
+            f"raise params.pointer_bits to {largest.bit_length()}",
+        )
+    home = view.weight.home == "chip"
+    rooms = {"matrix": params.matrix_bytes * 8, "pointer": params.pointer_bytes * 8}
+    needs = {name: [getattr(s, f"{name}_bits") for s in slices] for name in rooms}
+    if (params.weights == "resident" or home) and all(sum(needs[m]) <= rooms[m] for m in rooms):
+        return True
+    for name, room in rooms.items():
+        need = sum(needs[name]) if home else 2 * max(needs[name])
+        if need > room:
+            what = "all its passes" if home else "two of its passes"
+            raise MappingError(
+                f"layer '{view.name}': {what} take {need:,} bits of the fullest PE's {name} memory, which has {room:,}",
+                f"raise params.{name}_bytes to {-(-need // 8)}" + ("" if home else " or cut params.pass_rows"),
+            )
+    return False
+
+
+def _check_activations(view: LayerView, geometry: Geometry, params: Params) -> bool:
+    """Return whether a vector stays on the chip between groups of outputs; refuse batches that do not fit."""
+    room = params.pes * params.activation_bytes * 8
+    if geometry.vector_bits <= room:
+        return True
+    pinned = "chip" in (view.input.home, view.output.home)
+    need = geometry.vector_bits if pinned else geometry.batch_bits
+    if need > room:
+        raise MappingError(
+            f"layer '{view.name}': its activations take {need:,} bits, the activation memories hold {room:,}",
+            f"raise params.activation_bytes to {-(-need // (8 * params.pes))}",
+        )
+    return False
+
+
+ENGINE = Eie()

@@ -1,0 +1,264 @@
+"""Vector unit for what does not multiply and accumulate: pooling, elementwise work, normalisation, softmax.
+
+Source: no published machine; the generic vector unit beside a matrix unit, as in N. P. Jouppi et al., "In-Datacenter
+Performance Analysis of a Tensor Processing Unit", ISCA 2017, section 2 (activation and pooling hardware).
+
+Modelled:
+- Lanes in lockstep: an operation takes all of them for one cycle, a special one (exp, tanh, erf, power, quotient,
+  root) for special_cycles; lanes beyond the last element idle, as do lanes whose window tap lies outside the image.
+- Operations per output element as in the table below; independent elements fill the lanes across rows.
+- Softmax and layer normalisation spread one row over the lanes, then combine partial results pairwise.
+- A double-buffered scratchpad: half of it holds a tile's inputs, outputs and intermediate results; tiles are chosen
+  or pinned. Operands that are broadcast are fetched once and stay.
+- Pooling fetches the input rows under its output rows, rows shared by two tiles twice.
+
+Not modelled:
+- Ports and banks of the scratchpad, and the time to broadcast, shift or transpose operands.
+- Rounding of results to the width of the output; folding of a batch normalisation's statistics.
+- Values of scalar constants, scales, shifts and clip bounds: 1, 0 and 0 to 6 stand for them.
+
+Assumed:
+- Results are forwarded: the pipeline's latency is paid once per tile.
+- special_cycles and latency_cycles where a machine does not say otherwise.
+- A zero operand is worked on like any other, so that all work is busy.
+- Every operation reads and writes the lane's accumulator once.
+- Windows recompute squares (lrn) and taps that they share with their neighbours.
+
+====================== ============================================== =============================================
+layer                  operations per output element                  per row (P = min(lanes, row), D = ceil(log2 P))
+====================== ============================================== =============================================
+max pool               r s compares
+average pool           r s adds, 1 special (quotient)
+k operands             k - 1 of add, mul, compare, special (div)
+relu, abs              1 compare
+copy, cast, neg        1 add
+clip                   2 compares
+exp, tanh, erf         1 special
+sigmoid, swish         1 add, 2 specials (exp, quotient)
+hardsigmoid            1 mul, 1 add, 2 compares
+hardswish              2 muls, 1 add, 2 compares
+leakyrelu              1 mul, 1 compare
+gelu                   3 muls, 1 add, 1 special
+batch, affine          1 mul, 1 add
+lrn of size t          t + 1 muls, t + 1 adds, 2 specials (power,
+                       quotient)
+layer normalisation    2 muls, 3 adds, with gain and shift 1 more     2 D cycles of P - 1 adds in all; 1 lane: 1 add,
+                       each                                           3 specials
+softmax                1 compare, 2 adds, 2 specials (exp, quotient)  D cycles of compares, D of adds, P - 1 each
+====================== ============================================== =============================================
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from accelsim.activity import Activity, Event, Flow
+from accelsim.components import Alu, Component, Link, RegisterFile, Sram
+from accelsim.engines.vector import sample, tiles
+from accelsim.engines.vector.program import BINARY, UNARY, Counts, tile_cost
+from accelsim.engines.vector.tiles import Cut, Pieces, Tile, Work
+from accelsim.errors import MappingError
+from accelsim.mapping.loopnest import dram_traffic
+from accelsim.memory import timeline
+from accelsim.operands.handle import Operands
+from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.spec.schema import Strict
+from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax, elements
+
+
+class Params(Strict):
+    """A vector unit and its scratchpad."""
+
+    lanes: int = Field(ge=1, le=1 << 16, description="ALU lanes, each one operation per cycle")
+    lane_bits: int = Field(32, ge=2, le=64, description="width of a lane and of intermediate results")
+    buffer_kib: int = Field(ge=1, le=1 << 22, description="scratchpad, both halves")
+    special_cycles: int = Field(
+        4, ge=1, le=1024, description="cycles between two exp, tanh, erf, power, quotient or root operations of a lane"
+    )
+    latency_cycles: int = Field(8, ge=0, le=4096, description="pipeline depth from scratchpad to scratchpad")
+
+
+class Plan(NamedTuple):
+    """What a walk needs."""
+
+    view: LayerView
+    work: Work
+    cut: Cut
+    pieces: tuple[Pieces, ...]
+    params: Params
+    machine: Machine
+
+
+class Vector(Engine[Params, Cut]):
+    """The engine of this folder."""
+
+    name = "vector"
+    params_schema = Params
+    mapping_schema = Cut
+    primary = "lanes"
+
+    def units(self, params: Params) -> dict[str, int]:
+        """Return the lanes."""
+        return {"lanes": params.lanes}
+
+    def supports(self, view: LayerView, params: Params) -> str | None:
+        """Return why a layer cannot run: only memory-bound kinds, known operations, operands no wider than a lane."""
+        shape = view.shape
+        if not isinstance(shape, Pool | Elementwise | Normalization | Softmax):
+            return f"a vector unit has no {view.kind} unit"
+        if isinstance(shape, Elementwise):
+            if shape.op not in UNARY and shape.op not in BINARY:
+                return f"a vector unit has no operation '{shape.op}'"
+            for operand in (*shape.input_shapes, *(t.shape for t in view.weights)):
+                if not _reaches(operand, shape.shape):
+                    return f"'{shape.op}' from {operand} to {shape.shape} moves elements"
+        for tensor in (*view.inputs, *view.weights, *view.outputs):
+            if (tensor.bits or 0) > params.lane_bits:
+                return f"'{tensor.name}' has {tensor.bits} bits, the lanes {params.lane_bits}"
+        return None
+
+    def components(self, params: Params) -> tuple[Component, ...]:
+        """Return lanes, their accumulators, the links between them and the scratchpad."""
+        lanes, bits = params.lanes, params.lane_bits
+        return (
+            Alu("lanes", lanes, bits=bits),
+            RegisterFile("pe", lanes, size_bits=bits, width_bits=bits),
+            Link("array", lanes, width_bits=bits),
+            Sram("glb", 1, size_bits=params.buffer_kib * KIB_BITS, width_bits=lanes * bits),
+        )
+
+    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
+        """Return the cuts worth trying, large tiles first."""
+        del machine
+        found = tiles.cuts(tiles.work(view, params.lane_bits), params.buffer_kib * KIB_BITS, params.lanes)
+        return {name: np.array([getattr(c, name) for c in found], dtype=np.int64) for name in ("rows", "channels")}
+
+    def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
+        """Return the exact cycles and traffic of each cut: there are few."""
+        work = tiles.work(view, params.lane_bits)
+        cycles, moved = [], []
+        for rows, channels in zip(columns["rows"].tolist(), columns["channels"].tolist(), strict=True):
+            cut = Cut(rows=rows, channels=channels)
+            plan = Plan(view, work, cut, tiles.pieces(work, cut), params, machine)
+            activity = self.closed_form(plan)
+            cycles.append(timeline.run(activity.schedule or (), machine.dram).cycles)
+            traffic: dict[tuple[str, str], int] = {}
+            for flow, bits in activity.traffic.items():
+                if flow.boundary in ("dram", "glb"):
+                    key = (flow.boundary, flow.direction)
+                    traffic[key] = traffic.get(key, 0) + bits
+            moved.append(traffic)
+        table = {key: np.array([t.get(key, 0) for t in moved], dtype=np.int64) for key in moved[0]}
+        dram_bits = sum((bits for (boundary, _), bits in table.items() if boundary == "dram"), np.int64(0))
+        return Bounds(np.array(cycles, dtype=np.int64), np.asarray(dram_bits), table)
+
+    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Cut, machine: Machine) -> Plan:
+        """Check that the tiles fit and that no count can overflow."""
+        del operands
+        work, buffer_bits = tiles.work(view, params.lane_bits), params.buffer_kib * KIB_BITS
+        pieces = tiles.pieces(work, mapping)
+        largest = max((tile for _, tile in tiles.tiles(pieces)), key=work.tile_bits)
+        if work.resident_bits + 2 * work.tile_bits(largest) > buffer_bits:
+            raise tiles.too_large(work, largest, buffer_bits)
+        p = work.program
+        each = p.per_element.plus(p.per_tap.times(p.window)).plus(p.trees).plus(p.scalars).cycles(params.special_cycles)
+        latency = params.latency_cycles
+        if work.elements * (each * 32 + latency) * params.lanes * params.lane_bits > INT64_MAX // 4:
+            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        return Plan(view, work, mapping, pieces, params, machine)
+
+    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+        """Walk every distinct tile; with operands, every tile with its values."""
+        from accelsim.engines.vector import walk
+
+        lanes = (plan.params.lanes, plan.params.special_cycles)
+        counts, values = walk.counts(plan.view, plan.work, tiles.tiles(plan.pieces), lanes), None
+        if operands is not None:
+            values = walk.values(plan.view, plan.work, plan.cut, lanes, operands, counts)
+        latency = plan.params.latency_cycles
+        return _activity(plan, {t: Counts(c[0] + latency, *c[1:]) for t, c in counts.items()}, values)
+
+    def closed_form(self, plan: Plan) -> Activity:
+        """Evaluate the closed form of every distinct tile."""
+        p, work = plan.params, plan.work
+        unit = (p.lanes, p.special_cycles, p.latency_cycles)
+        counts = {
+            tile: tile_cost(work.program, *unit, work.size(tile), tile.taps * tile.channels)
+            for _, tile in tiles.tiles(plan.pieces)
+        }
+        return _activity(plan, counts, None)
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small layer of any kind that runs here, cut at random."""
+        return sample.sample(rng)
+
+
+def _reaches(operand: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether an operand has the result's elements or is broadcast to it."""
+    if elements(operand) == elements(shape):
+        return True
+    ahead = len(shape) - len(operand)
+    return ahead >= 0 and all(size in (1, whole) for size, whole in zip(operand, shape[ahead:], strict=True))
+
+
+def _activity(plan: Plan, counts: dict[Tile, Counts], values: np.ndarray | None) -> Activity:
+    """Add tiles up to the layer's account, traffic and schedule."""
+    work, params = plan.work, plan.params
+    cut = tiles.tiles(plan.pieces)
+    count = sum(times for times, _ in cut)
+    total = Counts(*(sum(times * counts[tile][i] for times, tile in cut) for i in range(len(Counts._fields))))
+    schedule = tiles.schedule(work, plan.pieces, {tile: c.cycles for tile, c in counts.items()})
+    taps = sum(times * tile.taps * tile.channels for times, tile in cut)
+    largest = max(work.tile_bits(tile) for _, tile in cut)
+    causes = {cause: getattr(total, cause) for cause in ("busy", "padding", "unmapped", "imbalance")}
+    causes["fill_drain"] = count * params.latency_cycles * params.lanes
+    ops = {unit: getattr(total, unit) for unit in ("add", "mul", "compare", "special")}
+    dram = dram_traffic(schedule, plan.machine.dram)
+    return Activity(
+        compute_cycles=total.cycles,
+        accounts={"lanes": causes},
+        traffic={**dram, **_on_chip(plan, dram, taps, sum(ops.values()))},
+        events={Event("lanes", unit): n for unit, n in ops.items()},
+        schedule=schedule,
+        buffers={"glb": (params.buffer_kib * KIB_BITS, work.resident_bits + largest * min(2, count))},
+        details={"tiles": count},
+        values=values,
+    )
+
+
+def _on_chip(plan: Plan, dram: dict[Flow, int], taps: int, ops: int) -> dict[Flow, int]:
+    """Return the traffic of scratchpad, accumulators and links, in bits."""
+    work, bits = plan.work, plan.params.lane_bits
+    p, total = work.program, work.elements
+    # a window reads its taps, and once more what it divides (lrn); a reduced row is read for two passes
+    reads = taps + total * (p.start is not None and not plan.work.pool) if p.window else total
+    if p.length:
+        reads = 2 * total
+    inputs = [s.bits for s in work.streams if s.tensor == "input"]
+    weights = [s.bits for s in work.streams if s.tensor == "weight"]
+    if not isinstance(plan.view.shape, Elementwise):
+        weights = weights[:2]
+    rows = total // p.length if p.length else 0
+    partials = min(plan.params.lanes, p.length)
+    return {
+        Flow("glb", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
+        Flow("glb", "weight", "write"): dram.get(Flow("dram", "weight", "read"), 0),
+        Flow("glb", "input", "read"): reads * sum(inputs),
+        Flow("glb", "weight", "read"): total * sum(weights),
+        Flow("glb", "psum", "write"): total * work.scratch_bits,
+        Flow("glb", "psum", "read"): total * work.scratch_bits,
+        Flow("glb", "output", "write"): total * work.output_bits,
+        Flow("glb", "output", "read"): total * work.output_bits,
+        Flow("pe", "psum", "read"): ops * bits,
+        Flow("pe", "psum", "write"): ops * bits,
+        Flow("array", "psum", "write"): rows * 2 * max(0, partials - 1) * bits,
+        Flow("array", "psum", "read"): rows * 2 * partials * bits,
+    }
+
+
+ENGINE = Vector()

@@ -1,0 +1,224 @@
+"""What the lanes execute for one output element, as steps that are both counted and executed.
+
+A step is one operation of a unit (``add``, ``mul``, ``compare``: 1 cycle; ``special``: `special_cycles`) on the lane's
+accumulator. The kernel executes these very steps; the closed form counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import sqrt
+from typing import NamedTuple
+
+from accelsim.operands.golden import LEAK, LRN_ALPHA, LRN_BETA, LRN_BIAS
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax
+
+LOWEST = -(2**63)
+
+
+class Step(NamedTuple):
+    """``acc = name(acc, x)``, where x is operand ``source``, or ``const`` if that is -1."""
+
+    name: str
+    unit: str
+    source: int = -1
+    const: float = 0
+
+
+class Ops(NamedTuple):
+    """Operations by unit."""
+
+    add: int = 0
+    mul: int = 0
+    compare: int = 0
+    special: int = 0
+
+    def cycles(self, special_cycles: int) -> int:
+        """Lane-cycles that they take."""
+        return self.add + self.mul + self.compare + self.special * special_cycles
+
+    def times(self, count: int) -> Ops:
+        """Return ``count`` times as many."""
+        return Ops(*(n * count for n in self))
+
+    def plus(self, other: Ops) -> Ops:
+        """Return the sum."""
+        return Ops(*(a + b for a, b in zip(self, other, strict=True)))
+
+    @classmethod
+    def of(cls, steps: Iterable[Step]) -> Ops:
+        """Count steps."""
+        units = [step.unit for step in steps]
+        return cls(*(units.count(unit) for unit in cls._fields))
+
+
+class Program(NamedTuple):
+    """The work of a layer.
+
+    Attributes
+    ----------
+    steps : tuple of Step
+        Of independent elements; empty for layers that reduce rows, whose steps the kernel holds.
+    window : int
+        Taps per element: the operands before this one may lie outside the image.
+    start : int or None
+        First value of the accumulator; None starts with operand 0.
+    real : bool
+        float64 values; else int64.
+    per_tap, per_element : Ops
+        Of each tap inside the image, and of each element besides.
+    length : int
+        Elements of a row that is reduced; 0 where elements are independent.
+    trees, scalars : Ops
+        Per row: reductions over its partial results by unit, and operations on one lane.
+    """
+
+    steps: tuple[Step, ...]
+    per_element: Ops
+    real: bool
+    window: int = 0
+    start: int | None = None
+    per_tap: Ops = Ops()
+    length: int = 0
+    trees: Ops = Ops()
+    scalars: Ops = Ops()
+
+
+_COPY = (Step("ADD", "add"),)
+_CLIP = (Step("MAX", "compare"), Step("MIN", "compare", const=6))
+_LOGISTIC = (Step("EXP_NEG", "special"), Step("ADD", "add", const=1))
+_HARD = (
+    Step("MUL", "mul", const=1 / 6), Step("ADD", "add", const=0.5),
+    Step("MAX", "compare"), Step("MIN", "compare", const=1),
+)  # fmt: skip
+UNARY: dict[str, tuple[Step, ...]] = {
+    "relu": (Step("MAX", "compare"),),
+    "copy": _COPY,
+    "cast": _COPY,
+    "neg": (Step("NEG", "add"),),
+    "abs": (Step("ABS", "compare"),),
+    "clip": _CLIP,
+    "clip6": _CLIP,
+    "exp": (Step("EXP", "special"),),
+    "tanh": (Step("TANH", "special"),),
+    "erf": (Step("ERF", "special"),),
+    "sigmoid": (*_LOGISTIC, Step("UNDER", "special", const=1)),
+    "swish": (*_LOGISTIC, Step("UNDER", "special", 0)),
+    "hardsigmoid": _HARD,
+    "hardswish": (*_HARD, Step("MUL", "mul", 0)),
+    "leakyrelu": (Step("MUL", "mul", const=LEAK), Step("MAX", "compare", 0)),
+    "gelu": (
+        Step("MUL", "mul", const=1 / sqrt(2)), Step("ERF", "special"), Step("ADD", "add", const=1),
+        Step("MUL", "mul", 0), Step("MUL", "mul", const=0.5),
+    ),
+}  # fmt: skip
+"""Steps of an operation on one operand."""
+BINARY = {
+    "add": ("ADD", "add"),
+    "sum": ("ADD", "add"),
+    "sub": ("SUB", "add"),
+    "mul": ("MUL", "mul"),
+    "max": ("MAX", "compare"),
+    "min": ("MIN", "compare"),
+    "div": ("DIV", "special"),
+}
+"""The step that takes each operand after the first."""
+INTEGER = ("relu", "copy", "cast", "neg", "abs", "clip", "clip6", "add", "sum", "sub", "mul", "max", "min")
+
+
+def program(view: LayerView) -> Program:
+    """Return the program of a layer that the engine supports."""
+    shape = view.shape
+    if isinstance(shape, Elementwise):
+        steps = _elementwise(shape.op, len(view.inputs) + len(view.weights))
+        return Program(steps, Ops.of(steps), shape.op not in INTEGER)
+    if isinstance(shape, Pool):
+        return _pool(shape)
+    if isinstance(shape, Softmax):
+        return Program((), Ops(2, 0, 1, 2), True, length=shape.length, trees=Ops(1, 0, 1))
+    assert isinstance(shape, Normalization)
+    if shape.op == "layer":
+        gain = Ops(len(view.weights) > 1, len(view.weights) > 0)
+        return Program((), Ops(3, 2).plus(gain), True, length=shape.shape[-1], trees=Ops(2), scalars=Ops(1, 0, 0, 3))
+    if shape.op == "lrn":
+        return _lrn(shape.size)
+    steps = (Step("MUL", "mul", const=1), *_COPY)
+    return Program(steps, Ops.of(steps), True)
+
+
+def _elementwise(op: str, operands: int) -> tuple[Step, ...]:
+    if op in UNARY:
+        return UNARY[op]
+    name, unit = BINARY[op]
+    # a lone operand meets a constant of the network, whose value is not known: its own value stays
+    return tuple(Step(name, unit, i) for i in range(1, operands)) or (Step("ADD", unit),)
+
+
+def _pool(pool: Pool) -> Program:
+    window = pool.r * pool.s
+    if pool.op == "max":
+        steps = tuple(Step("MAX", "compare", tap) for tap in range(window))
+        return Program(steps, Ops(), False, window, LOWEST, Ops(compare=1))
+    steps = tuple(Step("ADD", "add", tap) for tap in range(window))
+    return Program((*steps, Step("DIV", "special", window)), Ops(special=1), True, window, 0, Ops(add=1))
+
+
+def _lrn(size: int) -> Program:
+    taps = [(Step("SQUARE", "mul", tap), Step("ADD_SQUARE", "add", tap)) for tap in range(size)]
+    rest = (
+        Step("MUL", "mul", const=LRN_ALPHA / size),
+        Step("ADD", "add", const=LRN_BIAS),
+        Step("POWER", "special", const=LRN_BETA),
+        Step("UNDER", "special", (size - 1) // 2),
+    )
+    steps = (*(step for tap in taps for step in tap), *rest)
+    return Program(steps, Ops.of(rest), True, size, 0, Ops(add=1, mul=1))
+
+
+class Counts(NamedTuple):
+    """What a tile costs: cycles, lane-cycles by cause (the pipeline's latency apart), operations by unit."""
+
+    cycles: int
+    busy: int
+    padding: int
+    unmapped: int
+    imbalance: int
+    add: int
+    mul: int
+    compare: int
+    special: int
+
+
+def tile_cost(p: Program, lanes: int, special: int, latency: int, elements: int, taps: int) -> Counts:
+    """Return the cost of a tile in closed form.
+
+    Parameters
+    ----------
+    p : Program
+    lanes, special, latency : int
+        The unit: lanes, cycles of a special operation, pipeline depth.
+    elements : int
+        Output elements, whole rows of them where rows are reduced.
+    taps : int
+        Window taps inside the image, of all elements together.
+    """
+    each = p.per_element.cycles(special) + p.window * p.per_tap.cycles(special)
+    rows, groups = 0, -(-elements // lanes)
+    if p.length:
+        rows = elements // p.length
+        groups = rows * -(-p.length // lanes)
+    partials = min(lanes, p.length)
+    depth = max(0, partials - 1).bit_length()
+    row = p.trees.times(max(0, partials - 1)).plus(p.scalars)
+    row_cycles = p.trees.times(depth).plus(p.scalars).cycles(special)
+    padding = (elements * p.window - taps) * p.per_tap.cycles(special)
+    ops = p.per_element.times(elements).plus(p.per_tap.times(taps)).plus(row.times(rows))
+    return Counts(
+        groups * each + rows * row_cycles + latency,
+        ops.cycles(special),
+        padding,
+        (groups * lanes - elements) * each,
+        rows * (lanes * row_cycles - row.cycles(special)),
+        *ops,
+    )

@@ -1,0 +1,278 @@
+"""How a layer is cut into tiles: what fits, what each tile moves, and the schedule.
+
+The work is ``images`` of ``rows`` of ``channels`` of ``width`` output elements; a tile holds some rows and some
+channels of one image. Only pooling has several images or channels here, and input rows under the output rows:
+
+============================ ================== ======== ================= ==========
+layer                        images             channels rows              width
+============================ ================== ======== ================= ==========
+pool                         n                  c        e                 f
+lrn                          1                  1        pixels (n h w)    c
+softmax, layer normalisation 1                  1        rows              row length
+everything else              1                  1        elements          1
+============================ ================== ======== ================= ==========
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate, groupby
+from math import gcd
+from typing import NamedTuple
+
+from pydantic import Field
+
+from accelsim.activity import Loop, Transfer
+from accelsim.activity import Step as TileStep
+from accelsim.engines.vector.program import Program, program
+from accelsim.errors import MappingError
+from accelsim.spec.schema import Strict
+from accelsim.units import KIB_BITS, ceil_div
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import Normalization, Pool, elements
+
+PARTS = (1, 2, 4, 8, 16)
+"""How many times more tiles than needed are tried: small tiles overlap better with DRAM, but start more often."""
+
+
+class Cut(Strict):
+    """How a layer is cut."""
+
+    rows: int = Field(ge=1, description="rows per tile: output rows of pooling, whole reduced rows, else elements")
+    channels: int = Field(1, ge=1, description="channels per tile; only pooling has more than one")
+
+
+class Tile(NamedTuple):
+    """A tile's first row, and its extents; ``taps`` inside the image are counted per channel."""
+
+    start: int
+    rows: int
+    channels: int
+    in_rows: int
+    taps: int
+
+
+class Stream(NamedTuple):
+    """An operand: ``tensor`` of the traffic, width; one that is broadcast stays in the scratchpad for the layer."""
+
+    tensor: str
+    bits: int
+    elements: int
+    stays: bool
+
+
+class Work(NamedTuple):
+    """A layer as rows to be cut."""
+
+    name: str
+    program: Program
+    images: int
+    rows: int
+    channels: int
+    width: int
+    in_width: int
+    pool: Pool | None
+    streams: tuple[Stream, ...]
+    output_bits: int
+    scratch_bits: int
+    """Width of an intermediate result kept per element, 0 without one."""
+    taps_above: tuple[int, ...] = ()
+    """Of pooling: taps per channel inside the image of all output rows above a row."""
+
+    @property
+    def elements(self) -> int:
+        """Output elements of the layer."""
+        return self.images * self.rows * self.channels * self.width
+
+    @property
+    def resident_bits(self) -> int:
+        """Operands that stay in the scratchpad."""
+        return sum(s.bits * s.elements for s in self.streams if s.stays)
+
+    def tile(self, start: int, rows: int, channels: int) -> Tile:
+        """Return the tile of some rows."""
+        rows = min(rows, self.rows - start)
+        if self.pool is None:
+            return Tile(start, rows, channels, rows, rows * lrn_taps(self.width, self.program.window))
+        first = start * self.pool.stride[0] - self.pool.pad[0]
+        last = first + (rows - 1) * self.pool.stride[0] + self.pool.r
+        in_rows = max(0, min(self.pool.h, last) - max(0, first))
+        return Tile(start, rows, channels, in_rows, self.taps_above[start + rows] - self.taps_above[start])
+
+    def size(self, tile: Tile) -> int:
+        """Output elements of a tile."""
+        return tile.rows * tile.channels * self.width
+
+    def tile_bits(self, tile: Tile) -> int:
+        """Bits that a tile takes in its half of the scratchpad."""
+        streamed = sum(s.bits for s in self.streams if not s.stays)
+        inputs = tile.in_rows * tile.channels * self.in_width * streamed
+        return inputs + self.size(tile) * (self.output_bits + self.scratch_bits)
+
+
+def lrn_taps(channels: int, size: int) -> int:
+    """Return the taps inside the tensor of windows of ``size`` around each of the channels; 0 without a window."""
+    outside = 0
+    for reach in ((size - 1) // 2, size // 2):
+        cut_off = min(reach, channels)
+        outside += cut_off * reach - cut_off * (cut_off - 1) // 2
+    return channels * size - outside if size else 0
+
+
+def _taps_above(pool: Pool) -> tuple[int, ...]:
+    """Return for each output row, and for the end, the taps per channel inside the image of all rows above it."""
+    wide = sum(_inside(f * pool.stride[1] - pool.pad[1], pool.s, pool.w) for f in range(pool.f))
+    tall = (_inside(e * pool.stride[0] - pool.pad[0], pool.r, pool.h) * wide for e in range(pool.e))
+    return tuple(accumulate(tall, initial=0))
+
+
+def _inside(first: int, window: int, size: int) -> int:
+    return max(0, min(first + window, size) - max(first, 0))
+
+
+def work(view: LayerView, lane_bits: int) -> Work:
+    """Return a layer as rows to be cut."""
+    shape, p = view.shape, program(view)
+    total = elements(shape.output_shape)
+    tensors = [("input", t) for t in view.inputs] + [("weight", t) for t in view.weights]
+    streams = tuple(Stream(kind, t.bits or 0, t.elements, t.elements != total) for kind, t in tensors)
+    output = view.output.bits or 0
+    if isinstance(shape, Pool):
+        source = (streams[0]._replace(stays=False),)
+        above = _taps_above(shape)
+        return Work(view.name, p, shape.n, shape.e, shape.c, shape.f, shape.w, shape, source, output, 0, above)
+    width = p.length or 1
+    if isinstance(shape, Normalization) and shape.op == "lrn":
+        width = shape.shape[1]
+    scratch = lane_bits if p.length else 0
+    return Work(view.name, p, 1, total // width, 1, width, width, None, streams, output, scratch)
+
+
+def cuts(w: Work, buffer_bits: int, lanes: int) -> list[Cut]:
+    """Return the cuts worth trying, the largest tiles first.
+
+    Raises
+    ------
+    MappingError
+        One row does not fit half of the scratchpad.
+    """
+    half = (buffer_bits - w.resident_bits) // 2
+    found: dict[tuple[int, int], None] = {}
+    channels, options = w.channels, 0
+    while options < 4:
+        if largest := _largest(w, half, channels):
+            options += 1
+            found |= dict.fromkeys((rows, channels) for rows in _pieces(w, largest, channels, lanes))
+        if channels == 1:
+            break
+        channels = ceil_div(channels, 2)
+    if not found:
+        raise too_large(w, w.tile(0, 1, 1), buffer_bits)
+    return [Cut(rows=rows, channels=c) for rows, c in found]
+
+
+def too_large(w: Work, tile: Tile, buffer_bits: int) -> MappingError:
+    """Return the error that says what does not fit."""
+    needed = w.resident_bits + 2 * w.tile_bits(tile)
+    return MappingError(
+        f"layer '{w.name}': two tiles of {tile.rows} rows and what stays take {needed:,} bits, the scratchpad holds "
+        f"{buffer_bits:,}",
+        f"cut it smaller or raise params.buffer_kib to {ceil_div(needed, KIB_BITS)}",
+    )
+
+
+def _largest(w: Work, half: int, channels: int) -> int:
+    """Return the most rows of ``channels`` that fit anywhere in the image, 0 if none does."""
+    if w.pool is None:
+        return min(w.rows, max(0, half) // max(1, w.tile_bits(w.tile(0, 1, channels))))
+    for rows in range(w.rows, 0, -1):
+        in_rows = min(w.pool.h, (rows - 1) * w.pool.stride[0] + w.pool.r)
+        if w.tile_bits(Tile(0, rows, channels, in_rows, 0)) <= half:
+            return rows
+    return 0
+
+
+def _pieces(w: Work, largest: int, channels: int, lanes: int) -> list[int]:
+    """Return rows per tile, rounded to whole groups of lanes where that is possible."""
+    grain = 1 if w.program.length else lanes // gcd(lanes, w.width * channels)
+    sizes = []
+    for parts in PARTS:
+        rows = ceil_div(w.rows, min(w.rows, ceil_div(w.rows, largest) * parts))
+        whole = ceil_div(rows, grain) * grain
+        if whole > largest and largest >= grain:
+            whole = largest // grain * grain
+        sizes.append(min(whole, largest))
+    return list(dict.fromkeys(sizes))
+
+
+class Pieces(NamedTuple):
+    """The tiles along the rows of an image, equal neighbours counted together, ``repeat`` times in a row."""
+
+    repeat: int
+    along: tuple[tuple[int, Tile], ...]
+
+
+def pieces(w: Work, cut: Cut) -> tuple[Pieces, ...]:
+    """Return all tiles in order: channels, images and rows from the outermost loop."""
+    return tuple(
+        Pieces(times * w.images, _along(w, min(cut.rows, w.rows), channels))
+        for times, channels in channel_pieces(w, cut)
+    )
+
+
+def _along(w: Work, rows: int, channels: int) -> tuple[tuple[int, Tile], ...]:
+    if w.pool is None:
+        whole, rest = divmod(w.rows, rows)
+        parts = ((whole, w.tile(0, rows, channels)),)
+        return (*parts, (1, w.tile(whole * rows, rest, channels))) if rest else parts
+    tiles = [w.tile(start, rows, channels) for start in range(0, w.rows, rows)]
+    runs = [list(same) for _, same in groupby(tiles, key=lambda tile: tile[1:])]
+    return tuple((len(run), run[0]) for run in runs)
+
+
+def channel_pieces(w: Work, cut: Cut) -> list[tuple[int, int]]:
+    """Return (times, channels) of the cuts across channels."""
+    channels = min(cut.channels, w.channels)
+    whole, rest = divmod(w.channels, channels)
+    return [(whole, channels), (1, rest)] if rest else [(whole, channels)]
+
+
+def tiles(cut: tuple[Pieces, ...]) -> list[tuple[int, Tile]]:
+    """Return how often each tile occurs."""
+    return [(piece.repeat * count, tile) for piece in cut for count, tile in piece.along]
+
+
+def schedule(w: Work, cut: tuple[Pieces, ...], cycles: dict[Tile, int]) -> tuple[TileStep | Loop, ...]:
+    """Return the tiles as steps of the memory timeline; the first one brings what stays."""
+    items: list[TileStep | Loop] = []
+    for piece in cut:
+        body: list[TileStep | Loop] = []
+        for count, tile in piece.along:
+            step = TileStep(loads(w, tile, False), cycles[tile], transfers(w, tile, "output", w.output_bits))
+            others = count
+            if w.resident_bits and not body:
+                body.append(step._replace(loads=loads(w, tile, True)))
+                others -= 1
+            if others:
+                body.append(step if others == 1 else Loop(others, (step,)))
+        items += body if piece.repeat == 1 else [Loop(piece.repeat, tuple(body))]
+    return tuple(items)
+
+
+def loads(w: Work, tile: Tile, first: bool) -> tuple[Transfer, ...]:
+    """Return what a tile fetches; the first one fetches what stays too."""
+    found: list[Transfer] = []
+    for s in w.streams:
+        if not s.stays:
+            found += transfers(w, tile, s.tensor, s.bits)
+        elif first:
+            found.append(Transfer(s.tensor, "read", s.bits * s.elements))
+    return tuple(found)
+
+
+def transfers(w: Work, tile: Tile, tensor: str, bits: int) -> tuple[Transfer, ...]:
+    """Return one operand or the output of a tile in DRAM, channels innermost."""
+    stored = tensor == "output"
+    pixels = (tile.rows * w.width) if stored else tile.in_rows * w.in_width
+    whole = tile.channels == w.channels
+    run, runs = (pixels * tile.channels, 1) if whole else (tile.channels, pixels)
+    return (Transfer(tensor, "write" if stored else "read", run * bits, runs),) if pixels else ()

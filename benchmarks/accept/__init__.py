@@ -1,0 +1,1 @@
+"""Acceptance: every measurable promise, measured and printed with its figure."""

@@ -1,0 +1,126 @@
+"""Commands that tell: list, show, schema, validate."""
+
+import json
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from accelsim.cli import app
+from accelsim.engines import registry
+from accelsim.errors import ConfigError
+from accelsim.spec import packaged
+from accelsim.validate import cases, compare, table
+
+
+def run(*args):
+    done = CliRunner().invoke(app, list(args), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_show_prints_the_resolved_machine_and_where_its_values_come_from():
+    text = run("show", "systolic_os_8", "--set", "params.rows=3")
+    config = yaml.safe_load(text)
+    assert config["params"]["rows"] == 3
+    assert config["params"]["dataflow"] == "os"
+    assert "# memory.dram: assumed, a 16-bit LPDDR4-3200 channel" in text
+
+
+def test_show_energy_traces_every_price_to_its_row():
+    text = run("show", "energy", "--arch", "systolic_ws")
+    assert "45nm:multiplier[8 bit] (read, horowitz14) pj 0.2" in text
+    assert "dram" in text
+
+
+def test_show_knows_networks_and_engines(tmp_path):
+    assert "60,965,224 parameters" in run("show", "alexnet")
+    assert "Not modelled:" in run("show", "systolic")
+    path = tmp_path / "n.yaml"
+    path.write_text("name: n\nisolated: true\nlayers:\n- {name: a, kind: linear, n: 1, c: 2, k: 3}\n")
+    assert "6 MACs" in run("show", str(path))
+
+
+@pytest.mark.parametrize("kind", ["arch", "network", "engine", "replica"])
+def test_list_names_everything_of_a_kind(kind):
+    names = {
+        "arch": packaged.names("arch_configs"),
+        "network": [*packaged.names("workloads"), "onnx:resnet50"],
+        "engine": list(registry.modules()),
+        "replica": ["bitfusion2018", "scalesim", "isca16"],
+    }[kind]
+    found = [line.split()[0] for line in run("list", kind).splitlines()]
+    assert set(names) <= set(found)
+
+
+@pytest.mark.parametrize("kind", ["arch", "network"])
+def test_the_schema_is_json_with_descriptions(kind):
+    schema = json.loads(run("schema", kind))
+    assert schema["$schema"].endswith("2020-12/schema")
+    assert schema["properties"]["name"]["type"] == "string"
+    if kind == "arch":
+        assert schema["$defs"]["systolic_params"]["properties"]["rows"]["description"] == "PE rows"
+
+
+def case(**changes):
+    plain = {
+        "case": "c", "arch": "systolic_ws", "layer": {"kind": "linear", "n": 3, "c": 2, "k": 2}, "quantity": "macs",
+        "expected": 12.0, "kind": "exact", "origin": "hand-derived", "source": "3 x 2 x 2",
+    }  # fmt: skip
+    return cases.CaseSpec.model_validate(plain | changes)
+
+
+def test_an_exact_case_passes_only_when_equal():
+    assert compare.judge("e", case(), compare.ours(case())).verdict == "ok"
+    wrong = case(expected=13.0)
+    assert compare.judge("e", wrong, compare.ours(wrong)).verdict == "FAIL"
+
+
+def test_a_band_judges_the_relative_error():
+    band = case(kind="within", tolerance=0.1, why="a plot")
+    assert compare.judge("e", band, 13.1).verdict == "ok"
+    assert compare.judge("e", band, 13.3).verdict == "FAIL"
+
+
+def test_a_known_gap_fails_when_it_closes():
+    gap = case(kind="known_gap", tolerance=0.02, gap=-0.2, why="inputs unknown", expected=10.0)
+    assert compare.judge("e", gap, 8.0).verdict == "gap"
+    closed = compare.judge("e", gap, 9.9)
+    assert (closed.verdict, closed.passed) == ("GAP CLOSED", False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"workload": "alexnet"}, "exactly one"),
+        ({"tolerance": 0.1}, "no tolerance"),
+        ({"kind": "within"}, "tolerance and a reason"),
+        ({"kind": "known_gap", "tolerance": 0.1, "why": "w"}, "states its 'gap'"),
+        ({"origin": "published (recalled)"}, "no bar"),
+    ],
+)
+def test_a_case_that_could_not_fail_is_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        case(**changes)
+
+
+def test_quantities_reach_accounts_traffic_and_totals():
+    assert compare.ours(case(quantity="account.busy")) == 12
+    assert compare.ours(case(quantity="traffic.dram/weight/read")) == 32
+    assert compare.ours(case(quantity="totals.macs")) == 12
+    assert compare.ours(case(quantity="layer.layer.macs")) == 12
+    with pytest.raises(ConfigError, match="no number called"):
+        compare.ours(case(quantity="nothing"))
+
+
+def test_every_packaged_figure_is_as_its_case_says():
+    rows = compare.validate()
+    assert [row.case.case for row in rows if not row.passed] == []
+    assert table.count(rows) in table.to_markdown(rows)
+    assert table.unvalidated(rows) == [e for e in registry.modules() if e in table.unvalidated(rows)]
+
+
+def test_an_engine_without_published_figures_is_called_unvalidated():
+    row = compare.judge("e", case(), 12.0)
+    assert table.unvalidated([row]) == ["e"]
+    assert "unvalidated" in table.to_markdown([row])
