@@ -97,7 +97,7 @@ class BitSerial(Engine[Params, GridTiling]):
         table = tilings.tilings(conv, _widths(view, params), _halves(params), units, cut_c=False)
         kinds = ["windows"]
         if conv.e * conv.f == 1 and not gridlib.is_depthwise(conv) and params.fc_columns != "windows":
-            kinds = [params.fc_columns, "windows"] if params.fc_columns == "steps" else [params.fc_columns]
+            kinds = [params.fc_columns, "windows"] if conv.n > 1 else [params.fc_columns]
         rows = len(table["k"])
         return {name: np.tile(column, len(kinds)) for name, column in table.items()} | {
             "columns": np.repeat(np.array(kinds), rows)
