@@ -19,7 +19,7 @@ from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
 from accelsim.operands import handle
 from accelsim.operands.files import to_integers
-from accelsim.operands.golden import golden
+from accelsim.operands.golden import agree, golden
 from accelsim.results import BufferUse, LayerResult, TrafficRow, UnitAccount
 from accelsim.seam import Engine, Machine
 from accelsim.spec.arch import Arch, Unit
@@ -169,7 +169,7 @@ def _check(engine: Engine[Any, Any], plan: Any, operands: handle.Operands, activ
     truth = golden(operands)
     if walked.values is None or walked.values.shape != truth.shape:
         raise ModelError(f"layer '{operands.view.name}': engine '{engine.name}' gave no values of shape {truth.shape}")
-    return bool(np.allclose(walked.values, truth, rtol=1e-12, atol=0, equal_nan=True))
+    return agree(walked.values, truth, operands)
 
 
 def _with_memory(activity: Activity, machine: Machine) -> tuple[int, int, dict[str, float]]:

@@ -47,11 +47,15 @@ class Bounds(NamedTuple):
     dram_bits : ndarray of int64
     traffic : dict
         (boundary, direction) -> bits; prices energy objectives.
+    own : tuple of str and ndarray of float64, or None
+        For ``mapping.objective: engine``: the engine's own objective in words, and its value. Candidates that it
+        does not tell apart are taken in their order.
     """
 
     cycles: np.ndarray
     dram_bits: np.ndarray
     traffic: Mapping[tuple[str, str], np.ndarray]
+    own: tuple[str, np.ndarray] | None = None
 
 
 class Sample(NamedTuple):

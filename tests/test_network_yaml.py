@@ -115,7 +115,7 @@ layers:
     ("old", "new", "message"),
     [
         ("kind: conv2d", "kind: conv3d", "net.yaml:4: layers.0.kind: 'conv3d' is not a kind of layer; did you mean 'conv2d'?"),
-        ("kind: linear, ", "", "net.yaml:5: layers.1.kind: missing key; add 'kind: ...', one of conv2d, linear, matmul, pool, elementwise, normalization, softmax, view, unsupported, block"),
+        ("kind: linear, ", "", "net.yaml:5: layers.1.kind: missing key; add 'kind: ...', one of conv2d, linear, matmul, spgemm, pool, elementwise, normalization, softmax, view, unsupported, block"),
         ("stride: 2", "strides: 2", "net.yaml:4: layers.0.strides: unknown key; did you mean 'stride'?"),
         ("k: 6, ", "", "net.yaml:4: layers.0.k: missing key; add 'k: ...'"),
         ("k: 6", "k: six", "net.yaml:4: layers.0.k: 'six' is of the wrong type; must be a whole number"),
@@ -276,8 +276,14 @@ def test_the_schema_is_a_json_schema_that_names_every_kind():
         ("vgg61", "no network is called 'vgg61'; did you mean 'vgg16'?"),
         ("densenet121", "no network is called 'densenet121'; did you mean 'onnx:densenet121'?"),
         ("onnx:resnet5", "no ONNX graph is called 'onnx:resnet5'; did you mean 'onnx:resnet50'?"),
-        ("net.pt", "net.pt: files of type '.pt' are no networks; give one of .yaml, .yml, .onnx"),
-        ("some/net", "some/net: a network file needs a suffix; give one of .yaml, .yml, .onnx"),
+        (
+            "net.pt",
+            "net.pt: files of type '.pt' are no networks; give one of .yaml, .yml, .onnx, .mtx, .mtx.gz, .txt, .txt.gz, .npz",
+        ),
+        (
+            "some/net",
+            "some/net: a network file needs a suffix; give one of .yaml, .yml, .onnx, .mtx, .mtx.gz, .txt, .txt.gz, .npz",
+        ),
         ("missing.yaml", "no such network file: 'missing.yaml'; check the path"),
     ],
 )

@@ -6,7 +6,8 @@ import pytest
 
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.replicas import scalesim
-from accelsim.replicas.scalesim.layer import layers
+from accelsim.replicas.scalesim.layer import Layer, layers
+from accelsim.replicas.scalesim.sparse import prune
 
 DATA = Path(__file__).parent / "data" / "scalesim"
 HEADER = "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,"
@@ -277,3 +278,10 @@ def test_a_configuration_that_cannot_be_read_is_one_line(configure, change, mess
         configure(CONFIG.replace(*change, 1))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_with_filter_offset_zero_the_first_weight_counts_as_a_zero(configure):
+    text = CONFIG.replace("SparsitySupport : false", "SparsitySupport : true")
+    config = configure(text.replace("FilterOffset : 10000000", "FilterOffset : 0"))
+    pruned = prune(config, Layer(4, 4, 1, 1, 8, 2, 1, 1, n_of_m=(3, 4)))
+    assert pruned.table.T.tolist() == [[1, 2, 0, 4, 5, 6], [8, 9, 10, 12, 13, 14]]

@@ -1,4 +1,4 @@
-"""The replica of SCALE-Sim against what SCALE-Sim 3.0.0 itself printed (tests/data/scalesim/make_reports.sh)."""
+"""The replica of SCALE-Sim against what SCALE-Sim 3.0.0 printed (tests/data/scalesim/make_reports.sh)."""
 
 import itertools
 from pathlib import Path

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
               help="Closed forms where they exist, or always the kernels.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--mapping", type=click.Path(path_type=Path), help="YAML file of pinned mappings.")
+@click.option("--matrix-b", metavar="MATRIX", help="Second matrix of a product: NETWORK times itself without it.")
 @click.option("--operands", metavar="FILE.npz|chain", help="Given operands, or computed ones from layer to layer.")
 @click.option("--density", type=click.Path(path_type=Path), help="YAML or CSV: densities per layer.")
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
               show_default=True, help="What to print.")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
-def command(arch: str, network: str, style: str, output: Path | None, **options: Any) -> None:
+def command(arch: str, network: str, style: str, output: Path | None, matrix_b: str | None, **options: Any) -> None:
     """Simulate NETWORK on ARCH: packaged names or paths.
 
     With a table on the terminal, the report files go to reports/out/<arch>-<network>/ unless -o says otherwise.
@@ -41,7 +42,7 @@ def command(arch: str, network: str, style: str, output: Path | None, **options:
     from accelsim.spec.arch import parse_set
 
     machine = load_arch(arch, [parse_set(text) for text in options.pop("sets")])
-    net = load_network(network)
+    net = load_network(network, matrix_b=matrix_b)
     with progress() as report:
         result = simulate(machine, net, progress=report, **options)
     if style == "table" and output is None:

@@ -56,8 +56,10 @@ class PrecisionSpec(Strict):
 class MappingSpec(Strict):
     """How a mapping is chosen."""
 
-    objective: Literal["cycles", "energy", "edp", "dram"] = Field(
-        "cycles", description="what the mapper minimises; ties by cycles, DRAM bits, then order"
+    objective: Literal["cycles", "energy", "edp", "dram", "engine"] = Field(
+        "cycles",
+        description="what the mapper minimises; ties by cycles, DRAM bits, then order; 'engine' is the engine's own "
+        "objective, with ties by order",
     )
     fixed: dict[str, Any] = Field(default_factory=dict, description="mapping keys that every layer must use")
 

@@ -10,11 +10,12 @@ from pydantic import Field, model_validator
 
 from accelsim.engines import registry
 from accelsim.errors import ConfigError
-from accelsim.spec.schema import Strict
+from accelsim.spec.schema import Positive, Strict
 from accelsim.spec.yamlfile import read, validate
 
 Kind = Literal["exact", "within", "known_gap", "reported"]
-Origin = Literal["hand-derived", "published", "peer", "published (recalled)"]
+Origin = Literal["hand-derived", "published", "peer", "published (recalled)", "fitted"]
+"""``fitted``: published, but a rule of ours was selected because it gives this figure."""
 
 
 class CaseSpec(Strict):
@@ -28,12 +29,17 @@ class CaseSpec(Strict):
     layers: str = Field("*", description="pattern over layer names")
     batch: int = Field(1, ge=1)
     seed: int = 0
-    mapping: dict[str, Any] | None = Field(None, description="mapping pinned for every layer")
-    density: dict[str, Any] | None = Field(None, description="layers of a density profile: pattern -> role -> density")
+    mapping: dict[str, Any] | str | None = Field(
+        None, description="mapping pinned for every layer, or a file of mappings, relative to the packaged machines"
+    )
+    density: dict[str, dict[str, float]] | str | None = Field(
+        None, description="layer -> operand -> density, or a file that says so, relative to the packaged networks"
+    )
     baseline: str | None = Field(None, description="machine that runs the same; the figure is its quantity over ours")
     quantity: str = Field(description="key of the layer in the report, or totals.<key>; see `ours`")
     expected: float
     unit: str = ""
+    scale: Positive = Field(1.0, description="factor from the report's unit to that of the source")
     kind: Kind
     tolerance: float = Field(0.0, ge=0, description="largest relative error; of a known gap, how far it may move")
     gap: float | None = Field(None, description="of a known gap: the relative error as it stands")
