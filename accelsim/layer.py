@@ -19,7 +19,7 @@ from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
 from accelsim.operands import handle
 from accelsim.operands.files import to_integers
-from accelsim.operands.golden import agree, golden
+from accelsim.operands.golden import agree
 from accelsim.results import BufferUse, LayerResult, TrafficRow, UnitAccount
 from accelsim.seam import Engine, Machine
 from accelsim.spec.arch import Arch, Unit
@@ -168,7 +168,7 @@ def _check(engine: Engine[Any, Any], plan: Any, operands: handle.Operands, activ
     walked = engine.run(plan, operands)
     if differences := activity.same_integers(walked):
         raise ModelError(f"layer '{operands.view.name}': with values, {differences[0]}")
-    truth = golden(operands)
+    truth = engine.truth(operands)
     if walked.values is None or walked.values.shape != truth.shape:
         raise ModelError(f"layer '{operands.view.name}': engine '{engine.name}' gave no values of shape {truth.shape}")
     return agree(walked.values, truth, operands)

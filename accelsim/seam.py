@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from accelsim.activity import Activity
 from accelsim.components import Component
 from accelsim.memory.dram import DramModel
+from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
 from accelsim.spec.schema import Strict
 from accelsim.workload.network import LayerView
@@ -126,6 +127,10 @@ class Engine(Generic[ParamsT, MappingT]):
         """Return the same integers as `run` without walking, or None if there is no closed form."""
         del plan
         return None
+
+    def truth(self, operands: Operands) -> np.ndarray:
+        """Return what the values must equal, by NumPy alone: the layer's output, unless the machine fuses more in."""
+        return golden(operands)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small random legal case: what the contract tests run."""

@@ -8,7 +8,6 @@ import pytest
 from contract import random_case, reference_of
 
 from accelsim.engines import registry
-from accelsim.operands.golden import golden
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 CASES = 20 if INTERPRETED else 150
@@ -39,7 +38,7 @@ def test_kernel_closed_form_and_reference_give_the_same_integers(name):
 @engines
 def test_values_equal_numpy(name):
     for case in cases(name, 60):
-        truth = golden(case.operands)
+        truth = case.engine.truth(case.operands)
         walked = case.engine.run(case.plan(), case.operands)
         assert walked.values is not None
         assert walked.values.shape == truth.shape
