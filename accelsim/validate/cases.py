@@ -28,6 +28,7 @@ class CaseSpec(Strict):
     layers: str = Field("*", description="pattern over layer names")
     batch: int = Field(1, ge=1)
     seed: int = 0
+    needs: Literal["data"] | None = Field(None, description="data: skipped where ACCELSIM_DATA lacks its matrix")
     mapping: dict[str, Any] | None = Field(None, description="mapping pinned for every layer")
     quantity: str = Field(description="key of the layer in the report, or totals.<key>; see `ours`")
     expected: float
