@@ -30,6 +30,7 @@ class CaseSpec(Strict):
     layers: str = Field("*", description="pattern over layer names")
     batch: int = Field(1, ge=1)
     seed: int = 0
+    needs: Literal["data"] | None = Field(None, description="data: skipped where ACCELSIM_DATA lacks its matrix")
     mapping: dict[str, Any] | str | None = Field(
         None, description="mapping pinned for every layer, or a file of mappings, relative to the packaged machines"
     )
