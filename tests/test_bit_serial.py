@@ -111,6 +111,6 @@ def test_operands_wider_than_the_lanes_are_refused_where_columns_cannot_join(nam
 def test_rows_of_a_batch_take_a_column_each_where_that_is_faster():
     def columns(rows):
         arch, net = accelsim.load_arch("loom"), accelsim.load_network("lstm_ese_i153_h1024_p512_t1").batched(rows)
-        return accelsim.simulate(arch, net, layers="projection").layers[0].mapping["columns"]
+        return accelsim.simulate(arch, net, layers="projection").simulated[0].mapping["columns"]
 
     assert (columns(1), columns(64)) == ("filters", "windows")
