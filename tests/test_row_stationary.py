@@ -1,7 +1,12 @@
 """Row stationary by small examples: what moves when, what must fit, what the mapper picks."""
 
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -267,6 +272,12 @@ def test_layers_that_cannot_run_say_why(shape, reason):
     assert ENGINE.supports(view_of(shape), CHIP) == reason
 
 
+def test_a_tensor_at_home_on_the_chip_has_no_room_there():
+    view = view_of(conv())
+    home = replace(view, outputs=(replace(view.output, home="chip"),))
+    assert ENGINE.supports(home, CHIP) == "'y' is at home on the chip, whose buffer holds no more than strips"
+
+
 def test_only_products_run():
     view = LayerView("p", Pool("max", 1, 4, 8, 8, 2, 2), (Tensor("x", (1, 4, 8, 8), 16),), (), ())
     assert ENGINE.supports(view, CHIP) == "a row-stationary array has no pool unit"
@@ -402,3 +413,13 @@ def test_larger_arrays_are_faster_on_alexnet():
     ]
     assert [result.simulated[0].units for result in results] == [168, 256, 1024]
     assert results[0].cycles > results[1].cycles > results[2].cycles
+
+
+def test_the_pictures_can_be_made(tmp_path):
+    root = Path(__file__).parents[1]
+    script = root / "examples" / "eyeriss_chip" / "draw.py"
+    path = {"PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, capture_output=True,
+                   env={**os.environ, **path})  # fmt: skip
+    for made in ("eyeriss_chip.png", "eyeriss_pass.png"):
+        assert (tmp_path / made).read_bytes().startswith(b"\x89PNG")
