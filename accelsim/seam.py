@@ -158,6 +158,9 @@ class Notes(NamedTuple):
         heading = ""
         for raw in inspect.cleandoc(docstring).splitlines():
             line = raw.strip()
+            if line.startswith("==="):
+                heading = "rest"  # a table is not an item
+                parts.setdefault(heading, [])
             title, colon, rest = line.partition(":")
             if colon and title in ("Source", "Modelled", "Not modelled", "Assumed"):
                 heading, line = title, rest.strip()

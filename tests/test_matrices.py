@@ -13,7 +13,8 @@ from accelsim.workload.csr_matrix import CsrMatrix, from_dense, from_entries, pr
 from accelsim.workload.load import load_network
 from accelsim.workload.matrix_file import read_edges, read_matrix
 from accelsim.workload.matrix_make import make_matrix
-from accelsim.workload.matrix_network import find_data, network_of
+from accelsim.workload.matrix_names import find_data
+from accelsim.workload.matrix_network import network_of
 
 BANNER = "%%MatrixMarket matrix coordinate {} {}\n% a comment\n"
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from accelsim.engines import registry
 from accelsim.errors import ConfigError
+from accelsim.spec import packaged
 from accelsim.spec.schema import Positive, Strict
 from accelsim.spec.yamlfile import read, validate
 
@@ -29,6 +30,7 @@ class CaseSpec(Strict):
     layers: str = Field("*", description="pattern over layer names")
     batch: int = Field(1, ge=1)
     seed: int = 0
+    needs: Literal["data"] | None = Field(None, description="data: skipped where ACCELSIM_DATA lacks its matrix")
     mapping: dict[str, Any] | str | None = Field(
         None, description="mapping pinned for every layer, or a file of mappings, relative to the packaged machines"
     )
@@ -68,6 +70,14 @@ class CasesFile(Strict):
     cases: tuple[CaseSpec, ...] = Field(strict=False)
 
 
+def _beside(case: CaseSpec, folder: Path) -> CaseSpec:
+    """Return the case with a machine file looked up beside the cases, if it is there or one folder up."""
+    for place in (folder / case.arch, folder.parent / case.arch):
+        if packaged.is_path(case.arch) and place.is_file():
+            return case.model_copy(update={"arch": str(place)})
+    return case
+
+
 def engine_cases() -> dict[str, tuple[CaseSpec, ...]]:
     """Return engine name -> its cases, for every engine; a folder without cases is a ConfigError."""
     found = {}
@@ -79,5 +89,5 @@ def engine_cases() -> dict[str, tuple[CaseSpec, ...]]:
         shown = f"{module.rpartition('.')[0].replace('.', '/')}/cases.yaml"
         if not path.is_file():
             raise ConfigError("an engine without cases", "add at least one hand-derived figure", file=shown)
-        found[name] = validate(CasesFile, read(path, shown)).cases
+        found[name] = tuple(_beside(case, path.parent) for case in validate(CasesFile, read(path, shown)).cases)
     return found

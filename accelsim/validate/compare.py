@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
+from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from accelsim.simulation import load_arch, load_network, simulate
 from accelsim.spec import packaged
 from accelsim.spec.yamlfile import Document
 from accelsim.validate.cases import CaseSpec, engine_cases
-from accelsim.workload import yaml_network
+from accelsim.workload import matrix_names, yaml_network
 from accelsim.workload.network import Network
 
 
@@ -29,7 +30,8 @@ class Verdict(NamedTuple):
     error : float
         (ours - expected) / expected; the difference where the expected value is 0.
     verdict : str
-        ``ok``, ``FAIL``, ``gap`` (known and still there), ``GAP CLOSED``, or empty where only reported.
+        ``ok``, ``FAIL``, ``gap`` (known and still there), ``GAP CLOSED``, ``skipped`` (its data are not at hand; ours
+        and error are nan), or empty where only reported.
     """
 
     engine: str
@@ -41,7 +43,7 @@ class Verdict(NamedTuple):
     @property
     def passed(self) -> bool:
         """Whether the row is as its case says."""
-        return self.verdict in ("ok", "gap", "")
+        return self.verdict in ("ok", "gap", "skipped", "")
 
 
 def validate(names: Iterable[str] = (), progress: Callable[[str, int, int], None] | None = None) -> list[Verdict]:
@@ -60,10 +62,19 @@ def validate(names: Iterable[str] = (), progress: Callable[[str, int, int], None
     cases = [(name, case) for name in wanted for case in table[name]]
     rows = []
     for done, (name, case) in enumerate(cases, 1):
-        rows.append(judge(name, case, ours(case)))
+        rows.append(_skipped(name, case) if _lacks_data(case) else judge(name, case, ours(case)))
         if progress:
             progress(case.case, done, len(cases))
     return rows
+
+
+def _lacks_data(case: CaseSpec) -> bool:
+    name = (case.workload or "").removeprefix(matrix_names.PREFIX)
+    return case.needs == "data" and matrix_names.find_data(name) is None
+
+
+def _skipped(engine: str, case: CaseSpec) -> Verdict:
+    return Verdict(engine, case, nan, nan, "skipped")
 
 
 def judge(engine: str, case: CaseSpec, value: float) -> Verdict:
@@ -117,7 +128,7 @@ def _found(report: dict[str, Any], case: CaseSpec) -> float:
 
 
 _NOT_A_RUN = {
-    "case", "quantity", "expected", "unit", "scale", "kind", "tolerance", "gap", "origin", "source", "why",
+    "case", "needs", "quantity", "expected", "unit", "scale", "kind", "tolerance", "gap", "origin", "source", "why",
 }  # fmt: skip
 
 

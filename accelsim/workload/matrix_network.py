@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -10,21 +9,12 @@ from accelsim.errors import ConfigError, WorkloadError
 from accelsim.workload.csr_matrix import CsrMatrix
 from accelsim.workload.matrix_file import read_matrix
 from accelsim.workload.matrix_make import make_matrix
-from accelsim.workload.matrix_names import GENERATORS, PREFIX, SUFFIXES, suffix_of
+from accelsim.workload.matrix_names import GENERATORS, PREFIX, SUFFIXES, find_data, suffix_of
 from accelsim.workload.network import Layer, Network, Tensor
 from accelsim.workload.shapes import SpGemm
 
 VALUE_BITS = 64
 """Values of matrices are doubles, as in all four machines that multiply them."""
-
-
-def find_data(name: str) -> Path | None:
-    """Return the file of a real matrix, or None where ``ACCELSIM_DATA`` is not set or does not hold it."""
-    folder = os.environ.get("ACCELSIM_DATA")
-    if not folder or not re.fullmatch(r"[\w.-]+", name):
-        return None
-    paths = (Path(folder) / "matrices" / f"{name}{suffix}" for suffix in SUFFIXES)
-    return next((path for path in paths if path.is_file()), None)
 
 
 def load_matrix(name: str) -> CsrMatrix:

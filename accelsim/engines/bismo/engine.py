@@ -12,6 +12,7 @@ Modelled:
 - Legality: four stripes fit each operand memory; a block of a stripe stays below 32 KiB.
 
 Not modelled:
+- Tensors whose home is the chip: layers that have one are not run.
 - Bias; the host, which lowers convolutions and cuts matrices in planes: operands stand in memory in that form.
 - The token queues' depths beyond double buffering: tiles overlap with their neighbours only.
 - The FPGA: energy is that of the table's cells.
@@ -34,7 +35,7 @@ from accelsim.components import Alu, Component, Sram
 from accelsim.engines.bismo import sample
 from accelsim.engines.bismo.cost import ADDER_DEPTH, RESULT_BITS, Cut
 from accelsim.errors import MappingError
-from accelsim.mapping import loopnest
+from accelsim.mapping import loopnest, tilings
 from accelsim.operands.handle import Operands
 from accelsim.seam import Engine, Machine, NoMapping, Sample
 from accelsim.spec.schema import Strict
@@ -100,7 +101,7 @@ class Bismo(Engine[Params, NoMapping]):
         needed = cut.lhs_bits + cut.rhs_bits + (cut.k - 1).bit_length()
         if needed > RESULT_BITS:
             return f"sums of {cut.k} products need {needed} bits, accumulators have {RESULT_BITS}"
-        return None
+        return tilings.at_home(view)
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return gates and memories; per result two buffers."""

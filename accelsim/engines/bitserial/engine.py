@@ -16,6 +16,7 @@ Modelled:
 - Double-buffered memories whose halves hold a tile; operands at their own width or in whole words.
 
 Not modelled:
+- Tensors whose home is the chip: layers that have one are not run.
 - Bias, activation functions and the registers inside a unit; the time to lay activations out for the lanes.
 - Port conflicts of the memories; the dispatcher that cuts activations into bits or terms.
 - Overlap of a layer's first load with the layer before it, and between tiles inside the grid.
@@ -76,7 +77,7 @@ class BitSerial(Engine[Params, GridTiling]):
         """Return why a layer cannot run: only products, and only widths that lanes or joined lanes take."""
         if view.kind not in PRODUCTS:
             return f"a grid of inner-product units has no {view.kind} unit"
-        return unfit(view, params)
+        return unfit(view, params) or tilings.at_home(view)
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return the lanes and the memories."""
@@ -97,7 +98,7 @@ class BitSerial(Engine[Params, GridTiling]):
         table = tilings.tilings(conv, _widths(view, params), _halves(params), units, cut_c=False)
         kinds = ["windows"]
         if conv.e * conv.f == 1 and not gridlib.is_depthwise(conv) and params.fc_columns != "windows":
-            kinds = [params.fc_columns, "windows"] if params.fc_columns == "steps" else [params.fc_columns]
+            kinds = [params.fc_columns, "windows"] if conv.n > 1 else [params.fc_columns]
         rows = len(table["k"])
         return {name: np.tile(column, len(kinds)) for name, column in table.items()} | {
             "columns": np.repeat(np.array(kinds), rows)

@@ -65,7 +65,7 @@ def product(x_plus, x_minus, w_plus, w_minus, x_whole, w_whole):  # type: ignore
 
 
 @kernel
-def walk_tile(grid, span, shape, lanes, data, with_values, whole, x_terms, w_terms, out):  # type: ignore[no-untyped-def]
+def walk_tile(grid, span, shape, lanes, data, with_values, whole, x_marks, w_marks, x_terms, w_terms, out):  # type: ignore[no-untyped-def]
     """Walk one tile and return its counts in the order of `Counts`.
 
     Parameters
@@ -83,9 +83,11 @@ def walk_tile(grid, span, shape, lanes, data, with_values, whole, x_terms, w_ter
         Whether to add products to ``out``.
     whole : tuple of bool
         Whether the activation and the weight enter a lane in one piece.
-    x_terms : ndarray of int64, shape (3, n, c, h, w)
-        Masks that add and subtract, and the measure (width, mask or count) that decides a step; padded input.
-    w_terms : ndarray of int64, shape (3, k, channels per group, r, s)
+    x_marks : ndarray of int32, shape (n, c, h, w)
+        What decides a step: width, mask or count of terms; 0 of zeros alone. Padded input.
+    w_marks : ndarray of int32, shape (k, channels per group, r, s)
+    x_terms, w_terms : ndarray of int64, shape (2, *marks.shape)
+        Masks that add and that subtract, for values.
     out : ndarray of int64, shape (n, k, e, f)
     """
     g0, groups, n0, images, e0, rows, f0, cols, k0, filters = span
@@ -106,7 +108,7 @@ def walk_tile(grid, span, shape, lanes, data, with_values, whole, x_terms, w_ter
         for k in range(k0, k0 + filters, per_set):
             ks = min(per_set, k0 + filters - k)
             if data:
-                weigh(grid, shape, lanes, (g, together, k, ks, 0), w_terms, stats)
+                weigh(shape, lanes, (g, together, k, ks), w_marks, stats)
             for start in range(0, m, side):
                 used = min(side, m - start)
                 for j in range(used):
@@ -116,7 +118,7 @@ def walk_tile(grid, span, shape, lanes, data, with_values, whole, x_terms, w_ter
                     windows[j, 2] = f0 + at % cols
                 for i in range(steps):
                     place = (g, together, k, ks, used)
-                    walk_step(grid, shape, lanes[i], data, place, windows, x_terms, stats[i], masks, times[i], totals)
+                    walk_step(grid, shape, lanes[i], data, place, windows, x_marks, stats[i], masks, times[i], totals)
                     if with_values:
                         add_products(shape, lanes[i], whole, place, windows, x_terms, w_terms, out)
                     if grid.spread == STEPS:
@@ -163,31 +165,31 @@ def pass_cycles(times, used, registers):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def weigh(grid, shape, lanes, place, w_terms, stats):  # type: ignore[no-untyped-def]
-    """Gather what steps need of a filter set: per step and lane the non-zero weights, their sum of measures, the
-    largest measure. Lanes of groups side by side follow each other.
+def weigh(shape, lanes, place, w_marks, stats):  # type: ignore[no-untyped-def]
+    """Gather what steps need of a filter set: per step and lane the non-zero weights, their sum of marks, the
+    largest mark. Lanes of groups side by side follow each other.
     """
-    g, together, k, ks, _used = place
-    _cg, kg, fr, fs, _stride_e, _stride_f, _dilation_r, _dilation_s = shape
+    g, together, k, ks = place
+    _, kg, fr, fs = shape[0], shape[1], shape[2], shape[3]
     stats[:] = 0
-    for i in range(lanes.shape[0]):
-        at = 0
-        for tap in lanes[i]:
-            if tap < 0:
-                continue
-            c, r, s = tap // (fr * fs), tap // fs % fr, tap % fs
-            for d in range(together):
-                for q in range(ks):
-                    o = (g + d) * kg + k + q
-                    if w_terms[0, o, c, r, s] | w_terms[1, o, c, r, s]:
+    for d in range(together):
+        for q in range(ks):
+            o = (g + d) * kg + k + q
+            for i in range(lanes.shape[0]):
+                at = d
+                for tap in lanes[i]:
+                    if tap < 0:
+                        continue
+                    mark = np.int64(w_marks[o, tap // (fr * fs), tap // fs % fr, tap % fs])
+                    if mark:
                         stats[i, at, 0] += 1
-                    stats[i, at, 1] += w_terms[2, o, c, r, s]
-                    stats[i, at, 2] = max(stats[i, at, 2], w_terms[2, o, c, r, s])
-                at += 1
+                        stats[i, at, 1] += mark
+                        stats[i, at, 2] = max(stats[i, at, 2], mark)
+                    at += together
 
 
 @kernel
-def walk_step(grid, shape, taps, data, place, windows, x_terms, stats, masks, times, totals):  # type: ignore[no-untyped-def]
+def walk_step(grid, shape, taps, data, place, windows, x_marks, stats, masks, times, totals):  # type: ignore[no-untyped-def]
     """Set each column's time for one step and add the step's unit-cycles and operand reads to ``totals``."""
     g, together, _k, ks, used = place
     cg, _kg, fr, fs, stride_e, stride_f, dilation_r, dilation_s = shape
@@ -211,11 +213,11 @@ def walk_step(grid, shape, taps, data, place, windows, x_terms, stats, masks, ti
             c, r, s = tap // (fr * fs), tap // fs % fr, tap % fs
             for d in range(together):
                 n, i, h, v = windows[j, 0], (g + d) * cg + c, h0 + r * dilation_r, v0 + s * dilation_s
-                x = x_terms[2, n, i, h, v]
+                x = np.int64(x_marks[n, i, h, v])
                 live, total, largest = stats[count, 0], stats[count, 1], stats[count, 2]
                 if grid.mode == WIDTH:
                     widest_x, widest_w = max(widest_x, x), max(widest_w, largest)
-                    if x_terms[0, n, i, h, v] | x_terms[1, n, i, h, v]:
+                    if x:
                         pairs += live
                 elif grid.mode == SHIFT:
                     terms = popcount(x)

@@ -78,9 +78,10 @@ def unfit(view: LayerView, params: Params) -> str | None:
     rigid = params.machine not in TRIMS or params.trim != "layer"
     for bits, tensor, what, most in ((a, view.input, "columns", params.columns), (w, view.weight, "rows", params.rows)):
         joined = g.blocks_of(bits, params.pe_bits)
-        if joined > 1 and (rigid or joined > most):
-            widest = params.pe_bits if rigid else params.pe_bits * most
-            return f"'{tensor.name}' has {bits} bits; {params.machine} with {most} {what} takes up to {widest}"
+        if joined > 1 and rigid:
+            return f"'{tensor.name}' has {bits} bits, the lanes of {params.machine} take {params.pe_bits}"
+        if joined > most:
+            return f"'{tensor.name}' has {bits} bits, all {most} {what} joined take {params.pe_bits * most}"
     if a + w > 40:
         return f"products of {a} x {w} bits leave too little of a 64-bit sum; use at most 40 bits together"
     return None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
-from accelsim.engines.bitserial.grid import FIXED, PAIRS, SHIFT, WIDTH, Counts, Grid
+from accelsim.engines.bitserial.grid import FIXED, SHIFT, WIDTH, Counts, Grid
 from accelsim.engines.bitserial.kernel import walk_tile
 from accelsim.mapping.loopnest import AXES, LoopNest, Tile
 from accelsim.operands import terms
-from accelsim.operands.handle import Operand, Operands, from_conv_output
+from accelsim.operands.handle import Operands, from_conv_output
 
 Costs = dict[Tile, Counts]
 
@@ -33,14 +34,13 @@ class Coding(NamedTuple):
 
 def walk_static(nest: LoopNest, grid: Grid, lanes: np.ndarray) -> Costs:
     """Return the counts of each distinct tile, whose steps do not depend on operands."""
-    nothing = np.zeros((3, 1, 1, 1, 1), dtype=np.int64)
+    terms_, marks = np.zeros((2, 1, 1, 1, 1), dtype=np.int64), np.zeros((1, 1, 1, 1), dtype=np.int32)
     costs: Costs = {}
+    fixed = grid._replace(mode=FIXED)
     for tile in nest.tiles():
         span = (0, tile.groups, 0, tile.n, 0, tile.e, 0, tile.f, 0, tile.k)
-        fixed = grid._replace(mode=FIXED)
-        counts = walk_tile(
-            fixed, span, _shape(nest), lanes, False, False, (True, True), nothing, nothing, nothing[0]
-        )  # fmt: skip
+        none = (marks, marks, terms_, terms_, terms_[0])
+        counts = walk_tile(fixed, span, _shape(nest), lanes, False, False, (True, True), *none)
         costs[tile] = Counts(*counts.tolist())
     return costs
 
@@ -54,31 +54,51 @@ def walk_data(
     view = operands.view
     top, left, bottom, right = conv.pad
     x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    code = (coding.recoding, grid.mode, f"layer '{view.name}'")
-    x_terms, w_terms = _terms(x, operands.input, *code), _terms(w, operands.weight, *code)
+    for operand, numbers in ((operands.input, x), (operands.weight, w)):
+        tensor = operand.tensor
+        terms.check_fit(numbers, operand.bits, tensor.signed, f"layer '{view.name}': tensor '{tensor.name}'")
+    x_marks, w_marks = (
+        _looked_up(numbers, partial(_marks, signed=tensor.signed, recoding=coding.recoding, mode=grid.mode))
+        for numbers, tensor in ((x, view.input), (w, view.weight))
+    )
+    x_terms, w_terms = np.zeros((2, 1, 1, 1, 1), dtype=np.int64), np.zeros((2, 1, 1, 1, 1), dtype=np.int64)
+    if with_values:
+        x_terms = _terms(x, operands.input.bits, view.input.signed, coding.recoding)
+        w_terms = _terms(w, operands.weight.bits, view.weight.signed, coding.recoding)
     out = np.zeros((conv.n, conv.k, conv.e, conv.f), dtype=np.int64)
     counts = []
     for span in spans(nest):
         row = walk_tile(
             grid, span, _shape(nest), lanes, grid.mode != FIXED, with_values, (coding.x_whole, coding.w_whole),
-            x_terms, w_terms, out,
+            x_marks, w_marks, x_terms, w_terms, out,
         )  # fmt: skip
         counts.append(Counts(*row.tolist()))
     return counts, from_conv_output(view, out) if with_values else None
 
 
-def _terms(values: np.ndarray, operand: Operand, recoding: str, mode: int, layer: str) -> np.ndarray:
-    """Return masks and measure of each operand; a pad is a zero like any other."""
-    bits, signed = operand.bits, operand.tensor.signed
-    terms.check_fit(values, bits, signed, f"{layer}: tensor '{operand.tensor.name}'")
+def _terms(values: np.ndarray, bits: int, signed: bool, recoding: str) -> np.ndarray:
+    """Return the masks of each operand that add and that subtract."""
     coded = terms.planes(values, bits, signed) if recoding == "planes" else terms.RECODINGS[recoding](values)
-    measure = {
-        FIXED: coded.mask,
-        WIDTH: terms.needed_widths(values, signed),
-        SHIFT: coded.mask,
-        PAIRS: coded.counts,
-    }[mode]
-    return np.ascontiguousarray(np.stack((coded.plus, coded.minus, measure)))
+    return np.ascontiguousarray(np.stack(coded))
+
+
+def _marks(values: np.ndarray, signed: bool, recoding: str, mode: int) -> np.ndarray:
+    """Return what decides a step, of each operand; 0 of zeros alone."""
+    if mode == FIXED:
+        return values
+    if mode == WIDTH:
+        return np.where(values == 0, 0, terms.needed_widths(values, signed))
+    coded = terms.RECODINGS[recoding](values)
+    return coded.mask if mode == SHIFT else coded.counts
+
+
+def _looked_up(values: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return ``of(values)`` as int32, through a table of all numbers between the extremes, if there are few."""
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    if high - low > 1 << 17:
+        return of(values).astype(np.int32)
+    table: np.ndarray = of(np.arange(low, high + 1, dtype=np.int64)).astype(np.int32)
+    return np.ascontiguousarray(table[values - low])
 
 
 def _shape(nest: LoopNest) -> tuple[int, ...]:

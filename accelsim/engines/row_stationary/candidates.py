@@ -7,6 +7,8 @@ filter load and the first window.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from accelsim.engines.row_stationary.cut import Cut, shelves_needed
@@ -23,9 +25,10 @@ DRAM_WORD, GLB_WORD = 200, 6
 FIELDS = ("m", "n", "e", "p", "q", "r", "t")
 
 
-def breakpoints(size: int) -> list[int]:
+@cache
+def breakpoints(size: int) -> tuple[int, ...]:
     """Return the smallest factor for each value of ``ceil(size / factor)``, in ascending order."""
-    return sorted({ceil_div(size, pieces) for pieces in range(1, size + 1)})
+    return tuple(sorted({ceil_div(size, pieces) for pieces in range(1, size + 1)}))
 
 
 def mappings(conv: Conv2d, params: Params) -> Columns:
@@ -37,18 +40,16 @@ def mappings(conv: Conv2d, params: Params) -> Columns:
         Nothing fits: says what the smallest mapping lacks.
     """
     channels, filters = conv.c // conv.groups, conv.k // conv.groups
-    images = [n for n in breakpoints(conv.n) if n <= params.max_images]
     found: list[np.ndarray] = []
-    of_e, of_r, of_t = breakpoints(conv.e), breakpoints(channels), breakpoints(filters)
-    for r in of_r:
+    for r in breakpoints(channels):
         shelves = params.rows // (conv.r * r)
         if not shelves:
             break
-        for e in of_e:
-            for t in of_t:
-                if shelves_needed(e, t, params.cols) > shelves:
-                    break
-                found += _filled(conv, params, (e, r, t), images)
+        for t in breakpoints(filters):
+            widths = [e for e in breakpoints(conv.e) if shelves_needed(e, t, params.cols) <= shelves]
+            if not widths:
+                break
+            found.append(_filled(conv, params, r, t, widths))
     columns = np.concatenate(found) if found else np.zeros((0, len(FIELDS)), dtype=np.int64)
     if not len(columns):
         smallest = Mapping(m=1, n=1, e=1, p=1, q=1, r=1, t=1)
@@ -59,24 +60,24 @@ def mappings(conv: Conv2d, params: Params) -> Columns:
     return dict(zip(FIELDS, columns.T.copy(), strict=True))
 
 
-def _filled(conv: Conv2d, params: Params, placed: tuple[int, int, int], images: list[int]) -> list[np.ndarray]:
-    """Return the mappings with these e, r and t, each with the largest m that fits."""
-    e, r, t = placed
+def _filled(conv: Conv2d, params: Params, r: int, t: int, widths: list[int]) -> np.ndarray:
+    """Return the mappings with these r and t, each with the largest m that fits, as rows."""
     channels, filters = conv.c // conv.groups, conv.k // conv.groups
     of_q = [q for q in breakpoints(ceil_div(channels, r)) if q * conv.s <= params.ifmap_spad_words]
     of_p = [p for p in breakpoints(ceil_div(filters, t)) if p <= params.psum_spad_words]
-    if not of_q or not of_p:
-        return []
-    n, p, q = (a.ravel() for a in np.meshgrid(np.array(images), np.array(of_p), np.array(of_q), indexing="ij"))
-    cut = Cut(conv, params, Mapping(m=1, n=1, e=e, p=1, q=1, r=r, t=t))
-    ifmap = n * q * r * (cut.strip_rows * cut.strip_words)
-    left = (params.fmap_banks + -ifmap // cut.bank_words) * cut.bank_words
-    room = np.maximum(left, 0) // (n * e * conv.f)
+    of_n = [n for n in breakpoints(conv.n) if n <= params.max_images]
+    axes = np.meshgrid(*(np.array(axis, dtype=np.int64) for axis in (widths, of_n, of_p, of_q)), indexing="ij")
+    e, n, p, q = (axis.ravel() for axis in axes)
+    cut = Cut(conv, params, Mapping(m=1, n=1, e=1, p=1, q=1, r=r, t=t))
+    strip_rows = conv.stride[0] * (e - 1) + conv.r
+    ifmap_banks = -(-n * q * r * strip_rows * cut.strip_words // cut.bank_words)
+    psum_words = np.maximum(params.fmap_banks - ifmap_banks, 0) * cut.bank_words
+    room = psum_words // (n * e * conv.f)
     m = np.where(room >= filters, filters, room // (p * t) * (p * t))
     fits = (m > 0) & (p * q * conv.s <= params.filter_spad_words)
     fits &= p * t * q * r * conv.r * conv.s <= params.filter_banks * cut.bank_words
-    rows = np.stack([m, n, np.full_like(n, e), p, q, np.full_like(n, r), np.full_like(n, t)], axis=1)
-    return [rows[fits]] if fits.any() else []
+    rows = np.stack([m, n, e, p, q, np.full_like(n, r), np.full_like(n, t)], axis=1)
+    return np.asarray(rows[fits])
 
 
 def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Columns) -> Bounds:

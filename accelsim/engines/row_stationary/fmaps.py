@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -66,16 +67,16 @@ def input_fmap(cut: Cut, operands: Operands) -> Fmap:
     """Return the ifmap in DRAM, coded from its own zeros."""
     conv = cut.conv
     shape = (conv.n, conv.c, conv.h, conv.w)
-    blocks = {input_block(cut, at, c): at for at in cut.residencies() for c in cut.channel_blocks}
     mask = None if operands.input.dense else to_conv_input(operands.view, operands.input.mask)
-    return Fmap("input", shape, cut.params.word_bits, _coded(cut, mask, list(blocks)))
+    blocks = (input_block(cut, at, c) for at in cut.residencies() for c in cut.channel_blocks)
+    return Fmap("input", shape, cut.params.word_bits, _coded(cut, mask, blocks))
 
 
 def output_fmap(cut: Cut, operands: Operands) -> Fmap:
     """Return the ofmap in DRAM, coded from the zeros that its tensor is described to have."""
     conv = cut.conv
     shape = (conv.n, conv.k, conv.e, conv.f)
-    blocks = [output_block(cut, at) for at in cut.residencies()]
+    blocks = (output_block(cut, at) for at in cut.residencies())
     return Fmap("output", shape, cut.params.word_bits, _coded(cut, _output_mask(operands, shape), blocks))
 
 
@@ -89,14 +90,17 @@ def _output_mask(operands: Operands, shape: tuple[int, int, int, int]) -> np.nda
     return described.mask.reshape(shape)
 
 
-def _coded(cut: Cut, mask: np.ndarray | None, blocks: list[Block]) -> dict[Block, int] | None:
+def _coded(cut: Cut, mask: np.ndarray | None, blocks: Iterable[Block]) -> dict[Block, int] | None:
     """Return the size of each block's stream, or None if the map is smaller as it is (certainly without zeros)."""
     word_bits = cut.params.word_bits
     if mask is None or not cut.params.rlc:
         return None
     code = Rlc(RUN_BITS, word_bits, (CODE_WORD_BITS - 1) // (RUN_BITS + word_bits))
-    sizes, plain = {}, 0
+    sizes: dict[Block, int] = {}
+    plain = 0
     for block in blocks:
+        if block in sizes:
+            continue
         n, c, h = (slice(span.start, span.start + span.size) for span in block)
         part = mask[n, c, h]
         sizes[block] = code.size_bits(part)

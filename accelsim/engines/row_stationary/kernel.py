@@ -101,8 +101,8 @@ def walk_pass(g, c, with_values, x, w, out):  # type: ignore[no-untyped-def]
     starts = np.zeros((depth, pes), dtype=np.int64)
     arrived, pushed = np.zeros(pes, dtype=np.int64), np.zeros(pes, dtype=np.int64)
     emptied = np.zeros(g.t * g.e, dtype=np.int64)
-    ifmap_bus = np.array([begin, 0], dtype=np.int64)
-    in_bus, out_bus = np.array([gate, 0], dtype=np.int64), np.array([c.lag, 0], dtype=np.int64)
+    ifmap_bus, in_bus = np.array([begin, 0], dtype=np.int64), np.array([gate, 0], dtype=np.int64)
+    out_bus = np.zeros(2, dtype=np.int64)
     moving = np.zeros(g.p, dtype=np.int64)
     fill = starved = conflict = np.int64(0)
     for window in range(windows):

@@ -21,6 +21,7 @@ def sample(rng: np.random.Generator) -> Sample:
     params: dict[str, Any] = {
         "rows": draw(2, 7),
         "cols": draw(1, 5),
+        "word_bits": (16, 16, 11)[draw(0, 2)],
         "filter_spad_words": draw(6, 24),
         "ifmap_spad_words": draw(3, 8),
         "psum_spad_words": draw(1, 4),
@@ -42,7 +43,12 @@ def sample(rng: np.random.Generator) -> Sample:
         shape = Matmul(batch=draw(1, 2), m=draw(1, 4), n=draw(1, 4), k=draw(1, 4))
     else:
         shape = _conv(draw, params["rows"])
-    return Sample(shape, params, _mapping(shape.as_conv(), params, draw), widest_bits=16)
+    conv = shape.as_conv()
+    mapping = _mapping(conv, params, draw)
+    if draw(0, 1):
+        # a FIFO of one window, where a PE that is late holds up the others
+        params["ifmap_spad_words"] = mapping["q"] * conv.s
+    return Sample(shape, params, mapping, widest_bits=params["word_bits"])
 
 
 def _conv(draw: Any, rows: int) -> Conv2d:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from itertools import groupby
 from typing import TypeAlias
 
@@ -16,7 +17,16 @@ Items: TypeAlias = tuple[Step | Loop, ...]
 
 def schedule(cut: Cut, cycles: dict[Kind, Cycles], source: Fmap, sink: Fmap) -> Items:
     """Return the passes: filters are prefetched, ifmap loads and ofmap dumps stand alone."""
-    return _folded([_residency(cut, at, cycles[kind(at)], source, sink) for at in cut.residencies()])
+    known: dict[Hashable, Items] = {}
+    parts = []
+    for at in cut.residencies():
+        # maps that are not coded move as much from one place as from another
+        plain = source.coded_bits is None and sink.coded_bits is None
+        key = (kind(at), cut.image_rows(at.rows).size) if plain else at
+        if key not in known:
+            known[key] = _residency(cut, at, cycles[kind(at)], source, sink)
+        parts.append(known[key])
+    return _folded(parts)
 
 
 def _residency(cut: Cut, at: Residency, cycles: Cycles, source: Fmap, sink: Fmap) -> Items:
