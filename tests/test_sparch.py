@@ -115,3 +115,18 @@ def test_dense_layers_are_refused():
     from accelsim.workload.shapes import Linear
 
     assert "no linear unit" in ENGINE.supports(LayerView("l", Linear(1, 2, 3), (), (), ()), Params())
+
+
+def test_the_prefetcher_reads_what_a_plain_search_for_the_furthest_use_reads():
+    from accelsim.engines.sparch.reference import _Twin
+    from accelsim.layer import machine_view
+
+    machine = machine_view(load_arch("sparch"))
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        lengths = rng.integers(0, 9, 6).tolist()
+        uses = rng.integers(0, 6, 25).tolist()
+        params = Params(lookahead=int(rng.integers(1, 9)), prefetch_lines=int(rng.integers(1, 6)), line_elements=4)
+        twin = _Twin({}, {row: dict.fromkeys(range(length), 1) for row, length in enumerate(lengths)}, params, machine)
+        found = fetched(uses, params.lookahead, params.prefetch_lines, lengths)
+        assert found == twin.fetch(uses), seed
