@@ -22,8 +22,8 @@ from .sparse import Pruned, prune
 Ints = NDArray[np.int64]
 Ints32 = NDArray[np.int32]
 
-MAX_WORDS = 2**31 - 1
-"""Operands of more words are refused where a table of them is needed (DRAM counts)."""
+MAX_WORDS = 2**28
+"""Operands of more words are refused where a table of them is needed (DRAM counts, sparsity)."""
 
 
 class Operand(NamedTuple):
@@ -82,6 +82,7 @@ def windows(config: Config, layer: Layer) -> tuple[Folds, Pruned | None]:
     """Return the folds of ``layer``, and what sparsity leaves of its filters (None when dense)."""
     if config.sparsity is None:
         return fold(config, layer, layer.window, layer.window), None
+    check_size(layer)
     pruned = prune(config, layer)
     return fold(config, layer, len(pruned.kept), pruned.filter_rows), pruned
 
@@ -92,10 +93,10 @@ def plan(config: Config, layer: Layer) -> Plan:
     Raises
     ------
     WorkloadError
-        An operand has more than 2^31 words.
+        An operand has more than 2^28 words.
     """
+    check_size(layer)
     folds, pruned = windows(config, layer)
-    _check_size(layer)
     k = np.arange(layer.window, dtype=np.int64)
     kept = k if pruned is None else pruned.kept
     ifmap_order, filter_order = _orders(config, folds, pruned)
@@ -104,16 +105,17 @@ def plan(config: Config, layer: Layer) -> Plan:
     return Plan(folds, pruned, ifmap, ifmap_order, weights, filter_order)
 
 
-def _check_size(layer: Layer) -> None:
+def check_size(layer: Layer) -> None:
+    """Refuse what would not fit in memory, before anything is allocated."""
     sizes = {
         "ifmap": layer.ifmap_h * layer.ifmap_w * layer.channels,
         "filter": layer.window * layer.filters,
-        "im2col": layer.pixels + layer.window,
+        "output": layer.pixels,
     }
     for name, words in sizes.items():
         if words > MAX_WORDS:
             problem = f"the {name} has {words} words, more than {MAX_WORDS}"
-            raise WorkloadError(problem, "count compute and SRAM only, or split the layer")
+            raise WorkloadError(problem, "use the closed forms, or split the layer")
 
 
 def _orders(config: Config, folds: Folds, pruned: Pruned | None) -> tuple[Order, Order]:

@@ -175,4 +175,3 @@ def _write_whole(path: Path, text: str) -> Path:
         with suppress(OSError):
             part.unlink(missing_ok=True)
     return path
-
