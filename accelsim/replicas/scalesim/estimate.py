@@ -68,12 +68,9 @@ class _Reads(NamedTuple):
 
     def columns(self) -> Estimate:
         """Count tiles that repeat for every row fold: all miss if one is larger than half the buffer."""
-        times, width, row_folds = (
-            self.asked.operand.times.size,
-            self.asked.operand.width,
-            self.asked.order.row_folds,
-        )
-        whole, rest = divmod(self.asked.operand.ports.size, width)
+        operand, row_folds = self.asked.operand, self.asked.order.row_folds
+        times, width = operand.times.size, operand.width
+        whole, rest = divmod(operand.ports.size, width)
         if whole == 0 or times * width < self.capacity:
             return self.walk(Estimate(), 0)
         tile, tiles = times * width, whole * row_folds
@@ -87,13 +84,14 @@ class _Reads(NamedTuple):
 
     def row_fold(self, number: int) -> tuple[int, int]:
         """Locate a word where each round of row folds reads the whole operand."""
-        tile = self.asked.operand.times.size * self.asked.operand.width
-        rounds, number = divmod(number, self.asked.operand.times.size * self.asked.operand.ports.size)
+        operand = self.asked.operand
+        tile = operand.times.size * operand.width
+        rounds, number = divmod(number, operand.times.size * operand.ports.size)
         return rounds * self.asked.order.row_folds + number // tile, number % tile
 
     def stationary_fold(self, number: int) -> tuple[int, int]:
         """Locate a word where each fold loads its own tile."""
-        times, width, depth = self.asked.operand.times.size, self.asked.operand.width, self.asked.order.depth
-        column, number = divmod(number, times * width)
-        rows = depth * min(width, self.asked.operand.ports.size - column * width)
-        return column * self.asked.order.row_folds + number // rows, number % rows
+        operand, order = self.asked.operand, self.asked.order
+        column, number = divmod(number, operand.times.size * operand.width)
+        rows = order.depth * min(operand.width, operand.ports.size - column * operand.width)
+        return column * order.row_folds + number // rows, number % rows

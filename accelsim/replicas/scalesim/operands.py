@@ -100,7 +100,7 @@ def plan(config: Config, layer: Layer) -> Plan:
     k = np.arange(layer.window, dtype=np.int64)
     kept = k if pruned is None else pruned.kept
     ifmap_order, filter_order = _orders(config, folds, pruned)
-    ifmap = _ifmap(config, layer, kept)
+    ifmap = _ifmap(config, layer, kept, int(pruned is None and layer.inside and not layer.overlaps))
     weights = _filter(config, layer, kept, pruned)
     return Plan(folds, pruned, ifmap, ifmap_order, weights, filter_order)
 
@@ -128,7 +128,7 @@ def _orders(config: Config, folds: Folds, pruned: Pruned | None) -> tuple[Order,
     return (skewed, stationary) if flow == "ws" else (stationary, skewed)
 
 
-def _ifmap(config: Config, layer: Layer, kept: Ints) -> Operand:
+def _ifmap(config: Config, layer: Layer, kept: Ints, distinct: int) -> Operand:
     """Lay out im2col: pixel (ho, wo) x window position (kr, kc, channel), channels fastest, ifmap HWC."""
     ho, wo = np.divmod(np.arange(layer.pixels, dtype=np.int64), layer.out_w)
     pixel_row, pixel_col = ho * layer.stride_h, wo * layer.stride_w
@@ -139,11 +139,11 @@ def _ifmap(config: Config, layer: Layer, kept: Ints) -> Operand:
     if layer.inside:
         pixel_row = pixel_col = kr = kc = _NONE
     shape = (layer.ifmap_h, layer.ifmap_w, _NO_TABLE)
-    footprint = layer.ifmap_h * layer.ifmap_w * layer.channels
+    last = (layer.ifmap_h * layer.ifmap_w * layer.channels, distinct)
     if config.dataflow == "ws":
-        return Operand(pixel, window, pixel_row, pixel_col, kr, kc, *shape, config.rows, footprint, 0)
+        return Operand(pixel, window, pixel_row, pixel_col, kr, kc, *shape, config.rows, *last)
     width = config.rows if config.dataflow == "os" else config.cols
-    return Operand(window, pixel, kr, kc, pixel_row, pixel_col, *shape, width, footprint, 0)
+    return Operand(window, pixel, kr, kc, pixel_row, pixel_col, *shape, width, *last)
 
 
 def _filter(config: Config, layer: Layer, kept: Ints, pruned: Pruned | None) -> Operand:

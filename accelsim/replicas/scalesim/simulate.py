@@ -107,14 +107,12 @@ def run_layer(config: Config, layer: Layer) -> ReportRow:
     writes = write_plan(config, laid.folds)
     ifmap = _reads(config, laid.ifmap, laid.ifmap_order, config.ifmap_kib, config.ifmap_words_per_cycle)
     weights = _reads(config, laid.filter, laid.filter_order, config.filter_kib, config.filter_words_per_cycle)
-    ofmap_lines = (writes.start, laid.folds.lines - 1)
-    wanted = {*ofmap_lines, ifmap.first, ifmap.last, weights.first, weights.last}
-    wanted |= {line for line in (ifmap.flush_line, weights.flush_line) if line >= 0}
-    wanted.add(writes.last_line)
-    marks = np.array(sorted(wanted), np.int64)
+    wanted = {writes.start, writes.last_line, laid.folds.lines - 1}
+    wanted |= {ifmap.first, ifmap.last, ifmap.flush_line, weights.first, weights.last, weights.flush_line}
+    marks = np.array(sorted(wanted - {-1}), np.int64)
     misses = (ifmap.lines, ifmap.counts, ifmap.step, weights.lines, weights.counts, weights.step)
     seen, totals = run_lines(writes, *misses, marks)
-    at = {int(line): seen[i] for i, line in enumerate(marks)}
+    at = {line: tuple(cycles) for line, cycles in zip(marks.tolist(), seen.tolist(), strict=True)}
     stalls, ifmap_fetch, filter_fetch, written, first_write, last_write = (int(x) for x in totals)
     ports = (
         Port(at[ifmap.first][1], at[ifmap.last][1], counts.ifmap_reads),
@@ -125,7 +123,7 @@ def run_layer(config: Config, layer: Layer) -> ReportRow:
         Port(first_write, last_write, written),
     )
     return ReportRow(
-        total_cycles=int(at[laid.folds.lines - 1][3]),
+        total_cycles=at[laid.folds.lines - 1][3],
         stall_cycles=stalls,
         macs=layer.macs,
         mac_units=config.rows * config.cols,
@@ -198,11 +196,10 @@ def _user_reads(asked: Demand, total: int, words_per_cycle: int, edges: tuple[in
     return Reads(*edges, lines, counts, -1, fill_lines, step + 1, words)
 
 
-def _dram_read(config: Config, reads: Reads, at: dict[int, Ints], last_fetch: int) -> Port:
+def _dram_read(config: Config, reads: Reads, at: dict[int, tuple[int, ...]], last_fetch: int) -> Port:
     if config.user_bandwidth:
         return Port(-reads.first_fill_lines, last_fetch, reads.words)
     if reads.flush_line < 0:
         return Port(-reads.first_fill_lines, -1, reads.words)
-    return Port(
-        int(at[reads.first][0]) - reads.first_fill_lines, int(at[reads.flush_line][0]) + 1, reads.words
-    )
+    start = at[reads.first][0] - reads.first_fill_lines
+    return Port(start, at[reads.flush_line][0] + 1, reads.words)
