@@ -22,6 +22,9 @@ COMMANDS = {
     "schema": "Print the JSON Schema of a machine or network file.",
     "validate": "Compare published figures with this build.",
     "import": "Convert a model file into an accelsim network.",
+    "sweep": "Simulate many points, from a sweep file into a store.",
+    "export": "Write a store as CSV or Parquet.",
+    "merge": "Put the stores of shards together.",
     "replica": "Another simulator's own arithmetic, in its own format.",
 }
 """Command name -> one-line help. The file is ``cli/<name>.py`` (``import`` lives in ``cli/import_.py``)."""
