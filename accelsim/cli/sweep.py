@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from accelsim.explore.sweep import Counts, Progress
 
 
-class _Shard(click.ParamType):
+class _Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """``i/n``."""
 
     name = "i/n"
@@ -36,9 +36,8 @@ class _Shard(click.ParamType):
 @click.option("--keep", type=click.Choice(["totals", "layers"]), default="totals", show_default=True,
               help="Rows to store: per point, or per layer too.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Only check the file and count its points.")
-@click.pass_context
 def command(
-    ctx: click.Context, file: Path, store: Path | None, workers: int | None, shard: tuple[int, int], keep: str,
+    file: Path, store: Path | None, workers: int | None, shard: tuple[int, int], keep: str,
     dry_run: bool,
 ) -> None:  # fmt: skip
     """Simulate every point of SWEEP.yaml into a store. The same command resumes a sweep that was stopped."""
@@ -56,12 +55,12 @@ def command(
         show.clear()
         click.echo(f"stopped: {stopped.done:,} of {stopped.to_run:,} points were run and stored in {store}", err=True)
         click.echo("the same command goes on from there", err=True)
-        ctx.exit(130)
+        sys.exit(130)
     show.clear()
     click.echo(_summary(end, store))
     if end.failed:
         click.echo(f"{end.failed:,} points failed: their rows say why; the same command tries them again", err=True)
-        ctx.exit(1)
+        sys.exit(1)
 
 
 def _planned(counts: Counts) -> str:

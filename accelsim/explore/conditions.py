@@ -57,9 +57,8 @@ class Condition:
         try:
             found = _evaluate(self.tree, columns)
         except TypeError as error:
-            raise ConfigError(
-                f"condition '{self.text}' mixes kinds of values ({error})", "compare like with like"
-            ) from (None)
+            problem = f"condition '{self.text}' mixes kinds of values ({error})"
+            raise ConfigError(problem, "compare like with like") from None
         except ZeroDivisionError:
             raise ConfigError(f"condition '{self.text}' divides by zero", "multiply instead of dividing") from None
         return np.broadcast_to(np.asarray(found, dtype=object), (length,)).astype(bool)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from accelsim import simulation
 from accelsim.energy import area_mm2
+from accelsim.engines import registry
 from accelsim.errors import UserError
 from accelsim.explore.schema import OptionsSpec
 from accelsim.explore.store import Row
@@ -93,7 +94,7 @@ def _machine(context: Context, job: Job) -> tuple[Arch, dict[Any, LayerResult]]:
     if _LAST.get("machine") != mine:
         document = override(context.machines[job.machine], job.sets, "sweep")
         _LAST.clear()
-        _LAST.update(machine=mine, context=context, arch=build(document, simulation.registry.find_params), layers={})
+        _LAST.update(machine=mine, context=context, arch=build(document, registry.find_params), layers={})
     return _LAST["arch"], _LAST["layers"]
 
 

@@ -68,7 +68,7 @@ class RangeSpec(Strict):
         if not self.log:
             return [_plain(first + (last - first) * i / ends) for i in range(self.count)]
         ratio = float(last) / float(first)
-        inner = [float(f"{float(first) * ratio ** (i / ends):.6g}") for i in range(1, ends)]
+        inner = [_plain(exact(f"{float(first) * ratio ** (i / ends):.6g}")) for i in range(1, ends)]
         return [_plain(first), *inner, _plain(last)]
 
 
@@ -127,7 +127,9 @@ class SweepSpec(Strict):
     constraints: list[str] = Field(default_factory=list, description="conditions that a point must meet")
     sampling: SamplingSpec = SamplingSpec()
     objectives: list[Objective] = Field(
-        default_factory=lambda: ["cycles", "total_energy_pj"], min_length=1, description="minimised by the front"
+        default_factory=lambda: list[Objective](("cycles", "total_energy_pj")),
+        min_length=1,
+        description="minimised by the front",
     )
     options: OptionsSpec = OptionsSpec()
 
