@@ -137,7 +137,7 @@ def about(sweep: Sweep) -> dict[str, str]:
         "name": spec.name,
         "question": spec.question,
         "objectives": canonical(spec.objectives),
-        "axes": canonical({axis.name: {"keys": axis.keys, "steps": len(axis.steps)} for axis in sweep.axes}),
+        "axes": canonical([{"name": axis.name, "keys": axis.keys, "steps": len(axis.steps)} for axis in sweep.axes]),
         "sweep": canonical(sweep.document.data),
     }
 
