@@ -21,7 +21,7 @@ from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
 from accelsim.spec.arch import Arch, build, override
 from accelsim.spec.yamlfile import Document
-from accelsim.workload.network import Network, is_view
+from accelsim.workload.network import Layer, Network, is_view
 from accelsim.workload.shapes import PRODUCTS
 
 
@@ -76,7 +76,7 @@ def run_point(context: Context, job: Job) -> Row:
     """Simulate one point. Whatever it raises becomes the reason of its row."""
     try:
         arch, known = _machine(context, job)
-        result = _simulate(arch, _network(context, job, arch), job.options, known)
+        result = _simulate(arch, _ready(context, job, arch), job.options, known, context.keep_layers)
     except UserError as error:
         return Row(job.key, "illegal", str(error))
     except Exception as error:  # a sweep does not die at point 7,000
@@ -87,6 +87,21 @@ def run_point(context: Context, job: Job) -> Row:
 
 _LAST: dict[str, Any] = {}
 """The machine of the last point and the layers it has simulated: neighbours in a sweep share their machine."""
+_READY: dict[Any, _Ready] = {}
+"""Networks with all passes applied, by what decides about them."""
+MOST_READY = 64
+"""Networks kept ready; with more, all are forgotten."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A network ready to run, and per (layer, unit) what tells it from other layers."""
+
+    context: Context
+    network: Network
+    layers: tuple[Layer, ...]
+    chosen: frozenset[str]
+    likeness: dict[tuple[str, str | None], Any]
 
 
 def _machine(context: Context, job: Job) -> tuple[Arch, dict[Any, LayerResult]]:
@@ -98,12 +113,19 @@ def _machine(context: Context, job: Job) -> tuple[Arch, dict[Any, LayerResult]]:
     return _LAST["arch"], _LAST["layers"]
 
 
-def _network(context: Context, job: Job, arch: Arch) -> Network:
-    options = job.options
-    network = context.networks[job.network]
-    paths = [context.folder / name if name else None for name in (options.density, options.precision)]
-    network = simulation.prepare(arch, network, options.batch, *paths)
-    return with_densities(network, options.weight_density, options.input_density)
+def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
+    key = (id(context), job.network, job.options, arch.precision)
+    if key not in _READY:
+        if len(_READY) >= MOST_READY:
+            _READY.clear()
+        options = job.options
+        paths = [context.folder / name if name else None for name in (options.density, options.precision)]
+        network = simulation.prepare(arch, context.networks[job.network], options.batch, *paths)
+        network = with_densities(network, options.weight_density, options.input_density)
+        chosen = frozenset(layer.name for layer in simulation._select(network, options.layers))
+        layers = tuple(layer for layer in network.layers if not is_view(layer))
+        _READY[key] = _Ready(context, network, layers, chosen, {})
+    return _READY[key]
 
 
 def with_densities(network: Network, weight: float | None, inputs: float | None) -> Network:
@@ -118,35 +140,40 @@ def with_densities(network: Network, weight: float | None, inputs: float | None)
     return network.with_tensors(changed) if changed else network
 
 
-def _simulate(arch: Arch, network: Network, said: OptionsSpec, known: dict[Any, LayerResult]) -> NetworkResult:
-    """Return what `accelsim.simulate` returns, with the layers that this machine has already done taken over."""
-    options = Options(said.seed, said.fidelity)
-    chosen = {layer.name for layer in simulation._select(network, said.layers)}
+def _simulate(
+    arch: Arch, ready: _Ready, said: OptionsSpec, known: dict[Any, LayerResult], named: bool
+) -> NetworkResult:
+    """Return what `accelsim.simulate` returns, with the layers that this machine has already done taken over.
+
+    Unless they are to be ``named``, layers that are alike share one result.
+    """
+    options, network = Options(said.seed, said.fidelity), ready.network
     results: list[LayerResult] = []
-    for layer in network.layers:
-        if is_view(layer):
-            continue
-        if layer.name in chosen:
+    for layer in ready.layers:
+        if layer.name in ready.chosen:
             task = simulation._task(arch, network, layer, None, {}, "skip")
         else:
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
-        results.append(_layer_once(arch, task, options, known))
+        result = _layer_once(arch, ready, task, options, known)
+        results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
     table = energy_table(arch.energy.table)
     return NetworkResult(
-        arch.config, network.name, network.source, network.batch, simulation._placed(results), {},
-        float(arch.clocks_mhz["core"]), network.isolated, area_mm2=area_mm2(machine_components(arch), table).mm2,
+        arch.config, network.name, network.source, network.batch,
+        simulation._placed(results) if named else tuple(results), {}, float(arch.clocks_mhz["core"]),
+        network.isolated, area_mm2=area_mm2(machine_components(arch), table).mm2,
     )  # fmt: skip
 
 
-def _layer_once(arch: Arch, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
-    likeness = simulation._likeness(task)
-    key = (likeness, options) if likeness is not None else None
-    if key is not None and key in known:
-        return replace(known[key], name=task.view.name)
-    result = simulate_layer(arch, task, options)
-    if key is not None:
-        known[key] = result
-    return result
+def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
+    mine = (task.view.name, task.unit.name if task.unit else task.reason)
+    if mine not in ready.likeness:
+        ready.likeness[mine] = simulation._likeness(task)
+    likeness = ready.likeness[mine]
+    if likeness is None:
+        return simulate_layer(arch, task, options)
+    if (likeness, options) not in known:
+        known[likeness, options] = simulate_layer(arch, task, options)
+    return known[likeness, options]
 
 
 def _totals(result: NetworkResult) -> dict[str, Any]:
