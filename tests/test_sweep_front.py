@@ -5,10 +5,12 @@ import numpy as np
 from accelsim.explore.pareto import Front, front
 
 
+def beats(a, b):
+    pairs = list(zip(a, b, strict=True))
+    return all(x <= y for x, y in pairs) and any(x < y for x, y in pairs)
+
+
 def by_definition(values):
-    beats = lambda a, b: (
-        all(x <= y for x, y in zip(a, b, strict=True)) and any(x < y for x, y in zip(a, b, strict=True))
-    )  # noqa: E731,E501
     return [not any(beats(b, a) for b in values) for a in values]
 
 
