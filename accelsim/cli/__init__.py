@@ -24,6 +24,10 @@ COMMANDS = {
     "schema": "Print the JSON Schema of a machine or network file.",
     "validate": "Compare published figures with this build.",
     "import": "Convert a model file into an accelsim network.",
+    "sweep": "Simulate many points, from a sweep file into a store.",
+    "export": "Write a store as CSV or Parquet.",
+    "merge": "Put the stores of shards together.",
+    "plot": "Draw a store or reports: EDP, Pareto front, energy, cycles, roofline, heat map.",
     "replica": "Another simulator's own arithmetic, in its own format.",
 }
 """Command name -> one-line help. The file is ``cli/<name>.py`` (``import`` lives in ``cli/import_.py``)."""
