@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from accelsim.errors import WorkloadError
-from accelsim.operands import streams
+from accelsim.operands import patterns, streams
 from accelsim.workload.network import LayerView, Tensor
 from accelsim.workload.shapes import Conv2d, Matmul
 
@@ -78,7 +78,7 @@ class Operand:
         return self.tensor.bits
 
     def _mask(self, image: int, size: int) -> np.ndarray:
-        return streams.nonzero_mask(self.seed, self.tensor.name, image, size, self.tensor.density)
+        return patterns.nonzero_mask(self.seed, self.tensor, image, size)
 
     def _draw(self, draw: Callable[[int, int], np.ndarray], dtype: type) -> np.ndarray:
         if self.tensor.weight:
