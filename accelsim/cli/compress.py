@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("network")
 @click.option("--density", type=click.Path(path_type=Path), help="YAML or CSV: densities to prune the weights to.")
 @click.option("--prune", "structure", default="bernoulli", show_default=True, metavar="bernoulli|nm:M|balanced:PES",
-              help="How to prune, where the profile does not say: anywhere, N of every M, the same in each PE.")  # fmt: skip
+              help="Where the profile does not say: prune anywhere, N of every M, the same in each PE.")  # fmt: skip
 @click.option("--bits", type=click.IntRange(1, 16), help="Width of a code; 8 for convolutions and 5 for linear layers.")
 @click.option("--index-bits", type=click.IntRange(1, 16), help="Width of a relative index; the same by default.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Archive of <layer>.weight: real or integer.")
@@ -48,7 +48,8 @@ def command(network: str, density: Path | None, structure: str, bits: int | None
     done = compress(net, profile, settings, read_npz(weights, net) if weights else None)
     if output is not None:
         save_npz(output, done.arrays())
-    _print(done, style, {"seed": seed, "weight_bits": weight_bits, "dense_bits": dense_bits, "prune": structure})
+    widths = {"bits": bits, "index_bits": index_bits, "weight_bits": weight_bits, "dense_bits": dense_bits}
+    _print(done, style, {**widths, "prune": structure, "seed": seed})
     if output is not None:
         widest = max(done.weight_bits.values())
         click.echo(f"{output}: weights of up to {widest} bits; a machine or --precision must give as much", err=True)

@@ -180,9 +180,10 @@ def _compressed(
     usual = CONV_BITS if layer.kind == "conv2d" else LINEAR_BITS
     code_bits, index_bits = plan.code_bits or usual, plan.index_bits or usual
     shared = _integers(share(weights, code_bits, plan.seed, tensor.name), weights.dtype.kind == "f", tensor)
-    sizes = _sizes(shared, code_bits, index_bits, tensor.bits or plan.weight_bits, plan.dense_bits)
+    width = tensor.bits or plan.weight_bits
+    sizes = _sizes(shared, code_bits, index_bits, width, plan.dense_bits)
     row = CompressedLayer(layer.name, layer.kind, origin, tensor.elements, target_density=density, **sizes)
-    return row, shared.decode(tensor.name).astype(np.min_scalar_type(-(1 << ((tensor.bits or plan.weight_bits) - 1))))
+    return row, shared.decode(tensor.name).astype(np.min_scalar_type(-(1 << (width - tensor.signed))))
 
 
 def _weights(
@@ -207,7 +208,9 @@ def _integers(shared: Shared, real: bool, tensor: Tensor) -> Shared:
     """
     book = shared.codebook[1:]
     if (tensor.bits or 0) < 2:
-        raise WorkloadError(f"tensor '{tensor.name}': {tensor.bits} bit holds no shared weights", "give at least 2 bits")
+        raise WorkloadError(
+            f"tensor '{tensor.name}': 1 bit holds no shared weights", "give at least 2 bits"
+        )
     if not tensor.signed and (book < 0).any():
         raise WorkloadError(f"tensor '{tensor.name}' is unsigned but has negative weights", "declare it signed")
     whole = to_integers(book if real else np.rint(book).astype(np.int64), replace(tensor, shape=book.shape))

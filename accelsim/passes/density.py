@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from glob import escape
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,3 +72,11 @@ def with_density(network: Network, profile: tuple[Entry, ...]) -> Network:
         mean = sum(count * density for count, density in parts) / total
         values[layer.outputs[0]] = densities.pop() if len(densities) == 1 else mean
     return with_attribute(with_attribute(network, "density", values), "pattern", patterns)
+
+
+def dump_density(layers: Mapping[str, Mapping[str, float]], source: str) -> str:
+    """Return the YAML of a density profile that `read_density` reads: layer name -> role -> density."""
+    import yaml
+
+    document = {"source": source, "layers": {escape(name): dict(said) for name, said in layers.items()}}
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110))

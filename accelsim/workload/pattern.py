@@ -10,7 +10,7 @@ from pydantic import AfterValidator, WithJsonSchema
 Kind: TypeAlias = Literal["bernoulli", "clustered", "rows", "nm", "balanced"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-BERNOULLI = "bernoulli"
+BERNOULLI: Literal["bernoulli"] = "bernoulli"
 """The pattern of a tensor that does not say: each element on its own."""
 
 MAX_SPREAD = 4.0
