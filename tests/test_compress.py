@@ -4,6 +4,8 @@ import csv
 import io
 import itertools
 import json
+import runpy
+from pathlib import Path
 
 import numpy as np
 import onnx_graphs
@@ -19,12 +21,15 @@ from accelsim.operands.files import load_npz, read_npz, save_npz
 from accelsim.passes import huffman, sharing
 from accelsim.passes.compress import Settings, compress
 from accelsim.passes.density import read_density
+from accelsim.passes.profile import assigned
 from accelsim.passes.prune import prune
 from accelsim.passes.sharing import Shared, decode, share
 from accelsim.spec.yamlfile import parse as parse_yaml
 from accelsim.workload.load import load_network
 from accelsim.workload.pattern import parse
 from accelsim.workload.yaml_network import build
+
+ROOT = Path(__file__).parents[1]
 
 NET = """\
 name: small
@@ -130,6 +135,13 @@ def test_every_weight_has_its_nearest_centroid_and_codes_are_few():
     distance = np.abs(weights[there][:, None] - shared.codebook[1:])
     np.testing.assert_allclose(np.abs(weights - shared.decode())[there], distance.min(axis=1))
     assert np.diff(shared.codebook[1:]).min() > 0
+
+
+@pytest.mark.parametrize("bits", [1, 2, 5])
+def test_one_code_is_kept_for_zero(bits):
+    shared = share(np.linspace(1, 2, 400).reshape(20, 20), bits)
+    assert (shared.codebook.size, int(shared.codes.max())) == (2**bits, 2**bits - 1)
+    assert shared.codebook[0] == 0
 
 
 def test_separate_clusters_are_found_with_their_means():
@@ -435,3 +447,16 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, args, words):
 def test_packaged_networks_have_something_to_compress():
     net = load_network("ese_lstm")
     assert compress(net, settings=Settings(weight_bits=12)).total("elements") == net.filter_params
+
+
+def test_the_example_knows_the_layers_of_its_networks_and_makes_its_table(net):
+    study = runpy.run_path(str(ROOT / "examples" / "deep_compression" / "draw.py"))
+    for name in study["PUBLISHED"]:
+        network = load_network(name)
+        entries = read_density(ROOT / "examples" / "deep_compression" / f"densities_{name}.yaml")
+        filters = {layer.weights[0] for layer in network.layers}
+        assert assigned(network, entries).keys() == filters
+    done = compress(net, given=study["Normals"](net))
+    assert {layer.origin for layer in done.layers} == {"file"}
+    text = study["table"]({"alexnet": done})
+    assert f"alexnet: {done.ratio:.1f}x in total (published, recalled: 35x)" in text

@@ -177,9 +177,7 @@ def test_networks_in_yaml_declare_patterns_and_keep_them():
     assert (net.tensors["fc.weight"].pattern, net.tensors["fc.input"].pattern) == ("nm:4", "clustered:0.5")
     assert net.tensors["fc.output"].pattern == "bernoulli"
     assert build(parse_yaml(dump(net), "again.yaml")) == net
-    with pytest.raises(
-        ConfigError, match=r"net.yaml:4: layers.0.weight.pattern: .mn:4. is no pattern of zeros"
-    ):
+    with pytest.raises(ConfigError, match=r"net.yaml:4: layers.0.weight.pattern: .mn:4. is no pattern of zeros"):
         build(parse_yaml(NET.replace("nm:4", "mn:4"), "net.yaml"))
 
 

@@ -147,6 +147,7 @@ def compress(
         A profile that does not fit the network.
     """
     plan, targets = settings or Settings(), assigned(network, profile)
+    given = {} if given is None else given
     layers: list[CompressedLayer] = []
     weights: dict[str, NDArray[np.signedinteger]] = {}
     widths: dict[str, int] = {}
@@ -157,7 +158,7 @@ def compress(
         seen.add(layer.weights[0])
         tensor = network.tensors[layer.weights[0]]
         tensor = replace(tensor, bits=tensor.bits or plan.weight_bits)
-        row, weights[layer.name] = _compressed(network, layer, tensor, targets.get(tensor.name), plan, given or {})
+        row, weights[layer.name] = _compressed(network, layer, tensor, targets.get(tensor.name), plan, given)
         widths[layer.name] = tensor.bits or plan.weight_bits
         layers.append(row)
     if not layers:
@@ -208,9 +209,7 @@ def _integers(shared: Shared, real: bool, tensor: Tensor) -> Shared:
     """
     book = shared.codebook[1:]
     if (tensor.bits or 0) < 2:
-        raise WorkloadError(
-            f"tensor '{tensor.name}': 1 bit holds no shared weights", "give at least 2 bits"
-        )
+        raise WorkloadError(f"tensor '{tensor.name}': 1 bit holds no shared weights", "give at least 2 bits")
     if not tensor.signed and (book < 0).any():
         raise WorkloadError(f"tensor '{tensor.name}' is unsigned but has negative weights", "declare it signed")
     whole = to_integers(book if real else np.rint(book).astype(np.int64), replace(tensor, shape=book.shape))
