@@ -81,7 +81,12 @@ def panel(ax, name, done):
         ax.text(place + 0.27, row["ratio"], f"{row['ratio']:.0f}", ha="center", va="bottom", fontsize=7, color=INK)
     ax.axvline(len(entries) - 1.5, color=QUIET, linewidth=0.6)
     ax.set_xticks(places, [row["name"] for row in entries], rotation=40, ha="right", fontsize=7.5, color=INK)
-    ax.set_title(f"{name} (published total, recalled: {PUBLISHED[name]}x)", fontsize=9, loc="left", color=INK)
+    ax.set_title(
+        f"{name}: normal weights, pruned to recalled densities (published total, recalled: {PUBLISHED[name]}x)",
+        fontsize=9,
+        loc="left",
+        color=INK,
+    )
     ax.set_ylabel("x smaller than 32-bit dense", fontsize=8, color=INK)
     ax.tick_params(axis="y", labelsize=7.5, colors=QUIET)
     ax.grid(axis="y", color="#E4E4E4", linewidth=0.6)
