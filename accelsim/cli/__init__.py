@@ -23,6 +23,8 @@ COMMANDS = {
     "show": "Show a machine, a network or an engine, resolved and with its sources.",
     "schema": "Print the JSON Schema of a machine or network file.",
     "validate": "Compare published figures with this build.",
+    "compress": "Prune, share and Huffman-code a network's weights.",
+    "profile": "Run an ONNX model and keep every layer's real inputs.",
     "import": "Convert a model file into an accelsim network.",
     "sweep": "Simulate many points, from a sweep file into a store.",
     "export": "Write a store as CSV or Parquet.",

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from accelsim.errors import WorkloadError
+from accelsim.errors import ConfigError, WorkloadError
 from accelsim.workload.csr_matrix import CsrMatrix
-from accelsim.workload.network import Layer, Network, Tensor
+from accelsim.workload.network import Layer, Network, Tensor, input_names
 
 MAX_BYTES = 4 * 2**30
 """An archive that would unpack to more is refused before it is read."""
 
 
 def load_npz(path: Path, network: Network) -> dict[str, np.ndarray]:
-    """Return tensor name -> integers for the arrays ``<layer>.weight`` and ``<layer>.input`` of an archive.
+    """Return tensor name -> integers for the arrays of an archive; see `read_npz` for their names.
 
     Raises
     ------
     WorkloadError
         Unreadable or oversized archive, unknown layer or role, wrong shape, values that do not fit the width.
+    """
+    return {name: to_integers(array, network.tensors[name]) for name, array in read_npz(path, network).items()}
+
+
+def read_npz(path: Path, network: Network) -> dict[str, np.ndarray]:
+    """Return tensor name -> array as it is for ``<layer>.weight``, ``<layer>.input``, ``<layer>.input2``, ...
+
+    Raises
+    ------
+    WorkloadError
+        Unreadable or oversized archive, unknown layer or role, wrong shape.
     """
     by_name = {layer.name: layer for layer in network.layers}
     found: dict[str, np.ndarray] = {}
@@ -33,16 +45,34 @@ def load_npz(path: Path, network: Network) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as arrays:
             for key in arrays.files:
                 tensor = _tensor_of(key, by_name, network, path)
-                found[tensor.name] = to_integers(arrays[key], tensor)
+                found[tensor.name] = _shaped(arrays[key], tensor)
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
         raise WorkloadError(f"cannot be read as .npz ({error})", "save it with numpy.savez", file=str(path)) from None
     return found
 
 
+def save_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name, compressed, in one step; ConfigError if that cannot be done.
+
+    The same arrays give the same bytes.
+    """
+    if path.suffix != ".npz":
+        raise ConfigError("an archive of operands ends in .npz", "choose another name", file=str(path))
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            np.savez_compressed(file, **dict(arrays))  # type: ignore[arg-type]
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ConfigError(f"cannot be written ({error.strerror})", "check the folder", file=str(path)) from None
+
+
 def _tensor_of(key: str, by_name: dict[str, Layer], network: Network, path: Path) -> Tensor:
     name, _, role = key.rpartition(".")
     layer = by_name.get(name)
-    if layer is None or role not in ("weight", "input"):
+    inputs = () if layer is None else input_names("", len(layer.inputs))
+    if layer is None or (role != "weight" and f".{role}" not in inputs):
         raise WorkloadError(
             f"array '{key}' names no operand of '{network.name}'",
             "name arrays <layer>.weight or <layer>.input",
@@ -51,7 +81,15 @@ def _tensor_of(key: str, by_name: dict[str, Layer], network: Network, path: Path
     view = network.view(layer)
     if role == "weight" and not view.weights:
         raise WorkloadError(f"layer '{name}' has no weights", "drop the array", file=str(path))
-    return view.weight if role == "weight" else view.input
+    return view.weight if role == "weight" else view.inputs[inputs.index(f".{role}")]
+
+
+def _shaped(array: np.ndarray, tensor: Tensor) -> np.ndarray:
+    if array.shape != tensor.shape:
+        raise WorkloadError(
+            f"tensor '{tensor.name}' is {tensor.shape} but the array given is {array.shape}", "give the layer's shape"
+        )
+    return array
 
 
 def to_integers(array: Any, tensor: Tensor) -> Any:
@@ -65,10 +103,7 @@ def to_integers(array: Any, tensor: Tensor) -> Any:
     bits = tensor.bits
     if bits is None:
         raise WorkloadError(f"tensor '{tensor.name}' has no width", "set its bits or a default precision")
-    if array.shape != tensor.shape:
-        raise WorkloadError(
-            f"tensor '{tensor.name}' is {tensor.shape} but the array given is {array.shape}", "give the layer's shape"
-        )
+    _shaped(array, tensor)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if tensor.signed else (0, 2**bits - 1)
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.errors import WorkloadError
-from accelsim.operands import streams
+from accelsim.operands import patterns, streams
 from accelsim.workload.csr_matrix import MAX_DENSE, CsrMatrix, from_dense, product_count
 from accelsim.workload.network import LayerView, Tensor
 from accelsim.workload.shapes import Conv2d, Matmul, SpGemm
@@ -98,7 +98,7 @@ class Operand:
         return self.tensor.bits
 
     def _mask(self, image: int, size: int) -> np.ndarray:
-        return streams.nonzero_mask(self.seed, self.tensor.name, image, size, self.tensor.density)
+        return patterns.nonzero_mask(self.seed, self.tensor, image, size)
 
     def _draw(self, draw: Callable[[int, int], np.ndarray], dtype: type) -> np.ndarray:
         if self.tensor.weight:

@@ -53,6 +53,14 @@ def nonzero_values(seed: int, name: str, image: int, size: int, bits: int, signe
     return values
 
 
+def words(seed: int, name: str, image: int, purpose: str, size: int) -> np.ndarray:
+    """Return raw words of a stream: uint64, shape (size,)."""
+    drawn = np.empty(size, dtype=np.uint64)
+    for start, chunk in _words(seed, name, image, purpose, size):
+        drawn[start : start + chunk.size] = chunk
+    return drawn
+
+
 def _words(seed: int, name: str, image: int, purpose: str, size: int) -> Iterator[tuple[int, np.ndarray]]:
     key = hashlib.blake2b(f"{seed}|{name}|{image}|{purpose}".encode(), digest_size=16).digest()
     source = np.random.Philox(key=np.frombuffer(key, dtype="<u8").astype(np.uint64))

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from glob import escape
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import PlainSerializer, WrapValidator
 
 from accelsim.passes.profile import Entry, assigned, read_entries, with_attribute
 from accelsim.workload.network import Network, is_view
+from accelsim.workload.pattern import parse
 from accelsim.workload.schema import Density
 from accelsim.workload.shapes import elements
+
+
+def _density_and_pattern(value: Any, density: Callable[[Any], float]) -> float | tuple[float, str]:
+    """Return the density, or density and pattern of a text such as "0.09 rows:0.5"."""
+    if not isinstance(value, str) or len(words := value.split()) != 2:
+        return density(value)
+    try:
+        number: Any = float(words[0])
+    except ValueError:
+        number = words[0]
+    return density(number), str(parse(words[1]))
+
+
+MaybePatterned = Annotated[Density, WrapValidator(_density_and_pattern), PlainSerializer(lambda value: value)]
 
 
 def read_density(path: Path) -> tuple[Entry, ...]:
     """Return a density profile from YAML or CSV; see `accelsim.passes.profile.read_entries` for the formats.
 
+    A value is a density, or a density and a pattern of zeros: ``0.09 rows:0.5``, see
+    `accelsim.workload.pattern.Pattern`. Without a pattern the tensor keeps its own.
+
     Raises
     ------
     ConfigError
-        A file that cannot be read, unknown keys or columns, a density outside [0, 1].
+        A file that cannot be read, unknown keys or columns, a density outside [0, 1], an unknown pattern.
     """
-    return read_entries(path, "density", Density)
+    return read_entries(path, "density", MaybePatterned)
 
 
 def with_density(network: Network, profile: tuple[Entry, ...]) -> Network:
     """Return the network with the densities of a profile.
+
+    Views pass no pattern on: whoever renames a tensor may also move its channels.
 
     A view (reshape, concat, ...) passes the density of what it renames on, unless the profile describes its output
     too; a concatenation has the mean over its elements.
@@ -32,7 +57,9 @@ def with_density(network: Network, profile: tuple[Entry, ...]) -> Network:
     ConfigError
         A layer that the network does not have, or contradictory densities for one tensor.
     """
-    values = assigned(network, profile)
+    said = assigned(network, profile)
+    patterns = {name: value[1] for name, value in said.items() if isinstance(value, tuple)}
+    values = {name: value[0] if isinstance(value, tuple) else value for name, value in said.items()}
     for layer in network.layers:
         if not is_view(layer) or layer.outputs[0] in values or not any(name in values for name in layer.inputs):
             continue
@@ -44,4 +71,12 @@ def with_density(network: Network, profile: tuple[Entry, ...]) -> Network:
         total = sum(count for count, _ in parts)
         mean = sum(count * density for count, density in parts) / total
         values[layer.outputs[0]] = densities.pop() if len(densities) == 1 else mean
-    return with_attribute(network, "density", values)
+    return with_attribute(with_attribute(network, "density", values), "pattern", patterns)
+
+
+def dump_density(layers: Mapping[str, Mapping[str, float]], source: str) -> str:
+    """Return the YAML of a density profile that `read_density` reads: layer name -> role -> density."""
+    import yaml
+
+    document = {"source": source, "layers": {escape(name): dict(said) for name, said in layers.items()}}
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from accelsim.errors import WorkloadError
 from accelsim.workload.check import Fault, edge_fault, layer_fault, order_fault
+from accelsim.workload.pattern import BERNOULLI
 from accelsim.workload.shapes import PRODUCTS, Shape, View, batched_dims, elements
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Tensor:
         A constant of the network: the same for every image.
     home : "dram" or "chip"
         Where it lives between layers.
+    pattern : str
+        Where the zeros of synthetic values fall: a text that `accelsim.workload.pattern.parse` reads.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Tensor:
     density: float = 1.0
     weight: bool = False
     home: Home = "dram"
+    pattern: str = BERNOULLI
 
     @property
     def elements(self) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from accelsim.spec.schema import Bits, Strict
+from accelsim.workload.pattern import PatternText
 from accelsim.workload.shapes import MAX_DIM, SHAPE_TYPES, Elementwise, Pads, Pair, Shape
 
 SPEC_KEYS = {"inputs": "operand_shapes"}
@@ -58,6 +59,9 @@ class RoleSpec(Strict):
     bits: Bits | None = Field(None, description="width of an element; the machine's precision by default")
     signed: bool | None = Field(None, description="true by default")
     density: Density | None = Field(None, description="share of non-zero elements, 1 by default")
+    pattern: PatternText | None = Field(
+        None, description="where zeros fall: bernoulli (default), clustered:S, rows:SPREAD, nm:M or balanced:PES"
+    )
     home: Literal["dram", "chip"] | None = Field(None, description="where it lives between layers, dram by default")
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-import numpy as np
-
 from accelsim import load_arch, load_network
 from accelsim.engines import registry
 from accelsim.memory.dram import DramModel
@@ -37,8 +35,8 @@ def params(**changes):
     return load_arch("eie").units[0].params.model_copy(update=room | changes)
 
 
-def plan(view, given=None, **changes):
-    return ENGINE.plan(view, of(view, given=given), params(**changes), NoMapping(), MACHINE)
+def plan(view, **changes):
+    return ENGINE.plan(view, of(view), params(**changes), NoMapping(), MACHINE)
 
 
 def balance(activity):
@@ -60,18 +58,15 @@ def by_pes(view, counts=PES):
     return {n: ENGINE.run(plan(view, pes=n, registers=max(64, ceil_div(longest, n)))) for n in counts}
 
 
-def uneven(view, spread, density=None, seed=1):
-    """Return a mask of the layer's weights whose row densities are log-normal with this ``spread``, same mean."""
-    rng = np.random.default_rng(seed)
-    mean = density or view.weight.density
-    rows = np.exp(spread * rng.standard_normal((view.shape.k, 1)))
-    rows *= mean / rows.mean()
-    return (rng.random((view.shape.k, view.shape.c), dtype=np.float32) < np.clip(rows, 0, 1)).astype(np.int64)
+def uneven(view, spread, density=None):
+    """Return the layer with rows whose densities are log-normal with this ``spread``, same mean."""
+    weight = replace(view.weight, density=density or view.weight.density, pattern=f"rows:{spread:g}")
+    return replace(view, weights=(weight, *view.weights[1:]))
 
 
-def times_us(view, given=None, density=None):
+def times_us(view, density=None):
     """Return (theoretical, actual) time on the published machine at 800 MHz."""
     if density is not None:
         view = replace(view, weights=(replace(view.weight, density=density), *view.weights[1:]))
-    activity = ENGINE.run(plan(view, given))
+    activity = ENGINE.run(plan(view))
     return activity.details["ideal_cycles"] / 800, activity.compute_cycles / 800
