@@ -78,10 +78,10 @@ def test_check_compares_every_layer_with_numpy(small):
 
 
 def test_a_wrong_value_is_noticed(small, monkeypatch):
-    from accelsim import layer
+    from accelsim import seam
 
-    honest = layer.golden
-    monkeypatch.setattr(layer, "golden", lambda operands: honest(operands) + 1)
+    honest = seam.golden
+    monkeypatch.setattr(seam, "golden", lambda operands: honest(operands) + 1)
     assert [layer.checked for layer in run(network=small, check=True).layers] == [False, False, False]
 
 
