@@ -79,6 +79,7 @@ REAL = BANNER.format("real", "general")
         (REAL + "2 2 5\n", "m.mtx", "5 entries in a matrix of 2 x 2"),
         (REAL + "0 2 0\n", "m.mtx", "is no matrix"),
         (REAL + "999999999 999999999 999999999999\n", "m.mtx", "too large"),
+        (REAL + "99999999 9 1\n1 1 1\n", "m.mtx", "too large"),
         (REAL + "9 9 1\n" + "1 1 1\n" * 300_000, "m.mtx.gz", "more than the"),
         (BANNER.format("integer", "general") + "2 2 1\n1 1 1.5\n", "m.mtx", "should be whole"),
         (BANNER.format("integer", "symmetric") + "2 2 1\n1 2 1\n", "m.mtx", "above its diagonal"),
