@@ -163,7 +163,8 @@ def test_products_that_differ_do_not_agree():
 def test_a_second_matrix_must_fit(tmp_path):
     a = written(tmp_path, REAL + "2 3 1\n1 1 1\n", "a.mtx")
     b = written(tmp_path, REAL + "3 4 1\n1 1 1\n", "b.mtx")
-    assert load_network(str(a), matrix_b=str(b)).layers[0].shape.n == 4
+    net = load_network(str(a), matrix_b=str(b))
+    assert (net.name, net.layers[0].shape.n) == ("a.mtx-x-b.mtx", 4)
     with pytest.raises(WorkloadError, match="cannot multiply 2 x 3 times 2 x 3"):
         load_network(str(a))
     with pytest.raises(ConfigError, match="is no matrix"):
