@@ -79,6 +79,7 @@ REAL = BANNER.format("real", "general")
         (REAL + "2 2 5\n", "m.mtx", "5 entries in a matrix of 2 x 2"),
         (REAL + "0 2 0\n", "m.mtx", "is no matrix"),
         (REAL + "999999999 999999999 999999999999\n", "m.mtx", "too large"),
+        (REAL + "99999999 9 1\n1 1 1\n", "m.mtx", "too large"),
         (REAL + "9 9 1\n" + "1 1 1\n" * 300_000, "m.mtx.gz", "more than the"),
         (BANNER.format("integer", "general") + "2 2 1\n1 1 1.5\n", "m.mtx", "should be whole"),
         (BANNER.format("integer", "symmetric") + "2 2 1\n1 2 1\n", "m.mtx", "above its diagonal"),
@@ -162,7 +163,8 @@ def test_products_that_differ_do_not_agree():
 def test_a_second_matrix_must_fit(tmp_path):
     a = written(tmp_path, REAL + "2 3 1\n1 1 1\n", "a.mtx")
     b = written(tmp_path, REAL + "3 4 1\n1 1 1\n", "b.mtx")
-    assert load_network(str(a), matrix_b=str(b)).layers[0].shape.n == 4
+    net = load_network(str(a), matrix_b=str(b))
+    assert (net.name, net.layers[0].shape.n) == ("a.mtx-x-b.mtx", 4)
     with pytest.raises(WorkloadError, match="cannot multiply 2 x 3 times 2 x 3"):
         load_network(str(a))
     with pytest.raises(ConfigError, match="is no matrix"):

@@ -12,6 +12,8 @@ from accelsim.errors import WorkloadError
 
 MAX_ENTRIES = 1 << 28
 """A matrix with more stored entries is refused: its operands alone would take 4 GiB."""
+MAX_ROWS = 1 << 26
+"""A matrix with more rows or columns is refused: machines keep several numbers for each."""
 MAX_DENSE = 1 << 26
 """Largest number of elements that is laid out densely."""
 
@@ -121,10 +123,10 @@ def check_size(shape: tuple[int, int], entries: int, name: str) -> None:
         raise WorkloadError(
             f"{entries} entries in a matrix of {shape[0]} x {shape[1]}", "correct the size line", file=name
         )
-    if entries > MAX_ENTRIES or max(shape) > MAX_ENTRIES:
+    if entries > MAX_ENTRIES or max(shape) > MAX_ROWS:
         raise WorkloadError(
             f"{shape[0]} x {shape[1]} with {entries:,} entries is too large",
-            f"at most {MAX_ENTRIES:,} rows, columns and entries",
+            f"at most {MAX_ROWS:,} rows and columns and {MAX_ENTRIES:,} entries",
             file=name,
         )
 

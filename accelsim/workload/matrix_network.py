@@ -47,8 +47,8 @@ def matrix_network(name: str, matrix_b: str | None = None) -> Network:
         remedy = "give B with --matrix-b" if matrix_b is None else "give matrices that can be multiplied"
         shown = f"{a.shape[0]} x {a.shape[1]} times {b.shape[0]} x {b.shape[1]}"
         raise WorkloadError(f"cannot multiply {shown}", remedy, file=name)
-    text = name if matrix_b is None else f"{name}-{matrix_b}"
-    short = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(text.removeprefix(PREFIX)).name).strip("-")
+    parts = [Path(part.removeprefix(PREFIX)).name for part in (name, matrix_b) if part is not None]
+    short = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-x-".join(parts)).strip("-")
     return network_of(short, a, b, source=f"{name}, {'squared' if matrix_b is None else 'times ' + matrix_b}")
 
 
