@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, TypeAlias
-
-import numpy as np
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from accelsim.errors import ModelError
 
@@ -70,11 +68,17 @@ class Transfer(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One tile of a double-buffered schedule: fetch ``loads``, compute, write ``stores``."""
+    """One tile of a double-buffered schedule: fetch ``loads``, compute, write ``stores``.
+
+    Loads and stores overlap the computation of neighbouring tiles. What moves ``before`` and ``after`` does not: the
+    machine computes nothing meanwhile.
+    """
 
     loads: tuple[Transfer, ...]
     compute_cycles: int
     stores: tuple[Transfer, ...]
+    before: tuple[Transfer, ...] = ()
+    after: tuple[Transfer, ...] = ()
 
 
 class Loop(NamedTuple):
@@ -106,8 +110,8 @@ class Activity:
         Buffer -> (capacity_bits, peak_bits).
     details : dict
         Engine-specific counters.
-    values : ndarray or None
-        The layer's output, int64, when operands carried values.
+    values : ndarray, CsrMatrix or None
+        The layer's output when operands carried values: an int64 array, or a sparse matrix of a sparse product.
     """
 
     compute_cycles: int
@@ -119,7 +123,7 @@ class Activity:
     buffers: dict[str, tuple[int, int]] = field(default_factory=dict)
     details: dict[str, int] = field(default_factory=dict)
     performed_macs: int = 0
-    values: np.ndarray | None = None
+    values: Any = None
 
     def same_integers(self, other: Activity) -> list[str]:
         """Return what differs between two walks of one layer, empty when nothing does."""

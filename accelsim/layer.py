@@ -19,10 +19,11 @@ from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
 from accelsim.operands import handle
 from accelsim.operands.files import to_integers
-from accelsim.operands.golden import golden
+from accelsim.operands.golden import agree
 from accelsim.results import BufferUse, LayerResult, TrafficRow, UnitAccount
 from accelsim.seam import Engine, Machine
 from accelsim.spec.arch import Arch, Unit
+from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import dims
 
@@ -90,6 +91,7 @@ def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
         cycles=cycles,
         compute_cycles=cycles - stall,
         stall_cycles=stall,
+        dram_cycles=_dram_cycles(activity, machine),
         fidelity=fidelity,
         mapping=mapping.model_dump(mode="json"),
         mapping_source=origin,
@@ -166,10 +168,10 @@ def _check(engine: Engine[Any, Any], plan: Any, operands: handle.Operands, activ
     walked = engine.run(plan, operands)
     if differences := activity.same_integers(walked):
         raise ModelError(f"layer '{operands.view.name}': with values, {differences[0]}")
-    truth = golden(operands)
+    truth = engine.truth(operands)
     if walked.values is None or walked.values.shape != truth.shape:
         raise ModelError(f"layer '{operands.view.name}': engine '{engine.name}' gave no values of shape {truth.shape}")
-    return bool(np.allclose(walked.values, truth, rtol=1e-12, atol=0, equal_nan=True))
+    return agree(walked.values, truth, operands)
 
 
 def _with_memory(activity: Activity, machine: Machine) -> tuple[int, int, dict[str, float]]:
@@ -185,6 +187,12 @@ def _with_memory(activity: Activity, machine: Machine) -> tuple[int, int, dict[s
         raise ModelError(f"tiles compute {ran.cycles - ran.stall_cycles} cycles, not {activity.compute_cycles}")
     needed["dram"] = float(timeline.needed_bits_per_cycle(activity.schedule, machine.dram))
     return ran.cycles, ran.stall_cycles, dict(sorted(needed.items()))
+
+
+def _dram_cycles(activity: Activity, machine: Machine) -> int:
+    bits = sum(bits for flow, bits in activity.traffic.items() if flow.boundary == "dram")
+    rate = machine.dram.bits_per_cycle
+    return ceil_div(bits * rate.denominator, rate.numerator)
 
 
 def _account(causes: Mapping[str, int], units: int, stall: int, cycles: int) -> UnitAccount:

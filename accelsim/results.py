@@ -56,6 +56,8 @@ class LayerResult:
     cycles: int = 0
     compute_cycles: int = 0
     stall_cycles: int = 0
+    dram_cycles: int = 0
+    """Cycles that the layer's DRAM traffic takes at full bandwidth: a lower bound of ``cycles``."""
     fidelity: str = "closed"
     mapping: Mapping[str, Any] = field(default_factory=dict)
     mapping_source: Literal["published", "searched", "pinned", "none"] = "none"
@@ -115,13 +117,24 @@ class LayerResult:
 
     @property
     def bound_by(self) -> str:
-        """``memory`` or the largest cause that is not useful work, if larger than it; else ``compute``."""
+        """What a faster machine would have to improve.
+
+        ``memory`` if DRAM traffic alone takes as long as computing or longer; else the largest cause that is not
+        useful work, if larger than it; else ``compute``.
+        """
         if not self.simulated:
             return ""
+        if self.dram_sets_time:
+            return "memory"
         causes = self.account
         useful = causes.get("busy", 0) + causes.get("zero", 0)
         worst = max((c for c in causes if c not in ("busy", "zero")), key=lambda c: causes[c], default="compute")
         return worst if causes.get(worst, 0) > useful else "compute"
+
+    @property
+    def dram_sets_time(self) -> bool:
+        """Whether DRAM traffic alone takes as long as computing: mending another cause would gain nothing."""
+        return self.stall_cycles > 0 and self.dram_cycles >= self.compute_cycles
 
     def bits_across(self, boundary: str, direction: str | None = None) -> int:
         """Return the bits across a boundary (``glb`` covers ``glb.weights``), one direction or both."""

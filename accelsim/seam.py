@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from accelsim.activity import Activity
 from accelsim.components import Component
 from accelsim.memory.dram import DramModel
+from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
 from accelsim.spec.schema import Strict
 from accelsim.workload.network import LayerView
@@ -47,11 +48,15 @@ class Bounds(NamedTuple):
     dram_bits : ndarray of int64
     traffic : dict
         (boundary, direction) -> bits; prices energy objectives.
+    own : tuple of str and ndarray of float64, or None
+        For ``mapping.objective: engine``: the engine's own objective in words, and its value. Candidates that it
+        does not tell apart are taken in their order.
     """
 
     cycles: np.ndarray
     dram_bits: np.ndarray
     traffic: Mapping[tuple[str, str], np.ndarray]
+    own: tuple[str, np.ndarray] | None = None
 
 
 class Sample(NamedTuple):
@@ -123,6 +128,10 @@ class Engine(Generic[ParamsT, MappingT]):
         del plan
         return None
 
+    def truth(self, operands: Operands) -> np.ndarray:
+        """Return what the values must equal, by NumPy alone: the layer's output, unless the machine fuses more in."""
+        return golden(operands)
+
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small random legal case: what the contract tests run."""
         raise NotImplementedError
@@ -149,6 +158,9 @@ class Notes(NamedTuple):
         heading = ""
         for raw in inspect.cleandoc(docstring).splitlines():
             line = raw.strip()
+            if line.startswith("==="):
+                heading = "rest"  # a table is not an item
+                parts.setdefault(heading, [])
             title, colon, rest = line.partition(":")
             if colon and title in ("Source", "Modelled", "Not modelled", "Assumed"):
                 heading, line = title, rest.strip()

@@ -53,8 +53,8 @@ def load_arch(name: str, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
 
 
 def simulate(
-    arch: Arch,
-    network: Network,
+    arch: Arch | str,
+    network: Network | str,
     *,
     batch: int | None = None,
     layers: str = "*",
@@ -73,8 +73,10 @@ def simulate(
 
     Parameters
     ----------
-    arch : Arch
-    network : Network
+    arch : Arch or str
+        A machine, or what `load_arch` takes.
+    network : Network or str
+        A network, or what `load_network` takes.
     batch : int, optional
         Images in all, the network's own number by default; all totals are for the whole batch.
     layers : str
@@ -104,6 +106,8 @@ def simulate(
     ModelError
         An invariant of ours is broken.
     """
+    arch = load_arch(arch) if isinstance(arch, str) else arch
+    network = load_network(network) if isinstance(network, str) else network
     network = prepare(arch, network, batch, density, precision)
     chosen = _select(network, layers)
     pinned = Pinned(Path(mapping)) if mapping is not None else None

@@ -124,3 +124,14 @@ def test_an_engine_without_published_figures_is_called_unvalidated():
     row = compare.judge("e", case(), 12.0)
     assert table.unvalidated([row]) == ["e"]
     assert "unvalidated" in table.to_markdown([row])
+
+
+def test_a_case_without_its_data_is_skipped_and_says_so(monkeypatch):
+    monkeypatch.delenv("ACCELSIM_DATA", raising=False)
+    needy = case(workload="matrix:wiki-Vote", layer=None, needs="data")
+    monkeypatch.setattr(compare, "engine_cases", lambda: {"e": (needy,)})
+    (row,) = compare.validate()
+    assert row.passed
+    assert row.verdict == "skipped"
+    assert "1 skipped: ACCELSIM_DATA" in table.count([row])
+    assert "| - | - | skipped |" in table.to_markdown([row])

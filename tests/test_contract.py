@@ -2,44 +2,50 @@
 
 import os
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
-from contract import random_case, reference_of
+from contract import MACHINE, random_case, reference_of
 
+from accelsim.components import Dram
+from accelsim.energy import load_table
 from accelsim.engines import registry
-from accelsim.operands.golden import golden
+from accelsim.layer import events
+from accelsim.memory import timeline
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+CHECKED = os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
 CASES = 20 if INTERPRETED else 150
-SECONDS = 10
+SECONDS = 3 if INTERPRETED or CHECKED else 10
 
 engines = pytest.mark.parametrize("name", list(registry.modules()))
 
 
-def cases(name, count=CASES):
+def cases(name, count=CASES, seconds=SECONDS):
     """Yield random cases until their number or the time is spent; at least ten."""
     start = time.process_time()
     for seed in range(count):
-        if seed >= 10 and time.process_time() - start > SECONDS:
+        if seed >= 10 and time.process_time() - start > seconds:
             return
         yield random_case(name, seed)
 
 
 @engines
-def test_kernel_closed_form_and_reference_give_the_same_integers(name):
+def test_kernel_closed_form_and_reference_give_the_same_integers_and_close(name):
     for case in cases(name):
         plan = case.plan()
         walked, expected = case.engine.run(plan), reference_of(case)
         assert walked.same_integers(expected) == [], case
+        walked.check(case.engine.units(case.params))
         if (closed := case.engine.closed_form(plan)) is not None:
             assert closed.same_integers(walked) == [], case
 
 
 @engines
 def test_values_equal_numpy(name):
-    for case in cases(name, 60):
-        truth = golden(case.operands)
+    for case in cases(name, 60, SECONDS / 2):
+        truth = case.engine.truth(case.operands)
         walked = case.engine.run(case.plan(), case.operands)
         assert walked.values is not None
         assert walked.values.shape == truth.shape
@@ -49,18 +55,25 @@ def test_values_equal_numpy(name):
 
 
 @engines
-def test_accounts_close(name):
-    for case in cases(name):
-        case.engine.run(case.plan()).check(case.engine.units(case.params))
+def test_every_boundary_with_traffic_has_a_component_and_every_event_a_price(name):
+    table = load_table("45nm")
+    for case in cases(name, 15, SECONDS / 4):
+        activity = case.engine.run(case.plan())
+        components = {c.name: c for c in (*case.engine.components(case.params), Dram("dram", standard="lpddr4"))}
+        for event in events(tuple(components.values()), activity):
+            assert event.action in components[event.component].actions, event
+            assert table.price(components[event.component], event.action).pj >= 0
 
 
 @engines
-def test_every_boundary_with_traffic_has_a_component(name):
-    for case in cases(name, 20):
-        activity = case.engine.run(case.plan())
-        components = {c.name: c for c in case.engine.components(case.params)}
-        for flow, bits in activity.traffic.items():
-            if flow.boundary != "dram" and bits:
-                assert components[flow.boundary].counts_bits, flow
-        for event in activity.events:
-            assert event.action in components[event.component].actions, event
+def test_at_a_fixed_mapping_a_faster_dram_is_never_slower(name):
+    for case in cases(name, 10, SECONDS / 4):
+        cycles = []
+        for bits_per_cycle in (Fraction(3, 2), Fraction(96, 5), Fraction(4000)):
+            machine = MACHINE._replace(dram=MACHINE.dram._replace(bits_per_cycle=bits_per_cycle))
+            activity = case.engine.run(case._replace(machine=machine).plan())
+            if activity.schedule is None:
+                cycles.append(activity.compute_cycles)
+            else:
+                cycles.append(timeline.run(activity.schedule, machine.dram).cycles)
+        assert cycles == sorted(cycles, reverse=True), case

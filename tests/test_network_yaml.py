@@ -115,9 +115,9 @@ layers:
     ("old", "new", "message"),
     [
         ("kind: conv2d", "kind: conv3d", "net.yaml:4: layers.0.kind: 'conv3d' is not a kind of layer; did you mean 'conv2d'?"),
-        ("kind: linear, ", "", "net.yaml:5: layers.1.kind: missing key; add 'kind: ...', one of conv2d, linear, matmul, pool, elementwise, normalization, softmax, view, unsupported, block"),
+        ("kind: linear, ", "", "net.yaml:5: layers.1.kind: missing key; add 'kind: ...', one of conv2d, linear, matmul, spgemm, pool, elementwise, normalization, softmax, view, unsupported, block"),
         ("stride: 2", "strides: 2", "net.yaml:4: layers.0.strides: unknown key; did you mean 'stride'?"),
-        ("k: 6, ", "", "net.yaml:4: layers.0.k: missing key; add 'k: ...'"),
+        ("k: 6, ", "", "net.yaml:4: layers.0.k: missing key; add 'k: ...' (a whole number)"),
         ("k: 6", "k: six", "net.yaml:4: layers.0.k: 'six' is of the wrong type; must be a whole number"),
         ("h: 8", "h: 1e3", "net.yaml:4: layers.0.h: '1e3' is text in YAML, not a number; write 1000"),
         ("h: 8", "h: 0", "net.yaml:4: layers.0.h: 0 is too small; must be at least 1"),
@@ -131,7 +131,7 @@ layers:
         ("bits: 4", "bits: 0", "net.yaml:5: layers.1.weight.bits: 0 is too small; must be at least 1"),
         ("name: b", "name: a", "net.yaml:5: layers.1: a layer called 'a' is already on line 4; give each layer its own name"),
         ("a.output:", "a.outptu:", "net.yaml:7: tensors.a.outptu: no layer uses a tensor of this name; did you mean 'a.output'?"),
-        ("isolated: true\n", "", "net.yaml:1: isolated: missing key; add 'isolated: ...'"),
+        ("isolated: true\n", "", "net.yaml:1: isolated: missing key; add 'isolated: ...' (true or false, true: each layer has tensors of its own; false: layers name the tensors they read)"),
         ("isolated: true", "isolated: yes", "net.yaml:2: isolated: 'yes' would be a boolean; write true or false, or quote it: 'yes'"),
         ("tensors:", "layers: []\ntensors:", "net.yaml:6: layers: repeated key, first on line 3; keep one of the two"),
         ("{bits: 16}", "{shape: [4]}", "net.yaml:4: layers.0: layer 'a': needs 1 x 6 x 4 x 4 = 96 elements where tensor 'a.output' has 4 = 4 elements; make the dimensions of both agree"),
@@ -141,7 +141,7 @@ layers:
         ("a.output: {bits: 16}", "b.input: {density: 0.1}", "net.yaml:7: tensors.b.input.density: the layer that owns 'b.input' says it too; keep one of the two"),
         ("weight: {bits: 4}", "weights: [a.input]", "net.yaml:5: layers.1: tensor 'a.input' is both weight and activation; use two names"),
         ("bias: true", "bias: true, weights: [w]", "net.yaml:4: layers.0.weights: layer 'a' has a bias but lists 1 weights; list both"),
-        ("name: net", "name: my net", "net.yaml:1: name: 'my net': string should match pattern '^[A-Za-z0-9_.-]+$'"),
+        ("name: net", "name: my net", "net.yaml:1: name: 'my net' has characters that are not allowed; use letters, digits, '_', '.' and '-'"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_place_and_remedy(old, new, message):
@@ -276,8 +276,14 @@ def test_the_schema_is_a_json_schema_that_names_every_kind():
         ("vgg61", "no network is called 'vgg61'; did you mean 'vgg16'?"),
         ("densenet121", "no network is called 'densenet121'; did you mean 'onnx:densenet121'?"),
         ("onnx:resnet5", "no ONNX graph is called 'onnx:resnet5'; did you mean 'onnx:resnet50'?"),
-        ("net.pt", "net.pt: files of type '.pt' are no networks; give one of .yaml, .yml, .onnx"),
-        ("some/net", "some/net: a network file needs a suffix; give one of .yaml, .yml, .onnx"),
+        (
+            "net.pt",
+            "net.pt: files of type '.pt' are no networks; give one of .yaml, .yml, .onnx, .mtx, .mtx.gz, .txt, .txt.gz, .npz",
+        ),
+        (
+            "some/net",
+            "some/net: a network file needs a suffix; give one of .yaml, .yml, .onnx, .mtx, .mtx.gz, .txt, .txt.gz, .npz",
+        ),
         ("missing.yaml", "no such network file: 'missing.yaml'; check the path"),
     ],
 )

@@ -46,6 +46,7 @@ LAYER = [
     "cycles",
     "compute_cycles",
     "stall_cycles",
+    "dram_cycles",
     "bound_by",
     "fidelity",
     "mapping",

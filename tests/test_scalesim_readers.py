@@ -251,7 +251,7 @@ def test_keys_that_scalesim_does_not_read_are_told(configure):
             "run.cfg:5: architecture_presets.ArrayHeight: 'four' is not a",
         ),
         (("ArrayHeight : 4", ""), "run.cfg: architecture_presets.ArrayHeight: missing; add 'ArrayHeight' to"),
-        (("ArrayHeight : 4", "ArrayHeight : 0"), "ArrayHeight: '0' is out of range; use 1 to 1048576"),
+        (("ArrayHeight : 4", "ArrayHeight : 0"), "ArrayHeight: '0' is out of range; use 1 to 65536"),
         (("IfmapOffset : 0", "IfmapOffset : -1"), "IfmapOffset: '-1' is out of range; use 0 to 2147483647"),
         (
             ("InterfaceBandwidth : USER", "InterfaceBandwidth : user"),

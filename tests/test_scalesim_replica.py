@@ -1,6 +1,9 @@
 """The replica of SCALE-Sim against what SCALE-Sim 3.0.0 printed (tests/data/scalesim/make_reports.sh)."""
 
 import itertools
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,20 +36,27 @@ def files(folder):
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize(("topology", "config"), SMALL + LARGE)
-def test_dense_reports_are_scalesims_to_the_digit(topology, config, tmp_path):
+def compare(topology, config, names, tmp_path):
     scalesim.write_reports(scalesim.run(*load(topology, config)), tmp_path)
     expected = files(DATA / "reports" / topology / config)
-    assert set(expected) == set(REPORTS)
+    assert set(expected) == set(names)
     assert files(tmp_path) == expected
+
+
+@pytest.mark.parametrize(("topology", "config"), SMALL)
+def test_reports_of_small_odd_layers_are_scalesims_to_the_digit(topology, config, tmp_path):
+    compare(topology, config, REPORTS, tmp_path)
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="hours without the compiler")
+@pytest.mark.parametrize(("topology", "config"), LARGE)
+def test_reports_of_whole_networks_are_scalesims_to_the_digit(topology, config, tmp_path):
+    compare(topology, config, REPORTS, tmp_path)
 
 
 @pytest.mark.parametrize(("topology", "config"), SPARSE)
 def test_sparse_reports_are_scalesims_to_the_digit(topology, config, tmp_path):
-    scalesim.write_reports(scalesim.run(*load(topology, config)), tmp_path)
-    expected = files(DATA / "reports" / topology / config)
-    assert set(expected) == {*REPORTS, "SPARSE_REPORT.csv"}
-    assert files(tmp_path) == expected
+    compare(topology, config, (*REPORTS, "SPARSE_REPORT.csv"), tmp_path)
 
 
 def test_no_report_of_scalesim_is_left_uncompared():
@@ -88,6 +98,18 @@ def test_the_command_writes_the_reports_and_tells_what_was_odd(tmp_path):
     assert files(tmp_path) == files(DATA / "reports/small/is_8x8_user")
     assert result.stdout.split() == [str(tmp_path / name) for name in REPORTS]
     assert "small.csv:11: 'DP' in the name: 3 layers of one channel and 1 filters" in result.stderr
+
+
+def test_reading_and_the_closed_forms_load_no_compiler():
+    code = f"""
+import sys
+from accelsim.replicas import scalesim
+config, network = scalesim.read_config({str(DATA / "configs/os_32.cfg")!r}), scalesim.read_topology(
+    {str(DATA / "alexnet.csv")!r})
+assert [row.ofmap_sram_writes for row in scalesim.closed(config, network)][0] > 0
+assert "numba" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=DATA.parents[2])
 
 
 def test_the_replicas_are_found_by_their_files():

@@ -222,6 +222,41 @@ def accelsim_cli(*args, cwd=None, **env):
     return subprocess.run(command, cwd=cwd, env=found, capture_output=True, text=True, timeout=300)
 
 
+def test_each_variant_has_a_folder_of_its_own(small, tmp_path):
+    args = ("run", "edge_npu", small)
+    for extra in ((), ("--set", "units.array.params.rows=8"), ("--batch", "2"), ("--layers", "a")):
+        assert accelsim_cli(*args, *extra, cwd=tmp_path).returncode == 0
+    found = {p.name for p in (tmp_path / "reports" / "out").iterdir()}
+    assert found == {
+        "edge_npu-small",
+        "edge_npu-small-units.array.params.rows=8",
+        "edge_npu-small-batch=2",
+        "edge_npu-small-layers=a",
+    }
+
+
+def test_a_file_in_place_of_the_folder_is_noticed_before_the_run(small, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = accelsim_cli("run", "edge_npu", small, "-o", "file", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: file: is a file, not a folder; choose another folder with -o\n"
+
+
+def test_a_run_of_nothing_is_an_error(small, tmp_path):
+    done = accelsim_cli("run", "systolic_ws", small, "--set", "precision.input_bits=16", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no layer of 'small' ran on 'systolic_ws': 'x' has 16 bits, the multipliers 8" in done.stderr
+
+
+def test_memory_binds_a_layer_whose_traffic_takes_longer_than_its_work():
+    slow = accelsim.load_arch("edge_npu", [("memory.dram.gb_per_s", 1)])
+    layer = accelsim.simulate(slow, "alexnet", layers="fc7").simulated[0]
+    assert layer.dram_cycles >= layer.compute_cycles
+    assert layer.bound_by == "memory"
+    fast = accelsim.load_arch("edge_npu", [("memory.dram.gb_per_s", 1000)])
+    assert accelsim.simulate(fast, "alexnet", layers="fc7").simulated[0].bound_by != "memory"
+
+
 def test_json_on_standard_output_is_only_the_document(small, tmp_path):
     done = accelsim_cli("run", "edge_npu", small, "--format", "json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

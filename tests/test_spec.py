@@ -56,7 +56,7 @@ def test_a_good_file_resolves_with_its_defaults(machine):
     [
         ("rows: 4", "row: 4", "m.yaml:5: params.row: unknown key; did you mean 'rows'?"),
         ("rows: 4", "zzz: 4", "m.yaml:5: params.zzz: unknown key; known keys: accumulator_bits"),
-        ("  cols: 4\n", "", "m.yaml:4: params.cols: missing key; add 'cols: ...'"),
+        ("  cols: 4\n", "", "m.yaml:4: params.cols: missing key; add 'cols: ...' ("),
         ("rows: 4", "rows: four", "m.yaml:5: params.rows: 'four' is of the wrong type; must be a whole number"),
         ("rows: 4", "rows: 4.5", "m.yaml:5: params.rows: 4.5 is of the wrong type; must be a whole number"),
         ("rows: 4", "rows: 0", "m.yaml:5: params.rows: 0 is too small; must be at least 1"),
@@ -113,6 +113,28 @@ def test_set_reaches_into_lists(machine):
     assert found.config["units"][0]["params"]["rows"] == 8
     with pytest.raises(ConfigError, match="--set: units\\.7"):
         arch.load("edge_npu", find_params, [("units.7.params.rows", 8)])
+
+
+def test_a_unit_is_reached_by_its_name():
+    found = arch.load("edge_npu", find_params, [("units.array.params.rows", 8)])
+    assert found.config["units"][0]["params"]["rows"] == 8
+    with pytest.raises(ConfigError, match=r"write units\.<name>\.params"):
+        arch.load("edge_npu", find_params, [("params.rows", 8)])
+
+
+def test_what_is_overridden_no_longer_has_the_old_source():
+    found = arch.load("systolic_ws", find_params, [("params.rows", 8), ("memory.dram.gb_per_s", 3.2)])
+    assert found.config["sources"]["params.rows"] == "--set"
+    assert found.config["sources"]["memory.dram.gb_per_s"] == "--set"
+    assert "params.rows = 8" in found.config["description"]
+
+
+def test_a_variant_has_its_files_name_and_says_where_its_values_come_from(machine):
+    found = machine("base: systolic_ws\nparams: {rows: 64}\n", "wide.yaml")
+    assert found.name == "wide"
+    assert found.config["description"] == "variant of systolic_ws"
+    assert found.config["sources"]["params.rows"] == "wide.yaml:2"
+    assert "SCALE-Sim" in found.config["sources"]["params"]
 
 
 def test_replace_gives_a_variant_and_leaves_the_original(machine):

@@ -15,10 +15,17 @@ def dram(bits_per_cycle=8, latency=0, burst=8):
     return DramModel(Fraction(bits_per_cycle), latency, burst)
 
 
-def step(load_bits, cycles, store_bits):
-    loads = (Transfer("input", "read", load_bits),) if load_bits else ()
-    stores = (Transfer("output", "write", store_bits),) if store_bits else ()
-    return Step(loads, cycles, stores)
+def step(load_bits, cycles, store_bits, before_bits=0, after_bits=0):
+    def transfer(tensor, direction, bits):
+        return (Transfer(tensor, direction, bits),) if bits else ()
+
+    return Step(
+        transfer("weight", "read", load_bits),
+        cycles,
+        transfer("psum", "write", store_bits),
+        transfer("input", "read", before_bits),
+        transfer("output", "write", after_bits),
+    )
 
 
 def naive(steps, model):
@@ -37,11 +44,18 @@ def naive(steps, model):
             loaded[i] = transfer(s.loads, computed.get(i - 2, 0)) + model.latency_cycles
         if i and steps[i - 1].stores:
             stored[i - 1] = transfer(steps[i - 1].stores, computed[i - 1])
-        computed[i] = max(loaded.get(i, 0), computed.get(i - 1, 0), stored.get(i - 2, 0)) + s.compute_cycles
+        done = computed.get(i - 1, 0)
+        if i and steps[i - 1].after:
+            done = transfer(steps[i - 1].after, done)
+        fed = transfer(s.before, done) + model.latency_cycles if s.before else done
+        computed[i] = max(loaded.get(i, 0), fed, stored.get(i - 2, 0)) + s.compute_cycles
     last = len(steps) - 1
+    end = computed[last]
     if steps[last].stores:
         stored[last] = transfer(steps[last].stores, computed[last])
-    end = max([*computed.values(), *stored.values()])
+    if steps[last].after:
+        end = transfer(steps[last].after, computed[last])
+    end = max([end, *stored.values()])
     return end, end - sum(s.compute_cycles for s in steps)
 
 
@@ -67,8 +81,22 @@ def test_partial_bursts_occupy_whole_ones():
     assert model.bus_cycles((Transfer("input", "read", 8, runs=3),)) == 3 * 8
 
 
+def test_what_is_moved_before_and_after_computing_overlaps_no_computation():
+    # 10 in, 100, 2 out; then the same again, and nothing is hidden
+    alone = step(0, 100, 0, before_bits=80, after_bits=16)
+    assert run((alone, alone), dram()) == (2 * 112, 24)
+
+
+def test_a_prefetch_goes_under_the_computation_in_front_of_a_dump():
+    # load 0: 0..10, before 0: 10..15, compute 0: 15..35 with load 1 at 15..25, after 0: 35..37, compute 1: 37..57
+    first, second = step(80, 20, 0, before_bits=40, after_bits=16), step(80, 20, 0)
+    assert run((first, second), dram()) == (57, 17)
+
+
 times = st.integers(0, 12)
-steps = st.builds(step, times.map(lambda n: 8 * n), st.integers(1, 12), times.map(lambda n: 8 * n))
+some = times.map(lambda n: 8 * n)
+seldom = st.one_of(st.just(0), some)
+steps = st.builds(step, some, st.integers(1, 12), some, seldom, seldom)
 blocks = st.recursive(
     st.lists(steps, min_size=1, max_size=3).map(tuple),
     lambda inner: st.tuples(st.integers(1, 40), inner).map(lambda pair: (Loop(*pair),)),
@@ -109,7 +137,8 @@ def test_at_the_needed_bandwidth_only_the_ends_stall(schedule):
     fast = DramModel(needed.limit_denominator(10**6) * 10**6, 0, 8)
     longest_load = max(fast.bus_cycles(s.loads) for s in plain)
     longest_store = max(fast.bus_cycles(s.stores) for s in plain)
-    assert run(schedule, fast).stall_cycles <= longest_load + 2 * longest_store + len(plain)
+    exposed = sum(fast.bus_cycles(s.before) + fast.bus_cycles(s.after) for s in plain)
+    assert run(schedule, fast).stall_cycles <= longest_load + 2 * longest_store + exposed + len(plain)
 
 
 def test_the_needed_bandwidth_is_the_worst_neighbourhood():

@@ -6,6 +6,8 @@ next to nothing.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import traceback
 from importlib import import_module
@@ -24,6 +26,10 @@ COMMANDS = {
     "compress": "Prune, share and Huffman-code a network's weights.",
     "profile": "Run an ONNX model and keep every layer's real inputs.",
     "import": "Convert a model file into an accelsim network.",
+    "sweep": "Simulate many points, from a sweep file into a store.",
+    "export": "Write a store as CSV or Parquet.",
+    "merge": "Put the stores of shards together.",
+    "plot": "Draw a store or reports: EDP, Pareto front, energy, cycles, roofline, heat map.",
     "replica": "Another simulator's own arithmetic, in its own format.",
 }
 """Command name -> one-line help. The file is ``cli/<name>.py`` (``import`` lives in ``cli/import_.py``)."""
@@ -71,8 +77,12 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the user's mistake, 3 a broken invariant of ours."""
     try:
         app.main(args=argv, prog_name="accelsim", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
     except click.UsageError as error:
         hint = error.ctx.command_path if error.ctx else "accelsim"
         click.echo(f"error: {error.format_message()} See '{hint} --help'.", err=True)
@@ -87,7 +97,15 @@ def main(argv: list[str] | None = None) -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
-        sys.exit(1)
+        # the reader has seen enough; nothing must be flushed into the closed pipe at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo("error: cannot write the output: no space left on the device; free some", err=True)
+        sys.exit(2)
     except ModelError:
         traceback.print_exc()
         click.echo("error: accelsim broke one of its own invariants; please report this", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,26 +27,36 @@ if TYPE_CHECKING:
               help="Closed forms where they exist, or always the kernels.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--mapping", type=click.Path(path_type=Path), help="YAML file of pinned mappings.")
+@click.option("--matrix-b", metavar="MATRIX", help="Second matrix of a product: NETWORK times itself without it.")
 @click.option("--operands", metavar="FILE.npz|chain", help="Given operands, or computed ones from layer to layer.")
 @click.option("--density", type=click.Path(path_type=Path), help="YAML or CSV: densities per layer.")
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
               show_default=True, help="What to print.")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
-def command(arch: str, network: str, style: str, output: Path | None, **options: Any) -> None:
+def command(arch: str, network: str, style: str, output: Path | None, matrix_b: str | None, **options: Any) -> None:
     """Simulate NETWORK on ARCH: packaged names or paths.
 
-    With a table on the terminal, the report files go to reports/out/<arch>-<network>/ unless -o says otherwise.
+    With a table on the terminal, the report files go to reports/out/<arch>-<network>/ unless -o says otherwise; what
+    was set, the batch and the pattern of layers become part of the folder's name.
     """
+    from accelsim.cli.output import check, folder
+    from accelsim.errors import WorkloadError
     from accelsim.simulation import load_arch, load_network, simulate
     from accelsim.spec.arch import parse_set
 
-    machine = load_arch(arch, [parse_set(text) for text in options.pop("sets")])
-    net = load_network(network)
+    sets: tuple[str, ...] = options.pop("sets")
+    machine = load_arch(arch, [parse_set(text) for text in sets])
+    net = load_network(network, matrix_b=matrix_b)
+    if style == "table" and output is None:
+        output = folder(machine.name, net.name, sets, options["batch"], options["layers"])
+    if output is not None:
+        check(output)
     with progress() as report:
         result = simulate(machine, net, progress=report, **options)
-    if style == "table" and output is None:
-        output = Path("reports") / "out" / f"{machine.name}-{net.name}"
+    if not result.simulated:
+        reason = result.layers[0].reason
+        raise WorkloadError(f"no layer of '{net.name}' ran on '{machine.name}': {reason}", "choose another machine")
     _print(result, style, output)
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError
@@ -55,10 +66,8 @@ def command(arch: str, network: str, style: str, output: Path | None, **options:
 
 
 def _print(result: NetworkResult, style: str, output: Path | None) -> None:
-    if output is not None:
-        from accelsim.report.write import write_report
-
-        write_report(result, output)
+    """Print first: what was simulated is not lost if the files cannot be written."""
+    text: Callable[[NetworkResult], str] | None = None
     if style == "json":
         from accelsim.report.document import to_json as text
     elif style == "csv":
@@ -71,9 +80,13 @@ def _print(result: NetworkResult, style: str, output: Path | None) -> None:
         from accelsim.report.table import ResultView
 
         Console(width=None if sys.stdout.isatty() else 120).print(ResultView(result))
-        click.echo(f"report and pictures: {output}")
-        return
-    click.echo(text(result), nl=False)
+    if text is not None:
+        click.echo(text(result), nl=False)
+    if output is not None:
+        from accelsim.report.write import write_report
+
+        write_report(result, output)
+        click.echo(f"report and pictures: {output}", err=text is not None)
 
 
 class progress:  # noqa: N801

@@ -35,7 +35,12 @@ def get(name: str) -> Engine[Any, Any]:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"did you mean '{close[0]}'?" if close else f"known engines: {', '.join(known)}"
         raise ConfigError(f"no engine is called '{name}'", hint)
-    engine: Engine[Any, Any] = import_module(known[name]).ENGINE
+    try:
+        engine: Engine[Any, Any] = import_module(known[name]).ENGINE
+    except (ImportError, SyntaxError, AttributeError) as error:
+        if known[name].startswith("accelsim."):
+            raise
+        raise ConfigError(f"engine '{name}' cannot be imported from {known[name]} ({error})", "mend it") from None
     return engine
 
 

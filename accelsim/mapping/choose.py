@@ -32,6 +32,10 @@ class CandidateBounds(Protocol):
     def traffic(self) -> Mapping[tuple[str, str], np.ndarray]:
         """(boundary, direction) -> bits."""
 
+    @property
+    def own(self) -> tuple[str, np.ndarray] | None:
+        """The engine's own objective: its formula in words, and its value."""
+
 
 Price: TypeAlias = Callable[[str, str], float]
 """(boundary, direction) -> pJ per bit."""
@@ -48,6 +52,8 @@ class Choice(NamedTuple):
 
 def choose(columns: Columns, bounds: CandidateBounds, spec: MappingSpec, price: Price) -> Choice:
     """Return the best candidate: smallest objective, then cycles, then DRAM bits, then order of preference.
+
+    Under an engine's own objective, ties go by order of preference at once.
 
     Parameters
     ----------
@@ -70,25 +76,33 @@ def choose(columns: Columns, bounds: CandidateBounds, spec: MappingSpec, price: 
             f"no candidate has {dict(spec.fixed)}", "loosen mapping.fixed or pin a mapping with --mapping"
         )
     kept = np.flatnonzero(keep)
-    score = _score(bounds, spec.objective, price)
-    order = np.lexsort((kept, bounds.dram_bits[kept], bounds.cycles[kept], score[kept]))
+    name, score = _score(bounds, spec.objective, price)
+    ties: tuple[np.ndarray, ...] = ()
+    if spec.objective != "engine":
+        ties = (bounds.dram_bits[kept], bounds.cycles[kept])
+    order = np.lexsort((kept, *ties, score[kept]))
     best = int(kept[order[0]])
     row = {name: column[best].item() for name, column in columns.items()}
-    why = f"{spec.objective} {score[best]:.6g}"
+    why = f"{name} {score[best]:.6g}"
     if len(order) > 1:
         why += f", next best {score[int(kept[order[1]])]:.6g}"
     return Choice(row, len(kept), spec.objective, why)
 
 
-def _score(bounds: CandidateBounds, objective: str, price: Price) -> np.ndarray:
+def _score(bounds: CandidateBounds, objective: str, price: Price) -> tuple[str, np.ndarray]:
+    """Return what the objective is called, and its value for each candidate."""
+    if objective == "engine":
+        if bounds.own is None:
+            raise MappingError("the engine has no objective of its own", "set mapping.objective to cycles")
+        return bounds.own
     if objective == "cycles":
-        return bounds.cycles.astype(np.float64)
+        return objective, bounds.cycles.astype(np.float64)
     if objective == "dram":
-        return bounds.dram_bits.astype(np.float64)
+        return objective, bounds.dram_bits.astype(np.float64)
     energy = np.zeros(len(bounds.cycles))
     for (boundary, direction), bits in bounds.traffic.items():
         energy += bits * price(boundary, direction)
-    return energy * bounds.cycles if objective == "edp" else energy
+    return objective, energy * bounds.cycles if objective == "edp" else energy
 
 
 class Pinned:

@@ -91,7 +91,14 @@ class LoopNest:
 
     def runs(self, axis: str) -> list[tuple[int, Piece]]:
         """Return the pieces along a tile loop, equal neighbours counted together."""
-        return [(len(list(same)), piece) for piece, same in groupby(self._pieces(axis))]
+        if axis in ("e", "f"):
+            return [(len(list(same)), piece) for piece, same in groupby(self._pieces(axis))]
+        # pieces without inputs of their own differ only at the ends
+        size, tile = self._size(axis), min(getattr(self.tiling, axis), self._size(axis))
+        trips = ceil_div(size, tile)
+        last = (1, Piece(size - (trips - 1) * tile, 0, trips == 1, True))
+        middle = [(trips - 2, Piece(tile, 0, False, False))] if trips > 2 else []
+        return [last] if trips == 1 else [(1, Piece(tile, 0, True, False)), *middle, last]
 
     def _pieces(self, axis: str) -> Iterator[Piece]:
         size, tile = self._size(axis), min(getattr(self.tiling, axis), self._size(axis))
@@ -272,8 +279,8 @@ def dram_traffic(schedule: tuple[Step | Loop, ...], dram: DramModel) -> dict[Flo
             if isinstance(item, Loop):
                 walk(item.body, times * item.repeat)
             else:
-                add(item.loads, times)
-                add(item.stores, times)
+                for transfers in (item.loads, item.before, item.after, item.stores):
+                    add(transfers, times)
 
     walk(schedule, 1)
     return total

@@ -4,6 +4,10 @@ Loads and stores share the bus in the order load 0, load 1, store 0, load 2, sto
 i-2 (its buffer half), compute i for load i, compute i-1 and store i-2, store i for compute i. A tile without a load
 or store takes no part in these waits.
 
+What a tile moves ``before`` and ``after`` computing overlaps no computation: before i waits for everything of tile i-1
+and compute i for it; after i waits for compute i, and compute i+1 for it. On the bus they stand between load i+1 and
+compute i+1: ... load i+1, store i, after i, before i+1, load i+2, ...
+
 The recurrence only adds and takes maxima, so within a repeated block it soon repeats itself, shifted in time. `run`
 looks for that and then jumps: time and memory do not grow with the number of tiles. Nothing is approximated.
 """
@@ -18,7 +22,7 @@ from typing import NamedTuple, TypeAlias
 from accelsim.activity import Loop, Step
 from accelsim.memory.dram import DramModel
 
-Relative: TypeAlias = tuple[int, int, int, int]
+Relative: TypeAlias = tuple[int, int, int, int, int]
 
 
 class Stalls(NamedTuple):
@@ -36,6 +40,16 @@ class Stalls(NamedTuple):
     stall_cycles: int
 
 
+class _Cost(NamedTuple):
+    """Cycles of a tile: of its transfers on the bus, and of its computation."""
+
+    load: int
+    before: int
+    compute: int
+    store: int
+    after: int
+
+
 @dataclass
 class _Clock:
     """The state between two tiles, in absolute core cycles."""
@@ -46,9 +60,12 @@ class _Clock:
     stored: int = 0
     pending_store: int = 0
     """Bus cycles of the youngest tile's store, which goes after the next tile's load."""
+    pending_after: int = 0
+    """Bus cycles of what the youngest tile moves after computing, which goes after the next tile's load too."""
     compute_cycles: int = 0
 
-    def step(self, load: int, latency: int, compute: int, store: int) -> None:
+    def step(self, cost: _Cost, latency: int) -> None:
+        load, before, compute, store, after = cost
         arrived = 0
         if load:
             start = max(self.bus_free, self.computed_before)
@@ -58,16 +75,25 @@ class _Clock:
         if self.pending_store:
             self.bus_free = max(self.bus_free, computed) + self.pending_store
             self.stored = self.bus_free
+        if self.pending_after:
+            self.bus_free = max(self.bus_free, computed) + self.pending_after
+            computed = self.bus_free
+        if before:
+            self.bus_free = max(self.bus_free, computed) + before
+            arrived = max(arrived, self.bus_free + latency)
         begin = max(arrived, computed, stored_before)
         self.computed_before = computed
         self.computed = begin + compute
         self.pending_store = store
+        self.pending_after = after
         self.compute_cycles += compute
 
     def finish(self) -> Stalls:
         end = self.computed
-        if self.pending_store:
-            end = max(self.bus_free, self.computed) + self.pending_store
+        for pending in (self.pending_store, self.pending_after):
+            if pending:
+                self.bus_free = max(self.bus_free, end) + pending
+                end = self.bus_free
         end = max(end, self.stored)
         return Stalls(end, end - self.compute_cycles)
 
@@ -78,6 +104,7 @@ class _Clock:
             self.computed_before - self.computed,
             max(self.stored, self.computed) - self.computed,
             self.pending_store,
+            self.pending_after,
         )
 
     def shift(self, cycles: int, compute: int) -> None:
@@ -91,15 +118,14 @@ class _Clock:
 def run(schedule: tuple[Step | Loop, ...], dram: DramModel) -> Stalls:
     """Return cycles and stalls of a schedule of tiles."""
     clock = _Clock()
-    costs: dict[int, tuple[int, int, int, int]] = {}
+    costs: dict[int, _Cost] = {}
 
     def step(item: Step) -> None:
         cost = costs.get(id(item))
         if cost is None:
-            load = dram.bus_cycles(item.loads)
-            cost = (load, dram.latency_cycles, item.compute_cycles, dram.bus_cycles(item.stores))
-            costs[id(item)] = cost
-        clock.step(*cost)
+            load, before, store, after = map(dram.bus_cycles, (item.loads, item.before, item.stores, item.after))
+            cost = costs[id(item)] = _Cost(load, before, item.compute_cycles, store, after)
+        clock.step(cost, dram.latency_cycles)
 
     _walk(schedule, clock, step)
     return clock.finish()
@@ -138,7 +164,7 @@ def needed_bits_per_cycle(schedule: tuple[Step | Loop, ...], dram: DramModel) ->
     """Return the DRAM bandwidth at which no tile waits for its load once the first tile is there.
 
     While tile i computes, the load of tile i+1 and the store of tile i-1 must pass: the largest such ratio of bits
-    to compute cycles. The first load and the last store can never be hidden.
+    to compute cycles. The first load, the last store and what moves before and after computing can never be hidden.
     """
     worst = Fraction(0)
     previous: Step | None = None

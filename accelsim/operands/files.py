@@ -5,10 +5,12 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from accelsim.errors import ConfigError, WorkloadError
+from accelsim.workload.csr_matrix import CsrMatrix
 from accelsim.workload.network import Layer, Network, Tensor, input_names
 
 MAX_BYTES = 4 * 2**30
@@ -90,12 +92,14 @@ def _shaped(array: np.ndarray, tensor: Tensor) -> np.ndarray:
     return array
 
 
-def to_integers(array: np.ndarray, tensor: Tensor) -> np.ndarray:
+def to_integers(array: Any, tensor: Tensor) -> Any:
     """Return ``array`` as integers of the tensor's width and shape.
 
     Integers are taken as they are. Real numbers are scaled so that the largest magnitude is the largest value of
-    the width (symmetric, per tensor), and rounded to nearest.
+    the width (symmetric, per tensor), and rounded to nearest. A sparse matrix stays as it is.
     """
+    if isinstance(array, CsrMatrix):
+        return array
     bits = tensor.bits
     if bits is None:
         raise WorkloadError(f"tensor '{tensor.name}' has no width", "set its bits or a default precision")

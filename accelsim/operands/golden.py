@@ -8,12 +8,15 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from accelsim.errors import ModelError, WorkloadError
 from accelsim.operands.handle import Operands, from_conv_output
-from accelsim.workload.shapes import Conv2d, Elementwise, Normalization, Pool, Softmax, View, elements
+from accelsim.workload.csr_matrix import CsrMatrix
+from accelsim.workload.shapes import Conv2d, Elementwise, Normalization, Pool, Softmax, SpGemm, View, elements
 
 EXACT_FLOAT = 2**53
 """Integers of smaller magnitude are exact in float64, whose matrix product is fast."""
@@ -28,8 +31,8 @@ LEAK = 0.01
 """Slope below zero: default of the ONNX operator LeakyRelu."""
 
 
-def golden(operands: Operands) -> np.ndarray:
-    """Return the layer's output, in the layer's output shape.
+def golden(operands: Operands) -> Any:
+    """Return the layer's output, in the layer's output shape: an array, or a `CsrMatrix` of a sparse product.
 
     Raises
     ------
@@ -40,6 +43,8 @@ def golden(operands: Operands) -> np.ndarray:
     if hasattr(shape, "as_conv"):
         x, w = operands.conv_arrays()
         return from_conv_output(view, convolve(shape.as_conv(), x, w))
+    if isinstance(shape, SpGemm):
+        return multiply(operands.input.sparse, operands.weight.sparse)
     values = arrays(operands)
     if isinstance(shape, Pool):
         return _pool(shape, values[0])
@@ -54,6 +59,46 @@ def golden(operands: Operands) -> np.ndarray:
     if isinstance(shape, View):
         return reshape(shape, values)
     raise WorkloadError(f"layer '{view.name}': no values are known for '{shape.op}'", "run it without --check")
+
+
+def multiply(a: CsrMatrix, b: CsrMatrix) -> CsrMatrix:
+    """Return A x B by scipy, with the sums that cancel kept as zeros."""
+    from scipy.sparse import csr_array
+
+    def scipy_of(matrix: CsrMatrix, values: np.ndarray) -> Any:
+        return csr_array((values, matrix.columns, matrix.pointers), shape=matrix.shape)
+
+    terms = scipy_of(a, np.ones(a.nnz, np.int64)) @ scipy_of(b, np.ones(b.nnz, np.int64))
+    terms.sort_indices()
+    product = scipy_of(a, a.values) @ scipy_of(b, b.values)
+    product.sort_indices()
+    pointers, columns = terms.indptr.astype(np.int64), terms.indices.astype(np.int64)
+    values = product.data
+    if product.nnz != terms.nnz:
+        # scipy drops sums that cancel: put its values where the pattern has them
+        values = np.zeros(terms.nnz, product.dtype)
+        keys = np.repeat(np.arange(a.shape[0]), np.diff(pointers)) * b.shape[1] + columns
+        kept = np.repeat(np.arange(a.shape[0]), np.diff(product.indptr)) * b.shape[1] + product.indices
+        values[np.searchsorted(keys, kept)] = product.data
+    return CsrMatrix((a.shape[0], b.shape[1]), pointers, columns, values)
+
+
+def agree(ours: Any, truth: Any, operands: Operands) -> bool:
+    """Return whether two outputs are equal: integers exactly, reals within 1e-12.
+
+    Of a sparse product the pattern must be equal too, and the error is relative to the sum of the magnitudes of an
+    entry's terms, since a sum that nearly cancels has no better bound in any order of addition.
+    """
+    if not isinstance(truth, CsrMatrix):
+        return bool(np.allclose(ours, truth, rtol=1e-12, atol=0, equal_nan=True))
+    same = isinstance(ours, CsrMatrix) and ours.shape == truth.shape
+    if not same or not np.array_equal(ours.pointers, truth.pointers) or not np.array_equal(ours.columns, truth.columns):
+        return False
+    if truth.values.dtype.kind == "i":
+        return np.array_equal(ours.values, truth.values)
+    a, b = operands.input.sparse, operands.weight.sparse
+    size = multiply(replace(a, values=np.abs(a.values)), replace(b, values=np.abs(b.values)))
+    return bool(np.all(np.abs(ours.values - truth.values) <= 1e-12 * size.values))
 
 
 def arrays(operands: Operands) -> list[np.ndarray]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from accelsim.errors import WorkloadError
 from accelsim.operands import patterns, streams
+from accelsim.workload.csr_matrix import MAX_DENSE, CsrMatrix, from_dense, product_count
 from accelsim.workload.network import LayerView, Tensor
-from accelsim.workload.shapes import Conv2d, Matmul
+from accelsim.workload.shapes import Conv2d, Matmul, SpGemm
 
 MAX_VALUE_BITS = 32
 """Widest element for which values are made: products of two still fit 64 bits."""
@@ -25,14 +27,14 @@ class Operand:
     ----------
     batch : int
         Images of an activation; each has its own stream.
-    given : ndarray or None
-        Integers of the tensor's shape.
+    given : ndarray, CsrMatrix or None
+        Integers of the tensor's shape, or a sparse matrix.
     """
 
     tensor: Tensor
     seed: int = 0
     batch: int = 1
-    given: np.ndarray | None = field(default=None, repr=False, compare=False)
+    given: Any = field(default=None, repr=False, compare=False)
 
     @property
     def dense(self) -> bool:
@@ -42,6 +44,8 @@ class Operand:
     @cached_property
     def mask(self) -> np.ndarray:
         """Which elements are non-zero: bool, of the tensor's shape."""
+        if isinstance(self.given, CsrMatrix):
+            return self.given.to_dense() != 0
         if self.given is not None:
             return np.asarray(self.given != 0)
         return self._draw(self._mask, np.bool_)
@@ -49,11 +53,15 @@ class Operand:
     @cached_property
     def nonzeros(self) -> int:
         """Number of non-zero elements."""
+        if isinstance(self.given, CsrMatrix):
+            return self.given.nnz
         return self.tensor.elements if self.dense else int(np.count_nonzero(self.mask))
 
     @cached_property
     def values(self) -> np.ndarray:
         """The elements: int64, of the tensor's shape."""
+        if isinstance(self.given, CsrMatrix):
+            return self.given.to_dense()
         if self.given is not None:
             return self.given.astype(np.int64)
         bits = self.bits
@@ -69,6 +77,18 @@ class Operand:
             return drawn if self.dense else drawn * self._mask(image, size)
 
         return self._draw(image_values, np.int64)
+
+    @cached_property
+    def sparse(self) -> CsrMatrix:
+        """The non-zero elements of a matrix; of a given sparse matrix its entries, stored zeros included."""
+        if isinstance(self.given, CsrMatrix):
+            return self.given
+        if self.tensor.elements > MAX_DENSE:
+            raise WorkloadError(
+                f"tensor '{self.tensor.name}': {self.tensor.elements:,} elements are too many to draw",
+                f"at most {MAX_DENSE:,}; use a generator such as uniform:n=...,nnz=...",
+            )
+        return from_dense(self.values)
 
     @property
     def bits(self) -> int:
@@ -112,6 +132,8 @@ class Operands:
 
         Counted exactly from the masks, tap by tap: non-zero inputs under the tap times non-zero weights in it.
         """
+        if isinstance(self.view.shape, SpGemm):
+            return product_count(self.input.sparse, self.weight.sparse)
         conv = self._conv
         taps = self._inputs_per_tap(conv)
         if self.weight.dense:
@@ -182,7 +204,7 @@ def from_conv_output(view: LayerView, array: np.ndarray) -> np.ndarray:
     return array.reshape(shape.output_shape)
 
 
-def of(view: LayerView, seed: int = 0, given: Mapping[str, np.ndarray] | None = None) -> Operands:
+def of(view: LayerView, seed: int = 0, given: Mapping[str, Any] | None = None) -> Operands:
     """Return the lazy operands of a layer.
 
     Parameters

@@ -121,6 +121,7 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "cycles": layer.cycles,
         "compute_cycles": layer.compute_cycles,
         "stall_cycles": layer.stall_cycles,
+        "dram_cycles": layer.dram_cycles,
         "bound_by": layer.bound_by,
         "fidelity": layer.fidelity,
         "mapping": layer.mapping,

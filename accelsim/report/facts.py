@@ -60,7 +60,13 @@ def lost_cycles(layer: LayerResult) -> float:
 
 
 def worst_cause(layer: LayerResult) -> str | None:
-    """Return the cause that loses most unit-cycles of a layer; None when nothing is lost."""
+    """Return the cause that loses most unit-cycles of a layer; None when nothing is lost.
+
+    Where DRAM traffic alone takes as long as computing, it is ``memory`` whatever the shares: mending another cause
+    would gain nothing.
+    """
+    if layer.dram_sets_time:
+        return "memory"
     lost = {cause: n for cause, n in causes(layer).items() if cause not in USEFUL}
     return max(lost, key=lambda cause: lost[cause]) if lost else None
 

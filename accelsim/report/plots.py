@@ -7,7 +7,7 @@ or version, so that the same result gives the same picture with the same matplot
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from accelsim.report import breakdown_plot, roofline_plot
+from accelsim.report import breakdown_plot, point_plots, roofline_plot
+from accelsim.report.points import Shown
 from accelsim.results import NetworkResult
 
 STYLE = {
@@ -44,6 +45,40 @@ def roofline_figure(result: NetworkResult) -> Figure:
     with _style():
         fig = _figure()
         roofline_plot.draw(fig, result)
+        return fig
+
+
+def edp_figure(points: Sequence[Shown], title: str) -> Figure:
+    """Return the figure of energy-delay products over each network's first point."""
+    with _style():
+        fig = _figure()
+        point_plots.edp(fig, points, title)
+        return fig
+
+
+def parts_figure(points: Sequence[Shown], title: str, kind: str) -> Figure:
+    """Return the figure of ``energy`` by component or ``cycles`` by cause, one bar per point."""
+    with _style():
+        fig = _figure()
+        point_plots.parts(fig, points, title, kind)
+        return fig
+
+
+def pareto_figure(
+    points: Sequence[Shown], on_front: Collection[int], objectives: tuple[str, str], title: str
+) -> Figure:
+    """Return the figure of two objectives with their front."""
+    with _style():
+        fig = _figure()
+        point_plots.pareto(fig, points, on_front, objectives, title)
+        return fig
+
+
+def heatmap_figure(points: Sequence[Shown], axes: tuple[str, str], figure: str, title: str) -> Figure:
+    """Return the figure of a quantity over two axes."""
+    with _style():
+        fig = _figure()
+        point_plots.heatmap(fig, points, axes, figure, title)
         return fig
 
 

@@ -96,6 +96,9 @@ def why(result: NetworkResult, layers: Sequence[LayerResult]) -> str:
     weight = percent(len(layers) * layer.cycles / result.cycles)
     if cause == "memory":
         sentence = f"{part} of {its} cycles wait for DRAM{_bandwidth(result, layer, its)}"
+        if layer.dram_sets_time:
+            alone = percent(layer.dram_cycles / layer.cycles)
+            sentence = f"{its} DRAM traffic alone takes {alone} of {its} cycles{_bandwidth(result, layer, its)}"
     else:
         lost = _LOST.get(cause, f"are lost to {cause}").format(units=f"{layer.units:,} {layer.primary}", its=its)
         sentence = f"{part} of {its} {layer.primary.removesuffix('s')}-cycles {lost}"

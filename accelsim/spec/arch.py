@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from fractions import Fraction
@@ -170,7 +170,29 @@ def _with_bases(document: Document, path: Path, seen: tuple[Path, ...]) -> Docum
         raise document.error(("base",), f"a base refers to itself: {chain}", "break the circle")
     base = _with_bases(read(base_path, shown), base_path, (*seen, base_path.resolve()))
     places = {**base.places, **{k: v for k, v in document.places.items() if k}}
-    return Document(_merge(base.data, document.data), document.name, places)
+    merged = _merge(base.data, document.data)
+    if "name" not in document.data:
+        merged["name"] = path.stem
+    if "description" not in document.data:
+        merged["description"] = f"variant of {base.data.get('name', base_path.stem)}"
+    own = document.data.get("sources")
+    stated = tuple(own) if isinstance(own, dict) else ()
+    merged["sources"] = dict(merged.get("sources") or {})
+    for key in _leaves(document.data, ()):
+        if not any(dotted(key) == s or dotted(key).startswith(f"{s}.") for s in stated):
+            file, line = document.place(key)
+            _note_source(merged, key, f"{file}:{line}")
+    return Document(merged, document.name, places)
+
+
+def _leaves(data: Any, path: KeyPath) -> Iterator[KeyPath]:
+    """Yield the key paths of a file's values, its own description apart; lists count as one value."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if path or key not in ("name", "base", "description", "source", "sources", "engine", "units"):
+                yield from _leaves(value, (*path, key))
+    elif path:
+        yield path
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -215,7 +237,21 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
         except (IndexError, TypeError):
             raise ConfigError("no such entry", "check the index", file=origin, key=key) from None
         places = {p: v for p, v in places.items() if p[: len(path)] != path} | {path: (origin, None)}
+        _note_source(data, path, origin)
+        if path[0] not in ("name", "description", "source", "sources"):
+            data["description"] = f"{data.get('description', '')}; {dotted(path)} = {value}".lstrip("; ")
     return Document(data, document.name, places)
+
+
+def _note_source(data: dict[str, Any], path: KeyPath, origin: str) -> None:
+    """Say that the value at ``path`` comes from ``origin``: what was said of it or of its parts is no longer true."""
+    sources = data.setdefault("sources", {})
+    if not isinstance(sources, dict) or path[0] in ("name", "description", "source", "sources"):
+        return
+    key = dotted(path)
+    for old in [k for k in sources if k == key or k.startswith(f"{key}.")]:
+        del sources[old]
+    sources[key] = origin
 
 
 def _typed_path(data: Any, key: str) -> KeyPath:
@@ -224,13 +260,19 @@ def _typed_path(data: Any, key: str) -> KeyPath:
         raise ConfigError(f"'{key}' is not a key path", "write for example params.rows", file="--set")
     path: list[str | int] = []
     for part in key.split("."):
-        step: str | int = int(part) if isinstance(data, list) and part.isdigit() else part
+        step: str | int = _index(data, part) if isinstance(data, list) else part
         path.append(step)
         try:
             data = data[step]
         except (KeyError, IndexError, TypeError):
             data = None
     return tuple(path)
+
+
+def _index(items: list[Any], part: str) -> str | int:
+    """Return the place of a list's entry given by number or by its name."""
+    names = [item.get("name") for item in items if isinstance(item, dict)]
+    return int(part) if part.isdigit() else names.index(part) if part in names else part
 
 
 def parse_set(text: str) -> tuple[str, Any]:

@@ -56,8 +56,10 @@ class PrecisionSpec(Strict):
 class MappingSpec(Strict):
     """How a mapping is chosen."""
 
-    objective: Literal["cycles", "energy", "edp", "dram"] = Field(
-        "cycles", description="what the mapper minimises; ties by cycles, DRAM bits, then order"
+    objective: Literal["cycles", "energy", "edp", "dram", "engine"] = Field(
+        "cycles",
+        description="what the mapper minimises; ties by cycles, DRAM bits, then order; 'engine' is the engine's own "
+        "objective, with ties by order",
     )
     fixed: dict[str, Any] = Field(default_factory=dict, description="mapping keys that every layer must use")
 
@@ -98,7 +100,7 @@ class ArchSpec(Strict):
         if (self.engine is None) == (not self.units):
             raise ValueError("a machine has either 'engine' or 'units'; give exactly one of them")
         if self.units and self.params:
-            raise ValueError("'params' belongs to 'engine'; move it into the unit")
+            raise ValueError("this machine has units, so 'params' belongs to one of them; write units.<name>.params")
         names = [unit.name for unit in self.units]
         if len(set(names)) != len(names):
             raise ValueError("two units share a name; rename one")

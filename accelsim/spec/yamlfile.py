@@ -211,7 +211,7 @@ def _explain(model: type[BaseModel], document: Document, path: KeyPath, error: E
         remedy = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known) or 'none'}"
         return document.error(where, "unknown key", remedy)
     if kind == "missing":
-        return document.error(where, "missing key", f"add '{loc[-1]}: ...'")
+        return document.error(where, "missing key", f"add '{loc[-1]}: ...'{_meaning(model, loc)}")
     if isinstance(given, str) and _TEXT_NUMBER.match(given) and kind.startswith(("int", "float", "is_instance")):
         number = float(given)
         plain = str(int(number)) if number.is_integer() and abs(number) < 1e15 else f"{number:.6e}"
@@ -266,6 +266,10 @@ def _plain_words(kind: str, given: Any, context: Mapping[str, Any], message: str
     }
     if kind in wanted:
         return f"{shown} is of the wrong type", f"must be {wanted[kind]}"
+    if kind == "too_short":
+        return "the list is too short", f"give at least {context.get('min_length')}"
+    if kind == "string_pattern_mismatch":
+        return f"{shown} has characters that are not allowed", "use letters, digits, '_', '.' and '-'"
     if kind in ("literal_error", "enum"):
         return f"{shown} is not a known value", f"must be {context.get('expected')}"
     if kind == "value_error":
@@ -285,6 +289,12 @@ def _shown(value: Any) -> str:
 
 def _known_keys(model: type[BaseModel], loc: KeyPath) -> Iterator[str]:
     """Yield the keys that are known where ``loc`` points into ``model``."""
+    for candidate in _models_at(model, loc):
+        yield from (info.alias or name for name, info in candidate.model_fields.items())
+
+
+def _models_at(model: type[BaseModel], loc: KeyPath) -> list[type[BaseModel]]:
+    """Return the schemas that may stand where ``loc`` points into ``model``."""
     current: list[type[BaseModel]] = [model]
     for part in loc:
         if isinstance(part, int):
@@ -298,8 +308,20 @@ def _known_keys(model: type[BaseModel], loc: KeyPath) -> Iterator[str]:
         ]
         of_kind = [c for c in current if "kind" in c.model_fields and part in _literals(c)]
         current = inside or of_kind or current
-    for candidate in current:
-        yield from (info.alias or name for name, info in candidate.model_fields.items())
+    return current
+
+
+def _meaning(model: type[BaseModel], loc: KeyPath) -> str:
+    """Return what a missing key means, where its schema says so."""
+    described = [m.model_fields[str(loc[-1])] for m in _models_at(model, loc[:-1]) if str(loc[-1]) in m.model_fields]
+    if not described:
+        return ""
+    field = described[0]
+    kind = {"bool": "true or false", "int": "a whole number", "float": "a number"}.get(
+        getattr(field.annotation, "__name__", ""), ""
+    )
+    words = ", ".join(word for word in (kind, field.description or "") if word)
+    return f" ({words})" if words else ""
 
 
 def _literals(model: type[BaseModel]) -> tuple[Any, ...]:

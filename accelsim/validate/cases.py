@@ -10,11 +10,13 @@ from pydantic import Field, model_validator
 
 from accelsim.engines import registry
 from accelsim.errors import ConfigError
-from accelsim.spec.schema import Strict
+from accelsim.spec import packaged
+from accelsim.spec.schema import Positive, Strict
 from accelsim.spec.yamlfile import read, validate
 
 Kind = Literal["exact", "within", "known_gap", "reported"]
-Origin = Literal["hand-derived", "published", "peer", "published (recalled)"]
+Origin = Literal["hand-derived", "published", "peer", "published (recalled)", "fitted"]
+"""``fitted``: published, but a rule of ours was selected because it gives this figure."""
 
 
 class CaseSpec(Strict):
@@ -28,10 +30,18 @@ class CaseSpec(Strict):
     layers: str = Field("*", description="pattern over layer names")
     batch: int = Field(1, ge=1)
     seed: int = 0
-    mapping: dict[str, Any] | None = Field(None, description="mapping pinned for every layer")
+    needs: Literal["data"] | None = Field(None, description="data: skipped where ACCELSIM_DATA lacks its matrix")
+    mapping: dict[str, Any] | str | None = Field(
+        None, description="mapping pinned for every layer, or a file of mappings, relative to the packaged machines"
+    )
+    density: dict[str, dict[str, float]] | str | None = Field(
+        None, description="layer -> operand -> density, or a file that says so, relative to the packaged networks"
+    )
+    baseline: str | None = Field(None, description="machine that runs the same; the figure is its quantity over ours")
     quantity: str = Field(description="key of the layer in the report, or totals.<key>; see `ours`")
     expected: float
     unit: str = ""
+    scale: Positive = Field(1.0, description="factor from the report's unit to that of the source")
     kind: Kind
     tolerance: float = Field(0.0, ge=0, description="largest relative error; of a known gap, how far it may move")
     gap: float | None = Field(None, description="of a known gap: the relative error as it stands")
@@ -60,6 +70,14 @@ class CasesFile(Strict):
     cases: tuple[CaseSpec, ...] = Field(strict=False)
 
 
+def _beside(case: CaseSpec, folder: Path) -> CaseSpec:
+    """Return the case with a machine file looked up beside the cases, if it is there or one folder up."""
+    for place in (folder / case.arch, folder.parent / case.arch):
+        if packaged.is_path(case.arch) and place.is_file():
+            return case.model_copy(update={"arch": str(place)})
+    return case
+
+
 def engine_cases() -> dict[str, tuple[CaseSpec, ...]]:
     """Return engine name -> its cases, for every engine; a folder without cases is a ConfigError."""
     found = {}
@@ -71,5 +89,5 @@ def engine_cases() -> dict[str, tuple[CaseSpec, ...]]:
         shown = f"{module.rpartition('.')[0].replace('.', '/')}/cases.yaml"
         if not path.is_file():
             raise ConfigError("an engine without cases", "add at least one hand-derived figure", file=shown)
-        found[name] = validate(CasesFile, read(path, shown)).cases
+        found[name] = tuple(_beside(case, path.parent) for case in validate(CasesFile, read(path, shown)).cases)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
+from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +15,10 @@ from accelsim.errors import ConfigError
 from accelsim.report.document import document
 from accelsim.results import NetworkResult
 from accelsim.simulation import load_arch, load_network, simulate
+from accelsim.spec import packaged
 from accelsim.spec.yamlfile import Document
 from accelsim.validate.cases import CaseSpec, engine_cases
-from accelsim.workload import yaml_network
+from accelsim.workload import matrix_names, yaml_network
 from accelsim.workload.network import Network
 
 
@@ -28,7 +30,8 @@ class Verdict(NamedTuple):
     error : float
         (ours - expected) / expected; the difference where the expected value is 0.
     verdict : str
-        ``ok``, ``FAIL``, ``gap`` (known and still there), ``GAP CLOSED``, or empty where only reported.
+        ``ok``, ``FAIL``, ``gap`` (known and still there), ``GAP CLOSED``, ``skipped`` (its data are not at hand; ours
+        and error are nan), or empty where only reported.
     """
 
     engine: str
@@ -40,7 +43,7 @@ class Verdict(NamedTuple):
     @property
     def passed(self) -> bool:
         """Whether the row is as its case says."""
-        return self.verdict in ("ok", "gap", "")
+        return self.verdict in ("ok", "gap", "skipped", "")
 
 
 def validate(names: Iterable[str] = (), progress: Callable[[str, int, int], None] | None = None) -> list[Verdict]:
@@ -59,10 +62,19 @@ def validate(names: Iterable[str] = (), progress: Callable[[str, int, int], None
     cases = [(name, case) for name in wanted for case in table[name]]
     rows = []
     for done, (name, case) in enumerate(cases, 1):
-        rows.append(judge(name, case, ours(case)))
+        rows.append(_skipped(name, case) if _lacks_data(case) else judge(name, case, ours(case)))
         if progress:
             progress(case.case, done, len(cases))
     return rows
+
+
+def _lacks_data(case: CaseSpec) -> bool:
+    name = (case.workload or "").removeprefix(matrix_names.PREFIX)
+    return case.needs == "data" and matrix_names.find_data(name) is None
+
+
+def _skipped(engine: str, case: CaseSpec) -> Verdict:
+    return Verdict(engine, case, nan, nan, "skipped")
 
 
 def judge(engine: str, case: CaseSpec, value: float) -> Verdict:
@@ -81,25 +93,49 @@ def ours(case: CaseSpec) -> float:
     """Return this build's figure for a case.
 
     ``quantity`` is a key of the only layer (``cycles``, ``stall_cycles``, ``dram_read_bits``, ``account.busy``,
-    ``traffic.glb.inputs/input/read``, ``details.tiles``), a key of a named layer (``layer.conv1.cycles``), or a
-    total (``totals.cycles``).
+    ``traffic.glb.inputs/input/read``, ``details.tiles``), a key of a named layer (``layer.conv1.cycles``), its sum
+    over all layers that ran (``layers.cycles``), or a total (``totals.time_s``). In place of a key of a layer or of
+    the totals, ``on_chip_mw`` is the mean power without DRAM, and ``dram_bits`` are those of both directions.
+    With a ``baseline`` it is the baseline's figure divided by ours: a speed-up for cycles, a gain for energy.
     """
+    if case.baseline is not None:
+        base = case.model_copy(update={"baseline": None, "arch": case.baseline, "set": {}})
+        return ours(base) / ours(case.model_copy(update={"baseline": None}))
     report = document(_result(case.model_dump_json(exclude=_NOT_A_RUN)))
+    return _found(report, case) * case.scale
+
+
+def _found(report: dict[str, Any], case: CaseSpec) -> float:
     path = case.quantity.split(".")
+    for part in (report["totals"], *report["layers"]):
+        part["on_chip_mw"] = _on_chip_mw(part, report["totals"]["clock_mhz"])
+        part["dram_bits"] = part["dram_read_bits"] + part["dram_write_bits"]
     if path[0] == "totals":
         return _number(report["totals"], path[1:], case)
     layers = {layer["name"]: layer for layer in report["layers"] if layer["simulated"]}
+    if path[0] == "layers":
+        return sum(_number(layer, path[1:], case) for layer in layers.values())
     if path[0] == "layer":
         name = next((n for n in layers if case.quantity.startswith(f"layer.{n}.")), None)
         if name is None:
             raise ConfigError(f"case '{case.case}': no such layer in '{case.quantity}'", "name a layer that runs")
         return _number(layers[name], case.quantity.removeprefix(f"layer.{name}.").split("."), case)
     if len(layers) != 1:
-        raise ConfigError(f"case '{case.case}' runs {len(layers)} layers", "write layer.<name>.<key> or totals.<key>")
+        raise ConfigError(
+            f"case '{case.case}' runs {len(layers)} layers", "write layer.<name>.<key>, layers.<key> or totals.<key>"
+        )
     return _number(next(iter(layers.values())), path, case)
 
 
-_NOT_A_RUN = {"case", "quantity", "expected", "unit", "kind", "tolerance", "gap", "origin", "source", "why"}
+_NOT_A_RUN = {
+    "case", "needs", "quantity", "expected", "unit", "scale", "kind", "tolerance", "gap", "origin", "source", "why",
+}  # fmt: skip
+
+
+def _on_chip_mw(part: dict[str, Any], clock_mhz: float) -> float:
+    """Return the mean power of a layer or of all; 1 pJ per ns is 1 mW."""
+    time_ns = part["cycles"] * 1000 / clock_mhz
+    return (part["total_energy_pj"] - part["energy_pj"].get("dram", 0.0)) / time_ns if time_ns else 0.0
 
 
 def _number(table: dict[str, Any], path: list[str], case: CaseSpec) -> float:
@@ -125,12 +161,20 @@ def _result(run: str) -> NetworkResult:
     arch = load_arch(case["arch"], list(case["set"].items()))
     network = _network(case)
     options = {"layers": case["layers"], "batch": case["batch"], "seed": case["seed"]}
-    if case["mapping"] is None:
-        return simulate(arch, network, **options)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "mapping.yaml"
-        path.write_text(yaml.safe_dump({"*": case["mapping"]}))
-        return simulate(arch, network, mapping=path, **options)
+        if case["mapping"] is not None:
+            options["mapping"] = _file(Path(folder) / "mapping.yaml", case["mapping"], "arch_configs", "*")
+        if case["density"] is not None:
+            options["density"] = _file(Path(folder) / "density.yaml", case["density"], "workloads", "layers")
+        return simulate(arch, network, **options)
+
+
+def _file(path: Path, content: dict[str, Any] | str, kind: packaged.Folder, key: str) -> Path:
+    """Return a packaged file by its relative name, or ``path`` with the content written to it under ``key``."""
+    if isinstance(content, str):
+        return packaged.find(kind, content, beside=packaged.folder(kind))[0]
+    path.write_text(yaml.safe_dump({key: content}))
+    return path
 
 
 def _network(case: dict[str, Any]) -> Network:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isnan
 
 from accelsim.validate.compare import Verdict
 
@@ -41,17 +42,25 @@ def count(rows: list[Verdict]) -> str:
     ok = sum(row.verdict == "ok" for row in rows)
     gaps = sum(row.verdict == "gap" for row in rows)
     bad = sum(not row.passed for row in rows)
-    reported = len(rows) - ok - gaps - bad
-    return f"{len(rows)} figures: {ok} ok, {gaps} known gaps, {reported} reported without a verdict, {bad} failed."
+    skipped = sum(row.verdict == "skipped" for row in rows)
+    reported = len(rows) - ok - gaps - bad - skipped
+    more = f", {skipped} skipped: ACCELSIM_DATA is not set" if skipped else ""
+    return (
+        f"{len(rows)} figures: {ok} ok, {gaps} known gaps, {reported} reported without a verdict, {bad} failed{more}."
+    )
 
 
 def figure(value: float) -> str:
     """Return a number with thousands; integers without a point."""
+    if isnan(value):
+        return "-"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.5g}"
 
 
 def error(row: Verdict) -> str:
     """Return the relative error in per cent, or the difference where the expected value is 0."""
+    if isnan(row.error):
+        return "-"
     if row.error == 0:
         return "0"
     return f"{100 * row.error:+.2f} %" if row.case.expected else f"{row.error:+g}"

@@ -8,6 +8,7 @@ from accelsim.errors import ConfigError
 from accelsim.spec import packaged
 from accelsim.workload import onnx_import, yaml_network
 from accelsim.workload.check import nearest
+from accelsim.workload.matrix_names import SUFFIXES, is_matrix
 from accelsim.workload.network import Network
 from accelsim.workload.onnx_file import PREFIX, light_names, light_path
 
@@ -20,23 +21,34 @@ def network_names() -> list[str]:
     return [*packaged.names("workloads"), *light_names()]
 
 
-def load_network(name: str, batch: int | None = None) -> Network:
+def load_network(name: str, batch: int | None = None, matrix_b: str | None = None) -> Network:
     """Return a network.
 
     Parameters
     ----------
     name : str
         A packaged name, ``onnx:<name>`` for the light graphs of the ``onnx`` wheel, or a path if it has a slash or
-        a suffix: ``.yaml``, ``.yml`` or ``.onnx``.
+        a suffix: ``.yaml``, ``.yml`` or ``.onnx``. A matrix file, a generator (``rmat:n=...,nnz=...``) or
+        ``matrix:<name>`` is the product of that matrix with itself.
     batch : int, optional
         Images in all; the source's own number by default, which is 1 unless an ONNX graph has it fixed.
+
+    matrix_b : str, optional
+        Second matrix of a product, where ``name`` is the first.
 
     Raises
     ------
     ConfigError, WorkloadError
         An unknown name or suffix, and whatever is wrong with the file.
     """
-    network = _load(name)
+    if is_matrix(name):
+        from accelsim.workload.matrix_network import matrix_network
+
+        network = matrix_network(name, matrix_b)
+    elif matrix_b is not None:
+        raise ConfigError(f"'{name}' is no matrix", "drop --matrix-b or give a matrix", file="--matrix-b")
+    else:
+        network = _load(name)
     return network if batch is None else network.batched(batch)
 
 
@@ -52,6 +64,6 @@ def _load(name: str) -> Network:
             raise ConfigError(f"no network is called '{name}'", hint)
     elif (suffix := Path(name).suffix.lower()) not in LOADERS:
         what = f"files of type '{suffix}' are no networks" if suffix else "a network file needs a suffix"
-        raise ConfigError(what, f"give one of {', '.join(LOADERS)}", file=name)
+        raise ConfigError(what, f"give one of {', '.join((*LOADERS, *SUFFIXES))}", file=name)
     path, shown = packaged.find("workloads", name)
     return LOADERS[path.suffix.lower()](path, shown)

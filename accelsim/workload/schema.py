@@ -143,6 +143,16 @@ class MatmulSpec(LayerBase):
     weight: RoleSpec = Field(RoleSpec(), description="of the second operand")
 
 
+class SpGemmSpec(LayerBase):
+    """A product of two sparse matrices, (m, k) x (k, n), with a sparse result; density by operand."""
+
+    kind: Literal["spgemm"]
+    m: Dim
+    n: Dim
+    k: Dim
+    weight: RoleSpec = Field(RoleSpec(), description="of the second operand")
+
+
 class PoolSpec(LayerBase):
     """Pooling over r x s windows."""
 
@@ -229,6 +239,7 @@ SingleSpec: TypeAlias = (
     Conv2dSpec
     | LinearSpec
     | MatmulSpec
+    | SpGemmSpec
     | PoolSpec
     | ElementwiseSpec
     | NormalizationSpec

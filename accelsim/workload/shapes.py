@@ -233,6 +233,38 @@ class Matmul:
 
 
 @dataclass(frozen=True)
+class SpGemm:
+    """A product of two sparse matrices whose result is sparse: A (m, k) x B (k, n) -> C (m, n)."""
+
+    m: int
+    n: int
+    k: int
+
+    kind: ClassVar[str] = "spgemm"
+
+    @property
+    def macs(self) -> int:
+        """Dense multiply-accumulates."""
+        return self.m * self.n * self.k
+
+    @property
+    def input_shapes(self) -> tuple[Dims, ...]:
+        """Shapes of the two operands."""
+        return ((self.m, self.k), (self.k, self.n))
+
+    @property
+    def output_shape(self) -> Dims:
+        """Shape of the product."""
+        return (self.m, self.n)
+
+    def batched(self, factor: Factor) -> SpGemm:
+        """Return itself for a factor of 1: a product of matrices has no batch."""
+        if factor != 1:
+            raise WorkloadError("a product of sparse matrices has no batch", "run it without --batch")
+        return self
+
+
+@dataclass(frozen=True)
 class Pool:
     """Max or average pooling of (n, c, h, w) over r x s windows.
 
@@ -355,7 +387,7 @@ class Unsupported(_ListedShapes):
 
 
 Product: TypeAlias = Conv2d | Linear | Matmul
-Shape: TypeAlias = Conv2d | Linear | Matmul | Pool | Elementwise | Normalization | Softmax | View | Unsupported
+Shape: TypeAlias = Conv2d | Linear | Matmul | SpGemm | Pool | Elementwise | Normalization | Softmax | View | Unsupported
 
 PRODUCTS = ("conv2d", "linear", "matmul")
 """Kinds whose work is multiply-accumulates."""

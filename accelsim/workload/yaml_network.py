@@ -18,6 +18,7 @@ from accelsim.workload.schema import (
     NetworkSpec,
     ProductBase,
     RoleSpec,
+    SpGemmSpec,
     TensorSpec,
 )
 from accelsim.workload.shapes import SHAPE_TYPES, Dims, Shape
@@ -160,7 +161,7 @@ class _Builder:
                 )
             inputs = input_names(name, count)
         for i, tensor in enumerate(inputs):
-            role = spec.weight if i == 1 and isinstance(spec, MatmulSpec) else spec.input
+            role = spec.weight if i == 1 and isinstance(spec, MatmulSpec | SpGemmSpec) else spec.input
             if not self.spec.isolated and tensor not in self.made and tensor not in self.spec.inputs:
                 hint = nearest(tensor, [*self.spec.inputs, *self.made], "add it to the network's 'inputs'")
                 raise self.document.error((*path, "inputs"), f"no layer before '{name}' makes '{tensor}'", hint)

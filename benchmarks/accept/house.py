@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import accelsim
 from accelsim.report.document import to_json
 from accelsim.spec import packaged
-from accelsim.validate import compare, table
 from accelsim.workload.load import network_names
 
 from .check import Check, accelsim_cpu_s, cpu_s, peak_mib, run
@@ -34,7 +33,6 @@ def checks() -> Iterator[Check]:
     """Yield the checks of this part."""
     yield from _networks()
     yield _all_on_all()
-    yield from _validation()
     yield from _reproducible()
     yield from _startup()
     yield _memory()
@@ -63,12 +61,6 @@ def _all_on_all() -> Check:
             assert all(layer.simulated or layer.reason for layer in result.layers)
     figure = f"{runs} runs, every account closed, {complete} complete, the others name what they left out"
     return Check("all networks on all machines", f"{figure}; {time.process_time() - start:.0f} s of CPU", True)
-
-
-def _validation() -> Iterator[Check]:
-    rows = compare.validate()
-    bad = [row.case.case for row in rows if not row.passed]
-    yield Check("published and derived figures", table.count(rows) + " " + "; ".join(bad), not bad)
 
 
 def _reproducible() -> Iterator[Check]:

@@ -22,6 +22,7 @@ Not modelled:
 Assumed:
 - One multiply-accumulate per PE and cycle; zero operands are multiplied like any other.
 - In os, a finished output leaves over a bus of its column: PE (i, j) finishes one cycle after PE (i-1, j).
+- A searched mapping is the best of a pruned list, not of all tilings: a pinned one may be a few per cent better.
 - Groups of a layer run one after another: depthwise layers use one column (ws, os) at a time.
 """
 

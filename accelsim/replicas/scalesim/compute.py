@@ -19,7 +19,7 @@ from .sparse import Pruned
 
 Floats = NDArray[np.float64]
 
-MAX_FOLDS = 2**26
+MAX_FOLDS = 2**24
 """SCALE-Sim averages utilisation over a list of folds; longer lists are refused."""
 
 

@@ -18,6 +18,9 @@ from .cells import MAX_NUMBER, Note, read_text, whole_or_float
 DATAFLOWS = ("os", "ws", "is")
 REPRESENTATIONS = ("csr", "csc", "ellpack_block")
 
+MAX_ARRAY = 2**16
+"""The most array rows or columns: beyond, buffers for one line of demand would be out of proportion."""
+
 _READ = {
     "general": ("run_name",),
     "architecture_presets": (
@@ -114,8 +117,8 @@ class _Reader:
         offsets = {n: self._count(arch, f"{n}Offset", low=0) for n in ("Ifmap", "Filter", "Ofmap")}
         config = Config(
             run_name=self._text("general", "run_name"),
-            rows=self._count(arch, "ArrayHeight", high=2**20),
-            cols=self._count(arch, "ArrayWidth", high=2**20),
+            rows=self._count(arch, "ArrayHeight", high=MAX_ARRAY),
+            cols=self._count(arch, "ArrayWidth", high=MAX_ARRAY),
             ifmap_kib=sizes["Ifmap"],
             filter_kib=sizes["Filter"],
             ofmap_kib=sizes["Ofmap"],

@@ -2,50 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 
 from .operands import Ints, Ints32, Operand, Order
 
+CHUNK_WORDS = 2**15
+"""About as many words are written out at a time: they stay in a core's own cache."""
 
-def buffers(operand: Operand, order: Order) -> tuple[Ints32, Ints]:
-    """Return buffers for the words of any fold (int32) and for where each of its lines ends (int64)."""
-    times, width = operand.times.size, min(operand.width, operand.ports.size)
-    words = (order.depth if order.stationary else times) * width
+
+class Demand(NamedTuple):
+    """An operand, the order in which it is asked for, and buffers for a chunk of lines."""
+
+    operand: Operand
+    order: Order
+    words: Ints32
+    ends: Ints
+
+    @property
+    def folds(self) -> int:
+        """The number of folds."""
+        return self.order.row_folds * self.order.col_folds
+
+    def line_counts(self, fold: int) -> Iterator[Ints]:
+        """Yield the words asked for in the lines of ``fold``, from its lead on, by chunks of lines."""
+        from .demand_kernel import fold_words
+
+        row_fold, col_fold, begin = fold % self.order.row_folds, fold // self.order.row_folds, 0
+        where = (self.operand, self.order, row_fold, col_fold)
+        while lines := fold_words(*where, begin, self.words, self.ends):
+            yield np.diff(self.ends[:lines], prepend=0)
+            begin += lines
+
+    def first_line(self) -> int:
+        """Return the first line that asks for a word, -1 if none does."""
+        for fold in range(self.folds):
+            busy = self._busy_lines(fold)
+            if busy.size:
+                return self._line(fold, int(busy[0]))
+        return -1
+
+    def last_line(self) -> int:
+        """Return the last line that asks for a word, -1 if none does."""
+        for fold in range(self.folds - 1, -1, -1):
+            busy = self._busy_lines(fold)
+            if busy.size:
+                return self._line(fold, int(busy[-1]))
+        return -1
+
+    def line_of_word(self, fold: int, number: int) -> int:
+        """Return the line that asks for word ``number`` (from 0) of ``fold``."""
+        counts = np.concatenate(list(self.line_counts(fold)))
+        return self._line(fold, int(np.searchsorted(np.cumsum(counts), number, side="right")))
+
+    def _busy_lines(self, fold: int) -> Ints:
+        return np.flatnonzero(np.concatenate(list(self.line_counts(fold))))
+
+    def _line(self, fold: int, line: int) -> int:
+        return fold * self.order.fold_lines + self.order.lead + line
+
+
+def demand(operand: Operand, order: Order) -> Demand:
+    """Return the demand for ``operand`` in ``order``, with its buffers."""
+    width = min(operand.width, operand.ports.size)
     if order.block:
-        words = times * 2 * order.depth * (order.block // 2)
-    return np.empty(words, np.int32), np.empty(times + max(width, order.depth), np.int64)
-
-
-def line_ends(operand: Operand, order: Order, fold: int, words: Ints32, ends: Ints) -> Ints:
-    """Return how many words the lines of ``fold`` have asked for so far, from its lead on (a view)."""
-    from .demand_kernel import fold_words
-
-    lines = fold_words(operand, order, fold % order.row_folds, fold // order.row_folds, words, ends)
-    return ends[:lines]
-
-
-def edge_lines(operand: Operand, order: Order, words: Ints32, ends: Ints) -> tuple[int, int]:
-    """Return the first and the last line that ask for a word (-1, -1 when none does)."""
-    first = last = -1
-    for fold in range(order.row_folds * order.col_folds):
-        counts = line_ends(operand, order, fold, words, ends)
-        if counts[-1]:
-            first = line_of(order, fold, int(np.searchsorted(counts, 0, side="right")))
-            break
-    for fold in range(order.row_folds * order.col_folds - 1, -1, -1):
-        counts = line_ends(operand, order, fold, words, ends)
-        if counts[-1]:
-            last = line_of(order, fold, int(np.searchsorted(counts, counts[-1])))
-            break
-    return first, last
-
-
-def line_of(order: Order, fold: int, line: int) -> int:
-    """Return the line of the layer that is ``line`` lines after the lead of ``fold``."""
-    return fold * order.fold_lines + order.lead + line
-
-
-def line_of_word(operand: Operand, order: Order, fold: int, number: int, words: Ints32, ends: Ints) -> int:
-    """Return the line of the layer that asks for word ``number`` (from 0) of ``fold``."""
-    counts = line_ends(operand, order, fold, words, ends)
-    return line_of(order, fold, int(np.searchsorted(counts, number, side="right")))
+        width = 2 * order.depth * (order.block // 2)
+    lines = max(1, CHUNK_WORDS // width)
+    return Demand(operand, order, np.empty(lines * width, np.int32), np.empty(lines, np.int64))

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .demand import line_of_word
-from .operands import Ints, Ints32, Operand, Order
+from .demand import Demand
 
 
 class Estimate(NamedTuple):
@@ -25,12 +24,9 @@ class Estimate(NamedTuple):
     twice: bool = False
 
 
-def estimate_reads(operand: Operand, order: Order, capacity: int, words: Ints32, ends: Ints) -> Estimate:
-    """Count the misses of a layer in a buffer that is emptied when it holds ``capacity`` words.
-
-    ``words`` and ``ends`` are the buffers of one fold (:func:`.demand.buffers`).
-    """
-    reads = _Reads(operand, order, capacity, words, ends)
+def estimate_reads(asked: Demand, capacity: int) -> Estimate:
+    """Count the misses of a layer in a buffer that is emptied when it holds ``capacity`` words."""
+    reads, operand, order = _Reads(asked, capacity), asked.operand, asked.order
     size = operand.times.size * operand.ports.size
     if not operand.distinct or operand.width > capacity:
         return reads.walk(Estimate(), 0)
@@ -46,20 +42,15 @@ def estimate_reads(operand: Operand, order: Order, capacity: int, words: Ints32,
 class _Reads(NamedTuple):
     """The reads of one operand, and the two ways of counting them."""
 
-    operand: Operand
-    order: Order
+    asked: Demand
     capacity: int
-    words: Ints32
-    ends: Ints
 
     def walk(self, before: Estimate, first_fold: int) -> Estimate:
         """Count fold by fold from ``first_fold`` on; the words in the buffer ``before`` do not return."""
         from .estimate_kernel import estimate_folds
 
-        last_fold = self.order.row_folds * self.order.col_folds
-        found = estimate_folds(
-            self.operand, self.order, self.capacity, before.left, first_fold, last_fold, self.words, self.ends
-        )
+        asked, folds = self.asked, (first_fold, self.asked.folds)
+        found = estimate_folds(asked.operand, asked.order, self.capacity, before.left, *folds, asked.words, asked.ends)
         emptied, left, line, twice = (int(x) for x in found)
         last_line = line if emptied else before.last_line
         return Estimate(before.emptied + emptied, left, last_line, bool(twice))
@@ -70,13 +61,14 @@ class _Reads(NamedTuple):
         if not emptied:
             return before._replace(left=left)
         fold, number = locate(total - left - 1)
-        line = line_of_word(self.operand, self.order, fold, number, self.words, self.ends)
+        line = self.asked.line_of_word(fold, number)
         return Estimate(before.emptied + emptied, left, line, False)
 
     def columns(self) -> Estimate:
         """Count tiles that repeat for every row fold: all miss if one is larger than half the buffer."""
-        times, width, row_folds = self.operand.times.size, self.operand.width, self.order.row_folds
-        whole, rest = divmod(self.operand.ports.size, width)
+        operand, row_folds = self.asked.operand, self.asked.order.row_folds
+        times, width = operand.times.size, operand.width
+        whole, rest = divmod(operand.ports.size, width)
         if whole == 0 or times * width < self.capacity:
             return self.walk(Estimate(), 0)
         tile, tiles = times * width, whole * row_folds
@@ -90,13 +82,14 @@ class _Reads(NamedTuple):
 
     def row_fold(self, number: int) -> tuple[int, int]:
         """Locate a word where each round of row folds reads the whole operand."""
-        tile = self.operand.times.size * self.operand.width
-        rounds, number = divmod(number, self.operand.times.size * self.operand.ports.size)
-        return rounds * self.order.row_folds + number // tile, number % tile
+        operand = self.asked.operand
+        tile = operand.times.size * operand.width
+        rounds, number = divmod(number, operand.times.size * operand.ports.size)
+        return rounds * self.asked.order.row_folds + number // tile, number % tile
 
     def stationary_fold(self, number: int) -> tuple[int, int]:
         """Locate a word where each fold loads its own tile."""
-        times, width, depth = self.operand.times.size, self.operand.width, self.order.depth
-        column, number = divmod(number, times * width)
-        rows = depth * min(width, self.operand.ports.size - column * width)
-        return column * self.order.row_folds + number // rows, number % rows
+        operand, order = self.asked.operand, self.asked.order
+        column, number = divmod(number, operand.times.size * operand.width)
+        rows = order.depth * min(operand.width, operand.ports.size - column * operand.width)
+        return column * order.row_folds + number // rows, number % rows

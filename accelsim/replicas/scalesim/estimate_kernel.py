@@ -31,20 +31,24 @@ def estimate_folds(
         fr, fc = f % order.row_folds, f // order.row_folds
         tile = fc if order.by_column else fr
         if order.stationary or walked[tile] < clean:
-            lines = fold_words(op, order, fr, fc, words, ends)
-            more, left, line, again = fill(words, ends[:lines], seen, emptied, left, capacity)
-            if more > 0:
-                twice |= again
-                last_line = f * order.fold_lines + order.lead + line
-                emptied += more
-                clean = f + 1
+            done = 0
+            lines = fold_words(op, order, fr, fc, done, words, ends)
+            while lines > 0:
+                more, left, line, again = fill(words, ends[:lines], seen, emptied, left, capacity)
+                if more > 0:
+                    twice |= again
+                    last_line = f * order.fold_lines + order.lead + done + line
+                    emptied += more
+                    clean = f + 1
+                done += lines
+                lines = fold_words(op, order, fr, fc, done, words, ends)
         walked[tile] = f
     return emptied, left, last_line, twice
 
 
 @kernel
 def fill(words: Ints32, ends: Ints, seen: Ints32, emptied: int, left: int, capacity: int) -> tuple[int, int, int, int]:
-    """Ask for the words of one fold; return how often the set was emptied, its size, the line, and twice."""
+    """Ask for the words of some lines; return how often the set was emptied, its size, line and twice."""
     mark, line_before, twice, begin = emptied + 1, -1, 0, 0
     for line in range(ends.size):
         end = ends[line]

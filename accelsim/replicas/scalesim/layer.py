@@ -59,6 +59,12 @@ class Layer:
         return self.pixels * self.window * self.filters
 
     @property
+    def overlaps(self) -> bool:
+        """Whether two windows share a word."""
+        tall = self.filter_h > self.stride_h and self.out_h > 1
+        return tall or (self.filter_w > self.stride_w and self.out_w > 1)
+
+    @property
     def inside(self) -> bool:
         """Whether every window lies inside the ifmap."""
         tall = (self.out_h - 1) * self.stride_h + self.filter_h <= self.ifmap_h

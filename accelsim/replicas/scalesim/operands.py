@@ -22,8 +22,8 @@ from .sparse import Pruned, prune
 Ints = NDArray[np.int64]
 Ints32 = NDArray[np.int32]
 
-MAX_WORDS = 2**31 - 1
-"""Operands of more words are refused where a table of them is needed (DRAM counts)."""
+MAX_WORDS = 2**28
+"""Operands of more words are refused where a table of them is needed (DRAM counts, sparsity)."""
 
 
 class Operand(NamedTuple):
@@ -82,6 +82,7 @@ def windows(config: Config, layer: Layer) -> tuple[Folds, Pruned | None]:
     """Return the folds of ``layer``, and what sparsity leaves of its filters (None when dense)."""
     if config.sparsity is None:
         return fold(config, layer, layer.window, layer.window), None
+    check_size(layer)
     pruned = prune(config, layer)
     return fold(config, layer, len(pruned.kept), pruned.filter_rows), pruned
 
@@ -92,28 +93,29 @@ def plan(config: Config, layer: Layer) -> Plan:
     Raises
     ------
     WorkloadError
-        An operand has more than 2^31 words.
+        An operand has more than 2^28 words.
     """
+    check_size(layer)
     folds, pruned = windows(config, layer)
-    _check_size(layer)
     k = np.arange(layer.window, dtype=np.int64)
     kept = k if pruned is None else pruned.kept
     ifmap_order, filter_order = _orders(config, folds, pruned)
-    ifmap = _ifmap(config, layer, kept)
+    ifmap = _ifmap(config, layer, kept, int(pruned is None and layer.inside and not layer.overlaps))
     weights = _filter(config, layer, kept, pruned)
     return Plan(folds, pruned, ifmap, ifmap_order, weights, filter_order)
 
 
-def _check_size(layer: Layer) -> None:
+def check_size(layer: Layer) -> None:
+    """Refuse what would not fit in memory, before anything is allocated."""
     sizes = {
         "ifmap": layer.ifmap_h * layer.ifmap_w * layer.channels,
         "filter": layer.window * layer.filters,
-        "im2col": layer.pixels + layer.window,
+        "output": layer.pixels,
     }
     for name, words in sizes.items():
         if words > MAX_WORDS:
             problem = f"the {name} has {words} words, more than {MAX_WORDS}"
-            raise WorkloadError(problem, "count compute and SRAM only, or split the layer")
+            raise WorkloadError(problem, "use the closed forms, or split the layer")
 
 
 def _orders(config: Config, folds: Folds, pruned: Pruned | None) -> tuple[Order, Order]:
@@ -126,7 +128,7 @@ def _orders(config: Config, folds: Folds, pruned: Pruned | None) -> tuple[Order,
     return (skewed, stationary) if flow == "ws" else (stationary, skewed)
 
 
-def _ifmap(config: Config, layer: Layer, kept: Ints) -> Operand:
+def _ifmap(config: Config, layer: Layer, kept: Ints, distinct: int) -> Operand:
     """Lay out im2col: pixel (ho, wo) x window position (kr, kc, channel), channels fastest, ifmap HWC."""
     ho, wo = np.divmod(np.arange(layer.pixels, dtype=np.int64), layer.out_w)
     pixel_row, pixel_col = ho * layer.stride_h, wo * layer.stride_w
@@ -137,11 +139,11 @@ def _ifmap(config: Config, layer: Layer, kept: Ints) -> Operand:
     if layer.inside:
         pixel_row = pixel_col = kr = kc = _NONE
     shape = (layer.ifmap_h, layer.ifmap_w, _NO_TABLE)
-    footprint = layer.ifmap_h * layer.ifmap_w * layer.channels
+    last = (layer.ifmap_h * layer.ifmap_w * layer.channels, distinct)
     if config.dataflow == "ws":
-        return Operand(pixel, window, pixel_row, pixel_col, kr, kc, *shape, config.rows, footprint, 0)
+        return Operand(pixel, window, pixel_row, pixel_col, kr, kc, *shape, config.rows, *last)
     width = config.rows if config.dataflow == "os" else config.cols
-    return Operand(window, pixel, kr, kc, pixel_row, pixel_col, *shape, width, footprint, 0)
+    return Operand(window, pixel, kr, kc, pixel_row, pixel_col, *shape, width, *last)
 
 
 def _filter(config: Config, layer: Layer, kept: Ints, pruned: Pruned | None) -> Operand:

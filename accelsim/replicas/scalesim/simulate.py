@@ -15,10 +15,10 @@ from accelsim.errors import ConfigError, WorkloadError
 
 from .compute import Compute, compute
 from .config import Config
-from .demand import buffers, edge_lines
+from .demand import Demand, demand
 from .estimate import estimate_reads
 from .layer import Layer, layers
-from .operands import Ints, Ints32, Operand, Order, Plan, plan, windows
+from .operands import Ints, Operand, Order, Plan, plan, windows
 from .reports import ClosedRow, Port, ReportRow, SparseRow
 from .topology import Topology
 from .writes import write_plan
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 PREFETCH_WORDS_PER_CYCLE = 10
 """CALC mode fills its buffers at this rate, a constant of SCALE-Sim's ``single_layer_sim.py``."""
 
-MAX_LINES = 2**53
-"""SCALE-Sim counts cycles in floats, exact to here."""
+MAX_STEPS = 10**12
+"""Layers of more cycles or SRAM reads would not end: refused for DRAM counts, fine for the closed forms."""
 
-MAX_REQUESTS = 10**13
-"""Layers of more SRAM requests would not end: refused for DRAM counts, fine for the closed forms."""
+MAX_FETCHED = 2**29
+"""USER mode keeps an operand's words in fetch order, four bytes each; longer orders are refused."""
 
 
 class Reads(NamedTuple):
@@ -107,14 +107,12 @@ def run_layer(config: Config, layer: Layer) -> ReportRow:
     writes = write_plan(config, laid.folds)
     ifmap = _reads(config, laid.ifmap, laid.ifmap_order, config.ifmap_kib, config.ifmap_words_per_cycle)
     weights = _reads(config, laid.filter, laid.filter_order, config.filter_kib, config.filter_words_per_cycle)
-    ofmap_lines = (writes.start, laid.folds.lines - 1)
-    wanted = {*ofmap_lines, ifmap.first, ifmap.last, weights.first, weights.last}
-    wanted |= {line for line in (ifmap.flush_line, weights.flush_line) if line >= 0}
-    wanted.add(writes.last_line)
-    marks = np.array(sorted(wanted), np.int64)
+    wanted = {writes.start, writes.last_line, laid.folds.lines - 1}
+    wanted |= {ifmap.first, ifmap.last, ifmap.flush_line, weights.first, weights.last, weights.flush_line}
+    marks = np.array(sorted(wanted - {-1}), np.int64)
     misses = (ifmap.lines, ifmap.counts, ifmap.step, weights.lines, weights.counts, weights.step)
     seen, totals = run_lines(writes, *misses, marks)
-    at = {int(line): seen[i] for i, line in enumerate(marks)}
+    at = {line: tuple(cycles) for line, cycles in zip(marks.tolist(), seen.tolist(), strict=True)}
     stalls, ifmap_fetch, filter_fetch, written, first_write, last_write = (int(x) for x in totals)
     ports = (
         Port(at[ifmap.first][1], at[ifmap.last][1], counts.ifmap_reads),
@@ -125,7 +123,7 @@ def run_layer(config: Config, layer: Layer) -> ReportRow:
         Port(first_write, last_write, written),
     )
     return ReportRow(
-        total_cycles=int(at[laid.folds.lines - 1][3]),
+        total_cycles=at[laid.folds.lines - 1][3],
         stall_cycles=stalls,
         macs=layer.macs,
         mac_units=config.rows * config.cols,
@@ -144,31 +142,35 @@ def _sparse_row(config: Config, pruned: Pruned | None) -> SparseRow | None:
 
 
 def _check_size(config: Config, laid: Plan) -> None:
-    requests = sum(o.times.size * o.ports.size for o in (laid.ifmap, laid.filter)) * max(
-        laid.folds.row_folds, laid.folds.col_folds
-    )
-    if laid.folds.lines > MAX_LINES or requests > MAX_REQUESTS:
-        problem = "a layer too long to walk for DRAM counts"
-        raise WorkloadError(problem, "count compute and SRAM only, or split the layer", file=config.file)
+    """Refuse what would take hours or more memory than an operand's own."""
+    steps = laid.folds.lines
+    for operand, order in ((laid.ifmap, laid.ifmap_order), (laid.filter, laid.filter_order)):
+        words = operand.times.size * operand.ports.size
+        rounds = order.row_folds if order.by_column else order.col_folds
+        steps = max(steps, words if order.stationary else words * rounds)
+        if config.user_bandwidth and words > MAX_FETCHED:
+            problem = f"USER mode fetches {words} words, more than {MAX_FETCHED}"
+            raise WorkloadError(problem, "use CALC mode, or split the layer", file=config.file)
+    if steps > MAX_STEPS:
+        problem = f"{steps} steps to walk for DRAM counts, more than {MAX_STEPS}"
+        raise WorkloadError(problem, "use the closed forms, or split the layer", file=config.file)
 
 
 def _reads(config: Config, operand: Operand, order: Order, kib: int, words_per_cycle: int) -> Reads:
-    space = buffers(operand, order)
-    first, last = edge_lines(operand, order, *space)
+    asked = demand(operand, order)
+    first, last = asked.first_line(), asked.last_line()
     if first < 0:
         raise WorkloadError("an operand is never read", "SCALE-Sim stops at such a layer", file=config.file)
     total = 1024 * kib
     if config.user_bandwidth:
-        return _user_reads(operand, order, total, words_per_cycle, (first, last), space)
-    return _estimated_reads(operand, order, total, (first, last), space)
+        return _user_reads(asked, total, words_per_cycle, (first, last))
+    return _estimated_reads(asked, total, (first, last))
 
 
-def _estimated_reads(
-    operand: Operand, order: Order, total: int, edges: tuple[int, int], space: tuple[Ints32, Ints]
-) -> Reads:
+def _estimated_reads(asked: Demand, total: int, edges: tuple[int, int]) -> Reads:
     """CALC mode: what misses is read; only the first fill has a rate, the constant one."""
     size = total // 100
-    emptied, left, flush_line, twice = estimate_reads(operand, order, 50 * size, *space)
+    emptied, left, flush_line, twice = estimate_reads(asked, 50 * size)
     if twice:
         problem = "one line of the array fills half a buffer twice; SCALE-Sim divides by zero"
         raise WorkloadError(problem, "use a larger buffer")
@@ -179,20 +181,14 @@ def _estimated_reads(
     return Reads(*edges, none, none, flush_line, fill_lines, 0, words)
 
 
-def _user_reads(
-    operand: Operand,
-    order: Order,
-    total: int,
-    words_per_cycle: int,
-    edges: tuple[int, int],
-    space: tuple[Ints32, Ints],
-) -> Reads:
+def _user_reads(asked: Demand, total: int, words_per_cycle: int, edges: tuple[int, int]) -> Reads:
     """USER mode: whole prefetches are read, wherever a word is missing."""
     from .window_kernel import user_misses
 
     active = -(-total // 2)
     prefetch = total - active
-    lines, counts = user_misses(operand, order, active, prefetch, -(-total // 100), *space)
+    operand, size = asked.operand, -(-total // 100)
+    lines, counts = user_misses(operand, asked.order, active, prefetch, size, asked.words, asked.ends)
     stacked = -(-operand.ports.size // operand.width) * operand.width * operand.times.size
     fill_lines = min(-(-active // words_per_cycle), -(-stacked // words_per_cycle))
     step = -(-prefetch // words_per_cycle)
@@ -200,9 +196,10 @@ def _user_reads(
     return Reads(*edges, lines, counts, -1, fill_lines, step + 1, words)
 
 
-def _dram_read(config: Config, reads: Reads, at: dict[int, Ints], last_fetch: int) -> Port:
+def _dram_read(config: Config, reads: Reads, at: dict[int, tuple[int, ...]], last_fetch: int) -> Port:
     if config.user_bandwidth:
         return Port(-reads.first_fill_lines, last_fetch, reads.words)
     if reads.flush_line < 0:
         return Port(-reads.first_fill_lines, -1, reads.words)
-    return Port(int(at[reads.first][0]) - reads.first_fill_lines, int(at[reads.flush_line][0]) + 1, reads.words)
+    start = at[reads.first][0] - reads.first_fill_lines
+    return Port(start, at[reads.flush_line][0] + 1, reads.words)

@@ -21,6 +21,9 @@ from .layer import Layer
 
 Ints = NDArray[np.int64]
 
+MAX_TABLE = 2**26
+"""Filters of more words are not pruned row-wise: each has an entry in a table."""
+
 
 class Pruned(NamedTuple):
     """A layer's filters after pruning.
@@ -83,7 +86,7 @@ def _first_weight_lost(layer: Layer, kept: Ints, n: int) -> Ints | None:
 def _row_wise(config: Config, sparsity: Sparsity, layer: Layer) -> Pruned:
     block, window = sparsity.block, layer.window
     half, groups = block // 2, -(-window // (2 * block))
-    _check_row_wise(config, block, window, groups * block)
+    _check_row_wise(config, layer, block, groups * block)
     draw = np.random.RandomState(sparsity.seed)
     drawn = np.array([draw.randint(1, half + 1) for _ in range(layer.filters)], np.int64)
     which, position = np.divmod(np.arange(groups * 2 * half, dtype=np.int64), half)
@@ -104,8 +107,11 @@ def _row_wise(config: Config, sparsity: Sparsity, layer: Layer) -> Pruned:
     return Pruned(np.arange(window, dtype=np.int64), table.shape[0], table, True, block, *storage)
 
 
-def _check_row_wise(config: Config, block: int, window: int, rows: int) -> None:
-    if config.dataflow != "ws" and rows != window:
+def _check_row_wise(config: Config, layer: Layer, block: int, rows: int) -> None:
+    if rows * layer.filters > MAX_TABLE or config.rows * block > MAX_TABLE:
+        problem = f"blocks of {block} make a table of more than {MAX_TABLE} words"
+        raise ConfigError(problem, "use a smaller block", file=config.file, key="sparsity.BlockSize")
+    if config.dataflow != "ws" and rows != layer.window:
         problem = "row-wise sparsity (OptimizedMapping) runs in ws only; SCALE-Sim stops"
         raise ConfigError(problem, "set Dataflow to ws", file=config.file, key="sparsity.OptimizedMapping")
     if config.dataflow == "ws" and 2 * config.rows % block:

@@ -61,7 +61,7 @@ def user_misses(
     """Find the lines at which words are missing, and how often each makes the window advance.
 
     ``active`` and ``prefetch`` are the halves of the buffer in words, ``size`` the words of a set;
-    ``words`` and ``ends`` are the buffers of one fold.
+    ``words`` and ``ends`` are buffers for a chunk of lines.
 
     Returns
     -------
@@ -83,20 +83,26 @@ def user_misses(
         fr, fc = f % order.row_folds, f // order.row_folds
         tile = fc if order.by_column else fr
         if order.stationary or walked[tile] < clean:
-            begin, first = 0, f * order.fold_lines + order.lead
-            for line in range(fold_words(op, order, fr, fc, words, ends)):
-                misses = 0
-                for q in range(begin, ends[line]):
-                    while held_words[words[q]] == 0:
-                        start = move_window(stack, held_words, start, step, held, size, sets)
-                        misses += 1
-                begin = ends[line]
-                if misses > 0:
-                    if found == lines.size:
-                        lines = np.concatenate((lines, np.empty_like(lines)))
-                        counts = np.concatenate((counts, np.empty_like(counts)))
-                    lines[found], counts[found] = first + line, misses
-                    found += 1
-                    clean = f + 1
+            first = f * order.fold_lines + order.lead
+            chunk = fold_words(op, order, fr, fc, 0, words, ends)
+            while chunk > 0:
+                begin = 0
+                for line in range(chunk):
+                    misses = 0
+                    for q in range(begin, ends[line]):
+                        while held_words[words[q]] == 0:
+                            start = move_window(stack, held_words, start, step, held, size, sets)
+                            misses += 1
+                    begin = ends[line]
+                    if misses > 0:
+                        if found == lines.size:
+                            lines = np.concatenate((lines, np.empty_like(lines)))
+                            counts = np.concatenate((counts, np.empty_like(counts)))
+                        lines[found], counts[found] = first + line, misses
+                        found += 1
+                        clean = f + 1
+                first += chunk
+                done = first - f * order.fold_lines - order.lead
+                chunk = fold_words(op, order, fr, fc, done, words, ends)
         walked[tile] = f
     return lines[:found], counts[:found]

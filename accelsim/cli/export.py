@@ -1,0 +1,25 @@
+"""``accelsim export``: a store as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(epilog="Example: accelsim export shape.db -o shape.csv")
+@click.argument("store", type=click.Path(path_type=Path))
+@click.option("-o", "output", type=click.Path(path_type=Path), required=True, metavar="FILE.csv|.parquet",
+              help="Table to write; Parquet needs the extra 'table'.")  # fmt: skip
+@click.option("--layers", is_flag=True, help="Rows per layer, of a store that keeps them.")
+def command(store: Path, output: Path, layers: bool) -> None:
+    """Write the rows of STORE in the order of its sweep: the same bytes however it was run."""
+    from accelsim.explore import export
+    from accelsim.explore.store import open_reader
+
+    with open_reader(store) as opened:
+        rows = export.write(opened, output, layers)
+        _, left = opened.counts()
+    click.echo(f"{rows:,} rows: {output}")
+    if left:
+        click.echo(f"{left:,} points of the sweep have no result yet", err=True)

@@ -1,0 +1,19 @@
+"""``accelsim merge``: the stores of shards as one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(epilog="Example: accelsim merge shard1.db shard2.db -o shape.db")
+@click.argument("stores", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="STORE...")
+@click.option("-o", "output", type=click.Path(path_type=Path), required=True, help="Store to make.")
+def command(stores: tuple[Path, ...], output: Path) -> None:
+    """Put the results of the shards of one sweep into one store."""
+    from accelsim.explore.merge import merge
+
+    points, left = merge(stores, output)
+    missing = f", {left:,} without a result yet" if left else ""
+    click.echo(f"{points:,} points{missing}: {output}")

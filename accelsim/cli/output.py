@@ -1,0 +1,30 @@
+"""Where a run's files go: one folder per variant, checked before anything is simulated."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from accelsim.errors import ConfigError
+
+DEFAULT = Path("reports") / "out"
+
+
+def folder(arch: str, network: str, sets: tuple[str, ...], batch: int | None, layers: str) -> Path:
+    """Return ``reports/out/<arch>-<network>``, with what else makes the run a variant of its own."""
+    parts = [arch, network, *sets]
+    parts += [f"batch={batch}"] if batch is not None else []
+    parts += [f"layers={layers}"] if layers != "*" else []
+    return DEFAULT / re.sub(r"[^A-Za-z0-9_.=+-]+", "_", "-".join(parts))[:200]
+
+
+def check(path: Path) -> None:
+    """Raise ConfigError if ``path`` can be seen not to become a folder with files in it."""
+    if path.exists() and not path.is_dir():
+        raise ConfigError("is a file, not a folder", "choose another folder with -o", file=str(path))
+    parent = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not parent.is_dir():
+        raise ConfigError(f"'{parent}' is not a folder", "choose another folder with -o", file=str(path))
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"'{parent}' cannot be written", "choose another folder with -o", file=str(path))

@@ -1,0 +1,108 @@
+"""``accelsim plot``: a picture of a store or of reports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from accelsim.report.points import Shown
+
+KINDS = ("edp", "pareto", "breakdown", "account", "roofline", "heatmap")
+
+
+@click.command(epilog="Example: accelsim plot shape.db pareto -o shape.png")
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="STORE|REPORT.json...")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.option("-o", "output", type=click.Path(path_type=Path), help="PNG file; <SOURCE>-<KIND>.png by default.")
+@click.option("--network", help="Of a store: only this network.")
+@click.option("--where", metavar="CONDITION", help="Of a store: only points that meet a condition, as in a sweep file.")
+@click.option("--x", help="Heat map: key of the horizontal axis.")
+@click.option("--y", help="Heat map: key of the vertical axis.")
+@click.option("--value", default=None, help="Heat map: figure to show, the first objective by default.")
+def command(
+    sources: tuple[Path, ...], kind: str, output: Path | None, network: str | None, where: str | None, **named: Any
+) -> None:
+    """Draw a picture of a STORE of a sweep, or of one or several report.json files.
+
+    Of a store: edp (bars over the first point), pareto (two objectives, the front named), breakdown (energy by
+    component), account (cycles by cause), heatmap (a figure over two axes). Of one report: breakdown and roofline by
+    layer. Of several reports: edp, breakdown, account, pareto, a point per report.
+    """
+    from accelsim.report import plots
+
+    target = output or Path(f"{sources[0].stem}-{kind}.png")
+    if all(source.suffix == ".json" for source in sources):
+        figure = _of_reports(sources, kind)
+    elif len(sources) == 1:
+        figure = _of_store(sources[0], kind, network, where, named)
+    else:
+        raise click.UsageError("one store, or several report.json files.")
+    try:
+        plots.save(figure, target)
+    except OSError as error:
+        from accelsim.errors import UserError
+
+        raise UserError(f"cannot be written ({(error.strerror or str(error)).lower()})", "choose another file with -o",
+                        file=str(target)) from None  # fmt: skip
+    click.echo(str(target))
+
+
+def _of_reports(sources: tuple[Path, ...], kind: str) -> Figure:
+    from accelsim.report import plots, points
+    from accelsim.report.reader import read_report
+
+    results = [read_report(source) for source in sources]
+    if kind == "roofline" or (kind == "breakdown" and len(results) == 1):
+        if len(results) > 1:
+            raise click.UsageError("a roofline is drawn of one report.")
+        return plots.roofline_figure(results[0]) if kind == "roofline" else plots.breakdown_figure(results[0])
+    if kind == "heatmap":
+        raise click.UsageError("a heat map is drawn of a store.")
+    title = f"{len(results)} reports" if len(results) > 1 else f"{results[0].network} on {results[0].arch_name}"
+    return _draw(points.of_results(results), kind, ["cycles", "total_energy_pj"], title)
+
+
+def _of_store(path: Path, kind: str, network: str | None, where: str | None, named: dict[str, Any]) -> Figure:
+    from accelsim.explore import choose
+    from accelsim.explore.store import open_reader
+    from accelsim.report import plots, points
+
+    if kind == "roofline":
+        raise click.UsageError("a roofline is drawn of a report.json: 'accelsim run' writes one.")
+    with open_reader(path) as store:
+        meta, rows = store.meta(), list(store.rows())
+        _, left = store.counts()
+    keys = [key for axis in json.loads(meta["axes"]) for key in axis["keys"]]
+    shown = points.of_rows(choose.rows(rows, network, where), keys)
+    if not shown:
+        from accelsim.errors import ConfigError
+
+        raise ConfigError("no point to draw", "run the sweep, or loosen --network and --where", file=str(path))
+    title = meta["question"] or meta["name"]
+    title += f" ({left:,} points are still to run)" if left else ""
+    objectives = json.loads(meta["objectives"])
+    if kind != "heatmap":
+        return _draw(shown, kind, objectives, title)
+    value = named["value"] or objectives[0]
+    axes = choose.heat_axes(shown, keys, named["x"], named["y"], value)
+    return plots.heatmap_figure(shown, axes, value, title)
+
+
+def _draw(shown: list[Shown], kind: str, objectives: list[str], title: str) -> Figure:
+    from accelsim.explore import choose
+    from accelsim.report import plots
+
+    if kind == "edp":
+        return plots.edp_figure(shown, title)
+    if kind in ("breakdown", "account"):
+        return plots.parts_figure(shown, title, "energy" if kind == "breakdown" else "cycles")
+    if len(objectives) < 2:
+        raise click.UsageError("a Pareto picture needs two objectives.")
+    pair = (objectives[0], objectives[1])
+    return plots.pareto_figure(shown, choose.on_front(shown, pair), pair, title)

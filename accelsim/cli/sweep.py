@@ -1,0 +1,118 @@
+"""``accelsim sweep``: many points from a sweep file into a store."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from accelsim.explore.sweep import Counts, Progress
+
+
+class _Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """``i/n``."""
+
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Return (i, n)."""
+        if isinstance(value, tuple):
+            return value
+        part, slash, whole = str(value).partition("/")
+        if not (slash and part.isdigit() and whole.isdigit() and 1 <= int(part) <= int(whole)):
+            self.fail(f"'{value}' is no shard; write for example 1/4", param, ctx)
+        return int(part), int(whole)
+
+
+@click.command(epilog="Example: accelsim sweep examples/array_shape/sweep.yaml --store shape.db --workers 2")
+@click.argument("file", metavar="SWEEP.yaml", type=click.Path(path_type=Path))
+@click.option("--store", type=click.Path(path_type=Path, dir_okay=False), help="SQLite file of the results.")
+@click.option("--workers", type=click.IntRange(0), help="Processes, by default one per processor; 0: none but this.")
+@click.option("--shard", type=_Shard(), default=(1, 1), metavar="i/n", help="Only the i-th of n parts.")
+@click.option("--keep", type=click.Choice(["totals", "layers"]), default="totals", show_default=True,
+              help="Rows to store: per point, or per layer too.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Only check the file and count its points.")
+def command(
+    file: Path, store: Path | None, workers: int | None, shard: tuple[int, int], keep: str,
+    dry_run: bool,
+) -> None:  # fmt: skip
+    """Simulate every point of SWEEP.yaml into a store. The same command resumes a sweep that was stopped."""
+    from accelsim.explore import sweep
+
+    if dry_run:
+        click.echo(_planned(sweep.count(file)))
+        return
+    if store is None:
+        raise click.UsageError("--store FILE is missing: where the results go.")
+    show = _Show()
+    try:
+        end = sweep.run(file, store, workers=workers, keep_layers=keep == "layers", shard=shard, report=show)
+    except sweep.Interrupted as stopped:
+        show.clear()
+        click.echo(f"stopped: {stopped.done:,} of {stopped.to_run:,} points were run and stored in {store}", err=True)
+        click.echo("the same command goes on from there", err=True)
+        sys.exit(130)
+    show.clear()
+    click.echo(_summary(end, store))
+    if end.failed:
+        click.echo(f"{end.failed:,} points failed: their rows say why; the same command tries them again", err=True)
+        sys.exit(1)
+
+
+def _planned(counts: Counts) -> str:
+    parts = [f"{counts.points:,} points", f"{counts.to_run:,} to run"]
+    parts += [f"{counts.reused:,} done already"] if counts.reused else []
+    parts += [f"{counts.excluded:,} ruled out beforehand"] if counts.excluded else []
+    parts += [f"{counts.elsewhere:,} in other shards"] if counts.elsewhere else []
+    return ", ".join(parts)
+
+
+def _summary(end: Progress, store: Path) -> str:
+    ran = f"{end.pace.done:,} points run at {end.pace.per_s:.3g}/s" if end.pace.done else "nothing left to run"
+    front = f"{end.front:,} on the front"
+    bad = [f"{end.illegal:,} illegal"] if end.illegal else []
+    return f"{ran}; {', '.join([front, *bad])}; results: {store}"
+
+
+class _Show:
+    """Counts and an estimate before the run, then one line that is rewritten on a terminal."""
+
+    def __init__(self) -> None:
+        self._started = self._estimated = False
+        self._last = 0.0
+        self._live = sys.stderr.isatty()
+
+    def __call__(self, progress: Progress) -> None:
+        if not self._started:
+            self._started = True
+            click.echo(_planned(progress.counts), err=True)
+        if progress.pace.eta_s is not None and not self._estimated:
+            self._estimated = True
+            self.clear()
+            click.echo(f"about {_time(progress.pace.eta_s)} to go at this pace", err=True)
+        if self._live and monotonic() - self._last > 0.2:
+            self._last = monotonic()
+            click.echo(f"\r\x1b[K{_line(progress)}", nl=False, err=True)
+
+    def clear(self) -> None:
+        if self._live:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def _line(progress: Progress) -> str:
+    pace = progress.pace
+    left = "" if pace.eta_s is None else f", {_time(pace.eta_s)} to go"
+    parts = [f"{pace.done:,}/{pace.done + pace.left:,}", f"{pace.per_s:.3g}/s{left}", f"front {progress.front:,}"]
+    parts += [f"{progress.illegal:,} illegal"] if progress.illegal else []
+    parts += [f"{progress.failed:,} FAILED"] if progress.failed else []
+    return "  ".join(parts)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

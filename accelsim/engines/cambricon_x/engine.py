@@ -1,0 +1,148 @@
+"""Cambricon-X: each PE makes one output from its own non-zero synapses, picked out of shared blocks of neurons.
+
+Source: S. Zhang et al., "Cambricon-X: An Accelerator for Sparse Neural Networks", MICRO 2016.
+
+Modelled:
+- Outputs in groups of as many as there are PEs; a window's inputs in blocks of 256, channel fastest.
+- Step-indexed synapses, padding entries for long steps included; a block costs ceil(entries / multipliers) cycles,
+  at least one.
+- PEs that meet at the end of every block, or only at the end of an output group.
+- Synapses compressed in DRAM, streamed group by group; dense neurons.
+- Without skipping: all synapses of a block, as DianNao multiplies them.
+
+Not modelled:
+- The size of the synapse buffer: a group's synapses come once and stay for all windows.
+- The indexing module's pipeline, bias, activation function.
+
+Assumed:
+- Inputs that the input buffer cannot hold are streamed again for every output group.
+- An 8-bit step, counted afresh in each block; 16 bits of count per output and block.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from accelsim.activity import Activity
+from accelsim.components import Component, Mac, Sram
+from accelsim.engines.cambricon_x import totals
+from accelsim.errors import MappingError
+from accelsim.operands.handle import Operands, to_conv_weight
+from accelsim.operands.step_index import StepIndex
+from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.spec.schema import Strict
+from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import Conv2d, Linear
+
+
+class Params(Strict):
+    """PEs with multipliers and synapses of their own."""
+
+    pes: int = Field(16, ge=1, le=4096, description="PEs, each with one output at a time")
+    multipliers: int = Field(16, ge=1, le=4096, description="multipliers per PE")
+    block: int = Field(256, ge=1, le=1 << 16, description="inputs that the indexing module chooses from")
+    step_bits: int = Field(8, ge=1, le=16, description="width of a step")
+    count_bits: int = Field(16, ge=1, le=32, description="width of the count of an output's entries in a block")
+    barrier: Literal["group", "block"] = Field("group", description="where the PEs wait for each other")
+    skip_zeros: bool = Field(True, description="skip zero synapses; without it all are stored and multiplied")
+    operand_bits: int = Field(16, ge=1, le=32, description="widest neuron and synapse that is multiplied")
+    accumulator_bits: int = Field(32, ge=2, le=64, description="width of a sum")
+    input_kib: int = Field(8, ge=1, le=1 << 20, description="input neuron buffer")
+    output_kib: int = Field(8, ge=1, le=1 << 20, description="output neuron buffer: prices its accesses")
+    synapse_kib: int = Field(2, ge=1, le=1 << 20, description="synapse buffer per PE: prices its accesses")
+
+
+class Plan(NamedTuple):
+    """What a walk needs; ``entries`` int64 (k, blocks)."""
+
+    view: LayerView
+    conv: Conv2d
+    params: Params
+    machine: Machine
+    entries: np.ndarray
+    effective_macs: int
+
+
+class CambriconX(Engine[Params, NoMapping]):
+    """The engine of this folder."""
+
+    name = "cambricon_x"
+    params_schema = Params
+    primary = "multipliers"
+
+    def units(self, params: Params) -> dict[str, int]:
+        """Return the multipliers."""
+        return {"multipliers": params.pes * params.multipliers}
+
+    def supports(self, view: LayerView, params: Params) -> str | None:
+        """Return why a layer cannot run: only layers with synapses of their own."""
+        if not isinstance(view.shape, Conv2d | Linear):
+            return f"the PEs hold synapses, which a {view.kind} layer does not have"
+        for tensor in (view.input, view.weight):
+            if (tensor.bits or 0) > params.operand_bits:
+                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
+        return None
+
+    def components(self, params: Params) -> tuple[Component, ...]:
+        """Return multipliers and the three buffers."""
+        p = params
+        entry = p.operand_bits + (p.step_bits if p.skip_zeros else 0)
+        return (
+            Mac("macs", p.pes * p.multipliers, p.operand_bits, p.operand_bits, p.accumulator_bits),
+            Sram("glb.inputs", 1, p.input_kib * KIB_BITS, p.multipliers * p.operand_bits),
+            Sram("glb.outputs", 1, p.output_kib * KIB_BITS, p.multipliers * p.operand_bits),
+            Sram("pe.synapses", p.pes, p.synapse_kib * KIB_BITS, p.multipliers * entry),
+        )
+
+    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
+        """Count the entries of each output in each block."""
+        del mapping
+        conv: Conv2d = view.shape.as_conv()  # type: ignore[union-attr]
+        if conv.macs * 16 * params.pes * params.multipliers > INT64_MAX:
+            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        mask = to_conv_weight(view, operands.weight.mask)
+        matrix = mask.transpose(0, 2, 3, 1).reshape(conv.k, -1)
+        if params.skip_zeros:
+            entries = StepIndex(block=params.block, step_bits=params.step_bits).entries(matrix)
+        else:
+            starts = np.arange(0, matrix.shape[1], params.block)
+            lengths = np.minimum(params.block, matrix.shape[1] - starts)
+            entries = np.broadcast_to(lengths, (conv.k, len(starts))).astype(np.int64)
+        return Plan(view, conv, params, machine, np.ascontiguousarray(entries), operands.effective_macs)
+
+    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+        """Walk every output group; with operands, every window."""
+        from accelsim.engines.cambricon_x.walk import walk
+
+        return totals.activity(plan, *walk(plan, operands))
+
+    def closed_form(self, plan: Plan) -> Activity:
+        """Add ceilings up: windows are alike."""
+        return totals.activity(plan, totals.count(plan), None)
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small layer on a few PEs, with short blocks and narrow steps."""
+
+        def draw(low: int, high: int) -> int:
+            return int(rng.integers(low, high + 1))
+
+        params = {
+            "pes": draw(1, 4), "multipliers": draw(1, 4), "block": draw(1, 9), "step_bits": draw(1, 3),
+            "barrier": ("group", "block")[draw(0, 1)], "skip_zeros": bool(draw(0, 3)), "input_kib": 1,
+        }  # fmt: skip
+        if draw(0, 3) == 0:
+            return Sample(Linear(n=draw(1, 3), c=draw(1, 30), k=draw(1, 9)), params, widest_bits=16)
+        groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
+        shape = Conv2d(
+            n=draw(1, 2), c=groups * draw(1, 6), k=groups * draw(1, 6), h=draw(5, 8), w=draw(5, 8), r=r, s=s,
+            groups=groups, stride=(draw(1, 3), draw(1, 2)), dilation=(draw(1, 2), draw(1, 2)),
+            pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
+        )  # fmt: skip
+        return Sample(shape, params, widest_bits=16)
+
+
+ENGINE = CambriconX()

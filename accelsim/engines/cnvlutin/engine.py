@@ -1,0 +1,144 @@
+"""Cnvlutin: DaDianNao's lanes fed with the non-zero neurons of bricks; without skipping, the dense lanes themselves.
+
+Source: J. Albericio et al., "Cnvlutin: Ineffectual-Neuron-Free Deep Neural Network Computing", ISCA 2016; base
+machine Y. Chen et al., "DaDianNao: A Machine-Learning Supercomputer", MICRO 2014.
+
+Modelled:
+- Units of lanes x filters multipliers; one window at a time for as many filters as all units hold.
+- Bricks of a window dealt to the lanes, brick b to lane b mod lanes; a lane takes a cycle per non-zero neuron.
+- Empty bricks, padding outside the image among them, cost a lane one cycle; lanes meet at the end of a window.
+- Without skipping: one cycle per position and `lanes` channels, filters and channels padded up.
+- The offsets of ZFNAf in neuron memory traffic. Groups, strides, dilation, fully connected layers.
+
+Not modelled:
+- Bank conflicts of the neuron memory, the dispatcher's buffers, the encoder's time.
+- Bias, and the activation function.
+
+Assumed:
+- Bricks are numbered channel fastest, then columns, then rows of the window.
+- Layers with fewer input channels than a brick (the image) run without skipping, as the paper's first layers do.
+- Synapses and neurons that fit the eDRAM are there already.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from accelsim.activity import Activity
+from accelsim.components import Component, Mac, RegisterFile, Sram
+from accelsim.engines.cnvlutin import totals
+from accelsim.errors import MappingError
+from accelsim.operands.codec import split
+from accelsim.operands.handle import Operands, to_conv_input
+from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.spec.schema import Strict
+from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import PRODUCTS, Conv2d, Linear
+
+
+class Params(Strict):
+    """Units of neuron lanes by filters."""
+
+    units: int = Field(16, ge=1, le=1024, description="units, each with filters of its own")
+    filters: int = Field(16, ge=1, le=1024, description="filters per unit")
+    lanes: int = Field(16, ge=1, le=1024, description="neuron lanes per unit")
+    brick: int = Field(16, ge=1, le=256, description="neurons of a brick, along the channels")
+    skip_zeros: bool = Field(True, description="skip zero neurons; without it this is the DaDianNao base")
+    operand_bits: int = Field(16, ge=1, le=32, description="widest neuron and synapse that is multiplied")
+    accumulator_bits: int = Field(32, ge=2, le=64, description="width of a partial sum")
+    neuron_kib: int = Field(4096, ge=1, le=1 << 22, description="neuron memory, inputs and outputs together")
+    synapse_kib: int = Field(32768, ge=1, le=1 << 24, description="synapse buffers of all units")
+    stay: bool = Field(True, description="tensors that fit the eDRAM do not come from DRAM")
+
+
+class Plan(NamedTuple):
+    """What a walk needs; ``nonzeros`` int64 (n, groups, bricks, h, w)."""
+
+    view: LayerView
+    conv: Conv2d
+    params: Params
+    machine: Machine
+    skips: bool
+    nonzeros: np.ndarray
+    effective_macs: int
+
+
+class Cnvlutin(Engine[Params, NoMapping]):
+    """The engine of this folder."""
+
+    name = "cnvlutin"
+    params_schema = Params
+    primary = "multipliers"
+
+    def units(self, params: Params) -> dict[str, int]:
+        """Return the multipliers."""
+        return {"multipliers": params.units * params.filters * params.lanes}
+
+    def supports(self, view: LayerView, params: Params) -> str | None:
+        """Return why a layer cannot run: only products, and only operands that fit the multipliers."""
+        if view.kind not in PRODUCTS:
+            return f"neuron lanes have no {view.kind} unit"
+        for tensor in (view.input, view.weight):
+            if (tensor.bits or 0) > params.operand_bits:
+                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
+        return None
+
+    def components(self, params: Params) -> tuple[Component, ...]:
+        """Return multipliers, partial-sum registers and eDRAM."""
+        p = params
+        slot = p.brick * (p.operand_bits + (p.brick - 1).bit_length())
+        return (
+            Mac("macs", p.units * p.filters * p.lanes, p.operand_bits, p.operand_bits, p.accumulator_bits),
+            RegisterFile("pe.partial", p.units, p.filters * p.accumulator_bits, p.accumulator_bits),
+            Sram("glb.neurons", 1, p.neuron_kib * KIB_BITS, slot),
+            Sram("glb.synapses", 1, p.synapse_kib * KIB_BITS, p.filters * p.lanes * p.operand_bits),
+        )
+
+    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
+        """Count the non-zeros of every brick."""
+        del mapping
+        conv: Conv2d = view.shape.as_conv()  # type: ignore[union-attr]
+        if conv.macs * 16 * params.units * params.filters * params.lanes > INT64_MAX:
+            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        mask = to_conv_input(view, operands.input.mask).reshape(conv.n, conv.groups, -1, conv.h, conv.w)
+        bricks = split(np.moveaxis(mask, 2, -1), params.brick).sum(axis=-1, dtype=np.int64)
+        nonzeros = np.ascontiguousarray(np.moveaxis(bricks, -1, 2))
+        skips = params.skip_zeros and conv.c // conv.groups >= params.brick
+        return Plan(view, conv, params, machine, skips, nonzeros, operands.effective_macs)
+
+    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+        """Walk every window; with operands, multiply lane by lane."""
+        from accelsim.engines.cnvlutin.walk import walk
+
+        return totals.activity(plan, *walk(plan, operands))
+
+    def closed_form(self, plan: Plan) -> Activity | None:
+        """Evaluate the base machine's product of ceilings; with skipping there is none."""
+        return None if plan.skips else totals.activity(plan, totals.dense(plan), None)
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small layer on a few narrow units."""
+
+        def draw(low: int, high: int) -> int:
+            return int(rng.integers(low, high + 1))
+
+        params = {
+            "units": draw(1, 3), "filters": draw(1, 3), "lanes": draw(1, 4), "brick": draw(1, 4),
+            "skip_zeros": bool(draw(0, 3)), "neuron_kib": draw(1, 2), "synapse_kib": 1, "stay": bool(draw(0, 2)),
+        }  # fmt: skip
+        if draw(0, 4) == 0:
+            return Sample(Linear(n=draw(1, 3), c=draw(1, 20), k=draw(1, 9)), params, widest_bits=16)
+        groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
+        shape = Conv2d(
+            n=draw(1, 2), c=groups * draw(1, 9), k=groups * draw(1, 7), h=draw(5, 7), w=draw(5, 7), r=r, s=s,
+            groups=groups, stride=(draw(1, 3), draw(1, 2)), dilation=(draw(1, 2), draw(1, 2)),
+            pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
+        )  # fmt: skip
+        return Sample(shape, params, widest_bits=16)
+
+
+ENGINE = Cnvlutin()

@@ -1,0 +1,60 @@
+"""The lanes, window by window and brick by brick. Nothing arbitrates: a lane's time is the sum over its bricks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.jit import kernel
+
+
+@kernel
+def walk_windows(nonzeros, numbers, skips, with_values, x, w, out):  # type: ignore[no-untyped-def]
+    """Walk the windows of one image and group.
+
+    Parameters
+    ----------
+    nonzeros : ndarray of int64, shape (bricks, h, w)
+    numbers : ndarray of int64, shape (14,)
+        channels, r, s, e, f, strides, pads, dilations, lanes, brick, filters.
+    skips, with_values : bool
+    x, w, out : ndarray of int64
+        (c, h, w), (k, c, r, s), (k, e, f) of this image and group; products are added to ``out`` lane by lane.
+
+    Returns
+    -------
+    ndarray of int64, shape (5,)
+        In the order of `Counts`.
+    """
+    channels, r_size, s_size, e_size, f_size, sy, sx, py, px, dy, dx, lanes, brick, kernels = numbers
+    bricks, height, width = nonzeros.shape
+    sums = np.zeros(5, np.int64)
+    lane = np.zeros(lanes, np.int64)
+    for e in range(e_size):
+        for f in range(f_size):
+            lane[:] = 0
+            index = np.int64(0)
+            for r in range(r_size):
+                for s in range(s_size):
+                    y, col = e * sy + r * dy - py, f * sx + s * dx - px
+                    inside = y >= 0 and y < height and col >= 0 and col < width
+                    for b in range(bricks):
+                        found = nonzeros[b, y, col] if inside else np.int64(0)
+                        sums[4] += inside
+                        if skips:
+                            lane[index % lanes] += max(found, 1)
+                            sums[1] += found
+                            sums[2] += found == 0
+                        index += 1
+                        if with_values and inside:
+                            for c in range(b * brick, min((b + 1) * brick, channels)):
+                                if skips and x[c, y, col] == 0:
+                                    continue
+                                for k in range(kernels):
+                                    out[k, e, f] += x[c, y, col] * w[k, c, r, s]
+                    if not skips:
+                        lane[:] += (channels + lanes - 1) // lanes
+                        sums[1] += channels
+            slowest = lane.max()
+            sums[0] += slowest
+            sums[3] += slowest * lanes - lane.sum()
+    return sums

@@ -1,0 +1,159 @@
+"""The lanes stepped one cycle at a time, in plain Python and blind to any plan."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.operands.handle import Operands, from_conv_output
+from accelsim.seam import Machine
+from accelsim.workload.network import LayerView
+
+
+def reference(view: LayerView, operands: Operands, params: Any, mapping: object, machine: Machine) -> Activity:
+    """Return the activity of a layer, values included."""
+    del mapping
+    return _Layer(view, operands, params, machine).run()
+
+
+class _Layer:
+    def __init__(self, view: LayerView, operands: Operands, params: Any, machine: Machine) -> None:
+        self.view, self.p, self.machine = view, params, machine
+        self.conv = conv = view.shape.as_conv()  # type: ignore[union-attr]
+        self.x, self.w = operands.conv_arrays()
+        self.out = np.zeros((conv.n, conv.k, conv.e, conv.f), dtype=np.int64)
+        self.flows: dict[Flow, int] = {}
+        self.causes = dict.fromkeys(("busy", "zero", "starved", "imbalance", "padding", "unmapped"), 0)
+        self.skips = params.skip_zeros and conv.c // conv.groups >= params.brick
+        self.offset = len(f"{params.brick - 1:b}") if params.skip_zeros and params.brick > 1 else 0
+        self.bricks = self.empty = 0
+
+    def run(self) -> Activity:
+        conv, p, view = self.conv, self.p, self.view
+        cycles = sum(self._window(*at) for at in product(*map(range, (conv.n, conv.groups, conv.e, conv.f))))
+        slots_in = conv.n * conv.h * conv.w * conv.groups * self._whole(conv.c // conv.groups)
+        slots_out = conv.n * conv.e * conv.f * self._whole(conv.k)
+        in_bits, out_bits = view.input.bits or 0, view.output.bits or 0
+        room, weights = p.neuron_kib * 8192, self.w.size * (view.weight.bits or 0)
+        neurons = slots_in * (in_bits + self.offset) + slots_out * (out_bits + self.offset)
+        neurons_move = not p.stay or neurons > room
+        weights_move = not p.stay or weights > p.synapse_kib * 8192
+        self._both("glb.neurons", "output", "write", slots_out, out_bits)
+        if neurons_move:
+            self._both("glb.neurons", "input", "write", slots_in, in_bits)
+            self._both("glb.neurons", "output", "read", slots_out, out_bits)
+        if weights_move:
+            self._add("glb.synapses", "weight", "write", weights)
+        steps = []
+        for image in range(conv.n):
+            loads: list[Transfer] = []
+            stores: list[Transfer] = []
+            if neurons_move:
+                loads += self._dram("input", "read", slots_in // conv.n, in_bits)
+                stores += self._dram("output", "write", slots_out // conv.n, out_bits)
+            if weights_move and image == 0:
+                self._move(loads, "weight", "read", weights)
+            length = cycles * (image + 1) // conv.n - cycles * image // conv.n
+            steps.append(Step(tuple(loads), length, tuple(stores)))
+        products = self.causes["busy"] + self.causes["zero"]
+        return Activity(
+            compute_cycles=cycles,
+            accounts={"multipliers": self.causes},
+            traffic=self.flows,
+            events={Event("macs", "mac"): products},
+            schedule=tuple(steps),
+            buffers={
+                "glb.neurons": (room, min(room, neurons)),
+                "glb.synapses": (p.synapse_kib * 8192, min(p.synapse_kib * 8192, weights)),
+            },
+            details={"skips": int(self.skips), "bricks": self.bricks, "empty_bricks": self.empty},
+            performed_macs=products,
+            values=from_conv_output(view, self.out),
+        )
+
+    def _whole(self, channels: int) -> int:
+        """Return the slots that some channels take."""
+        return -(-channels // self.p.brick) * self.p.brick if self.p.skip_zeros else channels
+
+    def _window(self, n: int, g: int, e: int, f: int) -> int:
+        """Run one window past all filter groups; return the cycles."""
+        conv, p = self.conv, self.p
+        cg, kg = conv.c // conv.groups, conv.k // conv.groups
+        together = p.units * p.filters
+        passes = [range(k, min(k + together, kg)) for k in range(0, kg, together)]
+        queues = self._queues(n, g, e, f, len(passes))
+        cycles = 0
+        for filters in passes:
+            waiting = [list(queue) for queue in queues]
+            while any(waiting):
+                cycles += 1
+                self.causes["unmapped"] += (together - len(filters)) * p.lanes
+                for bits in ("read", "write"):
+                    self._add("pe.partial", "psum", bits, len(filters) * p.accumulator_bits)
+                for queue in waiting:
+                    self._slot(queue.pop(0) if queue else "imbalance", [g * kg + k for k in filters], (n, e, f), cg)
+        return cycles
+
+    def _queues(self, n: int, g: int, e: int, f: int, passes: int) -> list[list[Any]]:
+        """Deal the neurons of a window to the lanes: a neuron, or the cause of an idle slot, per cycle."""
+        conv, p = self.conv, self.p
+        cg = conv.c // conv.groups
+        queues: list[list[Any]] = [[] for _ in range(p.lanes)]
+        index = 0
+        for r, s in product(range(conv.r), range(conv.s)):
+            y = e * conv.stride[0] + r * conv.dilation[0] - conv.pad[0]
+            x = f * conv.stride[1] + s * conv.dilation[1] - conv.pad[1]
+            inside = 0 <= y < conv.h and 0 <= x < conv.w
+            value = {c: int(self.x[n, g * cg + c, y, x]) if inside else 0 for c in range(cg)}
+            for start in range(0, cg, p.brick):
+                if inside:
+                    self.bricks += 1
+                    self._both("glb.neurons", "input", "read", p.brick * passes, self.view.input.bits or 0)
+                found = [(c, r, s, value[c]) for c in range(start, min(start + p.brick, cg)) if value[c]]
+                if self.skips:
+                    self.empty += not found
+                    queues[index % p.lanes] += found or ["starved"]
+                index += 1
+            if not self.skips:
+                for start in range(0, cg, p.lanes):
+                    for lane in range(p.lanes):
+                        c = start + lane
+                        queues[lane].append((c, r, s, value[c]) if c < cg else "padding")
+        return queues
+
+    def _slot(self, what: Any, filters: list[int], at: tuple[int, int, int], cg: int) -> None:
+        """Spend one lane-cycle of all filters."""
+        del cg
+        if isinstance(what, str):
+            self.causes[what] += len(filters)
+            return
+        c, r, s, value = what
+        n, e, f = at
+        for k in filters:
+            weight = int(self.w[k, c, r, s])
+            self.causes["busy" if value and weight else "zero"] += 1
+            self.out[n, k, e, f] += value * weight
+            self._add("glb.synapses", "weight", "read", self.view.weight.bits or 0)
+
+    def _dram(self, tensor: str, direction: Any, slots: int, bits: int) -> list[Transfer]:
+        moved: list[Transfer] = []
+        self._move(moved, tensor, direction, slots * bits)
+        self._move(moved, "index", direction, slots * self.offset)
+        return moved
+
+    def _move(self, moved: list[Transfer], tensor: str, direction: Any, bits: int) -> None:
+        if bits:
+            self._add("dram", tensor, direction, bits)
+            self._add("dram", "other", direction, -bits % self.machine.dram.burst_bits)
+            moved.append(Transfer(tensor, direction, bits))
+
+    def _both(self, boundary: str, tensor: str, direction: Any, slots: int, bits: int) -> None:
+        self._add(boundary, tensor, direction, slots * bits)
+        self._add(boundary, "index", direction, slots * self.offset)
+
+    def _add(self, boundary: str, tensor: str, direction: Any, bits: int) -> None:
+        flow = Flow(boundary, tensor, direction)
+        self.flows[flow] = self.flows.get(flow, 0) + bits

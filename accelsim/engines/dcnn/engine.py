@@ -1,0 +1,178 @@
+"""DCNN: SCNN's dense sibling, planar tiles of dot products; with gating and compressed DRAM traffic it is DCNN-opt.
+
+Source: A. Parashar et al., "SCNN: An Accelerator for Compressed-sparse Convolutional Neural Networks", ISCA 2017,
+dataflow PT-IS-DP-dense.
+
+Modelled:
+- Outputs tiled over the PEs; a dot product of `lanes` along (channel, tap) per PE and cycle, all PEs in step.
+- Groups of output channels as large as the accumulators allow, each input vector reused for all of them.
+- Activations that stay on the chip, or bands through DRAM with weights fetched again for each.
+- Zero operands that are not multiplied (gating) and activations compressed in DRAM.
+
+Not modelled:
+- Draining of accumulators, which is hidden behind the next group, and the pipeline's filling.
+- Input rows at the border of two bands, which would be fetched twice.
+- Bias and ReLU: the output's density is that of the tensor as the network describes it.
+
+Assumed:
+- The dot product runs along the flattened (channel, tap) of a group; a last, shorter piece costs a cycle.
+- A tensor that compression would enlarge moves uncompressed.
+- Inputs that fit on the chip are there already.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from accelsim.activity import Activity
+from accelsim.components import Component, Mac, RegisterFile, Sram
+from accelsim.engines.dcnn import totals
+from accelsim.errors import MappingError
+from accelsim.operands.handle import Operand, Operands, to_conv_input
+from accelsim.operands.zero_run import ZeroRun
+from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.spec.schema import Strict
+from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import Conv2d
+
+
+class Params(Strict):
+    """The dense array."""
+
+    pe_rows: int = Field(8, ge=1, le=256, description="PE rows: tiles of the output plane from top to bottom")
+    pe_cols: int = Field(8, ge=1, le=256, description="PE columns")
+    lanes: int = Field(16, ge=1, le=1024, description="multipliers per PE: length of a dot product")
+    accumulator_entries: int = Field(1024, ge=1, le=1 << 20, description="accumulators per PE")
+    accumulator_bits: int = Field(24, ge=2, le=64, description="width of an accumulator")
+    operand_bits: int = Field(16, ge=1, le=32, description="widest input and weight that is multiplied")
+    activation_kib: int = Field(32, ge=1, le=1 << 20, description="activation RAM per PE, inputs and outputs together")
+    weight_buffer_bits: int = Field(4000, ge=1, le=1 << 30, description="weight buffer per PE: prices its accesses")
+    activations_stay: bool = Field(True, description="inputs and outputs that fit the RAMs do not go through DRAM")
+    gating: bool = Field(False, description="multiplications by zero are suppressed: no time, but energy is saved")
+    compressed_dram: bool = Field(False, description="activations move through DRAM in zero-run form")
+    run_bits: int = Field(4, ge=1, le=16, description="width of a zero run in DRAM")
+
+
+class Plan(NamedTuple):
+    """What a walk needs."""
+
+    view: LayerView
+    conv: Conv2d
+    params: Params
+    machine: Machine
+    kc: int
+    resident: bool
+    bands: int
+    input_bits: tuple[totals.Moved, ...]
+    """Of each image, as it moves."""
+    output_bits: tuple[totals.Moved, ...]
+    effective_macs: int
+
+
+class Dcnn(Engine[Params, NoMapping]):
+    """The engine of this folder."""
+
+    name = "dcnn"
+    params_schema = Params
+    primary = "multipliers"
+
+    def units(self, params: Params) -> dict[str, int]:
+        """Return the multipliers."""
+        return {"multipliers": params.pe_rows * params.pe_cols * params.lanes}
+
+    def supports(self, view: LayerView, params: Params) -> str | None:
+        """Return why a layer cannot run: convolutions only, their tile of outputs within the accumulators."""
+        if not isinstance(view.shape, Conv2d):
+            return f"DCNN runs convolutions, not {view.kind} layers: they have no plane to share out"
+        for tensor in (view.input, view.weight):
+            if (tensor.bits or 0) > params.operand_bits:
+                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
+        tile = ceil_div(view.shape.e, params.pe_rows) * ceil_div(view.shape.f, params.pe_cols)
+        if tile > params.accumulator_entries:
+            return f"a tile of {tile} outputs exceeds the {params.accumulator_entries} accumulators of a PE"
+        return None
+
+    def components(self, params: Params) -> tuple[Component, ...]:
+        """Return multipliers, accumulators, activation RAMs and weight buffers."""
+        p, pes = params, params.pe_rows * params.pe_cols
+        accumulators = p.accumulator_entries * p.accumulator_bits
+        return (
+            Mac("macs", pes * p.lanes, p.operand_bits, p.operand_bits, p.accumulator_bits),
+            Sram("pe.accumulators", 2 * pes, accumulators, p.accumulator_bits),
+            Sram("pe.activations", pes, p.activation_kib * KIB_BITS, p.lanes * p.operand_bits),
+            Sram("pe.weights", pes, p.weight_buffer_bits, p.lanes * p.operand_bits),
+            RegisterFile("pe.vector", pes, p.lanes * p.operand_bits, p.lanes * p.operand_bits),
+        )
+
+    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
+        """Choose the channel group, and the bands of a layer that does not fit."""
+        del mapping
+        conv: Conv2d = view.shape.as_conv()  # type: ignore[union-attr]
+        if conv.macs * 64 * params.lanes * params.pe_rows * params.pe_cols > INT64_MAX:
+            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        p = params
+        te, tf = ceil_div(conv.e, p.pe_rows), ceil_div(conv.f, p.pe_cols)
+        kc = min(conv.k // conv.groups, p.accumulator_entries // (te * tf))
+        pixels = view.input.elements // conv.n * (view.input.bits or 0)
+        outputs = view.output.elements // conv.n * (view.output.bits or 0)
+        room = p.activation_kib * KIB_BITS * p.pe_rows * p.pe_cols
+        resident = p.activations_stay and conv.n * (pixels + outputs) <= room
+        bands = min(te, ceil_div(pixels + outputs, room))
+        described = Operand(view.output, operands.input.seed, operands.input.batch)
+        moved_in = _moved(operands.input, params, conv.n, view, True)
+        moved_out = _moved(described, params, conv.n, view, False)
+        return Plan(view, conv, p, machine, kc, resident, bands, moved_in, moved_out, operands.effective_macs)
+
+    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+        """Walk the tiles; with operands, multiply."""
+        from accelsim.engines.dcnn.walk import walk
+
+        return totals.activity(plan, *walk(plan.conv, plan.params, plan.kc, operands))
+
+    def closed_form(self, plan: Plan) -> Activity:
+        """Evaluate the published product of ceilings."""
+        return totals.activity(plan, totals.count(plan.conv, plan.params), None)
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small convolution on a small array."""
+
+        def draw(low: int, high: int) -> int:
+            return int(rng.integers(low, high + 1))
+
+        groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
+        shape = Conv2d(
+            n=draw(1, 2), c=groups * draw(1, 4), k=groups * draw(1, 5), h=draw(5, 11), w=draw(5, 11), r=r, s=s,
+            groups=groups, stride=(draw(1, 3), draw(1, 2)), dilation=(draw(1, 2), draw(1, 2)),
+            pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
+        )  # fmt: skip
+        params = {
+            "pe_rows": draw(1, 4), "pe_cols": draw(1, 4), "lanes": draw(1, 9), "accumulator_entries": draw(169, 400),
+            "activation_kib": 1, "activations_stay": bool(draw(0, 2)), "gating": bool(draw(0, 1)),
+            "compressed_dram": bool(draw(0, 1)), "run_bits": draw(1, 4),
+        }  # fmt: skip
+        return Sample(shape, params, widest_bits=16)
+
+
+def _moved(operand: Operand, params: Params, images: int, view: LayerView, is_input: bool) -> tuple[totals.Moved, ...]:
+    """Return what each image of an activation takes in DRAM."""
+    bits = operand.bits
+    plain = operand.tensor.elements // images * bits
+    if not params.compressed_dram or operand.dense:
+        return (totals.Moved(plain, 0),) * images
+    mask = to_conv_input(view, operand.mask) if is_input else operand.mask
+    planes = mask.reshape(images, *view.shape.as_conv().output_shape[1:]) if not is_input else mask  # type: ignore[union-attr]
+    code = ZeroRun(block_axes=2, value_bits=bits, run_bits=params.run_bits, count_bits=16)
+    found = []
+    for image in planes:
+        counts = code.entries(image)
+        entries = int(counts.sum())
+        index = entries * params.run_bits + counts.size * code.count_bits
+        found.append(totals.Moved(plain, 0) if entries * bits + index >= plain else totals.Moved(entries * bits, index))
+    return tuple(found)
+
+
+ENGINE = Dcnn()

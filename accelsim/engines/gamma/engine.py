@@ -1,0 +1,197 @@
+"""Gamma: Gustavson's algorithm, row by row, with radix-64 mergers and a cache of rows.
+
+Source: G. Zhang et al., "Gamma: Leveraging Gustavson's Algorithm to Accelerate Sparse Matrix Multiplication",
+ASPLOS 2021.
+
+Modelled:
+- Each row of A is merged by a processing element; a row with more fibres than the radix is merged level by level.
+- Swaps of a row: per level its elements and its heads, levels until one fibre is left (rule of the TeAAL artifact).
+- Rows go to the processing element that is free first, in order; a product and a swap take one cycle each, side by
+  side in the pipeline of the element.
+- FiberCache: whole rows of B with a byte budget, the least recently used leave first; reuse is counted, not assumed.
+- Values: fibres are added in the order of the merge tree, level by level, left before right.
+- DRAM bandwidth: the whole product takes as long as the slower of DRAM and processing elements.
+
+Not modelled:
+- Banks and ports of the FiberCache, its explicit fetch before use, and its priorities: plain least recently used.
+- Intermediate fibres of rows beyond the radix leaving the FiberCache: they stay on the chip.
+- Row reordering before the run.
+- DRAM latency, which the fetch ahead of use hides; bursts.
+
+Assumed:
+- Pointers of 32 bits for A, the touched rows of B, and C.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from accelsim.activity import Activity, Event, Flow
+from accelsim.components import Alu, Component, Sram
+from accelsim.errors import MappingError, ModelError
+from accelsim.operands.handle import Operands
+from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.spec.schema import Strict
+from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
+from accelsim.workload.csr_matrix import CsrMatrix, product_count
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import SpGemm
+
+
+class Params(Strict):
+    """A Gamma machine."""
+
+    pes: int = Field(32, ge=1, le=4096, description="processing elements, each with a multiplier and a merger")
+    radix: int = Field(64, ge=2, le=1024, description="fibres that a merger takes")
+    cache_kib: int = Field(3072, ge=1, le=1 << 22, description="FiberCache")
+    coordinate_bits: int = Field(32, ge=1, le=64, description="coordinate of an element")
+    value_bits: int = Field(64, ge=1, le=64, description="value of an element")
+    pointer_bits: int = Field(32, ge=1, le=64, description="pointer to a row")
+
+    @property
+    def element_bits(self) -> int:
+        """Coordinate and value."""
+        return self.coordinate_bits + self.value_bits
+
+
+class Plan(NamedTuple):
+    """Both matrices, the parameters and the DRAM."""
+
+    a: CsrMatrix
+    b: CsrMatrix
+    params: Params
+    bits_per_cycle: Fraction
+
+
+class Tally(NamedTuple):
+    """What all rows add up to."""
+
+    pe_cycles: int
+    """End of the last row on a processing element, without DRAM."""
+    work: int
+    """Cycles that processing elements work: per row its swaps or its products, whichever are more."""
+    swaps: int
+    products: int
+    outputs: int
+    rows_touched: int
+    b_elements_read: int
+    peak_elements: int
+
+
+class Gamma(Engine[Params, NoMapping]):
+    """The engine of this folder."""
+
+    name = "gamma"
+    params_schema = Params
+    primary = "pes"
+
+    def units(self, params: Params) -> dict[str, int]:
+        """Return the processing elements."""
+        return {"pes": params.pes}
+
+    def supports(self, view: LayerView, params: Params) -> str | None:
+        """Return why a layer cannot run: only products of sparse matrices."""
+        del params
+        return None if view.kind == "spgemm" else f"a sparse matrix multiplier has no {view.kind} unit"
+
+    def components(self, params: Params) -> tuple[Component, ...]:
+        """Return multipliers, adders, comparators of the mergers and the FiberCache."""
+        return (
+            Alu("multipliers", params.pes, bits=params.value_bits),
+            Alu("adders", params.pes, bits=params.value_bits),
+            Alu("comparators", params.pes * params.radix, bits=params.coordinate_bits),
+            Sram("glb.fibers", 1, size_bits=params.cache_kib * KIB_BITS, width_bits=params.element_bits),
+        )
+
+    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
+        """Check that no count can overflow."""
+        del mapping
+        a, b = operands.input.sparse, operands.weight.sparse
+        if product_count(a, b) * 4096 > INT64_MAX:
+            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        return Plan(a, b, params, machine.dram.bits_per_cycle)
+
+    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+        """Walk row by row."""
+        from accelsim.engines.gamma import kernel
+
+        a, b, p = plan.a, plan.b, plan.params
+        capacity = p.cache_kib * KIB_BITS // p.element_bits
+        read = kernel.cache_rows(a.columns, b.pointers, capacity)
+        dtype = (a.values[:0] * b.values[:0]).dtype
+        pointers = np.zeros(a.shape[0] + 1, np.int64)
+        size = product_count(a, b)
+        columns, values = np.empty(size, np.int64), np.empty(size, dtype)
+        counts = kernel.merge_all(
+            a.pointers, a.columns, a.values, b.pointers, b.columns, b.values, p.radix, p.pes, pointers, columns, values
+        )
+        end, work, swaps, products = counts.tolist()
+        made = int(pointers[-1])
+        tally = Tally(end, work, swaps, products, made, *read.tolist())
+        product = CsrMatrix((a.shape[0], b.shape[1]), pointers, columns[:made].copy(), values[:made].copy())
+        return activity(p, plan.bits_per_cycle, a.nnz, a.shape[0], tally, product if operands is not None else None)
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small product on a few elements with a small radix and cache."""
+        draw = [int(rng.integers(1, high + 1)) for high in (14, 14, 14, 4, 4)]
+        params = {"pes": draw[3], "radix": draw[4] + 1, "cache_kib": 1, "value_bits": (64, 32)[int(rng.integers(2))]}
+        return Sample(SpGemm(*draw[:3]), params)
+
+
+def activity(p: Params, rate: Fraction, nnz_a: int, rows: int, tally: Tally, values: Any) -> Activity:
+    """Return the account and traffic of a tally; the slower of elements and DRAM is the time."""
+    e, ptr = p.element_bits, p.pointer_bits
+    traffic = {
+        Flow("dram", "input", "read"): nnz_a * e,
+        Flow("dram", "weight", "read"): tally.b_elements_read * e,
+        Flow("dram", "output", "write"): tally.outputs * e,
+        Flow("dram", "index", "read"): (rows + 1 + 2 * tally.rows_touched) * ptr,
+        Flow("dram", "index", "write"): (rows + 1) * ptr,
+        Flow("glb.fibers", "weight", "write"): tally.b_elements_read * e,
+        Flow("glb.fibers", "weight", "read"): tally.products * e,
+    }
+    dram_bits = sum(bits for flow, bits in traffic.items() if flow.boundary == "dram")
+    dram = ceil_div(dram_bits * rate.denominator, rate.numerator)
+    cycles = max(tally.pe_cycles, dram)
+    bound = max(ceil_div(tally.swaps, p.pes), ceil_div(tally.products, p.pes), dram)
+    if cycles < bound:
+        raise ModelError(f"{cycles} cycles are below the analytic bound of {bound}")
+    stall = cycles - tally.pe_cycles
+    return Activity(
+        compute_cycles=cycles,
+        accounts={
+            "pes": {
+                "busy": tally.work,
+                "imbalance": p.pes * tally.pe_cycles - tally.work,
+                "memory": p.pes * stall,
+            }
+        },
+        traffic=traffic,
+        events={
+            Event("multipliers", "mul"): tally.products,
+            Event("adders", "add"): tally.products - tally.outputs,
+            Event("comparators", "compare"): tally.swaps,
+        },
+        schedule=None,
+        stall_cycles=stall,
+        buffers={"glb.fibers": (p.cache_kib * KIB_BITS, tally.peak_elements * e)},
+        details={
+            "products": tally.products,
+            "additions": tally.products - tally.outputs,
+            "outputs": tally.outputs,
+            "swaps": tally.swaps,
+            "b_elements_used": tally.products,
+            "b_elements_read": tally.b_elements_read,
+            "bound_cycles": bound,
+            "dram_bytes": dram_bits // 8,
+        },
+        performed_macs=tally.products,
+        values=values,
+    )
+
+
+ENGINE = Gamma()

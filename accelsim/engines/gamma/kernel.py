@@ -1,0 +1,121 @@
+"""Rows through the FiberCache and through the mergers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.jit import kernel
+
+
+@kernel
+def cache_rows(uses, b_pointers, capacity):  # type: ignore[no-untyped-def]
+    """Return rows touched, elements read and the peak of elements held, for rows of B used in this order.
+
+    The cache holds whole rows, up to ``capacity`` elements; the least recently used leave first. A row that does not
+    fit is read every time.
+    """
+    n_rows = b_pointers.size - 1
+    before, after = np.full(n_rows + 1, -1, np.int64), np.full(n_rows + 1, -1, np.int64)
+    held, touched = np.zeros(n_rows, np.bool_), np.zeros(n_rows, np.bool_)
+    end = n_rows  # of a ring: after it comes the oldest, before it the youngest
+    before[end], after[end] = end, end
+    room, read, count, peak = capacity, 0, 0, 0
+    for t in range(uses.size):
+        row = uses[t]
+        length = b_pointers[row + 1] - b_pointers[row]
+        if not touched[row]:
+            touched[row] = True
+            count += 1
+        if held[row]:
+            after[before[row]], before[after[row]] = after[row], before[row]
+        else:
+            read += length
+            if length > capacity:
+                continue
+            while room < length:
+                oldest = after[end]
+                held[oldest] = False
+                after[end] = after[oldest]
+                before[after[oldest]] = end
+                room += b_pointers[oldest + 1] - b_pointers[oldest]
+            held[row] = True
+            room -= length
+            peak = max(peak, capacity - room)
+        before[row], after[row] = before[end], end
+        after[before[end]] = row
+        before[end] = row
+    return np.array([count, read, peak], np.int64)
+
+
+@kernel
+def merge_all(a_pointers, a_columns, a_values, b_pointers, b_columns, b_values, radix, pes, pointers, columns, values):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Merge every row of A into C; return end of the last row, cycles of work, swaps and products.
+
+    ``pointers, columns, values`` take C. Fibres of a row that meet in a merger are added pair by pair, neighbours
+    first; ``radix`` decides only what that costs.
+    """
+    free = np.zeros(pes, np.int64)
+    swaps, products, work, out = 0, 0, 0, 0
+    size = 16
+    left_c, right_c = np.empty(size, np.int64), np.empty(size, np.int64)
+    left_v, right_v = np.empty(size, values.dtype), np.empty(size, values.dtype)
+    ends = np.empty(16, np.int64)
+    for row in range(a_pointers.size - 1):
+        first, last = a_pointers[row], a_pointers[row + 1]
+        elements, fibres = 0, 0
+        for e in range(first, last):
+            length = b_pointers[a_columns[e] + 1] - b_pointers[a_columns[e]]
+            elements += length
+            fibres += length > 0
+        if elements > size:
+            size = 2 * elements
+            left_c, right_c = np.empty(size, np.int64), np.empty(size, np.int64)
+            left_v, right_v = np.empty(size, values.dtype), np.empty(size, values.dtype)
+        if fibres > ends.size:
+            ends = np.empty(2 * fibres, np.int64)
+        cost, heads = 0, fibres
+        while heads > 1:
+            cost += elements + heads
+            heads = (heads + radix - 1) // radix
+        spent = max(cost, elements)
+        chosen = np.argmin(free)
+        free[chosen] += spent
+        swaps, products, work = swaps + cost, products + elements, work + spent
+        to, streams = 0, 0
+        for e in range(first, last):
+            begin, stop = b_pointers[a_columns[e]], b_pointers[a_columns[e] + 1]
+            for j in range(begin, stop):
+                left_c[to], left_v[to] = b_columns[j], a_values[e] * b_values[j]
+                to += 1
+            if stop > begin:
+                ends[streams] = to
+                streams += 1
+        while streams > 1:
+            to, begin, made = 0, 0, 0
+            for pair in range(0, streams, 2):
+                middle = ends[pair]
+                stop = ends[pair + 1] if pair + 1 < streams else middle
+                i, j = begin, middle
+                while i < middle or j < stop:
+                    if j == stop or (i < middle and left_c[i] < left_c[j]):
+                        right_c[to], right_v[to] = left_c[i], left_v[i]
+                        i += 1
+                    elif i == middle or left_c[j] < left_c[i]:
+                        right_c[to], right_v[to] = left_c[j], left_v[j]
+                        j += 1
+                    else:
+                        right_c[to], right_v[to] = left_c[i], left_v[i] + left_v[j]
+                        i += 1
+                        j += 1
+                    to += 1
+                begin = stop
+                ends[made] = to
+                made += 1
+            streams = made
+            left_c, right_c = right_c, left_c
+            left_v, right_v = right_v, left_v
+        for j in range(to):
+            columns[out], values[out] = left_c[j], left_v[j]
+            out += 1
+        pointers[row + 1] = out
+    return np.array([free.max(), work, swaps, products], np.int64)

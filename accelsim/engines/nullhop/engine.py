@@ -1,0 +1,134 @@
+"""NullHop: pixels decoded from a sparsity map, each non-zero one multiplied with every kernel position it touches.
+
+Source: A. Aimar et al., "NullHop: A Flexible Convolutional Neural Network Accelerator Based on Sparse Representations
+of Feature Maps", IEEE TNNLS 2019.
+
+Modelled:
+- Zero pixels skipped; a non-zero pixel takes a cycle per kernel position that lands in the output, for up to 128
+  output maps at once; more maps take more passes, fewer leave multipliers idle.
+- Feature maps as one bit per pixel and a list of non-zero values, read again for every pass.
+- Rows of pixels streamed in and out beside the computation; kernels fetched at the start of a pass.
+- Groups, strides, dilation, batch.
+
+Not modelled:
+- Decoding of the map, which is taken to keep ahead of the multipliers.
+- Pooling and ReLU on the way out: the output's density is that of the tensor as the network describes it.
+- Capacity of the kernel and pixel memories.
+
+Assumed:
+- An output row leaves with the last input row that reaches it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from accelsim.activity import Activity
+from accelsim.components import Component, Mac, RegisterFile, Sram
+from accelsim.engines.nullhop import totals
+from accelsim.errors import MappingError
+from accelsim.operands.handle import Operand, Operands, to_conv_input
+from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.spec.schema import Strict
+from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import Conv2d
+
+
+class Params(Strict):
+    """The multipliers, one output map each."""
+
+    macs: int = Field(128, ge=1, le=1 << 16, description="multipliers: output maps of a pass")
+    largest_kernel: int = Field(7, ge=1, le=64, description="rows and columns of the largest kernel")
+    operand_bits: int = Field(16, ge=1, le=32, description="widest pixel and weight that is multiplied")
+    accumulator_bits: int = Field(32, ge=2, le=64, description="width of a partial sum")
+    kernel_kib: int = Field(576, ge=1, le=1 << 20, description="kernel memories together: prices their accesses")
+    pixel_kib: int = Field(512, ge=1, le=1 << 20, description="pixel memory: prices its accesses")
+
+
+class Plan(NamedTuple):
+    """What a walk needs; ``mask`` bool (n, c, h, w), output non-zeros int64 (n, k, e)."""
+
+    view: LayerView
+    conv: Conv2d
+    params: Params
+    machine: Machine
+    mask: np.ndarray
+    made: np.ndarray
+    effective_macs: int
+
+
+class NullHop(Engine[Params, NoMapping]):
+    """The engine of this folder."""
+
+    name = "nullhop"
+    params_schema = Params
+    primary = "multipliers"
+
+    def units(self, params: Params) -> dict[str, int]:
+        """Return the multipliers."""
+        return {"multipliers": params.macs}
+
+    def supports(self, view: LayerView, params: Params) -> str | None:
+        """Return why a layer cannot run: only convolutions, of kernels up to a size."""
+        if not isinstance(view.shape, Conv2d):
+            return f"NullHop runs convolutions, not {view.kind} layers"
+        if max(view.shape.r, view.shape.s) > params.largest_kernel:
+            return f"a {view.shape.r} x {view.shape.s} kernel exceeds {params.largest_kernel} x {params.largest_kernel}"
+        for tensor in (view.input, view.weight):
+            if (tensor.bits or 0) > params.operand_bits:
+                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
+        return None
+
+    def components(self, params: Params) -> tuple[Component, ...]:
+        """Return multipliers, accumulators and the two memories."""
+        p = params
+        return (
+            Mac("macs", p.macs, p.operand_bits, p.operand_bits, p.accumulator_bits),
+            RegisterFile("pe", p.macs, p.accumulator_bits, p.accumulator_bits),
+            Sram("glb.pixels", 1, p.pixel_kib * KIB_BITS, 4 * p.operand_bits),
+            Sram("glb.kernels", 1, p.kernel_kib * KIB_BITS, p.macs * p.operand_bits),
+        )
+
+    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
+        """Count the non-zeros of every output row."""
+        del mapping
+        conv: Conv2d = view.shape.as_conv()  # type: ignore[union-attr]
+        if conv.macs * 64 * params.macs > INT64_MAX:
+            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        output = Operand(view.output, operands.input.seed, operands.input.batch)
+        made = np.full((conv.n, conv.k, conv.e), conv.f, dtype=np.int64)
+        if not output.dense:
+            made = output.mask.reshape(conv.n, conv.k, conv.e, conv.f).sum(axis=3, dtype=np.int64)
+        mask = to_conv_input(view, operands.input.mask)
+        return Plan(view, conv, params, machine, mask, made, operands.effective_macs)
+
+    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+        """Walk every pixel; with operands, multiply."""
+        from accelsim.engines.nullhop.walk import walk
+
+        return totals.activity(plan, *walk(plan, operands))
+
+    def closed_form(self, plan: Plan) -> Activity:
+        """Weight the non-zeros of every row with the positions that they touch."""
+        return totals.activity(plan, totals.count(plan), None)
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small convolution on a few multipliers."""
+
+        def draw(low: int, high: int) -> int:
+            return int(rng.integers(low, high + 1))
+
+        groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
+        shape = Conv2d(
+            n=draw(1, 2), c=groups * draw(1, 4), k=groups * draw(1, 7), h=draw(5, 8), w=draw(5, 8), r=r, s=s,
+            groups=groups, stride=(draw(1, 4), draw(1, 2)), dilation=(draw(1, 2), draw(1, 2)),
+            pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
+        )  # fmt: skip
+        return Sample(shape, {"macs": draw(1, 5)}, widest_bits=16)
+
+
+ENGINE = NullHop()

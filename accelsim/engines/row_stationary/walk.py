@@ -1,0 +1,123 @@
+"""Feeds the kernel: passes in the order of the loops, each kind of them once unless values are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from accelsim.engines.row_stationary.cut import Content, Cut, Residency
+from accelsim.engines.row_stationary.kernel import walk_pass
+
+NOTHING = np.zeros((1, 1, 1, 1), dtype=np.int64)
+
+
+class Counts(NamedTuple):
+    """Cycles of a pass, and PE-cycles of the PEs in use by cause, multiplications apart."""
+
+    cycles: int
+    fill_drain: int
+    starved: int
+    conflict: int
+
+
+Kind: TypeAlias = tuple[int, int, int]
+"""Filters, images and output rows of a residency: two that agree take the same time."""
+
+Cycles: TypeAlias = tuple[tuple[int, ...], ...]
+"""Cycles of each pass of a residency: channel blocks, and filter blocks in them."""
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What a layer's passes took."""
+
+    cycles: dict[Kind, Cycles]
+    total: Counts
+
+
+def kind(residency: Residency) -> Kind:
+    """Return what decides how long a residency takes."""
+    return residency.filters.size, residency.images.size, residency.rows.size
+
+
+def walk(cut: Cut) -> Walked:
+    """Walk each kind of residency once and add up the layer."""
+    geometry = cut.geometry
+
+    @cache
+    def one(content: Content) -> tuple[int, ...]:
+        return tuple(walk_pass(geometry, content, False, NOTHING, NOTHING, NOTHING).tolist())
+
+    kinds: dict[Kind, tuple[Cycles, Counts]] = {}
+    total = Counts(0, 0, 0, 0)
+    for residency in cut.residencies():
+        key = kind(residency)
+        if key not in kinds:
+            kinds[key] = _residency(cut, key, lambda content, channels, filters: one(content))
+        total = Counts(*(a + b for a, b in zip(total, kinds[key][1], strict=True)))
+    return Walked({key: cycles for key, (cycles, _) in kinds.items()}, total)
+
+
+def compute(cut: Cut, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, Counts]:
+    """Walk every pass with its values.
+
+    Parameters
+    ----------
+    x : ndarray (n, c, h, w) of int64
+    w : ndarray (k, c/groups, r, s) of int64
+
+    Returns
+    -------
+    tuple
+        Output (n, k, e, f), int64, and the layer's counts.
+    """
+    conv, geometry = cut.conv, cut.geometry
+    top, left, bottom, right = conv.pad
+    missing = conv.stride[0] * (cut.mapping.e * len(cut.strips) - 1) + conv.r - (conv.h + top + bottom)
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom + max(0, missing)), (left, right)))[..., : cut.strip_words]
+    out = np.zeros((conv.n, conv.k, conv.e, conv.f), dtype=np.int64)
+    total = Counts(0, 0, 0, 0)
+    for at in cut.residencies():
+        rows = slice(at.rows.start * conv.stride[0], at.rows.start * conv.stride[0] + cut.strip_rows)
+        images = slice(at.images.start, at.images.start + at.images.size)
+        out_rows = slice(at.rows.start, at.rows.start + at.rows.size)
+
+        def one(content: Content, channels: int, filters: int) -> tuple[int, ...]:
+            c0 = at.group * cut.channels + channels  # noqa: B023
+            k0 = at.group * cut.filters + at.filters.start + filters  # noqa: B023
+            k = slice(k0, k0 + content.filters)
+            strip = np.ascontiguousarray(padded[images, c0 : c0 + content.channels, rows])  # noqa: B023
+            held = np.ascontiguousarray(w[k, channels : channels + content.channels])
+            psums = np.ascontiguousarray(out[images, k, out_rows])  # noqa: B023
+            counts = walk_pass(geometry, content, True, strip, held, psums)
+            out[images, k, out_rows] = psums  # noqa: B023
+            return tuple(counts.tolist())
+
+        _, counts = _residency(cut, kind(at), one)
+        total = Counts(*(a + b for a, b in zip(total, counts, strict=True)))
+    return out, total
+
+
+def _residency(cut: Cut, key: Kind, one: Callable[[Content, int, int], tuple[int, ...]]) -> tuple[Cycles, Counts]:
+    """Walk the passes of a residency; ``one`` walks a pass, given its content, first channel and first filter."""
+    filters, images, rows = key
+    blocks, passes = cut.channel_blocks, cut.filter_blocks(filters)
+    cycles: list[tuple[int, ...]] = []
+    total = [0, 0, 0]
+    lag = 0
+    for index, channels in enumerate(blocks):
+        taken: list[int] = []
+        for held in passes:
+            content = Content(held.size, channels.size, images, rows, cut.reads_psums(index), lag)
+            count, lag, *causes = one(content, channels.start, held.start)
+            taken.append(count)
+            total = [a + b for a, b in zip(total, causes, strict=True)]
+        cycles.append(tuple(taken))
+    # the dump of the outputs waits for the last psums
+    cycles[-1] = (*cycles[-1][:-1], cycles[-1][-1] + lag)
+    total[0] += lag * cut.used_pes
+    return tuple(cycles), Counts(sum(map(sum, cycles)), *total)

@@ -1,0 +1,193 @@
+"""SIGMA: packed non-zeros held still in flexible dot-product engines, the other operand streamed past them.
+
+Source: E. Qin et al., "SIGMA: A Sparse and Irregular GEMM Accelerator with Flexible Interconnects for DNN Training",
+HPCA 2020.
+
+Modelled:
+- A (m, k) held still: of each chunk of k, its non-zeros row by row, packed into groups as large as the multipliers.
+- Every group streams the n columns of B past it, one per cycle: Benes networks deliver any of their words anywhere.
+- Loading a group through the distribution network, as many words per cycle as it is wide; not hidden.
+- Reduction trees (FAN) that add neighbouring products of one row, of any number; their depth is a pipeline latency.
+- Bitmaps of both operands; B streamed without its zeros or, as published, with them (they take their slot).
+- Dense products too: linear layers and matrix multiplications, with one group after another.
+- DRAM: both operands once, with bitmaps, and the result once, at the machine's bandwidth beside the computation.
+- Values: products of a row within a group are added first, then groups in order.
+
+Not modelled:
+- Configuration of the networks, which the paper overlaps with loading.
+- Splitting of A over the SRAM when it does not fit.
+
+Assumed:
+- Rows that straddle two groups give a partial result in each, added in the accumulators without further time.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from accelsim.activity import Activity, Event, Flow
+from accelsim.components import Alu, Component, Link, Sram
+from accelsim.engines.sigma import operand
+from accelsim.errors import MappingError, ModelError
+from accelsim.operands.handle import Operands
+from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.spec.schema import Strict
+from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
+from accelsim.workload.csr_matrix import CsrMatrix
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import Linear, Matmul, SpGemm
+
+
+class Params(Strict):
+    """A SIGMA machine."""
+
+    dpes: int = Field(128, ge=1, le=4096, description="flexible dot-product engines")
+    dpe_pes: int = Field(128, ge=1, le=4096, description="multipliers of each, and the chunk of k")
+    load_words: int = Field(128, ge=1, le=1 << 20, description="stationary words loaded per cycle")
+    word_bits: int = Field(32, ge=1, le=64, description="word of both operands and of the result")
+    sram_kib: int = Field(32768, ge=1, le=1 << 24, description="on-chip memory")
+    pipeline: bool = Field(False, description="add the depth of the reduction tree to each group; off as published")
+
+    @property
+    def pes(self) -> int:
+        """All multipliers."""
+        return self.dpes * self.dpe_pes
+
+
+class Plan(NamedTuple):
+    """The matrices of a batch, A held still and B streamed, and the machine."""
+
+    pairs: tuple[tuple[CsrMatrix, CsrMatrix], ...]
+    params: Params
+    bits_per_cycle: Fraction
+    view: LayerView
+
+
+class Tally(NamedTuple):
+    """What all groups add up to."""
+
+    load_cycles: int
+    stream_cycles: int
+    drain_cycles: int
+    groups: int
+    held: int
+    """Non-zeros of A."""
+    slots: int
+    """Multipliers that hold one, times columns streamed past."""
+    products: int
+    partials: int
+    """Results that leave the trees."""
+    streamed: int
+    """Words of B read, zeros included."""
+
+
+class Sigma(Engine[Params, NoMapping]):
+    """The engine of this folder."""
+
+    name = "sigma"
+    params_schema = Params
+    primary = "pes"
+
+    def units(self, params: Params) -> dict[str, int]:
+        """Return the multipliers."""
+        return {"pes": params.pes}
+
+    def supports(self, view: LayerView, params: Params) -> str | None:
+        """Return why a layer cannot run: only products of two matrices."""
+        del params
+        return None if view.kind in ("spgemm", "linear", "matmul") else f"a GEMM accelerator has no {view.kind} unit"
+
+    def components(self, params: Params) -> tuple[Component, ...]:
+        """Return multipliers, adders of the trees, the distribution network and the SRAM."""
+        return (
+            Alu("multipliers", params.pes, bits=params.word_bits),
+            Alu("adders", params.pes, bits=params.word_bits),
+            Link("array", params.pes, width_bits=params.word_bits),
+            Sram("glb", 1, size_bits=params.sram_kib * KIB_BITS, width_bits=params.dpe_pes * params.word_bits),
+        )
+
+    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
+        """Lay the operands out as pairs of matrices and check that no count can overflow."""
+        del mapping
+        shape = view.shape
+        assert isinstance(shape, SpGemm | Linear | Matmul)
+        pairs = operand.pairs(operands)
+        if sum(a.nnz * b.shape[1] for a, b in pairs) * params.pes * params.word_bits > INT64_MAX:
+            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        return Plan(pairs, params, machine.dram.bits_per_cycle, view)
+
+    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+        """Walk chunk by chunk and group by group."""
+        from accelsim.engines.sigma import walk
+
+        tally, products = walk.walk(plan, operands is not None)
+        sizes = operand.Sizes.of(plan.pairs)
+        values = operand.result(plan.view, products) if operands is not None else None
+        return activity(plan.params, plan.bits_per_cycle, sizes, tally, values)
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small product of any kind on a few multipliers."""
+        draw = [int(rng.integers(1, high + 1)) for high in (9, 9, 14, 3, 4, 4)]
+        m, n, k = draw[:3]
+        shape = (SpGemm(m, n, k), Linear(m, k, n), Matmul(draw[3], m, n, k))[int(rng.integers(3))]
+        params = {"dpes": draw[4], "dpe_pes": draw[5], "load_words": draw[3], "pipeline": bool(rng.integers(2))}
+        return Sample(shape, params | {"sram_kib": 64})
+
+
+def activity(p: Params, rate: Fraction, sizes: operand.Sizes, tally: Tally, values: Any) -> Activity:
+    """Return the account and traffic of a tally: computation beside DRAM, whichever is longer."""
+    word = p.word_bits
+    compute = tally.load_cycles + tally.stream_cycles + tally.drain_cycles
+    traffic = {
+        Flow("dram", "input", "read"): tally.held * word,
+        Flow("dram", "weight", "read"): sizes.nnz_b * word,
+        Flow("dram", "index", "read"): sizes.bitmap_bits,
+        Flow("dram", "output", "write"): sizes.outputs * word,
+        Flow("glb", "input", "write"): tally.held * word,
+        Flow("glb", "input", "read"): tally.held * word,
+        Flow("glb", "weight", "write"): sizes.nnz_b * word,
+        Flow("glb", "weight", "read"): tally.streamed * word,
+        Flow("glb", "psum", "write"): tally.partials * word,
+        Flow("array", "weight", "read"): tally.slots * word,
+    }
+    bits = sum(count for flow, count in traffic.items() if flow.boundary == "dram")
+    dram = ceil_div(bits * rate.denominator, rate.numerator)
+    cycles = max(compute, dram)
+    bound = max(ceil_div(tally.slots, p.pes) + ceil_div(tally.held, p.load_words), dram)
+    if cycles < bound:
+        raise ModelError(f"{cycles} cycles are below the analytic bound of {bound}")
+    return Activity(
+        compute_cycles=cycles,
+        accounts={
+            "pes": {
+                "busy": tally.products,
+                "zero": tally.slots - tally.products,
+                "unmapped": p.pes * tally.stream_cycles - tally.slots,
+                "starved": p.pes * tally.load_cycles,
+                "fill_drain": p.pes * tally.drain_cycles,
+                "memory": p.pes * (cycles - compute),
+            }
+        },
+        traffic=traffic,
+        events={Event("multipliers", "mul"): tally.slots, Event("adders", "add"): tally.slots - tally.partials},
+        schedule=None,
+        stall_cycles=cycles - compute,
+        buffers={"glb": (p.sram_kib * KIB_BITS, (tally.held + sizes.nnz_b) * word + sizes.bitmap_bits)},
+        details={
+            "products": tally.products,
+            "groups": tally.groups,
+            "array_cycles": compute,
+            "stream_cycles": tally.stream_cycles,
+            "load_cycles": tally.load_cycles,
+            "bound_cycles": bound,
+        },
+        performed_macs=tally.slots,
+        values=values,
+    )
+
+
+ENGINE = Sigma()

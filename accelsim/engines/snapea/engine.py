@@ -1,0 +1,128 @@
+"""SnaPEA in exact mode: positive weights first, then negative ones until the sum falls below zero.
+
+Source: V. Akhlaghi et al., "SnaPEA: Predictive Early Activation for Reducing Computation in Deep Convolutional Neural
+Networks", ISCA 2018.
+
+Modelled:
+- Weights of each kernel reordered by sign; a window stops after the multiplication that makes its sum negative, as
+  its output is zero after ReLU. Inputs that may be negative (the first layer) never stop a window.
+- Four lanes of a PE on neighbouring windows of one kernel wait for the slowest of them; PEs for each other at the end
+  of an image.
+- An index per weight. The ReLU: values are those after it.
+
+Not modelled:
+- The predictive mode, which needs trained thresholds.
+- Bias, pooling, capacity of the buffers.
+
+Assumed:
+- Windows in row order, in groups of as many as there are lanes; group i of an image goes to PE i mod PEs.
+- Weights keep their order within a sign; zero weights go with the positive ones and take a cycle.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from accelsim.activity import Activity
+from accelsim.components import Component, Mac, Sram
+from accelsim.engines.snapea import totals
+from accelsim.errors import MappingError
+from accelsim.operands.golden import golden
+from accelsim.operands.handle import Operands
+from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.spec.schema import Strict
+from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import Conv2d
+
+
+class Params(Strict):
+    """PEs of a few lanes."""
+
+    pes: int = Field(64, ge=1, le=1 << 16, description="PEs")
+    lanes: int = Field(4, ge=1, le=1024, description="compute lanes per PE, a window each")
+    operand_bits: int = Field(16, ge=1, le=32, description="widest input and weight that is multiplied")
+    accumulator_bits: int = Field(32, ge=2, le=64, description="width of a partial sum")
+    buffer_kib: int = Field(20, ge=1, le=1 << 20, description="input and output buffer per PE: prices its accesses")
+    weight_kib: int = Field(1, ge=1, le=1 << 20, description="weight and index buffer per PE: prices its accesses")
+
+
+class Plan(NamedTuple):
+    """What a walk needs: time depends on values, so it has them. ``x`` (n, c, h, w), ``w`` (k, c / groups, r, s)."""
+
+    view: LayerView
+    conv: Conv2d
+    params: Params
+    machine: Machine
+    stops: bool
+    x: np.ndarray
+    w: np.ndarray
+
+
+class Snapea(Engine[Params, NoMapping]):
+    """The engine of this folder."""
+
+    name = "snapea"
+    params_schema = Params
+    primary = "lanes"
+
+    def units(self, params: Params) -> dict[str, int]:
+        """Return the lanes."""
+        return {"lanes": params.pes * params.lanes}
+
+    def supports(self, view: LayerView, params: Params) -> str | None:
+        """Return why a layer cannot run: only convolutions, which a ReLU follows."""
+        if not isinstance(view.shape, Conv2d):
+            return f"SnaPEA runs convolutions with a ReLU, not {view.kind} layers"
+        for tensor in (view.input, view.weight):
+            if (tensor.bits or 0) > params.operand_bits:
+                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
+        return None
+
+    def components(self, params: Params) -> tuple[Component, ...]:
+        """Return multipliers and the buffers of the PEs."""
+        p = params
+        return (
+            Mac("macs", p.pes * p.lanes, p.operand_bits, p.operand_bits, p.accumulator_bits),
+            Sram("pe.data", p.pes, p.buffer_kib * KIB_BITS, p.lanes * p.operand_bits),
+            Sram("pe.weights", p.pes, p.weight_kib * KIB_BITS, 2 * p.operand_bits),
+        )
+
+    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
+        """Take the values, on which time depends."""
+        del mapping
+        conv: Conv2d = view.shape.as_conv()  # type: ignore[union-attr]
+        if conv.macs * 64 * params.pes * params.lanes > INT64_MAX:
+            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        x, w = operands.conv_arrays()
+        return Plan(view, conv, params, machine, bool((x >= 0).all()) and not view.input.signed, x, w)
+
+    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+        """Walk every window to where it stops."""
+        from accelsim.engines.snapea.walk import walk
+
+        return totals.activity(plan, *walk(plan, operands))
+
+    def truth(self, operands: Operands) -> np.ndarray:
+        """Return the layer's output after the ReLU."""
+        return np.maximum(golden(operands), 0)
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small convolution on a few lanes."""
+
+        def draw(low: int, high: int) -> int:
+            return int(rng.integers(low, high + 1))
+
+        groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
+        shape = Conv2d(
+            n=draw(1, 2), c=groups * draw(1, 4), k=groups * draw(1, 4), h=draw(5, 7), w=draw(5, 7), r=r, s=s,
+            groups=groups, stride=(draw(1, 3), draw(1, 2)), dilation=(draw(1, 2), draw(1, 2)),
+            pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
+        )  # fmt: skip
+        return Sample(shape, {"pes": draw(1, 5), "lanes": draw(1, 4)}, widest_bits=16)
+
+
+ENGINE = Snapea()

@@ -1,0 +1,252 @@
+"""SpArch: outer products of condensed columns, merged on the fly by a tree and scheduled as a Huffman code.
+
+Source: Z. Zhang et al., "SpArch: Efficient Architecture for Sparse Matrix Multiplication", HPCA 2020.
+
+Modelled:
+- Condensed columns (the i-th entries of all rows), leaf weights and a k-ary Huffman schedule over them.
+- Rounds of up to k streams: new columns are multiplied, earlier partial products come back from DRAM.
+- Column fetcher with a look-ahead FIFO; a prefetcher that keeps lines of rows of B and evicts the one whose next use
+  within the FIFO is furthest, and before those the ones without a known use, oldest first.
+- Groups of multipliers that each take one entry of A at a time; a merge tree with one merger per layer.
+- FIFOs between the units with back-pressure, a writer with a FIFO, and DRAM shared by reads and writes.
+- Values: products are added where equal coordinates meet in the tree, left stream plus right stream, layer by layer.
+- Each technique switched off: condense, huffman, prefetch, pipeline_merge.
+
+Not modelled:
+- Bursts, banks and the assignment of addresses to channels: DRAM is one pipe as wide as all channels.
+- Row pointers of A and B, which the published traffic does not count either.
+- Overlap of a round with the next one.
+- The order of nodes within a layer: the nodes of a layer share its merger in the order of the rows.
+
+Assumed:
+- The column fetcher scans one row of A per cycle; without condensing, A is stored by columns and nothing is scanned.
+- The rate of a unit is a fluid: a row starts where the one before it ends, also within a cycle.
+- A row of B is asked for once its entry of A has arrived: one DRAM latency more.
+- Finished rows are written before further reads are issued; while the bus waits for a row, reads that fit go first.
+- The prefetch buffer is empty at the start of a round.
+- One comparison per element and layer in the energy: comparators that lose are not counted.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import lcm
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from accelsim.activity import Activity, Event, Flow
+from accelsim.components import Alu, Component, Sram
+from accelsim.engines.sparch import sample
+from accelsim.errors import MappingError, ModelError
+from accelsim.operands.handle import Operands
+from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.spec.schema import Strict
+from accelsim.units import INT64_MAX
+from accelsim.workload.csr_matrix import CsrMatrix, product_count
+from accelsim.workload.network import LayerView
+
+
+class Params(Strict):
+    """A SpArch machine; each technique can be switched off."""
+
+    layers: int = Field(6, ge=1, le=8, description="layers of the merge tree, which merges 2^layers streams")
+    merger_width: int = Field(16, ge=1, le=64, description="elements per cycle that the merger of a layer emits")
+    multiplier_groups: int = Field(2, ge=1, le=64, description="entries of A multiplied at once")
+    multiplier_lanes: int = Field(8, ge=1, le=64, description="products per group and cycle")
+    lookahead: int = Field(8192, ge=1, le=1 << 24, description="entries of A in the look-ahead FIFO")
+    prefetch_lines: int = Field(1024, ge=1, le=1 << 24, description="lines of the row prefetcher")
+    line_elements: int = Field(48, ge=1, le=1 << 16, description="elements of a row of B per line")
+    tree_fifo: int = Field(1024, ge=1, le=1 << 24, description="elements between two layers, and before the first")
+    writer_fifo: int = Field(1024, ge=1, le=1 << 24, description="elements waiting to be written")
+    layer_latency_cycles: int = Field(5, ge=0, le=1024, description="through merger, adders and zero eliminator")
+    channels: int = Field(16, ge=1, le=1024, description="DRAM channels; they share the machine's bandwidth")
+    element_bits: int = Field(96, ge=1, le=512, description="value and column of an entry of A or B")
+    partial_bits: int = Field(128, ge=1, le=512, description="value, row and column of an element of a partial product")
+    output_bits: int = Field(128, ge=1, le=512, description="an element of C: with its row (COO) or without (CSR)")
+    condense: bool = Field(True, description="leaves are condensed columns; else the columns of A")
+    huffman: bool = Field(True, description="lightest nodes first; else in the order of plain_schedule")
+    prefetch: bool = Field(True, description="keep rows of B; else read one for each entry of A")
+    pipeline_merge: bool = Field(True, description="merge products on the fly; else write and read them all first")
+    weights: Literal["exact", "sum"] = Field("exact", description="of a merged node: its size, or its children's")
+    plain_schedule: Literal["fresh", "running"] = Field(
+        "fresh", description="without huffman: a full round of the oldest nodes, or new ones and the running result"
+    )
+
+    @property
+    def ways(self) -> int:
+        """Streams that the tree merges."""
+        return int(2**self.layers)
+
+
+class Plan(NamedTuple):
+    """Both matrices, the parameters and the DRAM; ``ticks`` per cycle make every rate a whole number."""
+
+    a: CsrMatrix
+    b: CsrMatrix
+    params: Params
+    bits_per_cycle: Fraction
+    latency_cycles: int
+    ticks: int
+
+
+class Tally(NamedTuple):
+    """What all rounds add up to: cycles, elements and ticks; see `activity`."""
+
+    cycles: int
+    bound_cycles: int
+    bound_by: tuple[int, int, int, int]
+    """Rounds bounded by multipliers, mergers, fetcher, channels."""
+    rounds: int
+    leaves: int
+    a_read: int
+    b_used: int
+    b_read: int
+    partial_read: int
+    partial_written: int
+    output: int
+    products: int
+    slots: int
+    layer_elements: int
+    additions: int
+    scans: int
+    memory_ticks: int
+    conflict_ticks: int
+    control_ticks: int
+    bus_ticks: int
+    peak_lines: int
+
+
+class Sparch(Engine[Params, NoMapping]):
+    """The engine of this folder."""
+
+    name = "sparch"
+    params_schema = Params
+    primary = "multipliers"
+
+    def units(self, params: Params) -> dict[str, int]:
+        """Return multipliers, lanes of the mergers, the column fetcher and the channels."""
+        return {
+            "multipliers": params.multiplier_groups * params.multiplier_lanes,
+            "merger_lanes": params.layers * params.merger_width,
+            "fetchers": 1,
+            "channels": params.channels,
+        }
+
+    def supports(self, view: LayerView, params: Params) -> str | None:
+        """Return why a layer cannot run: only products of sparse matrices."""
+        del params
+        return None if view.kind == "spgemm" else f"a sparse matrix multiplier has no {view.kind} unit"
+
+    def components(self, params: Params) -> tuple[Component, ...]:
+        """Return multipliers, adders and comparators of the tree, and the buffers."""
+        lanes = params.layers * params.merger_width
+        line = params.line_elements * params.element_bits
+        fifos = params.layers * params.tree_fifo * params.partial_bits
+        return (
+            Alu("multipliers", params.multiplier_groups * params.multiplier_lanes, bits=64),
+            Alu("adders", lanes, bits=64),
+            Alu("comparators", lanes * params.merger_width, bits=64),
+            Sram("glb.lookahead", 1, size_bits=params.lookahead * params.element_bits, width_bits=params.element_bits),
+            Sram("glb.rows", 1, size_bits=params.prefetch_lines * line, width_bits=params.element_bits),
+            Sram("glb.tree", 1, size_bits=fifos, width_bits=params.partial_bits),
+        )
+
+    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
+        """Check that no count can overflow and choose the ticks."""
+        del mapping
+        a, b = operands.input.sparse, operands.weight.sparse
+        rate = machine.dram.bits_per_cycle
+        ticks = lcm(rate.numerator, params.multiplier_groups, params.merger_width)
+        bits = product_count(a, b) * 2 * (params.layers + 2) * max(params.partial_bits, params.element_bits)
+        if (bits + a.nnz + a.shape[0]) * ticks * max(1, rate.denominator) > INT64_MAX // 16:
+            raise MappingError(
+                f"layer '{view.name}': its times exceed 64-bit integers",
+                "give a bandwidth that is a rounder multiple of the clock, or split the layer",
+            )
+        return Plan(a, b, params, rate, machine.dram.latency_cycles, ticks)
+
+    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+        """Walk round by round."""
+        from accelsim.engines.sparch import walk
+
+        tally, product = walk.walk(plan)
+        return activity(plan.params, plan.ticks, tally, product if operands is not None else None)
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small product on a small machine with any technique off."""
+        return sample.sample(rng)
+
+
+def activity(params: Params, ticks: int, tally: Tally, values: Any) -> Activity:
+    """Return the account, traffic and events of a tally; raise ModelError if it beats its own bound."""
+    if tally.cycles < tally.bound_cycles:
+        raise ModelError(f"{tally.cycles} cycles are below the analytic bound of {tally.bound_cycles}")
+    cycles, multipliers = tally.cycles, params.multiplier_groups * params.multiplier_lanes
+    lanes = params.layers * params.merger_width
+    padding = tally.slots * params.multiplier_lanes - tally.products
+    waits = {
+        "memory": tally.memory_ticks * multipliers // ticks,
+        "conflict": tally.conflict_ticks * multipliers // ticks,
+        "control": tally.control_ticks * multipliers // ticks,
+    }
+    rest = cycles * multipliers - tally.products - padding - sum(waits.values())
+    bus = tally.bus_ticks * params.channels // ticks
+    e, p = params.element_bits, params.partial_bits
+    return Activity(
+        compute_cycles=cycles,
+        accounts={
+            "multipliers": {"busy": tally.products, "padding": padding, **waits, "fill_drain": rest},
+            "merger_lanes": {"busy": tally.layer_elements, "starved": lanes * cycles - tally.layer_elements},
+            "fetchers": {"busy": tally.scans, "starved": cycles - tally.scans},
+            "channels": {"busy": bus, "starved": params.channels * cycles - bus},
+        },
+        traffic={
+            Flow("dram", "input", "read"): tally.a_read * e,
+            Flow("dram", "weight", "read"): tally.b_read * e,
+            Flow("dram", "psum", "read"): tally.partial_read * p,
+            Flow("dram", "psum", "write"): tally.partial_written * p,
+            Flow("dram", "output", "write"): tally.output * params.output_bits,
+            Flow("glb.lookahead", "input", "write"): tally.a_read * e,
+            Flow("glb.lookahead", "input", "read"): tally.a_read * e,
+            Flow("glb.rows", "weight", "write"): tally.b_read * e,
+            Flow("glb.rows", "weight", "read"): tally.b_used * e,
+            Flow("glb.tree", "psum", "write"): tally.layer_elements * p,
+            Flow("glb.tree", "psum", "read"): tally.layer_elements * p,
+        },
+        events={
+            Event("multipliers", "mul"): tally.products,
+            Event("adders", "add"): tally.additions,
+            Event("comparators", "compare"): tally.layer_elements,
+        },
+        schedule=None,
+        stall_cycles=tally.memory_ticks // ticks,
+        buffers={
+            "glb.rows": (
+                params.prefetch_lines * params.line_elements * e,
+                tally.peak_lines * params.line_elements * e,
+            )
+        },
+        details={
+            "products": tally.products,
+            "additions": tally.additions,
+            "outputs": tally.output,
+            "leaves": tally.leaves,
+            "rounds": tally.rounds,
+            "b_elements_used": tally.b_used,
+            "b_elements_read": tally.b_read,
+            "bound_cycles": tally.bound_cycles,
+            "dram_bytes": (tally.a_read * e + tally.b_read * e + (tally.partial_read + tally.partial_written) * p
+                           + tally.output * params.output_bits) // 8,
+            "rounds_bound_by_multipliers": tally.bound_by[0],
+            "rounds_bound_by_mergers": tally.bound_by[1],
+            "rounds_bound_by_fetchers": tally.bound_by[2],
+            "rounds_bound_by_channels": tally.bound_by[3],
+        },
+        performed_macs=tally.products,
+        values=values,
+    )  # fmt: skip
+
+
+ENGINE = Sparch()

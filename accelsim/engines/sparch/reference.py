@@ -1,0 +1,269 @@
+"""The plain twin: matrices as dictionaries, times as fractions, every search from scratch."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from accelsim.activity import Activity
+from accelsim.engines.sparch.engine import Params, Tally, activity
+from accelsim.operands.handle import Operands
+from accelsim.seam import Machine, NoMapping
+from accelsim.workload.csr_matrix import CsrMatrix, from_entries
+from accelsim.workload.network import LayerView
+
+Row = dict[int, Any]
+"""Column -> value."""
+
+
+def reference(view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Activity:
+    """Return what the engine must give; knows the operands and parameters, not the plan."""
+    del mapping
+    a, b = _rows(operands.input.sparse), _rows(operands.weight.sparse)
+    twin = _Twin(a, b, params, machine)
+    product = twin.run()
+    tally = twin.tally()
+    rows = [r for r, row in product.items() for _ in row]
+    columns = [c for row in product.values() for c in row]
+    values = np.array([v for row in product.values() for v in row.values()])
+    dtype = (operands.input.sparse.values[:0] * operands.weight.sparse.values[:0]).dtype
+    shape: tuple[int, int] = view.shape.output_shape  # type: ignore[assignment]
+    made = from_entries(shape, np.array(rows), np.array(columns), values.astype(dtype))
+    return activity(params, 1, tally, made)
+
+
+def _rows(matrix: CsrMatrix) -> dict[int, Row]:
+    rows: dict[int, Row] = {r: {} for r in range(matrix.shape[0])}
+    for r, c, v in zip(matrix.rows.tolist(), matrix.columns.tolist(), matrix.values.tolist(), strict=True):
+        rows[r][c] = v
+    return rows
+
+
+class _Twin:
+    def __init__(self, a: dict[int, Row], b: dict[int, Row], p: Params, machine: Machine) -> None:
+        self.a, self.b, self.p, self.dram = a, b, p, machine.dram
+        self.n: dict[str, Any] = dict.fromkeys(Tally._fields, 0)
+        self.bound_by = [0, 0, 0, 0]
+
+    def tally(self) -> Tally:
+        """Return the sums; times are exact, in units of a cycle."""
+        return Tally(**{**self.n, "bound_by": tuple(self.bound_by)})
+
+    def run(self) -> dict[int, Row]:
+        p, leaves = self.p, self.leaves()
+        partial: dict[int, dict[int, Row]] = {}
+        weight = {i: sum(len(self.b[c]) for r, c in leaf) for i, leaf in enumerate(leaves)}
+        self.n["leaves"] = len(leaves)
+        if not p.pipeline_merge and leaves:
+            self.multiply(leaves, partial)
+        waiting, ways, number = list(weight), 2**p.layers, len(leaves)
+        first, result = True, {}
+        while waiting:
+            take = ways
+            if p.huffman:
+                waiting.sort(key=lambda node: (weight[node], node))
+                if first and len(waiting) > 1:
+                    # as few as make the rest come out in full rounds
+                    take = next(t for t in range(2, ways + 1) if (len(waiting) - t) % (ways - 1) == 0)
+            first = False
+            nodes, waiting = waiting[:take], waiting[take:]
+            result = self.round(nodes, leaves, partial, not waiting)
+            size = sum(len(row) for row in result.values())
+            if not waiting:
+                self.n["output"] = size
+                break
+            self.n["partial_written"] += size
+            weight[number] = size if p.weights == "exact" else sum(weight[node] for node in nodes)
+            partial[number] = result
+            to_front = not p.huffman and p.plain_schedule == "running"
+            waiting = [number, *waiting] if to_front else [*waiting, number]
+            number += 1
+        self.n["additions"] = self.n["products"] - self.n["output"]
+        return result
+
+    def leaves(self) -> list[list[tuple[int, int]]]:
+        """Return for each leaf its (row, column) of A, from the top."""
+        if self.p.condense:
+            longest = max((len(row) for row in self.a.values()), default=0)
+            return [[(r, list(row)[i]) for r, row in self.a.items() if i < len(row)] for i in range(longest)]
+        used = sorted({c for row in self.a.values() for c in row})
+        return [[(r, c) for r, row in self.a.items() if c in row] for c in used]
+
+    def multiply(self, leaves: list[list[tuple[int, int]]], partial: dict[int, dict[int, Row]]) -> None:
+        entries = [entry for leaf in leaves for entry in leaf]
+        read = self.fetch([c for _, c in entries])
+        rows: list[dict[str, Any]] = []
+        for (_, c), misses in zip(entries, read, strict=True):
+            length = len(self.b[c])
+            rows.append({"a": [length], "read": misses, "partial": 0, "stages": [length], "scan": 0})
+        for i, leaf in enumerate(leaves):
+            partial[i] = {}
+            for r, c in leaf:
+                partial[i].setdefault(r, {}).update({j: self.a[r][c] * v for j, v in self.b[c].items()})
+        self.n["partial_written"] += sum(row["stages"][0] for row in rows)
+        self.time(rows, 0, self.p.partial_bits)
+
+    def round(
+        self, nodes: list[int], leaves: list[list[tuple[int, int]]], partial: dict[int, dict[int, Row]], final: bool
+    ) -> dict[int, Row]:
+        p = self.p
+        fresh = [node for node in nodes if node not in partial]
+        order = []  # entries of A row by row, as they stand in the row
+        for r, row in self.a.items():
+            order += [(r, c) for c in row if any((r, c) in leaves[node] for node in fresh)]
+        read = dict(zip(order, self.fetch([c for _, c in order]), strict=True))
+        result: dict[int, Row] = {}
+        rows = []
+        for r in self.a:
+            streams: list[Row] = []
+            mine = [entry for entry in order if entry[0] == r]
+            from_dram = 0
+            for node in nodes:
+                if node in partial:
+                    streams.append(partial[node].get(r, {}))
+                    from_dram += len(streams[-1])
+                else:
+                    found = [entry for entry in mine if entry in leaves[node]]
+                    streams.append({j: self.a[r][c] * v for _, c in found for j, v in self.b[c].items()})
+            if not mine and not from_dram:
+                continue
+            streams += [{}] * (2**p.layers - len(streams))
+            into = []
+            while len(streams) > 1:
+                into.append(sum(map(len, streams)))
+                streams = [_add(streams[i], streams[i + 1]) for i in range(0, len(streams), 2)]
+            result[r] = streams[0]
+            rows.append({
+                "a": [len(self.b[c]) for _, c in mine], "read": sum(read[entry] for entry in mine),
+                "partial": from_dram, "stages": [*into, len(streams[0])],
+                "scan": r + 1 if p.condense and fresh else 0,
+            })  # fmt: skip
+        for node in nodes:
+            partial.pop(node, None)
+        self.time(rows, p.layers, p.output_bits if final else p.partial_bits)
+        return result
+
+    def fetch(self, uses: list[int]) -> list[int]:
+        """Return the elements of B that each use reads, with the buffer as a plain dictionary of lines."""
+        p, read = self.p, []
+        held: dict[int, int] = {}
+        latest: dict[int, int] = {}
+        for t, row in enumerate(uses):
+            length = len(self.b[row])
+            if not p.prefetch:
+                read.append(length)
+                continue
+            window = uses[t + 1 : t + p.lookahead]
+            had = held.get(row, 0)
+            read.append(max(0, length - had * p.line_elements))
+            need = min(ceil(length / p.line_elements), p.prefetch_lines)
+            held[row] = max(need, had)
+            latest[row] = t
+            while sum(held.values()) > p.prefetch_lines:
+                others = [r for r in held if r != row and held[r]]
+                unknown = [r for r in others if r not in window]
+                victim = min(unknown, key=lambda r: latest[r]) if unknown else max(others, key=window.index)
+                held[victim] -= 1
+            self.n["peak_lines"] = max(self.n["peak_lines"], sum(held.values()))
+        return read
+
+    def time(self, rows: list[dict[str, Any]], layers: int, out_bits: int) -> None:
+        """Add the time of a round: a pipeline of multipliers, layers and writer behind a shared DRAM."""
+        p, n = self.p, self.n
+        stages, rate = layers + 1, self.dram.bits_per_cycle
+        begin: list[list[Fraction]] = [[] for _ in range(stages + 1)]  # the last one is the writer
+        end: list[list[Fraction]] = [[] for _ in range(stages)]
+        bus = Fraction(0)
+        waits = {"memory": Fraction(0), "conflict": Fraction(0), "control": Fraction(0)}
+        bus_busy = Fraction(0)
+
+        def room(sizes: list[int], capacity: int) -> int:
+            """Return the youngest row that must have left for what came after it to fit, or -1."""
+            first = len(sizes)
+            while first > 0 and sum(sizes[first - 1 :]) <= capacity:
+                first -= 1
+            return first - 1
+
+        gap = (Fraction(0), Fraction(0))
+
+        def write(forced: bool = False) -> None:
+            nonlocal bus, gap
+            g = len(begin[stages])
+            if forced and end[stages - 1][g] > bus:
+                gap = (bus, end[stages - 1][g])
+            begin[stages].append(max(bus, end[stages - 1][g]))
+            bus = begin[stages][g] + Fraction(rows[g]["stages"][layers] * out_bits) / rate
+
+        for g, row in enumerate(rows):
+            wait_for = min(room([len(r["a"]) for r in rows[: g + 1]], p.lookahead), g - 1)
+            space = end[0][wait_for] if wait_for >= 0 else Fraction(0)
+            scan = Fraction(row["scan"])
+            while len(begin[stages]) < g and end[stages - 1][len(begin[stages])] <= max(bus, space, scan):
+                write()
+            bits = (len(row["a"]) + row["read"]) * p.element_bits + row["partial"] * p.partial_bits
+            moving = Fraction(bits) / rate
+            begins = max(gap[0], space, scan)
+            if begins + moving <= gap[1]:
+                start, scan_bound, gap = begins, scan > max(gap[0], space), (begins + moving, gap[1])
+            else:
+                start, scan_bound = max(bus, space, scan), scan > max(bus, space)
+                bus = start + moving
+            trips = 2 if sum(row["a"]) else 1
+            first, last = start + trips * self.dram.latency_cycles, start + moving + trips * self.dram.latency_cycles
+            for s in range(stages):
+                out = [r["stages"][s] for r in rows[:g]]
+                q = room(out, p.writer_fifo if s == stages - 1 else p.tree_fifo)
+                if s == stages - 1:
+                    while len(begin[stages]) <= q:
+                        write(forced=True)
+                block = begin[s + 1][q] if q >= 0 else Fraction(0)
+                free = end[s][-1] if end[s] else Fraction(0)
+                begun = max(free, first, block)
+                if s == 0:
+                    slots = sum(ceil(length / p.multiplier_lanes) for length in row["a"])
+                    work = Fraction(slots, p.multiplier_groups)
+                else:
+                    work = Fraction(row["stages"][s - 1], p.merger_width)
+                finished = max(begun + work, last)
+                if s == 0:
+                    arrived = min(begun, max(free, first))
+                    waits["control" if scan_bound else "memory"] += arrived - free
+                    waits["conflict"] += begun - arrived
+                    waits["memory"] += finished - begun - work
+                    n["slots"] += slots
+                begin[s].append(begun)
+                end[s].append(finished)
+                first, last = begun + p.layer_latency_cycles, finished + p.layer_latency_cycles
+            bus_busy += Fraction(bits + row["stages"][layers] * out_bits) / rate
+        while len(begin[stages]) < len(rows):
+            write()
+        ends = [stage[-1] for stage in end if stage]
+        n["cycles"] += ceil(max([bus, *ends]))
+        merged = [sum(row["stages"][layer] for row in rows) for layer in range(layers)]
+        lanes = sum(ceil(length / p.multiplier_lanes) for row in rows for length in row["a"])
+        scanned = rows[-1]["scan"] if rows else 0
+        parts = [Fraction(lanes, p.multiplier_groups), Fraction(max(merged, default=0), p.merger_width),
+                 Fraction(scanned), bus_busy]  # fmt: skip
+        self.bound_by[parts.index(max(parts))] += 1
+        n["bound_cycles"] += ceil(max(parts))
+        n["rounds"] += 1
+        n["a_read"] += sum(len(row["a"]) for row in rows)
+        n["b_used"] += sum(sum(row["a"]) for row in rows)
+        n["products"] += sum(sum(row["a"]) for row in rows)
+        n["b_read"] += sum(row["read"] for row in rows)
+        n["partial_read"] += sum(row["partial"] for row in rows)
+        n["layer_elements"] += sum(merged)
+        n["scans"] += scanned
+        for key, time in waits.items():
+            n[f"{key}_ticks"] += time
+        n["bus_ticks"] += bus_busy
+
+
+def _add(left: Row, right: Row) -> Row:
+    total = dict(left)
+    for column, value in right.items():
+        total[column] = total[column] + value if column in total else value
+    return dict(sorted(total.items()))

@@ -1,0 +1,77 @@
+"""Which points a picture shows, and which of them are on the front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from accelsim.errors import ConfigError
+from accelsim.explore import conditions
+from accelsim.explore.pareto import front
+from accelsim.report.points import QUANTITIES, Shown
+
+_SCALARS = (int, float, str)
+
+
+def rows(given: Sequence[Mapping[str, Any]], network: str | None, where: str | None) -> list[Mapping[str, Any]]:
+    """Return the rows of a network that ran and meet a condition over their axes and figures.
+
+    Raises
+    ------
+    ConfigError
+        An unknown network, a condition that cannot be read or names what a row does not have.
+    """
+    names = {row["network"] for row in given}
+    if network is not None and network not in names:
+        raise ConfigError(
+            f"no point has the network '{network}'", f"known: {', '.join(sorted(names))}", file="--network"
+        )
+    kept = [row for row in given if row["status"] == "ok" and network in (None, row["network"])]
+    if where is None or not kept:
+        return kept
+    condition = conditions.parse(where)
+    columns = {}
+    for key in condition.keys:
+        if not all(isinstance(row.get(key), _SCALARS) for row in kept):
+            known = ", ".join(k for k, v in kept[0].items() if isinstance(v, _SCALARS))
+            raise ConfigError(f"not every point has '{key}'", f"known: {known}", file="--where")
+        columns[key] = np.array([row[key] for row in kept], dtype=object)
+    return [row for row, holds in zip(kept, condition.holds(columns), strict=True) if holds]
+
+
+def on_front(shown: Sequence[Shown], objectives: Sequence[str]) -> set[int]:
+    """Return the indices of the points on their network's front."""
+    found: set[int] = set()
+    for network in dict.fromkeys(point.network for point in shown):
+        mine = [i for i, point in enumerate(shown) if point.network == network]
+        values = [[shown[i].figures.get(name, np.nan) for name in objectives] for i in mine]
+        found |= {i for i, on in zip(mine, front(np.array(values, dtype=np.float64)), strict=True) if on}
+    return found
+
+
+def heat_axes(
+    shown: Sequence[Shown], keys: Sequence[str], x: str | None, y: str | None, figure: str
+) -> tuple[str, str]:
+    """Return the two axes of a heat map: those asked for, else the first ones that vary.
+
+    Raises
+    ------
+    ConfigError
+        Fewer than two axes vary, an unknown axis or figure.
+    """
+    if figure not in QUANTITIES or any(figure not in point.figures for point in shown):
+        raise ConfigError(
+            f"not every point has the figure '{figure}'", f"known: {', '.join(QUANTITIES)}", file="--value"
+        )
+    varied = [key for key in ("machine", *keys) if len({repr(point.axes[key]) for point in shown}) > 1]
+    for option, key in (("--x", x), ("--y", y)):
+        if key is not None and key not in ("machine", *keys):
+            raise ConfigError(f"no axis '{key}'", f"axes: {', '.join(keys)}", file=option)
+    free = [key for key in varied if key not in (x, y)]
+    chosen_x = x or (free.pop(0) if free else None)
+    chosen_y = y or (free.pop(0) if free else None)
+    if chosen_x is None or chosen_y is None or chosen_x == chosen_y:
+        raise ConfigError("a heat map needs two axes that vary", "name them with --x and --y", file="plot")
+    return chosen_x, chosen_y

@@ -1,0 +1,206 @@
+"""What a worker does: simulate the points of a chunk, each layer of each machine once."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from accelsim import simulation
+from accelsim.energy import area_mm2
+from accelsim.engines import registry
+from accelsim.errors import UserError
+from accelsim.explore.schema import OptionsSpec
+from accelsim.explore.store import Row
+from accelsim.layer import Options, Task, energy_table, machine_components, simulate_layer
+from accelsim.report import facts
+from accelsim.results import LayerResult, NetworkResult, layer_row
+from accelsim.spec.arch import Arch, build, override
+from accelsim.spec.yamlfile import Document
+from accelsim.workload.network import Layer, Network, is_view
+from accelsim.workload.shapes import PRODUCTS
+
+
+class Job(NamedTuple):
+    """One point as a worker gets it."""
+
+    key: str
+    machine: str
+    network: str
+    sets: tuple[tuple[str, Any], ...]
+    options: OptionsSpec
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all points share.
+
+    Attributes
+    ----------
+    machines : mapping
+        Name -> resolved document of the base machine.
+    networks : mapping
+        Name -> network.
+    folder : Path
+        Where paths in the options start.
+    """
+
+    machines: Mapping[str, Document]
+    networks: Mapping[str, Network]
+    folder: Path
+    keep_layers: bool = False
+
+
+def run_chunk(packed: bytes, jobs: tuple[Job, ...]) -> tuple[list[Row], float]:
+    """Simulate the points of a chunk and say how many seconds it took.
+
+    ``packed`` is the pickled `Context`, unpacked once per process.
+    """
+    context = _context(packed)
+    start = perf_counter()
+    rows = [run_point(context, job) for job in jobs]
+    return rows, perf_counter() - start
+
+
+@lru_cache(maxsize=2)
+def _context(packed: bytes) -> Context:
+    found: Context = pickle.loads(packed)
+    return found
+
+
+def run_point(context: Context, job: Job) -> Row:
+    """Simulate one point. Whatever it raises becomes the reason of its row."""
+    try:
+        arch, known = _machine(context, job)
+        result = _simulate(arch, _ready(context, job, arch), job.options, known, context.keep_layers)
+    except UserError as error:
+        return Row(job.key, "illegal", str(error))
+    except Exception as error:  # a sweep does not die at point 7,000
+        return Row(job.key, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+    layers = tuple(_layer(result, layer) for layer in result.layers) if context.keep_layers else ()
+    return Row(job.key, "ok", None, _totals(result), layers)
+
+
+_LAST: dict[str, Any] = {}
+"""The machine of the last point and the layers it has simulated: neighbours in a sweep share their machine."""
+_READY: dict[Any, _Ready] = {}
+"""Networks with all passes applied, by what decides about them."""
+MOST_READY = 64
+"""Networks kept ready; with more, all are forgotten."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A network ready to run, and per (layer, unit) what tells it from other layers."""
+
+    context: Context
+    network: Network
+    layers: tuple[Layer, ...]
+    chosen: frozenset[str]
+    likeness: dict[tuple[str, str | None], Any]
+
+
+def _machine(context: Context, job: Job) -> tuple[Arch, dict[Any, LayerResult]]:
+    mine = (id(context), job.machine, job.sets)
+    if _LAST.get("machine") != mine:
+        document = override(context.machines[job.machine], job.sets, "sweep")
+        _LAST.clear()
+        _LAST.update(machine=mine, context=context, arch=build(document, registry.find_params), layers={})
+    return _LAST["arch"], _LAST["layers"]
+
+
+def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
+    key = (id(context), job.network, job.options, arch.precision)
+    if key not in _READY:
+        if len(_READY) >= MOST_READY:
+            _READY.clear()
+        options = job.options
+        paths = [context.folder / name if name else None for name in (options.density, options.precision)]
+        network = simulation.prepare(arch, context.networks[job.network], options.batch, *paths)
+        network = with_densities(network, options.weight_density, options.input_density)
+        chosen = frozenset(layer.name for layer in simulation._select(network, options.layers))
+        layers = tuple(layer for layer in network.layers if not is_view(layer))
+        _READY[key] = _Ready(context, network, layers, chosen, {})
+    return _READY[key]
+
+
+def with_densities(network: Network, weight: float | None, inputs: float | None) -> Network:
+    """Return the network with one density for all filters, and one for the first inputs, of layers with MACs."""
+    changed = {}
+    for layer in network.layers:
+        if layer.kind in PRODUCTS:
+            if weight is not None and layer.weights:
+                changed[layer.weights[0]] = replace(network.tensors[layer.weights[0]], density=weight)
+            if inputs is not None:
+                changed[layer.inputs[0]] = replace(network.tensors[layer.inputs[0]], density=inputs)
+    return network.with_tensors(changed) if changed else network
+
+
+def _simulate(
+    arch: Arch, ready: _Ready, said: OptionsSpec, known: dict[Any, LayerResult], named: bool
+) -> NetworkResult:
+    """Return what `accelsim.simulate` returns, with the layers that this machine has already done taken over.
+
+    Unless they are to be ``named``, layers that are alike share one result.
+    """
+    options, network = Options(said.seed, said.fidelity), ready.network
+    results: list[LayerResult] = []
+    for layer in ready.layers:
+        if layer.name in ready.chosen:
+            task = simulation._task(arch, network, layer, None, {}, "skip")
+        else:
+            task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
+        result = _layer_once(arch, ready, task, options, known)
+        results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
+    table = energy_table(arch.energy.table)
+    return NetworkResult(
+        arch.config, network.name, network.source, network.batch,
+        simulation._placed(results) if named else tuple(results), {}, float(arch.clocks_mhz["core"]),
+        network.isolated, area_mm2=area_mm2(machine_components(arch), table).mm2,
+    )  # fmt: skip
+
+
+def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
+    mine = (task.view.name, task.unit.name if task.unit else task.reason)
+    if mine not in ready.likeness:
+        ready.likeness[mine] = simulation._likeness(task)
+    likeness = ready.likeness[mine]
+    if likeness is None:
+        return simulate_layer(arch, task, options)
+    if (likeness, options) not in known:
+        known[likeness, options] = simulate_layer(arch, task, options)
+    return known[likeness, options]
+
+
+def _totals(result: NetworkResult) -> dict[str, Any]:
+    coverage, area = result.coverage, result.area_mm2
+    return {
+        "cycles": result.cycles,
+        "time_s": result.time_s,
+        "macs": result.macs,
+        "effective_macs": result.effective_macs,
+        "total_energy_pj": float(result.total_energy_pj),
+        "edp_pj_s": float(result.edp_pj_s),
+        "dram_read_bits": result.dram_read_bits,
+        "dram_write_bits": result.dram_write_bits,
+        "dram_bits": result.dram_bits,
+        "occupancy": result.occupancy,
+        "utilization": result.utilization,
+        "tops": result.tops,
+        "tops_per_w": result.tops_per_w,
+        "area_mm2": sum(area.values()) if area else None,
+        "complete": result.complete,
+        "coverage_macs": coverage["macs"],
+        "coverage_layers": coverage["layers"],
+        "energy_pj": {name: float(pj) for name, pj in result.energy_pj.items()},
+        "cycles_by_cause": {cause: part * result.cycles for cause, part in facts.time_shares(result).items()},
+    }
+
+
+def _layer(result: NetworkResult, layer: LayerResult) -> dict[str, Any]:
+    row = layer_row(result, layer)
+    return {key: value for key, value in row.items() if key not in ("arch", "network")}

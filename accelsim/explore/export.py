@@ -1,0 +1,116 @@
+"""A store as a table: CSV, Parquet, or a pandas frame."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelsim.errors import ConfigError
+from accelsim.explore.store import PARTS, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".csv", ".parquet")
+
+
+def rows(store: Store, layers: bool = False) -> list[dict[str, Any]]:
+    """Return the flat rows of all points (or of all layers), each with the same keys in the same order.
+
+    Energy is spread over columns ``energy_pj.<component>``, time over ``cycles_by_cause.<cause>``.
+
+    Raises
+    ------
+    ConfigError
+        Layers wanted of a store that was made without them.
+    """
+    if layers and store.meta()["layers"] != "yes":
+        raise ConfigError("the store has no layer rows", "sweep with --keep layers", file=str(store.path))
+    found = list(store.layer_rows()) if layers else [_flat(row) for row in store.rows()]
+    known: dict[str, None] = {}
+    for row in found:
+        known |= dict.fromkeys(row)
+    # the parts come last and sorted, so that the columns do not depend on which point came first
+    columns = [key for key in known if key.split(".")[0] not in PARTS]
+    columns += sorted(key for key in known if key.split(".")[0] in PARTS)
+    return [{column: row.get(column) for column in columns} for row in found]
+
+
+def write(store: Store, path: Path, layers: bool = False) -> int:
+    """Write a table by the suffix of ``path`` and return the number of rows."""
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ConfigError(
+            f"tables of type '{suffix}' are unknown", f"write to one of {', '.join(SUFFIXES)}", file=str(path)
+        )
+    found = rows(store, layers)
+    try:
+        if suffix == ".parquet":
+            _parquet(found, path)
+        else:
+            path.write_bytes(to_csv(found).encode())
+    except OSError as error:
+        problem = f"cannot be written ({(error.strerror or str(error)).lower()})"
+        raise ConfigError(problem, "choose another file with -o", file=str(path)) from None
+    return len(found)
+
+
+def to_csv(found: Iterable[dict[str, Any]]) -> str:
+    """Return rows as CSV: floats in their shortest exact form, nothing for what has no value."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for number, row in enumerate(found):
+        if number == 0:
+            writer.writerow(row)
+        writer.writerow(list(_cells(row.values())))
+    return text.getvalue()
+
+
+def to_pandas(store: Store, layers: bool = False) -> pd.DataFrame:
+    """Return the rows as a pandas frame.
+
+    Raises
+    ------
+    ConfigError
+        pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError:
+        raise ConfigError("pandas is not installed", "pip install 'accelsim[table]'") from None
+    return pd.DataFrame(rows(store, layers))
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    flat = {key: value for key, value in row.items() if key not in PARTS}
+    for part in PARTS:
+        flat |= {f"{part}.{name}": value for name, value in row[part].items()}
+    return flat
+
+
+def _cells(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        yield "" if value is None else str(value).lower() if isinstance(value, bool) else value
+
+
+def _parquet(found: list[dict[str, Any]], path: Path) -> None:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        remedy = "pip install 'accelsim[table]', or write .csv"
+        raise ConfigError("Parquet needs pyarrow", remedy, file=str(path)) from None
+    columns = list(found[0]) if found else []
+    arrays = {name: pa.array(_of_one_kind([row[name] for row in found])) for name in columns}
+    parquet.write_table(pa.table(arrays), path)
+
+
+def _of_one_kind(values: list[Any]) -> list[Any]:
+    """Return a column as it is, or as text where numbers and words are mixed."""
+    kinds = {type(v) for v in values if v is not None}
+    return (
+        values if len(kinds - {int, float}) == 0 or len(kinds) == 1 else [None if v is None else str(v) for v in values]
+    )

@@ -1,0 +1,78 @@
+"""What makes two points the same: resolved machine, network, options and the version of the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import accelsim
+from accelsim.engines.registry import GROUP
+from accelsim.workload.network import Network
+
+_PROSE = ("description", "source", "sources")
+"""Keys of a machine that no figure depends on."""
+_NOT_THE_MODEL = ("cli", "explore", "report", "validate", "replicas", "__pycache__")
+"""Parts of the package that no figure of a simulation depends on."""
+
+
+@cache
+def model_version() -> str:
+    """Return the release and a digest of every file that decides a figure, engines of other packages included."""
+    root = Path(accelsim.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        parts = path.relative_to(root).parts
+        if path.suffix in (".py", ".yaml") and parts[0] not in _NOT_THE_MODEL and path.name != "cases.yaml":
+            digest.update("/".join(parts).encode() + b"\0" + path.read_bytes() + b"\0")
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+        digest.update(f"{entry.name} {entry.value} {entry.dist.version if entry.dist else ''}".encode())
+    return f"{accelsim.__version__}+{digest.hexdigest()[:12]}"
+
+
+def network_digest(network: Network) -> str:
+    """Return a digest of layers, tensors, batch and stored values."""
+    digest = hashlib.sha256(repr((network.layers, sorted(network.tensors.items()), network.batch)).encode())
+    for name in sorted(network.values):
+        digest.update(name.encode() + network.values[name].tobytes())
+    return digest.hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """Return a digest of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def with_keys(config: Mapping[str, Any], sets: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a resolved configuration with some keys set; only what lies on their paths is copied."""
+    found: Any = dict(config)
+    for key, value in sets:
+        target = found
+        parts = key.split(".")
+        for part in parts[:-1]:
+            at: Any = int(part) if isinstance(target, list) else part
+            inner = target[at] if isinstance(target, list) else target.get(at)
+            inner = list(inner) if isinstance(inner, list) else dict(inner or {})
+            target[at] = inner
+            target = inner
+        target[int(parts[-1]) if isinstance(target, list) else parts[-1]] = value
+    return found
+
+
+def canonical(value: Any) -> str:
+    """Return JSON with sorted keys and no spaces: one text per value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+
+
+def machine_text(config: Mapping[str, Any], sets: Sequence[tuple[str, Any]]) -> str:
+    """Return the canonical text of a machine variant, prose apart."""
+    return canonical({key: value for key, value in with_keys(config, sets).items() if key not in _PROSE})
+
+
+def point_key(machine: str, network: str, options: str) -> str:
+    """Return the key of a point from the texts of machine, network and options."""
+    return hashlib.sha256(f"{model_version()}\n{machine}\n{network}\n{options}".encode()).hexdigest()[:32]

@@ -1,0 +1,201 @@
+"""The schema of a sweep file: machines, networks, axes, constraints, sampling, objectives, options."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import log
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from accelsim.spec.schema import Strict
+from accelsim.spec.yamlfile import Document, read, validate
+from accelsim.units import exact
+
+MAX_AXIS = 100_000
+"""An axis with more values than this is refused."""
+
+Objective = Literal[
+    "cycles", "time_s", "total_energy_pj", "edp_pj_s", "dram_bits", "area_mm2"
+]  # fmt: skip
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class RangeSpec(Strict):
+    """Numbers from ``from`` to ``to``, both included where the steps meet ``to``: exactly one kind of step."""
+
+    first: int | float = Field(alias="from", description="first value")
+    last: int | float = Field(alias="to", description="largest value")
+    step: int | float | None = Field(None, gt=0, description="difference of neighbours")
+    factor: int | float | None = Field(None, gt=1, description="ratio of neighbours")
+    count: int | None = Field(None, ge=2, le=MAX_AXIS, description="how many values, evenly spaced")
+    log: bool = Field(False, description="with 'count': evenly spaced in the logarithm")
+
+    @model_validator(mode="after")
+    def _coherent(self) -> RangeSpec:
+        if sum(part is not None for part in (self.step, self.factor, self.count)) != 1:
+            raise ValueError("a range has one of 'step', 'factor' and 'count'; give exactly one of them")
+        if self.last < self.first:
+            raise ValueError(f"'to' {self.last} lies below 'from' {self.first}; exchange them")
+        if (self.factor or self.log) and self.first <= 0:
+            raise ValueError(f"'from' {self.first} has no logarithm; start above 0")
+        if self.log and self.count is None:
+            raise ValueError("'log' needs 'count'; write for example 'count: 5'")
+        steps = 0.0
+        if self.step:
+            steps = (self.last - self.first) / self.step
+        elif self.factor:
+            steps = (log(self.last) - log(self.first)) / log(self.factor)
+        if steps > MAX_AXIS:
+            raise ValueError(f"the range has {steps:,.0f} values; use at most {MAX_AXIS:,}")
+        return self
+
+    def values(self) -> list[int | float]:
+        """Return the values; steps and factors are taken as the decimal numbers that were written."""
+        first, last = exact(self.first), exact(self.last)
+        if self.count is not None:
+            return self._counted(first, last)
+        found, now = [], first
+        while now <= last:
+            found.append(_plain(now))
+            now = now + exact(self.step) if self.step else now * exact(self.factor or 2)
+        return found
+
+    def _counted(self, first: Fraction, last: Fraction) -> list[int | float]:
+        assert self.count is not None
+        ends = self.count - 1
+        if not self.log:
+            return [_plain(first + (last - first) * i / ends) for i in range(self.count)]
+        ratio = float(last) / float(first)
+        inner = [_plain(exact(f"{float(first) * ratio ** (i / ends):.6g}")) for i in range(1, ends)]
+        return [_plain(first), *inner, _plain(last)]
+
+
+class ZipSpec(Strict):
+    """Keys that change together: the first values of all, then the second ones, ..."""
+
+    zip: dict[str, list[Any]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _even(self) -> ZipSpec:
+        lengths = {key: len(values) for key, values in self.zip.items()}
+        if len(set(lengths.values())) > 1:
+            said = ", ".join(f"{key} has {n}" for key, n in lengths.items())
+            raise ValueError(f"zipped lists differ in length: {said}; make them equally long")
+        return self
+
+
+class SamplingSpec(Strict):
+    """Which points of the grid are taken: by default all."""
+
+    method: Literal["grid", "random", "lhs"] = Field(
+        "grid", description="all; drawn without repetition; Latin hypercube: every value of every axis equally often"
+    )
+    points: int | None = Field(None, ge=1, le=10_000_000, description="combinations of axis values to draw")
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _coherent(self) -> SamplingSpec:
+        if (self.method == "grid") != (self.points is None):
+            raise ValueError("'points' goes with random and lhs, and they need it; add or remove it")
+        return self
+
+
+class OptionsSpec(Strict):
+    """How every point is simulated; an axis ``options.<key>`` varies one of them."""
+
+    batch: int | None = Field(None, ge=1, description="images in all")
+    layers: str = Field("*", description="pattern over layer names")
+    seed: int = Field(0, description="of the synthetic operands")
+    fidelity: Literal["closed", "cycle"] = "closed"
+    weight_density: Share | None = Field(None, description="of the filters of all layers with MACs")
+    input_density: Share | None = Field(None, description="of the first input of all layers with MACs")
+    density: str | None = Field(None, description="profile of densities, YAML or CSV, beside the sweep file")
+    precision: str | None = Field(None, description="profile of widths, YAML or CSV, beside the sweep file")
+
+
+class SweepSpec(Strict):
+    """A sweep."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")
+    question: str = Field("", description="what the sweep is to answer")
+    machines: list[str] = Field(min_length=1, description="packaged names, or paths beside the sweep file")
+    networks: list[str] = Field(min_length=1, description="packaged names, or paths beside the sweep file")
+    set: dict[str, Any] = Field(default_factory=dict, description="key path -> value for all machines")
+    axes: dict[str, Any] = Field(default_factory=dict, description="key path -> list or range; name -> zip")
+    constraints: list[str] = Field(default_factory=list, description="conditions that a point must meet")
+    sampling: SamplingSpec = SamplingSpec()
+    objectives: list[Objective] = Field(
+        default_factory=lambda: list[Objective](("cycles", "total_energy_pj")),
+        min_length=1,
+        description="minimised by the front",
+    )
+    options: OptionsSpec = OptionsSpec()
+
+
+class Axis(NamedTuple):
+    """Keys that change together and their values, one tuple per step."""
+
+    name: str
+    keys: tuple[str, ...]
+    steps: tuple[tuple[Any, ...], ...]
+
+
+class Sweep(NamedTuple):
+    """A sweep file, read and validated."""
+
+    spec: SweepSpec
+    axes: tuple[Axis, ...]
+    document: Document
+    folder: Path
+
+
+def read_sweep(path: str | Path) -> Sweep:
+    """Read a sweep file.
+
+    Raises
+    ------
+    ConfigError
+        Whatever is wrong with the file, with line and key.
+    """
+    document = read(Path(path))
+    return parse_sweep(document, Path(path).parent)
+
+
+def parse_sweep(document: Document, folder: Path) -> Sweep:
+    """Return the sweep that a document describes; relative paths in it start at ``folder``."""
+    spec = validate(SweepSpec, document)
+    axes = tuple(_axis(document, name, given) for name, given in spec.axes.items())
+    taken: dict[str, str] = dict.fromkeys(spec.set, "set")
+    for axis in axes:
+        for key in axis.keys:
+            if key in taken:
+                raise document.error(("axes", axis.name), f"'{key}' is already set by '{taken[key]}'", "keep one")
+            taken[key] = axis.name
+    return Sweep(spec, axes, document, folder)
+
+
+def _axis(document: Document, name: str, given: Any) -> Axis:
+    path = ("axes", name)
+    if isinstance(given, list):
+        axis = Axis(name, (name,), tuple((value,) for value in given))
+    elif isinstance(given, dict) and "zip" in given:
+        columns = validate(ZipSpec, document, path).zip
+        axis = Axis(name, tuple(columns), tuple(zip(*columns.values(), strict=True)))
+    elif isinstance(given, dict):
+        axis = Axis(name, (name,), tuple((value,) for value in validate(RangeSpec, document, path).values()))
+    else:
+        raise document.error(path, "an axis is a list, a range or a zip", "write [1, 2] or {from: 1, to: 8, factor: 2}")
+    if not axis.steps:
+        raise document.error(path, "the axis has no values", "list at least one")
+    seen: set[str] = set()
+    for step in axis.steps:
+        if repr(step) in seen:
+            raise document.error(path, f"{step[0] if len(step) == 1 else step} comes twice", "keep one")
+        seen.add(repr(step))
+    return axis
+
+
+def _plain(value: Fraction) -> int | float:
+    return int(value) if value.denominator == 1 else float(value)

@@ -1,0 +1,299 @@
+"""From a sweep file to points: counted, constrained and identified before anything is simulated."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import ValidationError
+
+from accelsim.errors import ConfigError, UserError
+from accelsim.explore import conditions, identity
+from accelsim.explore.schema import Axis, OptionsSpec, Sweep
+from accelsim.simulation import load_arch, load_network
+from accelsim.spec import packaged
+from accelsim.spec.arch import Arch, build, override
+from accelsim.workload.network import Network
+
+MAX_POINTS = 10_000_000
+"""A larger grid is refused; sample it."""
+
+OPTION = "options."
+"""Beginning of the keys of axes that vary an option instead of the machine."""
+
+
+class Point(NamedTuple):
+    """One simulation to be.
+
+    ``group`` numbers the combinations of machine and machine axes: points of one group share their machine.
+    ``reason`` says why the point cannot be run, None where nothing speaks against it yet.
+    """
+
+    position: int
+    group: int
+    machine: str
+    network: str
+    sets: tuple[tuple[str, Any], ...]
+    options: tuple[tuple[str, Any], ...]
+    key: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Space:
+    """All points of a sweep.
+
+    Attributes
+    ----------
+    archs, networks : dict
+        Name -> loaded base machine or network.
+    axes : tuple of Axis
+        Machine axes first, option axes last.
+    steps : array, shape (combinations, axes), int64
+        Which step of each axis a combination takes.
+    """
+
+    sweep: Sweep
+    archs: dict[str, Arch]
+    networks: dict[str, Network]
+    axes: tuple[Axis, ...]
+    steps: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.archs) * len(self.steps) * len(self.networks)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that the axes vary, in the order of the file."""
+        order = [axis.name for axis in self.sweep.axes]
+        return tuple(k for a in sorted(self.axes, key=lambda a: order.index(a.name)) for k in a.keys)
+
+    def points(self) -> Iterator[Point]:
+        """Yield the points: machine by machine, combination by combination, networks innermost."""
+        digests = {name: identity.network_digest(network) for name, network in self.networks.items()}
+        files = self._file_digests()
+        position, group = 0, -1
+        for m, (machine, arch) in enumerate(self.archs.items()):
+            last: Any = None
+            for c, combination in enumerate(self.steps.tolist()):
+                sets, options = self._split(combination)
+                if sets != last:
+                    group, last, text = group + 1, sets, identity.machine_text(arch.config, sets)
+                resolved = self._options(options)
+                said = identity.canonical({**resolved.model_dump(), **files})
+                for n, network in enumerate(self.networks):
+                    key = identity.point_key(text, digests[network], said)
+                    reason = self._reasons[m, c, n]
+                    yield Point(position, group, machine, network, sets, options, key, reason)
+                    position += 1
+
+    def options_of(self, point: Point) -> OptionsSpec:
+        """Return the options of a point."""
+        return self._options(point.options)
+
+    def _options(self, changed: tuple[tuple[str, Any], ...]) -> OptionsSpec:
+        if not changed:
+            return self.sweep.spec.options
+        return self.sweep.spec.options.model_copy(update={k.removeprefix(OPTION): v for k, v in changed})
+
+    def _split(self, combination: list[int]) -> tuple[tuple[tuple[str, Any], ...], tuple[tuple[str, Any], ...]]:
+        pairs = [
+            pair
+            for axis, step in zip(self.axes, combination, strict=True)
+            for pair in zip(axis.keys, axis.steps[step], strict=True)
+        ]
+        return tuple(p for p in pairs if not p[0].startswith(OPTION)), tuple(
+            p for p in pairs if p[0].startswith(OPTION)
+        )
+
+    def _file_digests(self) -> dict[str, str]:
+        options = self.sweep.spec.options
+        named = {"density": options.density, "precision": options.precision}
+        return {key: identity.file_digest(self.sweep.folder / name) for key, name in named.items() if name is not None}
+
+    @cached_property
+    def _reasons(self) -> np.ndarray:
+        """Shape (machines, combinations, networks): why a point is illegal, or None."""
+        found = np.full((len(self.archs), len(self.steps), len(self.networks)), None, dtype=object)
+        for m, arch in enumerate(self.archs.values()):
+            for a, axis in enumerate(self.axes):
+                for s, reason in enumerate(_illegal_steps(self.sweep, arch, axis)):
+                    if reason is not None:
+                        found[m, self.steps[:, a] == s] = reason
+        for i, text in enumerate(self.sweep.spec.constraints):
+            self._constrain(found, i, text)
+        return found
+
+    def _constrain(self, found: np.ndarray, number: int, text: str) -> None:
+        try:
+            condition = conditions.parse(text)
+            for m, machine in enumerate(self.archs):
+                for n, network in enumerate(self.networks):
+                    todo = np.array([reason is None for reason in found[m, :, n]])
+                    if not todo.any():
+                        continue
+                    columns = {key: self._column(key, machine, network)[todo] for key in condition.keys}
+                    kept = condition.holds(columns)
+                    found[m, np.flatnonzero(todo)[~kept], n] = f"constraint: {text}"
+        except ConfigError as error:
+            raise self.sweep.document.error(("constraints", number), error.problem, error.remedy) from None
+
+    def _column(self, key: str, machine: str, network: str) -> np.ndarray:
+        """Return the values of a key over all combinations, of dtype object."""
+        column = np.empty(len(self.steps), dtype=object)
+        for a, axis in enumerate(self.axes):
+            for k, name in enumerate(axis.keys):
+                if key == name or key.startswith(f"{name}."):
+                    values = [_inside(step[k], key[len(name) + 1 :], key) for step in axis.steps]
+                    table = np.empty(len(values), dtype=object)
+                    table[:] = values
+                    column[:] = table[self.steps[:, a]]
+                    return column
+        base: dict[str, Any] = {"machine": machine, "network": network}
+        options = self.sweep.spec.options.model_dump()
+        column[:] = _inside({**self.archs[machine].config, **base, "options": options}, key, key)
+        return column
+
+
+def expand(sweep: Sweep) -> Space:
+    """Load machines and networks of a sweep and lay out its points; nothing is simulated.
+
+    Raises
+    ------
+    UserError
+        Machines, networks, axes or constraints that cannot be used. A value that its key does not allow is no error:
+        its points become rows with the reason.
+    """
+    spec, document = sweep.spec, sweep.document
+    machine_axes = [axis for axis in sweep.axes if not all(k.startswith(OPTION) for k in axis.keys)]
+    axes = (*machine_axes, *(axis for axis in sweep.axes if axis not in machine_axes))
+    archs = {}
+    for i, name in enumerate(spec.machines):
+        if name in archs:
+            raise document.error(("machines", i), f"'{name}' comes twice", "keep one")
+        archs[name] = load_arch(_beside(sweep, name), tuple(spec.set.items()))
+    networks = {}
+    for i, name in enumerate(spec.networks):
+        if name in networks:
+            raise document.error(("networks", i), f"'{name}' comes twice", "keep one")
+        networks[name] = load_network(_beside(sweep, name))
+    for i, objective in enumerate(spec.objectives):
+        if objective in spec.objectives[:i]:
+            raise document.error(("objectives", i), f"'{objective}' comes twice", "keep one")
+    for option in ("density", "precision"):
+        named = getattr(spec.options, option)
+        if named is not None and not (sweep.folder / named).is_file():
+            raise document.error(("options", option), f"no such file: '{named}'", "paths start at the sweep file")
+    space = Space(sweep, archs, networks, axes, _sampled(sweep, [len(axis.steps) for axis in axes]))
+    if len(space) > MAX_POINTS:
+        raise document.error(("axes",), f"{len(space):,} points", f"use at most {MAX_POINTS:,}, or 'sampling:'")
+    _ = space._reasons
+    return space
+
+
+def resolve(arch: Arch, sets: tuple[tuple[str, Any], ...]) -> Arch:
+    """Return a machine with keys set; messages call the axes ``sweep``."""
+    return build(override(arch.document, sets, "sweep"), arch.find_params) if sets else arch
+
+
+def _beside(sweep: Sweep, name: str) -> str:
+    is_file = packaged.is_path(name) and not name.startswith("onnx:")
+    return str(sweep.folder / name) if is_file and not Path(name).is_absolute() else name
+
+
+def _sampled(sweep: Sweep, sizes: list[int]) -> np.ndarray:
+    """Return the steps of every combination, shape (combinations, axes), in ascending order of the grid."""
+    sampling, total = sweep.spec.sampling, prod(sizes)
+    wanted = sampling.points
+    if sampling.method == "grid" or wanted is None or wanted >= total:
+        if total > MAX_POINTS:
+            problem, remedy = f"the grid has {total:,} combinations", f"use at most {MAX_POINTS:,}, or 'sampling:'"
+            raise sweep.document.error(("axes",), problem, remedy)
+        chosen: Any = range(total)
+    elif sampling.method == "random":
+        chosen = sorted(random.Random(sampling.seed).sample(range(total), wanted))
+    else:
+        return _hypercube(sizes, wanted, random.Random(sampling.seed))
+    steps = np.empty((len(chosen), len(sizes)), dtype=np.int64)
+    rest = np.array(chosen, dtype=object if total > 2**62 else np.int64)
+    for a in range(len(sizes) - 1, -1, -1):
+        steps[:, a] = rest % sizes[a]
+        rest = rest // sizes[a]
+    return steps
+
+
+def _hypercube(sizes: list[int], wanted: int, rng: random.Random) -> np.ndarray:
+    """Return a Latin hypercube: along every axis, each of ``wanted`` equal slices holds one point.
+
+    On axes with fewer values than points every value comes equally often, give or take one. Combinations that come
+    twice are kept once, so short axes may give fewer than ``wanted``.
+    """
+    columns = []
+    for size in sizes:
+        slices = list(range(wanted))
+        rng.shuffle(slices)
+        columns.append([min(size - 1, int((s + rng.random()) * size / wanted)) for s in slices])
+    rows = sorted(set(zip(*columns, strict=True)))
+    return np.array(rows, dtype=np.int64).reshape(len(rows), len(sizes))
+
+
+def _illegal_steps(sweep: Sweep, arch: Arch, axis: Axis) -> list[str | None]:
+    """Return for each step why one of its values is not allowed whatever the other axes say, or None.
+
+    Raises
+    ------
+    ConfigError
+        A key that the machine does not have.
+    """
+    reasons: list[str | None] = []
+    for step in axis.steps:
+        reason = None
+        for key, value in zip(axis.keys, step, strict=True):
+            reason = reason or _illegal(sweep, arch, axis, key, value)
+        reasons.append(reason)
+    return reasons
+
+
+def _illegal(sweep: Sweep, arch: Arch, axis: Axis, key: str, value: Any) -> str | None:
+    if key.startswith(OPTION):
+        return _illegal_option(sweep, axis, key, value)
+    try:
+        resolve(arch, ((key, value),))
+    except UserError as error:
+        if error.problem in ("unknown key", "no such entry") or error.file == "--set":
+            remedy = f"{error.remedy} (machine '{arch.name}')"
+            raise sweep.document.error(("axes", axis.name), f"{key}: {error.problem}", remedy) from None
+        # an error elsewhere may be mended by another axis: the point itself decides
+        return str(error) if error.key == key else None
+    return None
+
+
+def _illegal_option(sweep: Sweep, axis: Axis, key: str, value: Any) -> str | None:
+    name = key.removeprefix(OPTION)
+    if name not in OptionsSpec.model_fields or name in ("density", "precision"):
+        known = ", ".join(f for f in OptionsSpec.model_fields if f not in ("density", "precision"))
+        raise sweep.document.error(("axes", axis.name), f"no option '{name}' to vary", f"known: {known}")
+    try:
+        OptionsSpec.model_validate({name: value})
+    except ValidationError as error:
+        return f"{key}: {value}: {error.errors()[0]['msg']}"
+    return None
+
+
+def _inside(data: Any, path: str, key: str) -> Any:
+    """Return what stands at a dotted path."""
+    for part in path.split(".") if path else ():
+        try:
+            data = data[int(part) if isinstance(data, list) else part]
+        except (KeyError, IndexError, TypeError, ValueError):
+            known = ", ".join(map(str, data)) if isinstance(data, dict) else "none"
+            raise ConfigError(f"no key '{key}'", f"known here: {known}") from None
+    if isinstance(data, dict | list):
+        raise ConfigError(f"'{key}' is not a single value", "name a key below it")
+    return data

@@ -1,0 +1,314 @@
+"""The store of a sweep: one SQLite file with the plan, a totals row per point and, if kept, rows per layer.
+
+One process writes; every chunk of results is one transaction, so that a kill at any instant loses only what is in
+flight. Rows are found by the key of `accelsim.explore.identity`, not by their place in a sweep: an edited sweep
+reuses what it shares with the earlier one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from accelsim.errors import ConfigError
+from accelsim.explore import identity
+from accelsim.explore.space import Point
+
+FORMAT = "1"
+"""Version of the layout of the tables."""
+
+TOTALS = (
+    "cycles", "time_s", "macs", "effective_macs", "total_energy_pj", "edp_pj_s", "dram_read_bits", "dram_write_bits",
+    "dram_bits", "occupancy", "utilization", "tops", "tops_per_w", "area_mm2", "complete", "coverage_macs",
+    "coverage_layers",
+)  # fmt: skip
+"""Columns of figures, in the order of exports."""
+PARTS = ("energy_pj", "cycles_by_cause")
+"""Columns that hold a JSON mapping."""
+
+_HEADER = b"SQLite format 3\0"
+_TABLES = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE plan (position INTEGER PRIMARY KEY, key TEXT NOT NULL, machine TEXT NOT NULL, network TEXT NOT NULL,
+                   axes TEXT NOT NULL, reason TEXT);
+CREATE INDEX plan_key ON plan (key);
+CREATE TABLE totals (key TEXT PRIMARY KEY, status TEXT NOT NULL, reason TEXT, {", ".join(TOTALS)},
+                     {", ".join(PARTS)}) WITHOUT ROWID;
+CREATE TABLE layers (key TEXT NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL,
+                     PRIMARY KEY (key, number)) WITHOUT ROWID;
+"""
+
+
+class Row(NamedTuple):
+    """What one point gave.
+
+    Attributes
+    ----------
+    status : str
+        ``ok``; ``illegal``: the input does not allow it; ``failed``: it broke, which is nobody's intention.
+    totals : mapping
+        `TOTALS` and `PARTS`, empty unless the status is ok.
+    layers : tuple of mapping
+        One flat row per layer, when layers are kept.
+    """
+
+    key: str
+    status: str
+    reason: str | None
+    totals: Mapping[str, Any] = {}
+    layers: tuple[Mapping[str, Any], ...] = ()
+
+
+class Store:
+    """An open store; see `create` and `open_store`."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: int | None = None) -> None:
+        self.path, self._db, self._lock = path, connection, lock
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and let other writers in."""
+        self._db.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def meta(self) -> dict[str, str]:
+        """Return what the store says of itself: format, model, sweep, objectives, ..."""
+        return dict(self._db.execute("SELECT key, value FROM meta"))
+
+    def set_plan(self, points: Iterable[Point], about: Mapping[str, str]) -> None:
+        """Replace the plan; results stay."""
+        with self._db:
+            self._db.execute("DELETE FROM plan")
+            digest = hashlib.sha256()
+            for point in points:
+                self._db.execute("INSERT INTO plan VALUES (?, ?, ?, ?, ?, ?)", _planned(point))
+                digest.update(point.key.encode())
+            said = {**about, "plan": digest.hexdigest()[:16]}
+            self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", said.items())
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Write the results of a chunk, all or nothing."""
+        found = list(rows)
+        marks = ", ".join("?" * (3 + len(TOTALS) + len(PARTS)))
+        with self._db:
+            self._db.executemany(f"INSERT OR REPLACE INTO totals VALUES ({marks})", map(_values, found))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO layers VALUES (?, ?, ?)",
+                [(r.key, i, identity.canonical(layer)) for r in found for i, layer in enumerate(r.layers)],
+            )
+
+    def done(self) -> dict[str, str]:
+        """Return key -> status of every result, whether the present plan has it or not."""
+        return dict(self._db.execute("SELECT key, status FROM totals"))
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield one dict per planned point that has a result or a reason, in the order of the plan."""
+        figures = ", ".join(f"totals.{name}" for name in (*TOTALS, *PARTS))
+        query = (
+            "SELECT position, machine, network, axes, plan.reason, totals.status, totals.reason, "
+            f"{figures} FROM plan LEFT JOIN totals USING (key) ORDER BY position"
+        )
+        for position, machine, network, axes, planned, status, reason, *values in self._db.execute(query):
+            if status is None and planned is None:
+                continue
+            row = {"point": position, "machine": machine, "network": network, **json.loads(axes)}
+            row["status"] = status if planned is None else "excluded" if _by_constraint(planned) else "illegal"
+            row["reason"] = planned or reason
+            row.update(zip(TOTALS, values, strict=False))
+            row["complete"] = None if row["complete"] is None else bool(row["complete"])
+            parts = values[len(TOTALS) :]
+            row.update({name: json.loads(text) if text else {} for name, text in zip(PARTS, parts, strict=True)})
+            yield row
+
+    def layer_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield one dict per planned point and layer, in the order of the plan."""
+        query = (
+            "SELECT position, machine, network, axes, row FROM plan JOIN layers USING (key) "
+            "WHERE reason IS NULL ORDER BY position, number"
+        )
+        for position, machine, network, axes, row in self._db.execute(query):
+            yield {"point": position, "machine": machine, "network": network, **json.loads(axes), **json.loads(row)}
+
+    def counts(self) -> tuple[int, int]:
+        """Return the points of the plan, and how many of them have neither a result nor a reason."""
+        (total,) = self._db.execute("SELECT count(*) FROM plan").fetchone()
+        query = "SELECT count(*) FROM plan LEFT JOIN totals USING (key) WHERE status IS NULL AND plan.reason IS NULL"
+        (left,) = self._db.execute(query).fetchone()
+        return total, left
+
+    def copy_from(self, other: Store) -> None:
+        """Take the plan of another store if this one has none, and all its results."""
+        planned = self._db.execute("SELECT 1 FROM plan LIMIT 1").fetchone()
+        with self._db:
+            for table in ("totals", "layers") if planned else ("meta", "plan", "totals", "layers"):
+                self._copy_table(other._db, table)
+
+    def _copy_table(self, source: sqlite3.Connection, table: str) -> None:
+        rows = source.execute(f"SELECT * FROM {table}")
+        marks = ", ".join("?" * len(rows.description))
+        self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
+
+
+def open_writer(path: Path, keep_layers: bool = False, model: str | None = None) -> Store:
+    """Open a store for writing and lock it; a missing or empty file becomes a new store.
+
+    ``model`` is the version whose results it holds, this build's by default.
+
+    Raises
+    ------
+    ConfigError
+        A file that is no store or is damaged, another model's store, another writer, layers wanted in a store
+        without them. The file stays as it is.
+    """
+    fresh = not path.exists() or path.stat().st_size == 0
+    if not fresh:
+        _check_header(path)
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        problem = f"cannot be written ({(error.strerror or str(error)).lower()})"
+        raise ConfigError(problem, "choose another file with --store", file=str(path)) from None
+    try:
+        _take(lock, path)
+        store = Store(path, _connect(path, "rw"), lock)
+        version = model or identity.model_version()
+        if not _has_tables(store, path):
+            _create(store, keep_layers, version)
+        _check(store, keep_layers, version)
+    except BaseException:
+        os.close(lock)
+        raise
+    return store
+
+
+def open_reader(path: Path) -> Store:
+    """Open an existing store for reading; its model may be another one.
+
+    Raises
+    ------
+    ConfigError
+        A missing file, or one that is no store or is damaged.
+    """
+    if not path.is_file():
+        raise ConfigError("no such store", "'accelsim sweep SWEEP.yaml --store FILE' makes one", file=str(path))
+    _check_header(path)
+    store = Store(path, _connect(path, "ro"))
+    if not _has_tables(store, path):
+        raise _not_a_store(path)
+    return store
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+
+
+def _create(store: Store, keep_layers: bool, model: str) -> None:
+    statements = [text for text in _TABLES.split(";") if text.strip()]
+    with store._db:
+        store._db.execute("BEGIN")
+        for statement in statements:
+            store._db.execute(statement)
+        meta = {"format": FORMAT, "model": model, "layers": "yes" if keep_layers else "no"}
+        store._db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+
+
+def _has_tables(store: Store, path: Path) -> bool:
+    """Return whether the file has our tables; False for an empty one."""
+    with _damage(path):
+        names = {name for (name,) in store._db.execute("SELECT name FROM sqlite_master")}
+        if not names:
+            return False
+        if not {"meta", "plan", "totals", "layers"} <= names:
+            raise _not_a_store(path)
+        (sound,) = store._db.execute("PRAGMA quick_check(1)").fetchone()
+        if sound != "ok":
+            raise _damaged(path)
+        found = store.meta().get("format")
+        if found != FORMAT:
+            raise ConfigError(f"the store has format {found}, this accelsim writes {FORMAT}", _AWAY, file=str(path))
+    return True
+
+
+def _check(store: Store, keep_layers: bool, model: str) -> None:
+    meta, file = store.meta(), str(store.path)
+    if meta["model"] != model:
+        raise ConfigError(
+            f"the store holds results of accelsim {meta['model']}, this is {model}: their figures must not be mixed",
+            "use another file with --store; 'accelsim export' still reads this one",
+            file=file,
+        )
+    if keep_layers and meta["layers"] != "yes":
+        raise ConfigError("the store was made without layer rows", "use another file, or drop --keep layers", file=file)
+
+
+def _check_header(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_HEADER))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(f"cannot be read ({reason})", "check the path", file=str(path)) from None
+    if start and start != _HEADER:
+        raise _not_a_store(path)
+
+
+_AWAY = "move it away or use another file with --store; it is left as it is"
+
+
+def _not_a_store(path: Path) -> ConfigError:
+    return ConfigError("this is not a store of a sweep", _AWAY, file=str(path))
+
+
+def _damaged(path: Path) -> ConfigError:
+    return ConfigError("the store is damaged", _AWAY, file=str(path))
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            raise ConfigError("the store is locked", "wait until its sweep has ended", file=str(path)) from None
+        raise _damaged(path) from None
+
+
+def _take(lock: int, path: Path) -> None:
+    """Lock the file until this process ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system: SQLite's own keep the file whole
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        remedy = "wait until it has ended, or give each shard its own store and use 'accelsim merge'"
+        raise ConfigError("another sweep is writing to this store", remedy, file=str(path)) from None
+
+
+def _planned(point: Point) -> Sequence[Any]:
+    axes = json.dumps(dict((*point.sets, *point.options)), ensure_ascii=False)
+    return point.position, point.key, point.machine, point.network, axes, point.reason
+
+
+def _by_constraint(reason: str) -> bool:
+    return reason.startswith("constraint: ")
+
+
+def _values(row: Row) -> Sequence[Any]:
+    figures = [row.totals.get(name) for name in TOTALS]
+    parts = [identity.canonical(row.totals[name]) if name in row.totals else None for name in PARTS]
+    return (row.key, row.status, row.reason, *figures, *parts)

@@ -1,0 +1,190 @@
+"""A sweep from file to store: plan, run what is missing, count."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from accelsim.errors import ConfigError
+from accelsim.explore import pool
+from accelsim.explore.evaluate import Context, Job
+from accelsim.explore.execute import Pace, Runner
+from accelsim.explore.identity import canonical
+from accelsim.explore.pareto import Front
+from accelsim.explore.schema import Sweep, read_sweep
+from accelsim.explore.space import Point, Space, expand
+from accelsim.explore.store import Row, Store, open_writer
+
+
+class Counts(NamedTuple):
+    """What a sweep consists of before it runs: ``points`` in all, of which ``excluded`` are ruled out beforehand.
+
+    ``reused`` have their results already, ``elsewhere`` belong to other shards, ``to_run`` are left.
+    """
+
+    points: int
+    excluded: int
+    reused: int
+    elsewhere: int
+    to_run: int
+
+
+class Progress(NamedTuple):
+    """How a running sweep stands."""
+
+    counts: Counts
+    pace: Pace
+    illegal: int
+    failed: int
+    front: int
+
+
+Report: TypeAlias = Callable[[Progress], None]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a sweep: what was finished is in the store."""
+
+    def __init__(self, done: int, to_run: int) -> None:
+        super().__init__(f"{done:,} of {to_run:,} points done")
+        self.done, self.to_run = done, to_run
+
+
+def run(
+    file: str | Path,
+    store: str | Path,
+    *,
+    workers: int | None = None,
+    keep_layers: bool = False,
+    shard: tuple[int, int] = (1, 1),
+    make_executor: Callable[[], Executor] | None = None,
+    report: Report | None = None,
+) -> Progress:
+    """Run a sweep into a store; what the store has already is not run again.
+
+    Parameters
+    ----------
+    file : path
+        The sweep file.
+    store : path
+        SQLite file, made if it is missing.
+    workers : int, optional
+        Processes, as many as processors by default; 0 runs in this process.
+    keep_layers : bool
+        Store a row per layer too.
+    shard : (i, n)
+        Run the i-th of n parts only; `accelsim.explore.merge` puts their stores together.
+    make_executor : callable, optional
+        Returns the executor to use in place of a pool of processes; ``workers`` says how wide it is.
+    report : callable, optional
+        Called with a `Progress` before the first point, after every chunk and at least twice a second.
+
+    Raises
+    ------
+    UserError
+        Whatever is wrong with the file, the store or the options.
+    Interrupted
+        Ctrl-C.
+    """
+    if shard[1] < 1 or not 1 <= shard[0] <= shard[1]:
+        raise ConfigError(f"there is no shard {shard[0]}/{shard[1]}", "count from 1/n to n/n", file="--shard")
+    width = os.cpu_count() or 1 if workers is None else workers
+    if width < 0:
+        raise ConfigError(f"{width} workers", "use 0 (this process) or more", file="--workers")
+    space = expand(read_sweep(file))
+    make = make_executor or (partial(pool.processes, width) if width else pool.Here)
+    with open_writer(Path(store), keep_layers) as opened:
+        return _run(space, opened, shard, make, width, report or (lambda progress: None))
+
+
+def count(file: str | Path) -> Counts:
+    """Return what a sweep would run on an empty store; nothing is simulated or written."""
+    space = expand(read_sweep(file))
+    return _split(list(space.points()), set(), (1, 1))[1]
+
+
+def _run(
+    space: Space, store: Store, shard: tuple[int, int], make: Callable[[], Executor], width: int, report: Report
+) -> Progress:
+    points = list(space.points())
+    store.set_plan(points, about(space.sweep))
+    done = {key for key, status in store.done().items() if status != "failed"}
+    todo, counts = _split(points, done, shard)
+    jobs = [Job(p.key, p.machine, p.network, p.sets, space.options_of(p)) for p in todo]
+    keep_layers = store.meta()["layers"] == "yes"
+    documents = {name: arch.document for name, arch in space.archs.items()}
+    context = Context(documents, space.networks, space.sweep.folder, keep_layers)
+    watch = _Watch(space, points, counts, report)
+    watch.include(store)
+    runner = Runner(pickle.dumps(context), jobs, make, max(1, width), lambda rows: watch.write(store, rows), watch.tick)
+    watch.tick(runner.pace())
+    try:
+        runner.run()
+    except KeyboardInterrupt:
+        raise Interrupted(runner.pace().done, counts.to_run) from None
+    return watch.progress(runner.pace())
+
+
+def about(sweep: Sweep) -> dict[str, str]:
+    """Return what a store says of its sweep."""
+    spec = sweep.spec
+    return {
+        "name": spec.name,
+        "question": spec.question,
+        "objectives": canonical(spec.objectives),
+        "axes": canonical([{"name": axis.name, "keys": axis.keys, "steps": len(axis.steps)} for axis in sweep.axes]),
+        "sweep": canonical(sweep.document.data),
+    }
+
+
+def _split(points: list[Point], done: set[str], shard: tuple[int, int]) -> tuple[list[Point], Counts]:
+    """Return the points to run, each key once, and the counts."""
+    todo: dict[str, Point] = {}
+    excluded = reused = elsewhere = 0
+    for point in points:
+        if point.reason is not None:
+            excluded += 1
+        elif point.key in done or point.key in todo:
+            reused += 1
+        elif point.group % shard[1] != shard[0] - 1:
+            elsewhere += 1
+        else:
+            todo[point.key] = point
+    return list(todo.values()), Counts(len(points), excluded, reused, elsewhere, len(todo))
+
+
+class _Watch:
+    """Writes rows and keeps the figures that a person wants to see meanwhile."""
+
+    def __init__(self, space: Space, points: list[Point], counts: Counts, report: Report) -> None:
+        self._counts, self._report = counts, report
+        self._objectives = space.sweep.spec.objectives
+        self._network = {p.key: p.network for p in points}
+        self._fronts = {name: Front() for name in space.networks}
+        self._illegal = self._failed = 0
+
+    def include(self, store: Store) -> None:
+        """Take in the results that the store has already."""
+        for row in store.rows():
+            if row["status"] == "ok":
+                self._fronts[row["network"]].add([row[name] for name in self._objectives])
+            self._illegal += row["status"] == "illegal" and row["reason"] is not None
+
+    def write(self, store: Store, rows: list[Row]) -> None:
+        store.add(rows)
+        for row in rows:
+            self._illegal += row.status == "illegal"
+            self._failed += row.status == "failed"
+            if row.status == "ok":
+                self._fronts[self._network[row.key]].add([row.totals[name] for name in self._objectives])
+
+    def tick(self, pace: Pace) -> None:
+        self._report(self.progress(pace))
+
+    def progress(self, pace: Pace) -> Progress:
+        return Progress(self._counts, pace, self._illegal, self._failed, sum(map(len, self._fronts.values())))

@@ -1,0 +1,76 @@
+"""A report.json as the result it was written from, as far as tables and pictures need it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from accelsim.errors import ConfigError
+from accelsim.results import SCHEMA, BufferUse, LayerResult, NetworkResult, TrafficRow, UnitAccount
+
+_COPIED = (
+    "name", "kind", "shape", "bits", "macs", "simulated", "reason", "unit", "count", "effective_macs",
+    "performed_macs", "start_cycle", "cycles", "compute_cycles", "stall_cycles", "fidelity", "mapping",
+    "mapping_source", "primary", "needed_bits_per_cycle", "energy_pj", "checked", "details",
+)  # fmt: skip
+
+
+def read_report(path: Path) -> NetworkResult:
+    """Return the result that a report.json describes.
+
+    The bits of tensors that were never moved are not in a report: ``coverage["dram_bits"]`` of the result is void.
+
+    Raises
+    ------
+    ConfigError
+        A file that cannot be read, is no report, or has another version of the format.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigError(f"cannot be read ({reason})", "check the path", file=str(path)) from None
+    except ValueError:
+        raise _no_report(path) from None
+    if not isinstance(data, dict) or "schema" not in data:
+        raise _no_report(path)
+    if data["schema"] != SCHEMA:
+        problem = f"the report has format {data['schema']}, this accelsim reads {SCHEMA}"
+        raise ConfigError(problem, "write it again with 'accelsim run'", file=str(path))
+    try:
+        return _result(data)
+    except (KeyError, TypeError, ValueError):
+        raise _no_report(path) from None
+
+
+def _no_report(path: Path) -> ConfigError:
+    return ConfigError("this is no report.json of accelsim", "give one that 'accelsim run' wrote", file=str(path))
+
+
+def _result(data: Mapping[str, Any]) -> NetworkResult:
+    network, totals = data["network"], data["totals"]
+    return NetworkResult(
+        arch=data["arch"],
+        network=network["name"],
+        source=network["source"],
+        batch=network["batch"],
+        layers=tuple(map(_layer, data["layers"])),
+        options=data["options"],
+        clock_mhz=totals["clock_mhz"],
+        isolated=network["isolated"],
+        not_modelled=tuple(data["not_modelled"]),
+        notes=tuple(data["notes"]),
+        area_mm2=totals["area_mm2_by_component"],
+    )
+
+
+def _layer(row: Mapping[str, Any]) -> LayerResult:
+    return LayerResult(
+        **{key: row[key] for key in _COPIED},
+        dram_bits_touched=0,
+        accounts={kind: UnitAccount(a["units"], a["causes"]) for kind, a in row["accounts"].items()},
+        traffic=tuple(TrafficRow(**flow) for flow in row["traffic"]),
+        buffers={name: BufferUse(**use) for name, use in row["buffers"].items()},
+    )

@@ -1,0 +1,64 @@
+"""A sparse matrix as a network of one product: A x A, or A x B."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from accelsim.errors import ConfigError, WorkloadError
+from accelsim.workload.csr_matrix import CsrMatrix
+from accelsim.workload.matrix_file import read_matrix
+from accelsim.workload.matrix_make import make_matrix
+from accelsim.workload.matrix_names import GENERATORS, PREFIX, SUFFIXES, find_data, suffix_of
+from accelsim.workload.network import Layer, Network, Tensor
+from accelsim.workload.shapes import SpGemm
+
+VALUE_BITS = 64
+"""Values of matrices are doubles, as in all four machines that multiply them."""
+
+
+def load_matrix(name: str) -> CsrMatrix:
+    """Return the matrix of a path, a generator's name or ``matrix:<name>``.
+
+    Raises
+    ------
+    ConfigError, WorkloadError
+        A matrix that is not there, or whatever is wrong with it.
+    """
+    if name.startswith(PREFIX):
+        path = find_data(name.removeprefix(PREFIX))
+        if path is None:
+            raise ConfigError(f"'{name}' is not at hand", "point ACCELSIM_DATA at the folder that has matrices/")
+        return read_matrix(path, path.name)
+    if name.partition(":")[0] in GENERATORS:
+        return make_matrix(name)
+    if suffix_of(name) not in SUFFIXES:
+        raise ConfigError(f"'{name}' is no matrix", f"give one of {', '.join(SUFFIXES)}, or a generator")
+    if not Path(name).is_file():
+        raise ConfigError(f"no such matrix file: '{name}'", "check the path")
+    return read_matrix(Path(name), name)
+
+
+def matrix_network(name: str, matrix_b: str | None = None) -> Network:
+    """Return the network of one product, A x A without ``matrix_b``."""
+    a = load_matrix(name)
+    b = a if matrix_b is None else load_matrix(matrix_b)
+    if a.shape[1] != b.shape[0]:
+        remedy = "give B with --matrix-b" if matrix_b is None else "give matrices that can be multiplied"
+        shown = f"{a.shape[0]} x {a.shape[1]} times {b.shape[0]} x {b.shape[1]}"
+        raise WorkloadError(f"cannot multiply {shown}", remedy, file=name)
+    text = name if matrix_b is None else f"{name}-{matrix_b}"
+    short = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(text.removeprefix(PREFIX)).name).strip("-")
+    return network_of(short, a, b, source=f"{name}, {'squared' if matrix_b is None else 'times ' + matrix_b}")
+
+
+def network_of(name: str, a: CsrMatrix, b: CsrMatrix | None = None, source: str = "") -> Network:
+    """Return the product of matrices at hand as a network; A x A without ``b``."""
+    right = "A" if b is None or b is a else "B"
+    b = a if b is None else b
+    shape = SpGemm(a.shape[0], b.shape[1], a.shape[1])
+    values = {"A": a, right: b}
+    tensors = {key: Tensor(key, m.shape, VALUE_BITS, True, m.density) for key, m in values.items()}
+    tensors["C"] = Tensor("C", shape.output_shape, VALUE_BITS)
+    layer = Layer("product", shape, ("A", right), (), ("C",))
+    return Network(name, (layer,), tensors, source, values=values)  # type: ignore[arg-type]

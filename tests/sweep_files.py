@@ -1,0 +1,59 @@
+"""Small sweep files, and what tests of sweeps share."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from accelsim.explore.store import Row
+
+NETWORK = """\
+name: tiny
+source: made up for tests
+isolated: true
+layers:
+  - {name: a, kind: conv2d, c: 8, h: 12, w: 12, k: 16, r: 3, s: 3, pad: 1}
+  - {name: b, kind: conv2d, c: 16, h: 12, w: 12, k: 8, r: 1, s: 1}
+  - {name: c, kind: linear, c: 64, k: 32}
+"""
+SWEEP = """\
+name: tiny_sweep
+machines: [systolic_ws]
+networks: [./tiny.yaml]
+axes:
+  params.rows: [2, 4, 8, 16]
+  params.cols: {from: 2, to: 16, factor: 2}
+constraints:
+  - params.rows * params.cols <= 128
+"""
+LONG = SWEEP.replace("axes:\n", "axes:\n  memory.dram.gb_per_s: {from: 1, to: 12, step: 2}\n")
+
+
+def write(folder, text=SWEEP, name="sweep.yaml"):
+    """Write a sweep and its network, and return the sweep's path."""
+    (folder / "tiny.yaml").write_text(NETWORK)
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def children(pid):
+    """Return the living descendants of a process."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            child = int(stat.parent.name)
+            found += [child, *children(child)]
+    return found
+
+
+def deadly_chunk(packed, jobs):
+    """Stand in for `run_chunk`: a point whose key is in ``packed`` kills its process."""
+    time.sleep(0.002)
+    if any(job.key in packed.decode().split() for job in jobs):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [Row(job.key, "ok", None) for job in jobs], 0.002

@@ -1,0 +1,46 @@
+"""How a validation case says what to run: densities, mappings, units."""
+
+import pytest
+
+from accelsim.errors import ConfigError
+from accelsim.validate.cases import CaseSpec
+from accelsim.validate.compare import ours
+
+
+def case(**changes):
+    plain = {
+        "case": "a case", "arch": "systolic_ws", "layer": {"kind": "linear", "n": 3, "c": 64, "k": 64},
+        "quantity": "account.zero", "expected": 0, "kind": "reported", "origin": "hand-derived", "source": "none",
+    }  # fmt: skip
+    return CaseSpec.model_validate(plain | changes)
+
+
+def test_a_case_may_give_densities():
+    macs = 3 * 64 * 64
+    assert ours(case()) == 0
+    assert ours(case(density={"*": {"weight": 0.0}})) == macs
+    assert 0.4 * macs < ours(case(density={"layer": {"input": 0.5}})) < 0.6 * macs
+
+
+def test_a_scale_turns_the_reports_unit_into_the_sources():
+    assert ours(case(quantity="macs", scale=1e-3)) == pytest.approx(3 * 64 * 64 / 1000)
+
+
+def test_power_on_chip_leaves_the_dram_out():
+    dram, all_of_it, cycles = (
+        ours(case(quantity=q)) for q in ("energy_pj.dram", "totals.total_energy_pj", "totals.cycles")
+    )
+    assert dram > 0
+    # 1000 MHz: a cycle is a nanosecond, and 1 pJ per ns is 1 mW
+    assert ours(case(quantity="on_chip_mw")) == pytest.approx((all_of_it - dram) / cycles)
+    assert ours(case(quantity="totals.on_chip_mw")) == pytest.approx((all_of_it - dram) / cycles)
+
+
+def test_a_figure_may_be_the_sum_over_the_layers_that_ran():
+    two = case(workload="alexnet", layer=None, layers="fc[78]", quantity="layers.macs")
+    assert ours(two) == 4096 * 4096 + 4096 * 1000
+
+
+def test_a_mapping_file_that_is_not_packaged_is_named():
+    with pytest.raises(ConfigError, match="no such machine file: 'mappings/nowhere"):
+        ours(case(mapping="mappings/nowhere.yaml"))

@@ -1,0 +1,60 @@
+"""What the documents show must run."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import accelsim
+
+ROOT = Path(accelsim.__file__).parents[1]
+
+if not (ROOT / "docs").is_dir():
+    pytest.skip("not a source tree", allow_module_level=True)
+
+
+def blocks(document, language="yaml"):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+
+
+def test_the_network_of_the_guide_runs_with_its_mapping(tmp_path):
+    network, density, mapping = blocks("docs/guide.md")
+    for name, text in (("tiny", network), ("density", density), ("mapping", mapping)):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    (tmp_path / "mapping.yaml").write_text(yaml.safe_dump({"conv1": yaml.safe_load(mapping)["conv1"]}))
+    (tmp_path / "density.yaml").write_text(density.replace("'fc*'", "fc"))
+    result = accelsim.simulate(
+        "edge_npu", str(tmp_path / "tiny.yaml"), mapping=tmp_path / "mapping.yaml", density=tmp_path / "density.yaml",
+        check=True,
+    )  # fmt: skip
+    assert result.complete
+    assert all(layer.checked for layer in result.layers)
+    assert result.layers[0].mapping_source == "pinned"
+
+
+def test_the_machine_of_the_readme_loads(tmp_path):
+    (text,) = blocks("README.md")
+    (tmp_path / "my_array.yaml").write_text(text)
+    arch = accelsim.load_arch(str(tmp_path / "my_array.yaml"))
+    assert (arch.name, arch.config["params"]["rows"]) == ("my_array", 64)
+
+
+def test_the_snippet_of_the_readme_runs(capsys):
+    (code,) = blocks("README.md", "python")
+    exec(code, {})
+    assert "conv1" in capsys.readouterr().out
+
+
+def test_every_command_is_in_the_readme_or_the_guide():
+    from accelsim.cli import COMMANDS
+
+    text = (ROOT / "README.md").read_text() + (ROOT / "docs" / "guide.md").read_text()
+    for name in COMMANDS:
+        assert f"accelsim {name}" in text, name
+
+
+def test_links_between_documents_lead_somewhere():
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for name in re.findall(r"`((?:docs|accelsim|tests|examples|reports)/[\w./-]+)`", path.read_text()):
+            assert (ROOT / name).exists() or "<" in name or "*" in name or "dot" in name or "out" in name, (path, name)

@@ -1,0 +1,132 @@
+"""SpArch: the schedule, the prefetcher, and what each technique saves."""
+
+import numpy as np
+import pytest
+
+from accelsim.engines.sparch import kernel
+from accelsim.engines.sparch.engine import ENGINE, Params, Tally, activity
+from accelsim.engines.sparch.schedule import Schedule
+from accelsim.errors import ModelError
+from accelsim.simulation import load_arch, simulate
+from accelsim.workload.matrix_make import make_matrix
+from accelsim.workload.matrix_network import network_of
+
+
+def rounds(weights, ways, huffman=True, running=False):
+    """Return the nodes of every round; a merged node weighs as much as its children."""
+    schedule, found = Schedule(weights, ways, huffman, running), []
+    known = dict(enumerate(weights))
+    while not schedule.finished:
+        found.append(schedule.next_round())
+        if not schedule.finished:
+            weight = sum(known[node] for node in found[-1])
+            known[schedule.add(weight)] = weight
+    return found
+
+
+def test_the_first_round_leaves_full_rounds_for_the_rest():
+    assert [len(r) for r in rounds([1] * 130, 64)] == [4, 64, 64]
+    assert [len(r) for r in rounds([1] * 64, 64)] == [64]
+    assert [len(r) for r in rounds([1] * 65, 64)] == [2, 64]
+    assert [len(r) for r in rounds([5], 64)] == [1]
+
+
+def test_the_lightest_nodes_are_merged_first():
+    assert rounds([15, 15, 13, 12, 9, 7, 5, 3, 2, 2, 1, 1], 4) == [
+        [10, 11, 8],
+        [9, 7, 12, 6],
+        [5, 4, 3, 2],
+        [13, 0, 1, 14],
+    ]
+
+
+def test_plain_orders_take_the_oldest_or_the_running_result():
+    assert rounds(list(range(5)), 2, False) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert rounds(list(range(5)), 2, False, True) == [[0, 1], [5, 2], [6, 3], [7, 4]]
+
+
+def fetched(uses, lookahead, lines, lengths=(4, 4, 4, 4)):
+    pointers = np.append(0, np.cumsum(lengths)).astype(np.int64)
+    return kernel.fetch_rows(np.array(uses, np.int64), pointers, lookahead, lines, 4).tolist()[:-1]
+
+
+def test_the_row_used_last_is_evicted():
+    # two lines; at the third use row 1 is next used later than row 0
+    assert fetched([0, 1, 2, 0, 1], 8, 2) == [4, 4, 4, 0, 4]
+
+
+def test_a_use_behind_the_window_is_unknown_and_goes_first():
+    # at row 2 the window shows only row 1 again: row 0, though used soon after, is unknown
+    assert fetched([0, 1, 2, 1, 0], 2, 2) == [4, 4, 4, 0, 4]
+    # of two unknown rows the one used longest ago goes
+    assert fetched([0, 1, 2, 2, 1, 0], 2, 2) == [4, 4, 4, 0, 0, 4]
+
+
+def test_a_long_row_loses_lines_from_its_end():
+    assert fetched([0, 1, 0], 8, 3, (12, 4)) == [12, 4, 4]
+
+
+def test_a_row_longer_than_the_buffer_keeps_its_beginning():
+    assert fetched([0, 0], 8, 2, (12,)) == [12, 4]
+
+
+def run(matrix, **changes):
+    sets = [(f"params.{key}", value) for key, value in changes.items()]
+    return simulate(load_arch("sparch", sets), network_of("m", matrix)).layers[0]
+
+
+POWER = make_matrix("powerlaw:n=400,nnz=3000,longest=300,seed=1")
+
+
+def test_leaves_are_the_longest_row_or_the_columns():
+    assert run(POWER).details["leaves"] == 300
+    assert run(POWER, condense=False).details["leaves"] == np.unique(POWER.columns).size
+
+
+@pytest.mark.parametrize("technique", ["huffman", "prefetch", "pipeline_merge", "condense"])
+def test_each_technique_saves_traffic_where_it_should(technique):
+    small = {"layers": 3, "prefetch_lines": 256}
+    with_all, without = run(POWER, **small), run(POWER, **small, **{technique: False})
+    assert with_all.details["products"] == without.details["products"]
+    assert with_all.details["dram_bytes"] < without.details["dram_bytes"]
+
+
+def test_without_prefetching_each_entry_of_a_reads_its_row():
+    details = run(POWER, prefetch=False).details
+    assert details["b_elements_read"] == details["b_elements_used"] == details["products"]
+
+
+def test_more_bandwidth_is_never_slower():
+    def cycles(gb_per_s):
+        return simulate(load_arch("sparch", [("memory.dram.gb_per_s", gb_per_s)]), network_of("m", POWER)).cycles
+
+    found = [cycles(rate) for rate in (8, 16, 64, 128, 512)]
+    assert found == sorted(found, reverse=True)
+
+
+def test_a_time_below_the_bound_is_our_bug():
+    zero = dict.fromkeys(Tally._fields, 0) | {"bound_by": (0, 0, 0, 0)}
+    with pytest.raises(ModelError, match="below the analytic bound"):
+        activity(Params(), 1, Tally(**(zero | {"cycles": 3, "bound_cycles": 4})), None)
+
+
+def test_dense_layers_are_refused():
+    from accelsim.workload.network import LayerView
+    from accelsim.workload.shapes import Linear
+
+    assert "no linear unit" in ENGINE.supports(LayerView("l", Linear(1, 2, 3), (), (), ()), Params())
+
+
+def test_the_prefetcher_reads_what_a_plain_search_for_the_furthest_use_reads():
+    from accelsim.engines.sparch.reference import _Twin
+    from accelsim.layer import machine_view
+
+    machine = machine_view(load_arch("sparch"))
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        lengths = rng.integers(0, 9, 6).tolist()
+        uses = rng.integers(0, 6, 25).tolist()
+        params = Params(lookahead=int(rng.integers(1, 9)), prefetch_lines=int(rng.integers(1, 6)), line_elements=4)
+        twin = _Twin({}, {row: dict.fromkeys(range(length), 1) for row, length in enumerate(lengths)}, params, machine)
+        found = fetched(uses, params.lookahead, params.prefetch_lines, lengths)
+        assert found == twin.fetch(uses), seed
