@@ -60,7 +60,7 @@ class Arch:
 
     def replace(self, key: str, value: Any) -> Arch:
         """Return a variant with ``key`` (a dotted path of the resolved configuration) set to ``value``."""
-        return build(override(self.document, [(key, value)], "replace"), self.find_params)
+        return build(_overridden(self.document, [(key, value)], "replace"), self.find_params)
 
 
 def load(name: str, find_params: FindParams, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
@@ -82,7 +82,7 @@ def load(name: str, find_params: FindParams, sets: Sequence[tuple[str, Any]] = (
     """
     path, shown = packaged.find("arch_configs", name)
     document = _with_bases(read(path, shown), path, (path.resolve(),))
-    return build(override(document, sets, "--set"), find_params)
+    return build(_overridden(document, sets, "--set"), find_params)
 
 
 def build(document: Document, find_params: FindParams) -> Arch:
@@ -237,10 +237,18 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
         except (IndexError, TypeError):
             raise ConfigError("no such entry", "check the index", file=origin, key=key) from None
         places = {p: v for p, v in places.items() if p[: len(path)] != path} | {path: (origin, None)}
-        _note_source(data, path, origin)
-        if path[0] not in ("name", "description", "source", "sources"):
-            data["description"] = f"{data.get('description', '')}; {dotted(path)} = {value}".lstrip("; ")
     return Document(data, document.name, places)
+
+
+def _overridden(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -> Document:
+    """Return a machine with key paths set, which says so: in its description, and in place of their sources."""
+    changed = override(document, sets, origin)
+    for key, value in sets:
+        path = _typed_path(changed.data, key)
+        if path[0] not in ("name", "description", "source", "sources"):
+            _note_source(changed.data, path, origin)
+            changed.data["description"] = f"{changed.data.get('description', '')}; {dotted(path)} = {value}".lstrip("; ")
+    return changed
 
 
 def _note_source(data: dict[str, Any], path: KeyPath, origin: str) -> None:
