@@ -109,21 +109,21 @@ def simulate(
     arch = load_arch(arch) if isinstance(arch, str) else arch
     network = load_network(network) if isinstance(network, str) else network
     network = prepare(arch, network, batch, density, precision)
-    chosen = _select(network, layers)
+    chosen = select(network, layers)
     pinned = Pinned(Path(mapping)) if mapping is not None else None
     if pinned is not None and (stray := pinned.unused([layer.name for layer in chosen])):
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=str(mapping))
-    given = _given(network, operands, seed)
+    given = given_operands(network, operands, seed)
     mode = "synthetic" if operands is None else "chain" if str(operands) == "chain" else "file"
     options = Options(seed, fidelity, check, mode)
     tasks = [
-        _task(arch, network, layer, pinned, given, unsupported)
+        task_for(arch, network, layer, pinned, given, unsupported)
         if layer in chosen
         else Task(network.view(layer), reason=NOT_SELECTED)
         for layer in network.layers
         if not is_view(layer)
     ]
-    results = _placed(_run(arch, tasks, options, workers, progress))
+    results = placed(_run(arch, tasks, options, workers, progress))
     table = energy_table(arch.energy.table)
     return NetworkResult(
         arch=arch.config,
@@ -159,7 +159,8 @@ def prepare(
     return resolve(network, arch.precision)
 
 
-def _select(network: Network, pattern: str) -> list[Layer]:
+def select(network: Network, pattern: str) -> list[Layer]:
+    """Return the layers with work whose name matches; a pattern without any is an error."""
     work = [layer for layer in network.layers if not is_view(layer)]
     chosen = [layer for layer in work if fnmatchcase(layer.name, pattern)]
     if not chosen:
@@ -168,7 +169,7 @@ def _select(network: Network, pattern: str) -> list[Layer]:
     return chosen
 
 
-def _given(network: Network, operands: str | Path | None, seed: int) -> Mapping[str, np.ndarray]:
+def given_operands(network: Network, operands: str | Path | None, seed: int) -> Mapping[str, np.ndarray]:
     """Return tensor name -> integers from a file or from chaining."""
     if operands is None:
         return {}
@@ -177,7 +178,7 @@ def _given(network: Network, operands: str | Path | None, seed: int) -> Mapping[
     return files.load_npz(Path(operands), network)
 
 
-def _task(
+def task_for(
     arch: Arch,
     network: Network,
     layer: Layer,
@@ -185,6 +186,7 @@ def _task(
     given: Mapping[str, np.ndarray],
     unsupported: str,
 ) -> Task:
+    """Return the task of one layer: its unit, or why it has none."""
     view = network.view(layer)
     unit, reason = _unit_for(arch, view)
     if unit is None:
@@ -241,7 +243,7 @@ def _serial(arch: Arch, tasks: list[Task], options: Options) -> Iterable[LayerRe
     """Run one task after another; layers that differ in nothing but their names are simulated once."""
     known: dict[Any, LayerResult] = {}
     for task in tasks:
-        key = _likeness(task) if not options.check else None
+        key = likeness(task) if not options.check else None
         if key is not None and key in known:
             yield replace(known[key], name=task.view.name)
             continue
@@ -251,7 +253,7 @@ def _serial(arch: Arch, tasks: list[Task], options: Options) -> Iterable[LayerRe
         yield result
 
 
-def _likeness(task: Task) -> Any:
+def likeness(task: Task) -> Any:
     """Return a key that equal tasks share, or None where names matter: synthetic zeros depend on them."""
     tensors = (*task.view.inputs, *task.view.weights, *task.view.outputs)
     if task.given or any(t.density < 1 or t.name in task.stored for t in tensors):
@@ -261,13 +263,13 @@ def _likeness(task: Task) -> Any:
     return (task.view.shape, plain, unit, task.pinned, task.view.batch)
 
 
-def _placed(results: list[LayerResult]) -> tuple[LayerResult, ...]:
+def placed(results: list[LayerResult]) -> tuple[LayerResult, ...]:
     """Return the results with their start cycles: layers run one after another."""
-    placed, now = [], 0
+    done, now = [], 0
     for result in results:
-        placed.append(replace(result, start_cycle=now))
+        done.append(replace(result, start_cycle=now))
         now += result.cycles
-    return tuple(placed)
+    return tuple(done)
 
 
 def _not_modelled(arch: Arch, results: Iterable[LayerResult]) -> tuple[str, ...]:

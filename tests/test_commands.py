@@ -53,7 +53,7 @@ def test_list_names_everything_of_a_kind(kind):
     assert set(names) <= set(found)
 
 
-@pytest.mark.parametrize("kind", ["arch", "network"])
+@pytest.mark.parametrize("kind", ["arch", "network", "sweep"])
 def test_the_schema_is_json_with_descriptions(kind):
     schema = json.loads(run("schema", kind))
     assert schema["$schema"].endswith("2020-12/schema")

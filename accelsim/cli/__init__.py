@@ -76,8 +76,9 @@ def app() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the user's mistake, 3 a broken invariant of ours."""
     try:
-        app.main(args=argv, prog_name="accelsim", standalone_mode=False)
+        status = app.main(args=argv, prog_name="accelsim", standalone_mode=False)
         sys.stdout.flush()
+        sys.exit(status if isinstance(status, int) else 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -9,10 +9,10 @@ import click
 
 
 @click.command(epilog="Example: accelsim schema arch > arch.schema.json")
-@click.argument("what", type=click.Choice(["arch", "network"]), default="arch")
+@click.argument("what", type=click.Choice(["arch", "network", "sweep"]), default="arch")
 def command(what: str) -> None:
-    """Print the JSON Schema of a machine or network file, so that editors complete and check the YAML."""
-    schema = _arch() if what == "arch" else _network()
+    """Print the JSON Schema of a machine, network or sweep file, so that editors complete and check the YAML."""
+    schema = {"arch": _arch, "network": _network, "sweep": _sweep}[what]()
     click.echo(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2))
 
 
@@ -44,3 +44,9 @@ def _network() -> dict[str, Any]:
     from accelsim.workload.schema import NetworkSpec
 
     return NetworkSpec.model_json_schema()
+
+
+def _sweep() -> dict[str, Any]:
+    from accelsim.explore.schema import SweepSpec
+
+    return SweepSpec.model_json_schema()

@@ -122,7 +122,7 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         paths = [context.folder / name if name else None for name in (options.density, options.precision)]
         network = simulation.prepare(arch, context.networks[job.network], options.batch, *paths)
         network = with_densities(network, options.weight_density, options.input_density)
-        chosen = frozenset(layer.name for layer in simulation._select(network, options.layers))
+        chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
         _READY[key] = _Ready(context, network, layers, chosen, {})
     return _READY[key]
@@ -151,7 +151,7 @@ def _simulate(
     results: list[LayerResult] = []
     for layer in ready.layers:
         if layer.name in ready.chosen:
-            task = simulation._task(arch, network, layer, None, {}, "skip")
+            task = simulation.task_for(arch, network, layer, None, {}, "skip")
         else:
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
         result = _layer_once(arch, ready, task, options, known)
@@ -159,7 +159,7 @@ def _simulate(
     table = energy_table(arch.energy.table)
     return NetworkResult(
         arch.config, network.name, network.source, network.batch,
-        simulation._placed(results) if named else tuple(results), {}, float(arch.clocks_mhz["core"]),
+        simulation.placed(results) if named else tuple(results), {}, float(arch.clocks_mhz["core"]),
         network.isolated, area_mm2=area_mm2(machine_components(arch), table).mm2,
     )  # fmt: skip
 
@@ -167,7 +167,7 @@ def _simulate(
 def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
     mine = (task.view.name, task.unit.name if task.unit else task.reason)
     if mine not in ready.likeness:
-        ready.likeness[mine] = simulation._likeness(task)
+        ready.likeness[mine] = simulation.likeness(task)
     likeness = ready.likeness[mine]
     if likeness is None:
         return simulate_layer(arch, task, options)

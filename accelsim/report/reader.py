@@ -12,7 +12,7 @@ from accelsim.results import SCHEMA, BufferUse, LayerResult, NetworkResult, Traf
 
 _COPIED = (
     "name", "kind", "shape", "bits", "macs", "simulated", "reason", "unit", "count", "effective_macs",
-    "performed_macs", "start_cycle", "cycles", "compute_cycles", "stall_cycles", "fidelity", "mapping",
+    "performed_macs", "start_cycle", "cycles", "compute_cycles", "stall_cycles", "dram_cycles", "fidelity", "mapping",
     "mapping_source", "primary", "needed_bits_per_cycle", "energy_pj", "checked", "details",
 )  # fmt: skip
 

@@ -247,7 +247,9 @@ def _overridden(document: Document, sets: Sequence[tuple[str, Any]], origin: str
         path = _typed_path(changed.data, key)
         if path[0] not in ("name", "description", "source", "sources"):
             _note_source(changed.data, path, origin)
-            changed.data["description"] = f"{changed.data.get('description', '')}; {dotted(path)} = {value}".lstrip("; ")
+            changed.data["description"] = f"{changed.data.get('description', '')}; {dotted(path)} = {value}".lstrip(
+                "; "
+            )
     return changed
 
 
