@@ -16,7 +16,7 @@ def declared() -> dict[str, str]:
     for path in sorted(Path(__file__).parent.glob("replica_*.py")):
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         first = text.splitlines()[0] if text else ""
-        words = first.partition(": ")[2] or first
+        words = first.partition(": ")[2] if first.startswith("``") else first
         found[path.stem.removeprefix("replica_")] = words[:1].upper() + words[1:]
     return found
 
