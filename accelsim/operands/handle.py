@@ -134,14 +134,28 @@ class Operands:
         """
         if isinstance(self.view.shape, SpGemm):
             return product_count(self.input.sparse, self.weight.sparse)
-        conv = self._conv
-        taps = self._inputs_per_tap(conv)
+        conv, taps = self._conv, self._inputs_per_tap
         if self.weight.dense:
-            return int(taps.sum()) * (conv.k // conv.groups)
+            return self.nonzero_input_macs
         mask = to_conv_weight(self.view, self.weight.mask)
         g, kg, cg = conv.groups, conv.k // conv.groups, conv.c // conv.groups
         per_tap = mask.reshape(g, kg, cg, conv.r, conv.s).sum(axis=1, dtype=np.int64)
         return int((taps.reshape(g, cg, conv.r, conv.s) * per_tap).sum())
+
+    @cached_property
+    def nonzero_input_macs(self) -> int:
+        """Multiply-accumulates whose input is not zero, whatever the weight; padding taps have a zero input."""
+        if isinstance(self.view.shape, SpGemm):
+            return self.input.sparse.nnz * self.view.shape.n
+        return int(self._inputs_per_tap.sum()) * (self._conv.k // self._conv.groups)
+
+    @cached_property
+    def nonzero_weight_macs(self) -> int:
+        """Multiply-accumulates whose weight is not zero, whatever the input, padding taps among them."""
+        if isinstance(self.view.shape, SpGemm):
+            return self.weight.sparse.nnz * self.view.shape.m
+        conv = self._conv
+        return self.weight.nonzeros * conv.n * conv.e * conv.f
 
     def conv_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Return input (n, c, h, w) and weight (k, c/groups, r, s) of the equivalent convolution, int64."""
@@ -151,8 +165,10 @@ class Operands:
     def _conv(self) -> Conv2d:
         return self.view.shape.as_conv()  # type: ignore[union-attr]
 
-    def _inputs_per_tap(self, conv: Conv2d) -> np.ndarray:
-        """Return for each (c, r, s) how many non-zero inputs meet that tap over all n, e, f; int64."""
+    @cached_property
+    def _inputs_per_tap(self) -> np.ndarray:
+        """For each (c, r, s) how many non-zero inputs meet that tap over all n, e, f; int64."""
+        conv = self._conv
         rows = [_valid(conv.h, conv.e, conv.stride[0], conv.pad[0], i * conv.dilation[0]) for i in range(conv.r)]
         cols = [_valid(conv.w, conv.f, conv.stride[1], conv.pad[1], j * conv.dilation[1]) for j in range(conv.s)]
         taps = np.zeros((conv.c, conv.r, conv.s), dtype=np.int64)

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from accelsim.errors import ConfigError
-from accelsim.results import SCHEMA, BufferUse, LayerResult, NetworkResult, TrafficRow, UnitAccount
+from accelsim.results import (
+    SCHEMA,
+    BufferUse,
+    LayerResult,
+    NetworkResult,
+    StoredBits,
+    TrafficRow,
+    UnitAccount,
+)
 
 _COPIED = (
     "name", "kind", "shape", "bits", "macs", "simulated", "reason", "unit", "count", "effective_macs",
@@ -69,6 +77,10 @@ def _result(data: Mapping[str, Any]) -> NetworkResult:
 def _layer(row: Mapping[str, Any]) -> LayerResult:
     return LayerResult(
         **{key: row[key] for key in _COPIED},
+        # a report of accelsim before these counts lacks them
+        nonzero_weight_macs=row.get("nonzero_weight_macs", 0),
+        nonzero_input_macs=row.get("nonzero_input_macs", 0),
+        stored={tensor: StoredBits(**size) for tensor, size in row.get("stored", {}).items()},
         dram_bits_touched=0,
         accounts={kind: UnitAccount(a["units"], a["causes"]) for kind, a in row["accounts"].items()},
         traffic=tuple(TrafficRow(**flow) for flow in row["traffic"]),
