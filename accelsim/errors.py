@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+LONG_WORD = 240
+"""Longer words of a message are cut: no path is, but a damaged file may hold anything."""
+
 
 class AccelsimError(Exception):
     """Base of every error that accelsim raises on purpose."""
@@ -74,8 +77,9 @@ class ModelError(AccelsimError):
 
 
 def _printable(text: str) -> str:
-    """Return the text with what a terminal would not show, or would obey, spelt out."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    """Return the text with what a terminal would not show, or would obey, spelt out, and very long words cut."""
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return " ".join(word if len(word) <= LONG_WORD else f"{word[:LONG_WORD]}..." for word in shown.split(" "))
 
 
 def _rebuild(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.workload.check import nearest
 from accelsim.workload.network import Layer, Network, input_names, is_view
+from accelsim.workload.npy_file import UNREADABLE, check_npy
 from accelsim.workload.onnx_file import read_model
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.workload.csr_matrix import CsrMatrix
-from accelsim.workload.npy_file import UNREADABLE, check_npz
 from accelsim.workload.network import Layer, Network, Tensor, input_names
+from accelsim.workload.npy_file import UNREADABLE, check_npz
 
 MAX_BYTES = 4 * 2**30
 """An archive that would unpack to more is refused before it is read."""

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from accelsim.errors import ConfigError
+from accelsim.report.document import document
 from accelsim.results import SCHEMA, BufferUse, LayerResult, NetworkResult, TrafficRow, UnitAccount
 
 _COPIED = (
@@ -40,8 +43,11 @@ def read_report(path: Path) -> NetworkResult:
         problem = f"the report has format {data['schema']}, this accelsim reads {SCHEMA}"
         raise ConfigError(problem, "write it again with 'accelsim run'", file=str(path))
     try:
-        return _result(data)
-    except (KeyError, TypeError, ValueError):
+        result = _result(data)
+        # every figure a table or picture may ask for
+        document(TypeAdapter(NetworkResult).validate_python(result))
+        return result
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
         raise _no_report(path) from None
 
 

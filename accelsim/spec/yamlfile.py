@@ -100,9 +100,9 @@ def parse(text: str, name: str) -> Document:
     try:
         loader = yaml.SafeLoader(text)
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
         problem = f"character U+{error.character:04X} is not allowed in YAML"
-        raise ConfigError(problem, "remove it; it may not be seen in an editor", file=name, line=line) from None
+        remedy = "remove it; an editor may not show it"
+        raise ConfigError(problem, remedy, file=name, line=text.count("\n", 0, error.position) + 1) from None
     try:
         root = loader.get_single_node()
         return _Builder(name, loader).document(root)

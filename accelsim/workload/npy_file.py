@@ -11,8 +11,18 @@ from typing import IO
 
 import numpy as np
 
-UNREADABLE = (OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 """What reading a damaged archive raises, encrypted or oddly compressed members included."""
+
 
 def check_npz(path: Path, most_bytes: int) -> None:
     """Raise ValueError, or what `zipfile` raises, unless `numpy.load` can read the archive within ``most_bytes``."""

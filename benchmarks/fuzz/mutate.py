@@ -9,16 +9,73 @@ import struct
 import zipfile
 from collections.abc import Callable, Sequence
 
-NUMBERS = (
-    *("0", "1", "-1", "2", "3", "7", "255", "65536", "1000003", "2147483647", "2147483648", "4294967296"),
-    *("9223372036854775807", "9223372036854775808", "-9223372036854775808", "18446744073709551616", "1" + "0" * 40),
-    *("0.5", "-0.0", "1e-320", "1e308", "1e9", ".inf", ".nan", "nan", "inf", "010", "1_000", "0x10", "1:30", "12e-3"),
-)
-WORDS = (
-    *("", " ", "\t", "\n", "\r\n", "\0", "\ufeff", "~", "null", "true", "no", "on", ",", ",,", ":", ": ", "- ", "#", "%"),
-    *("[", "]", "{", "}", "[[", "*a", "&a ", "<<: *a", "!!python/object/apply:os.system ['true']", "!!binary ", "'", '"'),
-    *("name", "base", "units", "params", "memory", "layers", "source", "/", "../", "/etc/passwd", "é", "\ud7ff", "x" * 300),
-)
+NUMBERS = [
+    "0",
+    "1",
+    "-1",
+    "2",
+    "3",
+    "7",
+    "255",
+    "65536",
+    "1000003",
+    "2147483647",
+    "2147483648",
+    "4294967296",
+    "9223372036854775807",
+    "9223372036854775808",
+    "-9223372036854775808",
+    "18446744073709551616",
+    "10000000000000000000000000000000000000000",
+    "0.5",
+    "-0.0",
+    "1e-320",
+    "1e308",
+    "1e9",
+    ".inf",
+    ".nan",
+    "nan",
+    "inf",
+    "010",
+    "1_000",
+    "0x10",
+    "1:30",
+    "12e-3",
+]
+WORDS = [
+    *[
+        "~",
+        "null",
+        "true",
+        "no",
+        "on",
+        ",",
+        ",,",
+        ":",
+        "-",
+        "#",
+        "%",
+        "[",
+        "]",
+        "{",
+        "}",
+        "[[",
+        "*a",
+        "&a",
+        "'",
+        '"',
+        "!!binary",
+        "name",
+        "base",
+        "units",
+        "params",
+        "memory",
+        "layers",
+        "source",
+    ],
+    *("", " ", "\t", "\n", "\r\n", "\0", "\ufeff", ": ", "- ", "<<: *a", "!!python/object/apply:os.system ['true']"),
+    *("../", "/etc/passwd", "\u00e9", "\ud7ff", "x" * 300),
+]
 Mutation = Callable[[bytes, random.Random], bytes]
 
 
@@ -31,7 +88,9 @@ def _flip(data: bytes, rng: random.Random) -> bytes:
     if not data:
         return b"\0"
     at = rng.randrange(len(data))
-    return data[:at] + bytes([rng.choice((data[at] ^ 1 << rng.randrange(8), rng.randrange(256), 0, 255))]) + data[at + 1 :]
+    return (
+        data[:at] + bytes([rng.choice((data[at] ^ 1 << rng.randrange(8), rng.randrange(256), 0, 255))]) + data[at + 1 :]
+    )
 
 
 def _drop(data: bytes, rng: random.Random) -> bytes:
@@ -84,10 +143,28 @@ def _value(data: bytes, rng: random.Random) -> bytes:
     if not found:
         return _word(data, rng)
     spot = rng.choice(found)
-    return data[: spot.start()] + b" " + rng.choice((*WORDS, *NUMBERS)).encode("utf-8", "surrogatepass") + data[spot.end() :]
+    return (
+        data[: spot.start()]
+        + b" "
+        + rng.choice((*WORDS, *NUMBERS)).encode("utf-8", "surrogatepass")
+        + data[spot.end() :]
+    )
 
 
-TEXT: Sequence[Mutation] = (_flip, _drop, _double, _truncate, _word, _number, _number, _number, _lines, _lines, _value, _value)
+TEXT: Sequence[Mutation] = (
+    _flip,
+    _drop,
+    _double,
+    _truncate,
+    _word,
+    _number,
+    _number,
+    _number,
+    _lines,
+    _lines,
+    _value,
+    _value,
+)
 BYTES: Sequence[Mutation] = (_flip, _flip, _drop, _double, _truncate, _word)
 
 
@@ -131,7 +208,9 @@ def archive(seeds: Sequence[bytes], rng: random.Random) -> bytes:
     if rng.random() < 0.1:  # sizes in the directory that lie
         at = packed.rfind(b"PK\1\2")
         if at >= 0:
-            packed = packed[: at + 20] + struct.pack("<II", *rng.choices((0, 1, 2**31, 2**32 - 1), k=2)) + packed[at + 28 :]
+            packed = (
+                packed[: at + 20] + struct.pack("<II", *rng.choices((0, 1, 2**31, 2**32 - 1), k=2)) + packed[at + 28 :]
+            )
     return packed
 
 
@@ -142,7 +221,9 @@ def _array(body: bytes, rng: random.Random) -> bytes:
     size = struct.unpack("<H", body[8:10])[0]
     header, rest = body[10 : 10 + size], body[10 + size :]
     if rng.random() < 0.3:
-        header = header.replace(b"<i8", rng.choice((b"|O", b"<f8", b"<f4", b"<U9", b"<c8", b"|b1", b"<u8", b">i2", b"|V9")))
+        header = header.replace(
+            b"<i8", rng.choice((b"|O", b"<f8", b"<f4", b"<U9", b"<c8", b"|b1", b"<u8", b">i2", b"|V9"))
+        )
     header = text([header], rng) if rng.random() < 0.7 else header
     rest = raw([rest], rng) if rng.random() < 0.3 else rest
     return body[:8] + struct.pack("<H", min(len(header), 65535)) + header[:65535] + rest
@@ -184,7 +265,9 @@ def _graph(graph: object, rng: random.Random) -> None:
         if side:
             side[rng.randrange(len(side))] = rng.choice(names)
     elif kind == 3 and node is not None:
-        node.op_type = rng.choice(("Conv", "Gemm", "MatMul", "Reshape", "Concat", "Add", "Split", "Slice", "Loop", "Nope", ""))
+        node.op_type = rng.choice(
+            ("Conv", "Gemm", "MatMul", "Reshape", "Concat", "Add", "Split", "Slice", "Loop", "Nope", "")
+        )
     elif kind == 4 and graph.node:
         del graph.node[rng.randrange(len(graph.node))]
     elif kind == 5 and graph.initializer:
@@ -201,7 +284,10 @@ def _graph(graph: object, rng: random.Random) -> None:
         tensor = rng.choice(graph.initializer)
         tensor.data_location = 1
         place = tensor.external_data.add()
-        place.key, place.value = "location", rng.choice(("../outside", "/etc/passwd", "inside", "", "..", "\0", "a" * 5000))
+        place.key, place.value = (
+            "location",
+            rng.choice(("../outside", "/etc/passwd", "inside", "", "..", "\0", "a" * 5000)),
+        )
     elif kind == 8 and graph.input:
         shape = rng.choice(graph.input).type.tensor_type.shape
         if shape.dim:

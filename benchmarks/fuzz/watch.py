@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 LIMIT_S = 10.0
 """Wall time of one input; a defect if it takes longer."""
-LIMIT_BYTES = 2 << 30
+LIMIT_BYTES = 6 << 30
 """Address space of one input beyond what the process has already; a defect if it needs more."""
 FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "pickle.find_class", "socket.connect")
 """Audit events that no file may cause."""

@@ -70,7 +70,6 @@ from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax, elements
 
-
 MAX_POOL = 1 << 16
 """Most taps of a window, and most output rows or columns of pooling."""
 
