@@ -51,5 +51,5 @@ def _check(stream: IO[bytes], size: int, what: str) -> None:
         raise ValueError(f"{what}has a damaged header") from None
     if dtype.hasobject:
         raise ValueError(f"{what}holds Python objects, which are never read")
-    if min(shape, default=0) < 0 or prod(shape) * dtype.itemsize > size:
+    if min(shape, default=0) < 0 or prod(shape) * dtype.itemsize > size - stream.tell():
         raise ValueError(f"{what}is cut off: its header says {shape} of {dtype}")

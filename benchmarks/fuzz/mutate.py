@@ -74,7 +74,7 @@ WORDS = [
         "source",
     ],
     *("", " ", "\t", "\n", "\r\n", "\0", "\ufeff", ": ", "- ", "<<: *a", "!!python/object/apply:os.system ['true']"),
-    *("../", "/etc/passwd", "\u00e9", "\ud7ff", "x" * 300),
+    *("../", "./", "\u00e9", "\ud7ff", "x" * 300),
 ]
 Mutation = Callable[[bytes, random.Random], bytes]
 
