@@ -1,11 +1,11 @@
 """Draw where the cycles of each sparse machine, and of the dense one beside it, go on AlexNet and VGG-16.
 
-    python examples/sparse_cycles/draw.py [FOLDER [NETWORK...]]     writes FOLDER/sparse_cycles.png (default reports/out)
+    python examples/sparse_cycles/draw.py [FOLDER [NETWORK...]]     writes FOLDER/sparse_cycles.png
 
-Densities are those of Han et al., NIPS 2015 (recalled), zeros fall independently; inputs of all layers but the first are
-the outputs of a ReLU. Convolutions on all machines but EIE, which has the fully connected layers. The shares are of the
-unit-cycles of a machine's multipliers (of EIE its PEs, of SnaPEA its lanes); machines differ in size, clock and DRAM
-(assumed for most), so that the lengths say where the time of a machine goes and not which machine is faster.
+Densities are those of Han et al., NIPS 2015 (recalled), zeros fall independently; inputs of all layers but the first
+are the outputs of a ReLU. Convolutions on all machines but EIE, which has the fully connected layers. The shares are of
+the unit-cycles of multipliers (of EIE: PEs, of SnaPEA: lanes). Machines differ in size, clock and DRAM
+(assumed for most): the bars say where the time of a machine goes and not which machine is faster.
 """
 
 from __future__ import annotations
