@@ -55,7 +55,9 @@ def test_the_command_names_the_reason_of_the_selected_layer(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert status("run", "scnn", "alexnet", "--layers", "fc6") == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: no layer of 'alexnet' ran on 'scnn': SCNN runs convolutions, not linear layers")
+    assert said.startswith(
+        "error: no layer of 'alexnet' ran on 'scnn': layer 'fc6': SCNN runs convolutions, not linear layers"
+    )
     assert not list(tmp_path.iterdir())
 
 

@@ -55,8 +55,9 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     with progress() as report:
         result = simulate(machine, net, progress=report, **options)
     if not result.simulated:
-        reason = next(layer.reason for layer in result.layers if layer.reason != NOT_SELECTED)
-        raise WorkloadError(f"no layer of '{net.name}' ran on '{machine.name}': {reason}", "choose another machine")
+        name, reason = next((x.name, x.reason) for x in result.layers if x.reason != NOT_SELECTED)
+        problem = f"no layer of '{net.name}' ran on '{machine.name}': layer '{name}': {reason}"
+        raise WorkloadError(problem, "choose another machine")
     _print(result, style, output)
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError
