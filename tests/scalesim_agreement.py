@@ -1,9 +1,10 @@
 """What must be equal between a run of SCALE-Sim's files imported here and SCALE-Sim's own reports.
 
-Equal, layer by layer, where a layer is one tile (half of each scratchpad holds its operand): the products; the words read from the IFMAP and FILTER
-scratchpads; the words written to the OFMAP scratchpad, but for the rows + cols that SCALE-Sim adds per fold in os; and
-the cycles of computing, but for the rows and columns of the array that a fold leaves empty: SCALE-Sim lets every fold
-fill and drain the whole array. SCALE-Sim prints the index of the last cycle, one less than their number.
+Equal, layer by layer, where a layer is one tile (half of each scratchpad holds its operand): the products; the words
+read from the IFMAP and FILTER scratchpads; the words written to the OFMAP scratchpad, but for the rows + cols that
+SCALE-Sim adds per fold in os; and the cycles of computing, but for the rows and columns of the array that a fold leaves
+empty: SCALE-Sim lets every fold fill and drain the whole array. SCALE-Sim prints the index of the last cycle, one less
+than their number.
 """
 
 from __future__ import annotations

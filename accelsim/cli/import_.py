@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -73,19 +72,13 @@ def _network(network: Network, file: str, target: Path) -> None:
 
 
 def _machine(file: str, target: Path) -> None:
-    from accelsim.simulation import load_arch
+    from accelsim.cli.scalesim_beside import arch_of
     from accelsim.spec.scalesim.config import read_config
     from accelsim.spec.scalesim.machine import machine
 
     config = read_config(file)
     text, notes = machine(config)
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder) / "machine.yaml"
-        trial.write_text(text, encoding="utf-8")
-        try:
-            load_arch(str(trial))
-        except ConfigError as error:  # a size that no accelsim machine has
-            raise ConfigError(error.problem, error.remedy, file=file, key=error.key) from None
+    arch_of(config)  # a size that no accelsim machine has is found before anything is written
     _write(target, text)
     mode = "USER" if config.user_bandwidth else "CALC"
     click.echo(f"{target}: {config.rows} x {config.cols} {config.dataflow}, {mode} mode, after {file}")

@@ -61,16 +61,16 @@ def load_table(path: Path, name: str | None = None, *, gemm: bool | None = None,
     WorkloadError
         A file that cannot be read, a row that cannot be understood, dimensions out of range.
     """
-    topology = read_topology(path, gemm=gemm, shown=name)
+    return of_topology(read_topology(path, gemm=gemm, shown=name), real=real)
+
+
+def of_topology(topology: Topology, *, real: bool = False) -> Network:
+    """Return the network of a table that has been read; see `load_table`."""
     if len(topology.rows) > MAX_LAYERS:
         raise WorkloadError(f"more than {MAX_LAYERS:,} layers", "split the table", file=topology.file)
     found: list[tuple[Reading, ...]] = [()] * len(topology.rows)
     if not topology.gemm:
         found = readings(topology.rows)
-    return _network(topology, found, real)
-
-
-def _network(topology: Topology, found: list[tuple[Reading, ...]], real: bool) -> Network:
     layers: list[Layer] = []
     tensors: dict[str, Tensor] = {}
     told: list[tuple[str, str, str]] = [(n.kind, f"line {n.line}", n.text) for n in topology.notes if n.kind in KEPT]
