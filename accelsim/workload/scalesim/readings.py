@@ -51,9 +51,9 @@ def readings(rows: Sequence[Row]) -> list[tuple[Reading, ...]]:
     verdicts = [_padding(rows, i) for i in range(len(rows))]
     bare = "unpadded" in verdicts and "padded" not in verdicts
     found = []
-    for i, row in enumerate(rows):
+    for i, (row, channels) in enumerate(zip(rows, _channels(rows), strict=True)):
         conv, items = literal(row), []
-        wide = _depthwise(rows, i, conv)
+        wide = _depthwise(row, conv, channels)
         if wide is not None:
             items.append(wide)
             conv = wide.real or conv
@@ -71,27 +71,43 @@ def readings(rows: Sequence[Row]) -> list[tuple[Reading, ...]]:
     return found
 
 
-def _depthwise(rows: Sequence[Row], i: int, conv: Conv2d) -> Reading | None:
-    row = rows[i]
+def _depthwise(row: Row, conv: Conv2d, channels: int | None) -> Reading | None:
     if row.depthwise == "expanded":
         text = f"'DP' in the name, so {row.channels} layers of one channel: imported as one layer of as many groups"
         return Reading("depthwise", text, conv)
     if row.depthwise == "one_filter":
         real = replace(conv, k=conv.c, groups=conv.c)
-        text = (
-            f"one filter over {conv.c} channels; a depthwise layer has as many products but {conv.c} times the outputs"
-        )
+        text = f"one filter over {conv.c} channels; depthwise, it has as many products but {conv.c} times the outputs"
         return Reading("depthwise", text, real)
     if row.depthwise == "one_channel":
-        before = rows[i - 1].filters if i else None
-        after = rows[i + 1].channels if i + 1 < len(rows) else None
-        if before is None or after not in (None, before):
+        if channels is None:
             return Reading("depthwise", "one channel of a depthwise layer; its neighbours do not tell how many", None)
-        real = replace(conv, c=before, k=before, groups=before)
-        return Reading(
-            "depthwise", f"one channel of a depthwise layer of {before} channels, as its neighbours say", real
-        )
+        real = replace(conv, c=channels, k=channels, groups=channels)
+        text = f"one channel of a depthwise layer of {channels} channels, as its neighbours say"
+        return Reading("depthwise", text, real)
     return None
+
+
+def _channels(rows: Sequence[Row]) -> list[int | None]:
+    """Return how many channels reach each row: what the row before makes, if the next one reads as many.
+
+    Depthwise rows hand on what they get; None where the neighbours disagree or there is none before.
+    """
+    made: list[int | None] = []
+    last: int | None = None
+    for row in rows:
+        made.append(last)
+        if row.depthwise == "expanded":
+            last = row.channels * row.filters
+        elif row.depthwise != "one_channel":
+            last = row.channels if row.depthwise else row.filters
+    read: int | None = None
+    for i in reversed(range(len(rows))):
+        if read not in (None, made[i]):
+            made[i] = None
+        if rows[i].depthwise != "one_channel":
+            read = rows[i].channels
+    return made
 
 
 def _padding(rows: Sequence[Row], i: int) -> str:
