@@ -9,6 +9,8 @@ from scalesim_agreement import ours, replicas, reports, roomy
 
 import accelsim
 from accelsim.cli.import_ import command
+from accelsim.cli.replica import command as replica
+from accelsim.cli.scalesim_beside import beside
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.replicas import scalesim
 from accelsim.spec.scalesim.machine import machine
@@ -351,3 +353,31 @@ def test_an_array_larger_than_ours_is_refused_before_anything_is_written(tmp_pat
     assert isinstance(result.exception, ConfigError)
     assert str(result.exception) == f"{tmp_path / 'big.cfg'}: params.rows: 8192 is too large; must be at most 4096"
     assert not (tmp_path / "m.yaml").exists()
+
+
+def test_a_configuration_is_no_machine_file_and_says_how_it_becomes_one():
+    with pytest.raises(ConfigError, match=r"os_32.cfg: no machine file; 'accelsim import .*os_32.cfg -o machine.yaml'"):
+        accelsim.load_arch(str(DATA / "configs/os_32.cfg"))
+
+
+def test_a_replica_without_folder_or_comparison_has_nothing_to_do():
+    result = CliRunner().invoke(replica, ["scalesim", str(DATA / "configs/os_32.cfg"), str(DATA / "alexnet.csv")])
+    assert result.exit_code == 2
+    assert "give a folder with -o, or --beside, or both" in result.output
+
+
+def test_figures_side_by_side_are_those_of_the_reports_and_of_a_run(tmp_path):
+    config = scalesim.read_config(DATA / "configs/is_8x8_user.cfg")
+    topology = scalesim.read_topology(DATA / "small.csv")
+    lines = list(beside(config, topology))
+    assert len(lines) == 13 * len(topology.rows)
+    with (DATA / "reports/small/is_8x8_user/DETAILED_ACCESS_REPORT.csv").open() as file:
+        last = file.read().splitlines()[-1].split(", ")
+    found = {line.figure: line for line in lines[-13:]}
+    for column, figure in ((3, "IFMAP scratchpad reads"), (6, "FILTER scratchpad reads"), (9, "OFMAP scratchpad writes"),
+                           (12, "IFMAP words from DRAM"), (15, "FILTER words from DRAM"), (18, "OFMAP words to DRAM")):  # fmt: skip
+        assert found[figure].scalesim == int(last[column].strip(","))
+    (tmp_path / "m.yaml").write_text(machine(config).text)
+    layer = accelsim.simulate(str(tmp_path / "m.yaml"), str(DATA / "small.csv")).layers[-1]
+    assert found["compute cycles"].accelsim == layer.compute_cycles
+    assert found["cycles from first load to last store"].accelsim == layer.cycles
