@@ -374,8 +374,9 @@ def test_figures_side_by_side_are_those_of_the_reports_and_of_a_run(tmp_path):
     with (DATA / "reports/small/is_8x8_user/DETAILED_ACCESS_REPORT.csv").open() as file:
         last = file.read().splitlines()[-1].split(", ")
     found = {line.figure: line for line in lines[-13:]}
-    for column, figure in ((3, "IFMAP scratchpad reads"), (6, "FILTER scratchpad reads"), (9, "OFMAP scratchpad writes"),
-                           (12, "IFMAP words from DRAM"), (15, "FILTER words from DRAM"), (18, "OFMAP words to DRAM")):  # fmt: skip
+    figures = ["IFMAP scratchpad reads", "FILTER scratchpad reads", "OFMAP scratchpad writes"]
+    figures += ["IFMAP words from DRAM", "FILTER words from DRAM", "OFMAP words to DRAM"]
+    for column, figure in zip(range(3, 19, 3), figures, strict=True):
         assert found[figure].scalesim == int(last[column].strip(","))
     (tmp_path / "m.yaml").write_text(machine(config).text)
     layer = accelsim.simulate(str(tmp_path / "m.yaml"), str(DATA / "small.csv")).layers[-1]
