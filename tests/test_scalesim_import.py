@@ -347,6 +347,14 @@ def test_a_mistake_is_one_line_and_leaves_no_file(arguments, message, tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_banks_that_scalesim_stops_at_do_not_matter_here(tmp_path):
+    (tmp_path / "banks.cfg").write_text(CFG.replace("IfmapSRAMBankBandwidth : 20", "IfmapSRAMBankBandwidth : 21"))
+    with pytest.raises(ConfigError, match="over 2 banks is not whole"):
+        scalesim.read_config(tmp_path / "banks.cfg")
+    result = imported(tmp_path / "banks.cfg", "-o", tmp_path / "m.yaml")
+    assert "DRAM of 28 GB/s: 21 + 4 + 3 words per cycle" in result.stderr
+
+
 def test_an_array_larger_than_ours_is_refused_before_anything_is_written(tmp_path):
     (tmp_path / "big.cfg").write_text(CFG.replace("ArrayHeight : 4", "ArrayHeight : 8192"))
     result = imported(tmp_path / "big.cfg", "-o", tmp_path / "m.yaml")

@@ -76,7 +76,7 @@ def _machine(file: str, target: Path) -> None:
     from accelsim.spec.scalesim.config import read_config
     from accelsim.spec.scalesim.machine import machine
 
-    config = read_config(file)
+    config = read_config(file, banks=False)
     text, notes = machine(config)
     arch_of(config)  # a size that no accelsim machine has is found before anything is written
     _write(target, text)

@@ -97,8 +97,10 @@ class Config:
     settings: tuple[Setting, ...] = ()
 
 
-def read_config(path: str | Path) -> Config:
+def read_config(path: str | Path, *, banks: bool = True) -> Config:
     """Read the SCALE-Sim configuration at ``path``.
+
+    SCALE-Sim stops where the words per cycle of a scratchpad do not divide by its banks; with ``banks`` so does this.
 
     Raises
     ------
@@ -106,7 +108,10 @@ def read_config(path: str | Path) -> Config:
         The file cannot be read, a key is missing or its value is not what SCALE-Sim needs.
     """
     reader = _Reader(str(path), read_text(path, ConfigError))
-    return reader.config()
+    config = reader.config()
+    if banks:
+        reader.check_banks(config)
+    return config
 
 
 class _Reader:
@@ -151,7 +156,6 @@ class _Reader:
             file=self.file,
             settings=tuple(self._settings()),
         )
-        self._check_banks(config)
         self._note_unread()
         return replace(config, notes=tuple(self.notes))
 
@@ -248,7 +252,7 @@ class _Reader:
             raise self._fail(section, "BlockSize", problem, "SCALE-Sim stops there: use a smaller block")
         return Sparsity(representation, row_wise, block, seed)
 
-    def _check_banks(self, config: Config) -> None:
+    def check_banks(self, config: Config) -> None:
         if not config.user_bandwidth:
             return
         for name, words, banks in (
