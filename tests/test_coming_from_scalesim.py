@@ -45,7 +45,7 @@ def test_every_command_of_the_page_prints_what_the_page_quotes(tmp_path, monkeyp
     for name, content in re.findall(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", text, re.DOTALL):
         (tmp_path / name).write_text(content)
     steps = [step for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL) for step in block.split("\n$ ")]
-    assert len(steps) == 27
+    assert len(steps) == 35
     for step in steps:
         line, *quoted = step.removeprefix("$ ").splitlines()
         printed = run(line)
