@@ -67,6 +67,7 @@ def simulate(
     operands: str | Path | None = None,
     density: str | Path | None = None,
     precision: str | Path | None = None,
+    trace: bool = False,
     progress: Progress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -97,6 +98,8 @@ def simulate(
         Archive of given operands, or propagate computed values from layer to layer.
     density, precision : path, optional
         Profiles of densities and widths per layer, YAML or CSV.
+    trace : bool
+        Keep each layer's schedule of tiles, for `accelsim.report.trace`.
     progress : callable, optional
 
     Raises
@@ -115,7 +118,7 @@ def simulate(
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=str(mapping))
     given = given_operands(network, operands, seed)
     mode = "synthetic" if operands is None else "chain" if str(operands) == "chain" else "file"
-    options = Options(seed, fidelity, check, mode)
+    options = Options(seed, fidelity, check, mode, trace)
     tasks = [
         task_for(arch, network, layer, pinned, given, unsupported)
         if layer in chosen
