@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -143,7 +143,7 @@ def simulate(
         },
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
-        not_modelled=_not_modelled(arch, results),
+        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
         notes=network.notes,
         area_mm2=area_mm2(machine_components(arch), table).mm2,
     )
@@ -275,10 +275,10 @@ def placed(results: list[LayerResult]) -> tuple[LayerResult, ...]:
     return tuple(done)
 
 
-def _not_modelled(arch: Arch, results: Iterable[LayerResult]) -> tuple[str, ...]:
-    used = {result.unit for result in results if result.simulated}
+def not_modelled(arch: Arch, units: Collection[str | None]) -> tuple[str, ...]:
+    """Return what no figure of these units of a machine contains."""
     items: dict[str, None] = {}
     for unit in arch.units:
-        if unit.name in used:
+        if unit.name in units:
             items |= dict.fromkeys(registry.get(unit.engine).notes.not_modelled)
     return (*items, *ALWAYS_NOT_MODELLED, *energy_table(arch.energy.table).notes)

@@ -33,7 +33,7 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     row, font = (0.19, 7.0) if len(drawn) <= 60 else (0.125, 5.5)
     left = 0.15 + _LETTER * font / 7 * max(map(len, labels), default=0)
     width = (_WIDTH - left - _GAP - 0.1) / 2
-    parts = [_cycles(result, drawn), _energy(result, drawn)]
+    parts = [cycles_bars(result, drawn), energy_bars(result, drawn)]
     lines = max(_legend_lines(list(looks), width) for _, looks in parts)
     head = 0.62 + _LEGEND * lines
     height = head + _FOOT + row * max(len(drawn), 6)
@@ -60,14 +60,14 @@ def _write_labels(ax: Axes, labels: list[str], font: float) -> None:
         ax.text(0.5, 0.5, "no layer was simulated", transform=ax.transAxes, ha="center")
 
 
-def _cycles(result: NetworkResult, drawn: list[Row]) -> tuple[list[dict[str, float]], dict[str, Look]]:
+def cycles_bars(result: NetworkResult, drawn: list[Row]) -> tuple[list[dict[str, float]], dict[str, Look]]:
     """Return the bars of cycles and how their keys look."""
     found = facts.all_causes(result)
     looks = {words.CAUSE_WORDS.get(cause, cause): palette.CAUSES.get(cause, palette.UNKNOWN) for cause in found}
     return [{words.CAUSE_WORDS.get(cause, cause): n for cause, n in row.cycles.items()} for row in drawn], looks
 
 
-def _energy(result: NetworkResult, drawn: list[Row]) -> tuple[list[dict[str, float]], dict[str, Look]]:
+def energy_bars(result: NetworkResult, drawn: list[Row]) -> tuple[list[dict[str, float]], dict[str, Look]]:
     """Return the bars of energy in joules and how their keys look."""
     kept = _components(result)
     colours = iter(palette.COMPONENTS)

@@ -49,7 +49,7 @@ def parts(fig: Figure, given: Sequence[Shown], title: str, kind: str) -> None:
     energy = kind == "energy"
     groups = {name: points.best(mine, MOST_BARS) for name, mine in points.by_network(given).items()}
     shown = [point for mine in groups.values() for point in mine]
-    looks = _component_looks(shown) if energy else _cause_looks(shown)
+    looks = component_looks(shown) if energy else cause_looks(shown)
     total = "total_energy_pj" if energy else "cycles"
     for number, (ax, (network, mine)) in enumerate(
         zip(_stack(fig, groups, title, legend=True), groups.items(), strict=True)
@@ -218,7 +218,7 @@ def _side(fig: Figure, number: int, title: str, height: float, below: float = 0.
     return [fig.add_axes((x / wide, y / high, (width - 0.85) / wide, height / high)) for x, y in corners]
 
 
-def _component_looks(shown: Sequence[Shown]) -> dict[str, tuple[str, Look]]:
+def component_looks(shown: Sequence[Shown]) -> dict[str, tuple[str, Look]]:
     """Return component -> name and look, in the machine's order; what never spends anything is left out."""
     totals: dict[str, float] = {}
     for point in shown:
@@ -232,7 +232,8 @@ def _component_looks(shown: Sequence[Shown]) -> dict[str, tuple[str, Look]]:
     return looks | ({"dram": ("dram", palette.DRAM)} if "dram" in spent else {})
 
 
-def _cause_looks(shown: Sequence[Shown]) -> dict[str, tuple[str, Look]]:
+def cause_looks(shown: Sequence[Shown]) -> dict[str, tuple[str, Look]]:
+    """Return cause -> words and look, in the order of reports; what never occurs is left out."""
     found = facts.in_order({cause: True for point in shown for cause, n in point.cycles_by_cause.items() if n})
     return {c: (words.CAUSE_WORDS.get(c, c), palette.CAUSES.get(c, palette.UNKNOWN)) for c in found}
 
