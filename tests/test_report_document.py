@@ -59,6 +59,7 @@ LAYER = [
     "traffic",
     "dram_read_bits",
     "dram_write_bits",
+    "dram_bits_touched",
     "buffers",
     "needed_bits_per_cycle",
     "total_energy_pj",

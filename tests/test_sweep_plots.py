@@ -140,11 +140,8 @@ def test_conditions_choose_what_is_drawn(rows):
 def test_a_report_is_read_back_as_it_was_written(tmp_path):
     result = accelsim.simulate(accelsim.load_arch("edge_npu"), accelsim.load_network("alexnet"))
     (tmp_path / "report.json").write_text(to_json(result))
-    again = document(read_report(tmp_path / "report.json"))
-    for data, coverage in ((again, again["totals"]), (first := document(result), first["totals"])):
-        coverage["coverage"].pop("dram_bits")
-        assert data["layers"]
-    assert again == first
+    assert result.layers
+    assert document(read_report(tmp_path / "report.json")) == document(result)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"schema": 99}', '{"schema": 1}'])

@@ -137,6 +137,7 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "traffic": [row._asdict() for row in sorted(layer.traffic, key=_traffic_order)],
         "dram_read_bits": layer.dram_read_bits,
         "dram_write_bits": layer.dram_write_bits,
+        "dram_bits_touched": layer.dram_bits_touched,
         "buffers": {name: use._asdict() for name, use in layer.buffers.items()},
         "needed_bits_per_cycle": layer.needed_bits_per_cycle,
         "total_energy_pj": float(layer.total_energy_pj),

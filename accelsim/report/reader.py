@@ -20,8 +20,6 @@ _COPIED = (
 def read_report(path: Path) -> NetworkResult:
     """Return the result that a report.json describes.
 
-    The bits of tensors that were never moved are not in a report: ``coverage["dram_bits"]`` of the result is void.
-
     Raises
     ------
     ConfigError
@@ -69,7 +67,7 @@ def _result(data: Mapping[str, Any]) -> NetworkResult:
 def _layer(row: Mapping[str, Any]) -> LayerResult:
     return LayerResult(
         **{key: row[key] for key in _COPIED},
-        dram_bits_touched=0,
+        dram_bits_touched=row.get("dram_bits_touched", 0),  # not in reports of older builds
         accounts={kind: UnitAccount(a["units"], a["causes"]) for kind, a in row["accounts"].items()},
         traffic=tuple(TrafficRow(**flow) for flow in row["traffic"]),
         buffers={name: BufferUse(**use) for name, use in row["buffers"].items()},

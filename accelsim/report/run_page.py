@@ -176,9 +176,13 @@ def _tables(layer: LayerResult) -> list[dict[str, Any]]:
     for kind, account in layer.accounts.items():
         total = sum(account.causes.values()) or 1
         lines = [
-            (words.CAUSE_WORDS.get(cause, cause), f"{n:,}", words.percent(n / total))
-            for cause, n in account.causes.items()
-            if n
+            (
+                words.CAUSE_WORDS.get(cause, cause),
+                f"{account.causes[cause]:,}",
+                words.percent(account.causes[cause] / total),
+            )
+            for cause in facts.in_order(account.causes)
+            if account.causes[cause]
         ]
         found.append(
             page.table(f"{account.units:,} {kind}: unit-cycles by cause", ("cause", "unit-cycles", "share"), lines)

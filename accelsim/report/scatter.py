@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from math import ceil, floor, log10
 from typing import Any, TypeAlias
+
+import numpy as np
 
 WIDTH, HEIGHT = 680, 430
 LEFT, RIGHT, TOP, BOTTOM = 84, 664, 14, 374
 Circle: TypeAlias = tuple[float, float, float]
 """Place and radius."""
+Named: TypeAlias = tuple[float, float, float, Sequence[str]]
+"""Place, radius and names, the shortest last."""
 _LETTER, _LINE = 7.4, 15.0
 """Width of a letter and height of a line."""
 
@@ -87,21 +92,23 @@ def axis(title: str, values: Sequence[float], vertical: bool, log: bool | None =
     return Axis(title, low, high, log, begin, end)
 
 
-def name_points(plot: Plot, named: Sequence[tuple[float, float, float, str]], others: Sequence[Circle]) -> None:
-    """Write names beside points (place, radius, name), important ones first, where they cover no name and no circle.
+def name_points(plot: Plot, named: Sequence[Named], others: Sequence[Circle]) -> None:
+    """Write names beside points, important ones first, where they cover no name and no circle.
 
-    A name that stands apart gets a line to its point; one without room is left out: hovering tells it.
+    A point's names are tried in turn. One that stands apart gets a line to its point; a point without room gets none:
+    hovering tells it.
     """
-    taken = [(x - r, y - r, x + r, y + r) for x, y, r in others]
-    taken += [_written(line) for line in plot.lines if line["label"]]
-    for x, y, r, text in named:
-        wide = _LETTER * len(text)
-        for dx, dy in _offsets(r):
+    taken = np.array(
+        [(x - r, y - r, x + r, y + r) for x, y, r in others] + [_written(line) for line in plot.lines if line["label"]]
+    )
+    for x, y, r, texts in named:
+        for text, (dx, dy) in product(texts, _offsets(r)):
+            wide = _LETTER * len(text)
             left = x + dx - (wide if dx < 0 else 0)
             area = (left, y + dy - _LINE / 2, left + wide, y + dy + _LINE / 2)
             inside = area[0] > LEFT and area[2] < RIGHT and area[1] > TOP and area[3] < BOTTOM
-            if inside and not any(_meet(area, other) for other in taken):
-                taken.append(area)
+            if inside and not _covers(area, taken):
+                taken = np.vstack([taken, area])
                 edge, anchor = (left, "start") if dx >= 0 else (left + wide, "end")
                 plot.labels.append({"x": round(edge, 1), "y": round(y + dy + 4, 1), "anchor": anchor, "text": text})
                 if abs(dy) > r:
@@ -137,8 +144,9 @@ def steps(places: Sequence[tuple[float, float]]) -> str:
     return found
 
 
-def _meet(a: Sequence[float], b: Sequence[float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _covers(area: Sequence[float], taken: np.ndarray) -> bool:
+    left, top, right, bottom = taken.T
+    return bool(((left < area[2]) & (area[0] < right) & (top < area[3]) & (area[1] < bottom)).any())
 
 
 def _decades(low: float, high: float) -> list[float]:

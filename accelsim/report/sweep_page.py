@@ -62,7 +62,7 @@ def to_html(sweep: Sweep, front: Front) -> str:
     objectives = [name for name in sweep.objectives if all(name in p.figures for p in sweep.points)]
     pairs = list(combinations(objectives[:3], 2))
     fronts = {pair: set(front(sweep.points, pair)) for pair in pairs}
-    best = sorted(front(sweep.points, objectives) if objectives else ())
+    best = sorted(next(iter(fronts.values())) if len(pairs) == 1 else front(sweep.points, objectives))
     kept = _kept(len(sweep.points), {*best, *(i for on in fronts.values() for i in on)})
     shown = [sweep.points[i] for i in kept]
     place = {i: k for k, i in enumerate(kept)}
@@ -71,12 +71,12 @@ def to_html(sweep: Sweep, front: Front) -> str:
         for network, mine in points.by_network(shown).items():
             numbers = [k for k, point in enumerate(shown) if point.network == network]
             plots.append(_plot(network, mine, numbers, {place[i] for i in on}, pair))
-    columns = _columns(shown, sweep.keys, objectives, {place[i] for i in best})
     looks = Looks()
     parts = [
         _part(looks, "energy by component", component_looks(shown), [p.energy_pj for p in shown]),
         _part(looks, "cycles by cause", cause_looks(shown), [p.cycles_by_cause for p in shown]),
     ]
+    columns = _columns(shown, sweep.keys, objectives, {place[i] for i in best}, parts)
     plots = plots[:_MOST_PLOTS]
     ranked = [place[i] for i in best]
     left_out = len(sweep.points) - len(shown)
@@ -87,7 +87,6 @@ def to_html(sweep: Sweep, front: Front) -> str:
         "kind": "sweep",
         "front": ranked,
         "columns": columns,
-        "parts": parts,
         "plots": [plot.data() for plot in plots],
     }
     return page.render(
@@ -100,12 +99,11 @@ def to_html(sweep: Sweep, front: Front) -> str:
         plots=plots,
         front=ranked,
         number=len(shown),
-        heads=[{"name": c["name"], "kind": c["kind"]} for c in columns]
-        + [{"name": p["title"], "kind": "bar"} for p in parts],
-        front_rows=[_static(columns, parts, k) for k in ranked[:_STATIC_ROWS]],
+        heads=[{"name": c["name"], "kind": c["kind"]} for c in columns],
+        front_rows=[_static(columns, k) for k in ranked[:_STATIC_ROWS]],
         legends=[
             {
-                "title": p["title"],
+                "title": p["name"],
                 "pieces": [{"look": c, "text": n} for c, n in zip(p["looks"], p["names"], strict=True)],
             }
             for p in parts
@@ -148,7 +146,9 @@ def _plot(
     few = sorted(best, key=lambda i: xs[i])
     named = [few[k * (len(few) - 1) // 4] for k in range(5)] if len(few) > 5 else few
     circles = [(*place, 3.0) for place in places]
-    scatter.name_points(plot, [(*places[i], 5.0, mine[i].label) for i in dict.fromkeys(named)], circles)
+    scatter.name_points(
+        plot, [(*places[i], 5.0, (mine[i].label, f"#{numbers[i] + 1:,}")) for i in dict.fromkeys(named)], circles
+    )
     return plot
 
 
@@ -157,9 +157,13 @@ def _named(mine: Sequence[Shown], i: int, xs: Sequence[float]) -> str:
 
 
 def _columns(
-    shown: Sequence[Shown], keys: Sequence[str], objectives: Sequence[str], best: Collection[int]
+    shown: Sequence[Shown],
+    keys: Sequence[str],
+    objectives: Sequence[str],
+    best: Collection[int],
+    parts: Sequence[dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Return the columns of the table: number, network, what varies, the objectives, the other figures."""
+    """Return the columns of the table: number, network, what varies, the objectives, the bars, the other figures."""
     columns = [
         _column("#", range(1, len(shown) + 1)),
         _column("front", ["front" if i in best else "" for i in range(len(shown))]),
@@ -173,7 +177,8 @@ def _columns(
         factor, title = points.scale(name, max(p.figures.get(name, 0.0) for p in shown))
         values = [float(f"{p.figures[name] * factor:.{_DIGITS}g}") if name in p.figures else None for p in shown]
         columns.append(_column(title, values))
-    return columns
+    place = len(columns) - len(dict.fromkeys(figures)) + len(objectives)
+    return [*columns[:place], *parts, *columns[place:]]
 
 
 def _column(name: str, values: Sequence[Any]) -> dict[str, Any]:
@@ -191,20 +196,25 @@ def _part(
 ) -> dict[str, Any]:
     """Return a stacked bar per point: shares in tenths of a percent."""
     return {
-        "title": title,
+        "name": title,
+        "kind": "bar",
         "names": [name for name, _ in known.values()],
         "looks": [looks.name(look) for _, look in known.values()],
-        "rows": [[round(1000 * row.get(key, 0.0) / (sum(row.values()) or 1)) for key in known] for row in rows],
+        "values": [[round(1000 * row.get(key, 0.0) / (sum(row.values()) or 1)) for key in known] for row in rows],
     }
 
 
-def _static(columns: Sequence[Mapping[str, Any]], parts: Sequence[Mapping[str, Any]], k: int) -> list[dict[str, Any]]:
+def _static(columns: Sequence[Mapping[str, Any]], k: int) -> list[dict[str, Any]]:
     """Return the cells of a row as text; bars become words."""
-    cells = [{"text": _cell(c["values"][k]), "number": c["kind"] == "number"} for c in columns]
-    for part in parts:
-        told = [f"{name} {share / 10:g} %" for name, share in zip(part["names"], part["rows"][k], strict=True) if share]
-        cells.append({"text": ", ".join(told), "number": False})
-    return cells
+    return [{"text": _told(column, k), "number": column["kind"] == "number"} for column in columns]
+
+
+def _told(column: Mapping[str, Any], k: int) -> str:
+    value = column["values"][k]
+    if column["kind"] != "bar":
+        return _cell(value)
+    shares = zip(column["names"], value, strict=True)
+    return ", ".join(f"{name} {share / 10:g} %" for name, share in shares if share)
 
 
 def _cell(value: Any) -> str:

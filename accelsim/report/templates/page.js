@@ -244,7 +244,8 @@ class Points {
   }
 
   describe(id) {
-    return this.data.columns.map((column) => `${column.name}: ${this.cell(column, id)}`).join("\n");
+    const told = this.data.columns.filter((column) => column.kind !== "bar");
+    return told.map((column) => `${column.name}: ${this.cell(column, id)}`).join("\n");
   }
 
   select(ids, plot) {
@@ -274,17 +275,18 @@ class Points {
 
   row(id) {
     const cells = this.data.columns.map((column, i) => {
+      const content = column.kind === "bar" ? this.bar(column, id) : this.cell(column, id);
       const attributes = column.kind === "number" ? { class: "n" } : {};
-      return element(i ? "td" : "th", i ? attributes : { scope: "row", ...attributes }, this.cell(column, id));
+      return element(i ? "td" : "th", i ? attributes : { scope: "row", ...attributes }, content);
     });
-    return element("tr", {}, ...cells, ...this.data.parts.map((part) => element("td", {}, this.bar(part, id))));
+    return element("tr", {}, ...cells);
   }
 
   bar(part, id) {
-    const shares = part.rows[id];
+    const shares = part.values[id];
     const told = part.names.map((name, i) => `${name} ${shares[i] / 10} %`).filter((_, i) => shares[i]);
     const pieces = shares.map((share, i) => element("i", { class: part.looks[i], style: `width:${share / 10}%` }));
-    const words = `${part.title}: ${told.join(", ")}`;
+    const words = `${part.name}: ${told.join(", ")}`;
     return element("div", { class: "bar room", role: "img", "aria-label": words, "data-tip": words.replaceAll(", ", "\n") }, ...pieces);
   }
 }
