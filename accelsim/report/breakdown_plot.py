@@ -42,7 +42,7 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     for i, (bars, looks) in enumerate(parts):
         x = (left + i * (width + _GAP)) / _WIDTH
         ax = fig.add_axes((x, _FOOT / height, width / _WIDTH, 1 - (head + _FOOT) / height))
-        _panel(ax, bars, looks, [r.layers for r in drawn], font)
+        _panel(ax, bars, looks, font)
         _name_longest(ax, bars, looks, font, width)
         _legend(ax, list(looks), width)
         ax.set_title(("cycles, by what the units do", "energy, by component")[i], pad=8 + 72 * _LEGEND * lines)
@@ -110,16 +110,10 @@ def _legend(ax: Axes, names: list[str], width: float) -> None:
         )  # fmt: skip
 
 
-def _panel(ax: Axes, bars: list[dict[str, float]], looks: Mapping[str, Look], layers: list[int], font: float) -> None:
-    """Draw stacked bars from top to bottom; each total's share stands at its bar's end.
-
-    The axis ends at the longest single layer: a bar of many layers together may be cut there, and says so.
-    """
+def _panel(ax: Axes, bars: list[dict[str, float]], looks: Mapping[str, Look], font: float) -> None:
+    """Draw stacked bars from top to bottom; each total's share stands at its bar's end."""
     totals = [sum(bar.values()) for bar in bars]
-    single = [total for total, n in zip(totals, layers, strict=True) if n == 1] or totals
-    end = max(single, default=0.0) * 1.14 or 1.0
-    if max(totals, default=0.0) < 1.3 * end:
-        end = max([*totals, end / 1.14]) * 1.14
+    end = max(totals, default=0.0) * 1.14 or 1.0
     ax.set_xlim(0, end)
     ax.set_ylim(max(len(bars), 6) - 0.4, -0.6)
     ax.set_yticks([])
@@ -157,7 +151,7 @@ def _name_longest(
     """Write every key's name into its longest segment, where it fits."""
     end = ax.get_xlim()[1]
     for name, look in looks.items():
-        seen = [(min(w, end - x), x, y) for y, (x, w) in enumerate(segments(bars, list(looks), name))]
+        seen = [(w, x, y) for y, (x, w) in enumerate(segments(bars, list(looks), name))]
         width, start, row = max(seen, key=lambda place: place[0], default=(0.0, 0.0, 0))
         if width * inches / end < 0.1 + _LETTER * len(name):
             continue
@@ -173,13 +167,7 @@ def _shares(ax: Axes, totals: list[float], end: float, font: float) -> None:
         if not total:
             continue
         part = words.percent(total / together)
-        if total <= end:
-            ax.text(total + end * 0.006, row, part, va="center_baseline", fontsize=font, color="#333333")
-        else:
-            ax.text(
-                end, row, f" {part}, cut here ", ha="right", va="center_baseline", fontsize=font, color="black",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
-            )  # fmt: skip
+        ax.text(total + end * 0.006, row, part, va="center_baseline", fontsize=font, color="#333333")
 
 
 def _name_axis(ax: Axes, what: str, unit: str) -> str:
@@ -194,8 +182,8 @@ def _caption(result: NetworkResult, drawn: list[Row]) -> str:
     parts = ["at a bar's end: its share of the total"]
     if table := result.options.get("energy_table"):
         parts.append(f"energy priced by table {table}")
-    if drawn and drawn[-1].layers > 1:
-        parts.append(f"the {drawn[-1].layers} smallest layers share the last bar")
+    if shared := [row.layers for row in drawn if row.layers > 1]:
+        parts.append(f"the {sum(shared)} smallest layers share bars by kind")
     if cut := words.prefix([layer.name for layer in result.simulated if layer.cycles], LONG_NAME):
         parts.append(f"names are without '{cut}'")
     if skipped := len(result.layers) - len(result.simulated):

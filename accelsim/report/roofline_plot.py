@@ -40,6 +40,7 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     _frame(ax, found, roofs, bits)
     _scatter(ax, result, found)
     _rate_axis(ax, result)
+    _make_room(fig, ax)
     legend = _legend(ax)
     _labels(fig, ax, result, found, [legend, *_compute_roofs(ax, roofs, bits), *_dram_roof(ax, roofs, bits)])
     _caption(fig, result, found)
@@ -127,6 +128,16 @@ def _rate_axis(ax: Axes, result: NetworkResult) -> None:
     right.set_ylabel("achieved rate (TOPS, two operations per MAC)")
     low, high = ax.get_ylim()
     _decades(right.yaxis, (low * factor, high * factor))
+
+
+def _make_room(fig: Figure, ax: Axes) -> None:
+    """Narrow the axes until the labels of wide ticks are inside the figure on both sides."""
+    outer, inner = ax.get_tightbbox(), ax.get_window_extent()
+    if outer is None:
+        return
+    left = max(inner.x0, inner.x0 + 4 - outer.x0)
+    right = min(inner.x1, inner.x1 - 4 - outer.x1 + fig.bbox.x1)
+    ax.set_position((left / fig.bbox.x1, inner.y0 / fig.bbox.y1, (right - left) / fig.bbox.x1, inner.height / fig.bbox.y1))
 
 
 def _size(result: NetworkResult, point: Point) -> float:
