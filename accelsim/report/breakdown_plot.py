@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _WIDTH, _FOOT, _GAP = 10.5, 0.62, 0.25
 """Inches: the figure's width, the space below the bars, the space between the panels."""
-_LETTER = 0.062
+LETTER = 0.062
 """Inches of a letter of a layer's name."""
 _LEGEND = 0.14
 """Inches of a line of a legend."""
@@ -31,8 +31,8 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     drawn = rows(result)
     labels = [shorten(r.label, _LONGEST_LABEL) for r in drawn]
     row, font = (0.19, 7.0) if len(drawn) <= 60 else (0.125, 5.5)
-    left = 0.15 + _LETTER * font / 7 * max(map(len, labels), default=0)
-    width = (_WIDTH - left - _GAP - 0.1) / 2
+    left = 0.15 + LETTER * font / 7 * max(map(len, labels), default=0)
+    width = (_WIDTH - left - _GAP - 0.25) / 2
     parts = [cycles_bars(result, drawn), energy_bars(result, drawn)]
     lines = max(_legend_lines(list(looks), width) for _, looks in parts)
     head = 0.62 + _LEGEND * lines
@@ -43,15 +43,15 @@ def draw(fig: Figure, result: NetworkResult) -> None:
         x = (left + i * (width + _GAP)) / _WIDTH
         ax = fig.add_axes((x, _FOOT / height, width / _WIDTH, 1 - (head + _FOOT) / height))
         _panel(ax, bars, looks, font)
-        _name_longest(ax, bars, looks, font, width)
-        _legend(ax, list(looks), width)
+        name_longest(ax, bars, looks, font, width)
+        write_legend(ax, list(looks), width)
         ax.set_title(("cycles, by what the units do", "energy, by component")[i], pad=8 + 72 * _LEGEND * lines)
         ax.set_xlabel(_name_axis(ax, *(("cycles", ""), ("energy", "J"))[i]))
-    _write_labels(fig.axes[0], labels, font)
+    write_labels(fig.axes[0], labels, font)
     fig.text(0.01, 0.06 / height, _caption(result, drawn), fontsize=7, color="#333333")
 
 
-def _write_labels(ax: Axes, labels: list[str], font: float) -> None:
+def write_labels(ax: Axes, labels: list[str], font: float) -> None:
     """Write the names of the bars. Plain texts: hundreds of ticks would be slow."""
     where = ax.get_yaxis_transform()
     for y, label in enumerate(labels):
@@ -93,7 +93,7 @@ def _components(result: NetworkResult) -> list[str]:
 
 
 def _legend_columns(names: list[str], width: float) -> int:
-    entry = 0.27 + 0.86 * _LETTER * max(map(len, names), default=1)
+    entry = 0.27 + 0.86 * LETTER * max(map(len, names), default=1)
     return max(1, int(width / entry))
 
 
@@ -101,7 +101,8 @@ def _legend_lines(names: list[str], width: float) -> int:
     return -(-len(names) // _legend_columns(names, width))
 
 
-def _legend(ax: Axes, names: list[str], width: float) -> None:
+def write_legend(ax: Axes, names: list[str], width: float) -> None:
+    """Write a legend of so many inches above the bars."""
     if names:
         ax.legend(
             loc="lower left", bbox_to_anchor=(0, 1.0), ncols=_legend_columns(names, width), frameon=False,
@@ -119,9 +120,14 @@ def _panel(ax: Axes, bars: list[dict[str, float]], looks: Mapping[str, Look], fo
     ax.set_yticks([])
     ax.grid(axis="x", color="#DDDDDD", linewidth=0.5)
     ax.set_axisbelow(True)
+    draw_segments(ax, bars, looks)
+    _shares(ax, totals, end, font)
+
+
+def draw_segments(ax: Axes, bars: list[dict[str, float]], looks: Mapping[str, Look]) -> None:
+    """Draw stacked bars, the first at the top."""
     for name, look in looks.items():
         _segments(ax, name, look, segments(bars, list(looks), name))
-    _shares(ax, totals, end, font)
 
 
 def segments(bars: list[dict[str, float]], keys: Sequence[str], key: str) -> list[tuple[float, float]]:
@@ -145,15 +151,13 @@ def _segments(ax: Axes, name: str, look: Look, places: Sequence[tuple[float, flo
     )
 
 
-def _name_longest(
-    ax: Axes, bars: list[dict[str, float]], looks: Mapping[str, Look], font: float, inches: float
-) -> None:
+def name_longest(ax: Axes, bars: list[dict[str, float]], looks: Mapping[str, Look], font: float, inches: float) -> None:
     """Write every key's name into its longest segment, where it fits."""
     end = ax.get_xlim()[1]
     for name, look in looks.items():
         seen = [(w, x, y) for y, (x, w) in enumerate(segments(bars, list(looks), name))]
         width, start, row = max(seen, key=lambda place: place[0], default=(0.0, 0.0, 0))
-        if width * inches / end < 0.1 + _LETTER * len(name):
+        if width * inches / end < 0.1 + LETTER * len(name):
             continue
         ax.text(
             start + width / 2, row, name, ha="center", va="center_baseline", color=look.letters,
