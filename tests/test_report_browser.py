@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from browser import chromium, opened
 from click.testing import CliRunner
-from page_samples import NASTY, big_store
 from report_samples import alexnet, network, partial_alexnet, resnet50, skipped
 
 from accelsim.cli import app
 from accelsim.report import run_page
+from benchmarks.made_up import NASTY, big_store
 
 
 @pytest.fixture(scope="module")

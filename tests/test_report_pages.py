@@ -7,13 +7,13 @@ from html.parser import HTMLParser
 
 import pytest
 from click.testing import CliRunner
-from page_samples import NASTY, big_store
 from report_samples import alexnet, densenet, every_cause, network, partial_alexnet, resnet50, skipped
 
 from accelsim.cli import app
 from accelsim.report import run_page, sweep_page, words
 from accelsim.report.document import to_json
 from accelsim.report.scatter import Plot, axis, name_points
+from benchmarks.made_up import NASTY, big_store
 
 VOID = {"meta", "input", "br", "img", "link", "path", "rect", "circle"}
 

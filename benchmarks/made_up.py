@@ -1,4 +1,6 @@
-"""Stores and names for tests of the HTML reports."""
+"""A store of any size with made-up figures, and names that are markup: for tests and measurements of pages."""
+
+import json
 
 from accelsim.explore.space import Point
 from accelsim.explore.store import Row, open_writer
@@ -13,8 +15,6 @@ NASTY = (
 
 def big_store(path, number, machine="my_array", network="net", question=""):
     """Write a store whose figures are made up: a hundred columns of points, one row ruled out."""
-    import json
-
     points, rows = [], []
     for i in range(number):
         sets = (("params.rows", 1 + i // 100), ("params.cols", 1 + i % 100))
