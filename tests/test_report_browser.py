@@ -138,12 +138,15 @@ def test_brushing_the_front_shows_the_configurations(browser, sweep_file):
         first = page.locator("#count").inner_text()
         assert first == f"{rows.count()} of {rows.count()} points"
         page.locator("figure.scatter svg").scroll_into_view_if_needed()
-        drag(page, "figure.scatter", (0.2, 0.1), (0.5, 0.9))
+        drag(page, "figure.scatter", (0.2, 0.4), (0.5, 0.9))
         assert page.get_by_label("the selected points").is_checked()
-        low, high = (float(page.locator("figure.scatter input").nth(i).input_value()) for i in (0, 1))
+        low, high, least, most = (float(field.input_value()) for field in page.locator("figure.scatter input").all())
         cycles = [float(t) for t in page.locator("#points > tbody td:nth-child(6)").all_inner_texts()]
+        energy = [float(t) for t in page.locator("#points > tbody td:nth-child(7)").all_inner_texts()]
         assert len(cycles) > 20
         assert all(low * 0.99 <= c <= high * 1.01 for c in cycles)
+        assert all(least * 0.99 <= e <= most * 1.01 for e in energy)
+        assert most < 7  # of up to 8 mJ: the brush began below the upper edge
         assert page.locator("#points > tbody td:nth-child(4)").first.inner_text().isdigit()
         page.locator("button.clear").click()
         assert page.locator("#count").inner_text() == first
