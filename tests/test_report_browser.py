@@ -127,6 +127,7 @@ def test_brushing_the_roofline_keeps_those_layers(browser, run_file):
 def test_hovering_over_a_point_names_it(browser, run_file):
     with opened(browser, run_file) as page:
         page.locator("figure.scatter svg").scroll_into_view_if_needed()
+        page.wait_for_timeout(200)
         spot = page.evaluate(WHERE_THE_LAST_POINT_IS)
         page.mouse.move(*spot)
         assert page.get_by_role("tooltip").inner_text().startswith("resnetv17_dense0_fwd\nlinear on array")

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from report_samples import alexnet, densenet, every_cause, network, partial_alexnet, resnet50, skipped
 
 from accelsim.cli import app
+from accelsim.report import page as page_module
 from accelsim.report import run_page, sweep_page, words
 from accelsim.report.document import to_json
 from accelsim.report.scatter import Plot, axis, name_points
@@ -138,6 +139,13 @@ def test_a_sweeps_page_is_sealed_and_its_names_are_text(tmp_path, sweep_text):
     page = check_policy(text)
     assert NASTY[1] in page.texts["h1"]
     assert data_of(text)["columns"][2]["values"] == [NASTY[2]] * 20
+
+
+def test_data_in_a_script_element_cannot_end_it():
+    for text in NASTY:
+        found = page_module.embedded({text: [text]})
+        assert not {"<", ">", "&"} & set(found)
+        assert json.loads(found) == {text: [text]}
 
 
 def test_a_sweeps_page_holds_the_figures_with_units_and_the_front(sweep_text):
