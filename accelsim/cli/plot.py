@@ -40,6 +40,7 @@ def command(
     report: breakdown, utilization, roofline and timeline by layer. Of several reports: edp, breakdown, account,
     utilization, pareto, a point per report.
     """
+    from accelsim.cli.output import writing
     from accelsim.report import plots
 
     target = output or Path(f"{sources[0].stem}-{kind}.png")
@@ -49,13 +50,8 @@ def command(
         figure = _of_store(sources[0], kind, network, where, named)
     else:
         raise click.UsageError("one store, or several report.json files.")
-    try:
+    with writing(target):
         plots.save(figure, target)
-    except OSError as error:
-        from accelsim.errors import UserError
-
-        raise UserError(f"cannot be written ({(error.strerror or str(error)).lower()})", "choose another file with -o",
-                        file=str(target)) from None  # fmt: skip
     click.echo(str(target))
 
 
@@ -77,20 +73,11 @@ def _of_reports(sources: tuple[Path, ...], kind: str) -> Figure:
 
 def _of_store(path: Path, kind: str, network: str | None, where: str | None, named: dict[str, Any]) -> Figure:
     from accelsim.explore import choose
-    from accelsim.explore.store import open_reader
-    from accelsim.report import plots, points
+    from accelsim.report import plots
 
     if kind in OF_ONE_REPORT:
         raise click.UsageError(f"a {kind} is drawn of a report.json: 'accelsim run' writes one.")
-    with open_reader(path) as store:
-        meta, rows = store.meta(), list(store.rows())
-        _, left = store.counts()
-    keys = [key for axis in json.loads(meta["axes"]) for key in axis["keys"]]
-    shown = points.of_rows(choose.rows(rows, network, where), keys)
-    if not shown:
-        from accelsim.errors import ConfigError
-
-        raise ConfigError("no point to draw", "run the sweep, or loosen --network and --where", file=str(path))
+    meta, _, keys, shown, _, left = choose.of_store(path, network, where)
     title = meta["question"] or meta["name"]
     title += f" ({left:,} points are still to run)" if left else ""
     objectives = json.loads(meta["objectives"])

@@ -25,6 +25,8 @@ def command(source: Path, output: Path | None, network: str | None, where: str |
     roofline, the resolved configuration. Of a sweep: the objectives against each other, where dragging over points
     shows their configurations.
     """
+    from accelsim.cli.output import writing
+
     target = output or source.with_suffix(".html")
     if source.suffix == ".json":
         if network or where:
@@ -38,13 +40,8 @@ def command(source: Path, output: Path | None, network: str | None, where: str |
         from accelsim.report import sweep_page
 
         text = sweep_page.to_html(sweep_of(source, network, where), on_front)
-    try:
+    with writing(target):
         target.write_bytes(text.encode())
-    except OSError as error:
-        from accelsim.errors import UserError
-
-        raise UserError(f"cannot be written ({(error.strerror or str(error)).lower()})", "choose another file with -o",
-                        file=str(target)) from None  # fmt: skip
     click.echo(str(target))
 
 
@@ -56,19 +53,10 @@ def sweep_of(path: Path, network: str | None = None, where: str | None = None) -
     ConfigError
         No store, or no point to show.
     """
-    from accelsim.errors import ConfigError
     from accelsim.explore import choose
-    from accelsim.explore.store import open_reader
-    from accelsim.report import points
     from accelsim.report.sweep_page import Sweep
 
-    with open_reader(path) as store:
-        meta, rows = store.meta(), list(store.rows())
-        total, left = store.counts()
-    keys = [key for axis in json.loads(meta["axes"]) for key in axis["keys"]]
-    shown = points.of_rows(choose.rows(rows, network, where), keys)
-    if not shown:
-        raise ConfigError("no point to show", "run the sweep, or loosen --network and --where", file=str(path))
+    meta, rows, keys, shown, total, left = choose.of_store(path, network, where)
     refused = Counter(f"{row['status']}: {row['reason']}" for row in rows if row["status"] != "ok")
     chosen = f", {len(shown):,} of them shown" if network or where else f", {len(shown):,} have figures"
     still = f", {left:,} still to run" if left else ""
