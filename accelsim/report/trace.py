@@ -62,7 +62,8 @@ class Trace(NamedTuple):
             )
         if self.coupled:
             names = ", ".join(self.coupled[:3]) + (", ..." if len(self.coupled) > 3 else "")
-            found.append(f"{len(self.coupled)} layers have no tiles: their engine models memory itself ({names})")
+            have = "1 layer has" if len(self.coupled) == 1 else f"{len(self.coupled)} layers have"
+            found.append(f"{have} no tiles, the engine models memory itself: {names}")
         return found
 
 
