@@ -29,6 +29,7 @@ COMMANDS = {
     "sweep": "Simulate many points, from a sweep file into a store.",
     "export": "Write a store as CSV or Parquet.",
     "merge": "Put the stores of shards together.",
+    "report": "Write a run or a sweep as one HTML file that opens offline.",
     "plot": "Draw a store or reports: EDP, Pareto front, energy, cycles, roofline, heat map.",
     "replica": "Another simulator's own arithmetic, in its own format.",
 }
