@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from accelsim.cli.live import Live, duration
 
 if TYPE_CHECKING:
     from accelsim.explore.sweep import Counts, Progress
@@ -83,8 +84,7 @@ class _Show:
 
     def __init__(self) -> None:
         self._started = self._estimated = False
-        self._last = 0.0
-        self._live = sys.stderr.isatty()
+        self._line = Live()
 
     def __call__(self, progress: Progress) -> None:
         if not self._started:
@@ -93,26 +93,17 @@ class _Show:
         if progress.pace.eta_s is not None and not self._estimated:
             self._estimated = True
             self.clear()
-            click.echo(f"about {_time(progress.pace.eta_s)} to go at this pace", err=True)
-        if self._live and monotonic() - self._last > 0.2:
-            self._last = monotonic()
-            click.echo(f"\r\x1b[K{_line(progress)}", nl=False, err=True)
+            click.echo(f"about {duration(progress.pace.eta_s)} to go at this pace", err=True)
+        self._line.show(_line(progress))
 
     def clear(self) -> None:
-        if self._live:
-            click.echo("\r\x1b[K", nl=False, err=True)
+        self._line.clear()
 
 
 def _line(progress: Progress) -> str:
     pace = progress.pace
-    left = "" if pace.eta_s is None else f", {_time(pace.eta_s)} to go"
+    left = "" if pace.eta_s is None else f", {duration(pace.eta_s)} to go"
     parts = [f"{pace.done:,}/{pace.done + pace.left:,}", f"{pace.per_s:.3g}/s{left}", f"front {progress.front:,}"]
     parts += [f"{progress.illegal:,} illegal"] if progress.illegal else []
     parts += [f"{progress.failed:,} FAILED"] if progress.failed else []
     return "  ".join(parts)
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

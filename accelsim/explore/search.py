@@ -13,10 +13,11 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import NamedTuple, TypeAlias, cast, get_args
+from typing import Any, NamedTuple, TypeAlias, cast, get_args
 
 import numpy as np
 
+from accelsim.energy import area_mm2
 from accelsim.errors import ConfigError
 from accelsim.explore import optimise, pool
 from accelsim.explore.distance import Distance, distance
@@ -28,6 +29,7 @@ from accelsim.explore.space import Point
 from accelsim.explore.store import Store, open_reader, open_writer
 from accelsim.explore.sweep import about
 from accelsim.explore.trial import Trial
+from accelsim.layer import energy_table, machine_components
 
 BUDGET = 500
 """Designs that a search simulates by default."""
@@ -36,9 +38,10 @@ STALE = 50
 
 
 class Design(NamedTuple):
-    """A design on the front: its point on every network, and its objectives."""
+    """A design on the front: its point on every network, its axes, and its objectives."""
 
     points: tuple[Point, ...]
+    axes: tuple[tuple[str, Any], ...]
     values: tuple[float, ...]
 
 
@@ -47,6 +50,7 @@ class Found(NamedTuple):
 
     Attributes
     ----------
+    objectives : tuple of str
     front : tuple of Design
         Nothing that was tried beats these; in ascending order of the objectives.
     tried, simulated : int
@@ -62,8 +66,11 @@ class Found(NamedTuple):
     unmapped, failed, partial : int
         Designs tried that could not be mapped, that broke, or that leave out layers that others simulate: none of
         them is compared.
+    no_area : dict
+        Where area is an objective, machine -> components on the chip without a figure for it.
     """
 
+    objectives: tuple[str, ...]
     front: tuple[Design, ...]
     tried: int
     simulated: int
@@ -74,6 +81,7 @@ class Found(NamedTuple):
     unmapped: int
     failed: int
     partial: int
+    no_area: dict[str, tuple[str, ...]]
 
 
 class Progress(NamedTuple):
@@ -107,10 +115,13 @@ class Settings(NamedTuple):
     objectives: tuple[str, ...] = ()
 
 
+DEFAULT = Settings()
+
+
 def run(
     file: str | Path,
     store: str | Path,
-    settings: Settings = Settings(),
+    settings: Settings = DEFAULT,
     *,
     against: str | Path | None = None,
     workers: int | None = None,
@@ -211,12 +222,29 @@ class _Search:
         on = np.flatnonzero(front(np.where(np.isfinite(values), values, np.nan)))
         order = on[np.lexsort(values[on].T[::-1])] if len(on) else on
         points = self._grid.points(designs[order]) if len(order) else []
-        best = tuple(Design(tuple(p), tuple(values[i].tolist())) for p, i in zip(points, order.tolist(), strict=True))
-        legal = self._grid.all_legal
+        best = tuple(
+            Design(tuple(mine), tuple(self._grid.axes_of(mine[0]).items()), tuple(values[i].tolist()))
+            for mine, i in zip(points, order.tolist(), strict=True)
+        )
+        legal, spec = self._grid.all_legal, self._grid.space.sweep.spec
         return Found(
-            best, trial.tried, trial.simulated, len(self._grid), None if legal is None else len(legal), why,
-            None if exact is None else distance(values, exact), *trial.left_out(),
+            tuple(spec.objectives), best, trial.tried, trial.simulated, len(self._grid),
+            None if legal is None else len(legal), why, None if exact is None else distance(values, exact),
+            *trial.left_out(), self._no_area() if "area_mm2" in spec.objectives else {},
         )  # fmt: skip
+
+    def _no_area(self) -> dict[str, tuple[str, ...]]:
+        found = {}
+        for name, arch in self._grid.space.archs.items():
+            missing = area_mm2(machine_components(arch), energy_table(arch.energy.table)).missing
+            found[name] = tuple(part for part, why in missing.items() if why != "off chip")
+        return found
+
+
+def rows(found: Found) -> list[dict[str, Any]]:
+    """Return the front as flat rows: machine, axes, objectives."""
+    return [{"machine": d.points[0].machine, **dict(d.axes), **dict(zip(found.objectives, d.values, strict=True))}
+            for d in found.front]  # fmt: skip
 
 
 def _with_objectives(sweep: Sweep, objectives: Sequence[str]) -> Sweep:
