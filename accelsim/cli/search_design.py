@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from accelsim.cli import executor
 from accelsim.cli.live import Live, duration
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ SHOWN = 40
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the search.")
 @click.option("--against", type=click.Path(path_type=Path, dir_okay=False), metavar="STORE",
               help="Store of a whole sweep of SPACE.yaml: says how far the front is from the exact one.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(0), help="Processes, by default one per processor; 0: none but this.")
+@executor.options
 @click.option("--keep", type=click.Choice(["totals", "layers"]), default="totals", show_default=True,
               help="Rows to store: per point, or per layer too.")  # fmt: skip
 @click.option("--format", "style", type=click.Choice(["table", "csv"]), default="table", show_default=True,
               help="How to print the front.")  # fmt: skip
 def command(
     file: Path, store: Path, method: str, budget: int, objectives: tuple[str, ...], seed: int, keep: str, style: str,
-    **named: Any,
+    against: Path | None, **where: Any,
 ) -> None:  # fmt: skip
     """Look for the best designs of SPACE.yaml, a sweep file, without running all of them.
 
@@ -48,13 +49,17 @@ def command(
     from accelsim.explore import search
 
     settings = search.Settings(method, budget, seed, objectives)
+    workers, make = executor.chosen(**where)
     line = Live()
 
     def report(progress: Progress) -> None:
         line.show(_progress(progress))
 
     try:
-        found = search.run(file, store, settings, keep_layers=keep == "layers", report=report, **named)
+        found = search.run(
+            file, store, settings, against=against, workers=workers, make_executor=make,
+            keep_layers=keep == "layers", report=report,
+        )  # fmt: skip
     except search.Interrupted as stopped:
         line.clear()
         click.echo(f"stopped: {stopped.tried:,} designs were tried, their results are in {store}", err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from accelsim.cli import executor
 from accelsim.cli.live import Live, duration
 
 if TYPE_CHECKING:
@@ -32,14 +33,13 @@ class _Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.command(epilog="Example: accelsim sweep examples/array_shape/sweep.yaml --store shape.db --workers 2")
 @click.argument("file", metavar="SWEEP.yaml", type=click.Path(path_type=Path))
 @click.option("--store", type=click.Path(path_type=Path, dir_okay=False), help="SQLite file of the results.")
-@click.option("--workers", type=click.IntRange(0), help="Processes, by default one per processor; 0: none but this.")
+@executor.options
 @click.option("--shard", type=_Shard(), default=(1, 1), metavar="i/n", help="Only the i-th of n parts.")
 @click.option("--keep", type=click.Choice(["totals", "layers"]), default="totals", show_default=True,
               help="Rows to store: per point, or per layer too.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Only check the file and count its points.")
 def command(
-    file: Path, store: Path | None, workers: int | None, shard: tuple[int, int], keep: str,
-    dry_run: bool,
+    file: Path, store: Path | None, shard: tuple[int, int], keep: str, dry_run: bool, **where: Any
 ) -> None:  # fmt: skip
     """Simulate every point of SWEEP.yaml into a store. The same command resumes a sweep that was stopped."""
     from accelsim.explore import sweep
@@ -50,8 +50,11 @@ def command(
     if store is None:
         raise click.UsageError("--store FILE is missing: where the results go.")
     show = _Show()
+    workers, make = executor.chosen(**where)
     try:
-        end = sweep.run(file, store, workers=workers, keep_layers=keep == "layers", shard=shard, report=show)
+        end = sweep.run(
+            file, store, workers=workers, make_executor=make, keep_layers=keep == "layers", shard=shard, report=show
+        )
     except sweep.Interrupted as stopped:
         show.clear()
         click.echo(f"stopped: {stopped.done:,} of {stopped.to_run:,} points were run and stored in {store}", err=True)
