@@ -23,6 +23,7 @@ from accelsim.explore import optimise, pool
 from accelsim.explore.distance import Distance, distance
 from accelsim.explore.grid import Grid
 from accelsim.explore.identity import canonical, model_version
+from accelsim.explore.ledger import known
 from accelsim.explore.pareto import front
 from accelsim.explore.schema import Objective, Sweep, read_sweep
 from accelsim.explore.space import Point
@@ -157,6 +158,9 @@ def run(
     width = os.cpu_count() or 1 if workers is None else workers
     if width < 0:
         raise ConfigError(f"{width} workers", "use 0 (this process) or more", file="--workers")
+    if settings.method not in optimise.METHODS:
+        known_ones = ", ".join(optimise.METHODS)
+        raise ConfigError(f"no method '{settings.method}'", f"known: {known_ones}", file="--method")
     if settings.budget < 1:
         raise ConfigError(f"a budget of {settings.budget}", "give at least 1 design", file="--budget")
     make = make_executor or (partial(pool.processes, width) if width else pool.Here)
@@ -170,7 +174,7 @@ def run(
         try:
             why = searched.go(trial)
         except KeyboardInterrupt:
-            raise Interrupted(trial.tried) from None
+            raise Interrupted(int(trial.tried)) from None
         finally:
             trial.close()
         if exact is None and why != "exhaustive":
@@ -200,37 +204,37 @@ class _Search:
             trial.values(self._grid.all_legal)
             return "exhaustive"
         stale = 0
-        while trial.tried < self._settings.budget and stale < STALE:
+        ledger, budget = trial.ledger, self._settings.budget
+        while len(ledger) < budget and stale < STALE:
             self._generation += 1
             designs = self._optimiser.ask()
-            before = trial.tried
-            values = trial.values(designs, self._settings.budget)
-            self._optimiser.tell(designs, values)
-            stale = 0 if trial.tried > before else stale + 1
-        return "budget" if trial.tried >= self._settings.budget else "stale"
+            before = len(ledger)
+            self._optimiser.tell(designs, trial.values(designs, budget))
+            stale = 0 if len(ledger) > before else stale + 1
+        return "budget" if len(ledger) >= budget else "stale"
 
     def tick(self, trial: Trial) -> None:
-        done, elapsed = trial.finished, monotonic() - self._began
+        done, elapsed = int(trial.tried), monotonic() - self._began
         legal = self._grid.all_legal
         budget = len(legal) if self.small and legal is not None else self._settings.budget
         rate = done / elapsed if elapsed else 0.0
         eta = (budget - done) / rate if rate else None
-        self._report(Progress(done, budget, self._generation, trial.on_front, rate, eta))
+        self._report(Progress(done, budget, self._generation, trial.ledger.on_front, rate, eta))
 
     def found(self, trial: Trial, why: str, exact: np.ndarray | None) -> Found:
-        designs, values = trial.all()
+        designs, values = trial.ledger.all()
         on = np.flatnonzero(front(np.where(np.isfinite(values), values, np.nan)))
         order = on[np.lexsort(values[on].T[::-1])] if len(on) else on
-        points = self._grid.points(designs[order]) if len(order) else []
+        points = self._grid.points(np.array([designs[i] for i in order])) if len(order) else []
         best = tuple(
             Design(tuple(mine), tuple(self._grid.axes_of(mine[0]).items()), tuple(values[i].tolist()))
             for mine, i in zip(points, order.tolist(), strict=True)
         )
         legal, spec = self._grid.all_legal, self._grid.space.sweep.spec
         return Found(
-            tuple(spec.objectives), best, trial.tried, trial.simulated, len(self._grid),
+            tuple(spec.objectives), best, len(designs), trial.simulated, len(self._grid),
             None if legal is None else len(legal), why, None if exact is None else distance(values, exact),
-            *trial.left_out(), self._no_area() if "area_mm2" in spec.objectives else {},
+            *trial.ledger.left_out(), self._no_area() if "area_mm2" in spec.objectives else {},
         )  # fmt: skip
 
     def _no_area(self) -> dict[str, tuple[str, ...]]:
@@ -268,13 +272,12 @@ def _exact(grid: Grid, path: Path) -> np.ndarray:
         if model != model_version():
             problem = f"holds results of accelsim {model}, this is {model_version()}: they do not compare"
             raise ConfigError(problem, "sweep anew into another store", file=str(path))
-        trial = Trial.known(grid, store)
-        missing = trial.missing(legal)
-        if missing:
-            problem = f"lacks {missing:,} of the {len(legal):,} legal designs"
+        found = known(grid, store, legal)
+        if isinstance(found, int):
+            problem = f"lacks {found:,} of the {len(legal):,} legal designs"
             remedy = f"run 'accelsim sweep' on the same file, all combinations, with --store {path}"
             raise ConfigError(problem, remedy, file=str(path))
-        return trial.values(legal)
+        return found.all()[1]
 
 
 def _known(grid: Grid, store: Store) -> np.ndarray | None:
@@ -282,5 +285,5 @@ def _known(grid: Grid, store: Store) -> np.ndarray | None:
     legal = grid.all_legal
     if legal is None or store.results() < len(legal) * len(grid.space.networks):
         return None
-    trial = Trial.known(grid, store)
-    return None if trial.missing(legal) else trial.values(legal)
+    found = known(grid, store, legal)
+    return None if isinstance(found, int) else found.all()[1]
