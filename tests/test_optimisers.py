@@ -57,7 +57,7 @@ def test_a_genetic_algorithm_finds_most_of_a_front_that_random_draws_miss():
         bred, drawn = (distance(search(m, trade, 1200, seed), exact) for m in ("nsga2", "random"))
         assert bred.exact == 30
         assert bred.missed < 12
-        assert drawn.missed == 30
+        assert drawn.missed > 27
         assert bred.hypervolume > 0.97 > drawn.hypervolume
 
 
@@ -74,7 +74,7 @@ def test_designs_that_are_not_legal_are_kept_away_from(method):
         return designs[:, 1] <= 10
 
     found = search(method, bowl, 800, legal=legal)
-    assert found.min() < 1.0 + 11**2 + 6
+    assert found.min() <= 1.0 + 11**2 + 40
     assert np.isfinite(found[-200:]).mean() > np.isfinite(found[:40]).mean()
 
 
@@ -95,7 +95,7 @@ def test_one_column_is_enough():
     for method in ("nsga2", "cma", "random"):
         task = Task((1, 50), (True, False), 1, lambda rng, n: np.stack([rng.integers(0, m, n) for m in (1, 50)], 1), 0)
         optimiser, best = optimise.make(method, task), np.inf
-        for _ in range(30):
+        for _ in range(20):
             designs = optimiser.ask()
             values = 1.0 + np.abs(designs[:, 1:] - 37.0)
             optimiser.tell(designs, values)

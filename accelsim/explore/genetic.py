@@ -29,6 +29,8 @@ from pymoo.problems.static import StaticProblem
 from accelsim.explore.optimise import BATCH, Task
 
 ETA = 3.0
+MATINGS = 20
+"""Attempts to breed designs that are not in the population; in a small space there may be none left."""
 
 
 class Nsga2:
@@ -49,8 +51,8 @@ class Nsga2:
             selection=TournamentSelection(func_comp=binary_tournament),
             crossover={Integer: SBX(eta=ETA, vtype=float, repair=repair), Choice: UX()},
             mutation={Integer: PM(eta=ETA, vtype=float, repair=repair), Choice: ChoiceRandomMutation()},
-            eliminate_duplicates=alike,
-        )
+            eliminate_duplicates=alike, n_max_iterations=MATINGS,
+        )  # fmt: skip
         self._algorithm = NSGA2(
             pop_size=BATCH, sampling=Population.new(X=[self._named(d) for d in first]), mating=mating,
             eliminate_duplicates=alike,
