@@ -15,10 +15,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from accelsim.explore.store import open_reader
+from accelsim.report.palette import BLUE, DARK_GREY, GREEN, VERMILION, WINE
 from accelsim.report.plots import DPI, STYLE
 
-MARKS = (("#4d4d4d", "o"), ("#0072b2", "s"), ("#d55e00", "^"), ("#009e73", "D"), ("#cc79a7", "v"))
-"""Colours of Okabe and Ito's palette, which colour-blind people tell apart, each with a mark of its own."""
+MARKS = ((DARK_GREY, "o"), (BLUE, "s"), (VERMILION, "^"), (GREEN, "D"), (WINE, "v"))
+GAP = 1.3
+"""Least ratio of the heights of neighbouring names."""
 
 
 def ratios(rows, key, baseline):
@@ -41,30 +43,33 @@ def draw(lines, question, xlabel, ylabel):
         fig = Figure(figsize=(6.4, 3.8), layout="constrained")
         FigureCanvasAgg(fig)
         ax = fig.add_subplot()
-        for (machine, points), (colour, mark) in zip(lines.items(), MARKS, strict=False):
-            x, y = zip(*points, strict=True)
-            ax.plot(x, y, color=colour, marker=mark, markersize=4, linewidth=1.4, label=machine)
+        for points, (colour, mark) in zip(lines.values(), MARKS, strict=False):
+            ax.plot(*zip(*points, strict=True), color=colour, marker=mark, markersize=4, linewidth=1.4)
         ax.set_yscale("log")
-        ax.set_title(question, fontsize=9)
+        ax.set_title(question)
         ax.set_xlabel(xlabel)
         ax.set_ylabel(ylabel)
-        ax.grid(visible=True, which="both", color="#e6e6e6", linewidth=0.5)
+        ax.grid(visible=True, color="#e6e6e6", linewidth=0.5)
         ax.set_axisbelow(True)
-        _label(ax, lines)
+        ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5) if ax.get_ylim()[0] < t < ax.get_ylim()[1]]
+        ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
+        ax.minorticks_off()
+        name_lines(ax, lines)
         return fig
 
 
-def _label(ax, lines):
-    """Name every line at its left end, where they lie farthest apart, and keep the names off each other."""
-    ends = sorted((points[0][1], points[0][0], machine) for machine, points in lines.items())
-    last = 0.0
-    colours = dict(zip(lines, (colour for colour, _ in MARKS), strict=False))
-    for y, x, machine in ends:
-        at = max(y, last * 1.35)
-        last = at
-        ax.annotate(machine, (x, y), (-7, 0), textcoords="offset points", ha="right", va="center",
-                    color=colours[machine]) if at == y else ax.annotate(
-            machine, (x, y), (x, at), ha="right", va="center", color=colours[machine])  # fmt: skip
+def name_lines(ax, lines):
+    """Name every line left of its first point, where they lie farthest apart, the names spread where they do not."""
+    colours = {machine: colour for machine, (colour, _) in zip(lines, MARKS, strict=False)}
+    first = min(points[0][0] for points in lines.values())
+    last = max(points[-1][0] for points in lines.values())
+    ax.plot((first, last), (1, 1), color="black", linewidth=0.6, linestyle=":")
+    ax.set_xticks([tick for tick in ax.get_xticks() if first <= tick <= last])
+    ax.set_xlim(first - 0.2 * (last - first), last + 0.03 * (last - first))
+    height = 0.0
+    for y, machine in sorted((points[0][1], machine) for machine, points in lines.items()):
+        height = max(y, height * GAP)
+        ax.text(first - 0.02 * (last - first), height, machine, color=colours[machine], ha="right", va="center")
 
 
 def main():
