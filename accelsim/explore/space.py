@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -74,6 +74,12 @@ class Space:
         order = [axis.name for axis in self.sweep.axes]
         return tuple(k for a in sorted(self.axes, key=lambda a: order.index(a.name)) for k in a.keys)
 
+    def at(self, steps: np.ndarray) -> Space:
+        """Return the space of some combinations, given like ``steps``, which need not be among this one's."""
+        other = Space(self.sweep, self.archs, self.networks, self.axes, steps)
+        vars(other)["_illegal"] = self._illegal
+        return other
+
     def points(self) -> Iterator[Point]:
         """Yield the points: machine by machine, combination by combination, networks innermost."""
         digests = {name: identity.network_digest(network) for name, network in self.networks.items()}
@@ -89,7 +95,7 @@ class Space:
                 said = identity.canonical({**resolved.model_dump(), **files})
                 for n, network in enumerate(self.networks):
                     key = identity.point_key(text, digests[network], said)
-                    reason = self.reasons[m, c, n]
+                    reason = self._reasons[m, c, n]
                     yield Point(position, group, machine, network, sets, options, key, reason)
                     position += 1
 
@@ -117,19 +123,18 @@ class Space:
         named = {"density": options.density, "precision": options.precision}
         return {key: identity.file_digest(self.sweep.folder / name) for key, name in named.items() if name is not None}
 
-    def at(self, steps: np.ndarray) -> Space:
-        """Return the space of some combinations, given like ``steps``, which need not be among this one's."""
-        other = replace(self, steps=steps)
-        vars(other)["_illegal"] = self._illegal
-        return other
-
     @cached_property
     def _illegal(self) -> list[list[list[str | None]]]:
         """Machine, axis, step -> why a value is not allowed whatever the other axes say, or None."""
         return [[_illegal_steps(self.sweep, arch, axis) for axis in self.axes] for arch in self.archs.values()]
 
-    @cached_property
+    @property
     def reasons(self) -> np.ndarray:
+        """Shape (machines, combinations, networks): why a point is illegal, or None."""
+        return self._reasons
+
+    @cached_property
+    def _reasons(self) -> np.ndarray:
         """Shape (machines, combinations, networks): why a point is illegal, or None."""
         found = np.full((len(self.archs), len(self.steps), len(self.networks)), None, dtype=object)
         for m, by_axis in enumerate(self._illegal):
@@ -205,7 +210,7 @@ def expand(sweep: Sweep, steps: np.ndarray | None = None) -> Space:
     space = Space(sweep, archs, networks, axes, chosen)
     if len(space) > MAX_POINTS:
         raise document.error(("axes",), f"{len(space):,} points", f"use at most {MAX_POINTS:,}, or 'sampling:'")
-    _ = space.reasons
+    _ = space._reasons
     return space
 
 
