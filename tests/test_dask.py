@@ -14,7 +14,7 @@ from sweep_files import LONG, SWEEP, children, rows_in, table, wait_for, write
 import accelsim
 from accelsim.cli import app
 from accelsim.errors import ConfigError
-from accelsim.explore import dask, execute, sweep
+from accelsim.explore import dask, execute, identity, sweep
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'accelsim[dask]'")
 
@@ -69,14 +69,19 @@ def test_a_scheduler_that_runs_already_is_used_and_left_running(tmp_path):
     assert table(tmp_path / "dask.db") == table(tmp_path / "here.db")
 
 
-def test_a_worker_with_another_model_ends_the_sweep_instead_of_mixing_figures(tmp_path):
+@pytest.mark.parametrize("good", [0, 1, 3])
+def test_a_worker_with_another_model_ends_the_sweep_instead_of_mixing_figures(tmp_path, good):
     class Elsewhere(ThreadPoolExecutor):
+        calls = 0
+
         def submit(self, fn, /, *args):
-            return super().submit(dask._checked, "9.9+other", fn, *args)
+            Elsewhere.calls += 1
+            version = identity.model_version() if Elsewhere.calls <= good else "9.9+other"
+            return super().submit(dask._checked, version, fn, *args)
 
     with pytest.raises(ConfigError, match=r"a Dask worker has accelsim .*, this is 9.9\+other: .* must not be mixed"):
         sweep.run(write(tmp_path), tmp_path / "s.db", workers=1, make_executor=partial(Elsewhere, 1))
-    assert rows_in(tmp_path / "s.db") == 0
+    assert rows_in(tmp_path / "s.db") < 15
 
 
 def test_chunks_that_an_executor_gives_up_are_run_again():

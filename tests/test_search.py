@@ -109,6 +109,20 @@ def test_a_larger_budget_goes_on_from_a_smaller_one(tmp_path, undisturbed):
     assert table(db) == undisturbed["cma"][1]
 
 
+def test_a_method_that_proposes_nothing_new_is_ended_and_that_is_said(tmp_path, monkeypatch):
+    class Stubborn:
+        def ask(self):
+            return np.zeros((3, 5), dtype=np.int64)
+
+        def tell(self, designs, values):
+            assert len({tuple(row) for row in values.tolist()}) == 1
+
+    monkeypatch.setattr(search.optimise, "make", lambda method, task: Stubborn())
+    said = command(write_space(tmp_path), "--store", tmp_path / "s.db", "--budget", 9, "--workers", 0)
+    assert "1 designs tried of 360" in said
+    assert "ended before the budget was spent: the method proposed nothing new for many generations" in said
+
+
 def test_another_seed_is_another_search(tmp_path, undisturbed):
     search.run(write_space(tmp_path), tmp_path / "s.db", Settings("nsga2", BUDGET, seed=1), workers=0)
     assert table(tmp_path / "s.db") != undisturbed["nsga2"][1]
