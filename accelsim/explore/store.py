@@ -32,8 +32,6 @@ TOTALS = (
 PARTS = ("energy_pj", "cycles_by_cause")
 """Columns that hold a JSON mapping."""
 
-_MANY = 500
-"""Keys in one query; SQLite takes a limited number of parameters."""
 _HEADER = b"SQLite format 3\0"
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -287,6 +285,8 @@ def _check_header(path: Path) -> None:
         raise _not_a_store(path)
 
 
+_MANY = 500
+"""Keys in one query; SQLite takes a limited number of parameters."""
 _AWAY = "move it away or use another file with --store; it is left as it is"
 
 
