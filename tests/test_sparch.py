@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from accelsim.engines.sparch import kernel
-from accelsim.engines.sparch.engine import ENGINE, Params, Tally, activity
+from accelsim.engines.sparch import prefetch_kernel as kernel
+from accelsim.engines.sparch.engine import ENGINE, Params, Round, Tally, activity
 from accelsim.engines.sparch.schedule import Schedule
 from accelsim.errors import ModelError
 from accelsim.simulation import load_arch, simulate
@@ -47,7 +47,10 @@ def test_plain_orders_take_the_oldest_or_the_running_result():
 
 def fetched(uses, lookahead, lines, lengths=(4, 4, 4, 4)):
     pointers = np.append(0, np.cumsum(lengths)).astype(np.int64)
-    return kernel.fetch_rows(np.array(uses, np.int64), pointers, lookahead, lines, 4).tolist()[:-1]
+    held, latest = np.zeros(len(lengths), np.int64), np.full(len(lengths), -1, np.int64)
+    read = kernel.fetch_rows(np.array(uses, np.int64), pointers, lookahead, lines, 4, held, latest)
+    assert set(held.tolist()) | set(latest.tolist()) == {0, -1}, "scratch is left as it was found"
+    return read.tolist()[:-1]
 
 
 def test_the_row_used_last_is_evicted():
@@ -105,9 +108,9 @@ def test_more_bandwidth_is_never_slower():
 
 
 def test_a_time_below_the_bound_is_our_bug():
-    zero = dict.fromkeys(Tally._fields, 0) | {"bound_by": (0, 0, 0, 0)}
+    zero = dict.fromkeys(Tally._fields, 0) 
     with pytest.raises(ModelError, match="below the analytic bound"):
-        activity(Params(), 1, Tally(**(zero | {"cycles": 3, "bound_cycles": 4})), None)
+        activity(Params(), 1, Tally(**(zero | {"rounds": (Round(3, 4, 0, 1, 0, 1, 1, 0, 1),)})), None)
 
 
 def test_dense_layers_are_refused():
