@@ -8,7 +8,7 @@ numba. Kernels live in ``kernel.py`` and are imported inside `Engine.run`; ``ref
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from fractions import Fraction
 from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -35,11 +35,13 @@ Walk: TypeAlias = Generator[float, None, Activity]
 """A walk in pieces: yields the share that is done, now and then, and returns what it found."""
 
 
-def finished(walk: Walk) -> Activity:
-    """Go through a walk to its end."""
+def finished(walk: Walk, report: Callable[[float], None] | None = None) -> Activity:
+    """Go through a walk to its end and return what it found; ``report`` hears every share."""
     while True:
         try:
-            next(walk)
+            share = next(walk)
+            if report is not None:
+                report(share)
         except StopIteration as end:
             found: Activity = end.value
             return found

@@ -24,13 +24,14 @@ def row_blocks(a: CsrMatrix, b: CsrMatrix) -> Iterator[tuple[int, int, float]]:
         first = stop
 
 
-def row_sizes(a: CsrMatrix, b: CsrMatrix) -> Generator[float, None, np.ndarray]:
-    """Return the entries of each row of A x B, int64 (rows,); yield the share that is done."""
-    from accelsim.operands import product_kernel
+def row_sizes(a: CsrMatrix, b: CsrMatrix, count: Callable[..., None]) -> Generator[float, None, np.ndarray]:
+    """Return the entries of each row of A x B, int64 (rows,); yield the share that is done.
 
+    ``count`` is `product_kernel.row_sizes`, which the caller has loaded.
+    """
     sizes, seen = np.empty(a.shape[0], np.int64), np.full(b.shape[1], -1, np.int64)
     for first, stop, share in row_blocks(a, b):
-        product_kernel.row_sizes(a.pointers, a.columns, b.pointers, b.columns, first, stop, seen, sizes)
+        count(a.pointers, a.columns, b.pointers, b.columns, first, stop, seen, sizes)
         yield share
     return sizes
 

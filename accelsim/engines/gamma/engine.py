@@ -124,7 +124,7 @@ class Gamma(Engine[Params, NoMapping]):
         capacity = p.cache_kib * KIB_BITS // p.element_bits
         read = kernel.cache_rows(a.columns, b.pointers, capacity)
         counts = kernel.merge_cost(a.pointers, a.columns, b.pointers, p.radix, p.pes)
-        sizes = yield from row_sizes(a, b)
+        sizes = yield from row_sizes(a, b, kernel.row_sizes)
         product = None
         if operands is not None:
             product = yield from filled(a, b, sizes, kernel.merge_values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import kernel
+from accelsim.operands.product_kernel import row_sizes as row_sizes
 
 
 @kernel

@@ -133,7 +133,7 @@ class OuterSpace(Engine[Params, NoMapping]):
         fits = p.cache_kib * KIB_BITS // p.element_bits
         times = plan.latency_cycles, p.element_bits, plan.burst_bits
         first = kernel.multiply(plan.columns_of_a.pointers, b.pointers, p.tiles, p.tile_pes, fits, *times).tolist()
-        sizes = yield from row_sizes(a, b)
+        sizes = yield from row_sizes(a, b, kernel.row_sizes)
         second = kernel.merge(
             a.pointers, a.columns, b.pointers, sizes, p.merge_pes, p.scratchpad_elements, *times
         ).tolist()

@@ -32,6 +32,8 @@ class _Machine:
     last: np.ndarray
     held: np.ndarray
     latest: np.ndarray
+    products: int
+    """Of all leaves, at least 1."""
     serial: int = 1
     merged: int = 0
     """Elements of rows of B that were merged so far."""
@@ -119,7 +121,8 @@ def walk(plan: Plan, with_values: bool) -> Generator[float, None, tuple[Tally, C
     order = np.argsort(leaf_of, kind="stable").astype(np.int64)
     bounds = np.append(0, np.cumsum(np.bincount(leaf_of, minlength=leaves))).astype(np.int64)
     last, held = np.zeros(b.shape[1], np.int64), np.zeros(b.shape[0], np.int64)
-    machine = _Machine(plan, with_values, leaf_of, order, bounds, last, held, np.full(b.shape[0], -1, np.int64))
+    latest, products = np.full(b.shape[0], -1, np.int64), max(1, product_count(a, b))
+    machine = _Machine(plan, with_values, leaf_of, order, bounds, last, held, latest, products)
     weights = np.bincount(leaf_of, b.row_lengths[a.columns].astype(np.float64), leaves).astype(np.int64).tolist()
     if not p.pipeline_merge and leaves:
         _multiply_all(machine)
@@ -150,7 +153,6 @@ def _product(rows: int, columns: int, made: Stream) -> CsrMatrix:
 def _round(machine: _Machine, nodes: list[int], leaves: int, final: bool) -> Generator[float, None, Stream]:
     """Multiply and merge the nodes of a round; yield the share of the whole walk that is done."""
     plan, p = machine.plan, machine.params
-    products = product_count(plan.a, plan.b)
     new = [(node, slot) for slot, node in enumerate(nodes) if node < leaves]
     old = [(node, slot) for slot, node in enumerate(nodes) if node >= leaves]
     leaf = _leaf_pieces(machine, new)
@@ -174,7 +176,7 @@ def _round(machine: _Machine, nodes: list[int], leaves: int, final: bool) -> Gen
             kept[out : out + made] = columns[:made]
         count, out = count + rows, out + made
         machine.merged += int((block.ends - block.begins)[block.from_b].sum())
-        yield machine.merged / products if products else 1.0
+        yield machine.merged / machine.products
     groups = groups[:count]
     multiplied = leaf.entries if p.pipeline_merge else leaf.entries[:0]
     scans = groups[:, 0] + 1 if p.condense and multiplied.size else np.zeros(count, np.int64)
