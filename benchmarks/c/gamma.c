@@ -1,0 +1,114 @@
+#include "twin.h"
+
+void cache_rows(ARRAY(const i64, uses), ARRAY(const i64, b_pointers), i64 capacity, i64 *result) {
+    const i64 n_rows = b_pointers_n[0] - 1, end = n_rows;
+    i64 *before = filled(n_rows + 1, -1), *after = filled(n_rows + 1, -1), room = capacity, read = 0, count = 0, peak = 0;
+    bool *held = calloc(n_rows + 1, 1), *touched = calloc(n_rows + 1, 1);
+    before[end] = after[end] = end;
+    for (i64 t = 0; t < uses_n[0]; t++) {
+        const i64 row = uses[t], length = b_pointers[row + 1] - b_pointers[row];
+        count += !touched[row];
+        touched[row] = true;
+        if (held[row]) {
+            after[before[row]] = after[row];
+            before[after[row]] = before[row];
+        } else {
+            read += length;
+            if (length > capacity) continue;
+            while (room < length) {
+                const i64 oldest = after[end];
+                held[oldest] = false;
+                after[end] = after[oldest];
+                before[after[oldest]] = end;
+                room += b_pointers[oldest + 1] - b_pointers[oldest];
+            }
+            held[row] = true;
+            room -= length;
+            peak = max(peak, capacity - room);
+        }
+        before[row] = before[end], after[row] = end;
+        after[before[end]] = row;
+        before[end] = row;
+    }
+    result[0] = count, result[1] = read, result[2] = peak;
+    free(before), free(after), free(held), free(touched);
+}
+
+void merge_all(ARRAY(const i64, a_pointers), ARRAY(const i64, a_columns), ARRAY(const VALUE, a_values),
+               ARRAY(const i64, b_pointers), ARRAY(const i64, b_columns), ARRAY(const VALUE, b_values), i64 radix,
+               i64 pes, ARRAY(i64, pointers), ARRAY(i64, columns), ARRAY(VALUE, values), i64 *result) {
+    i64 *free_at = zeros(pes), swaps = 0, products = 0, work = 0, out = 0, size = 16, room = 16;
+    i64 *left_c = malloc(size * sizeof(i64)), *right_c = malloc(size * sizeof(i64)), *ends = malloc(room * sizeof(i64));
+    VALUE *left_v = malloc(size * sizeof(VALUE)), *right_v = malloc(size * sizeof(VALUE));
+    for (i64 row = 0; row < a_pointers_n[0] - 1; row++) {
+        const i64 first = a_pointers[row], last = a_pointers[row + 1];
+        i64 elements = 0, fibres = 0;
+        for (i64 e = first; e < last; e++) {
+            const i64 length = b_pointers[a_columns[e] + 1] - b_pointers[a_columns[e]];
+            elements += length;
+            fibres += length > 0;
+        }
+        if (elements > size) {
+            size = 2 * elements;
+            free(left_c), free(right_c), free(left_v), free(right_v);
+            left_c = malloc(size * sizeof(i64)), right_c = malloc(size * sizeof(i64));
+            left_v = malloc(size * sizeof(VALUE)), right_v = malloc(size * sizeof(VALUE));
+        }
+        if (fibres > room) {
+            room = 2 * fibres;
+            free(ends);
+            ends = malloc(room * sizeof(i64));
+        }
+        i64 cost = 0;
+        for (i64 heads = fibres; heads > 1; heads = ceil_div(heads, radix)) cost += elements + heads;
+        const i64 spent = max(cost, elements);
+        i64 chosen = 0;
+        for (i64 pe = 1; pe < pes; pe++)
+            if (free_at[pe] < free_at[chosen]) chosen = pe;
+        free_at[chosen] += spent;
+        swaps += cost, products += elements, work += spent;
+        i64 to = 0, streams = 0;
+        for (i64 e = first; e < last; e++) {
+            const i64 begin = b_pointers[a_columns[e]], stop = b_pointers[a_columns[e] + 1];
+            for (i64 j = begin; j < stop; j++, to++) {
+                left_c[to] = b_columns[j];
+                left_v[to] = a_values[e] * b_values[j];
+            }
+            if (stop > begin) ends[streams++] = to;
+        }
+        while (streams > 1) {
+            i64 begin = 0, made = 0;
+            to = 0;
+            for (i64 pair = 0; pair < streams; pair += 2) {
+                const i64 middle = ends[pair], stop = pair + 1 < streams ? ends[pair + 1] : middle;
+                i64 i = begin, j = middle;
+                for (; i < middle || j < stop; to++) {
+                    if (j == stop || (i < middle && left_c[i] < left_c[j])) {
+                        right_c[to] = left_c[i], right_v[to] = left_v[i];
+                        i++;
+                    } else if (i == middle || left_c[j] < left_c[i]) {
+                        right_c[to] = left_c[j], right_v[to] = left_v[j];
+                        j++;
+                    } else {
+                        right_c[to] = left_c[i], right_v[to] = left_v[i] + left_v[j];
+                        i++, j++;
+                    }
+                }
+                begin = stop;
+                ends[made++] = to;
+            }
+            streams = made;
+            i64 *c = left_c;
+            left_c = right_c, right_c = c;
+            VALUE *v = left_v;
+            left_v = right_v, right_v = v;
+        }
+        for (i64 j = 0; j < to; j++, out++) {
+            columns[out] = left_c[j];
+            values[out] = left_v[j];
+        }
+        pointers[row + 1] = out;
+    }
+    result[0] = largest(free_at, pes), result[1] = work, result[2] = swaps, result[3] = products;
+    free(free_at), free(left_c), free(right_c), free(left_v), free(right_v), free(ends);
+}
