@@ -34,40 +34,64 @@ void cache_rows(ARRAY(const i64, uses), ARRAY(const i64, b_pointers), i64 capaci
     free(before), free(after), free(held), free(touched);
 }
 
-void merge_all(ARRAY(const i64, a_pointers), ARRAY(const i64, a_columns), ARRAY(const VALUE, a_values),
-               ARRAY(const i64, b_pointers), ARRAY(const i64, b_columns), ARRAY(const VALUE, b_values), i64 radix,
-               i64 pes, ARRAY(i64, pointers), ARRAY(i64, columns), ARRAY(VALUE, values), i64 *result) {
-    i64 *free_at = zeros(pes), swaps = 0, products = 0, work = 0, out = 0, size = 16, room = 16;
-    i64 *left_c = malloc(size * sizeof(i64)), *right_c = malloc(size * sizeof(i64)), *ends = malloc(room * sizeof(i64));
-    VALUE *left_v = malloc(size * sizeof(VALUE)), *right_v = malloc(size * sizeof(VALUE));
+void row_sizes(ARRAY(const i64, a_pointers), ARRAY(const i64, a_columns), ARRAY(const i64, b_pointers),
+               ARRAY(const i64, b_columns), i64 first, i64 last, ARRAY(i64, seen), ARRAY(i64, sizes), i64 *result) {
+    (void)result;
+    for (i64 row = first; row < last; row++) {
+        i64 size = 0;
+        for (i64 e = a_pointers[row]; e < a_pointers[row + 1]; e++)
+            for (i64 j = b_pointers[a_columns[e]]; j < b_pointers[a_columns[e] + 1]; j++) {
+                size += seen[b_columns[j]] != row;
+                seen[b_columns[j]] = row;
+            }
+        sizes[row] = size;
+    }
+}
+
+void merge_cost(ARRAY(const i64, a_pointers), ARRAY(const i64, a_columns), ARRAY(const i64, b_pointers), i64 radix,
+                i64 pes, i64 *result) {
+    i64 *free_at = zeros(pes), swaps = 0, products = 0, work = 0;
     for (i64 row = 0; row < a_pointers_n[0] - 1; row++) {
-        const i64 first = a_pointers[row], last = a_pointers[row + 1];
-        i64 elements = 0, fibres = 0;
-        for (i64 e = first; e < last; e++) {
+        i64 elements = 0, fibres = 0, cost = 0, chosen = 0;
+        for (i64 e = a_pointers[row]; e < a_pointers[row + 1]; e++) {
             const i64 length = b_pointers[a_columns[e] + 1] - b_pointers[a_columns[e]];
             elements += length;
             fibres += length > 0;
         }
+        for (i64 heads = fibres; heads > 1; heads = ceil_div(heads, radix)) cost += elements + heads;
+        const i64 spent = max(cost, elements);
+        for (i64 pe = 1; pe < pes; pe++)
+            if (free_at[pe] < free_at[chosen]) chosen = pe;
+        free_at[chosen] += spent;
+        swaps += cost, products += elements, work += spent;
+    }
+    result[0] = largest(free_at, pes), result[1] = work, result[2] = swaps, result[3] = products;
+    free(free_at);
+}
+
+void merge_values(ARRAY(const i64, a_pointers), ARRAY(const i64, a_columns), ARRAY(const VALUE, a_values),
+                  ARRAY(const i64, b_pointers), ARRAY(const i64, b_columns), ARRAY(const VALUE, b_values),
+                  i64 first_row, i64 last_row, ARRAY(const i64, pointers), ARRAY(i64, columns), ARRAY(VALUE, values),
+                  i64 *result) {
+    i64 size = 16, room = 16;
+    i64 *left_c = malloc(size * sizeof(i64)), *right_c = malloc(size * sizeof(i64)), *ends = malloc(room * sizeof(i64));
+    VALUE *left_v = malloc(size * sizeof(VALUE)), *right_v = malloc(size * sizeof(VALUE));
+    result[0] = -1;
+    for (i64 row = first_row; row < last_row && result[0] < 0; row++) {
+        const i64 first = a_pointers[row], last = a_pointers[row + 1];
+        i64 elements = 0, to = 0, streams = 0;
+        for (i64 e = first; e < last; e++) elements += b_pointers[a_columns[e] + 1] - b_pointers[a_columns[e]];
         if (elements > size) {
             size = 2 * elements;
             free(left_c), free(right_c), free(left_v), free(right_v);
             left_c = malloc(size * sizeof(i64)), right_c = malloc(size * sizeof(i64));
             left_v = malloc(size * sizeof(VALUE)), right_v = malloc(size * sizeof(VALUE));
         }
-        if (fibres > room) {
-            room = 2 * fibres;
+        if (last - first > room) {
+            room = 2 * (last - first);
             free(ends);
             ends = malloc(room * sizeof(i64));
         }
-        i64 cost = 0;
-        for (i64 heads = fibres; heads > 1; heads = ceil_div(heads, radix)) cost += elements + heads;
-        const i64 spent = max(cost, elements);
-        i64 chosen = 0;
-        for (i64 pe = 1; pe < pes; pe++)
-            if (free_at[pe] < free_at[chosen]) chosen = pe;
-        free_at[chosen] += spent;
-        swaps += cost, products += elements, work += spent;
-        i64 to = 0, streams = 0;
         for (i64 e = first; e < last; e++) {
             const i64 begin = b_pointers[a_columns[e]], stop = b_pointers[a_columns[e] + 1];
             for (i64 j = begin; j < stop; j++, to++) {
@@ -103,12 +127,11 @@ void merge_all(ARRAY(const i64, a_pointers), ARRAY(const i64, a_columns), ARRAY(
             VALUE *v = left_v;
             left_v = right_v, right_v = v;
         }
-        for (i64 j = 0; j < to; j++, out++) {
-            columns[out] = left_c[j];
-            values[out] = left_v[j];
+        if (to != pointers[row + 1] - pointers[row]) result[0] = row;
+        for (i64 j = 0; j < to && result[0] < 0; j++) {
+            columns[pointers[row] + j] = left_c[j];
+            values[pointers[row] + j] = left_v[j];
         }
-        pointers[row + 1] = out;
     }
-    result[0] = largest(free_at, pes), result[1] = work, result[2] = swaps, result[3] = products;
-    free(free_at), free(left_c), free(right_c), free(left_v), free(right_v), free(ends);
+    free(left_c), free(right_c), free(left_v), free(right_v), free(ends);
 }

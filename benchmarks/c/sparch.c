@@ -21,15 +21,15 @@ static i64 pop(i64 *heap, i64 size) {
 }
 
 void fetch_rows(ARRAY(const i64, uses), ARRAY(const i64, b_pointers), i64 lookahead, i64 lines, i64 line_elements,
-                i64 *result) {
-    const i64 n = uses_n[0], n_rows = b_pointers_n[0] - 1, never = n + lookahead + 1;
-    i64 *following = malloc((n + 1) * sizeof(i64)), *last = filled(n_rows, never), *held = zeros(n_rows);
-    i64 *latest = filled(n_rows, -1), *known = malloc((n + 1) * sizeof(i64));
+                ARRAY(i64, held), ARRAY(i64, latest), i64 *result) {
+    const i64 n = uses_n[0], never = n + lookahead + 1;
+    i64 *following = malloc((n + 1) * sizeof(i64)), *known = malloc((n + 1) * sizeof(i64));
     i64 n_known = 0, room = lines, oldest = 0, peak = 0;
     for (i64 t = n - 1; t >= 0; t--) {
-        following[t] = last[uses[t]];
-        last[uses[t]] = t;
+        following[t] = latest[uses[t]] >= 0 ? latest[uses[t]] : never;
+        latest[uses[t]] = t;
     }
+    for (i64 t = 0; t < n; t++) latest[uses[t]] = -1;
     for (i64 t = 0; t < n; t++) {
         const i64 row = uses[t], entering = t + lookahead - 1;
         if (lookahead > 1 && entering < n && held[uses[entering]] > 0 && uses[entering] != row &&
@@ -54,8 +54,9 @@ void fetch_rows(ARRAY(const i64, uses), ARRAY(const i64, b_pointers), i64 lookah
         peak = max(peak, lines - room);
         if (following[t] <= entering) n_known = push(known, n_known, following[t]);
     }
+    for (i64 t = 0; t < n; t++) held[uses[t]] = 0, latest[uses[t]] = -1;
     result[n] = peak;
-    free(following), free(last), free(held), free(latest), free(known);
+    free(following), free(known);
 }
 
 static i64 merge(const i64 *columns, const VALUE *values, i64 i, i64 middle, i64 end, i64 *out_columns,
@@ -75,91 +76,103 @@ static i64 merge(const i64 *columns, const VALUE *values, i64 i, i64 middle, i64
     return to;
 }
 
-void merge_rows(ARRAY(const i64, rows), ARRAY(const i64, slots), ARRAY(const i64, uses), ARRAY(const VALUE, factors),
-                ARRAY(const i64, b_pointers), ARRAY(const i64, b_columns), ARRAY(const VALUE, b_values), i64 layers,
-                ARRAY(const i64, starts), ARRAY(const i64, p_rows), ARRAY(const i64, p_columns),
-                ARRAY(const VALUE, p_values), ARRAY(const i64, p_slots), ARRAY(i64, out_rows), ARRAY(i64, out_columns),
-                ARRAY(VALUE, out_values), ARRAY(i64, groups), i64 *result) {
-    const i64 ways = (i64)1 << layers, rows_end = (i64)1 << 60, streams = starts_n[0] - 1, entries = rows_n[0];
-    i64 *at = malloc((streams + 1) * sizeof(i64)), *segment = zeros(ways), *ends = zeros(ways);
-    i64 *entry_of = malloc(ways * sizeof(i64)), *stream_of = malloc(ways * sizeof(i64));
-    i64 size = 16, e = 0, out = 0, count = 0;
+void merge_rows(ARRAY(const i64, rows), ARRAY(const i64, slots), ARRAY(const i64, begins), ARRAY(const i64, ends),
+                ARRAY(const bool, from_b), ARRAY(const VALUE, factors), ARRAY(const i64, b_columns),
+                ARRAY(const VALUE, b_values), ARRAY(const int32_t, p_columns), ARRAY(const VALUE, p_values), i64 layers,
+                ARRAY(int32_t, out_columns), ARRAY(VALUE, out_values), i64 *result) {
+    const i64 ways = (i64)1 << layers, pieces = rows_n[0];
+    i64 *stops = zeros(ways), size = 16, piece = 0, out = 0;
     i64 *left_c = malloc(size * sizeof(i64)), *right_c = malloc(size * sizeof(i64));
     VALUE *left_v = malloc(size * sizeof(VALUE)), *right_v = malloc(size * sizeof(VALUE));
-    memcpy(at, starts, streams * sizeof(i64));
-    for (;;) {
-        i64 row = e < entries ? rows[e] : rows_end;
-        for (i64 i = 0; i < streams; i++)
-            if (at[i] < starts[i + 1]) row = min(row, p_rows[at[i]]);
-        if (row == rows_end) break;
-        fill(entry_of, ways, -1), fill(stream_of, ways, -1);
-        const i64 first = e;
-        i64 total = 0, from_dram = 0;
-        for (; e < entries && rows[e] == row; e++) {
-            entry_of[slots[e]] = e;
-            total += b_pointers[uses[e] + 1] - b_pointers[uses[e]];
-        }
-        const i64 products = total;
-        for (i64 i = 0; i < streams; i++) {
-            i64 stop = at[i];
-            while (stop < starts[i + 1] && p_rows[stop] == row) stop++;
-            stream_of[p_slots[i]] = i;
-            segment[p_slots[i]] = stop;
-            from_dram += stop - at[i];
-        }
-        total += from_dram;
+    while (piece < pieces) {
+        const i64 row = rows[piece];
+        i64 total = 0, after = piece;
+        for (; after < pieces && rows[after] == row; after++) total += ends[after] - begins[after];
         if (total > size) {
             size = 2 * total;
             free(left_c), free(right_c), free(left_v), free(right_v);
             left_c = malloc(size * sizeof(i64)), right_c = malloc(size * sizeof(i64));
             left_v = malloc(size * sizeof(VALUE)), right_v = malloc(size * sizeof(VALUE));
         }
-        i64 to = 0;
+        i64 to = 0, streams = 1;
         for (i64 slot = 0; slot < ways; slot++) {
-            if (entry_of[slot] >= 0) {
-                const i64 use = uses[entry_of[slot]];
-                const VALUE factor = factors[entry_of[slot]];
-                for (i64 j = b_pointers[use]; j < b_pointers[use + 1]; j++, to++) {
-                    left_c[to] = b_columns[j];
-                    left_v[to] = factor * b_values[j];
+            if (piece < after && slots[piece] == slot) {
+                for (i64 j = begins[piece]; j < ends[piece]; j++, to++) {
+                    left_c[to] = from_b[piece] ? b_columns[j] : p_columns[j];
+                    left_v[to] = from_b[piece] ? factors[piece] * b_values[j] : p_values[j];
                 }
-            } else if (stream_of[slot] >= 0) {
-                const i64 stream = stream_of[slot];
-                for (i64 j = at[stream]; j < segment[slot]; j++, to++) {
-                    left_c[to] = p_columns[j];
-                    left_v[to] = p_values[j];
-                }
-                at[stream] = segment[slot];
+                piece++;
+                while (streams <= slot) streams *= 2;
             }
-            ends[slot] = to;
+            stops[slot] = to;
         }
-        i64 *group = groups + count++ * groups_n[1];
-        group[0] = row, group[1] = first, group[2] = e - first, group[3] = from_dram, group[4] = products;
-        for (i64 layer = 0; layer < layers; layer++) {
-            group[5 + layer] = to;
+        while (streams > 1) {
             i64 begin = 0;
             to = 0;
-            for (i64 node = 0; node < ways >> (layer + 1); node++) {
-                const i64 middle = ends[2 * node], end = ends[2 * node + 1];
+            streams /= 2;
+            for (i64 node = 0; node < streams; node++) {
+                const i64 middle = stops[2 * node], end = stops[2 * node + 1];
                 to = merge(left_c, left_v, begin, middle, end, right_c, right_v, to);
                 begin = end;
-                ends[node] = to;
+                stops[node] = to;
             }
             i64 *c = left_c;
             left_c = right_c, right_c = c;
             VALUE *v = left_v;
             left_v = right_v, right_v = v;
         }
-        group[5 + layers] = to;
-        for (i64 j = 0; j < to; j++, out++) {
-            out_rows[out] = row;
-            out_columns[out] = left_c[j];
-            out_values[out] = left_v[j];
-        }
+        for (i64 j = 0; j < to; j++, out++) out_columns[out] = (int32_t)left_c[j], out_values[out] = left_v[j];
+        piece = after;
     }
-    result[0] = count, result[1] = out;
-    free(at), free(segment), free(ends), free(entry_of), free(stream_of);
-    free(left_c), free(right_c), free(left_v), free(right_v);
+    result[0] = out;
+    free(stops), free(left_c), free(right_c), free(left_v), free(right_v);
+}
+
+void count_rows(ARRAY(const i64, rows), ARRAY(const i64, slots), ARRAY(const i64, begins), ARRAY(const i64, ends),
+                ARRAY(const bool, from_b), bool multiply, ARRAY(const i64, b_columns), ARRAY(const int32_t, p_columns),
+                i64 layers, ARRAY(i64, last), i64 serial, ARRAY(i64, groups), ARRAY(int32_t, out_columns),
+                i64 *result) {
+    const i64 ways = (i64)1 << layers, pieces = rows_n[0], wide = groups_n[1];
+    i64 *depth = zeros(ways), *seen = zeros(layers + 2), piece = 0, count = 0, out = 0;
+    for (i64 differing = 1; differing < ways; differing++) depth[differing] = depth[differing >> 1] + 1;
+    while (piece < pieces) {
+        const i64 row = rows[piece], base = serial << layers, before = out;
+        fill(seen, layers + 2, 0);
+        i64 entries = 0, from_dram = 0, total = 0;
+        for (; piece < pieces && rows[piece] == row; piece++) {
+            const i64 tag = base + slots[piece], size = ends[piece] - begins[piece];
+            total += size;
+            if (from_b[piece] && multiply)
+                entries++;
+            else
+                from_dram += size;
+            if (from_b[piece])
+                for (i64 j = begins[piece]; j < ends[piece]; j++) {
+                    const i64 column = b_columns[j], differing = last[column] ^ tag;
+                    last[column] = tag;
+                    if (differing >> layers)
+                        out_columns[out++] = (int32_t)column;
+                    else
+                        seen[depth[differing]]++;
+                }
+            else
+                for (i64 j = begins[piece]; j < ends[piece]; j++) {
+                    const i64 column = p_columns[j], differing = last[column] ^ tag;
+                    last[column] = tag;
+                    if (differing >> layers)
+                        out_columns[out++] = (int32_t)column;
+                    else
+                        seen[depth[differing]]++;
+                }
+        }
+        i64 *group = groups + count++ * wide, into = out - before;
+        group[0] = row, group[1] = entries, group[2] = from_dram, group[3] = total - from_dram;
+        group[4 + layers] = into;
+        for (i64 layer = layers - 1; layer >= 0; layer--) group[4 + layer] = into += seen[layer + 1];
+        serial++;
+    }
+    result[0] = count, result[1] = out, result[2] = serial;
+    free(depth), free(seen);
 }
 
 void time_round(ARRAY(const i64, groups), ARRAY(const i64, slots), ARRAY(const i64, bits), ARRAY(const i64, writes),
@@ -174,8 +187,8 @@ void time_round(ARRAY(const i64, groups), ARRAY(const i64, slots), ARRAY(const i
     i64 gap_from = 0, gap_to = 0;
     for (i64 g = 0; g < n; g++) {
         const i64 *group = groups + g * wide;
-        fetched += group[2];
-        while (fetched > lookahead && ahead < g - 1) fetched -= groups[++ahead * wide + 2];
+        fetched += group[1];
+        while (fetched > lookahead && ahead < g - 1) fetched -= groups[++ahead * wide + 1];
         const i64 space = ahead >= 0 ? done[ahead] : 0, reached = scans[g] * per_cycle, reading = bits[g] * per_bit;
         while (written < g && ready[written] <= max(max(bus, space), reached)) {
             begun[written * (stages + 1) + stages] = max(bus, ready[written]);
@@ -191,10 +204,10 @@ void time_round(ARRAY(const i64, groups), ARRAY(const i64, slots), ARRAY(const i
             start = max(max(bus, space), reached);
             bus = start + reading;
         }
-        const i64 delay = latency * (group[4] > 0 && group[2] > 0 ? 2 : 1);
+        const i64 delay = latency * (group[3] > 0 && group[1] > 0 ? 2 : 1);
         i64 before_begin = start + delay, before_end = start + reading + delay;
         for (i64 s = 0; s < stages; s++) {
-            while (waiting[s] > capacities[s] && blocker[s] < g - 1) waiting[s] -= groups[++blocker[s] * wide + 5 + s];
+            while (waiting[s] > capacities[s] && blocker[s] < g - 1) waiting[s] -= groups[++blocker[s] * wide + 4 + s];
             i64 block = 0;
             if (blocker[s] >= 0) {
                 if (s == stages - 1)
@@ -206,7 +219,7 @@ void time_round(ARRAY(const i64, groups), ARRAY(const i64, slots), ARRAY(const i
                 block = begun[blocker[s] * (stages + 1) + s + 1];
             }
             const i64 begin = max(max(free_at[s], before_begin), block);
-            const i64 work = s == 0 ? slots[g] * per_slot : group[4 + s] * per_element;
+            const i64 work = s == 0 ? slots[g] * per_slot : group[3 + s] * per_element;
             const i64 end = max(begin + work, before_end);
             if (s == 0) {
                 const i64 came = min(begin, max(free_at[0], before_begin));
@@ -220,7 +233,7 @@ void time_round(ARRAY(const i64, groups), ARRAY(const i64, slots), ARRAY(const i
             }
             begun[g * (stages + 1) + s] = begin;
             free_at[s] = end;
-            waiting[s] += group[5 + s];
+            waiting[s] += group[4 + s];
             before_begin = begin + passing, before_end = end + passing;
         }
         ready[g] = free_at[stages - 1];
