@@ -108,7 +108,7 @@ def test_more_bandwidth_is_never_slower():
 
 
 def test_a_time_below_the_bound_is_our_bug():
-    zero = dict.fromkeys(Tally._fields, 0) 
+    zero = dict.fromkeys(Tally._fields, 0)
     with pytest.raises(ModelError, match="below the analytic bound"):
         activity(Params(), 1, Tally(**(zero | {"rounds": (Round(3, 4, 0, 1, 0, 1, 1, 0, 1),)})), None)
 
@@ -133,3 +133,16 @@ def test_the_prefetcher_reads_what_a_plain_search_for_the_furthest_use_reads():
         twin = _Twin({}, {row: dict.fromkeys(range(length), 1) for row, length in enumerate(lengths)}, params, machine)
         found = fetched(uses, params.lookahead, params.prefetch_lines, lengths)
         assert found == twin.fetch(uses), seed
+
+
+def test_every_round_says_what_bounded_it_and_what_it_moved():
+    details = run(POWER, layers=2).details
+    log = details["round_log"]
+    assert {len(column) for column in log.values()} == {details["rounds"]}
+    assert sum(log["new_leaves"]) == details["leaves"]
+    assert sum(log["a_read"]) == POWER.nnz
+    assert sum(log["partial_read"]) == sum(log["written"][:-1]), "what is written is read back once"
+    assert log["written"][-1] == details["outputs"]
+    assert all(bound <= cycles for bound, cycles in zip(log["bound_cycles"], log["cycles"], strict=True))
+    for unit in ("multipliers", "mergers", "fetchers", "channels"):
+        assert log["bound_by"].count(unit) == details[f"rounds_bound_by_{unit}"]

@@ -106,18 +106,18 @@ void merge_values(ARRAY(const i64, a_pointers), ARRAY(const i64, a_columns), ARR
             for (i64 pair = 0; pair < streams; pair += 2) {
                 const i64 middle = ends[pair], stop = pair + 1 < streams ? ends[pair + 1] : middle;
                 i64 i = begin, j = middle;
-                for (; i < middle || j < stop; to++) {
-                    if (j == stop || (i < middle && left_c[i] < left_c[j])) {
-                        right_c[to] = left_c[i], right_v[to] = left_v[i];
-                        i++;
-                    } else if (i == middle || left_c[j] < left_c[i]) {
-                        right_c[to] = left_c[j], right_v[to] = left_v[j];
-                        j++;
+                for (; i < middle && j < stop; to++) {
+                    const i64 left = left_c[i], right = left_c[j];
+                    if (left < right) {
+                        right_c[to] = left, right_v[to] = left_v[i++];
+                    } else if (right < left) {
+                        right_c[to] = right, right_v[to] = left_v[j++];
                     } else {
-                        right_c[to] = left_c[i], right_v[to] = left_v[i] + left_v[j];
-                        i++, j++;
+                        right_c[to] = left, right_v[to] = left_v[i++] + left_v[j++];
                     }
                 }
+                for (; i < middle; i++, to++) right_c[to] = left_c[i], right_v[to] = left_v[i];
+                for (; j < stop; j++, to++) right_c[to] = left_c[j], right_v[to] = left_v[j];
                 begin = stop;
                 ends[made++] = to;
             }

@@ -61,18 +61,19 @@ void fetch_rows(ARRAY(const i64, uses), ARRAY(const i64, b_pointers), i64 lookah
 
 static i64 merge(const i64 *columns, const VALUE *values, i64 i, i64 middle, i64 end, i64 *out_columns,
                  VALUE *out_values, i64 to) {
-    for (i64 j = middle, first = middle; i < first || j < end; to++) {
-        if (j == end || (i < first && columns[i] < columns[j])) {
-            out_columns[to] = columns[i], out_values[to] = values[i];
-            i++;
-        } else if (i == first || columns[j] < columns[i]) {
-            out_columns[to] = columns[j], out_values[to] = values[j];
-            j++;
+    i64 j = middle;
+    for (; i < middle && j < end; to++) {
+        const i64 left = columns[i], right = columns[j];
+        if (left < right) {
+            out_columns[to] = left, out_values[to] = values[i++];
+        } else if (right < left) {
+            out_columns[to] = right, out_values[to] = values[j++];
         } else {
-            out_columns[to] = columns[i], out_values[to] = values[i] + values[j];
-            i++, j++;
+            out_columns[to] = left, out_values[to] = values[i++] + values[j++];
         }
     }
+    for (; i < middle; i++, to++) out_columns[to] = columns[i], out_values[to] = values[i];
+    for (; j < end; j++, to++) out_columns[to] = columns[j], out_values[to] = values[j];
     return to;
 }
 

@@ -128,7 +128,8 @@ class Gamma(Engine[Params, NoMapping]):
         product = None
         if operands is not None:
             product = yield from filled(a, b, sizes, kernel.merge_values)
-        tally = Tally(*counts.tolist(), int(sizes.sum()), *read.tolist())
+        end, work, swaps, products = counts.tolist()
+        tally = Tally(end, work, swaps, products, int(sizes.sum()), *read.tolist())
         return activity(p, plan.bits_per_cycle, a.nnz, a.shape[0], tally, product)
 
     def sample(self, rng: np.random.Generator) -> Sample:

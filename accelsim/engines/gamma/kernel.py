@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import kernel
+from accelsim.operands.product_kernel import merge
 from accelsim.operands.product_kernel import row_sizes as row_sizes
 
 
@@ -107,19 +108,7 @@ def merge_values(  # type: ignore[no-untyped-def]
             for pair in range(0, streams, 2):
                 middle = ends[pair]
                 stop = ends[pair + 1] if pair + 1 < streams else middle
-                i, j = begin, middle
-                while i < middle or j < stop:
-                    if j == stop or (i < middle and left_c[i] < left_c[j]):
-                        right_c[to], right_v[to] = left_c[i], left_v[i]
-                        i += 1
-                    elif i == middle or left_c[j] < left_c[i]:
-                        right_c[to], right_v[to] = left_c[j], left_v[j]
-                        j += 1
-                    else:
-                        right_c[to], right_v[to] = left_c[i], left_v[i] + left_v[j]
-                        i += 1
-                        j += 1
-                    to += 1
+                to = merge(left_c, left_v, begin, middle, stop, right_c, right_v, to)
                 begin = stop
                 ends[made] = to
                 made += 1

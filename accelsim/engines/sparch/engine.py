@@ -202,7 +202,9 @@ def activity(params: Params, ticks: int, tally: Tally, values: Any) -> Activity:
     """Return the account, traffic and events of a tally; raise ModelError if it beats its own bound."""
     for number, made in enumerate(tally.rounds):
         if made.cycles < made.bound_cycles:
-            raise ModelError(f"round {number}: {made.cycles} cycles are below the analytic bound of {made.bound_cycles}")
+            raise ModelError(
+                f"round {number}: {made.cycles} cycles are below the analytic bound of {made.bound_cycles}"
+            )
     cycles, multipliers = tally.total("cycles"), params.multiplier_groups * params.multiplier_lanes
     a_read, b_read, partial_read = (tally.total(name) for name in ("a_read", "b_read", "partial_read"))
     output = tally.output

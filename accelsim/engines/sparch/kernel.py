@@ -27,6 +27,7 @@ def count_rows(  # type: ignore[no-untyped-def]
         layer and out of the root
     out_columns : takes the columns out of the root, in the order of their first appearance
     """
+    # unsigned where the inner loops index, and nowhere else: numba looks whether a signed index counts from the end
     depth = np.zeros(1 << layers, np.int64)
     for differing in range(1, 1 << layers):
         depth[differing] = depth[differing >> 1] + 1
@@ -44,25 +45,23 @@ def count_rows(  # type: ignore[no-untyped-def]
             else:
                 from_dram += size
             if from_b[piece]:
-                for j in range(begins[piece], ends[piece]):
-                    column = b_columns[j]
-                    differing = last[column] ^ tag
-                    last[column] = tag
+                for column in b_columns[begins[piece] : ends[piece]]:
+                    differing = last[np.uint64(column)] ^ tag
+                    last[np.uint64(column)] = tag
                     if differing >> layers:
-                        out_columns[out] = column
+                        out_columns[np.uint64(out)] = column
                         out += 1
                     else:
-                        seen[depth[differing]] += 1
+                        seen[np.uint64(depth[np.uint64(differing)])] += 1
             else:
-                for j in range(begins[piece], ends[piece]):
-                    column = p_columns[j]
-                    differing = last[column] ^ tag
-                    last[column] = tag
+                for column in p_columns[begins[piece] : ends[piece]]:
+                    differing = last[np.uint64(column)] ^ tag
+                    last[np.uint64(column)] = tag
                     if differing >> layers:
-                        out_columns[out] = column
+                        out_columns[np.uint64(out)] = column
                         out += 1
                     else:
-                        seen[depth[differing]] += 1
+                        seen[np.uint64(depth[np.uint64(differing)])] += 1
             piece += 1
         groups[count, 0], groups[count, 1], groups[count, 2] = row, entries, from_dram
         groups[count, 3], groups[count, 4 + layers] = total - from_dram, out - before

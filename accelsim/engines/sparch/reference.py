@@ -243,10 +243,10 @@ class _Twin:
         scanned = rows[-1]["scan"] if rows else 0
         parts = [Fraction(lanes, p.multiplier_groups), Fraction(max(merged, default=0), p.merger_width),
                  Fraction(scanned), bus_busy]  # fmt: skip
-        moved = [sum(len(row["a"]) for row in rows), *(sum(row[key] for row in rows) for key in ("read", "partial"))]
-        written = sum(row["stages"][layers] for row in rows)
-        took = ceil(max([bus, *ends]))
-        self.rounds.append(Round(took, ceil(max(parts)), parts.index(max(parts)), *nodes, *moved, written))
+        a_read, b_read = sum(len(row["a"]) for row in rows), sum(row["read"] for row in rows)
+        partial_read, written = sum(row["partial"] for row in rows), sum(row["stages"][layers] for row in rows)
+        took, bound = ceil(max([bus, *ends])), parts.index(max(parts))
+        self.rounds.append(Round(took, ceil(max(parts)), bound, *nodes, a_read, b_read, partial_read, written))
         n["b_used"] += sum(sum(row["a"]) for row in rows)
         n["products"] += sum(sum(row["a"]) for row in rows)
         n["layer_elements"] += sum(merged)

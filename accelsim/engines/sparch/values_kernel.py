@@ -5,30 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import kernel
-
-
-@kernel
-def merge(columns, values, first, middle, end, out_columns, out_values, to):  # type: ignore[no-untyped-def]
-    """Merge two sorted streams, left plus right where columns meet; return where the result ends."""
-    i, j = first, middle
-    while i < middle or j < end:
-        if j == end or (i < middle and columns[i] < columns[j]):
-            out_columns[to], out_values[to] = columns[i], values[i]
-            i += 1
-        elif i == middle or columns[j] < columns[i]:
-            out_columns[to], out_values[to] = columns[j], values[j]
-            j += 1
-        else:
-            out_columns[to], out_values[to] = columns[i], values[i] + values[j]
-            i += 1
-            j += 1
-        to += 1
-    return to
+from accelsim.operands.product_kernel import merge
 
 
 @kernel
 def merge_rows(  # type: ignore[no-untyped-def]
-    rows, slots, begins, ends, from_b, factors, b_columns, b_values, p_columns, p_values, layers, out_columns, out_values
+    rows,
+    slots,
+    begins,
+    ends,
+    from_b,
+    factors,
+    b_columns,
+    b_values,
+    p_columns,
+    p_values,
+    layers,
+    out_columns,
+    out_values,
 ):
     """Multiply and merge the pieces of some rows, sorted by row and slot; return the number of elements out.
 

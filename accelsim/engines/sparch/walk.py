@@ -62,7 +62,13 @@ class _Machine:
         return read[:-1]
 
     def spend(
-        self, groups: np.ndarray, uses: np.ndarray, scans: np.ndarray, layers: int, out_bits: int, nodes: tuple[int, int]
+        self,
+        groups: np.ndarray,
+        uses: np.ndarray,
+        scans: np.ndarray,
+        layers: int,
+        out_bits: int,
+        nodes: tuple[int, int],
     ) -> None:
         """Time a round whose rows are ``groups`` and add it up; ``nodes`` are new leaves and partial products."""
         p, plan = self.params, self.plan
