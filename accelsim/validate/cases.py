@@ -38,6 +38,7 @@ class CaseSpec(Strict):
         None, description="layer -> operand -> density, or a file that says so, relative to the packaged networks"
     )
     baseline: str | None = Field(None, description="machine that runs the same; the figure is its quantity over ours")
+    baseline_set: dict[str, Any] = Field(default_factory=dict, description="keys of the baseline to override")
     quantity: str = Field(description="key of the layer in the report, or totals.<key>; see `ours`")
     expected: float
     unit: str = ""
@@ -53,6 +54,8 @@ class CaseSpec(Strict):
     def _coherent(self) -> CaseSpec:
         if (self.workload is None) == (self.layer is None):
             raise ValueError("a case runs a workload or a layer; give exactly one of them")
+        if self.baseline_set and self.baseline is None:
+            raise ValueError("settings of a baseline that is not given; add 'baseline'")
         if self.kind == "exact" and self.tolerance:
             raise ValueError("an exact case has no tolerance; remove it")
         if self.kind in ("within", "known_gap") and not (self.tolerance and self.why):
