@@ -29,7 +29,8 @@ def kernels_seen_by(see: Seen, engine: str, names: set[str]) -> Iterator[None]:
     """Let ``see`` call the kernels ``names`` of an engine, wherever its modules have bound them."""
     package = import_module(f"accelsim.engines.{engine}")
     modules = [import_module(f"{package.__name__}.{found.name}") for found in pkgutil.iter_modules(package.__path__)]
-    kernels = {name: getattr(import_module(f"{package.__name__}.kernel"), name) for name in names}
+    homes = [module for module in modules if module.__name__.endswith("kernel")]
+    kernels = {name: next(getattr(home, name) for home in homes if hasattr(home, name)) for name in names}
     replaced = []
     for module in modules:
         for key, value in list(vars(module).items()):
