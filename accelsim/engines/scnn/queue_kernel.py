@@ -6,8 +6,9 @@ are those of `accelsim.engines.scnn.kernel.walk`, which goes product by product.
 
 Two memories make it quick; neither changes what is found. The banks that a vector of activations meets at a tap are a
 pattern of few bits: of the latest `PATTERNS` it is kept how many products go to each bank, for each of the eight ways
-in which a weight's channel permutes the banks. And vectors of equal patterns that meet the same weights with equal
-queues fare alike: of the latest `FATES` it is kept how, so that a dense plane is walked once for its many places alike.
+in which a weight's channel permutes the banks. And vectors of one kind, with equal patterns at all taps, that meet the
+same weights with equal queues fare alike: of the latest `FATES` it is kept how, so that a dense plane is walked once
+for its many places alike.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ DEEPEST = 127
 """Products that a queue may hold, those of a step included."""
 WIDEST = 9
 """Activations of a vector: their banks are seven bits each of a word."""
-PATTERNS, FATES = 256, 64
+PATTERNS, FATES = 256, 256
 BYTES, GUARDS, ONES = 0x7F7F7F7F7F7F7F7F, -0x7F7F7F7F7F7F7F80, 0x0101010101010101
 SCATTER = 0x9E3779B97F4A7C1
 
@@ -78,22 +79,50 @@ def tap_banks(tall, layer):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def gather(a_row, a_col, first, lanes, rows, cols, parts):  # type: ignore[no-untyped-def]
-    """Write the row and column parts of the patterns of ``lanes`` activations."""
-    taps_r = rows.shape[1]
-    absent = np.int64(0)
-    for lane in range(lanes, WIDEST):
-        absent |= 32 << (7 * lane)
+def gather(layer, rows, cols, first, last, parts):  # type: ignore[no-untyped-def]
+    """Write the parts that rows and columns have in the patterns of activations ``first`` to ``last``."""
+    wide, taps_r, taps_s = layer.geometry[0], rows.shape[1], cols.shape[1]
+    parts[:] = 0
     for r in range(taps_r):
-        part = absent
-        for lane in range(lanes):
-            part |= rows[a_row[first + lane], r] << (7 * lane)
-        parts[r] = part
-    for s in range(cols.shape[1]):
-        part = np.int64(0)
-        for lane in range(lanes):
-            part |= cols[a_col[first + lane], s] << (7 * lane)
-        parts[taps_r + s] = part
+        for lane in range(last - first, WIDEST):
+            parts[r] |= 32 << (7 * lane)
+    for lane in range(last - first):
+        at = layer.a_at[first + lane]
+        y, x = (at // wide, at % wide) if at >= 0 else (rows.shape[0] - 1, 0)
+        for r in range(taps_r):
+            parts[r] |= rows[y, r] << (7 * lane)
+        for s in range(taps_s):
+            parts[taps_r + s] |= cols[x, s] << (7 * lane)
+
+
+@kernel
+def sort_vectors(layer, lanes, rows, cols):  # type: ignore[no-untyped-def]
+    """Return the first vector of each block, the kind of each vector, and the parts of each kind."""
+    blocks = layer.a_first.size - 1
+    first = np.zeros(blocks + 1, np.int64)
+    for block in range(blocks):
+        first[block + 1] = first[block] + (layer.a_first[block + 1] - layer.a_first[block] + lanes - 1) // lanes
+    size, n_parts, kinds = first[blocks], rows.shape[1] + cols.shape[1], 0
+    kind, parts = np.zeros(size, np.int64), np.zeros((size + 1, n_parts), np.int64)
+    bits = 1
+    while 1 << bits < 2 * size:
+        bits += 1
+    table = np.full(1 << bits, -1)
+    for block in range(blocks):
+        for vector in range(first[block], first[block + 1]):
+            a = layer.a_first[block] + (vector - first[block]) * lanes
+            gather(layer, rows, cols, a, min(a + lanes, layer.a_first[block + 1]), parts[kinds])
+            key = np.int64(0)
+            for i in range(n_parts):
+                key = (key ^ parts[kinds, i]) * SCATTER
+            slot = (key >> (63 - bits)) & ((1 << bits) - 1)
+            while table[slot] >= 0 and not np.array_equal(parts[table[slot]], parts[kinds]):
+                slot = (slot + 1) & ((1 << bits) - 1)
+            if table[slot] < 0:
+                table[slot] = kinds
+                kinds += 1
+            kind[vector] = table[slot]
+    return first, kind, parts[:kinds]
 
 
 @kernel
@@ -111,12 +140,12 @@ def spread(pattern, banks, met, to):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def find_patterns(parts, taps_r, banks, known, last_use, vector, met, at_tap):  # type: ignore[no-untyped-def]
+def find_patterns(parts, kind, taps_r, banks, known, last_use, vector, met, at_tap):  # type: ignore[no-untyped-def]
     """Write where ``met`` has the pattern of each tap: in its slot, or apart if this vector needs that for another."""
-    taps_s = parts.size - taps_r
+    taps_s = parts.shape[1] - taps_r
     for r in range(taps_r):
         for s in range(taps_s):
-            tap, pattern = r * taps_s + s, parts[r] ^ parts[taps_r + s]
+            tap, pattern = r * taps_s + s, parts[kind, r] ^ parts[kind, taps_r + s]
             slot = ((pattern * SCATTER) >> 40) & (PATTERNS - 1)
             at_tap[tap] = 32 * slot
             if known[slot] != pattern:
@@ -132,11 +161,12 @@ def find_patterns(parts, taps_r, banks, known, last_use, vector, met, at_tap):  
 def walk_weights(w_tap, w_way, w_from, w_to, f, room, at_tap, met, queues, pe):  # type: ignore[no-untyped-def]
     """Take one vector of activations past all weights of a block, ``f`` at a time; return the cycles of stalls."""
     q0, q1, q2, q3 = queues[pe, 0], queues[pe, 1], queues[pe, 2], queues[pe, 3]
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)  # unsigned places are not checked for a sign
     stalls = np.int64(0)
     for b in range(w_from, w_to, f):
         for entry in range(b, min(b + f, w_to)):
-            at = at_tap[w_tap[entry]] + w_way[entry]
-            q0, q1, q2, q3 = q0 + met[at], q1 + met[at + 1], q2 + met[at + 2], q3 + met[at + 3]
+            at = np.uint64(at_tap[w_tap[entry]] + w_way[entry])
+            q0, q1, q2, q3 = q0 + met[at], q1 + met[at + one], q2 + met[at + two], q3 + met[at + three]
         q0, q1, q2, q3 = retire(q0), retire(q1), retire(q2), retire(q3)
         while ((q0 + room) | (q1 + room) | (q2 + room) | (q3 + room)) & GUARDS:
             q0, q1, q2, q3 = retire(q0), retire(q1), retire(q2), retire(q3)
@@ -146,25 +176,17 @@ def walk_weights(w_tap, w_way, w_from, w_to, f, room, at_tap, met, queues, pe): 
 
 
 @kernel
-def recall(fates, block, parts, queues, pe):  # type: ignore[no-untyped-def]
-    """Return the place of a vector's fate (block, queues, queues afterwards, stalls, parts), negative if unknown."""
-    key = np.int64(0)
-    for i in range(parts.size):
-        key = (key ^ parts[i]) * SCATTER
-    at = (key >> 40) & (FATES - 1)
-    known = fates[at, 0] == block
+def recall(fates, block, kind, queues, pe):  # type: ignore[no-untyped-def]
+    """Return whether the fate of a vector is known; if not, put its question (block, kind, queues) in its place."""
+    at = kind & (FATES - 1)
+    known = fates[at, 0] == block and fates[at, 1] == kind
     for word in range(4):
-        known &= fates[at, 1 + word] == queues[pe, word]
-    for i in range(parts.size):
-        known &= fates[at, 10 + i] == parts[i]
-    if known:
-        return at
-    fates[at, 0] = block
-    for word in range(4):
-        fates[at, 1 + word] = queues[pe, word]
-    for i in range(parts.size):
-        fates[at, 10 + i] = parts[i]
-    return at - FATES
+        known &= fates[at, 2 + word] == queues[pe, word]
+    if not known:
+        fates[at, 0], fates[at, 1] = block, kind
+        for word in range(4):
+            fates[at, 2 + word] = queues[pe, word]
+    return known
 
 
 @kernel
@@ -184,18 +206,17 @@ def walk_queues(layer, array, kernels, cycles):  # type: ignore[no-untyped-def]
     -------
     ndarray of int64, shape (4,)
     """
-    wide, taps_r, taps_s = layer.geometry[0], layer.geometry[1], layer.geometry[2]
-    phases, pes, taps = layer.geometry[12], layer.mapped.shape[0], taps_r * taps_s
+    taps_r, taps = layer.geometry[1], layer.geometry[1] * layer.geometry[2]
+    phases, pes = layer.geometry[12], layer.mapped.shape[0]
     # a placeholder among the weights has a tap of its own, which meets nothing
-    w_tap = np.where(layer.w_at < 0, taps, layer.w_at // kernels)
+    w_tap = np.where(layer.w_at < 0, taps, layer.w_at // kernels).astype(np.uint64)
     w_way = 4 * (layer.w_at % kernels & 7)
-    tall = layer.a_at.max() // wide + 1 if layer.a_at.size else 0
-    a_row, a_col = np.where(layer.a_at < 0, tall, layer.a_at // wide), layer.a_at % wide
+    tall = layer.a_at.max() // layer.geometry[0] + 1 if layer.a_at.size else 0
     rows, cols = tap_banks(tall, layer)
-    parts, fates = np.zeros(taps_r + taps_s, np.int64), np.full((FATES, 10 + taps_r + taps_s), -1)
+    v_first, v_kind, parts = sort_vectors(layer, array.i, rows, cols)
+    fates = np.full((FATES, 11), -1)  # block, kind and queues of a vector, queues after it, stalls
     known, last_use = np.full(PATTERNS, -1), np.full(PATTERNS, -1)
-    met = np.zeros(32 * (PATTERNS + 1 + taps), np.int64)
-    at_tap = np.full(taps + 1, 32 * PATTERNS)
+    met, at_tap = np.zeros(32 * (PATTERNS + 1 + taps), np.int64), np.full(taps + 1, 32 * PATTERNS)
     now, queues, worked = np.zeros(pes, np.int64), np.zeros((pes, 4), np.int64), np.zeros(pes, np.bool_)
     room = (DEEPEST - array.queue_depth) * ONES
     steps = conflict = imbalance = empties = walked = np.int64(0)
@@ -209,28 +230,29 @@ def walk_queues(layer, array, kernels, cycles):  # type: ignore[no-untyped-def]
                 w_from, w_to = layer.w_first[block], layer.w_first[block + 1]
                 for pe in range(pes):
                     a_block = (c * pes + pe) * phases + phase
-                    a_from, a_to = layer.a_first[a_block], layer.a_first[a_block + 1]
-                    if not layer.mapped[pe] or a_from == a_to or w_from == w_to:
+                    first, last = v_first[a_block], v_first[a_block + 1]
+                    if not layer.mapped[pe] or first == last or w_from == w_to:
                         continue
                     worked[pe] = True
-                    for a in range(a_from, a_to, array.i):
-                        gather(a_row, a_col, a, min(array.i, a_to - a), rows, cols, parts)
-                        at = recall(fates, block, parts, queues, pe)
-                        if at < 0:
-                            at += FATES
-                            walked += 1
-                            find_patterns(parts, taps_r, array.banks, known, last_use, walked, met, at_tap)
-                            stalls = walk_weights(w_tap, w_way, w_from, w_to, array.f, room, at_tap, met, queues, pe)
-                            for word in range(4):
-                                fates[at, 5 + word] = queues[pe, word]
-                            fates[at, 9] = stalls
-                        for word in range(4):
-                            queues[pe, word] = fates[at, 5 + word]
-                        conflict += fates[at, 9]
-                        now[pe] += fates[at, 9]
-                    n = ((a_to - a_from + array.i - 1) // array.i) * ((w_to - w_from + array.f - 1) // array.f)
+                    n = (last - first) * ((w_to - w_from + array.f - 1) // array.f)
                     steps += n
                     now[pe] += n
+                    for vector in range(first, last):
+                        at = v_kind[vector] & (FATES - 1)
+                        if not recall(fates, block, v_kind[vector], queues, pe):
+                            walked += 1
+                            find_patterns(
+                                parts, v_kind[vector], taps_r, array.banks, known, last_use, walked, met, at_tap
+                            )
+                            fates[at, 10] = walk_weights(
+                                w_tap, w_way, w_from, w_to, array.f, room, at_tap, met, queues, pe
+                            )
+                            for word in range(4):
+                                fates[at, 6 + word] = queues[pe, word]
+                        for word in range(4):
+                            queues[pe, word] = fates[at, 6 + word]
+                        conflict += fates[at, 10]
+                        now[pe] += fates[at, 10]
             for pe in range(pes):
                 if layer.mapped[pe] and not worked[pe] and array.empty_costs:
                     wait(queues[pe], 1)
