@@ -30,7 +30,7 @@ def kernels_seen_by(see: Seen, engine: str, names: set[str]) -> Iterator[None]:
     package = import_module(f"accelsim.engines.{engine}")
     modules = [import_module(f"{package.__name__}.{found.name}") for found in pkgutil.iter_modules(package.__path__)]
     homes = [module for module in modules if module.__name__.endswith("kernel")]
-    kernels = {name: next(vars(home)[name] for home in homes if name in vars(home)) for name in names}
+    kernels = {name: next(getattr(home, name) for home in homes if hasattr(home, name)) for name in names}
     replaced = []
     for module in modules:
         for key, value in list(vars(module).items()):
