@@ -84,11 +84,14 @@ def simulate_layer(
     details: dict[str, Any] = dict(activity.details)
     if choice is not None:
         details |= {"mapping_candidates": choice.candidates, "mapping_why": choice.why}
+    effective_macs = operands.effective_macs if view.macs else 0
+    if view.kind == "spgemm" and cycles:
+        details["gflop_per_s"] = float(2 * effective_macs * arch.clocks_mhz["core"] / (1000 * cycles))
     return replace(
         blank,
         simulated=True,
         unit=unit.name,
-        effective_macs=operands.effective_macs if view.macs else 0,
+        effective_macs=effective_macs,
         performed_macs=activity.performed_macs,
         cycles=cycles,
         compute_cycles=cycles - stall,

@@ -11,6 +11,8 @@ from accelsim.layer import machine_view
 from accelsim.operands import product
 from accelsim.operands.golden import agree, golden
 from accelsim.operands.handle import of
+from accelsim.report import words
+from accelsim.report.series import compute_roofs, points
 from accelsim.seam import finished
 from accelsim.simulation import load_arch, simulate
 from accelsim.workload.csr_matrix import CsrMatrix, from_dense, from_entries
@@ -146,3 +148,22 @@ def test_a_time_only_walk_stores_no_product():
     )
     small, large = (peak_mib(code.format(engine="sparch", nnz=nnz)) for nnz in (1000, 300_000))
     assert large - small < 250  # 53 M products; C has 33 M entries of 16 B
+
+
+def test_rates_of_sparse_products_count_their_multiplications():
+    """Two operations per multiplication of stored entries; ``tops`` stays two per dense MAC, as everywhere."""
+    result = simulate(load_arch("gamma"), network_of("m", make_matrix("uniform:n=60,nnz=300,seed=1")))
+    (layer,) = result.layers
+    rate = 2 * layer.details["products"] / result.time_s
+    assert layer.details["gflop_per_s"] == pytest.approx(rate / 1e9)
+    assert result.effective_tops == pytest.approx(rate / 1e12)
+    assert result.tops == pytest.approx(2 * 60**3 / result.time_s / 1e12)
+    assert dict(words.totals(result))["rate"].startswith(f"{layer.details['products'] / 1000:.4g} k multiplications; ")
+    (point,) = points(result)
+    assert point.rate <= compute_roofs(result)[-1]
+
+
+def test_rates_of_other_layers_count_dense_macs():
+    result = simulate(load_arch("systolic_ws"), "lstm_neuraltalk_h512_t1")
+    assert result.counted_macs == result.macs
+    assert "TOPS" in dict(words.totals(result))["rate"]
