@@ -1,5 +1,8 @@
 """SpArch: the schedule, the prefetcher, and what each technique saves."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -146,3 +149,29 @@ def test_every_round_says_what_bounded_it_and_what_it_moved():
     assert all(bound <= cycles for bound, cycles in zip(log["bound_cycles"], log["cycles"], strict=True))
     for unit in ("multipliers", "mergers", "fetchers", "channels"):
         assert log["bound_by"].count(unit) == details[f"rounds_bound_by_{unit}"]
+
+
+def test_the_ablation_switches_one_technique_on_after_another(tmp_path, monkeypatch):
+    folder = Path(__file__).parents[1] / "examples" / "spgemm_ablation"
+    study = runpy.run_path(str(folder / "ablation.py"))
+    net = network_of("m", POWER)
+    points = study["steps"](net)
+    assert list(points) == list(study["STEPS"])
+    whole = simulate(load_arch("sparch"), net)
+    assert points["+ row prefetcher"].megabytes == pytest.approx(whole.layers[0].details["dram_bytes"] / 1e6)
+    assert points["+ row prefetcher"].gflops == pytest.approx(whole.layers[0].details["gflop_per_s"])
+    monkeypatch.setitem(study["write"].__globals__, "MATRICES", {"small": "uniform:n=200,nnz=900,seed=1"})
+    text = study["write"](tmp_path).read_text()
+    assert text.count("| + Huffman scheduler |") == 2
+    assert "What comes out, and what does not" in text
+
+
+def test_the_pictures_of_sparse_products_are_drawn(tmp_path):
+    study = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "spgemm_pictures" / "draw.py"))
+    nets = {"small": network_of("m", POWER)}
+    study["draw_traffic"](nets, tmp_path / "traffic.png")
+    study["draw_rounds"](nets["small"], "small", tmp_path / "rounds.png")
+    study["draw_roofline"](nets, tmp_path / "roofline.png")
+    assert all(path.stat().st_size > 10_000 for path in tmp_path.iterdir())
+    found = study["by_source"](simulate(load_arch("sparch"), nets["small"]))
+    assert sum(found.values()) == pytest.approx(run(POWER).details["dram_bytes"] / 1e6)
