@@ -16,7 +16,7 @@ from benchmarks.c.twins import GCC
 from .check import Check, peak_mib
 
 ENGINES = ("sparch", "outerspace", "gamma", "sigma")
-SMALL, LARGE = "rmat:n=65536,nnz=110000,seed=1", "rmat:n=1048576,nnz=3200000,seed=1"
+SMALL, LARGE = "rmat:n=65536,nnz=130000,seed=1", "rmat:n=1048576,nnz=3200000,seed=1"
 """10^7 and 10^9 multiplications."""
 
 
