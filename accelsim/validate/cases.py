@@ -54,12 +54,12 @@ class CaseSpec(Strict):
     def _coherent(self) -> CaseSpec:
         if (self.workload is None) == (self.layer is None):
             raise ValueError("a case runs a workload or a layer; give exactly one of them")
-        if self.baseline_set and self.baseline is None:
-            raise ValueError("settings of a baseline that is not given; add 'baseline'")
         if self.kind == "exact" and self.tolerance:
             raise ValueError("an exact case has no tolerance; remove it")
         if self.kind in ("within", "known_gap") and not (self.tolerance and self.why):
             raise ValueError(f"a case of kind {self.kind} needs a tolerance and a reason; add 'tolerance' and 'why'")
+        if self.baseline_set and self.baseline is None:
+            raise ValueError("baseline_set overrides a baseline; give one")
         if (self.kind == "known_gap") != (self.gap is not None):
             raise ValueError("a known gap, and nothing else, states its 'gap'; add or remove it")
         if self.origin == "published (recalled)" and self.kind != "reported":

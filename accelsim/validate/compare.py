@@ -100,7 +100,8 @@ def ours(case: CaseSpec) -> float:
     """
     if case.baseline is not None:
         alone = case.model_copy(update={"baseline": None, "baseline_set": {}})
-        return ours(alone.model_copy(update={"arch": case.baseline, "set": case.baseline_set})) / ours(alone)
+        base = alone.model_copy(update={"arch": case.baseline, "set": case.baseline_set})
+        return ours(base) / ours(alone)
     report = document(_result(case.model_dump_json(exclude=_NOT_A_RUN)))
     return _found(report, case) * case.scale
 
