@@ -121,7 +121,7 @@ class Activity:
     schedule: tuple[Step | Loop, ...] | None = ()
     stall_cycles: int = 0
     buffers: dict[str, tuple[int, int]] = field(default_factory=dict)
-    details: dict[str, int] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
     performed_macs: int = 0
     values: Any = None
 

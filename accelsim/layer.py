@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from accelsim.operands import handle
 from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
 from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
-from accelsim.seam import Engine, Machine
+from accelsim.seam import Engine, Machine, finished
 from accelsim.spec.arch import Arch, Unit
 from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
@@ -62,8 +62,10 @@ class Task:
         return found
 
 
-def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
-    """Run one layer: operands, mapping, plan, walk, timeline, energy."""
+def simulate_layer(
+    arch: Arch, task: Task, options: Options, report: Callable[[float], None] | None = None
+) -> LayerResult:
+    """Run one layer: operands, mapping, plan, walk, timeline, energy; ``report`` hears the share of it that is done."""
     view, unit = task.view, task.unit
     blank = _blank(view)
     if unit is None:
@@ -74,7 +76,7 @@ def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
     operands = handle.of(view, options.seed, task.values())
     mapping, origin, choice = _mapping(arch, engine, params, view, machine, task.pinned, table, components)
     plan = engine.plan(view, operands, params, mapping, machine)
-    activity, fidelity = _walk(engine, plan, options.fidelity)
+    activity, fidelity = _walk(engine, plan, options.fidelity, report)
     units = engine.units(params)
     activity.check(units)
     checked = _check(engine, plan, operands, activity) if options.check else None
@@ -83,13 +85,16 @@ def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
     details: dict[str, Any] = dict(activity.details)
     if choice is not None:
         details |= {"mapping_candidates": choice.candidates, "mapping_why": choice.why}
+    effective_macs = operands.effective_macs if view.macs else 0
+    if view.kind == "spgemm" and cycles:
+        details["gflop_per_s"] = float(2 * effective_macs * arch.clocks_mhz["core"] / (1000 * cycles))
     return replace(
         blank,
         simulated=True,
         unit=unit.name,
         nonzero_weight_macs=operands.nonzero_weight_macs if view.macs else 0,
         nonzero_input_macs=operands.nonzero_input_macs if view.macs else 0,
-        effective_macs=operands.effective_macs if view.macs else 0,
+        effective_macs=effective_macs,
         performed_macs=activity.performed_macs,
         cycles=cycles,
         compute_cycles=cycles - stall,
@@ -162,10 +167,12 @@ def _mapping(
     return build(engine.mapping_schema, choice.row), "searched", choice
 
 
-def _walk(engine: Engine[Any, Any], plan: Any, fidelity: str) -> tuple[Activity, str]:
+def _walk(
+    engine: Engine[Any, Any], plan: Any, fidelity: str, report: Callable[[float], None] | None
+) -> tuple[Activity, str]:
     if fidelity == "closed" and (activity := engine.closed_form(plan)) is not None:
         return activity, "closed"
-    return engine.run(plan), "cycle"
+    return finished(engine.walk(plan), report), "cycle"
 
 
 def _check(engine: Engine[Any, Any], plan: Any, operands: handle.Operands, activity: Activity) -> bool:

@@ -125,6 +125,11 @@ class LayerResult:
         return 1 - self._share("unmapped") if self.simulated else 0.0
 
     @property
+    def counted_macs(self) -> int:
+        """What a rate counts: dense MACs, of a sparse product (which nobody would do densely) its multiplications."""
+        return self.effective_macs if self.kind == "spgemm" else self.macs
+
+    @property
     def dram_read_bits(self) -> int:
         """Bits read from DRAM."""
         return self.bits_across("dram", "read")
@@ -243,6 +248,11 @@ class NetworkResult:
         return sum(layer.effective_macs for layer in self.simulated)
 
     @cached_property
+    def counted_macs(self) -> int:
+        """What rates in tables and pictures count; see `LayerResult.counted_macs`."""
+        return sum(layer.counted_macs for layer in self.simulated)
+
+    @cached_property
     def nonzero_weight_macs(self) -> int:
         """Multiply-accumulates whose weight is not zero."""
         return sum(layer.nonzero_weight_macs for layer in self.simulated)
@@ -310,6 +320,16 @@ class NetworkResult:
     def tops_per_w(self) -> float:
         """Operations per energy: 1 TOPS/W is 1 operation per pJ."""
         return 2 * self.macs / self.total_energy_pj if self.total_energy_pj else 0.0
+
+    @property
+    def effective_tops(self) -> float:
+        """Tera-operations per second that multiply non-zeros: two per effective MAC."""
+        return 2 * self.effective_macs / self.time_s / 1e12 if self.cycles else 0.0
+
+    @property
+    def effective_tops_per_w(self) -> float:
+        """Operations that multiply non-zeros per energy."""
+        return 2 * self.effective_macs / self.total_energy_pj if self.total_energy_pj else 0.0
 
     @property
     def occupancy(self) -> float:

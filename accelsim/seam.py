@@ -8,7 +8,7 @@ numba. Kernels live in ``kernel.py`` and are imported inside `Engine.run`; ``ref
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from fractions import Fraction
 from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -30,6 +30,22 @@ MappingT = TypeVar("MappingT", bound=BaseModel)
 
 Columns: TypeAlias = dict[str, np.ndarray]
 """Candidate mappings, one array per field of the engine's mapping, all of one length."""
+
+
+Walk: TypeAlias = Generator[float, None, Activity]
+"""A walk in pieces: yields the share that is done, now and then, and returns what it found."""
+
+
+def finished(walk: Walk, report: Callable[[float], None] | None = None) -> Activity:
+    """Go through a walk to its end and return what it found; ``report`` hears every share."""
+    while True:
+        try:
+            share = next(walk)
+            if report is not None:
+                report(share)
+        except StopIteration as end:
+            found: Activity = end.value
+            return found
 
 
 class Machine(NamedTuple):
@@ -122,7 +138,14 @@ class Engine(Generic[ParamsT, MappingT]):
 
     def run(self, plan: Any, operands: Operands | None = None) -> Activity:
         """Walk the plan with the kernel; with operands, compute the values on the way."""
-        raise NotImplementedError
+        if type(self).walk is Engine.walk:
+            raise NotImplementedError
+        return finished(self.walk(plan, operands))
+
+    def walk(self, plan: Any, operands: Operands | None = None) -> Walk:
+        """Do what `run` does, in pieces; an engine whose layers take longer than a second offers this in its place."""
+        yield from ()
+        return self.run(plan, operands)
 
     def closed_form(self, plan: Any) -> Activity | None:
         """Return the same integers as `run` without walking, or None if there is no closed form."""

@@ -27,8 +27,8 @@ from accelsim.workload.load import load_network as load_network
 from accelsim.workload.network import Layer, LayerView, Network, is_view
 from accelsim.workload.shapes import Unsupported
 
-Progress = Callable[[str, int, int], None]
-"""Called with (layer name, layers done, layers in all)."""
+Progress = Callable[[str, float, int], None]
+"""Called with (layer name, layers done, layers in all); within a layer that takes long, done has a fraction."""
 
 ALWAYS_NOT_MODELLED = (
     "Layers run one after another: no overlap between layers, and activations go through DRAM between them.",
@@ -223,7 +223,7 @@ def _run(arch: Arch, tasks: list[Task], options: Options, workers: int, progress
     done: list[LayerResult] = []
     results: Iterable[LayerResult]
     if workers == 1 or len(tasks) < 2:
-        results = _serial(arch, tasks, options)
+        results = _serial(arch, tasks, options, progress)
         for result in results:
             done.append(result)
             if progress:
@@ -242,18 +242,24 @@ def _run_one(job: tuple[Any, Task, Options]) -> LayerResult:
     return simulate_layer(spec.build(document, registry.find_params), task, options)
 
 
-def _serial(arch: Arch, tasks: list[Task], options: Options) -> Iterable[LayerResult]:
+def _serial(arch: Arch, tasks: list[Task], options: Options, progress: Progress | None) -> Iterable[LayerResult]:
     """Run one task after another; layers that differ in nothing but their names are simulated once."""
     known: dict[Any, LayerResult] = {}
-    for task in tasks:
+    for done, task in enumerate(tasks):
         key = likeness(task) if not options.check else None
         if key is not None and key in known:
             yield replace(known[key], name=task.view.name)
             continue
-        result = simulate_layer(arch, task, options)
+        report = None if progress is None else _within(progress, task.view.name, done, len(tasks))
+        result = simulate_layer(arch, task, options, report)
         if key is not None:
             known[key] = result
         yield result
+
+
+def _within(progress: Progress, name: str, done: int, total: int) -> Callable[[float], None]:
+    """Return what hears the share of a layer, and shows it as a fraction of all layers."""
+    return lambda share: progress(name, done + share, total)
 
 
 def likeness(task: Task) -> Any:

@@ -209,6 +209,18 @@ def test_the_density_study_runs_on_one_layer():
     assert study["crossing"]((0.0, 1.0), [0.0, 2.0], [1.0, 1.0]) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("depth", [0, 1, 8])
+def test_queues_walked_eight_banks_at_a_time_wait_as_queues_walked_product_by_product(depth):
+    shape = Conv2d(1, 8, 24, 28, 28, 3, 3, pad=(1, 1, 1, 1))
+    params, densities = {"queue_depth": depth, "barrier": "channel", "banks": 16}, {"weight": 0.5}
+    for seed in range(3):
+        x = np.random.default_rng(seed).integers(0, 2, (1, 8, 28, 28))
+        densities["given"] = {"x": x}
+        quick, slow = (run("scnn", shape, params, seed, values=values, **densities) for values in (False, True))
+        assert quick.same_integers(slow) == []
+        assert quick.accounts["multipliers"]["conflict"] > 0
+
+
 def test_the_picture_of_sparse_machines_has_shares_that_sum_to_one(tmp_path):
     picture = runpy.run_path(str(ROOT / "examples" / "sparse_cycles" / "draw.py"))
     machines = [m for m in picture["MACHINES"] if m[0] != "eie"]

@@ -1,10 +1,13 @@
 """SpArch: the schedule, the prefetcher, and what each technique saves."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from accelsim.engines.sparch import kernel
-from accelsim.engines.sparch.engine import ENGINE, Params, Tally, activity
+from accelsim.engines.sparch import prefetch_kernel as kernel
+from accelsim.engines.sparch.engine import ENGINE, Params, Round, Tally, activity
 from accelsim.engines.sparch.schedule import Schedule
 from accelsim.errors import ModelError
 from accelsim.simulation import load_arch, simulate
@@ -47,7 +50,10 @@ def test_plain_orders_take_the_oldest_or_the_running_result():
 
 def fetched(uses, lookahead, lines, lengths=(4, 4, 4, 4)):
     pointers = np.append(0, np.cumsum(lengths)).astype(np.int64)
-    return kernel.fetch_rows(np.array(uses, np.int64), pointers, lookahead, lines, 4).tolist()[:-1]
+    held, latest = np.zeros(len(lengths), np.int64), np.full(len(lengths), -1, np.int64)
+    read = kernel.fetch_rows(np.array(uses, np.int64), pointers, lookahead, lines, 4, held, latest)
+    assert set(held.tolist()) | set(latest.tolist()) == {0, -1}, "scratch is left as it was found"
+    return read.tolist()[:-1]
 
 
 def test_the_row_used_last_is_evicted():
@@ -105,9 +111,9 @@ def test_more_bandwidth_is_never_slower():
 
 
 def test_a_time_below_the_bound_is_our_bug():
-    zero = dict.fromkeys(Tally._fields, 0) | {"bound_by": (0, 0, 0, 0)}
+    zero = dict.fromkeys(Tally._fields, 0)
     with pytest.raises(ModelError, match="below the analytic bound"):
-        activity(Params(), 1, Tally(**(zero | {"cycles": 3, "bound_cycles": 4})), None)
+        activity(Params(), 1, Tally(**(zero | {"rounds": (Round(3, 4, 0, 1, 0, 1, 1, 0, 1),)})), None)
 
 
 def test_dense_layers_are_refused():
@@ -130,3 +136,42 @@ def test_the_prefetcher_reads_what_a_plain_search_for_the_furthest_use_reads():
         twin = _Twin({}, {row: dict.fromkeys(range(length), 1) for row, length in enumerate(lengths)}, params, machine)
         found = fetched(uses, params.lookahead, params.prefetch_lines, lengths)
         assert found == twin.fetch(uses), seed
+
+
+def test_every_round_says_what_bounded_it_and_what_it_moved():
+    details = run(POWER, layers=2).details
+    log = details["round_log"]
+    assert {len(column) for column in log.values()} == {details["rounds"]}
+    assert sum(log["new_leaves"]) == details["leaves"]
+    assert sum(log["a_read"]) == POWER.nnz
+    assert sum(log["partial_read"]) == sum(log["written"][:-1]), "what is written is read back once"
+    assert log["written"][-1] == details["outputs"]
+    assert all(bound <= cycles for bound, cycles in zip(log["bound_cycles"], log["cycles"], strict=True))
+    for unit in ("multipliers", "mergers", "fetchers", "channels"):
+        assert log["bound_by"].count(unit) == details[f"rounds_bound_by_{unit}"]
+
+
+def test_the_ablation_switches_one_technique_on_after_another(tmp_path, monkeypatch):
+    folder = Path(__file__).parents[1] / "examples" / "spgemm_ablation"
+    study = runpy.run_path(str(folder / "ablation.py"))
+    net = network_of("m", POWER)
+    points = study["steps"](net)
+    assert list(points) == list(study["STEPS"])
+    whole = simulate(load_arch("sparch"), net)
+    assert points["+ row prefetcher"].megabytes == pytest.approx(whole.layers[0].details["dram_bytes"] / 1e6)
+    assert points["+ row prefetcher"].gflops == pytest.approx(whole.layers[0].details["gflop_per_s"])
+    monkeypatch.setitem(study["write"].__globals__, "MATRICES", {"small": "uniform:n=200,nnz=900,seed=1"})
+    text = study["write"](tmp_path).read_text()
+    assert text.count("| + Huffman scheduler |") == 2
+    assert "What comes out, and what does not" in text
+
+
+def test_the_pictures_of_sparse_products_are_drawn(tmp_path):
+    study = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "spgemm_pictures" / "draw.py"))
+    nets = {"small": network_of("m", POWER)}
+    study["draw_traffic"](nets, tmp_path / "traffic.png")
+    study["draw_rounds"](nets["small"], "small", tmp_path / "rounds.png")
+    study["draw_roofline"](nets, tmp_path / "roofline.png")
+    assert all(path.stat().st_size > 10_000 for path in tmp_path.iterdir())
+    found = study["by_source"](simulate(load_arch("sparch"), nets["small"]))
+    assert sum(found.values()) == pytest.approx(run(POWER).details["dram_bytes"] / 1e6)

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from accelsim.engines import registry
+from accelsim.engines.sparch import stream
 from accelsim.layer import machine_view
+from accelsim.operands import product
 from accelsim.operands.golden import agree, golden
 from accelsim.operands.handle import of
+from accelsim.report import words
+from accelsim.report.series import compute_roofs, points
+from accelsim.seam import finished
 from accelsim.simulation import load_arch, simulate
 from accelsim.workload.csr_matrix import CsrMatrix, from_dense, from_entries
 from accelsim.workload.matrix_make import make_matrix
@@ -94,3 +99,71 @@ def test_a_matrix_runs_from_its_name_to_the_report(engine):
     if engine == "sigma":  # its results leave densely
         return
     assert layer.details["outputs"] == layer.details["products"] - layer.details["additions"]
+
+
+@engines
+def test_products_in_blocks_of_rows_are_the_same_product(engine, monkeypatch):
+    """Also of a row longer than a block, and with values."""
+    shares = []
+    found = []
+    for block in (1 << 24, 7, 1):
+        monkeypatch.setattr(stream, "BLOCK", block)
+        monkeypatch.setattr(product, "BLOCK", block)
+        heard = []
+        for name in ("one dense row", "many leaves", "no product", "empty rows and columns", "reals"):
+            engine_of, params, machine, view, operands = case_of(engine, *CASES[name])
+            plan = engine_of.plan(view, operands, params, engine_of.mapping_schema(), machine)
+            found.append((block, name, finished(engine_of.walk(plan, operands), heard.append)))
+        shares.append(heard)
+    first = {name: walked for block, name, walked in found if block == 1 << 24}
+    for _, name, walked in found:
+        assert walked.same_integers(first[name]) == [], name
+        np.testing.assert_array_equal(walked.values.columns, first[name].values.columns)
+        np.testing.assert_array_equal(walked.values.values, first[name].values.values)
+    assert all(0 <= share <= 1 for heard in shares for share in heard)
+    if engine != "sigma":
+        assert len(shares[2]) > len(shares[1]) > len(shares[0]), "smaller blocks report more often"
+
+
+def test_a_long_layer_says_how_far_it_is_and_results_do_not_depend_on_who_listens(monkeypatch):
+    monkeypatch.setattr(product, "BLOCK", 64)
+    net, heard = network_of("m", make_matrix("uniform:n=60,nnz=300,seed=1")), []
+    listened = simulate(load_arch("gamma"), net, progress=lambda *args: heard.append(args))
+    assert [name for name, _, _ in heard] == ["product"] * len(heard)
+    done = [done for _, done, _ in heard]
+    assert done == sorted(done)
+    assert len({d for d in done if 0 < d < 1}) > 5
+    assert heard[-1] == ("product", 1, 1)
+    assert listened.layers == simulate(load_arch("gamma"), net).layers
+
+
+def test_a_time_only_walk_stores_no_product():
+    """A product of 53 million multiplications needs a fraction of what its entries would take."""
+    from benchmarks.accept.check import peak_mib
+
+    code = (
+        "from accelsim.simulation import load_arch, simulate\n"
+        "from accelsim.workload.load import load_network\n"
+        "simulate(load_arch('{engine}'), load_network('rmat:n=65536,nnz={nnz},seed=1'))"
+    )
+    small, large = (peak_mib(code.format(engine="sparch", nnz=nnz)) for nnz in (1000, 300_000))
+    assert large - small < 250  # 53 M products; C has 33 M entries of 16 B
+
+
+def test_rates_of_sparse_products_count_their_multiplications():
+    """Two operations per multiplication of stored entries; ``tops`` stays two per dense MAC, as everywhere."""
+    result = simulate(load_arch("gamma"), network_of("m", make_matrix("uniform:n=60,nnz=300,seed=1")))
+    (layer,) = result.layers
+    rate = 2 * layer.details["products"] / result.time_s
+    assert layer.details["gflop_per_s"] == pytest.approx(rate / 1e9)
+    assert result.effective_tops == pytest.approx(rate / 1e12)
+    assert result.tops == pytest.approx(2 * 60**3 / result.time_s / 1e12)
+    assert dict(words.totals(result))["rate"].startswith(f"{layer.details['products'] / 1000:.4g} k multiplications; ")
+    (point,) = points(result)
+    assert point.rate <= compute_roofs(result)[-1]
+
+
+def test_rates_of_other_layers_count_dense_macs():
+    result = simulate(load_arch("systolic_ws"), "lstm_neuraltalk_h512_t1")
+    assert result.counted_macs == result.macs
+    assert "TOPS" in dict(words.totals(result))["rate"]

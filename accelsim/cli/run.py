@@ -48,7 +48,8 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
 
     sets: tuple[str, ...] = options.pop("sets")
     machine = load_arch(arch, [parse_set(text) for text in sets])
-    net = load_network(network, matrix_b=matrix_b)
+    with progress():
+        net = load_network(network, matrix_b=matrix_b)
     if style == "table" and output is None:
         output = folder(machine.name, net.name, sets, options["batch"], options["layers"])
     if options["trace"] and output is None:
@@ -107,15 +108,28 @@ class progress:  # noqa: N801
         self._bar: Any = None
         if not sys.stderr.isatty():
             return None
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from threading import Timer
 
-        columns = (TextColumn("{task.description:20.20}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description:24.24}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._bar.start()
-        task = self._bar.add_task("", total=None)
-        return lambda name, done, total: self._bar.update(task, description=name, completed=done, total=total)
+        self._timer = Timer(PATIENCE_S, self._bar.start)
+        self._timer.daemon = True
+        self._timer.start()
+        task = self._bar.add_task("preparing", total=None)
+        return lambda name, done, total: self._bar.update(
+            task, description=f"{name} ({min(int(done) + 1, total)} of {total})", completed=done, total=total
+        )
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._timer.cancel()
+            self._timer.join()
+            if self._bar.live.is_started:
+                self._bar.stop()
+
+
+PATIENCE_S = 1.0
+"""Work that takes less shows no bar."""

@@ -67,7 +67,7 @@ def columns(result: NetworkResult, layers: Sequence[LayerResult], total: str) ->
     return [
         _column("layer", ("layer",), [*names, total], left=True),
         _column("kind", ("kind",), [layer.kind for layer in layers] + [""], 6, left=True),
-        _column("MACs", ("MACs",), [si(x.macs) if x.macs else "" for x in both], 4),
+        _column("MACs", ("MACs",), [si(x.counted_macs) if x.counted_macs else "" for x in both], 4),
         _column("cycles", ("cycles",), [f"{x.cycles:,}" for x in both]),
         _column("share of time", ("time", "%"), [*times, ""], 5),
         _column("occupancy", ("occ.", "%"), [words.percent(x.occupancy, "") for x in both]),

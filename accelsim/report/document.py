@@ -100,6 +100,8 @@ def _totals(result: NetworkResult) -> dict[str, Any]:
         "utilization": result.utilization,
         "tops": result.tops,
         "tops_per_w": result.tops_per_w,
+        "effective_tops": result.effective_tops,
+        "effective_tops_per_w": result.effective_tops_per_w,
         "area_mm2": sum(area.values()) if area else None,
         "area_mm2_by_component": area,
         "stored": {tensor: size._asdict() for tensor, size in result.stored.items()},

@@ -110,7 +110,7 @@ def compute_roof(layer: LayerResult) -> float | None:
     """Return the dense MACs per cycle if the layer's units always worked: its rate divided by its occupancy.
 
     On a dense machine this is units x MACs per unit-cycle at the layer's widths; where zeros are skipped it is
-    the dense equivalent. None for layers without MACs or without work.
+    the dense equivalent, of sparse products their multiplications. None for layers without MACs or without work.
     """
     working = sum(layer.account.get(cause, 0) for cause in USEFUL)
-    return layer.macs * layer.units / working if layer.macs and working else None
+    return layer.counted_macs * layer.units / working if layer.counted_macs and working else None

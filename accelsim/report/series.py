@@ -126,8 +126,8 @@ def points(result: NetworkResult) -> list[Point]:
     """Return the layers with MACs, cycles and DRAM traffic; those that coincide (to three digits) are one point."""
     groups: dict[tuple[float, float, str], list[LayerResult]] = {}
     for layer in result.simulated:
-        if layer.macs and layer.cycles and layer.dram_bits:
-            place = (_rounded(_intensity(layer)), _rounded(layer.macs / layer.cycles), layer.bound_by)
+        if layer.counted_macs and layer.cycles and layer.dram_bits:
+            place = (_rounded(_intensity(layer)), _rounded(layer.counted_macs / layer.cycles), layer.bound_by)
             groups.setdefault(place, []).append(layer)
     cut = len(words.prefix([layer.name for layers in groups.values() for layer in layers], LONG_NAME))
     return [_point(layers, cut) for layers in groups.values()]
@@ -135,8 +135,8 @@ def points(result: NetworkResult) -> list[Point]:
 
 def missing_points(result: NetworkResult) -> list[str]:
     """Return why simulated layers have no point, as text with their number."""
-    without_macs = sum(not layer.macs for layer in result.simulated)
-    without_dram = sum(bool(layer.macs) and not layer.dram_bits for layer in result.simulated)
+    without_macs = sum(not layer.counted_macs for layer in result.simulated)
+    without_dram = sum(bool(layer.counted_macs) and not layer.dram_bits for layer in result.simulated)
     found = [(without_macs, "without MACs"), (without_dram, "without DRAM traffic")]
     return [f"{n} {'layer' if n == 1 else 'layers'} {what}" for n, what in found if n]
 
@@ -152,11 +152,11 @@ def _point(layers: list[LayerResult], cut: int) -> Point:
     label = first.name[cut:] + (f" +{len(layers) - 1}" if len(layers) > 1 else "")
     cycles = sum(layer.cycles for layer in layers)
     lost = sum(facts.lost_cycles(layer) for layer in layers)
-    return Point(label, _intensity(first), first.macs / first.cycles, cycles, lost, first.bound_by, len(layers))
+    return Point(label, _intensity(first), first.counted_macs / first.cycles, cycles, lost, first.bound_by, len(layers))
 
 
 def _intensity(layer: LayerResult) -> float:
-    return layer.macs / (layer.dram_bits / 8)
+    return layer.counted_macs / (layer.dram_bits / 8)
 
 
 def _rounded(value: float) -> float:

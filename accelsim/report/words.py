@@ -196,6 +196,10 @@ def not_modelled(result: NetworkResult) -> str:
 
 
 def _rate(result: NetworkResult) -> str:
+    if any(layer.kind == "spgemm" for layer in result.simulated):
+        done = f"{si(result.effective_macs, ' multiplications', 4)}; {number(1e3 * result.effective_tops)} GFLOP/s"
+        per_w = f"; {number(1e3 * result.effective_tops_per_w)} GFLOP/s/W" if result.total_energy_pj else ""
+        return f"{done}{per_w} (dense: {si(result.macs, ' MACs', 4)})"
     rate = f"{si(result.macs, ' MACs', 4)}; {number(result.tops)} TOPS"
     return f"{rate}; {number(result.tops_per_w)} TOPS/W" if result.total_energy_pj else rate
 

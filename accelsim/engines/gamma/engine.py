@@ -34,7 +34,8 @@ from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Alu, Component, Sram
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.operands.product import filled, row_sizes
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Walk
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
@@ -115,25 +116,21 @@ class Gamma(Engine[Params, NoMapping]):
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
         return Plan(a, b, params, machine.dram.bits_per_cycle)
 
-    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+    def walk(self, plan: Plan, operands: Operands | None = None) -> Walk:
         """Walk row by row."""
         from accelsim.engines.gamma import kernel
 
         a, b, p = plan.a, plan.b, plan.params
         capacity = p.cache_kib * KIB_BITS // p.element_bits
         read = kernel.cache_rows(a.columns, b.pointers, capacity)
-        dtype = (a.values[:0] * b.values[:0]).dtype
-        pointers = np.zeros(a.shape[0] + 1, np.int64)
-        size = product_count(a, b)
-        columns, values = np.empty(size, np.int64), np.empty(size, dtype)
-        counts = kernel.merge_all(
-            a.pointers, a.columns, a.values, b.pointers, b.columns, b.values, p.radix, p.pes, pointers, columns, values
-        )
+        counts = kernel.merge_cost(a.pointers, a.columns, b.pointers, p.radix, p.pes)
+        sizes = yield from row_sizes(a, b, kernel.row_sizes)
+        product = None
+        if operands is not None:
+            product = yield from filled(a, b, sizes, kernel.merge_values)
         end, work, swaps, products = counts.tolist()
-        made = int(pointers[-1])
-        tally = Tally(end, work, swaps, products, made, *read.tolist())
-        product = CsrMatrix((a.shape[0], b.shape[1]), pointers, columns[:made].copy(), values[:made].copy())
-        return activity(p, plan.bits_per_cycle, a.nnz, a.shape[0], tally, product if operands is not None else None)
+        tally = Tally(end, work, swaps, products, int(sizes.sum()), *read.tolist())
+        return activity(p, plan.bits_per_cycle, a.nnz, a.shape[0], tally, product)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small product on a few elements with a small radix and cache."""

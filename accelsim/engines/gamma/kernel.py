@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import kernel
+from accelsim.operands.product_kernel import merge
+from accelsim.operands.product_kernel import row_sizes as row_sizes
 
 
 @kernel
@@ -48,39 +50,50 @@ def cache_rows(uses, b_pointers, capacity):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def merge_all(a_pointers, a_columns, a_values, b_pointers, b_columns, b_values, radix, pes, pointers, columns, values):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Merge every row of A into C; return end of the last row, cycles of work, swaps and products.
-
-    ``pointers, columns, values`` take C. Fibres of a row that meet in a merger are added pair by pair, neighbours
-    first; ``radix`` decides only what that costs.
-    """
+def merge_cost(a_pointers, a_columns, b_pointers, radix, pes):  # type: ignore[no-untyped-def]
+    """Return end of the last row, cycles of work, swaps and products of merging every row of A."""
     free = np.zeros(pes, np.int64)
-    swaps, products, work, out = 0, 0, 0, 0
-    size = 16
-    left_c, right_c = np.empty(size, np.int64), np.empty(size, np.int64)
-    left_v, right_v = np.empty(size, values.dtype), np.empty(size, values.dtype)
-    ends = np.empty(16, np.int64)
+    swaps, products, work = 0, 0, 0
     for row in range(a_pointers.size - 1):
-        first, last = a_pointers[row], a_pointers[row + 1]
         elements, fibres = 0, 0
-        for e in range(first, last):
+        for e in range(a_pointers[row], a_pointers[row + 1]):
             length = b_pointers[a_columns[e] + 1] - b_pointers[a_columns[e]]
             elements += length
             fibres += length > 0
-        if elements > size:
-            size = 2 * elements
-            left_c, right_c = np.empty(size, np.int64), np.empty(size, np.int64)
-            left_v, right_v = np.empty(size, values.dtype), np.empty(size, values.dtype)
-        if fibres > ends.size:
-            ends = np.empty(2 * fibres, np.int64)
         cost, heads = 0, fibres
         while heads > 1:
             cost += elements + heads
             heads = (heads + radix - 1) // radix
         spent = max(cost, elements)
-        chosen = np.argmin(free)
-        free[chosen] += spent
+        free[np.argmin(free)] += spent
         swaps, products, work = swaps + cost, products + elements, work + spent
+    return np.array([free.max(), work, swaps, products], np.int64)
+
+
+@kernel
+def merge_values(  # type: ignore[no-untyped-def]
+    a_pointers, a_columns, a_values, b_pointers, b_columns, b_values, first_row, last_row, pointers, columns, values
+):
+    """Fill some rows of C, whose ``pointers`` are known; return the first row that holds another number, or -1.
+
+    Fibres of a row that meet in a merger are added pair by pair, neighbours first; the radix decides only what that
+    costs.
+    """
+    size = 16
+    left_c, right_c = np.empty(size, np.int64), np.empty(size, np.int64)
+    left_v, right_v = np.empty(size, values.dtype), np.empty(size, values.dtype)
+    ends = np.empty(16, np.int64)
+    for row in range(first_row, last_row):
+        first, last = a_pointers[row], a_pointers[row + 1]
+        elements = 0
+        for e in range(first, last):
+            elements += b_pointers[a_columns[e] + 1] - b_pointers[a_columns[e]]
+        if elements > size:
+            size = 2 * elements
+            left_c, right_c = np.empty(size, np.int64), np.empty(size, np.int64)
+            left_v, right_v = np.empty(size, values.dtype), np.empty(size, values.dtype)
+        if last - first > ends.size:
+            ends = np.empty(2 * (last - first), np.int64)
         to, streams = 0, 0
         for e in range(first, last):
             begin, stop = b_pointers[a_columns[e]], b_pointers[a_columns[e] + 1]
@@ -95,27 +108,15 @@ def merge_all(a_pointers, a_columns, a_values, b_pointers, b_columns, b_values, 
             for pair in range(0, streams, 2):
                 middle = ends[pair]
                 stop = ends[pair + 1] if pair + 1 < streams else middle
-                i, j = begin, middle
-                while i < middle or j < stop:
-                    if j == stop or (i < middle and left_c[i] < left_c[j]):
-                        right_c[to], right_v[to] = left_c[i], left_v[i]
-                        i += 1
-                    elif i == middle or left_c[j] < left_c[i]:
-                        right_c[to], right_v[to] = left_c[j], left_v[j]
-                        j += 1
-                    else:
-                        right_c[to], right_v[to] = left_c[i], left_v[i] + left_v[j]
-                        i += 1
-                        j += 1
-                    to += 1
+                to = merge(left_c, left_v, begin, middle, stop, right_c, right_v, to)
                 begin = stop
                 ends[made] = to
                 made += 1
             streams = made
             left_c, right_c = right_c, left_c
             left_v, right_v = right_v, left_v
-        for j in range(to):
-            columns[out], values[out] = left_c[j], left_v[j]
-            out += 1
-        pointers[row + 1] = out
-    return np.array([free.max(), work, swaps, products], np.int64)
+        out = pointers[row]
+        if to != pointers[row + 1] - out:
+            return row
+        columns[out : out + to], values[out : out + to] = left_c[:to], left_v[:to]
+    return -1

@@ -34,7 +34,8 @@ from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Alu, Component, Sram
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.operands.product import filled, row_sizes
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Walk
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
@@ -124,28 +125,24 @@ class OuterSpace(Engine[Params, NoMapping]):
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
         return Plan(a.transposed(), a, b, params, dram.bits_per_cycle, dram.latency_cycles, dram.burst_bits)
 
-    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+    def walk(self, plan: Plan, operands: Operands | None = None) -> Walk:
         """Walk column by column, then row by row."""
         from accelsim.engines.outerspace import kernel
 
         a, b, p = plan.a, plan.b, plan.params
         fits = p.cache_kib * KIB_BITS // p.element_bits
-        first = kernel.multiply(
-            plan.columns_of_a.pointers, b.pointers, p.tiles, p.tile_pes, fits, plan.latency_cycles, p.element_bits,
-            plan.burst_bits,
-        ).tolist()  # fmt: skip
-        size = product_count(a, b)
-        pointers, columns = np.zeros(a.shape[0] + 1, np.int64), np.empty(size, np.int64)
-        values = np.empty(size, (a.values[:0] * b.values[:0]).dtype)
+        times = plan.latency_cycles, p.element_bits, plan.burst_bits
+        first = kernel.multiply(plan.columns_of_a.pointers, b.pointers, p.tiles, p.tile_pes, fits, *times).tolist()
+        sizes = yield from row_sizes(a, b, kernel.row_sizes)
         second = kernel.merge(
-            a.pointers, a.columns, a.values, b.pointers, b.columns, b.values, b.shape[1], p.merge_pes,
-            p.scratchpad_elements, plan.latency_cycles, p.element_bits, plan.burst_bits, pointers, columns, values,
-        ).tolist()  # fmt: skip
-        made = int(pointers[-1])
+            a.pointers, a.columns, b.pointers, sizes, p.merge_pes, p.scratchpad_elements, *times
+        ).tolist()
+        product = None
+        if operands is not None:
+            product = yield from filled(a, b, sizes, kernel.add_values)
+        made, size = int(sizes.sum()), product_count(a, b)
         tally = Tally(first[0], first[1], second[0], second[1], size, second[2], made, first[2], first[3], second[3])
-        product = CsrMatrix((a.shape[0], b.shape[1]), pointers, columns[:made].copy(), values[:made].copy())
-        found = product if operands is not None else None
-        return activity(p, plan.bits_per_cycle, plan.burst_bits, (a.shape[0], a.shape[1], a.nnz), tally, found)
+        return activity(p, plan.bits_per_cycle, plan.burst_bits, (a.shape[0], a.shape[1], a.nnz), tally, product)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small product on a few tiles with a small scratchpad."""

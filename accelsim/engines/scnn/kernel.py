@@ -1,8 +1,9 @@
 """Encoding in the machine's order, and the walk: one step of F x I products at a time.
 
 Bank conflicts arbitrate, so with bounded queues every step is walked, product by product; waiting is kept as the time
-at which each bank will be free, so that idle banks cost nothing. With unlimited queues and no values nothing
-arbitrates, and a whole (channel, PE) is skipped exactly.
+at which each bank will be free, so that idle banks cost nothing. `accelsim.engines.scnn.queue_kernel` does the same for
+all banks at once where no values are asked for. With unlimited queues and no values nothing arbitrates, and a whole
+(channel, PE) is skipped exactly.
 """
 
 from __future__ import annotations
@@ -145,8 +146,8 @@ def walk(layer, array, kernels, with_values, x, w, out, cycles):  # type: ignore
 
     Returns
     -------
-    ndarray of int64, shape (5,)
-        Steps, conflict, imbalance and empty-pair cycles of all mapped PEs, products that landed (0 if skipped).
+    ndarray of int64, shape (4,)
+        Steps, conflict, imbalance and empty-pair cycles of all mapped PEs.
     """
     wide, taps_r, taps_s = layer.geometry[0], layer.geometry[1], layer.geometry[2]
     sy, sx, py, px, dy, dx = layer.geometry[3:9]
@@ -165,7 +166,7 @@ def walk(layer, array, kernels, with_values, x, w, out, cycles):  # type: ignore
     bits = np.empty((taps, array.i), np.int64)
     frees = np.zeros((pes, array.banks), np.int64)
     now = np.zeros(pes, np.int64)
-    steps = conflict = imbalance = empties = landed = np.int64(0)
+    steps = conflict = imbalance = empties = np.int64(0)
     for g in range(layer.groups.shape[0]):
         now[:] = 0
         frees[:] = 0
@@ -216,7 +217,6 @@ def walk(layer, array, kernels, with_values, x, w, out, cycles):  # type: ignore
                                 for lane in range(lanes):
                                     if place[tap, lane] < 0:
                                         continue
-                                    landed += 1
                                     if bounded:
                                         bank = bank_of[hash_k[k] ^ bits[tap, lane]]
                                         ready = max(free[bank], t) + 1
@@ -247,4 +247,4 @@ def walk(layer, array, kernels, with_values, x, w, out, cycles):  # type: ignore
             if layer.mapped[pe]:
                 imbalance += level - now[pe]
         cycles[g] = level
-    return np.array([steps, conflict, imbalance, empties, landed])
+    return np.array([steps, conflict, imbalance, empties])

@@ -6,6 +6,7 @@ import numpy as np
 
 from accelsim.engines.scnn.kernel import Array, Layer, encode_tiles, encode_weights, walk as walk_pass  # isort: skip
 from accelsim.engines.scnn.plan import Pass, Plan
+from accelsim.engines.scnn.queue_kernel import DEEPEST, WIDEST, walk_queues
 from accelsim.engines.scnn.totals import Counts
 from accelsim.operands.handle import Operands, from_conv_output
 
@@ -25,12 +26,15 @@ def walk(plan: Plan, operands: Operands | None) -> tuple[Counts, np.ndarray | No
         out = np.zeros((conv.n, conv.k, conv.e * conv.f), dtype=np.int64)
     w_at = _weight_places(plan) if places else np.zeros(0, dtype=np.int64)
     cycles = np.zeros((len(plan.passes), len(plan.groups)), dtype=np.int64)
-    sums = np.zeros(5, dtype=np.int64)
+    sums = np.zeros(4, dtype=np.int64)
     for index, one in enumerate(plan.passes):
         image = one.band.image if operands is not None else 0
         layer = _layer(plan, one, _places(plan, one) if places else w_at, w_at)
-        sums += walk_pass(layer, array, conv.k, operands is not None, x[image], w, out[image], cycles[index])
-    counts = Counts(cycles, *sums[:4].tolist())
+        if operands is None and 0 <= depth <= DEEPEST - p.f * p.i and p.i <= WIDEST:
+            sums += walk_queues(layer, array, conv.k, cycles[index])
+        else:
+            sums += walk_pass(layer, array, conv.k, operands is not None, x[image], w, out[image], cycles[index])
+    counts = Counts(cycles, *sums.tolist())
     if operands is None:
         return counts, None
     return counts, from_conv_output(operands.view, out.reshape(conv.n, conv.k, conv.e, conv.f))

@@ -41,7 +41,7 @@ from accelsim.components import Alu, Component, Sram
 from accelsim.engines.sparch import sample
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Walk
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
@@ -91,31 +91,50 @@ class Plan(NamedTuple):
     ticks: int
 
 
-class Tally(NamedTuple):
-    """What all rounds add up to: cycles, elements and ticks; see `activity`."""
+class Round(NamedTuple):
+    """One round, or the multiplication of all leaves where merging is not pipelined."""
 
     cycles: int
     bound_cycles: int
-    bound_by: tuple[int, int, int, int]
-    """Rounds bounded by multipliers, mergers, fetcher, channels."""
-    rounds: int
-    leaves: int
+    bound_by: int
+    """Index into `UNITS`: the unit whose work alone takes ``bound_cycles``."""
+    new_leaves: int
+    partials: int
+    """Partial products that come back from DRAM."""
     a_read: int
-    b_used: int
     b_read: int
     partial_read: int
-    partial_written: int
-    output: int
+    written: int
+
+
+UNITS = ("multipliers", "mergers", "fetchers", "channels")
+"""What can bound a round."""
+
+
+class Tally(NamedTuple):
+    """What all rounds add up to: elements and ticks; see `activity`."""
+
+    rounds: tuple[Round, ...]
+    leaves: int
+    b_used: int
     products: int
     slots: int
     layer_elements: int
-    additions: int
     scans: int
     memory_ticks: int
     conflict_ticks: int
     control_ticks: int
     bus_ticks: int
     peak_lines: int
+
+    def total(self, name: str) -> int:
+        """Return a field of the rounds, summed."""
+        return sum(getattr(made, name) for made in self.rounds)
+
+    @property
+    def output(self) -> int:
+        """Elements of C, which the last round writes."""
+        return self.rounds[-1].written if self.rounds else 0
 
 
 class Sparch(Engine[Params, NoMapping]):
@@ -167,12 +186,12 @@ class Sparch(Engine[Params, NoMapping]):
             )
         return Plan(a, b, params, rate, machine.dram.latency_cycles, ticks)
 
-    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+    def walk(self, plan: Plan, operands: Operands | None = None) -> Walk:
         """Walk round by round."""
         from accelsim.engines.sparch import walk
 
-        tally, product = walk.walk(plan)
-        return activity(plan.params, plan.ticks, tally, product if operands is not None else None)
+        tally, product = yield from walk.walk(plan, operands is not None)
+        return activity(plan.params, plan.ticks, tally, product)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small product on a small machine with any technique off."""
@@ -181,9 +200,15 @@ class Sparch(Engine[Params, NoMapping]):
 
 def activity(params: Params, ticks: int, tally: Tally, values: Any) -> Activity:
     """Return the account, traffic and events of a tally; raise ModelError if it beats its own bound."""
-    if tally.cycles < tally.bound_cycles:
-        raise ModelError(f"{tally.cycles} cycles are below the analytic bound of {tally.bound_cycles}")
-    cycles, multipliers = tally.cycles, params.multiplier_groups * params.multiplier_lanes
+    for number, made in enumerate(tally.rounds):
+        if made.cycles < made.bound_cycles:
+            raise ModelError(
+                f"round {number}: {made.cycles} cycles are below the analytic bound of {made.bound_cycles}"
+            )
+    cycles, multipliers = tally.total("cycles"), params.multiplier_groups * params.multiplier_lanes
+    a_read, b_read, partial_read = (tally.total(name) for name in ("a_read", "b_read", "partial_read"))
+    output = tally.output
+    partial_written = tally.total("written") - output
     lanes = params.layers * params.merger_width
     padding = tally.slots * params.multiplier_lanes - tally.products
     waits = {
@@ -203,21 +228,21 @@ def activity(params: Params, ticks: int, tally: Tally, values: Any) -> Activity:
             "channels": {"busy": bus, "starved": params.channels * cycles - bus},
         },
         traffic={
-            Flow("dram", "input", "read"): tally.a_read * e,
-            Flow("dram", "weight", "read"): tally.b_read * e,
-            Flow("dram", "psum", "read"): tally.partial_read * p,
-            Flow("dram", "psum", "write"): tally.partial_written * p,
-            Flow("dram", "output", "write"): tally.output * params.output_bits,
-            Flow("glb.lookahead", "input", "write"): tally.a_read * e,
-            Flow("glb.lookahead", "input", "read"): tally.a_read * e,
-            Flow("glb.rows", "weight", "write"): tally.b_read * e,
+            Flow("dram", "input", "read"): a_read * e,
+            Flow("dram", "weight", "read"): b_read * e,
+            Flow("dram", "psum", "read"): partial_read * p,
+            Flow("dram", "psum", "write"): partial_written * p,
+            Flow("dram", "output", "write"): output * params.output_bits,
+            Flow("glb.lookahead", "input", "write"): a_read * e,
+            Flow("glb.lookahead", "input", "read"): a_read * e,
+            Flow("glb.rows", "weight", "write"): b_read * e,
             Flow("glb.rows", "weight", "read"): tally.b_used * e,
             Flow("glb.tree", "psum", "write"): tally.layer_elements * p,
             Flow("glb.tree", "psum", "read"): tally.layer_elements * p,
         },
         events={
             Event("multipliers", "mul"): tally.products,
-            Event("adders", "add"): tally.additions,
+            Event("adders", "add"): tally.products - output,
             Event("comparators", "compare"): tally.layer_elements,
         },
         schedule=None,
@@ -230,23 +255,27 @@ def activity(params: Params, ticks: int, tally: Tally, values: Any) -> Activity:
         },
         details={
             "products": tally.products,
-            "additions": tally.additions,
-            "outputs": tally.output,
+            "additions": tally.products - output,
+            "outputs": output,
             "leaves": tally.leaves,
-            "rounds": tally.rounds,
+            "rounds": len(tally.rounds),
             "b_elements_used": tally.b_used,
-            "b_elements_read": tally.b_read,
-            "bound_cycles": tally.bound_cycles,
-            "dram_bytes": (tally.a_read * e + tally.b_read * e + (tally.partial_read + tally.partial_written) * p
-                           + tally.output * params.output_bits) // 8,
-            "rounds_bound_by_multipliers": tally.bound_by[0],
-            "rounds_bound_by_mergers": tally.bound_by[1],
-            "rounds_bound_by_fetchers": tally.bound_by[2],
-            "rounds_bound_by_channels": tally.bound_by[3],
+            "b_elements_read": b_read,
+            "bound_cycles": tally.total("bound_cycles"),
+            "dram_bytes": (a_read * e + b_read * e + (partial_read + partial_written) * p + output * params.output_bits)
+            // 8,
+            **{f"rounds_bound_by_{unit}": sum(r.bound_by == i for r in tally.rounds) for i, unit in enumerate(UNITS)},
+            "round_log": _log(tally.rounds),
         },
         performed_macs=tally.products,
         values=values,
-    )  # fmt: skip
+    )
+
+
+def _log(rounds: tuple[Round, ...]) -> dict[str, list[Any]]:
+    """Return the rounds as columns: what bounded each, and what it moved in elements."""
+    columns: dict[str, list[Any]] = {name: [getattr(made, name) for made in rounds] for name in Round._fields}
+    return columns | {"bound_by": [UNITS[made.bound_by] for made in rounds]}
 
 
 ENGINE = Sparch()

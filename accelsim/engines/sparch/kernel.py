@@ -1,4 +1,4 @@
-"""One round of SpArch: rows of B kept or read, products merged by the tree, and the time of it. Skips, never ticks."""
+"""One round of SpArch: elements through every layer of the tree, and the time of it. Skips, never ticks."""
 
 from __future__ import annotations
 
@@ -8,183 +8,70 @@ from accelsim.jit import kernel
 
 
 @kernel
-def push(heap, size, key):  # type: ignore[no-untyped-def]
-    """Add a key to a max-heap; return its size."""
-    i = size
-    heap[i] = key
-    while i > 0:
-        parent = (i - 1) // 2
-        if heap[parent] >= heap[i]:
-            break
-        heap[parent], heap[i] = heap[i], heap[parent]
-        i = parent
-    return size + 1
+def count_rows(  # type: ignore[no-untyped-def]
+    rows, slots, begins, ends, from_b, multiply, b_columns, p_columns, layers, last, serial, groups, out_columns
+):
+    """Count the elements of some rows through the tree; return rows and elements out, and the next serial number.
 
+    A node of a layer puts out a column once, however many of its streams bring it. Slots come in ascending order, so
+    the last slot that brought the column decides which nodes see it for the first time: those below the highest bit
+    in which both slots differ.
 
-@kernel
-def pop(heap, size):  # type: ignore[no-untyped-def]
-    """Drop the largest key of a max-heap; return its size."""
-    size -= 1
-    heap[0] = heap[size]
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= size:
-            break
-        if child + 1 < size and heap[child + 1] > heap[child]:
-            child += 1
-        if heap[i] >= heap[child]:
-            break
-        heap[i], heap[child] = heap[child], heap[i]
-        i = child
-    return size
-
-
-@kernel
-def fetch_rows(uses, b_pointers, lookahead, lines, line_elements):  # type: ignore[no-untyped-def]
-    """Return the elements read for each use of a row of B, and last the peak of lines held.
-
-    ``uses`` is the row of B of each entry of A in the order of the FIFO.
+    Parameters
+    ----------
+    rows, slots, begins, ends, from_b : pieces as in `values_kernel.merge_rows`
+    multiply : whether rows of B are products of new entries of A; else they come back from DRAM
+    last : number of the row and slot that brought each column last; scratch, 0 at first, shared by all rounds
+    serial : larger than the number of any row before
+    groups : takes of each row its number, entries of A, elements from DRAM, products, then the elements into each
+        layer and out of the root
+    out_columns : takes the columns out of the root, in the order of their first appearance
     """
-    n, n_rows = uses.size, b_pointers.size - 1
-    read = np.zeros(n + 1, np.int64)
-    never = n + lookahead + 1
-    following = np.empty(n, np.int64)
-    last = np.full(n_rows, never, np.int64)
-    for t in range(n - 1, -1, -1):
-        following[t] = last[uses[t]]
-        last[uses[t]] = t
-    held = np.zeros(n_rows, np.int64)
-    latest = np.full(n_rows, -1, np.int64)
-    known = np.empty(n + 1, np.int64)
-    n_known, free, oldest, peak = 0, lines, 0, 0
-    for t in range(n):
-        row, entering = uses[t], t + lookahead - 1
-        if lookahead - 1 > 0 and entering < n and held[uses[entering]] > 0 and uses[entering] != row:
-            n_known = push(known, n_known, entering) if following[latest[uses[entering]]] == entering else n_known
-        length = b_pointers[row + 1] - b_pointers[row]
-        need = min((length + line_elements - 1) // line_elements, lines)
-        read[t] = length - min(length, held[row] * line_elements)
-        missing = need - held[row]
-        latest[row] = t
-        while free < missing:
-            while oldest < t and (
-                latest[uses[oldest]] != oldest or held[uses[oldest]] == 0 or following[oldest] <= entering
-            ):
-                oldest += 1
-            victim = uses[oldest] if oldest < t else uses[known[0]]
-            dropped = min(held[victim], missing - free)
-            held[victim] -= dropped
-            free += dropped
-            if oldest == t and held[victim] == 0:
-                n_known = pop(known, n_known)
-        held[row] += missing
-        free -= missing
-        peak = max(peak, lines - free)
-        if following[t] <= entering:
-            n_known = push(known, n_known, following[t])
-    read[n] = peak
-    return read
-
-
-@kernel
-def merge(columns, values, first, middle, end, out_columns, out_values, to):  # type: ignore[no-untyped-def]
-    """Merge two sorted streams, left plus right where columns meet; return where the result ends."""
-    i, j = first, middle
-    while i < middle or j < end:
-        if j == end or (i < middle and columns[i] < columns[j]):
-            out_columns[to], out_values[to] = columns[i], values[i]
-            i += 1
-        elif i == middle or columns[j] < columns[i]:
-            out_columns[to], out_values[to] = columns[j], values[j]
-            j += 1
-        else:
-            out_columns[to], out_values[to] = columns[i], values[i] + values[j]
-            i += 1
-            j += 1
-        to += 1
-    return to
-
-
-@kernel
-def merge_rows(  # type: ignore[no-untyped-def]
-    rows, slots, uses, factors, b_pointers, b_columns, b_values, layers, starts, p_rows, p_columns, p_values, p_slots,
-    out_rows, out_columns, out_values, groups,
-):  # fmt: skip
-    """Multiply and merge all rows of a round; return the numbers of rows and of elements out.
-
-    Entries of A are ``rows, slots, uses, factors``, by row and slot. Stream i of the partial products is
-    ``starts[i]:starts[i + 1]`` of ``p_*`` and enters at ``p_slots[i]``. Of each row, ``groups`` takes its number, the
-    first entry of A, entries of A, elements from DRAM, then the elements into each layer and out of the root.
-    """
-    ways, rows_end = 1 << layers, 1 << 60
-    at = starts[:-1].copy()
-    segment, ends = np.zeros(ways + 1, np.int64), np.zeros(ways + 1, np.int64)
-    entry_of, stream_of = np.empty(ways, np.int64), np.empty(ways, np.int64)
-    size = 16
-    left_columns, right_columns = np.empty(size, np.int64), np.empty(size, np.int64)
-    left_values, right_values = np.empty(size, out_values.dtype), np.empty(size, out_values.dtype)
-    e, out, count = 0, 0, 0
-    while True:
-        row = rows_end
-        if e < rows.size:
-            row = rows[e]
-        for i in range(at.size):
-            if at[i] < starts[i + 1]:
-                row = min(row, p_rows[at[i]])
-        if row == rows_end:
-            break
-        entry_of[:], stream_of[:] = -1, -1
-        total, from_dram, first = 0, 0, e
-        while e < rows.size and rows[e] == row:
-            entry_of[slots[e]] = e
-            total += b_pointers[uses[e] + 1] - b_pointers[uses[e]]
-            e += 1
-        products = total
-        for i in range(at.size):
-            stop = at[i]
-            while stop < starts[i + 1] and p_rows[stop] == row:
-                stop += 1
-            stream_of[p_slots[i]] = i
-            segment[p_slots[i]] = stop
-            from_dram += stop - at[i]
-        total += from_dram
-        if total > size:
-            size = 2 * total
-            left_columns, right_columns = np.empty(size, np.int64), np.empty(size, np.int64)
-            left_values, right_values = np.empty(size, out_values.dtype), np.empty(size, out_values.dtype)
-        to = 0
-        for slot in range(ways):
-            if entry_of[slot] >= 0:
-                use, factor = uses[entry_of[slot]], factors[entry_of[slot]]
-                for j in range(b_pointers[use], b_pointers[use + 1]):
-                    left_columns[to], left_values[to] = b_columns[j], factor * b_values[j]
-                    to += 1
-            elif stream_of[slot] >= 0:
-                stream = stream_of[slot]
-                for j in range(at[stream], segment[slot]):
-                    left_columns[to], left_values[to] = p_columns[j], p_values[j]
-                    to += 1
-                at[stream] = segment[slot]
-            ends[slot] = to
-        groups[count, 0], groups[count, 1], groups[count, 2], groups[count, 3] = row, first, e - first, from_dram
-        groups[count, 4] = products
-        for layer in range(layers):
-            groups[count, 5 + layer] = to
-            to, begin = 0, 0
-            for node in range(ways >> (layer + 1)):
-                middle, end = ends[2 * node], ends[2 * node + 1]
-                to = merge(left_columns, left_values, begin, middle, end, right_columns, right_values, to)
-                begin = end
-                ends[node] = to
-            left_columns, right_columns = right_columns, left_columns
-            left_values, right_values = right_values, left_values
-        groups[count, 5 + layers] = to
-        for j in range(to):
-            out_rows[out], out_columns[out], out_values[out] = row, left_columns[j], left_values[j]
-            out += 1
+    # unsigned where the inner loops index, and nowhere else: numba looks whether a signed index counts from the end
+    depth = np.zeros(1 << layers, np.int64)
+    for differing in range(1, 1 << layers):
+        depth[differing] = depth[differing >> 1] + 1
+    seen = np.zeros(layers + 2, np.int64)
+    piece, count, out = 0, 0, 0
+    while piece < rows.size:
+        row, base, before = rows[piece], serial << layers, out
+        seen[:] = 0
+        entries, from_dram, total = 0, 0, 0
+        while piece < rows.size and rows[piece] == row:
+            tag, size = base + slots[piece], ends[piece] - begins[piece]
+            total += size
+            if from_b[piece] and multiply:
+                entries += 1
+            else:
+                from_dram += size
+            if from_b[piece]:
+                for column in b_columns[begins[piece] : ends[piece]]:
+                    differing = last[np.uint64(column)] ^ tag
+                    last[np.uint64(column)] = tag
+                    if differing >> layers:
+                        out_columns[np.uint64(out)] = column
+                        out += 1
+                    else:
+                        seen[np.uint64(depth[np.uint64(differing)])] += 1
+            else:
+                for column in p_columns[begins[piece] : ends[piece]]:
+                    differing = last[np.uint64(column)] ^ tag
+                    last[np.uint64(column)] = tag
+                    if differing >> layers:
+                        out_columns[np.uint64(out)] = column
+                        out += 1
+                    else:
+                        seen[np.uint64(depth[np.uint64(differing)])] += 1
+            piece += 1
+        groups[count, 0], groups[count, 1], groups[count, 2] = row, entries, from_dram
+        groups[count, 3], groups[count, 4 + layers] = total - from_dram, out - before
+        into = out - before
+        for layer in range(layers - 1, -1, -1):
+            into += seen[layer + 1]
+            groups[count, 4 + layer] = into
         count += 1
-    return count, out
+        serial += 1
+    return count, out, serial
 
 
 @kernel
@@ -195,7 +82,7 @@ def time_round(groups, slots, bits, writes, scans, layers, capacities, lookahead
 
     Parameters
     ----------
-    groups : as `merge_rows` fills it
+    groups : as `count_rows` fills it
     slots : cycles of a multiplier group per row
     bits, writes : bits read before a row and written after it
     scans : cycle at which the fetcher has reached a row
@@ -212,10 +99,10 @@ def time_round(groups, slots, bits, writes, scans, layers, capacities, lookahead
     memory, conflict, control, busy = 0, 0, 0, 0
     gap_from, gap_to = 0, 0
     for g in range(n):
-        fetched += groups[g, 2]
+        fetched += groups[g, 1]
         while fetched > lookahead and ahead < g - 1:
             ahead += 1
-            fetched -= groups[ahead, 2]
+            fetched -= groups[ahead, 1]
         space = done[ahead] if ahead >= 0 else 0
         reached = scans[g] * per_cycle
         while written < g and ready[written] <= max(bus, space, reached):
@@ -231,13 +118,13 @@ def time_round(groups, slots, bits, writes, scans, layers, capacities, lookahead
         else:
             start = max(bus, space, reached)
             bus = start + bits[g] * per_bit
-        delay = latency * (2 if groups[g, 4] > 0 and groups[g, 2] > 0 else 1)
+        delay = latency * (2 if groups[g, 3] > 0 and groups[g, 1] > 0 else 1)
         first, last = start + delay, start + bits[g] * per_bit + delay
         before_begin, before_end = first, last
         for s in range(stages):
             while waiting[s] > capacities[s] and blocker[s] < g - 1:
                 blocker[s] += 1
-                waiting[s] -= groups[blocker[s], 5 + s]
+                waiting[s] -= groups[blocker[s], 4 + s]
             block = 0
             if blocker[s] >= 0:
                 if s == stages - 1:
@@ -249,7 +136,7 @@ def time_round(groups, slots, bits, writes, scans, layers, capacities, lookahead
                         written += 1
                 block = begun[blocker[s], s + 1]
             begin = max(free[s], before_begin, block)
-            work = slots[g] * per_slot if s == 0 else groups[g, 4 + s] * per_element
+            work = slots[g] * per_slot if s == 0 else groups[g, 3 + s] * per_element
             end = max(begin + work, before_end)
             if s == 0:
                 came = min(begin, max(free[0], before_begin))
@@ -262,7 +149,7 @@ def time_round(groups, slots, bits, writes, scans, layers, capacities, lookahead
                 done[g] = end
             begun[g, s] = begin
             free[s] = end
-            waiting[s] += groups[g, 5 + s]
+            waiting[s] += groups[g, 4 + s]
             before_begin, before_end = begin + passing, end + passing
         ready[g] = free[stages - 1]
         busy += bits[g] + writes[g]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Activity
-from accelsim.engines.sparch.engine import Params, Tally, activity
+from accelsim.engines.sparch.engine import Params, Round, Tally, activity
 from accelsim.operands.handle import Operands
 from accelsim.seam import Machine, NoMapping
 from accelsim.workload.csr_matrix import CsrMatrix, from_entries
@@ -46,11 +46,11 @@ class _Twin:
     def __init__(self, a: dict[int, Row], b: dict[int, Row], p: Params, machine: Machine) -> None:
         self.a, self.b, self.p, self.dram = a, b, p, machine.dram
         self.n: dict[str, Any] = dict.fromkeys(Tally._fields, 0)
-        self.bound_by = [0, 0, 0, 0]
+        self.rounds: list[Round] = []
 
     def tally(self) -> Tally:
         """Return the sums; times are exact, in units of a cycle."""
-        return Tally(**{**self.n, "bound_by": tuple(self.bound_by)})
+        return Tally(**{**self.n, "rounds": tuple(self.rounds)})
 
     def run(self) -> dict[int, Row]:
         p, leaves = self.p, self.leaves()
@@ -71,17 +71,14 @@ class _Twin:
             first = False
             nodes, waiting = waiting[:take], waiting[take:]
             result = self.round(nodes, leaves, partial, not waiting)
-            size = sum(len(row) for row in result.values())
             if not waiting:
-                self.n["output"] = size
                 break
-            self.n["partial_written"] += size
+            size = sum(len(row) for row in result.values())
             weight[number] = size if p.weights == "exact" else sum(weight[node] for node in nodes)
             partial[number] = result
             to_front = not p.huffman and p.plain_schedule == "running"
             waiting = [number, *waiting] if to_front else [*waiting, number]
             number += 1
-        self.n["additions"] = self.n["products"] - self.n["output"]
         return result
 
     def leaves(self) -> list[list[tuple[int, int]]]:
@@ -103,8 +100,7 @@ class _Twin:
             partial[i] = {}
             for r, c in leaf:
                 partial[i].setdefault(r, {}).update({j: self.a[r][c] * v for j, v in self.b[c].items()})
-        self.n["partial_written"] += sum(row["stages"][0] for row in rows)
-        self.time(rows, 0, self.p.partial_bits)
+        self.time(rows, 0, self.p.partial_bits, (len(leaves), 0))
 
     def round(
         self, nodes: list[int], leaves: list[list[tuple[int, int]]], partial: dict[int, dict[int, Row]], final: bool
@@ -143,7 +139,8 @@ class _Twin:
             })  # fmt: skip
         for node in nodes:
             partial.pop(node, None)
-        self.time(rows, p.layers, p.output_bits if final else p.partial_bits)
+        old = len(nodes) - len(fresh)
+        self.time(rows, p.layers, p.output_bits if final else p.partial_bits, (len(fresh), old))
         return result
 
     def fetch(self, uses: list[int]) -> list[int]:
@@ -170,7 +167,7 @@ class _Twin:
             self.n["peak_lines"] = max(self.n["peak_lines"], sum(held.values()))
         return read
 
-    def time(self, rows: list[dict[str, Any]], layers: int, out_bits: int) -> None:
+    def time(self, rows: list[dict[str, Any]], layers: int, out_bits: int, nodes: tuple[int, int]) -> None:
         """Add the time of a round: a pipeline of multipliers, layers and writer behind a shared DRAM."""
         p, n = self.p, self.n
         stages, rate = layers + 1, self.dram.bits_per_cycle
@@ -241,20 +238,17 @@ class _Twin:
         while len(begin[stages]) < len(rows):
             write()
         ends = [stage[-1] for stage in end if stage]
-        n["cycles"] += ceil(max([bus, *ends]))
         merged = [sum(row["stages"][layer] for row in rows) for layer in range(layers)]
         lanes = sum(ceil(length / p.multiplier_lanes) for row in rows for length in row["a"])
         scanned = rows[-1]["scan"] if rows else 0
         parts = [Fraction(lanes, p.multiplier_groups), Fraction(max(merged, default=0), p.merger_width),
                  Fraction(scanned), bus_busy]  # fmt: skip
-        self.bound_by[parts.index(max(parts))] += 1
-        n["bound_cycles"] += ceil(max(parts))
-        n["rounds"] += 1
-        n["a_read"] += sum(len(row["a"]) for row in rows)
+        a_read, b_read = sum(len(row["a"]) for row in rows), sum(row["read"] for row in rows)
+        partial_read, written = sum(row["partial"] for row in rows), sum(row["stages"][layers] for row in rows)
+        took, bound = ceil(max([bus, *ends])), parts.index(max(parts))
+        self.rounds.append(Round(took, ceil(max(parts)), bound, *nodes, a_read, b_read, partial_read, written))
         n["b_used"] += sum(sum(row["a"]) for row in rows)
         n["products"] += sum(sum(row["a"]) for row in rows)
-        n["b_read"] += sum(row["read"] for row in rows)
-        n["partial_read"] += sum(row["partial"] for row in rows)
         n["layer_elements"] += sum(merged)
         n["scans"] += scanned
         for key, time in waits.items():

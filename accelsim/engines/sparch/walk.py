@@ -1,40 +1,46 @@
-"""Feeds the kernel: leaves, rounds, partial products."""
+"""Feeds the kernels: leaves, rounds, partial products."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
-from accelsim.engines.sparch import kernel
-from accelsim.engines.sparch.engine import Params, Plan, Tally
+from accelsim.engines.sparch import kernel, prefetch_kernel, values_kernel
+from accelsim.engines.sparch.engine import Params, Plan, Round, Tally
 from accelsim.engines.sparch.schedule import Schedule
+from accelsim.engines.sparch.stream import Pieces, Stream, blocks, pieces_of_leaves, pieces_of_stream
+from accelsim.errors import ModelError
 from accelsim.units import ceil_div
-from accelsim.workload.csr_matrix import CsrMatrix
-
-
-class Stream(NamedTuple):
-    """A partial product in coordinates, sorted by row and column."""
-
-    rows: np.ndarray
-    columns: np.ndarray
-    values: np.ndarray
+from accelsim.workload.csr_matrix import CsrMatrix, product_count
 
 
 @dataclass
 class _Machine:
-    """What stays the same over all rounds, and the sums so far."""
+    """What stays the same over all rounds, scratch that they share, and the sums so far."""
 
     plan: Plan
+    with_values: bool
     leaf_of: np.ndarray
     """Leaf of each entry of A."""
     order: np.ndarray
     """Entries of A by leaf."""
     bounds: np.ndarray
     """Where each leaf begins in ``order``."""
+    last: np.ndarray
+    held: np.ndarray
+    latest: np.ndarray
+    products: int
+    """Of all leaves, at least 1."""
+    serial: int = 1
+    merged: int = 0
+    """Elements of rows of B that were merged so far."""
+    streams: dict[int, Stream] = field(default_factory=dict)
+    """Node -> partial product in DRAM."""
     totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Tally._fields, 0))
-    bound_by: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    rounds: list[Round] = field(default_factory=list)
 
     @property
     def params(self) -> Params:
@@ -49,20 +55,29 @@ class _Machine:
         p, b = self.params, self.plan.b
         if not p.prefetch:
             return b.row_lengths[uses]
-        read = kernel.fetch_rows(uses, b.pointers, p.lookahead, p.prefetch_lines, p.line_elements)
+        read = prefetch_kernel.fetch_rows(
+            uses, b.pointers, p.lookahead, p.prefetch_lines, p.line_elements, self.held, self.latest
+        )
         self.totals["peak_lines"] = max(self.totals["peak_lines"], int(read[-1]))
         return read[:-1]
 
     def spend(
-        self, groups: np.ndarray, uses: np.ndarray, read: np.ndarray, scans: np.ndarray, layers: int, out_bits: int
+        self,
+        groups: np.ndarray,
+        uses: np.ndarray,
+        scans: np.ndarray,
+        layers: int,
+        out_bits: int,
+        nodes: tuple[int, int],
     ) -> None:
-        """Time a round whose rows are ``groups`` and add it up."""
+        """Time a round whose rows are ``groups`` and add it up; ``nodes`` are new leaves and partial products."""
         p, plan = self.params, self.plan
-        ends = np.append(0, np.cumsum(groups[:, 2]))
+        read = self.read_rows(uses)
+        ends = np.append(0, np.cumsum(groups[:, 1]))
         lanes = -(-plan.b.row_lengths[uses] // p.multiplier_lanes)
         slots, fetched = _sums(lanes, ends), _sums(read, ends)
-        bits = (groups[:, 2] + fetched) * p.element_bits + groups[:, 3] * p.partial_bits
-        writes = groups[:, 5 + layers] * out_bits
+        bits = (groups[:, 1] + fetched) * p.element_bits + groups[:, 2] * p.partial_bits
+        writes = groups[:, 4 + layers] * out_bits
         rate = plan.bits_per_cycle
         per_bit = plan.ticks * rate.denominator // rate.numerator
         per_slot, per_element = plan.ticks // p.multiplier_groups, plan.ticks // p.merger_width
@@ -75,7 +90,7 @@ class _Machine:
             groups, slots, bits, writes, scans, layers, capacities, p.lookahead, cost
         ).tolist()
         scanned = int(scans[-1]) if scans.size else 0
-        merged = [int(groups[:, 5 + layer].sum()) for layer in range(layers)]
+        merged = [int(groups[:, 4 + layer].sum()) for layer in range(layers)]
         parts = (
             int(slots.sum()) * per_slot,
             max(merged, default=0) * per_element,
@@ -83,11 +98,13 @@ class _Machine:
             bus,
         )
         bound = max(parts)
-        self.bound_by[parts.index(bound)] += 1
+        made = Round(
+            ceil_div(finish, plan.ticks), ceil_div(bound, plan.ticks), parts.index(bound), *nodes,
+            *map(int, (groups[:, 1].sum(), read.sum(), groups[:, 2].sum(), groups[:, 4 + layers].sum())),
+        )  # fmt: skip
+        self.rounds.append(made)
         self.add(
-            cycles=ceil_div(finish, plan.ticks), bound_cycles=ceil_div(bound, plan.ticks), rounds=1,
-            a_read=groups[:, 2].sum(), b_used=plan.b.row_lengths[uses].sum(), b_read=read.sum(),
-            partial_read=groups[:, 3].sum(), products=groups[:, 4].sum(), slots=slots.sum(),
+            b_used=plan.b.row_lengths[uses].sum(), products=groups[:, 3].sum(), slots=slots.sum(),
             layer_elements=sum(merged), scans=scanned, memory_ticks=memory, conflict_ticks=conflict,
             control_ticks=control, bus_ticks=bus,
         )  # fmt: skip
@@ -99,8 +116,8 @@ def _sums(counts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return np.asarray(sums[ends[1:]] - sums[ends[:-1]])
 
 
-def walk(plan: Plan) -> tuple[Tally, CsrMatrix]:
-    """Return the sums over all rounds, and the product."""
+def walk(plan: Plan, with_values: bool) -> Generator[float, None, tuple[Tally, CsrMatrix | None]]:
+    """Return the sums over all rounds and, asked for, the product; yield the share that is done."""
     a, b, p = plan.a, plan.b, plan.params
     if p.condense:
         leaf_of = np.arange(a.nnz, dtype=np.int64) - np.repeat(a.pointers[:-1], a.row_lengths)
@@ -109,82 +126,127 @@ def walk(plan: Plan) -> tuple[Tally, CsrMatrix]:
     leaves = int(leaf_of.max(initial=-1)) + 1
     order = np.argsort(leaf_of, kind="stable").astype(np.int64)
     bounds = np.append(0, np.cumsum(np.bincount(leaf_of, minlength=leaves))).astype(np.int64)
-    machine = _Machine(plan, leaf_of, order, bounds)
+    last, held = np.zeros(b.shape[1], np.int64), np.zeros(b.shape[0], np.int64)
+    latest, products = np.full(b.shape[0], -1, np.int64), max(1, product_count(a, b))
+    machine = _Machine(plan, with_values, leaf_of, order, bounds, last, held, latest, products)
     weights = np.bincount(leaf_of, b.row_lengths[a.columns].astype(np.float64), leaves).astype(np.int64).tolist()
-    streams: dict[int, Stream] = {}
     if not p.pipeline_merge and leaves:
-        streams = _multiply_all(machine)
+        _multiply_all(machine)
     schedule = Schedule(weights, p.ways, p.huffman, p.plain_schedule == "running")
-    empty = np.zeros(0, np.int64)
-    done = Stream(empty, empty, (a.values[:0] * b.values[:0]))
     weight_of = dict(enumerate(weights))
+    empty = np.zeros(0, np.int64)
+    done = Stream(empty, empty, empty, a.values[:0] * b.values[:0])
     while not schedule.finished:
         nodes = schedule.next_round()
-        done = _round(machine, nodes, streams, schedule.finished)
+        done = yield from _round(machine, nodes, leaves, schedule.finished)
         if schedule.finished:
             break
-        weight = done.rows.size if p.weights == "exact" else sum(weight_of[node] for node in nodes)
+        weight = machine.rounds[-1].written if p.weights == "exact" else sum(weight_of[node] for node in nodes)
         made = schedule.add(weight)
         weight_of[made] = weight
-        streams[made] = done
-        machine.add(partial_written=done.rows.size)
-    pointers = np.append(0, np.cumsum(np.bincount(done.rows, minlength=a.shape[0]))).astype(np.int64)
-    machine.add(output=done.rows.size, leaves=leaves)
-    machine.totals["additions"] = machine.totals["products"] - done.rows.size
-    totals = {**machine.totals, "bound_by": tuple(machine.bound_by)}
-    return Tally(**totals), CsrMatrix((a.shape[0], b.shape[1]), pointers, done.columns, done.values)  # type: ignore[arg-type]
+        machine.streams[made] = done
+    totals: dict[str, Any] = machine.totals | {"leaves": leaves, "rounds": tuple(machine.rounds)}
+    return Tally(**totals), _product(a.shape[0], b.shape[1], done) if with_values else None
 
 
-def _round(machine: _Machine, nodes: list[int], streams: dict[int, Stream], final: bool) -> Stream:
-    """Multiply and merge the nodes of a round."""
+def _product(rows: int, columns: int, made: Stream) -> CsrMatrix:
+    pointers = np.zeros(rows + 1, np.int64)
+    pointers[made.rows + 1] = np.diff(made.ends, prepend=0)
+    assert made.values is not None
+    return CsrMatrix((rows, columns), np.cumsum(pointers), made.columns.astype(np.int64), made.values)
+
+
+def _round(machine: _Machine, nodes: list[int], leaves: int, final: bool) -> Generator[float, None, Stream]:
+    """Multiply and merge the nodes of a round; yield the share of the whole walk that is done."""
     plan, p = machine.plan, machine.params
-    a, b = plan.a, plan.b
-    fresh = [(node, slot) for slot, node in enumerate(nodes) if node not in streams]
-    pieces = [machine.order[machine.bounds[node] : machine.bounds[node + 1]] for node, _ in fresh]
-    entries = np.sort(np.concatenate([*pieces, np.zeros(0, np.int64)]))
-    slot_of = dict(fresh)
-    leaves = np.array(sorted(slot_of), np.int64)
-    places = np.array([slot_of[int(leaf)] for leaf in leaves], np.int64)
-    rows = np.searchsorted(a.pointers, entries, side="right").astype(np.int64) - 1
-    slots = places[np.searchsorted(leaves, machine.leaf_of[entries])] if entries.size else entries
-    old = [(streams.pop(node), slot) for slot, node in enumerate(nodes) if node in streams]
-    nothing = np.zeros(0, np.int64)
-    values = a.values[:0] * b.values[:0]
-    starts = np.append(0, np.cumsum([stream.rows.size for stream, _ in old])).astype(np.int64)
-    uses = a.columns[entries]
-    size = int(b.row_lengths[uses].sum() + starts[-1])
-    out = Stream(np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, values.dtype))
-    groups = np.zeros((len(np.unique(rows)) + int(starts[-1]), 6 + p.layers), np.int64)
-    count, made = kernel.merge_rows(
-        rows, slots, uses, a.values[entries], b.pointers, b.columns, b.values, p.layers, starts,
-        np.concatenate([*(s.rows for s, _ in old), nothing]), np.concatenate([*(s.columns for s, _ in old), nothing]),
-        np.concatenate([*(s.values for s, _ in old), values]), np.array([slot for _, slot in old], np.int64),
-        *out, groups,
-    )  # fmt: skip
+    new = [(node, slot) for slot, node in enumerate(nodes) if node < leaves]
+    old = [(node, slot) for slot, node in enumerate(nodes) if node >= leaves]
+    leaf = _leaf_pieces(machine, new)
+    partial, parts = _partial_products(machine, old)
+    size = leaf.elements + partial.columns.size
+    groups = np.zeros((min(plan.a.shape[0], leaf.rows.size + partial.rows.size), 5 + p.layers), np.int64)
+    keep = not final or machine.with_values
+    kept = np.empty(size if keep else 0, np.int32)
+    values = np.empty(size, partial.values.dtype) if partial.values is not None else None
+    count, out = 0, 0
+    for block in blocks([leaf, *parts], plan.a.shape[0], p.ways):
+        columns = np.empty(block.elements, np.int32)
+        rows, made, machine.serial = kernel.count_rows(
+            *block[:5], p.pipeline_merge, plan.b.columns, partial.columns, p.layers, machine.last, machine.serial,
+            groups[count:], columns,
+        )  # fmt: skip
+        if values is not None:
+            factors = plan.a.values[block.entries]
+            _merge(plan, p.layers, block, factors, partial, columns, values[out:], made)
+        if keep:
+            kept[out : out + made] = columns[:made]
+        count, out = count + rows, out + made
+        machine.merged += int((block.ends - block.begins)[block.from_b].sum())
+        yield machine.merged / machine.products
     groups = groups[:count]
-    scans = groups[:, 0] + 1 if p.condense and fresh else np.zeros(count, np.int64)
+    multiplied = leaf.entries if p.pipeline_merge else leaf.entries[:0]
+    scans = groups[:, 0] + 1 if p.condense and multiplied.size else np.zeros(count, np.int64)
     out_bits = p.output_bits if final else p.partial_bits
-    machine.spend(groups, uses, machine.read_rows(uses), scans, p.layers, out_bits)
-    return Stream(*(part[:made].copy() for part in out))
+    fresh = len(new) if p.pipeline_merge else 0
+    machine.spend(groups, plan.a.columns[multiplied], scans, p.layers, out_bits, (fresh, len(nodes) - fresh))
+    kept.resize(out if keep else 0, refcheck=False)  # gives the rest back without a copy
+    if values is not None:
+        values.resize(out, refcheck=False)
+    held = groups[:, 4 + p.layers] > 0
+    return Stream(groups[held, 0], np.cumsum(groups[held, 4 + p.layers]), kept, values)
 
 
-def _multiply_all(machine: _Machine) -> dict[int, Stream]:
-    """Write the products of every leaf to DRAM, as an outer product does; return them by leaf."""
+def _leaf_pieces(machine: _Machine, new: list[tuple[int, int]]) -> Pieces:
+    """Return the rows of B of new leaves, each a (leaf, slot), in the order of the entries of A."""
+    plan = machine.plan
+    taken = [machine.order[machine.bounds[node] : machine.bounds[node + 1]] for node, _ in new]
+    entries = np.concatenate([*taken, np.zeros(0, np.int64)])
+    slots = np.repeat(np.array([slot for _, slot in new], np.int64), [part.size for part in taken])
+    order = np.argsort(entries)
+    leaf = pieces_of_leaves(plan.a, plan.b, entries[order], slots[order])
+    if plan.params.pipeline_merge:
+        return leaf
+    # a product that was written before is nothing where the row of B is empty
+    held = leaf.ends > leaf.begins
+    return Pieces(*(column[held] for column in leaf))
+
+
+def _partial_products(machine: _Machine, old: list[tuple[int, int]]) -> tuple[Stream, list[Pieces]]:
+    """Take partial products, each a (node, slot), off the DRAM; return them laid end to end, and their pieces."""
+    size = sum(machine.streams[node].columns.size for node, _ in old)
+    columns, offset, parts = np.empty(size, np.int32), 0, []
+    kind = (machine.plan.a.values[:0] * machine.plan.b.values[:0]).dtype
+    values = np.empty(size, kind) if machine.with_values else None
+    for node, slot in old:
+        stream = machine.streams.pop(node)
+        parts.append(pieces_of_stream(stream, slot, offset))
+        within = slice(offset, offset + stream.columns.size)
+        columns[within] = stream.columns
+        if values is not None and stream.values is not None:
+            values[within] = stream.values
+        offset = within.stop
+    rows = np.concatenate([*(part.rows for part in parts), np.zeros(0, np.int64)])
+    return Stream(rows, rows, columns, values), parts
+
+
+def _merge(
+    plan: Plan, layers: int, block: Pieces, factors: np.ndarray, partial: Stream, columns: np.ndarray,
+    values: np.ndarray, expected: int,
+) -> None:  # fmt: skip
+    """Fill columns, now in order, and values of a block; ModelError if the tree puts out another number."""
+    out = values_kernel.merge_rows(
+        *block[:5], factors, plan.b.columns, plan.b.values, partial.columns, partial.values, layers, columns, values
+    )
+    if out != expected:
+        raise ModelError(f"the tree puts out {out} elements, counted were {expected}")
+
+
+def _multiply_all(machine: _Machine) -> None:
+    """Time an outer product that writes the products of every leaf to DRAM."""
     a, b = machine.plan.a, machine.plan.b
     uses = a.columns[machine.order]
     lengths = b.row_lengths[uses]
-    groups = np.zeros((uses.size, 6), np.int64)
-    groups[:, 2], groups[:, 4], groups[:, 5] = 1, lengths, lengths
-    ends = np.append(0, np.cumsum(lengths)).astype(np.int64)
-    inside = np.arange(ends[-1], dtype=np.int64) - np.repeat(ends[:-1], lengths)
-    places = np.repeat(b.pointers[uses], lengths) + inside
-    rows = np.repeat(a.rows[machine.order], lengths)
-    values = np.repeat(a.values[machine.order], lengths) * b.values[places]
-    machine.spend(groups, uses, machine.read_rows(uses), np.zeros(uses.size, np.int64), 0, machine.params.partial_bits)
-    machine.add(partial_written=ends[-1])
-    cuts = ends[machine.bounds]
-    return {
-        leaf: Stream(rows[cuts[leaf] : cuts[leaf + 1]], b.columns[places[cuts[leaf] : cuts[leaf + 1]]], part)
-        for leaf in range(len(cuts) - 1)
-        for part in (values[cuts[leaf] : cuts[leaf + 1]],)
-    }
+    groups = np.zeros((uses.size, 5), np.int64)
+    groups[:, 1], groups[:, 3], groups[:, 4] = 1, lengths, lengths
+    scans = np.zeros(uses.size, np.int64)
+    machine.spend(groups, uses, scans, 0, machine.params.partial_bits, (len(machine.bounds) - 1, 0))

@@ -1,0 +1,47 @@
+"""Kernels against the same loops in C, on random cases: a third opinion beside reference and NumPy."""
+
+import os
+
+import numpy as np
+import pytest
+from contract import random_case
+
+from accelsim.engines import registry
+from benchmarks.c.record import copied, kernels_seen_by
+from benchmarks.c.twins import FOLDER, GCC, Twin, difference, flat
+
+INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+CASES = 12
+
+pytestmark = [
+    pytest.mark.skipif(GCC is None, reason="no gcc: the twins in C cannot be compiled"),
+    pytest.mark.skipif(INTERPRETED, reason="interpreted kernels are compared with their reference alone"),
+]
+
+
+@pytest.mark.parametrize("name", list(registry.modules()))
+def test_kernels_and_their_twins_in_c_leave_the_same_bytes(name, tmp_path):
+    twin = Twin(name, tmp_path)
+    seen = set()
+
+    def compare(kernel_name, kernel, args):
+        theirs = copied(args)
+        returned = kernel(*args)
+        expected = flat(returned)
+        go, result = twin.call(kernel_name, theirs, expected.size)
+        go()
+        np.testing.assert_array_equal(result, expected, err_msg=kernel_name)
+        assert difference(args, theirs) is None, kernel_name
+        seen.add(kernel_name)
+        return returned
+
+    with kernels_seen_by(compare, name, set(twin.functions)):
+        for seed in range(CASES):
+            case = random_case(name, seed)
+            case.engine.run(case.plan(), case.operands)
+            case.engine.run(case.plan())
+    assert seen == set(twin.functions)
+
+
+def test_every_engine_has_a_twin_in_c():
+    assert {path.stem for path in FOLDER.glob("*.c")} == set(registry.modules())
