@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -28,6 +29,7 @@ COMMANDS = {
     "profile": "Run an ONNX model and keep every layer's real inputs.",
     "import": "Convert a model file into an accelsim network.",
     "sweep": "Simulate many points, from a sweep file into a store.",
+    "search": "Look for the best designs of a sweep's space without running all of it.",
     "export": "Write a store as CSV or Parquet.",
     "merge": "Put the stores of shards together.",
     "plot": "Draw a store or reports: EDP, Pareto front, energy, cycles, roofline, heat map.",
@@ -60,6 +62,19 @@ class LazyGroup(click.Group):
         """Write the list of commands from the declared one-line helps, importing none of them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self._lazy.items()))
+
+
+def declared(group: str) -> dict[str, str]:
+    """Return name -> first line of the docstring of every file ``cli/<group>_<name>.py``, importing none of them."""
+    import ast
+
+    found = {}
+    for path in sorted(Path(__file__).parent.glob(f"{group}_*.py")):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        first = text.splitlines()[0] if text else ""
+        words = first.partition(": ")[2] if first.startswith("``") else first
+        found[path.stem.removeprefix(f"{group}_")] = words[:1].upper() + words[1:]
+    return found
 
 
 @click.group(

@@ -22,9 +22,9 @@ def _entries(kind: str) -> list[tuple[str, str]]:
 
         return [(name, registry.get(name).notes.summary) for name in registry.modules()]
     if kind == "replica":
-        from accelsim.cli.replica import declared
+        from accelsim.cli import declared
 
-        return list(declared().items())
+        return list(declared("replica").items())
     from accelsim.spec import packaged
     from accelsim.units import si
 

@@ -1,0 +1,17 @@
+"""``accelsim search``: optimisation, one file ``search_<name>.py`` per kind."""
+
+from __future__ import annotations
+
+import click
+
+from accelsim.cli import LazyGroup, declared
+
+
+@click.group(
+    cls=LazyGroup,
+    package="accelsim.cli.search_",
+    lazy=declared("search"),
+    epilog="Example: accelsim search design examples/array_shape/sweep.yaml --store shape.db --budget 10",
+)
+def command() -> None:
+    """Look for the best designs or settings without trying all of them."""
