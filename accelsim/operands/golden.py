@@ -133,7 +133,7 @@ def convolve_reals(conv: Conv2d, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return _convolve(conv, x, w, np.float64)
 
 
-def _convolve(conv: Conv2d, x: np.ndarray, w: np.ndarray, dtype: type) -> np.ndarray:
+def _convolve(conv: Conv2d, x: np.ndarray, w: np.ndarray, dtype: Any) -> np.ndarray:
     top, left, bottom, right = conv.pad
     padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     g, cg, kg = conv.groups, conv.c // conv.groups, conv.k // conv.groups

@@ -72,7 +72,7 @@ def dump_precision(network: Network, types: Mapping[str, Type], source: str) -> 
     layers: dict[str, dict[str, str]] = {}
     for layer in network.layers:
         named = {role: tensor_of(layer, role) for role in ROLES}
-        said = {str(role): str(types[name]) for role, name in named.items() if name in types}
+        said = {str(role): str(types[name]) for role, name in named.items() if name is not None and name in types}
         if said:
             layers[escape(layer.name)] = said
     document = {"source": source, "layers": layers}

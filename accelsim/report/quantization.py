@@ -85,7 +85,7 @@ class QuantizationView:
         for row, layer in zip(layer_rows(done), done.layers, strict=True):
             cells = []
             for role in ("weight", "input"):
-                tensor = types.get((layer.name, role))  # type: ignore[call-overload]
+                tensor = types.get((layer.name, role))
                 noise = _db(row[f"{role}_sqnr_db"])
                 if tensor is None:
                     cells += ["", "shared", "", noise]
