@@ -74,7 +74,11 @@ def test_tensors_between_quantise_and_dequantise_have_its_width_and_sign(qdq):
         "x": (8, True), "xq": (8, True), "xd": (8, True), "wd": (8, True), "fcd": (8, True),
         "b": (8, False), "bq": (8, False), "bd": (8, False), "f": (8, False),
     }  # fmt: skip
-    assert [layer.kind for layer in net.layers if not isinstance(layer.shape, View)] == ["conv2d", "elementwise", "linear"]
+    assert [layer.kind for layer in net.layers if not isinstance(layer.shape, View)] == [
+        "conv2d",
+        "elementwise",
+        "linear",
+    ]
 
 
 def test_the_filters_are_the_integers_in_the_file(qdq):
