@@ -142,7 +142,7 @@ def test_a_scale_that_is_not_positive_is_refused(tmp_path):
              node("Conv", ["x", "d"], ["y"])]  # fmt: skip
     constants = {"r": np.ones((1, 1, 1, 1), np.float32), "s": np.float32(0)}
     net = onnx_import.load(written(tmp_path, nodes, {"x": (1, 1, 2, 2)}, constants))
-    with pytest.raises(WorkloadError, match="scales of .* that do not fit or are not positive"):
+    with pytest.raises(WorkloadError, match=r"scales of .* that do not fit or are not positive"):
         net.values["d"]
 
 
