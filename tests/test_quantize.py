@@ -147,7 +147,7 @@ def test_what_cannot_be_quantised_is_refused(x, bits, scheme, signed, words):
 )
 @pytest.mark.parametrize("steps", [(0.25,), (0.5, 0.25, 2.0)])
 def test_codes_equal_the_runtimes_quantize_linear(kind, scheme, least, most, steps):
-    """Numbers in quarters of a step, so that many are halves; steps are powers of two, exact in the runtime's float32."""
+    """Numbers in quarters of a step, so that many are halves; steps are powers of two, exact in float32."""
     ort = pytest.importorskip("onnxruntime")
     from onnx import helper
 

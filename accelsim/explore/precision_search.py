@@ -81,16 +81,15 @@ def search(
         A budget that even the narrowest widths exceed: says by how much.
     """
     uniform = _uniform(space)
+    start = space.start()
     runnable = [point for point in uniform if np.isfinite(point.cycles)]
-    if not runnable:
-        raise ConfigError(f"the machine runs the network at none of the widths {space.widths}", "give other widths")
     for name, most in budgets.items():
         least = min(getattr(point, name) for point in runnable)
         if least > most:
             raise ConfigError(
                 f"{name} of {most:,.4g} cannot be met", f"the narrowest widths need {least:,.4g}", file="--budget"
             )
-    path = _descend(space, {quantity: 1.0})
+    path = _descend(space, {quantity: 1.0}, start)
     known = [*uniform, *_points(space, path, "greedy")]
     if method == "evolution":
         costs = [getattr(point, quantity) for point in (*runnable, *known) if np.isfinite(point.cycles)]
@@ -102,7 +101,7 @@ def search(
         if method == "exact":
             best = _points(space, precision_exact.solve(space, budgets), "exact")[0]
         else:
-            best = _solve(space, budgets, method, seed, path if same else _descend(space, budgets))
+            best = _solve(space, budgets, method, seed, path if same else _descend(space, budgets, start))
         known.append(best)
     known = [point for point in known if np.isfinite(point.cycles)]
     values = np.array([(getattr(point, quantity), point.noise) for point in known])
@@ -132,8 +131,8 @@ def _measure(costs: Costs, budgets: Budgets) -> NDArray[np.float64]:
     return np.max([getattr(costs, name) / most for name, most in budgets.items()], axis=0)
 
 
-def _descend(space: Space, budgets: Budgets) -> Choices:
-    """Return the choices on the way from the widest to the narrowest, each narrowing one knob.
+def _descend(space: Space, budgets: Budgets, now: Choices) -> Choices:
+    """Return the choices on the way from ``now`` to the narrowest, each narrowing one knob.
 
     Of all narrowings the one that saves most for the noise that it adds; cost is the sum in shares of the budgets.
     """
@@ -142,7 +141,6 @@ def _descend(space: Space, budgets: Budgets) -> Choices:
         found = space.costs(choices)
         return np.sum([getattr(found, name) / most for name, most in budgets.items()], axis=0), found.noise
 
-    now = _widest(space)
     path = [now]
     while True:
         tries = _moves(now, range)
@@ -150,18 +148,11 @@ def _descend(space: Space, budgets: Budgets) -> Choices:
             break
         costs, noise = cost(np.vstack([now, *tries]))
         saved, added = costs[0] - costs[1:], np.maximum(noise[1:] - noise[0], 1e-300)
-        if not np.isfinite(costs[0]) and np.isfinite(costs[1:]).any():
-            saved = np.where(np.isfinite(costs[1:]), 1.0, 0.0)
-        saved = np.where(np.isfinite(costs[1:]), saved, -np.inf)
         if not (saved > 0).any():
             break
         now = tries[int(np.argmax(np.where(saved > 0, saved / added, -np.inf)))]
         path.append(now)
     return np.vstack(path)
-
-
-def _widest(space: Space) -> Choices:
-    return np.full(len(space.knobs), len(space.widths) - 1, dtype=np.int64)
 
 
 def _moves(now: Choices, to: Callable[[int], range]) -> Choices:

@@ -106,7 +106,8 @@ class Space:
         self.scope = tuple(layer for layer in work if layer.kind in PRODUCTS and self._runs(layer))
         if not self.scope:
             raise WorkloadError(
-                f"no layer of '{network.name}' that multiplies runs on '{arch.name}'", "choose another machine"
+                f"no layer of '{network.name}' that multiplies runs on '{arch.name}' at {_list(self.widths)} bits",
+                "choose another machine or other widths",
             )
         self.knobs = self._make_knobs(together)
         self.bound = self._bound()
@@ -151,9 +152,24 @@ class Space:
                 work.table[tuple(missing)] = self._simulate(work, tuple(missing))
         return [(work.knobs, work.table) for work in self._work]
 
+    def start(self) -> Choices:
+        """Return the widest width that the machine runs in all knobs at once.
+
+        Raises
+        ------
+        ConfigError
+            There is none.
+        """
+        for index in reversed(range(len(self.widths))):
+            choice = np.full(len(self.knobs), index, dtype=np.int64)
+            if np.isfinite(self.costs(choice).cycles[0]):
+                return choice
+        names = f"'{self.arch.name}' runs '{self.network.name}' at none of {_list(self.widths)} bits"
+        raise ConfigError(names, "give other widths")
+
     def widest(self, quantity: str) -> float:
         """Return what the widest widths cost."""
-        return float(getattr(self.costs(np.full(len(self.knobs), len(self.widths) - 1)), quantity)[0])
+        return float(getattr(self.costs(self.start()), quantity)[0])
 
     def tensor_noise(self, choice: Sequence[int]) -> dict[str, float]:
         """Return the noise of each quantised tensor, once for a layer that reads it."""
@@ -302,3 +318,7 @@ def _alone(network: Network, layer: Layer) -> Network:
     names = (*layer.inputs, *layer.weights, *layer.outputs)
     tensors = {name: network.tensors[name] for name in names}
     return Network(network.name, (layer,), tensors, batch=network.batch)
+
+
+def _list(widths: Sequence[int]) -> str:
+    return ", ".join(map(str, widths))
