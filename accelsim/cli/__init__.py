@@ -27,7 +27,7 @@ COMMANDS = {
     "compress": "Prune, share and Huffman-code a network's weights.",
     "quantize": "Turn a network's numbers into integers; what their widths cost in noise.",
     "profile": "Run an ONNX model and keep every layer's real inputs.",
-    "import": "Convert a model file into an accelsim network.",
+    "import": "Convert a model or SCALE-Sim's files into accelsim's.",
     "sweep": "Simulate many points, from a sweep file into a store.",
     "search": "Look for the best designs of a sweep's space without running all of it.",
     "export": "Write a store as CSV or Parquet.",
