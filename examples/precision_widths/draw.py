@@ -51,9 +51,7 @@ def machine(name):
 
 def run(arch, network, weight_bits, input_bits):
     """Return (s, J) at a pair of widths, or None where the machine cannot."""
-    tensors = {
-        name: replace(t, bits=weight_bits if t.weight else input_bits) for name, t in network.tensors.items()
-    }
+    tensors = {name: replace(t, bits=weight_bits if t.weight else input_bits) for name, t in network.tensors.items()}
     result = accelsim.simulate(arch, network.with_tensors(tensors), batch=BATCH)
     if len(result.simulated) < len(result.layers):
         return None
