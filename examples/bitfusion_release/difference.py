@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import accelsim
+from accelsim.engines.bitfusion.params import fuse
 from accelsim.mapping import loopnest
 from accelsim.mapping.loopnest import LoopNest, Tiling
 from accelsim.replicas.bitfusion2018 import machine as release_machine
@@ -48,12 +49,12 @@ STEPS = (
     ("outputs at 32 bits", "outputs leave at the sums' width instead of the next layer's"),
     ("edges of the image", "padding is part of the image: fetched, and halos not clipped"),
     ("im2col in DRAM", "layers that read the image find it expanded, K x K times"),
-    ("overlap by layer", "stall = max(0, traffic - compute) + first tile + last tile, over a layer instead of tile by tile"),
+    ("overlap by layer", "stall = max(0, traffic - compute) + first tile + last tile, by layer, not by tile"),
     ("fill and drain", "none: N + M - 1 cycles less per tile"),
-    ("weights padded", "K x K x channels padded to the array's rows, and the zeros fetched"),
+    ("weights padded", "K x K x channels padded to the array's rows, the zeros fetched"),
     ("outputs padded", "output channels padded to the array's columns"),
     ("first-visit sums", "sums read on the first visit too"),
-    ("tilings and orders", "powers of two, 120 orders, a stream beyond its buffer is fetched anew by all loops outside"),
+    ("tilings and orders", "powers of two, 120 orders, a stream beyond its buffer is fetched anew by every outer loop"),
 )  # fmt: skip
 
 
@@ -94,8 +95,6 @@ def arithmetic(net: Network, result) -> list[list[Figures]]:
         mapping = {key: value for key, value in got.mapping.items() if key != "inner"}
         nest = LoopNest(conv, Tiling(**mapping), loopnest.widths(view, params.accumulator_bits))
         tile = nest.largest_bits()
-        from accelsim.engines.bitfusion.params import fuse
-
         lanes = fuse(view.input.bits, view.weight.bits, conv.c, params).lanes
         flows = {(f.tensor, f.direction): f.bits for f in got.traffic if f.boundary == "dram"}
         weights, outputs = flows["weight", "read"], flows["output", "write"]
