@@ -56,6 +56,7 @@ def test_asymmetric_codes_by_hand_keep_zero_exact():
     done = quantize(np.array([-1.0, 0.0, 2.75]), 4, "asymmetric")
     assert (done.codes.tolist(), done.scale.item(), done.zero.item(), done.signed) == ([0, 4, 15], 0.25, 4, False)
     assert done.values.tolist() == [-1.0, 0.0, 2.75]
+    assert quantize(np.array([-1.0, 5.0]), 2, "asymmetric").zero.item() == 0  # half a step
     assert quantize(np.array([3.0, 6.0]), 2, "asymmetric").codes.tolist() == [
         2,
         3,

@@ -85,6 +85,13 @@ def test_noise_adds_up_over_the_tensors_and_more_bits_are_less(table):
     assert sum(table.tensor_noise(one).values()) == pytest.approx(table.costs(one).noise[0], rel=1e-12)
 
 
+def test_the_noise_of_a_tensor_counts_for_every_layer_that_reads_it():
+    found = space(GRAPH, "edge_npu")
+    once = found.tensor_noise([0] * 7)
+    assert found.knobs[2].noise[0] == 2 * once["b"]
+    assert found.knobs[0].noise[0] == once["image"]
+
+
 def test_the_size_is_that_of_the_filters(table):
     (size,) = table.costs([[0] * 6]).size_bits
     assert size == 2 * (2 * 16 * 32 * 9 + 512 * 96)

@@ -116,8 +116,8 @@ def to_markdown(found):
         "At 8 bits time differs by how full the machines are, and Laconic's 4096 pairs of terms per cycle have no rate",
         "for a width. DaDianNao, Stripes, Pragmatic and Laconic store 16-bit words whatever the width, the fixed array",
         "8-bit ones, the others tensors at their own widths. BISMO writes 32-bit results, and stops where the planes",
-        "of a stripe outgrow its memories. Pragmatic and Laconic see seeded operands, uniform over their width: real ones",
-        "have fewer terms. On-chip energy is that of the table's adders, multipliers and memories, not of any layout.",
+        "of a stripe outgrow its memories. Pragmatic and Laconic see seeded operands, uniform over their width: real",
+        "ones have fewer terms. On-chip energy is that of the table's adders, multipliers and memories, of no layout.",
     ]
     return "\n".join(lines) + "\n"
 
