@@ -71,12 +71,14 @@ def command(arch: str, network: str, budgets: tuple[str, ...], widths: str, meth
             raise ConfigError(f"the file must end in {suffixes[0]}", "choose another name", file=str(path))
     if output is not None and not budgets:
         raise ConfigError("without a budget there is no best assignment to write", "add --budget cycles=50%", file="-o")
+    choices = _widths(widths)
     machine = load_arch(arch, [parse_set(text) for text in sets])
+    wanted = _budgets(budgets, float(machine.clocks_mhz["core"]))
     net = load_network(network)
     net = batched(net, batch) if batch is not None else net
     given = read_npz(operands, net) if operands is not None else {}
-    space = Space(machine, net, _widths(widths), Settings(**scheme, seed=seed), given, together)
-    limits = _limits(budgets, space)
+    space = Space(machine, net, choices, Settings(**scheme, seed=seed), given, together)
+    limits = {cost: number * (space.widest(cost) if share else 1) for cost, (number, share) in wanted.items()}
     quantity = quantity or next(iter(limits), "cycles")
     found = search(space, limits, method, quantity, points, seed)
     if output is not None:
@@ -102,13 +104,12 @@ def _widths(text: str) -> list[int]:
     return found
 
 
-def _limits(budgets: tuple[str, ...], space: Space) -> dict[str, float]:
-    """Return cost -> most, in the units of a search."""
+def _budgets(budgets: tuple[str, ...], clock_mhz: float) -> dict[str, tuple[float, bool]]:
+    """Return cost -> (most, whether that is a share of the widest widths' cost), in the units of a search."""
     from accelsim.errors import ConfigError
 
-    clock_khz = float(space.arch.clocks_mhz["core"]) * 1000
-    units = UNITS | {"time_ms": ("cycles", clock_khz)}
-    found: dict[str, float] = {}
+    units = UNITS | {"time_ms": ("cycles", clock_mhz * 1000)}
+    found: dict[str, tuple[float, bool]] = {}
     for text in budgets:
         name, equals, value = text.partition("=")
         share = value.endswith("%")
@@ -122,7 +123,7 @@ def _limits(budgets: tuple[str, ...], space: Space) -> dict[str, float]:
         cost, factor = units[name]
         if cost in found:
             raise ConfigError(f"'{text}' limits what another budget limits", "give one of them", file="--budget")
-        found[cost] = number / 100 * space.widest(cost) if share else number * factor
+        found[cost] = (number / 100 if share else number * factor, share)
     return found
 
 

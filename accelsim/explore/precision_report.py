@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from math import isfinite
@@ -16,6 +14,7 @@ from accelsim.explore.precision_search import Found, Point
 from accelsim.explore.precision_space import Space
 from accelsim.operands.quantizers import decibels
 from accelsim.report.precision_plot import Curve
+from accelsim.report.rows import csv_text
 from accelsim.units import si
 
 MOST_ROWS = 12
@@ -78,12 +77,7 @@ def to_json(space: Space, found: Found, options: Mapping[str, Any]) -> str:
 
 def to_csv(found: Found) -> str:
     """Return one line per point of the front as csv text."""
-    table = rows(found.front)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, table[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return out.getvalue()
+    return csv_text(rows(found.front))
 
 
 def curve(found: Found) -> Curve:

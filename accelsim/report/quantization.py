@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
 from accelsim.operands.quantizers import decibels
+from accelsim.report.rows import csv_text
 from accelsim.units import si
 
 if TYPE_CHECKING:
@@ -56,12 +55,7 @@ def to_json(done: Quantization, options: Mapping[str, Any]) -> str:
 
 def to_csv(done: Quantization) -> str:
     """Return one line per tensor as csv text."""
-    table = tensor_rows(done)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, table[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return out.getvalue()
+    return csv_text(tensor_rows(done))
 
 
 class QuantizationView:
