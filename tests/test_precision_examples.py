@@ -36,7 +36,8 @@ def difference():
 
 
 def test_the_steps_lead_from_the_engine_to_the_release(difference):
-    found = difference["chain"]("rnn")
+    found, words, compute = difference["chain"]("rnn")
+    assert words == compute
     assert len(found) == len(difference["STEPS"])
     engine = accelsim.simulate("bitfusion", "bitfusion_rnn")
     release = model.simulate(networks.load("rnn"), machine.load())
@@ -46,7 +47,8 @@ def test_the_steps_lead_from_the_engine_to_the_release(difference):
 
 
 def test_each_step_moves_what_it_names(difference):
-    found = difference["chain"]("lenet5")
+    whole = difference["chain"]("lenet5")
+    found = whole.figures
     steps = [name for name, _ in difference["STEPS"]]
     moved = {name: after - before for name, before, after in zip(steps[1:], found, found[1:], strict=False)}
     assert moved["outputs at 32 bits"].write_bits > 0
@@ -56,7 +58,7 @@ def test_each_step_moves_what_it_names(difference):
     assert moved["fill and drain"].cycles < 0
     for name in ("overlap by layer", "fill and drain"):
         assert moved[name][1:] == (0, 0), name
-    text = difference["to_markdown"]({"lenet5": found})
+    text = difference["to_markdown"]({"lenet5": whole})
     assert f"| engine | {found[0].cycles:,} |" in text
     assert f"| replica | {found[-1].cycles:,} |" in text
 
