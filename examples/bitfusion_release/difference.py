@@ -186,7 +186,7 @@ def to_markdown(chains: dict[str, Chain]) -> str:
         "Percentages are of the replica's figure. The release counts a tile at an edge as a whole one, in time and in",
         "traffic: 13 x 13 outputs in tiles of 2 x 2 count as 14 x 14, 3600 channels in tiles of 64 as 3648. That is",
         "the difference in compute cycles, and the largest part of the last step on AlexNet and LSTM. Elsewhere",
-        "compute cycles agree and the last step is the choice of tiles: those of the engine were chosen for its own costs.",
+        "compute cycles agree and the last step is the choice of tiles: the engine's were chosen for its own costs.",
     ]
     return "\n".join(lines) + "\n"
 
