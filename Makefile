@@ -34,6 +34,7 @@ fuzz: $(READY)
 reports: $(READY)
 	$(BIN)/accelsim validate -o reports/validation.md
 	$(BIN)/accelsim run edge_npu onnx:bvlc_alexnet -o reports/alexnet-edge_npu
+	$(BIN)/accelsim report reports/alexnet-edge_npu/report.json -o reports/alexnet-edge_npu/report.html
 
 $(READY): requirements.txt pyproject.toml setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "accelsim needs Python 3.11 or later: make PYTHON=python3.12")'

@@ -20,7 +20,7 @@ from accelsim.memory.dram import dram_model
 from accelsim.operands import handle
 from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
-from accelsim.results import BufferUse, LayerResult, TrafficRow, UnitAccount
+from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
 from accelsim.seam import Engine, Machine
 from accelsim.spec.arch import Arch, Unit
 from accelsim.units import ceil_div
@@ -36,6 +36,7 @@ class Options:
     fidelity: Literal["closed", "cycle"] = "closed"
     check: bool = False
     operands: str = "synthetic"
+    trace: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def simulate_layer(arch: Arch, task: Task, options: Options) -> LayerResult:
         energy_pj=_energy(arch, unit, activity, cycles),
         checked=checked,
         details=details,
+        tiles=Tiles(activity.schedule, machine.dram) if options.trace else None,
     )
 
 

@@ -51,6 +51,13 @@ class StoredBits(NamedTuple):
         return self.value_bits + self.index_bits
 
 
+class Tiles(NamedTuple):
+    """What a trace is drawn from: the schedule of steps and loops (None: the engine models memory itself), the DRAM."""
+
+    schedule: Any
+    dram: Any
+
+
 @dataclass(frozen=True)
 class LayerResult:
     """One layer on one machine, or the reason why it was not simulated. All figures are for the whole batch."""
@@ -89,6 +96,8 @@ class LayerResult:
     energy_pj: Mapping[str, float] = field(default_factory=dict)
     checked: bool | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    tiles: Tiles | None = field(default=None, repr=False)
+    """Only where a trace was asked for; not part of a report."""
 
     @property
     def account(self) -> Mapping[str, int]:

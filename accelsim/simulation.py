@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -67,6 +67,7 @@ def simulate(
     operands: str | Path | None = None,
     density: str | Path | None = None,
     precision: str | Path | None = None,
+    trace: bool = False,
     progress: Progress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -97,6 +98,8 @@ def simulate(
         Archive of given operands, or propagate computed values from layer to layer.
     density, precision : path, optional
         Profiles of densities and widths per layer, YAML or CSV.
+    trace : bool
+        Keep each layer's schedule of tiles, for `accelsim.report.trace`.
     progress : callable, optional
 
     Raises
@@ -115,7 +118,7 @@ def simulate(
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=str(mapping))
     given = given_operands(network, operands, seed)
     mode = "synthetic" if operands is None else "chain" if str(operands) == "chain" else "file"
-    options = Options(seed, fidelity, check, mode)
+    options = Options(seed, fidelity, check, mode, trace)
     tasks = [
         task_for(arch, network, layer, pinned, given, unsupported)
         if layer in chosen
@@ -140,7 +143,7 @@ def simulate(
         },
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
-        not_modelled=_not_modelled(arch, results),
+        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
         notes=network.notes,
         area_mm2=area_mm2(machine_components(arch), table).mm2,
     )
@@ -272,10 +275,10 @@ def placed(results: list[LayerResult]) -> tuple[LayerResult, ...]:
     return tuple(done)
 
 
-def _not_modelled(arch: Arch, results: Iterable[LayerResult]) -> tuple[str, ...]:
-    used = {result.unit for result in results if result.simulated}
+def not_modelled(arch: Arch, units: Collection[str | None]) -> tuple[str, ...]:
+    """Return what no figure of these units of a machine contains."""
     items: dict[str, None] = {}
     for unit in arch.units:
-        if unit.name in used:
+        if unit.name in units:
             items |= dict.fromkeys(registry.get(unit.engine).notes.not_modelled)
     return (*items, *ALWAYS_NOT_MODELLED, *energy_table(arch.energy.table).notes)

@@ -46,6 +46,19 @@ def test_the_snippet_of_the_readme_runs(capsys):
     assert "conv1" in capsys.readouterr().out
 
 
+def test_the_trace_of_the_reports_page_runs(capsys):
+    (code,) = blocks("docs/reports.md", "python")
+    exec(code, {})
+    assert "leaves out" in capsys.readouterr().out
+
+
+def test_every_kind_of_picture_is_described():
+    from accelsim.cli.plot import KINDS
+
+    described = re.findall(r"^\| `(\w+)` ", (ROOT / "docs" / "reports.md").read_text(), re.MULTILINE)
+    assert sorted(described) == sorted(KINDS)
+
+
 def test_every_command_is_in_the_readme_or_the_guide():
     from accelsim.cli import COMMANDS
 

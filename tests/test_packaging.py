@@ -55,6 +55,16 @@ def test_the_wheel_lists_every_packaged_machine_and_network(installed):
             assert f"  {path.stem} " in done.stdout, path.stem
 
 
+def test_the_wheel_writes_pages(installed, tmp_path):
+    done = run(
+        installed, "run", "systolic_ws_8", "alexnet", "--layers", "fc8", "-o", str(tmp_path), MPLCONFIGDIR=str(tmp_path)
+    )
+    assert done.returncode == 0, done.stderr
+    done = run(installed, "report", str(tmp_path / "report.json"), "-o", str(tmp_path / "x.html"))
+    assert done.returncode == 0, done.stderr
+    assert "<h1>alexnet on systolic_ws_8" in (tmp_path / "x.html").read_text()
+
+
 def test_a_read_only_install_and_home_work(installed, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
@@ -95,6 +105,7 @@ print("LOADED:", *(name for name in {forbidden!r} if name in sys.modules))
         (["run", "systolic_ws", "alexnet", "--format", "csv"], ["numba", "matplotlib", "onnx", "scipy"]),
         (["schema"], ["numba", "matplotlib", "onnx"]),
         (["list"], ["numba", "matplotlib"]),
+        (["report", "nothing.json"], ["numba", "matplotlib", "onnx", "scipy"]),
     ],
 )
 def test_heavy_libraries_stay_out_until_needed(args, forbidden):
@@ -102,7 +113,8 @@ def test_heavy_libraries_stay_out_until_needed(args, forbidden):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["list"], ["show"], ["schema"], ["validate"], ["import"], ["replica"]]
+    "command",
+    [[], ["run"], ["list"], ["show"], ["schema"], ["validate"], ["import"], ["replica"], ["plot"], ["report"]],
 )
 def test_every_help_shows_an_example(command):
     done = subprocess.run(

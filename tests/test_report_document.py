@@ -65,6 +65,7 @@ LAYER = [
     "traffic",
     "dram_read_bits",
     "dram_write_bits",
+    "dram_bits_touched",
     "buffers",
     "stored",
     "needed_bits_per_cycle",

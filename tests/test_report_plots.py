@@ -12,6 +12,7 @@ from report_samples import alexnet, densenet, every_cause, network, partial_alex
 
 from accelsim.report import plots
 from accelsim.report.series import MAX_ROWS, compute_roofs, points, rows
+from accelsim.report.words import percent
 
 
 def bars(ax):
@@ -59,38 +60,44 @@ def test_every_axis_has_a_name_with_its_unit(sample):
 
 
 def test_titles_say_partial_and_isolated():
-    for figure in (plots.breakdown_figure, plots.roofline_figure):
+    for figure in (plots.breakdown_figure, plots.roofline_figure, plots.utilization_figure, plots.timeline_figure):
         assert "(PARTIAL)" in figure(partial_alexnet()).get_suptitle()
         assert "(isolated layers)" in figure(alexnet()).get_suptitle()
         assert "(" not in figure(resnet50()).get_suptitle()
 
 
-def test_small_layers_of_a_long_network_share_a_bar_and_the_picture_says_so():
+def test_small_layers_of_a_long_network_share_bars_by_kind_and_the_picture_says_so():
     result = densenet()
     found = rows(result)
-    others = len(result.layers) - MAX_ROWS + 1
-    assert len(found) == MAX_ROWS
-    assert found[-1].label == f"other {others} layers"
+    shared = [row for row in found if row.layers > 1]
+    assert len(found) - len(shared) >= MAX_ROWS - 1
+    assert all(row.label == f"{row.layers} small {row.label.split()[-1]}" for row in shared)
     assert sum(row.layers for row in found) == len(result.layers)
+    assert sum(row.total_cycles for row in found) == pytest.approx(result.cycles)
     figure = plots.breakdown_figure(result)
     texts = [t.get_text() for t in (*figure.texts, *figure.axes[0].texts)]
-    assert any(f"the {others} smallest layers share the last bar" in t for t in texts)
-    assert any("cut here" in t for t in texts)
-    assert figure.get_figheight() < 17
+    assert any(f"the {sum(row.layers for row in shared)} smallest layers share bars by kind" in t for t in texts)
+    assert figure.get_figheight() < 20
+
+
+def test_no_shared_bar_is_longer_than_the_largest_layer():
+    for result in (densenet(), resnet50()):
+        for most in (10, MAX_ROWS):
+            found = rows(result, most)
+            assert max(row.total_cycles for row in found) <= max(x.cycles for x in result.layers) * 1.000001
+            assert max(row.total_pj for row in found) <= max(x.total_energy_pj for x in result.layers) * 1.000001
 
 
 def test_the_layers_that_share_a_bar_are_the_small_ones():
     result = densenet()
-    found = rows(result, most=10)
-    kept = {row.label for row in found}
 
-    def share(row):
-        return max(row.total_cycles / result.cycles, row.total_pj / result.total_energy_pj)
+    def share(layer):
+        return max(layer.cycles / result.cycles, layer.total_energy_pj / result.total_energy_pj)
 
-    smallest = min(share(row) for row in found[:-1])
-    others = [row for row in rows(result, most=1000) if row.label not in kept]
-    assert len(others) == found[-1].layers
-    assert all(share(row) <= smallest for row in others)
+    own = {row.label for row in rows(result, most=10)}
+    kept = [share(layer) for layer in result.layers if layer.name in own]
+    assert len(kept) == 9
+    assert sorted(kept, reverse=True) == sorted(map(share, result.layers), reverse=True)[:9]
 
 
 def test_points_lie_under_both_roofs():
@@ -135,7 +142,9 @@ def test_a_png_holds_neither_date_nor_software(tmp_path):
     assert chunks <= {b"IHDR", b"pHYs", b"IDAT", b"IEND"}
 
 
-@pytest.mark.parametrize("figure", [plots.breakdown_figure, plots.roofline_figure])
+@pytest.mark.parametrize(
+    "figure", [plots.breakdown_figure, plots.roofline_figure, plots.utilization_figure, plots.timeline_figure]
+)
 def test_a_network_without_a_simulated_layer_gives_a_picture_that_says_so(figure):
     empty = figure(network([skipped("pool1")]))
     texts = [t.get_text() for ax in empty.axes for t in ax.texts]
@@ -147,6 +156,101 @@ def test_dollars_in_names_are_no_mathematics(tmp_path):
     plots.breakdown(network(layers), tmp_path / "a.png")
     plots.roofline(network(layers), tmp_path / "b.png")
     assert (tmp_path / "b.png").stat().st_size > 10_000
+
+
+def every_kind():
+    """Yield (name, figure) of every kind of a report, of samples that strain it."""
+    tiny = [replace(layer, macs=3) for layer in alexnet().layers]
+    samples = {
+        "partial": partial_alexnet(), "densenet": densenet(), "causes": every_cause(),
+        "slow": network(tiny, clock_mhz=0.03), "long": network(tiny, clock_mhz=9e5, name="a_long_name" * 4),
+        "fast": alexnet(clock_mhz=3e10),
+    }  # fmt: skip
+    for kind in ("breakdown", "utilization", "roofline", "timeline"):
+        for name, result in samples.items():
+            yield f"{kind} of {name}", getattr(plots, f"{kind}_figure")(result)
+
+
+def test_no_text_of_any_picture_is_cut():
+    for name, figure in every_kind():
+        figure.canvas.draw()
+        hidden = outside(figure)
+        for text in figure.findobj(Text):
+            if not text.get_visible() or not text.get_text().strip() or id(text) in hidden:
+                continue
+            box = text.get_window_extent()
+            for edge in (box.x0, box.y0, figure.bbox.x1 - box.x1, figure.bbox.y1 - box.y1):
+                assert edge >= -1, (name, text.get_text(), box)
+
+
+def outside(figure):
+    """Return the ids of the labels of ticks outside their axes, which are kept but not drawn."""
+    found = set()
+    for axes in (*figure.axes, *(child for parent in figure.axes for child in parent.child_axes)):
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            found |= {id(label) for tick in axis.majorTicks if not low <= tick.get_loc() <= high
+                      for label in (tick.label1, tick.label2)}  # fmt: skip
+    return found
+
+
+def test_utilization_shows_shares_of_a_hundred_and_the_occupancy_of_each_layer():
+    result = alexnet()
+    figure = plots.utilization_figure(result)
+    (ax,) = figure.axes
+    lengths = bars(ax)
+    assert sum(lengths.values()) == pytest.approx(100 * len(result.layers))
+    busy = sum(100 * layer.account["busy"] / (layer.units * layer.cycles) for layer in result.layers)
+    assert lengths["busy"] == pytest.approx(busy)
+    assert ax.get_xlabel() == "share of unit-cycles (%)"
+    texts = [t.get_text() for t in ax.texts]
+    for layer in result.layers:
+        assert layer.name in texts
+        assert f"{percent(layer.occupancy)} in {percent(layer.cycles / result.cycles)}" in texts
+    (line,) = ax.lines
+    assert line.get_xdata()[0] == pytest.approx(100 * result.occupancy)
+    assert any("dashed: occupancy" in t.get_text() for t in figure.texts)
+    names = {t.get_text() for t in ax.get_legend().get_texts()}
+    assert names == set(lengths)
+
+
+def test_the_timeline_places_every_layer_on_its_unit_with_units_on_every_axis():
+    result = resnet50()
+    lanes, causes, dram, power = plots.timeline_figure(result).axes
+    assert power.get_xlabel() == "time (ms)"
+    assert (causes.get_ylabel(), dram.get_ylabel()) == ("unit-cycles (%)", "DRAM (GB/s)")
+    assert power.get_ylabel() in ("power (W)", "power (mW)")
+    assert [t.get_text() for t in lanes.get_yticklabels()] == ["array", "vector"]
+    spans = sorted(
+        (path.vertices[:, 0].min(), path.vertices[:, 0].max(), round(path.vertices[:, 1].mean()))
+        for collection in lanes.collections
+        for path in collection.get_paths()
+    )
+    layers = [layer for layer in result.simulated if layer.cycles]
+    assert len(spans) == len(layers)
+    per_cycle = 1 / (result.clock_mhz * 1e3)
+    for (begin, end, lane), layer in zip(spans, layers, strict=True):
+        assert begin == pytest.approx(layer.start_cycle * per_cycle)
+        assert end == pytest.approx((layer.start_cycle + layer.cycles) * per_cycle)
+        assert lane == ("array", "vector").index(layer.unit)
+    assert any(t.get_text() == "machine:\n1.60 GB/s" for t in dram.texts)
+    mean = result.dram_bits / 8e9 / result.time_s
+    assert any(t.get_text() == f"mean {mean:.2f} GB/s" for t in dram.texts)
+    assert {t.get_text().rsplit(" ", 2)[0] for t in causes.get_legend().get_texts()} >= {"busy", "DRAM stall"}
+
+
+def test_areas_of_the_timeline_are_traffic_and_energy():
+    result = alexnet()
+    figure = plots.timeline_figure(result)
+    seconds = {"us": 1e-6, "ms": 1e-3, "s": 1.0}[figure.axes[3].get_xlabel()[6:-1]]
+    for ax, factor, total in (
+        (figure.axes[2], 1e9 * 8, result.dram_bits),
+        (figure.axes[3], {"power (W)": 1e12, "power (mW)": 1e9}[figure.axes[3].get_ylabel()], result.total_energy_pj),
+    ):
+        (area,) = ax.collections
+        xy = area.get_paths()[0].vertices
+        turned = sum(a[0] * b[1] - b[0] * a[1] for a, b in pairwise([*xy, xy[0]]))
+        assert abs(turned) / 2 * seconds * factor == pytest.approx(total, rel=1e-6)
 
 
 def test_names_on_the_roofline_cover_neither_each_other_nor_leave_the_axes():

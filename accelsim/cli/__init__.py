@@ -32,6 +32,7 @@ COMMANDS = {
     "search": "Look for the best designs of a sweep's space without running all of it.",
     "export": "Write a store as CSV or Parquet.",
     "merge": "Put the stores of shards together.",
+    "report": "Write a run or a sweep as one HTML file that opens offline.",
     "plot": "Draw a store or reports: EDP, Pareto front, energy, cycles, roofline, heat map.",
     "replica": "Another simulator's own arithmetic, in its own format.",
 }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from accelsim.errors import ConfigError
+from accelsim.errors import ConfigError, UserError
 
 DEFAULT = Path("reports") / "out"
 
@@ -17,6 +19,16 @@ def folder(arch: str, network: str, sets: tuple[str, ...], batch: int | None, la
     parts += [f"batch={batch}"] if batch is not None else []
     parts += [f"layers={layers}"] if layers != "*" else []
     return DEFAULT / re.sub(r"[^A-Za-z0-9_.=+-]+", "_", "-".join(parts))[:200]
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says of a file that cannot be written into the user's mistake."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"cannot be written ({(error.strerror or str(error)).lower()})"
+        raise UserError(problem, "choose another file with -o", file=str(path)) from None
 
 
 def check(path: Path) -> None:

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
     from accelsim.report.points import Shown
 
-KINDS = ("edp", "pareto", "breakdown", "account", "roofline", "heatmap")
+KINDS = ("edp", "pareto", "breakdown", "account", "utilization", "roofline", "timeline", "heatmap")
+OF_ONE_REPORT = ("roofline", "timeline")
+BY_LAYER = ("breakdown", "utilization", *OF_ONE_REPORT)
+"""Kinds that show the layers of one report."""
+PARTS = {"breakdown": "energy", "account": "cycles", "utilization": "shares"}
+"""Kinds that stack the parts of each point -> which parts."""
 
 
 @click.command(epilog="Example: accelsim plot shape.db pareto -o shape.png")
@@ -31,9 +36,11 @@ def command(
     """Draw a picture of a STORE of a sweep, or of one or several report.json files.
 
     Of a store: edp (bars over the first point), pareto (two objectives, the front named), breakdown (energy by
-    component), account (cycles by cause), heatmap (a figure over two axes). Of one report: breakdown and roofline by
-    layer. Of several reports: edp, breakdown, account, pareto, a point per report.
+    component), account (cycles by cause), utilization (shares of the cycles), heatmap (a figure over two axes). Of one
+    report: breakdown, utilization, roofline and timeline by layer. Of several reports: edp, breakdown, account,
+    utilization, pareto, a point per report.
     """
+    from accelsim.cli.output import writing
     from accelsim.report import plots
 
     target = output or Path(f"{sources[0].stem}-{kind}.png")
@@ -43,13 +50,8 @@ def command(
         figure = _of_store(sources[0], kind, network, where, named)
     else:
         raise click.UsageError("one store, or several report.json files.")
-    try:
+    with writing(target):
         plots.save(figure, target)
-    except OSError as error:
-        from accelsim.errors import UserError
-
-        raise UserError(f"cannot be written ({(error.strerror or str(error)).lower()})", "choose another file with -o",
-                        file=str(target)) from None  # fmt: skip
     click.echo(str(target))
 
 
@@ -58,10 +60,11 @@ def _of_reports(sources: tuple[Path, ...], kind: str) -> Figure:
     from accelsim.report.reader import read_report
 
     results = [read_report(source) for source in sources]
-    if kind == "roofline" or (kind == "breakdown" and len(results) == 1):
-        if len(results) > 1:
-            raise click.UsageError("a roofline is drawn of one report.")
-        return plots.roofline_figure(results[0]) if kind == "roofline" else plots.breakdown_figure(results[0])
+    if kind in OF_ONE_REPORT and len(results) > 1:
+        raise click.UsageError(f"a {kind} is drawn of one report.")
+    if kind in BY_LAYER and len(results) == 1:
+        figure: Figure = getattr(plots, f"{kind}_figure")(results[0])
+        return figure
     if kind == "heatmap":
         raise click.UsageError("a heat map is drawn of a store.")
     title = f"{len(results)} reports" if len(results) > 1 else f"{results[0].network} on {results[0].arch_name}"
@@ -70,20 +73,11 @@ def _of_reports(sources: tuple[Path, ...], kind: str) -> Figure:
 
 def _of_store(path: Path, kind: str, network: str | None, where: str | None, named: dict[str, Any]) -> Figure:
     from accelsim.explore import choose
-    from accelsim.explore.store import open_reader
-    from accelsim.report import plots, points
+    from accelsim.report import plots
 
-    if kind == "roofline":
-        raise click.UsageError("a roofline is drawn of a report.json: 'accelsim run' writes one.")
-    with open_reader(path) as store:
-        meta, rows = store.meta(), list(store.rows())
-        _, left = store.counts()
-    keys = [key for axis in json.loads(meta["axes"]) for key in axis["keys"]]
-    shown = points.of_rows(choose.rows(rows, network, where), keys)
-    if not shown:
-        from accelsim.errors import ConfigError
-
-        raise ConfigError("no point to draw", "run the sweep, or loosen --network and --where", file=str(path))
+    if kind in OF_ONE_REPORT:
+        raise click.UsageError(f"a {kind} is drawn of a report.json: 'accelsim run' writes one.")
+    meta, _, keys, shown, _, left = choose.of_store(path, network, where)
     title = meta["question"] or meta["name"]
     title += f" ({left:,} points are still to run)" if left else ""
     objectives = json.loads(meta["objectives"])
@@ -100,8 +94,8 @@ def _draw(shown: list[Shown], kind: str, objectives: list[str], title: str) -> F
 
     if kind == "edp":
         return plots.edp_figure(shown, title)
-    if kind in ("breakdown", "account"):
-        return plots.parts_figure(shown, title, "energy" if kind == "breakdown" else "cycles")
+    if kind in PARTS:
+        return plots.parts_figure(shown, title, PARTS[kind])
     if len(objectives) < 2:
         raise click.UsageError("a Pareto picture needs two objectives.")
     pair = (objectives[0], objectives[1])

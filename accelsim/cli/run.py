@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
               show_default=True, help="What to print.")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
+@click.option("--trace", is_flag=True, help="Also write trace.json, a timeline of tiles for ui.perfetto.dev.")
 def command(arch: str, network: str, style: str, output: Path | None, matrix_b: str | None, **options: Any) -> None:
     """Simulate NETWORK on ARCH: packaged names or paths.
 
@@ -50,6 +51,8 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     net = load_network(network, matrix_b=matrix_b)
     if style == "table" and output is None:
         output = folder(machine.name, net.name, sets, options["batch"], options["layers"])
+    if options["trace"] and output is None:
+        raise click.UsageError("--trace writes a file: say where with -o.")
     if output is not None:
         check(output)
     with progress() as report:
@@ -58,7 +61,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         name, reason = next((x.name, x.reason) for x in result.layers if x.reason != NOT_SELECTED)
         problem = f"no layer of '{net.name}' ran on '{machine.name}': layer '{name}': {reason}"
         raise WorkloadError(problem, "choose another machine")
-    _print(result, style, output)
+    _print(result, style, output, options["trace"])
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError
 
@@ -66,7 +69,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         raise ModelError(f"values differ from NumPy in {wrong}")
 
 
-def _print(result: NetworkResult, style: str, output: Path | None) -> None:
+def _print(result: NetworkResult, style: str, output: Path | None, traced: bool) -> None:
     """Print first: what was simulated is not lost if the files cannot be written."""
     text: Callable[[NetworkResult], str] | None = None
     if style == "json":
@@ -86,8 +89,15 @@ def _print(result: NetworkResult, style: str, output: Path | None) -> None:
     if output is not None:
         from accelsim.report.write import write_report
 
-        write_report(result, output)
+        trace = None
+        if traced:
+            from accelsim.report.trace import trace as trace_of
+
+            trace = trace_of(result)
+        write_report(result, output, trace)
         click.echo(f"report and pictures: {output}", err=text is not None)
+        for remark in trace.remarks() if trace else []:
+            click.echo(f"note: {remark}", err=True)
 
 
 class progress:  # noqa: N801

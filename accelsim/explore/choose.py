@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from accelsim.errors import ConfigError
 from accelsim.explore import conditions
 from accelsim.explore.pareto import front
-from accelsim.report.points import QUANTITIES, Shown
+from accelsim.explore.store import open_reader
+from accelsim.report.points import QUANTITIES, Shown, of_rows
 
 _SCALARS = (int, float, str)
+
+
+class Chosen(NamedTuple):
+    """What a picture or a page takes from a store: what it says of itself, its rows, and the points to show."""
+
+    meta: dict[str, str]
+    rows: Sequence[Mapping[str, Any]]
+    keys: Sequence[str]
+    shown: list[Shown]
+    total: int
+    left: int
+
+
+def of_store(path: Path, network: str | None, where: str | None) -> Chosen:
+    """Return the points of a store that ran, of one network or all, and meet a condition.
+
+    Raises
+    ------
+    ConfigError
+        No store, or no such point.
+    """
+    with open_reader(path) as store:
+        meta, found = store.meta(), list(store.rows())
+        total, left = store.counts()
+    keys = [key for axis in json.loads(meta["axes"]) for key in axis["keys"]]
+    shown = of_rows(rows(found, network, where), keys)
+    if not shown:
+        raise ConfigError("no point to show", "run the sweep, or loosen --network and --where", file=str(path))
+    return Chosen(meta, found, keys, shown, total, left)
 
 
 def rows(given: Sequence[Mapping[str, Any]], network: str | None, where: str | None) -> list[Mapping[str, Any]]:

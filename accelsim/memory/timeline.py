@@ -14,7 +14,7 @@ looks for that and then jumps: time and memory do not grow with the number of ti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple, TypeAlias
@@ -40,6 +40,33 @@ class Stalls(NamedTuple):
     stall_cycles: int
 
 
+class Span(NamedTuple):
+    """What the bus or the units did for one tile: ``what`` is a field of `Step` (``loads``, ..., ``compute``)."""
+
+    what: str
+    tile: int
+    start_cycle: int
+    cycles: int
+
+
+class Traced(NamedTuple):
+    """The beginning of a schedule, span by span.
+
+    Attributes
+    ----------
+    spans : list of Span
+        In the order in which they were decided; on the bus and on the units each begins when the one before has ended.
+    tiles : int
+        Tiles of the whole schedule.
+    drawn : int
+        Tiles whose loads and computation are among the spans.
+    """
+
+    spans: list[Span]
+    tiles: int
+    drawn: int
+
+
 class _Cost(NamedTuple):
     """Cycles of a tile: of its transfers on the bus, and of its computation."""
 
@@ -63,25 +90,24 @@ class _Clock:
     pending_after: int = 0
     """Bus cycles of what the youngest tile moves after computing, which goes after the next tile's load too."""
     compute_cycles: int = 0
+    watch: Callable[[str, int, int], None] | None = None
+    """Called with what, when and how long, for every use of the bus and of the units."""
 
     def step(self, cost: _Cost, latency: int) -> None:
         load, before, compute, store, after = cost
         arrived = 0
         if load:
-            start = max(self.bus_free, self.computed_before)
-            self.bus_free = start + load
-            arrived = start + load + latency
+            arrived = self._move("loads", self.computed_before, load) + latency
         computed, stored_before = self.computed, self.stored
         if self.pending_store:
-            self.bus_free = max(self.bus_free, computed) + self.pending_store
-            self.stored = self.bus_free
+            self.stored = self._move("stores", computed, self.pending_store)
         if self.pending_after:
-            self.bus_free = max(self.bus_free, computed) + self.pending_after
-            computed = self.bus_free
+            computed = self._move("after", computed, self.pending_after)
         if before:
-            self.bus_free = max(self.bus_free, computed) + before
-            arrived = max(arrived, self.bus_free + latency)
+            arrived = max(arrived, self._move("before", computed, before) + latency)
         begin = max(arrived, computed, stored_before)
+        if self.watch is not None:
+            self.watch("compute", begin, compute)
         self.computed_before = computed
         self.computed = begin + compute
         self.pending_store = store
@@ -90,12 +116,19 @@ class _Clock:
 
     def finish(self) -> Stalls:
         end = self.computed
-        for pending in (self.pending_store, self.pending_after):
+        for what, pending in (("stores", self.pending_store), ("after", self.pending_after)):
             if pending:
-                self.bus_free = max(self.bus_free, end) + pending
-                end = self.bus_free
+                end = self._move(what, end, pending)
         end = max(end, self.stored)
         return Stalls(end, end - self.compute_cycles)
+
+    def _move(self, what: str, earliest: int, cycles: int) -> int:
+        """Use the bus as soon as it is free, and return when it is free again."""
+        start = max(self.bus_free, earliest)
+        self.bus_free = start + cycles
+        if self.watch is not None:
+            self.watch(what, start, cycles)
+        return self.bus_free
 
     def relative(self) -> Relative:
         """Return the state seen from ``computed``, with all that can no longer matter folded together."""
@@ -118,6 +151,33 @@ class _Clock:
 def run(schedule: tuple[Step | Loop, ...], dram: DramModel) -> Stalls:
     """Return cycles and stalls of a schedule of tiles."""
     clock = _Clock()
+    _walk(schedule, clock, _stepper(clock, dram))
+    return clock.finish()
+
+
+def trace(schedule: tuple[Step | Loop, ...], dram: DramModel, most: int) -> Traced:
+    """Return what happens when, from the beginning of a schedule, until there are ``most`` spans."""
+    spans: list[Span] = []
+    drawn = 0
+
+    def watch(what: str, start: int, cycles: int) -> None:
+        if cycles:
+            spans.append(Span(what, drawn - (what in ("stores", "after")), start, cycles))
+
+    clock = _Clock(watch=watch)
+    step = _stepper(clock, dram)
+    tiles = count(schedule)
+    for item in flat(schedule):
+        if len(spans) >= most:
+            return Traced(spans, tiles, drawn)
+        step(item)
+        drawn += 1
+    clock.finish()
+    return Traced(spans, tiles, drawn)
+
+
+def _stepper(clock: _Clock, dram: DramModel) -> Callable[[Step], None]:
+    """Return what lets a clock take a step; equal steps are priced once."""
     costs: dict[int, _Cost] = {}
 
     def step(item: Step) -> None:
@@ -127,8 +187,22 @@ def run(schedule: tuple[Step | Loop, ...], dram: DramModel) -> Stalls:
             cost = costs[id(item)] = _Cost(load, before, item.compute_cycles, store, after)
         clock.step(cost, dram.latency_cycles)
 
-    _walk(schedule, clock, step)
-    return clock.finish()
+    return step
+
+
+def count(schedule: tuple[Step | Loop, ...], weight: Callable[[Step], int] = lambda step: 1) -> int:
+    """Return the number of steps, or the sum of their weights, without walking through the repetitions."""
+    return sum(item.repeat * count(item.body, weight) if isinstance(item, Loop) else weight(item) for item in schedule)
+
+
+def flat(schedule: tuple[Step | Loop, ...]) -> Iterator[Step]:
+    """Yield the steps one by one, as often as they are repeated."""
+    for item in schedule:
+        if isinstance(item, Loop):
+            for _ in range(item.repeat):
+                yield from flat(item.body)
+        else:
+            yield item
 
 
 def _walk(items: tuple[Step | Loop, ...], clock: _Clock, step: Callable[[Step], None]) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _WIDTH, _FOOT, _GAP = 10.5, 0.62, 0.25
 """Inches: the figure's width, the space below the bars, the space between the panels."""
-_LETTER = 0.062
+LETTER = 0.062
 """Inches of a letter of a layer's name."""
 _LEGEND = 0.14
 """Inches of a line of a legend."""
@@ -31,9 +31,9 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     drawn = rows(result)
     labels = [shorten(r.label, _LONGEST_LABEL) for r in drawn]
     row, font = (0.19, 7.0) if len(drawn) <= 60 else (0.125, 5.5)
-    left = 0.15 + _LETTER * font / 7 * max(map(len, labels), default=0)
-    width = (_WIDTH - left - _GAP - 0.1) / 2
-    parts = [_cycles(result, drawn), _energy(result, drawn)]
+    left = 0.15 + LETTER * font / 7 * max(map(len, labels), default=0)
+    width = (_WIDTH - left - _GAP - 0.25) / 2
+    parts = [cycles_bars(result, drawn), energy_bars(result, drawn)]
     lines = max(_legend_lines(list(looks), width) for _, looks in parts)
     head = 0.62 + _LEGEND * lines
     height = head + _FOOT + row * max(len(drawn), 6)
@@ -42,16 +42,16 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     for i, (bars, looks) in enumerate(parts):
         x = (left + i * (width + _GAP)) / _WIDTH
         ax = fig.add_axes((x, _FOOT / height, width / _WIDTH, 1 - (head + _FOOT) / height))
-        _panel(ax, bars, looks, [r.layers for r in drawn], font)
-        _name_longest(ax, bars, looks, font, width)
-        _legend(ax, list(looks), width)
+        _panel(ax, bars, looks, font)
+        name_longest(ax, bars, looks, font, width)
+        write_legend(ax, list(looks), width)
         ax.set_title(("cycles, by what the units do", "energy, by component")[i], pad=8 + 72 * _LEGEND * lines)
         ax.set_xlabel(_name_axis(ax, *(("cycles", ""), ("energy", "J"))[i]))
-    _write_labels(fig.axes[0], labels, font)
+    write_labels(fig.axes[0], labels, font)
     fig.text(0.01, 0.06 / height, _caption(result, drawn), fontsize=7, color="#333333")
 
 
-def _write_labels(ax: Axes, labels: list[str], font: float) -> None:
+def write_labels(ax: Axes, labels: list[str], font: float) -> None:
     """Write the names of the bars. Plain texts: hundreds of ticks would be slow."""
     where = ax.get_yaxis_transform()
     for y, label in enumerate(labels):
@@ -60,14 +60,14 @@ def _write_labels(ax: Axes, labels: list[str], font: float) -> None:
         ax.text(0.5, 0.5, "no layer was simulated", transform=ax.transAxes, ha="center")
 
 
-def _cycles(result: NetworkResult, drawn: list[Row]) -> tuple[list[dict[str, float]], dict[str, Look]]:
+def cycles_bars(result: NetworkResult, drawn: list[Row]) -> tuple[list[dict[str, float]], dict[str, Look]]:
     """Return the bars of cycles and how their keys look."""
     found = facts.all_causes(result)
     looks = {words.CAUSE_WORDS.get(cause, cause): palette.CAUSES.get(cause, palette.UNKNOWN) for cause in found}
     return [{words.CAUSE_WORDS.get(cause, cause): n for cause, n in row.cycles.items()} for row in drawn], looks
 
 
-def _energy(result: NetworkResult, drawn: list[Row]) -> tuple[list[dict[str, float]], dict[str, Look]]:
+def energy_bars(result: NetworkResult, drawn: list[Row]) -> tuple[list[dict[str, float]], dict[str, Look]]:
     """Return the bars of energy in joules and how their keys look."""
     kept = _components(result)
     colours = iter(palette.COMPONENTS)
@@ -93,7 +93,7 @@ def _components(result: NetworkResult) -> list[str]:
 
 
 def _legend_columns(names: list[str], width: float) -> int:
-    entry = 0.27 + 0.86 * _LETTER * max(map(len, names), default=1)
+    entry = 0.27 + 0.86 * LETTER * max(map(len, names), default=1)
     return max(1, int(width / entry))
 
 
@@ -101,7 +101,8 @@ def _legend_lines(names: list[str], width: float) -> int:
     return -(-len(names) // _legend_columns(names, width))
 
 
-def _legend(ax: Axes, names: list[str], width: float) -> None:
+def write_legend(ax: Axes, names: list[str], width: float) -> None:
+    """Write a legend of so many inches above the bars."""
     if names:
         ax.legend(
             loc="lower left", bbox_to_anchor=(0, 1.0), ncols=_legend_columns(names, width), frameon=False,
@@ -110,24 +111,23 @@ def _legend(ax: Axes, names: list[str], width: float) -> None:
         )  # fmt: skip
 
 
-def _panel(ax: Axes, bars: list[dict[str, float]], looks: Mapping[str, Look], layers: list[int], font: float) -> None:
-    """Draw stacked bars from top to bottom; each total's share stands at its bar's end.
-
-    The axis ends at the longest single layer: a bar of many layers together may be cut there, and says so.
-    """
+def _panel(ax: Axes, bars: list[dict[str, float]], looks: Mapping[str, Look], font: float) -> None:
+    """Draw stacked bars from top to bottom; each total's share stands at its bar's end."""
     totals = [sum(bar.values()) for bar in bars]
-    single = [total for total, n in zip(totals, layers, strict=True) if n == 1] or totals
-    end = max(single, default=0.0) * 1.14 or 1.0
-    if max(totals, default=0.0) < 1.3 * end:
-        end = max([*totals, end / 1.14]) * 1.14
+    end = max(totals, default=0.0) * 1.14 or 1.0
     ax.set_xlim(0, end)
     ax.set_ylim(max(len(bars), 6) - 0.4, -0.6)
     ax.set_yticks([])
     ax.grid(axis="x", color="#DDDDDD", linewidth=0.5)
     ax.set_axisbelow(True)
+    draw_segments(ax, bars, looks)
+    _shares(ax, totals, end, font)
+
+
+def draw_segments(ax: Axes, bars: list[dict[str, float]], looks: Mapping[str, Look]) -> None:
+    """Draw stacked bars, the first at the top."""
     for name, look in looks.items():
         _segments(ax, name, look, segments(bars, list(looks), name))
-    _shares(ax, totals, end, font)
 
 
 def segments(bars: list[dict[str, float]], keys: Sequence[str], key: str) -> list[tuple[float, float]]:
@@ -151,15 +151,13 @@ def _segments(ax: Axes, name: str, look: Look, places: Sequence[tuple[float, flo
     )
 
 
-def _name_longest(
-    ax: Axes, bars: list[dict[str, float]], looks: Mapping[str, Look], font: float, inches: float
-) -> None:
+def name_longest(ax: Axes, bars: list[dict[str, float]], looks: Mapping[str, Look], font: float, inches: float) -> None:
     """Write every key's name into its longest segment, where it fits."""
     end = ax.get_xlim()[1]
     for name, look in looks.items():
-        seen = [(min(w, end - x), x, y) for y, (x, w) in enumerate(segments(bars, list(looks), name))]
+        seen = [(w, x, y) for y, (x, w) in enumerate(segments(bars, list(looks), name))]
         width, start, row = max(seen, key=lambda place: place[0], default=(0.0, 0.0, 0))
-        if width * inches / end < 0.1 + _LETTER * len(name):
+        if width * inches / end < 0.1 + LETTER * len(name):
             continue
         ax.text(
             start + width / 2, row, name, ha="center", va="center_baseline", color=look.letters,
@@ -173,13 +171,7 @@ def _shares(ax: Axes, totals: list[float], end: float, font: float) -> None:
         if not total:
             continue
         part = words.percent(total / together)
-        if total <= end:
-            ax.text(total + end * 0.006, row, part, va="center_baseline", fontsize=font, color="#333333")
-        else:
-            ax.text(
-                end, row, f" {part}, cut here ", ha="right", va="center_baseline", fontsize=font, color="black",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
-            )  # fmt: skip
+        ax.text(total + end * 0.006, row, part, va="center_baseline", fontsize=font, color="#333333")
 
 
 def _name_axis(ax: Axes, what: str, unit: str) -> str:
@@ -194,8 +186,8 @@ def _caption(result: NetworkResult, drawn: list[Row]) -> str:
     parts = ["at a bar's end: its share of the total"]
     if table := result.options.get("energy_table"):
         parts.append(f"energy priced by table {table}")
-    if drawn and drawn[-1].layers > 1:
-        parts.append(f"the {drawn[-1].layers} smallest layers share the last bar")
+    if shared := [row.layers for row in drawn if row.layers > 1]:
+        parts.append(f"the {sum(shared)} smallest layers share bars by kind")
     if cut := words.prefix([layer.name for layer in result.simulated if layer.cycles], LONG_NAME):
         parts.append(f"names are without '{cut}'")
     if skipped := len(result.layers) - len(result.simulated):

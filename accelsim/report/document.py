@@ -143,6 +143,7 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "traffic": [row._asdict() for row in sorted(layer.traffic, key=_traffic_order)],
         "dram_read_bits": layer.dram_read_bits,
         "dram_write_bits": layer.dram_write_bits,
+        "dram_bits_touched": layer.dram_bits_touched,
         "buffers": {name: use._asdict() for name, use in layer.buffers.items()},
         "stored": {tensor: size._asdict() for tensor, size in layer.stored.items()},
         "needed_bits_per_cycle": layer.needed_bits_per_cycle,

@@ -15,7 +15,14 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from accelsim.report import breakdown_plot, point_plots, precision_plot, roofline_plot
+from accelsim.report import (
+    breakdown_plot,
+    point_plots,
+    precision_plot,
+    roofline_plot,
+    timeline_plot,
+    utilization_plot,
+)
 from accelsim.report.points import Shown
 from accelsim.report.precision_plot import Curve
 from accelsim.results import NetworkResult
@@ -49,6 +56,22 @@ def roofline_figure(result: NetworkResult) -> Figure:
         return fig
 
 
+def utilization_figure(result: NetworkResult) -> Figure:
+    """Return the figure of what share of the time the units of each layer work, one bar of 100 % per layer."""
+    with _style():
+        fig = _figure()
+        utilization_plot.draw(fig, result)
+        return fig
+
+
+def timeline_figure(result: NetworkResult) -> Figure:
+    """Return the figure of layers, units' work, DRAM traffic and power along time."""
+    with _style():
+        fig = _figure()
+        timeline_plot.draw(fig, result)
+        return fig
+
+
 def edp_figure(points: Sequence[Shown], title: str) -> Figure:
     """Return the figure of energy-delay products over each network's first point."""
     with _style():
@@ -58,7 +81,7 @@ def edp_figure(points: Sequence[Shown], title: str) -> Figure:
 
 
 def parts_figure(points: Sequence[Shown], title: str, kind: str) -> Figure:
-    """Return the figure of ``energy`` by component or ``cycles`` by cause, one bar per point."""
+    """Return the figure of ``energy`` by component, ``cycles`` or ``shares`` of them by cause, one bar per point."""
     with _style():
         fig = _figure()
         point_plots.parts(fig, points, title, kind)

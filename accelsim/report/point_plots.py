@@ -45,32 +45,54 @@ def edp(fig: Figure, given: Sequence[Shown], title: str) -> None:
 
 
 def parts(fig: Figure, given: Sequence[Shown], title: str, kind: str) -> None:
-    """Draw stacked bars per point: ``energy`` by component or ``cycles`` by cause."""
+    """Draw stacked bars per point: ``energy`` by component, ``cycles`` by cause, or ``shares`` of the cycles."""
     energy = kind == "energy"
     groups = {name: points.best(mine, MOST_BARS) for name, mine in points.by_network(given).items()}
     shown = [point for mine in groups.values() for point in mine]
-    looks = _component_looks(shown) if energy else _cause_looks(shown)
-    total = "total_energy_pj" if energy else "cycles"
+    looks = component_looks(shown) if energy else cause_looks(shown)
+    columns = 6
+    lines = -(-len(looks) // columns)
     for number, (ax, (network, mine)) in enumerate(
-        zip(_stack(fig, groups, title, legend=True), groups.items(), strict=True)
+        zip(_stack(fig, groups, title, legend=lines), groups.items(), strict=True)
     ):
-        factor, axis = points.scale(total, max(point.figures[total] for point in mine))
+        factors, axis, ends = _measure(mine, kind)
         starts = [0.0] * len(mine)
         for key, (name, look) in looks.items():
-            widths = [(p.energy_pj if energy else p.cycles_by_cause).get(key, 0.0) * factor for p in mine]
+            widths = [
+                (p.energy_pj if energy else p.cycles_by_cause).get(key, 0.0) * factor
+                for p, factor in zip(mine, factors, strict=True)
+            ]
             ax.barh(
                 range(len(mine)), widths, 0.8, starts, color=look.colour, hatch=look.hatch or None,
                 edgecolor="white", linewidth=0, label=name,
             )  # fmt: skip
             starts = [a + b for a, b in zip(starts, widths, strict=True)]
-        for y, end in enumerate(starts):
-            ax.text(end, y, f" {words.number(end)}", va="center_baseline", fontsize=7)
+        for y, (end, told) in enumerate(zip(starts, ends, strict=True)):
+            ax.text(end, y, f" {told}", va="center_baseline", fontsize=7)
         ax.set_xlim(0, max(starts) * 1.1)
-        ax.set_xlabel(axis + (", by component" if energy else ", by what the units do"))
-        ax.set_title(network, pad=34 if number == 0 else 6)
+        ax.set_xlabel(axis)
+        ax.set_title(network, pad=6 + (12 * lines + 4) * (number == 0))
         if number == 0:
-            ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6, frameon=False, fontsize=7, handlelength=1.2)
-    _caption(fig, given, groups, "at a bar's end: its sum")
+            ax.legend(
+                loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, fontsize=7, handlelength=1.2,
+                labelspacing=0.25, borderaxespad=0.2,
+            )  # fmt: skip
+    _caption(fig, given, groups, f"at a bar's end: its {'occupancy' if kind == 'shares' else 'sum'}")
+
+
+def _measure(mine: Sequence[Shown], kind: str) -> tuple[list[float], str, list[str]]:
+    """Return the factor of each point's parts, the name of their axis, and what stands at the bars' ends."""
+    if kind == "shares":
+        sums = [sum(p.cycles_by_cause.values()) or 1.0 for p in mine]
+        ends = [
+            words.percent(sum(p.cycles_by_cause.get(c, 0.0) for c in facts.USEFUL) / s)
+            for p, s in zip(mine, sums, strict=True)
+        ]
+        return [100 / s for s in sums], "share of unit-cycles (%), by what the units do", ends
+    total = "total_energy_pj" if kind == "energy" else "cycles"
+    factor, axis = points.scale(total, max(p.figures[total] for p in mine))
+    ends = [words.number(p.figures[total] * factor) for p in mine]
+    return [factor] * len(mine), axis + (", by component" if kind == "energy" else ", by what the units do"), ends
 
 
 def pareto(
@@ -181,16 +203,20 @@ def _square(x: float, y: float) -> tuple[list[float], list[float]]:
     return [x - h, x + h, x + h, x - h, x - h], [y - h, y - h, y + h, y + h, y - h]
 
 
-def _stack(fig: Figure, groups: Mapping[str, Sequence[Shown]], title: str, legend: bool = False) -> list[Axes]:
-    """Return one panel per network, one below the other, with a row per point and its name."""
+def _stack(fig: Figure, groups: Mapping[str, Sequence[Shown]], title: str, legend: int = 0) -> list[Axes]:
+    """Return one panel per network, one below the other, with a row per point and its name.
+
+    Above the first there is room for so many lines of a legend.
+    """
     labels = {network: [shorten(p.label, _LONGEST) for p in mine] for network, mine in groups.items()}
     left = 0.2 + 0.062 * max(len(label) for names in labels.values() for label in names)
     heights = [_HEAD + _FOOT + _ROW * max(3, len(mine)) for mine in groups.values()]
-    whole = 0.25 + (0.35 if legend else 0) + sum(heights) + 0.25
+    room = 0.17 * legend + 0.06 * bool(legend)
+    whole = 0.25 + room + sum(heights) + 0.25
     fig.set_size_inches(8.4, whole)
     fig.suptitle(title, x=0.01, y=1 - 0.08 / whole, ha="left", va="top")
     found = []
-    top = whole - 0.25 - (0.35 if legend else 0)
+    top = whole - 0.25 - room
     for names, height in zip(labels.values(), heights, strict=True):
         ax = fig.add_axes(
             (left / 8.4, (top - height + _FOOT) / whole, 1 - (left + 0.15) / 8.4, (height - _HEAD - _FOOT) / whole)
@@ -218,7 +244,7 @@ def _side(fig: Figure, number: int, title: str, height: float, below: float = 0.
     return [fig.add_axes((x / wide, y / high, (width - 0.85) / wide, height / high)) for x, y in corners]
 
 
-def _component_looks(shown: Sequence[Shown]) -> dict[str, tuple[str, Look]]:
+def component_looks(shown: Sequence[Shown]) -> dict[str, tuple[str, Look]]:
     """Return component -> name and look, in the machine's order; what never spends anything is left out."""
     totals: dict[str, float] = {}
     for point in shown:
@@ -232,7 +258,8 @@ def _component_looks(shown: Sequence[Shown]) -> dict[str, tuple[str, Look]]:
     return looks | ({"dram": ("dram", palette.DRAM)} if "dram" in spent else {})
 
 
-def _cause_looks(shown: Sequence[Shown]) -> dict[str, tuple[str, Look]]:
+def cause_looks(shown: Sequence[Shown]) -> dict[str, tuple[str, Look]]:
+    """Return cause -> words and look, in the order of reports; what never occurs is left out."""
     found = facts.in_order({cause: True for point in shown for cause, n in point.cycles_by_cause.items() if n})
     return {c: (words.CAUSE_WORDS.get(c, c), palette.CAUSES.get(c, palette.UNKNOWN)) for c in found}
 

@@ -66,7 +66,7 @@ def of_rows(rows: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> list[Show
     """Return the points of a store that ran; ``keys`` are the axes. What never varies is left out of the names."""
     ran = [row for row in rows if row["status"] == "ok"]
     varied = [key for key in ("machine", *keys) if len({repr(row.get(key)) for row in ran}) > 1]
-    names = _short(varied)
+    names = short_keys(varied)
     found = []
     for row in ran:
         figures = {name: float(row[name]) for name in QUANTITIES if row.get(name) is not None}
@@ -117,10 +117,10 @@ def number(value: float) -> str:
 
 def short_key(key: str) -> str:
     """Return how an axis of a picture names a key: ``params.rows`` is ``rows``."""
-    return _short([key])[key]
+    return short_keys([key])[key]
 
 
-def _short(keys: Sequence[str]) -> dict[str, str]:
+def short_keys(keys: Sequence[str]) -> dict[str, str]:
     """Return the last part of each key, or the whole key where two would look the same."""
     last = {key: key.rsplit(".", 1)[-1] for key in keys}
     return {key: key if list(last.values()).count(name) > 1 else name for key, name in last.items()}

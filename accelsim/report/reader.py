@@ -13,7 +13,7 @@ from accelsim.errors import ConfigError, ModelError
 from accelsim.report.document import document
 from accelsim.results import SCHEMA, NetworkResult
 
-_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored")
+_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched")
 """Keys that reports of this format had not from the start."""
 
 _COPIED = (
@@ -25,8 +25,6 @@ _COPIED = (
 
 def read_report(path: Path) -> NetworkResult:
     """Return the result that a report.json describes.
-
-    The bits of tensors that were never moved are not in a report: ``coverage["dram_bits"]`` of the result is void.
 
     Raises
     ------
@@ -77,4 +75,5 @@ def _result(data: Mapping[str, Any]) -> dict[str, Any]:
 def _layer(row: Mapping[str, Any]) -> dict[str, Any]:
     copied = ("accounts", "traffic", "buffers")
     later = (key for key in _LATER if key in row)
-    return {key: row[key] for key in (*_COPIED, *copied, *later)} | {"dram_bits_touched": 0}
+    # reports of older builds do not say what was touched
+    return {"dram_bits_touched": 0} | {key: row[key] for key in (*_COPIED, *copied, *later)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from math import atan2, degrees, pi
+from math import atan2, degrees, hypot, pi
 from operator import mul
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LABELS = 8
 """Points that are named: those that lose most cycles."""
+
+_LETTER = 4.6
+"""Points of a letter of a roof's name."""
 
 Area: TypeAlias = tuple[float, float, float, float]
 """Left, bottom, right, top in pixels."""
@@ -40,6 +43,7 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     _frame(ax, found, roofs, bits)
     _scatter(ax, result, found)
     _rate_axis(ax, result)
+    _make_room(fig, ax)
     legend = _legend(ax)
     _labels(fig, ax, result, found, [legend, *_compute_roofs(ax, roofs, bits), *_dram_roof(ax, roofs, bits)])
     _caption(fig, result, found)
@@ -97,10 +101,15 @@ def _dram_roof(ax: Axes, roofs: Sequence[float], bits: float | None) -> list[Are
     ends = (left, left * bits / 8), (end, end * bits / 8)
     ax.plot([left, end], [ends[0][1], ends[1][1]], "k-", linewidth=1.3)
     (x0, y0), (x1, y1) = ax.transData.transform(ends)
+    name = f"DRAM: {words.number(bits)} bits/cycle"
+    figure = ax.get_figure()
+    if figure is not None and hypot(x1 - x0, y1 - y0) < (_LETTER * len(name) + 12) * figure.dpi / 72:
+        ax.annotate(name, ends[0], (4, -6), textcoords="offset points", va="top", fontsize=7.5)
+        return _line(ax, *ends)
     x, y = ax.transData.inverted().transform(((x0 + x1) / 2, (y0 + y1) / 2))
     ax.annotate(
-        f"DRAM: {words.number(bits)} bits/cycle", (float(x), float(y)), (-3, 4), textcoords="offset points",
-        rotation=degrees(atan2(y1 - y0, x1 - x0)), rotation_mode="anchor", ha="center", va="bottom", fontsize=7.5,
+        name, (float(x), float(y)), (-3, 4), textcoords="offset points", rotation=degrees(atan2(y1 - y0, x1 - x0)),
+        rotation_mode="anchor", ha="center", va="bottom", fontsize=7.5,
     )  # fmt: skip
     return _line(ax, *ends)
 
@@ -127,6 +136,18 @@ def _rate_axis(ax: Axes, result: NetworkResult) -> None:
     right.set_ylabel("achieved rate (TOPS, two operations per MAC)")
     low, high = ax.get_ylim()
     _decades(right.yaxis, (low * factor, high * factor))
+
+
+def _make_room(fig: Figure, ax: Axes) -> None:
+    """Narrow the axes until the labels of wide ticks are inside the figure on both sides."""
+    outer, inner = ax.get_tightbbox(), ax.get_window_extent()
+    if outer is None:
+        return
+    left = max(inner.x0, inner.x0 + 4 - outer.x0)
+    right = min(inner.x1, inner.x1 - 4 - outer.x1 + fig.bbox.x1)
+    ax.set_position(
+        (left / fig.bbox.x1, inner.y0 / fig.bbox.y1, (right - left) / fig.bbox.x1, inner.height / fig.bbox.y1)
+    )
 
 
 def _size(result: NetworkResult, point: Point) -> float:

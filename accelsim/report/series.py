@@ -9,7 +9,7 @@ from accelsim.report import facts, words
 from accelsim.results import LayerResult, NetworkResult
 
 MAX_ROWS = 120
-"""Layers drawn one by one; beyond that the small ones share a row."""
+"""Layers drawn one by one; beyond that the small ones of a kind share rows."""
 LONG_NAME = 18
 """When names are longer, what all of them begin with is left out."""
 
@@ -46,10 +46,10 @@ class Row:
 
 
 def rows(result: NetworkResult, most: int = MAX_ROWS) -> list[Row]:
-    """Return the simulated layers in the order of the network, at most ``most`` rows.
+    """Return the simulated layers in the order of the network, one by one if there are at most ``most``.
 
     Layers without work are left out. Of a long network the layers with the largest shares of cycles or energy keep
-    a row of their own, and one last row holds the others.
+    rows of their own. The small ones share rows by kind, none of them longer than the largest layer.
     """
     layers = [layer for layer in result.simulated if layer.cycles or layer.total_energy_pj]
     cut = len(words.prefix([layer.name for layer in layers], LONG_NAME))
@@ -62,8 +62,26 @@ def rows(result: NetworkResult, most: int = MAX_ROWS) -> list[Row]:
 
     large = set(sorted(range(len(layers)), key=weight, reverse=True)[: most - 1])
     own = [_row(layer.name[cut:], [layer]) for i, layer in enumerate(layers) if i in large]
-    others = [layer for i, layer in enumerate(layers) if i not in large]
-    return [*own, _row(f"other {len(others)} layers", others)]
+    shared = _shared(
+        [layer for i, layer in enumerate(layers) if i not in large],
+        max(layer.cycles for layer in layers),
+        max(layer.total_energy_pj for layer in layers),
+    )
+    return [*own, *(_row(f"{len(few)} small {few[0].kind}", few) for few in shared)]
+
+
+def _shared(layers: Sequence[LayerResult], cycles: int, energy_pj: float) -> list[list[LayerResult]]:
+    """Return layers of one kind together, as many as stay within so many cycles and so much energy."""
+    groups: list[list[LayerResult]] = []
+    for kind in dict.fromkeys(layer.kind for layer in layers):
+        spent, spent_pj = cycles, energy_pj
+        for layer in (layer for layer in layers if layer.kind == kind):
+            spent, spent_pj = spent + layer.cycles, spent_pj + layer.total_energy_pj
+            if spent > cycles or spent_pj > energy_pj:
+                groups.append([])
+                spent, spent_pj = layer.cycles, layer.total_energy_pj
+            groups[-1].append(layer)
+    return groups
 
 
 def _row(label: str, layers: Sequence[LayerResult]) -> Row:

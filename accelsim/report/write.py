@@ -12,14 +12,17 @@ from accelsim.errors import UserError
 from accelsim.report.document import to_json
 from accelsim.report.markdown import to_markdown
 from accelsim.report.rows import to_csv
+from accelsim.report.trace import Trace
 from accelsim.results import NetworkResult
 
 FILES = ("layers.csv", "report.md", "breakdown.png", "roofline.png", "report.json")
 """What a report consists of, in the order in which the files appear: the last one marks a whole report."""
+TRACE = "trace.json"
+"""Written too where a trace is given."""
 
 
-def write_report(result: NetworkResult, folder: str | Path) -> list[Path]:
-    """Write report.json, layers.csv, report.md, breakdown.png and roofline.png, and return their paths.
+def write_report(result: NetworkResult, folder: str | Path, trace: Trace | None = None) -> list[Path]:
+    """Write report.json, layers.csv, report.md, breakdown.png, roofline.png and a given trace; return their paths.
 
     Everything is first written under other names in a folder of its own inside ``folder``. Only then the files of
     an earlier report go and the new ones take their places, report.json last. So a run that fails leaves an earlier
@@ -35,7 +38,7 @@ def write_report(result: NetworkResult, folder: str | Path) -> list[Path]:
     try:
         made = _make(target)
         try:
-            _write(result, target)
+            _write(result, target, trace)
         except BaseException:
             _remove_empty(made)
             raise
@@ -43,25 +46,30 @@ def write_report(result: NetworkResult, folder: str | Path) -> list[Path]:
         problem = f"cannot write the report: {(error.strerror or str(error)).lower()}"
         remedy = "choose another folder with -o, or mend its permissions or space"
         raise UserError(problem, remedy, file=str(target)) from error
-    return [target / name for name in FILES]
+    return [target / name for name in _names(trace)]
 
 
-def _write(result: NetworkResult, target: Path) -> None:
+def _names(trace: Trace | None) -> tuple[str, ...]:
+    return FILES if trace is None else (TRACE, *FILES)
+
+
+def _write(result: NetworkResult, target: Path, trace: Trace | None) -> None:
     # Not the temporary folder of the system: a rename must not cross file systems.
     aside = Path(tempfile.mkdtemp(prefix=".partial-", dir=target))
     try:
-        _draft(result, aside)
-        for name in reversed(FILES):
+        _draft(result, aside, trace)
+        for name in (*reversed(FILES), TRACE):
             (target / name).unlink(missing_ok=True)
-        for name in FILES:
+        for name in _names(trace):
             os.replace(_draft_name(aside, name), target / name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _draft(result: NetworkResult, aside: Path) -> None:
+def _draft(result: NetworkResult, aside: Path, trace: Trace | None) -> None:
     """Write every file under its draft name. Texts come first: what cannot be reported fails before any drawing."""
     texts = {"report.json": to_json(result), "layers.csv": to_csv(result), "report.md": to_markdown(result)}
+    texts |= {} if trace is None else {TRACE: trace.to_json()}
     for name, text in texts.items():
         _draft_name(aside, name).write_bytes(text.encode())
     from accelsim.report import plots

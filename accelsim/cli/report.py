@@ -1,0 +1,93 @@
+"""``accelsim report``: a run or a sweep as one HTML file."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from accelsim.report.sweep_page import Sweep
+
+
+@click.command(epilog="Example: accelsim report reports/out/systolic_ws-alexnet/report.json -o alexnet.html")
+@click.argument("source", type=click.Path(path_type=Path), metavar="STORE|REPORT.json")
+@click.option("-o", "output", type=click.Path(path_type=Path), help="HTML file; <SOURCE>.html by default.")
+@click.option("--network", help="Of a store: only this network.")
+@click.option("--where", metavar="CONDITION", help="Of a store: only points that meet a condition, as in a sweep file.")
+def command(source: Path, output: Path | None, network: str | None, where: str | None) -> None:
+    """Write a report.json of a run, or the STORE of a sweep, as one HTML file.
+
+    The file is complete and opens offline, in any browser. Of a run: totals, a table of layers to sort and filter, the
+    roofline, the resolved configuration. Of a sweep: the objectives against each other, where dragging over points
+    shows their configurations.
+    """
+    from accelsim.cli.output import writing
+
+    target = output or source.with_suffix(".html")
+    if source.suffix == ".json":
+        if network or where:
+            raise click.UsageError("--network and --where choose points of a store.")
+        from accelsim.report import run_page
+        from accelsim.report.reader import read_report
+
+        text = run_page.to_html(read_report(source))
+    else:
+        from accelsim.explore.choose import on_front
+        from accelsim.report import sweep_page
+
+        text = sweep_page.to_html(sweep_of(source, network, where), on_front)
+    with writing(target):
+        target.write_bytes(text.encode())
+    click.echo(str(target))
+
+
+def sweep_of(path: Path, network: str | None = None, where: str | None = None) -> Sweep:
+    """Return what a page says of a store.
+
+    Raises
+    ------
+    ConfigError
+        No store, or no point to show.
+    """
+    from accelsim.explore import choose
+    from accelsim.report.sweep_page import Sweep
+
+    meta, rows, keys, shown, total, left = choose.of_store(path, network, where)
+    refused = Counter(f"{row['status']}: {row['reason']}" for row in rows if row["status"] != "ok")
+    chosen = f", {len(shown):,} of them shown" if network or where else f", {len(shown):,} have figures"
+    still = f", {left:,} still to run" if left else ""
+    machines, known, not_modelled = _machines(meta, {str(row["machine"]) for row in rows})
+    return Sweep(
+        title=meta["question"] or meta["name"],
+        summary=f"Sweep {meta['name']}: {total:,} points{chosen}{still}.",
+        provenance=f"Figures of accelsim {meta['model']}. {known}",
+        points=shown,
+        keys=keys,
+        objectives=json.loads(meta["objectives"]),
+        refused=refused,
+        document=json.loads(meta["sweep"]),
+        machines=machines,
+        not_modelled=not_modelled,
+    )
+
+
+def _machines(meta: dict[str, str], names: set[str]) -> tuple[dict[str, Any], str, list[str]]:
+    """Return the machines that this build can still resolve, a sentence on the others, and what is not modelled."""
+    from accelsim.explore.identity import model_version
+    from accelsim.simulation import load_arch, not_modelled
+    from accelsim.spec import packaged
+
+    if meta["model"] != model_version():
+        return {}, "This build is another one, so it does not say how the machines were resolved.", []
+    found: dict[str, Any] = {}
+    items: dict[str, None] = {}
+    for name in sorted(names & set(packaged.names("arch_configs"))):
+        arch = load_arch(name)
+        found[name] = arch.config
+        items |= dict.fromkeys(not_modelled(arch, [unit.name for unit in arch.units]))
+    others = sorted(names - set(found))
+    return found, f"Not packaged, and therefore not shown here: {', '.join(others)}." if others else "", list(items)
