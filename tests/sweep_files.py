@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
+from accelsim.explore import export, store
 from accelsim.explore.store import Row
 
 NETWORK = """\
@@ -37,6 +39,30 @@ def write(folder, text=SWEEP, name="sweep.yaml"):
     return path
 
 
+def table(path, layers=False):
+    """Return the exported rows of a store as CSV."""
+    with store.open_reader(path) as opened:
+        return export.to_csv(export.rows(opened, layers))
+
+
+def rows_in(path):
+    """Return how many results a store has, whatever is writing to it."""
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5) as db:
+            return db.execute("SELECT count(*) FROM totals").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
+
+
+def wait_for(condition, seconds=60):
+    """Wait until a condition gives something true, and return that."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.01)
+    return found
+
+
 def children(pid):
     """Return the living descendants of a process."""
     found = []
@@ -57,3 +83,33 @@ def deadly_chunk(packed, jobs):
     if any(job.key in packed.decode().split() for job in jobs):
         os.kill(os.getpid(), signal.SIGKILL)
     return [Row(job.key, "ok", None) for job in jobs], 0.002
+
+
+ONE = """\
+name: one
+source: made up for tests
+isolated: true
+layers:
+  - {name: c, kind: linear, c: 64, k: 32}
+"""
+SPACE = """\
+name: space
+machines: [systolic_ws]
+networks: [./one.yaml]
+axes:
+  params.rows: [2, 3, 4, 6, 8, 12, 16, 24, 32, 48]
+  params.cols: {from: 2, to: 16, factor: 2}
+  params.dataflow: [ws, os, is]
+  memory.dram.gb_per_s: [1, 2, 4]
+constraints:
+  - params.rows * params.cols <= 256
+objectives: [cycles, area_mm2]
+"""
+
+
+def write_space(folder, text=SPACE):
+    """Write a space of 360 designs, 324 of them legal, and its network, and return the space's path."""
+    (folder / "one.yaml").write_text(ONE)
+    path = folder / "space.yaml"
+    path.write_text(text)
+    return path

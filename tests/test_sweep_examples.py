@@ -1,5 +1,6 @@
 """The studies in examples/: whole, honest about their answer, and run at small size."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,14 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 STUDIES = sorted(path.parent.name for path in EXAMPLES.glob("*/sweep.yaml"))
 
 
-def small(name, folder, networks, **axes):
-    """Write a study with fewer axis values and smaller networks, and return its path."""
+def small(name, folder, networks, layers="*", **axes):
+    """Write a study with fewer axis values and smaller networks or fewer layers, and return its path."""
     import yaml
 
     data = read(EXAMPLES / name / "sweep.yaml").data
     data["networks"] = networks
     data["axes"] |= axes
+    data.setdefault("options", {})["layers"] = layers
     path = folder / "sweep.yaml"
     path.write_text(yaml.safe_dump(data, sort_keys=False))
     return path
@@ -68,3 +70,42 @@ def test_larger_scratchpads_save_dram_energy_with_falling_return(tmp_path):
     small_, middle, large = (r["energy_pj"]["dram"] for r in found)
     assert small_ > middle >= large
     assert small_ - middle > middle - large
+
+
+def alike(values, *keys):
+    """Return a zipped axis whose keys all take the same values."""
+    return {"zip": dict.fromkeys(keys, values)}
+
+
+def test_scnn_beats_its_dense_siblings_on_sparse_data_only(tmp_path):
+    density = alike([0.3, 1.0], "options.weight_density", "options.input_density")
+    found = rows(small("density", tmp_path, ["googlenet"], "inception_4b*", density=density), tmp_path)
+    edp = {(r["machine"], r["options.weight_density"]): r["edp_pj_s"] for r in found}
+    assert edp["scnn", 0.3] < 0.25 * edp["dcnn_opt", 0.3] < 0.25 * edp["dcnn", 0.3]
+    assert edp["scnn", 1.0] > edp["dcnn", 1.0]
+
+
+def test_bits_pay_where_both_operands_buy_time(tmp_path):
+    bits = alike([4, 5, 8], "precision.weight_bits", "precision.input_bits", "precision.output_bits")
+    found = rows(small("bits", tmp_path, ["resnet18"], "layer3.0.*", bits=bits), tmp_path)
+    edp = {(r["machine"], r["precision.weight_bits"]): r["edp_pj_s"] for r in found}
+    cycles = {(r["machine"], r["precision.weight_bits"]): r["cycles"] for r in found}
+    saved = {machine: edp[machine, 4] / edp[machine, 8] for machine, _ in edp}
+    assert max(saved["loom"], saved["bitfusion"]) < saved["unpu"] < min(saved["stripes"], saved["systolic_ws"])
+    assert cycles["bitfusion", 5] > 0.9 * cycles["bitfusion", 8] > 2 * cycles["bitfusion", 4]
+    assert cycles["loom", 5] < 0.6 * cycles["loom", 8]
+
+
+def test_the_picture_of_a_study_has_names_titles_and_ratios(tmp_path):
+    spec = importlib.util.spec_from_file_location("lines", EXAMPLES / "lines.py")
+    lines = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(lines)
+    axes = [{"machine": m, "network": "n", "x": x, "edp_pj_s": edp} for m, x, edp in
+            [("a", 1, 8.0), ("b", 1, 2.0), ("a", 2, 6.0), ("b", 2, 9.0)]]  # fmt: skip
+    assert lines.ratios(axes, "x", "machine=a") == {"a": [(1, 1.0), (2, 1.0)], "b": [(1, 0.25), (2, 1.5)]}
+    own = lines.ratios(axes, "x", "x=2")
+    assert own == {"a": [(1, 8 / 6), (2, 1.0)], "b": [(1, 2 / 9), (2, 1.0)]}
+    (ax,) = lines.draw(own, "Which?", "x (bits)", "ratio").axes
+    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == [[8 / 6, 1.0], [2 / 9, 1.0]]
+    assert {text.get_text() for text in ax.texts} == {"a", "b"}
+    assert (ax.get_title(loc="left"), ax.get_xlabel(), ax.get_ylabel()) == ("Which?", "x (bits)", "ratio")

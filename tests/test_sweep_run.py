@@ -3,28 +3,21 @@
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
-import time
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from sweep_files import LONG, SWEEP, children, deadly_chunk, write
+from sweep_files import LONG, SWEEP, children, deadly_chunk, rows_in, table, wait_for, write
 
 import accelsim
 from accelsim.errors import ConfigError
-from accelsim.explore import evaluate, execute, export, identity, pool, store, sweep
+from accelsim.explore import evaluate, execute, identity, pool, store, sweep
 from accelsim.explore.merge import merge
 
 Key = namedtuple("Key", "key machine sets", defaults=("m", ()))
-
-
-def table(path, layers=False):
-    with store.open_reader(path) as opened:
-        return export.to_csv(export.rows(opened, layers))
 
 
 @pytest.fixture(scope="module")
@@ -39,22 +32,6 @@ def start(folder, *more):
     command = [sys.executable, "-m", "accelsim", "sweep", "sweep.yaml", "--store", "s.db", "--workers", "2", *more]
     environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(accelsim.__file__))}
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def rows_in(path):
-    try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5) as db:
-            return db.execute("SELECT count(*) FROM totals").fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0
-
-
-def wait_for(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.01)
-    return found
 
 
 def test_a_point_is_what_simulate_says(tmp_path):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from accelsim.cli import executor
+from accelsim.cli.live import Live, duration
 
 if TYPE_CHECKING:
     from accelsim.explore.sweep import Counts, Progress
@@ -31,14 +33,13 @@ class _Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.command(epilog="Example: accelsim sweep examples/array_shape/sweep.yaml --store shape.db --workers 2")
 @click.argument("file", metavar="SWEEP.yaml", type=click.Path(path_type=Path))
 @click.option("--store", type=click.Path(path_type=Path, dir_okay=False), help="SQLite file of the results.")
-@click.option("--workers", type=click.IntRange(0), help="Processes, by default one per processor; 0: none but this.")
+@executor.options
 @click.option("--shard", type=_Shard(), default=(1, 1), metavar="i/n", help="Only the i-th of n parts.")
 @click.option("--keep", type=click.Choice(["totals", "layers"]), default="totals", show_default=True,
               help="Rows to store: per point, or per layer too.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Only check the file and count its points.")
 def command(
-    file: Path, store: Path | None, workers: int | None, shard: tuple[int, int], keep: str,
-    dry_run: bool,
+    file: Path, store: Path | None, shard: tuple[int, int], keep: str, dry_run: bool, **where: Any
 ) -> None:  # fmt: skip
     """Simulate every point of SWEEP.yaml into a store. The same command resumes a sweep that was stopped."""
     from accelsim.explore import sweep
@@ -49,8 +50,11 @@ def command(
     if store is None:
         raise click.UsageError("--store FILE is missing: where the results go.")
     show = _Show()
+    workers, make = executor.chosen(**where)
     try:
-        end = sweep.run(file, store, workers=workers, keep_layers=keep == "layers", shard=shard, report=show)
+        end = sweep.run(
+            file, store, workers=workers, make_executor=make, keep_layers=keep == "layers", shard=shard, report=show
+        )
     except sweep.Interrupted as stopped:
         show.clear()
         click.echo(f"stopped: {stopped.done:,} of {stopped.to_run:,} points were run and stored in {store}", err=True)
@@ -83,8 +87,7 @@ class _Show:
 
     def __init__(self) -> None:
         self._started = self._estimated = False
-        self._last = 0.0
-        self._live = sys.stderr.isatty()
+        self._line = Live()
 
     def __call__(self, progress: Progress) -> None:
         if not self._started:
@@ -93,26 +96,17 @@ class _Show:
         if progress.pace.eta_s is not None and not self._estimated:
             self._estimated = True
             self.clear()
-            click.echo(f"about {_time(progress.pace.eta_s)} to go at this pace", err=True)
-        if self._live and monotonic() - self._last > 0.2:
-            self._last = monotonic()
-            click.echo(f"\r\x1b[K{_line(progress)}", nl=False, err=True)
+            click.echo(f"about {duration(progress.pace.eta_s)} to go at this pace", err=True)
+        self._line.show(_line(progress))
 
     def clear(self) -> None:
-        if self._live:
-            click.echo("\r\x1b[K", nl=False, err=True)
+        self._line.clear()
 
 
 def _line(progress: Progress) -> str:
     pace = progress.pace
-    left = "" if pace.eta_s is None else f", {_time(pace.eta_s)} to go"
+    left = "" if pace.eta_s is None else f", {duration(pace.eta_s)} to go"
     parts = [f"{pace.done:,}/{pace.done + pace.left:,}", f"{pace.per_s:.3g}/s{left}", f"front {progress.front:,}"]
     parts += [f"{progress.illegal:,} illegal"] if progress.illegal else []
     parts += [f"{progress.failed:,} FAILED"] if progress.failed else []
     return "  ".join(parts)
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -13,7 +13,7 @@ from itertools import count
 from time import monotonic
 from typing import Any, NamedTuple, TypeAlias
 
-from accelsim.errors import ConfigError
+from accelsim.errors import ConfigError, UserError
 from accelsim.explore.evaluate import Job, run_chunk
 from accelsim.explore.pool import abandon
 from accelsim.explore.store import Row
@@ -42,7 +42,7 @@ class Pace(NamedTuple):
 
 
 class Runner:
-    """One run over some points.
+    """One run over some points; with `extend`, `drain` and `close` over several batches, in the same workers.
 
     Parameters
     ----------
@@ -73,12 +73,22 @@ class Runner:
         self._flying: dict[Future[Any], Chunk] = {}
         self._total, self._done, self._seconds = len(jobs), 0, 0.0
         self._began = monotonic()
+        self._open: Executor | None = None
 
     def run(self) -> None:
+        """Run all points, then let the workers go."""
+        try:
+            self.drain()
+        finally:
+            self.close()
+
+    def extend(self, jobs: Sequence[Job]) -> None:
+        """Add points, to be run by the next `drain`."""
+        self._jobs.extend(jobs)
+        self._total += len(jobs)
+
+    def drain(self) -> None:
         """Run all points. On Ctrl-C, chunks that are running are waited for and written before it is passed on."""
-        if not self._total:
-            return
-        self._executor = self._fresh()
         try:
             while self._probes or self._jobs or self._suspects or self._flying:
                 self._fill()
@@ -88,8 +98,18 @@ class Runner:
         except KeyboardInterrupt:
             self._rescue()
             raise
-        finally:
-            abandon(self._executor)
+
+    def close(self) -> None:
+        """End the workers at once."""
+        if self._open is not None:
+            abandon(self._open)
+            self._open = None
+
+    @property
+    def _executor(self) -> Executor:
+        if self._open is None:
+            self._open = self._fresh()
+        return self._open
 
     def pace(self) -> Pace:
         """Return how the run stands."""
@@ -133,9 +153,12 @@ class Runner:
         broken = False
         for future in finished:
             chunk = self._flying.pop(future)
-            error = future.exception()
+            # who cancels besides us is an executor that lost its workers
+            error = BrokenExecutor("cancelled") if future.cancelled() else future.exception()
             if error is None:
                 self._keep(*future.result())
+            elif isinstance(error, UserError):  # points never raise one: these workers must not be used
+                raise error
             else:
                 broken = broken or isinstance(error, BrokenExecutor)
                 self._suspect(chunk, error, alone=not self._flying and len(finished) == 1)
@@ -171,8 +194,7 @@ class Runner:
             else:
                 self._suspects.append(chunk)
         self._flying = {}
-        abandon(self._executor)
-        self._executor = self._fresh()
+        self.close()
 
     def _fresh(self) -> Executor:
         """Return an executor that has answered once."""

@@ -74,6 +74,12 @@ class Space:
         order = [axis.name for axis in self.sweep.axes]
         return tuple(k for a in sorted(self.axes, key=lambda a: order.index(a.name)) for k in a.keys)
 
+    def at(self, steps: np.ndarray) -> Space:
+        """Return the space of some combinations, given like ``steps``, which need not be among this one's."""
+        other = Space(self.sweep, self.archs, self.networks, self.axes, steps)
+        vars(other)["_illegal"] = self._illegal
+        return other
+
     def points(self) -> Iterator[Point]:
         """Yield the points: machine by machine, combination by combination, networks innermost."""
         digests = {name: identity.network_digest(network) for name, network in self.networks.items()}
@@ -118,12 +124,22 @@ class Space:
         return {key: identity.file_digest(self.sweep.folder / name) for key, name in named.items() if name is not None}
 
     @cached_property
+    def _illegal(self) -> list[list[list[str | None]]]:
+        """Machine, axis, step -> why a value is not allowed whatever the other axes say, or None."""
+        return [[_illegal_steps(self.sweep, arch, axis) for axis in self.axes] for arch in self.archs.values()]
+
+    @property
+    def reasons(self) -> np.ndarray:
+        """Shape (machines, combinations, networks): why a point is illegal, or None."""
+        return self._reasons
+
+    @cached_property
     def _reasons(self) -> np.ndarray:
         """Shape (machines, combinations, networks): why a point is illegal, or None."""
         found = np.full((len(self.archs), len(self.steps), len(self.networks)), None, dtype=object)
-        for m, arch in enumerate(self.archs.values()):
-            for a, axis in enumerate(self.axes):
-                for s, reason in enumerate(_illegal_steps(self.sweep, arch, axis)):
+        for m, by_axis in enumerate(self._illegal):
+            for a, by_step in enumerate(by_axis):
+                for s, reason in enumerate(by_step):
                     if reason is not None:
                         found[m, self.steps[:, a] == s] = reason
         for i, text in enumerate(self.sweep.spec.constraints):
@@ -161,8 +177,8 @@ class Space:
         return column
 
 
-def expand(sweep: Sweep) -> Space:
-    """Load machines and networks of a sweep and lay out its points; nothing is simulated.
+def expand(sweep: Sweep, steps: np.ndarray | None = None) -> Space:
+    """Load machines and networks of a sweep and lay out its points, or those of ``steps``; nothing is simulated.
 
     Raises
     ------
@@ -190,7 +206,8 @@ def expand(sweep: Sweep) -> Space:
         named = getattr(spec.options, option)
         if named is not None and not (sweep.folder / named).is_file():
             raise document.error(("options", option), f"no such file: '{named}'", "paths start at the sweep file")
-    space = Space(sweep, archs, networks, axes, _sampled(sweep, [len(axis.steps) for axis in axes]))
+    chosen = _sampled(sweep, [len(axis.steps) for axis in axes]) if steps is None else steps
+    space = Space(sweep, archs, networks, axes, chosen)
     if len(space) > MAX_POINTS:
         raise document.error(("axes",), f"{len(space):,} points", f"use at most {MAX_POINTS:,}, or 'sampling:'")
     _ = space._reasons

@@ -99,6 +99,11 @@ class Store:
             said = {**about, "plan": digest.hexdigest()[:16]}
             self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", said.items())
 
+    def extend_plan(self, points: Iterable[Point]) -> None:
+        """Add points to the plan, at their positions."""
+        with self._db:
+            self._db.executemany("INSERT OR REPLACE INTO plan VALUES (?, ?, ?, ?, ?, ?)", map(_planned, points))
+
     def add(self, rows: Iterable[Row]) -> None:
         """Write the results of a chunk, all or nothing."""
         found = list(rows)
@@ -113,6 +118,21 @@ class Store:
     def done(self) -> dict[str, str]:
         """Return key -> status of every result, whether the present plan has it or not."""
         return dict(self._db.execute("SELECT key, status FROM totals"))
+
+    def figures(self, keys: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return key -> status and `TOTALS` of those results among ``keys`` that are there."""
+        found = {}
+        for start in range(0, len(keys), _MANY):
+            part = keys[start : start + _MANY]
+            query = f"SELECT key, status, {', '.join(TOTALS)} FROM totals WHERE key IN ({', '.join('?' * len(part))})"
+            for key, status, *values in self._db.execute(query, part):
+                found[key] = (status, dict(zip(TOTALS, values, strict=True)))
+        return found
+
+    def results(self) -> int:
+        """Return how many results there are, planned or not."""
+        (number,) = self._db.execute("SELECT count(*) FROM totals").fetchone()
+        return int(number)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield one dict per planned point that has a result or a reason, in the order of the plan."""
@@ -265,6 +285,8 @@ def _check_header(path: Path) -> None:
         raise _not_a_store(path)
 
 
+_MANY = 500
+"""Keys in one query; SQLite takes a limited number of parameters."""
 _AWAY = "move it away or use another file with --store; it is left as it is"
 
 
