@@ -13,7 +13,7 @@ from accelsim.activity import CAUSES, Activity, Event
 from accelsim.components import Component, Dram
 from accelsim.energy import LEAKAGE, Table, energy_pj, leakage_mw, load_table
 from accelsim.engines import registry
-from accelsim.errors import MappingError, ModelError
+from accelsim.errors import MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Choice, build, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
@@ -58,7 +58,10 @@ class Task:
         found = dict(self.given)
         for tensor in (*self.view.inputs, *self.view.weights):
             if tensor.name in self.stored and tensor.name not in found:
-                found[tensor.name] = to_integers(self.stored[tensor.name], tensor)
+                try:
+                    found[tensor.name] = to_integers(self.stored[tensor.name], tensor)
+                except WorkloadError as error:
+                    raise WorkloadError(f"layer '{self.view.name}': {error.problem}", error.remedy) from None
         return found
 
 

@@ -12,6 +12,7 @@ from accelsim.engines.bitfusion.kernel import fused_product as by_kernel
 from accelsim.engines.bitfusion.params import Params, fuse, supported
 from accelsim.errors import MappingError
 from accelsim.operands.bricks import fused_product, fusion
+from accelsim.operands.handle import of
 from accelsim.workload.shapes import Conv2d
 
 KIB = {"input_kib": 64, "weight_kib": 64, "output_kib": 64}
@@ -95,3 +96,40 @@ def test_deeprecon_refuses_what_it_cannot_compose():
     params = accelsim.load_arch("deeprecon").units[0].params
     assert params.max_bits == params.spatial_bits == 8
     assert ENGINE.units(params)["bricks"] == 16 * params.rows * params.cols
+
+
+TABLE_8 = {
+    # what changes -> which hard or soft rule sees it, as the survey's Table 8 has it for BitFusion
+    "input channels": {"rows", "input", "weight"},
+    "input bits": {"rows", "input", "weight"},
+    "weight bits": {"rows", "weight"},
+    "output channels": {"columns", "weight", "output"},
+    "kernel": {"weight"},
+    "feature map": {"input", "output"},
+}
+"""Of the released model the input bits decide the WBUF through its padding to the array, which the engine does not
+fetch: that cell is the release's alone."""
+
+
+@pytest.mark.parametrize("what", TABLE_8)
+def test_every_cell_of_the_surveys_table_shows(what):
+    base = {"c": 40, "k": 48, "h": 12, "r": 3, "a": 8, "w": 8}
+    more = {"input channels": {"c": 41}, "input bits": {"a": 4}, "weight bits": {"w": 4}, "output channels": {"k": 49},
+            "kernel": {"r": 5}, "feature map": {"h": 13}}[what]  # fmt: skip
+
+    def seen(c, k, h, r, a, w):
+        layer = view(Conv2d(n=1, c=c, k=k, h=h, w=h, r=r, s=r), (a, True), (w, True))
+        params = Params(rows=16, cols=32, input_kib=64, weight_kib=256, output_kib=64)
+        conv = layer.shape.as_conv()
+        tiling = {"groups": 1, "n": 1, "e": conv.e, "f": conv.f, "k": k, "c": c, "order": "mkc", "inner": "os"}
+        plan = ENGINE.plan(layer, of(layer), params, ENGINE.mapping_schema.model_validate(tiling), MACHINE)
+        done = ENGINE.closed_form(plan)
+        tile = plan.nest.largest_bits()
+        rows, columns = (done.details[f"{side}_utilization_ppm"] for side in ("row", "column"))
+        return {"rows": rows, "columns": columns} | tile
+
+    before, after = seen(**base), seen(**(base | more))
+    changed = {key for key in before if before[key] != after[key]}
+    release_only = {"weight"} if what == "input bits" else set()
+    by_the_halo = {"output"} if what == "kernel" else set()  # a larger kernel leaves fewer outputs of an image
+    assert changed == TABLE_8[what] - release_only | by_the_halo

@@ -8,6 +8,8 @@ from bit_serial_runs import MACHINES, run
 
 import accelsim
 from accelsim.errors import WorkloadError
+from accelsim.workload.network import Network, make_layer
+from accelsim.workload.shapes import Linear
 
 DATA_DEPENDENT = ("pragmatic", "pragmatic, recoded", "laconic", "stripes, trimmed", "loom, trimmed")
 LINEAR = {"stripes": (True, False), "loom": (True, True), "unpu": (False, True)}
@@ -95,3 +97,35 @@ def test_trimmed_and_chasing_machines_are_never_slower_than_the_layers_width():
         stripes = run("stripes", x, w, (bits, True), (bits, True)).compute_cycles
         assert run("stripes, trimmed", x, w, (bits, True), (bits, True)).compute_cycles <= stripes
         assert run("pragmatic", x, w, (bits, True), (bits, True), shift_bits=4).compute_cycles <= stripes
+
+
+PACKED = {"params.word_bits": 1}
+"""In place of the 16-bit words that these machines store by default."""
+
+
+@pytest.mark.parametrize(
+    ("name", "packed"),
+    [("bitfusion", {}), ("loom", {}), ("unpu", {}), ("bismo", {}), ("systolic_ws", {}), ("tpu_v1", {}),
+     ("stripes", PACKED), ("dadiannao", PACKED), ("pragmatic", PACKED)],
+)  # fmt: skip
+def test_traffic_and_storage_follow_the_bits(name, packed):
+    shape = Linear(n=4, c=512, k=512)
+
+    def seen(a, w, out):
+        arch = accelsim.load_arch(name)
+        for key, value in packed.items():
+            arch = arch.replace(key, value)
+        layer, own = make_layer("fc", shape)
+        bits = zip(("fc.input", "fc.weight", "fc.output"), (a, w, out), strict=True)
+        tensors = own | {tensor: replace(own[tensor], bits=b) for tensor, b in bits}
+        (done,) = accelsim.simulate(arch, Network("n", (layer,), tensors, isolated=True)).layers
+        if not done.simulated:
+            return None
+        flows = {(f.tensor, f.direction): f.bits for f in done.traffic if f.boundary == "dram"}
+        return flows["input", "read"], flows["weight", "read"], flows["output", "write"]
+
+    assert seen(8, 8, 8) is not None
+    base, inputs, weights, outputs = seen(4, 4, 4), seen(8, 4, 4), seen(4, 8, 4), seen(4, 4, 8)
+    assert inputs[0] * base[1] == 2 * base[0] * inputs[1]
+    assert weights[1] == 2 * base[1]
+    assert outputs[2] == (base[2] if name == "bismo" else 2 * base[2])  # the overlay's results are 32 bits

@@ -135,9 +135,26 @@ def test_reals_are_quantised_symmetrically():
     assert to_integers(np.zeros(4), tensor).tolist() == [0, 0, 0, 0]
 
 
+def test_one_signed_bit_is_a_sign():
+    tensor = Tensor("t", (4,), 1)
+    assert to_integers(np.array([0.0, 0.5, -1.0, 1.0]), tensor).tolist() == [1, 1, -1, 1]
+    assert to_integers(np.array([1, 1, -1, 0]), tensor).tolist() == [1, 1, -1, 0]
+
+
+def test_what_does_not_fit_says_how_many_bits_would():
+    for values, signed, words in (
+        ([-3, 200], False, r"values -3\.\.200 do not fit 8 bits unsigned; declare at least 9 bits signed"),
+        ([0, 300], False, r"values 0\.\.300 do not fit 8 bits unsigned; declare at least 9 bits"),
+        ([-200, 3], True, r"values -200\.\.3 do not fit 8 bits signed; declare at least 9 bits"),
+    ):
+        with pytest.raises(WorkloadError, match=words):
+            to_integers(np.array(values), Tensor("t", (2,), 8, signed))
+
+
 @given(st.integers(1, 16), st.booleans(), st.integers(-40000, 70000))
 def test_a_value_fits_exactly_when_its_width_holds_it(bits, signed, value):
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    high = 1 if bits == 1 and signed else high  # a sign
     tensor = Tensor("t", (1,), bits, signed)
     if low <= value <= high:
         assert to_integers(np.array([value]), tensor).tolist() == [value]

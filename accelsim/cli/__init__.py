@@ -25,6 +25,7 @@ COMMANDS = {
     "schema": "Print the JSON Schema of a machine or network file.",
     "validate": "Compare published figures with this build.",
     "compress": "Prune, share and Huffman-code a network's weights.",
+    "quantize": "Turn a network's numbers into integers; what their widths cost in noise.",
     "profile": "Run an ONNX model and keep every layer's real inputs.",
     "import": "Convert a model or SCALE-Sim's files into accelsim's.",
     "sweep": "Simulate many points, from a sweep file into a store.",

@@ -25,7 +25,14 @@ def load_npz(path: Path, network: Network) -> dict[str, np.ndarray]:
     WorkloadError
         Unreadable or oversized archive, unknown layer or role, wrong shape, values that do not fit the width.
     """
-    return {name: to_integers(array, network.tensors[name]) for name, array in read_npz(path, network).items()}
+    reader = {name: layer.name for layer in reversed(network.layers) for name in (*layer.inputs, *layer.weights[:1])}
+    found = {}
+    for name, array in read_npz(path, network).items():
+        try:
+            found[name] = to_integers(array, network.tensors[name])
+        except WorkloadError as error:
+            raise WorkloadError(f"layer '{reader[name]}': {error.problem}", error.remedy, file=str(path)) from None
+    return found
 
 
 def read_npz(path: Path, network: Network) -> dict[str, np.ndarray]:
@@ -94,7 +101,8 @@ def to_integers(array: Any, tensor: Tensor) -> Any:
     """Return ``array`` as integers of the tensor's width and shape.
 
     Integers are taken as they are. Real numbers are scaled so that the largest magnitude is the largest value of
-    the width (symmetric, per tensor), and rounded to nearest. A sparse matrix stays as it is.
+    the width (symmetric, per tensor), and rounded to nearest. One signed bit is a sign: +1 or -1. A sparse matrix
+    stays as it is.
     """
     if isinstance(array, CsrMatrix):
         return array
@@ -103,20 +111,24 @@ def to_integers(array: Any, tensor: Tensor) -> Any:
         raise WorkloadError(f"tensor '{tensor.name}' has no width", "set its bits or a default precision")
     _shaped(array, tensor)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if tensor.signed else (0, 2**bits - 1)
+    sign_only = bits == 1 and tensor.signed
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
             raise WorkloadError(f"tensor '{tensor.name}' holds NaN or infinity", "give finite numbers")
+        if sign_only:
+            return np.where(array < 0, -1, 1)
         largest = float(np.abs(array).max(initial=0.0))
         scaled = np.rint(array / largest * high) if largest else np.zeros(array.shape)
         return np.clip(scaled, low, high).astype(np.int64)
     if array.dtype.kind not in "iub":
         raise WorkloadError(f"tensor '{tensor.name}' holds {array.dtype}", "give integers or real numbers")
     least, most = int(array.min(initial=0)), int(array.max(initial=0))
-    if least < low or most > high:
-        need = max(most.bit_length() + tensor.signed, (-least - 1).bit_length() + 1 if least < 0 else 1)
-        sign = "signed" if tensor.signed or least >= 0 else "unsigned"
+    if least < low or most > high + sign_only:
+        negative = least < 0
+        need = max(most.bit_length() + (tensor.signed or negative), (-least - 1).bit_length() + 1 if negative else 1)
         raise WorkloadError(
-            f"tensor '{tensor.name}': values {least}..{most} do not fit {bits} bits {sign}",
-            f"declare at least {need} bits{'' if tensor.signed or least >= 0 else ' signed'}",
+            f"tensor '{tensor.name}': values {least}..{most} do not fit {bits} bits "
+            f"{'signed' if tensor.signed else 'unsigned'}",
+            f"declare at least {need} bits{' signed' if negative and not tensor.signed else ''}",
         )
     return array.astype(np.int64)

@@ -123,13 +123,22 @@ def convolve(conv: Conv2d, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     -------
     ndarray (n, k, e, f) of int64
     """
+    taps = conv.c // conv.groups * conv.r * conv.s
+    bound = float(np.abs(x).max(initial=0)) * float(np.abs(w).max(initial=0)) * taps
+    return _convolve(conv, x, w, np.float64 if bound < EXACT_FLOAT else np.int64).astype(np.int64)
+
+
+def convolve_reals(conv: Conv2d, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Return the same convolution of float64 arrays, rounded in float64."""
+    return _convolve(conv, x, w, np.float64)
+
+
+def _convolve(conv: Conv2d, x: np.ndarray, w: np.ndarray, dtype: Any) -> np.ndarray:
     top, left, bottom, right = conv.pad
     padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     g, cg, kg = conv.groups, conv.c // conv.groups, conv.k // conv.groups
     span_h = (conv.e - 1) * conv.stride[0] + 1
     span_w = (conv.f - 1) * conv.stride[1] + 1
-    bound = float(np.abs(x).max(initial=0)) * float(np.abs(w).max(initial=0)) * cg * conv.r * conv.s
-    dtype = np.float64 if bound < EXACT_FLOAT else np.int64
     out = np.zeros((conv.n, g, conv.e * conv.f, kg), dtype=dtype)
     filters = w.reshape(g, kg, cg, conv.r, conv.s).astype(dtype)
     for i in range(conv.r):
@@ -138,7 +147,7 @@ def convolve(conv: Conv2d, x: np.ndarray, w: np.ndarray) -> np.ndarray:
             part = padded[:, :, row : row + span_h : conv.stride[0], col : col + span_w : conv.stride[1]]
             pixels = part.reshape(conv.n, g, cg, conv.e * conv.f).astype(dtype)
             out += np.matmul(pixels.transpose(0, 1, 3, 2), filters[None, :, :, :, i, j].transpose(0, 1, 3, 2))
-    return out.transpose(0, 1, 3, 2).reshape(conv.n, conv.k, conv.e, conv.f).astype(np.int64)
+    return out.transpose(0, 1, 3, 2).reshape(conv.n, conv.k, conv.e, conv.f)
 
 
 def elementwise(op: str, arrays: list[np.ndarray], name: str = "") -> np.ndarray:

@@ -82,6 +82,21 @@ class Operand:
         return self._draw(image_values, np.int64)
 
     @cached_property
+    def reals(self) -> np.ndarray:
+        """Synthetic real numbers in place of the integers: standard normal, magnitudes if unsigned; float64.
+
+        Zeros fall where the tensor's density and pattern put them.
+        """
+
+        def image_values(image: int, size: int) -> np.ndarray:
+            t = self.tensor
+            drawn = streams.normal_values(self.seed, t.name, image, size)
+            drawn = drawn if t.signed else np.abs(drawn)
+            return drawn if self.dense else drawn * self._mask(image, size)
+
+        return self._draw(image_values, np.float64)
+
+    @cached_property
     def sparse(self) -> CsrMatrix:
         """The non-zero elements of a matrix; of a given sparse matrix its entries, stored zeros included."""
         if isinstance(self.given, CsrMatrix):

@@ -53,6 +53,21 @@ def nonzero_values(seed: int, name: str, image: int, size: int, bits: int, signe
     return values
 
 
+def normal_values(seed: int, name: str, image: int, size: int) -> np.ndarray:
+    """Return standard normal numbers: the quantiles of uniform ones between the multiples of 2^-32.
+
+    Returns
+    -------
+    ndarray of float64, shape (size,)
+    """
+    from scipy.special import ndtri
+
+    values = np.empty(size, dtype=np.float64)
+    for start, drawn in _words(seed, name, image, "normals", size):
+        values[start : start + drawn.size] = ndtri(((drawn >> np.uint64(32)) + 0.5) / 2**32)
+    return values
+
+
 def words(seed: int, name: str, image: int, purpose: str, size: int) -> np.ndarray:
     """Return raw words of a stream: uint64, shape (size,)."""
     drawn = np.empty(size, dtype=np.uint64)

@@ -7,7 +7,7 @@ from glob import escape
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import PlainSerializer, WrapValidator
+from pydantic import WrapValidator
 
 from accelsim.passes.profile import Entry, assigned, read_entries, with_attribute
 from accelsim.workload.network import Network, is_view
@@ -27,7 +27,7 @@ def _density_and_pattern(value: Any, density: Callable[[Any], float]) -> float |
     return density(number), str(parse(words[1]))
 
 
-MaybePatterned = Annotated[Density, WrapValidator(_density_and_pattern), PlainSerializer(lambda value: value)]
+MaybePatterned = Annotated[Density, WrapValidator(_density_and_pattern)]
 
 
 def read_density(path: Path) -> tuple[Entry, ...]:

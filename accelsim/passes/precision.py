@@ -1,34 +1,82 @@
-"""Precision: the width of every tensor, from a profile, the network or the machine."""
+"""Precision: the width and the sign of every tensor, from a profile, the network or the machine."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
+from glob import escape
 from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
-from accelsim.passes.profile import Entry, assigned, read_entries, with_attribute
+from pydantic import WrapValidator
+
+from accelsim.passes.profile import ROLES, Entry, assigned, read_entries, tensor_of, with_attribute
 from accelsim.spec.schema import Bits, PrecisionSpec
 from accelsim.workload.network import Network, is_view
+
+_TYPE = re.compile(r"(u?)int(\d{1,4})")
+
+
+class Type(NamedTuple):
+    """Width and sign, written ``int4`` or ``uint8``."""
+
+    bits: int
+    signed: bool
+
+    def __str__(self) -> str:
+        return f"{'' if self.signed else 'u'}int{self.bits}"
+
+
+def _width_and_sign(value: Any, width: Callable[[Any], int]) -> int | Type:
+    """Return the width, or width and sign of a type such as ``uint8``."""
+    if not isinstance(value, str):
+        return width(value)
+    found = _TYPE.fullmatch(value)
+    return Type(width(int(found[2])), not found[1]) if found else width(value)
+
+
+MaybeSigned = Annotated[Bits, WrapValidator(_width_and_sign)]
 
 
 def read_precision(path: Path) -> tuple[Entry, ...]:
     """Return a precision profile from YAML or CSV; see `accelsim.passes.profile.read_entries` for the formats.
+
+    A value is a width, which leaves the tensor's sign, or a type that gives both: ``int4``, ``uint8``.
 
     Raises
     ------
     ConfigError
         A file that cannot be read, unknown keys or columns, a width outside 1 to 64 bits.
     """
-    return read_entries(path, "bits", Bits)
+    return read_entries(path, "bits", MaybeSigned)
 
 
 def with_precision(network: Network, profile: tuple[Entry, ...]) -> Network:
-    """Return the network with the widths of a profile.
+    """Return the network with the widths and signs of a profile.
 
     Raises
     ------
     ConfigError
         A layer that the network does not have, or contradictory widths for one tensor.
     """
-    return with_attribute(network, "bits", assigned(network, profile))
+    said = assigned(network, profile)
+    signs = {name: value.signed for name, value in said.items() if isinstance(value, Type)}
+    widths = {name: value.bits if isinstance(value, Type) else value for name, value in said.items()}
+    return with_attribute(with_attribute(network, "bits", widths), "signed", signs)
+
+
+def dump_precision(network: Network, types: Mapping[str, Type], source: str) -> str:
+    """Return the YAML of a precision profile that `read_precision` reads: tensor name -> type, layer by layer."""
+    import yaml
+
+    layers: dict[str, dict[str, str]] = {}
+    for layer in network.layers:
+        named = {role: tensor_of(layer, role) for role in ROLES}
+        said = {str(role): str(types[name]) for role, name in named.items() if name is not None and name in types}
+        if said:
+            layers[escape(layer.name)] = said
+    document = {"source": source, "layers": layers}
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110))
 
 
 def resolve(network: Network, precision: PrecisionSpec) -> Network:

@@ -72,7 +72,8 @@ def read_entries(path: Path, quantity: str, value: Any) -> tuple[Entry, ...]:
     entries = []
     for pattern, spec in layers.items():
         file, line = document.place(("layers", pattern))
-        entries.append(Entry(pattern, spec.model_dump(exclude_none=True), file, line))  # type: ignore[arg-type]
+        values = {role: value for role in ROLES if (value := getattr(spec, role)) is not None}
+        entries.append(Entry(pattern, values, file, line))
     return tuple(entries)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
+from accelsim.report.rows import csv_text
 from accelsim.units import si
 
 if TYPE_CHECKING:
@@ -67,12 +66,7 @@ def to_json(compression: Compression, options: Mapping[str, Any]) -> str:
 
 def to_csv(compression: Compression) -> str:
     """Return one line per layer as csv text."""
-    table = rows(compression)
-    out = io.StringIO()
-    writer = csv.DictWriter(out, table[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return out.getvalue()
+    return csv_text(rows(compression))
 
 
 _HEAD = ("layer", "weights", "values", "density", "bits", "padding", "dense", "pruned", "shared", "coded", "ratio")

@@ -7,7 +7,7 @@ or version, so that the same result gives the same picture with the same matplot
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +15,16 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from accelsim.report import breakdown_plot, point_plots, roofline_plot, timeline_plot, utilization_plot
+from accelsim.report import (
+    breakdown_plot,
+    point_plots,
+    precision_plot,
+    roofline_plot,
+    timeline_plot,
+    utilization_plot,
+)
 from accelsim.report.points import Shown
+from accelsim.report.precision_plot import Curve
 from accelsim.results import NetworkResult
 
 STYLE = {
@@ -95,6 +103,14 @@ def heatmap_figure(points: Sequence[Shown], axes: tuple[str, str], figure: str, 
     with _style():
         fig = _figure()
         point_plots.heatmap(fig, points, axes, figure, title)
+        return fig
+
+
+def precision_figure(curves: Mapping[str, Curve], title: str) -> Figure:
+    """Return the figure of searches for widths, a panel per machine."""
+    with _style():
+        fig = _figure()
+        precision_plot.draw(fig, curves, title)
         return fig
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accelsim.activity import CAUSES
@@ -32,6 +33,15 @@ def to_csv(result: NetworkResult) -> str:
     writer.writerow(table[0] if table else ["arch", "network", "batch", "layer"])
     for row in table:
         writer.writerow([_cell(value) for value in row.values()])
+    return out.getvalue()
+
+
+def csv_text(table: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as csv text, the keys of the first as its header; None as nothing."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
     return out.getvalue()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from accelsim.errors import ConfigError, ModelError, WorkloadError
 from accelsim.workload.check import nearest
@@ -55,6 +55,13 @@ class External:
         return _plain(np.fromfile(self.path, self.dtype, self.count, offset=self.offset))
 
 
+class Origin(Protocol):
+    """Where values are."""
+
+    def read(self) -> np.ndarray:
+        """Return the values."""
+
+
 @dataclass(frozen=True)
 class Constant:
     """A constant of the graph.
@@ -62,14 +69,14 @@ class Constant:
     Attributes
     ----------
     shape : tuple of int
-    origin : Stored, External or None
+    origin : Origin or None
         Where the values are; None when the file holds none worth the name: a fill, or a computed constant.
     orders : tuple of (shape, order of dimensions)
         Transpositions that lead from the origin to the constant.
     """
 
     shape: Dims
-    origin: Stored | External | None = None
+    origin: Origin | None = None
     orders: tuple[tuple[Dims, Dims], ...] = ()
 
     def reshaped(self, shape: Dims) -> Constant:
@@ -238,7 +245,9 @@ def _is_file(path: Path) -> bool:
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
-    """Return types that NumPy does not know by itself (bfloat16, float8, int4) as float32."""
+    """Return types that NumPy does not know by itself as float32 (bfloat16, float8) or 8-bit integers (int4)."""
     import numpy as np
 
-    return array if array.dtype.kind in "fiub" else array.astype(np.float32)
+    if array.dtype.kind in "fiub":
+        return array
+    return array.astype({"int": np.int8, "uint": np.uint8}.get(array.dtype.name.rstrip("0123456789"), np.float32))

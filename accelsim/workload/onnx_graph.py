@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from accelsim.errors import WorkloadError
+from accelsim.workload import onnx_quant
 from accelsim.workload.onnx_file import Constant, constant
 from accelsim.workload.onnx_node import DEFAULT_DOMAINS, SMALL, Node
+from accelsim.workload.onnx_quant import IntType
 from accelsim.workload.shapes import Dims, elements
+
+SAME_VALUES = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear")
+"""Operators that leave a constant's values as they are, of the last two in integers."""
 
 RANDOM = ("Multinomial", "Bernoulli")
 """Operators besides Random* whose result is not a constant even when their inputs are."""
@@ -34,6 +39,8 @@ class Graph:
         Images that the shapes cover.
     fills : int
         Constants that are only a fill (ConstantOfShape).
+    types : mapping
+        Tensor name -> width and sign, where the graph says.
     """
 
     nodes: tuple[Node, ...]
@@ -43,6 +50,7 @@ class Graph:
     outputs: tuple[str, ...]
     batch: int
     fills: int
+    types: Mapping[str, IntType]
 
 
 def prepare(model: Any, folder: Path, shown: str) -> Graph:
@@ -68,12 +76,13 @@ def prepare(model: Any, folder: Path, shown: str) -> Graph:
     outside = [value for value in model.graph.input if value.name not in constants]
     symbols = _set_batch(outside, shown)
     first = next((dims for value in outside if len(dims := _static(value) or ()) > 1), (1,))
-    shapes = _inferred(model, initialisers, constants, symbols, shown)
+    shapes, kinds = _inferred(model, initialisers, constants, symbols, shown)
     opset = max((o.version for o in model.opset_import if o.domain in DEFAULT_DOMAINS), default=1)
     live, fills = [], 0
-    for proto in model.graph.node:
-        node = Node(proto, opset, shapes, constants, shown)
-        folded = _folded(node, folder)
+    nodes = [Node(proto, opset, shapes, constants, shown) for proto in model.graph.node]
+    types = onnx_quant.types(nodes, kinds)
+    for node in nodes:
+        folded = _folded(node, folder, types)
         constants |= folded
         fills += len(folded) if node.op == "ConstantOfShape" else 0
         if not folded:
@@ -86,6 +95,7 @@ def prepare(model: Any, folder: Path, shown: str) -> Graph:
         outputs=tuple(value.name for value in model.graph.output),
         batch=max(first[0], 1),
         fills=fills,
+        types=types,
     )
 
 
@@ -128,8 +138,8 @@ def _static(value: Any) -> Dims | None:
 
 def _inferred(
     model: Any, initialisers: Mapping[str, Any], constants: Mapping[str, Constant], symbols: set[str], shown: str
-) -> dict[str, Dims]:
-    """Return the shapes that ONNX infers, on a copy of the graph without the large constants.
+) -> tuple[dict[str, Dims], dict[str, int]]:
+    """Return the shapes and element types that ONNX infers, on a copy of the graph without the large constants.
 
     Declared shapes of inner tensors are kept only behind operators outside ONNX, which inference does not know.
     """
@@ -164,10 +174,11 @@ def _inferred(
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WorkloadError(f"shapes cannot be inferred: {line}", "export the model again", file=shown) from None
     values = [*result.graph.input, *result.graph.value_info, *result.graph.output]
-    return {value.name: dims for value in values if (dims := _static(value)) is not None}
+    shapes = {value.name: dims for value in values if (dims := _static(value)) is not None}
+    return shapes, {value.name: value.type.tensor_type.elem_type for value in values}
 
 
-def _folded(node: Node, folder: Path) -> dict[str, Constant]:
+def _folded(node: Node, folder: Path, types: Mapping[str, IntType]) -> dict[str, Constant]:
     """Return the node's outputs if they are constants, else nothing."""
     if node.op == "Constant":
         return {node.outputs[0]: _constant_node(node, folder)} if node.outputs else {}
@@ -178,11 +189,13 @@ def _folded(node: Node, folder: Path) -> dict[str, Constant]:
     if any(name not in node.shapes for name in node.outputs):
         return {}
     source = node.constants.get(node.optional(0))
+    if node.op in ("QuantizeLinear", "DequantizeLinear"):
+        source = onnx_quant.folded(node, types)
     results = {}
     for name in node.outputs:
         shape = node.shapes[name]
         results[name] = Constant(shape)
-        if source is not None and node.op in ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"):
+        if source is not None and node.op in SAME_VALUES:
             results[name] = source.reshaped(shape)
         elif source is not None and node.op == "Transpose":
             backwards = tuple(reversed(range(len(source.shape))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -138,8 +138,13 @@ class _Importer:
             name, shape = f"{layer}.{name}", constant.shape
         else:
             shape = self.graph.shapes.get(name, UNKNOWN)
-        self.tensors.setdefault(name, Tensor(name, shape))
+        self.tensors.setdefault(name, self._typed(Tensor(name, shape), name))
         return name
+
+    def _typed(self, tensor: Tensor, name: str) -> Tensor:
+        """Return the tensor with the width and sign that the graph gives to ``name``, if any."""
+        found = self.graph.types.get(name)
+        return tensor if found is None else replace(tensor, bits=found.bits, signed=found.signed)
 
     def _weight(self, layer: str, weight: Weight) -> str:
         """Note a constant in the layout of its layer; a layer that wants another layout gets a name of its own."""
@@ -151,7 +156,7 @@ class _Importer:
         if self.constants.get(name, found) != found or name in self.tensors.keys() - self.constants.keys():
             name = f"{layer}.{name}"
         self.constants[name] = found
-        self.tensors[name] = Tensor(name, weight.shape, weight=True)
+        self.tensors[name] = self._typed(Tensor(name, weight.shape, weight=True), weight.name)
         return name
 
     def _notes(self) -> Iterator[str]:

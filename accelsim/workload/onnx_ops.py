@@ -153,8 +153,8 @@ def _part(node: Node) -> list[Work]:
 # fmt: off
 ONE_OPERAND = (
     "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cast", "CastLike", "Ceil", "Celu", "Clip", "Cos",
-    "Cosh", "DequantizeLinear", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsInf", "IsNaN",
-    "LeakyRelu", "Log", "Mish", "Neg", "Not", "QuantizeLinear", "Reciprocal", "Relu", "Round", "Selu", "Shrink",
+    "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsInf", "IsNaN",
+    "LeakyRelu", "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink",
     "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
 )
 # fmt: on
@@ -166,7 +166,17 @@ SEVERAL_OPERANDS = (
 # fmt: on
 MOVED = ("DepthToSpace", "Expand", "Pad", "SpaceToDepth", "Tile", "Transpose")
 """Operators that move data without computing: element-wise copies."""
-RENAMED = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
+RENAMED = (
+    "DequantizeLinear",
+    "Dropout",
+    "Flatten",
+    "Identity",
+    "QuantizeLinear",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+)
+"""Operators after which a machine finds the same elements; quantised ones are stored as integers throughout."""
 
 HANDLERS: dict[str, Callable[[Node], list[Work]]] = {
     **{op: _elementwise(op.lower()) for op in ONE_OPERAND},
@@ -179,8 +189,12 @@ HANDLERS: dict[str, Callable[[Node], list[Work]]] = {
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
     **dict.fromkeys(("Slice", "Gather"), _part),
     "Conv": conv,
+    "ConvInteger": lambda node: conv(node, bias=None),
+    "QLinearConv": lambda node: conv(node, filters=3, bias=8),
     "Gemm": gemm,
     "MatMul": matmul,
+    "MatMulInteger": matmul,
+    "QLinearMatMul": lambda node: matmul(node, second=3),
     "BatchNormalization": _batch_norm,
     "LRN": _lrn,
     "LayerNormalization": _layer_norm,

@@ -40,21 +40,25 @@ def output(node: Node) -> tuple[str, ...]:
     return node.outputs[:1]
 
 
-def conv(node: Node) -> list[Work]:
-    """Return a convolution; one over a single dimension works on images of one row."""
-    x, filters = node.shape(node.input(0)), node.shape(node.input(1))
-    if len(x) not in (3, 4) or len(filters) != len(x):
+def conv(node: Node, filters: int = 1, bias: int | None = 2) -> list[Work]:
+    """Return a convolution; one over a single dimension works on images of one row.
+
+    ``filters`` and ``bias`` say which inputs they are.
+    """
+    name = node.input(filters)
+    x, k = node.shape(node.input(0)), node.shape(name)
+    if len(x) not in (3, 4) or len(k) != len(x):
         raise RefusedError(f"convolutions of {len(x) - 2} dimensions are not supported")
-    if not node.constant(node.input(1)):
+    if not node.constant(name):
         raise RefusedError("its filters are no constants")
     h, w = x[2:] if len(x) == 4 else (1, x[2])
-    r, s = filters[2:] if len(x) == 4 else (1, filters[2])
+    r, s = k[2:] if len(x) == 4 else (1, k[2])
     stride, dilation, pad = window(node, (h, w), (r, s), len(x) - 2)
     groups = node.integer("group", 1)
-    shape = Conv2d(x[0], x[1], filters[0], h, w, r, s, groups, stride, pad, dilation)
-    if groups < 1 or filters[1] * groups != x[1]:
-        raise RefusedError(f"its filters have {filters[1]} channels where {x[1]} inputs come in {groups} groups")
-    weights = (Weight(node.input(1), shape.weight_shape), *_bias(node, 2, shape.k))
+    shape = Conv2d(x[0], x[1], k[0], h, w, r, s, groups, stride, pad, dilation)
+    if groups < 1 or k[1] * groups != x[1]:
+        raise RefusedError(f"its filters have {k[1]} channels where {x[1]} inputs come in {groups} groups")
+    weights = (Weight(name, shape.weight_shape), *(_bias(node, bias, shape.k) if bias is not None else ()))
     return [Work(shape, (node.input(0),), output(node), weights)]
 
 
@@ -86,9 +90,9 @@ def gemm(node: Node) -> list[Work]:
     return [Work(Matmul(1, a[0], k, c), (node.input(0), node.input(1)), output(node))]
 
 
-def matmul(node: Node) -> list[Work]:
+def matmul(node: Node, second: int = 1) -> list[Work]:
     """Return a linear layer if one operand is a constant matrix, else a product of two activations."""
-    left, right = node.input(0), node.input(1)
+    left, right = node.input(0), node.input(second)
     a, b = node.shape(left), node.shape(right)
     if len(a) < 2 or len(b) < 2:
         raise RefusedError("a product with a vector is not supported")

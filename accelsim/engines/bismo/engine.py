@@ -124,10 +124,11 @@ class Bismo(Engine[Params, NoMapping]):
         for tensor, key, entries, bits, stripe in sides:
             needed = STRIPES_HELD * bits * cut.tiles[1]
             if needed > entries:
+                most = entries // (STRIPES_HELD * cut.tiles[1])
                 raise MappingError(
                     f"layer '{view.name}': {STRIPES_HELD} stripes of '{tensor}' take {needed} entries of {params.dk} "
                     f"bits, the memory has {entries}",
-                    f"raise params.{key} to {needed} or use at most {entries // (STRIPES_HELD * cut.tiles[1])} bits",
+                    f"raise params.{key} to {needed}{f' or use at most {most} bits' if most else ''}",
                 )
             if stripe.run_bits > BLOCK_BITS:
                 raise MappingError(

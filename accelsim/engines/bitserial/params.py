@@ -83,7 +83,10 @@ def unfit(view: LayerView, params: Params) -> str | None:
         if joined > most:
             return f"'{tensor.name}' has {bits} bits, all {most} {what} joined take {params.pe_bits * most}"
     if a + w > 40:
-        return f"products of {a} x {w} bits leave too little of a 64-bit sum; use at most 40 bits together"
+        return (
+            f"'{view.input.name}' of {a} and '{view.weight.name}' of {w} bits leave too little of a 64-bit sum; "
+            "use at most 40 bits together"
+        )
     return None
 
 
