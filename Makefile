@@ -1,11 +1,11 @@
-# make demo | test | lint | accept: each sets up .venv by itself.
+# make demo | test | lint | accept | bench: each sets up .venv by itself.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-modes lint accept reports clean
+.PHONY: demo test test-modes lint accept bench reports clean
 
 demo: $(READY)
 	$(BIN)/accelsim run edge_npu onnx:bvlc_alexnet
@@ -25,6 +25,10 @@ lint: $(READY)
 
 accept: $(READY)
 	$(BIN)/python -m benchmarks.accept
+
+# speed against C and against a peer, written to benchmarks/results.md
+bench: $(READY)
+	$(BIN)/python -m benchmarks
 
 # everything that is committed in reports/
 reports: $(READY)

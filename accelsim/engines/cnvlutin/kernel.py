@@ -52,7 +52,8 @@ def walk_windows(nonzeros, numbers, skips, with_values, x, w, out):  # type: ign
                                 for k in range(kernels):
                                     out[k, e, f] += x[c, y, col] * w[k, c, r, s]
                     if not skips:
-                        lane[:] += (channels + lanes - 1) // lanes
+                        for i in range(lanes):
+                            lane[i] += (channels + lanes - 1) // lanes
                         sums[1] += channels
             slowest = lane.max()
             sums[0] += slowest
