@@ -79,14 +79,15 @@ class UnsignedIndices(FunctionPass):  # type: ignore[misc]
         index = state.typemap[access.index.name]
         if not isinstance(array, types.Array):
             return None
-        if isinstance(index, types.BaseTuple):
+        if isinstance(index, types.BaseTuple):  # type: ignore[attr-defined]
             parts = [_without_sign(part) for part in index]
-            return None if parts == list(index) else types.Tuple(parts)
+            return None if parts == list(index) else types.Tuple(parts)  # type: ignore[attr-defined]
         return None if _without_sign(index) == index else _without_sign(index)
 
 
 def _without_sign(kind: Any) -> Any:
-    return types.uintp if isinstance(kind, types.Integer) and kind.signed else kind
+    signed = isinstance(kind, types.Integer) and kind.signed  # type: ignore[attr-defined]
+    return types.uintp if signed else kind
 
 
 class KernelCompiler(CompilerBase):  # type: ignore[misc]

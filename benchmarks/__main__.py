@@ -32,10 +32,10 @@ def in_c() -> list[str]:
         "",
         "`benchmarks/c/` holds every kernel's loop once more, written by hand in C: same algorithm, same arrays,",
         "64-bit integers. Results and every array written were equal before anything was timed. Both took turns on",
-        "copies of the same arguments, those of the longest call in a simulation of the layer; the smaller of seven CPU",
-        "times each. gcc compiles for any x86-64 processor (no `-march=native`, no `-ffast-math`), numba for the one at",
-        "hand: where a ratio is far below 1, it is the wider vector units. A call takes numba some 20 us, which shows in",
-        "the shortest.",
+        "copies of the same arguments, those of the longest call in a simulation of the layer; the smaller of seven",
+        "CPU times each. gcc compiles for any x86-64 processor (no `-march=native`, no `-ffast-math`), numba for the",
+        "one at hand: where a ratio is far below 1, it is the wider vector units. A call takes numba some 20 us,",
+        "which shows in the shortest.",
         f"Largest ratio: {worst}.",
         "",
         *table(("kernel", "ours, ms", "C, ms", "ratio", "case"), rows),
@@ -94,8 +94,8 @@ def peers() -> list[str]:
     return [
         "## Against SCALE-Sim 3.0.0",
         "",
-        f"The {found.layers} layers of its AlexNet on 32 x 32, output-stationary. The replica's three reports equal the",
-        "peer's to the byte, the closed forms its SRAM counts, the engine its MACs.",
+        f"The {found.layers} layers of its AlexNet on 32 x 32, output-stationary. The replica's three reports equal",
+        "the peer's to the byte, the closed forms its SRAM counts, the engine its MACs.",
         "",
         *table(("what", "CPU s", "times less CPU"), rows),
     ]
@@ -107,23 +107,33 @@ PARTS: dict[str, Callable[[], list[str]]] = {
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or list(PARTS)
-    lines = [
-        "# Speed",
-        "",
-        "Written by `make bench`. CPU time throughout; ratios are of one run.",
-        "",
-        *machine_lines(),
-    ]
-    for name in chosen:
+    """Measure the parts asked for; the others stay in the file as they were measured before."""
+    before = sections(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in sys.argv[1:] or list(PARTS):
         print(name, flush=True)
-        lines += PARTS[name]()
-    text = "\n".join(lines).rstrip() + "\n"
-    RESULTS.write_text(text)
+        lines = PARTS[name]()
+        before[lines[0]] = lines[1:]
+        write(before)
 
 
-def machine_lines() -> list[str]:
-    return [*(f"- {line}" for line in machine()), ""]
+def sections(text: str) -> dict[str, list[str]]:
+    """Split the file at its second-level headings."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line.startswith("## "):
+            found[line] = []
+        elif found:
+            found[list(found)[-1]].append(line)
+    return found
+
+
+def write(found: dict[str, list[str]]) -> None:
+    lines = ["# Speed", "", "Written by `make bench`. CPU time throughout; ratios are of one run.", ""]
+    lines += [*(f"- {line}" for line in machine()), ""]
+    for heading, body in found.items():
+        lines += [heading, *body]
+        lines += [] if body and not body[-1] else [""]
+    RESULTS.write_text("\n".join(lines).rstrip() + "\n")
 
 
 if __name__ == "__main__":
