@@ -27,6 +27,7 @@ def walk_windows(nonzeros, numbers, skips, with_values, x, w, out):  # type: ign
     """
     channels, r_size, s_size, e_size, f_size, sy, sx, py, px, dy, dx, lanes, brick, kernels = numbers
     bricks, height, width = nonzeros.shape
+    share = (channels + lanes - 1) // lanes
     sums = np.zeros(5, np.int64)
     lane = np.zeros(lanes, np.int64)
     for e in range(e_size):
@@ -53,7 +54,7 @@ def walk_windows(nonzeros, numbers, skips, with_values, x, w, out):  # type: ign
                                     out[k, e, f] += x[c, y, col] * w[k, c, r, s]
                     if not skips:
                         for i in range(lanes):
-                            lane[i] += (channels + lanes - 1) // lanes
+                            lane[i] += share
                         sums[1] += channels
             slowest = lane.max()
             sums[0] += slowest
