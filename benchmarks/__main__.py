@@ -108,12 +108,11 @@ PARTS: dict[str, Callable[[], list[str]]] = {
 
 def main() -> None:
     """Measure the parts asked for; the others stay in the file as they were measured before."""
-    before = sections(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in sys.argv[1:] or list(PARTS):
         print(name, flush=True)
         lines = PARTS[name]()
-        before[lines[0]] = lines[1:]
-        write(before)
+        before = sections(RESULTS.read_text()) if RESULTS.exists() else {}
+        write({**before, lines[0]: lines[1:]})
 
 
 def sections(text: str) -> dict[str, list[str]]:
