@@ -20,6 +20,7 @@ from accelsim.components import Component
 from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
+from accelsim.results import StoredBits
 from accelsim.spec.schema import Strict
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Shape
@@ -127,6 +128,11 @@ class Engine(Generic[ParamsT, MappingT]):
         """Return the same integers as `run` without walking, or None if there is no closed form."""
         del plan
         return None
+
+    def stored(self, plan: Any) -> dict[str, StoredBits]:
+        """Return tensor -> size in the machine's compressed format; nothing of tensors that it keeps plain."""
+        del plan
+        return {}
 
     def truth(self, operands: Operands) -> np.ndarray:
         """Return what the values must equal, by NumPy alone: the layer's output, unless the machine fuses more in."""

@@ -81,8 +81,15 @@ def load(name: str, find_params: FindParams, sets: Sequence[tuple[str, Any]] = (
         Whatever is wrong with the file, with file, line and key.
     """
     path, shown = packaged.find("arch_configs", name)
+    if path.suffix.lower() == ".cfg":
+        raise ConfigError("no machine file", f"'accelsim import {name} -o machine.yaml' makes one", file=shown)
     document = _with_bases(read(path, shown), path, (path.resolve(),))
     return build(_overridden(document, sets, "--set"), find_params)
+
+
+def of_text(text: str, name: str, find_params: FindParams) -> Arch:
+    """Return the machine of a file's text, which messages call ``name``; its base is a packaged machine."""
+    return build(_with_bases(parse(text, name), Path(name), ()), find_params)
 
 
 def build(document: Document, find_params: FindParams) -> Arch:
@@ -177,7 +184,8 @@ def _with_bases(document: Document, path: Path, seen: tuple[Path, ...]) -> Docum
         merged["description"] = f"variant of {base.data.get('name', base_path.stem)}"
     own = document.data.get("sources")
     stated = tuple(own) if isinstance(own, dict) else ()
-    merged["sources"] = dict(merged.get("sources") or {})
+    sources = merged.get("sources") or {}
+    merged["sources"] = dict(sources) if isinstance(sources, dict) else sources
     for key in _leaves(document.data, ()):
         if not any(dotted(key) == s or dotted(key).startswith(f"{s}.") for s in stated):
             file, line = document.place(key)
