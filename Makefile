@@ -1,19 +1,11 @@
-<<<<<<< HEAD
-# make demo | test | lint | accept | bench: each sets up .venv by itself.
-=======
-# make demo | test | lint | accept | fuzz: each sets up .venv by itself.
->>>>>>> main
+# make demo | test | lint | accept | bench | fuzz: each sets up .venv by itself.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-<<<<<<< HEAD
-.PHONY: demo test test-modes lint accept bench reports clean
-=======
-.PHONY: demo test test-modes lint accept fuzz reports clean
->>>>>>> main
+.PHONY: demo test test-modes lint accept bench fuzz reports clean
 
 demo: $(READY)
 	$(BIN)/accelsim run edge_npu onnx:bvlc_alexnet
@@ -34,15 +26,13 @@ lint: $(READY)
 accept: $(READY)
 	$(BIN)/python -m benchmarks.accept
 
-<<<<<<< HEAD
 # speed against C and against a peer, written to benchmarks/results.md
 bench: $(READY)
 	$(BIN)/python -m benchmarks
-=======
+
 # every loader against ten thousand damaged files each; takes an hour or so
 fuzz: $(READY)
 	$(BIN)/python -W ignore -m benchmarks.fuzz
->>>>>>> main
 
 # everything that is committed in reports/
 reports: $(READY)

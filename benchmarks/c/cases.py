@@ -74,6 +74,7 @@ CASES: tuple[Case, ...] = (
     Case("scnn", "scnn_queued", LARGE),
     Case("scnn", "scnn", HUGE, weight=0.35, given=0.4),
     *_both("dcnn", "dcnn", LARGE, LARGE),
+    *_both("diannao", "diannao", LARGE, LARGE),
     *_both("cnvlutin", "cnvlutin", LARGE, LARGE, given=0.4),
     Case("cnvlutin", "cnvlutin_base", HUGE),
     *_both("cambricon_x", "cambricon_x", LARGE, LARGE, weight=0.35),
