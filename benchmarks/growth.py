@@ -72,7 +72,8 @@ CONV = "Conv2d(1, 8, 8, 8, 8, 3, 3)"
 FIRST = {
     "systolic": ("systolic_ws", CONV), "vector": ("edge_npu", "Pool('max', 1, 8, 8, 8, 2, 2, (2, 2))"),
     "row_stationary": ("eyeriss", CONV), "eie": ("eie", "Linear(1, 64, 64)"), "scnn": ("scnn_queued", CONV),
-    "dcnn": ("dcnn", CONV), "diannao": ("diannao", CONV), "cnvlutin": ("cnvlutin", CONV), "cambricon_x": ("cambricon_x", CONV),
+    "dcnn": ("dcnn", CONV),
+    "diannao": ("diannao", CONV), "cnvlutin": ("cnvlutin", CONV), "cambricon_x": ("cambricon_x", CONV),
     "nullhop": ("nullhop", CONV), "snapea": ("snapea", CONV), "bitserial": ("pragmatic", CONV), "unpu": ("unpu", CONV),
     "bismo": ("bismo", CONV), "bitfusion": ("bitfusion", CONV), "sigma": ("sigma", CONV),
     "sparch": ("sparch", "'rmat:n=64,nnz=256'"), "outerspace": ("outerspace", "'rmat:n=64,nnz=256'"),
