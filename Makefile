@@ -1,11 +1,11 @@
-# make demo | test | lint | accept | fuzz: each sets up .venv by itself.
+# make demo | test | lint | accept | bench | fuzz: each sets up .venv by itself.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-modes lint accept fuzz reports clean
+.PHONY: demo test test-modes lint accept bench fuzz reports clean
 
 demo: $(READY)
 	$(BIN)/accelsim run edge_npu onnx:bvlc_alexnet
@@ -25,6 +25,10 @@ lint: $(READY)
 
 accept: $(READY)
 	$(BIN)/python -m benchmarks.accept
+
+# speed against C and against a peer, written to benchmarks/results.md
+bench: $(READY)
+	$(BIN)/python -m benchmarks
 
 # every loader against ten thousand damaged files each; takes an hour or so
 fuzz: $(READY)

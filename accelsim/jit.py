@@ -1,4 +1,8 @@
-"""numba, configured once: every option, the cache folder and its key.
+"""numba, configured once: every option, a pass of its own, the cache folder and its key.
+
+No kernel counts from the end of an array. numba cannot know that, and its check of every index for a sign makes inner
+loops several times slower than in C, mostly because it keeps them from being vectorised. `UnsignedIndices` does without
+the check. With ``NUMBA_BOUNDSCHECK=1`` a negative index is then out of range, so that the tests in that mode find it.
 
 numba's own cache does not notice an edited callee in another file. So the cache folder is keyed by the numba
 version, the bounds-check mode and a hash of every file of this package that holds jitted code.
@@ -16,7 +20,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
-from numba.core import config
+from numba.core import config, ir, types
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.typed_passes import NopythonRewrites
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,9 +32,73 @@ KEPT_CACHES = 4
 
 
 def kernel(function: F) -> F:
-    """Compile ``function`` with numba, as all kernels of accelsim are: exact, nogil, cached."""
-    jitted: F = numba.njit(nogil=True, cache=_CACHE is not None)(function)
+    """Compile ``function`` with numba, as all kernels of accelsim are: exact, nogil, cached, indices unsigned."""
+    jitted: F = numba.njit(nogil=True, cache=_CACHE is not None, pipeline_class=KernelCompiler)(function)
     return jitted
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class UnsignedIndices(FunctionPass):  # type: ignore[misc]
+    """Cast the integers that index an array to unsigned ones; constants and slices stay."""
+
+    _name = "accelsim_unsigned_indices"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        """Rewrite every ``getitem`` and ``setitem`` of an array in a typed function."""
+        changed = False
+        for block in state.func_ir.blocks.values():
+            body = []
+            for statement in block.body:
+                access = statement.value if isinstance(statement, ir.Assign) else statement
+                place = self._unsigned(state, access)
+                if place is not None:
+                    name = ir.Var(block.scope, block.scope.redefine("unsigned_index", access.loc).name, access.loc)
+                    state.typemap[name.name] = place
+                    body.append(ir.Assign(ir.Expr.cast(access.index, access.loc), name, access.loc))
+                    sign = state.calltypes.pop(access)
+                    access.index = name
+                    args = [place if i == 1 else arg for i, arg in enumerate(sign.args)]
+                    state.calltypes[access] = sign.replace(args=tuple(args))
+                    changed = True
+                body.append(statement)
+            block.body = body
+        return changed
+
+    @staticmethod
+    def _unsigned(state: Any, access: Any) -> Any:
+        """Return the unsigned type of an access's index, or None where there is nothing to cast."""
+        if isinstance(access, ir.SetItem):
+            array = state.typemap[access.target.name]
+        elif isinstance(access, ir.Expr) and access.op == "getitem":
+            array = state.typemap[access.value.name]
+        else:
+            return None
+        index = state.typemap[access.index.name]
+        if not isinstance(array, types.Array):
+            return None
+        if isinstance(index, types.BaseTuple):  # type: ignore[attr-defined]
+            parts = [_without_sign(part) for part in index]
+            return None if parts == list(index) else types.Tuple(parts)  # type: ignore[attr-defined]
+        return None if _without_sign(index) == index else _without_sign(index)
+
+
+def _without_sign(kind: Any) -> Any:
+    signed = isinstance(kind, types.Integer) and kind.signed  # type: ignore[attr-defined]
+    return types.uintp if signed else kind
+
+
+class KernelCompiler(CompilerBase):  # type: ignore[misc]
+    """numba's own pipeline and `UnsignedIndices`."""
+
+    def define_pipelines(self) -> list[Any]:
+        """Return the one pipeline."""
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.add_pass_after(UnsignedIndices, NopythonRewrites)
+        passes.finalize()
+        return [passes]
 
 
 def _jitted_files() -> list[Path]:

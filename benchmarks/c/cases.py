@@ -21,7 +21,7 @@ class Case(NamedTuple):
     weight: float = 1.0
     given: float = 1.0
     layers: str = "*"
-    sets: dict[str, Any] = {}
+    sets: tuple[tuple[str, Any], ...] = ()
 
     @property
     def label(self) -> str:
@@ -37,7 +37,7 @@ class Case(NamedTuple):
             tensors = {name: replace(t, density=densities.get(name, 1.0)) for name, t in tensors.items()}
             network = Network("case", (layer,), tensors, isolated=True)
         arch = accelsim.load_arch(self.machine)
-        for key, value in self.sets.items():
+        for key, value in self.sets:
             arch = arch.replace(key, value)
         result = accelsim.simulate(
             arch, network, layers=self.layers, fidelity="cycle", check=self.work == "values", unsupported="error"
@@ -47,7 +47,10 @@ class Case(NamedTuple):
 
 SAME = (1, 1, 1, 1)
 LARGE = Conv2d(1, 192, 192, 28, 28, 3, 3, pad=SAME)
+HUGE = Conv2d(1, 1024, 1024, 28, 28, 3, 3, pad=SAME)
 SMALL = Conv2d(1, 64, 64, 14, 14, 3, 3, pad=SAME)
+ROOMY = (("units.1.params.buffer_kib", 4096),)
+"""Larger tiles, so that a call takes long enough."""
 RMAT = "rmat:n=20000,nnz=120000"
 
 
@@ -59,20 +62,21 @@ def _both(engine: str, machine: str, counts: Shape, values: Shape, **densities: 
 CASES: tuple[Case, ...] = (
     *_both("systolic", "systolic_ws", LARGE, LARGE),
     *_both("systolic", "systolic_os", LARGE, LARGE),
-    Case("vector", "edge_npu", Pool("max", 1, 64, 112, 112, 3, 3, (2, 2)), "values"),
-    Case("vector", "edge_npu", Pool("average", 1, 64, 112, 112, 3, 3, (2, 2))),
-    Case("vector", "edge_npu", Elementwise("add", (1, 512, 1024), ((1, 512, 1024),) * 2), "values"),
-    Case("vector", "edge_npu", Normalization("lrn", (1, 96, 55, 55), 5), "values"),
-    Case("vector", "edge_npu", Normalization("layer", (1, 512, 1024)), "values"),
-    Case("vector", "edge_npu", Softmax((1, 12, 256, 256), 256), "values"),
-    *_both("row_stationary", "eyeriss", LARGE, SMALL),
+    Case("vector", "edge_npu", Pool("max", 1, 256, 112, 112, 3, 3, (2, 2)), "values", sets=ROOMY),
+    Case("vector", "edge_npu", Pool("average", 1, 256, 112, 112, 3, 3, (2, 2)), sets=ROOMY),
+    Case("vector", "edge_npu", Elementwise("add", (1, 512, 1024), ((1, 512, 1024),) * 2), "values", sets=ROOMY),
+    Case("vector", "edge_npu", Normalization("lrn", (1, 96, 55, 55), 5), "values", sets=ROOMY),
+    Case("vector", "edge_npu", Normalization("layer", (1, 256, 8192)), "values", sets=ROOMY),
+    Case("vector", "edge_npu", Softmax((1, 1, 256, 8192), 8192), "values", sets=ROOMY),
+    *_both("row_stationary", "eyeriss_1024", LARGE, SMALL),
     *_both("eie", "eie", Linear(1, 4096, 4096), Linear(1, 4096, 4096), weight=0.1, given=0.35),
     *_both("scnn", "scnn_queued", LARGE, LARGE, weight=0.35, given=0.4),
     Case("scnn", "scnn_queued", LARGE),
-    Case("scnn", "scnn", LARGE, weight=0.35, given=0.4),
+    Case("scnn", "scnn", HUGE, weight=0.35, given=0.4),
     *_both("dcnn", "dcnn", LARGE, LARGE),
+    *_both("diannao", "diannao", LARGE, LARGE),
     *_both("cnvlutin", "cnvlutin", LARGE, LARGE, given=0.4),
-    Case("cnvlutin", "cnvlutin_base", LARGE),
+    Case("cnvlutin", "cnvlutin_base", HUGE),
     *_both("cambricon_x", "cambricon_x", LARGE, LARGE, weight=0.35),
     *_both("nullhop", "nullhop", LARGE, LARGE, given=0.4),
     *_both("snapea", "snapea", SMALL, SMALL),

@@ -14,7 +14,7 @@ from .cases import CASES, Case
 from .record import copied, kernels_seen_by
 from .twins import Twin, difference, flat
 
-ROUNDS, LEAST_S = 7, 0.002
+ROUNDS, LEAST_S = 7, 0.0003
 """Turns of each; calls shorter than this are too short to compare and are left out."""
 
 

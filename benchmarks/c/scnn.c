@@ -162,12 +162,12 @@ void walk(ARRAY(const i64, a_first), ARRAY(const i64, a_at), ARRAY(const i64, w_
 
 /* Queues of eight banks, a byte each, as in queue_kernel.py. */
 typedef uint64_t u64;
-enum { WIDEST = 9, PATTERNS = 256, FATES = 64, DEEPEST = 127 };
+enum { WIDEST = 9, PATTERNS = 256, FATES = 256, DEEPEST = 127 };
 static const u64 BYTES = 0x7F7F7F7F7F7F7F7F, GUARDS = 0x8080808080808080, ONES = 0x0101010101010101;
 static const u64 SCATTER = 0x9E3779B97F4A7C1;
 
 struct queues { u64 at[4]; };
-struct fate { i64 block; struct queues before, after; i64 stalls; u64 parts[]; };
+struct fate { i64 block, kind; struct queues before, after; i64 stalls; };
 
 static inline u64 retire(u64 queues) { return queues - ((queues + BYTES) >> 7 & ONES); }
 
@@ -208,6 +208,43 @@ static void spread(u64 pattern, i64 banks, struct queues *met) {
         }
 }
 
+static void gather(const i64 *a_at, i64 lanes, const struct geometry *p, const i64 *rows, i64 tall, const i64 *cols,
+                   u64 *parts) {
+    memset(parts, 0, (p->r + p->s) * sizeof(u64));
+    for (i64 r = 0; r < p->r; r++)
+        for (i64 lane = lanes; lane < WIDEST; lane++) parts[r] |= (u64)32 << (7 * lane);
+    for (i64 lane = 0; lane < lanes; lane++) {
+        const i64 at = a_at[lane], y = at < 0 ? tall : at / p->w, x = at < 0 ? 0 : at % p->w;
+        for (i64 r = 0; r < p->r; r++) parts[r] |= (u64)rows[y * p->r + r] << (7 * lane);
+        for (i64 s = 0; s < p->s; s++) parts[p->r + s] |= (u64)cols[x * p->s + s] << (7 * lane);
+    }
+}
+
+static void sort_vectors(const i64 *a_first, i64 blocks, const i64 *a_at, const struct geometry *p, i64 lanes,
+                         const i64 *rows, i64 tall, const i64 *cols, i64 **first, i64 **kind, u64 **all_parts) {
+    i64 *v_first = zeros(blocks + 1), kinds = 0, bits = 1;
+    for (i64 b = 0; b < blocks; b++) v_first[b + 1] = v_first[b] + ceil_div(a_first[b + 1] - a_first[b], lanes);
+    const i64 size = v_first[blocks], n = p->r + p->s;
+    i64 *v_kind = zeros(size);
+    u64 *parts = calloc((size + 1) * n, sizeof(u64));
+    while ((i64)1 << bits < 2 * size) bits++;
+    const i64 mask = ((i64)1 << bits) - 1;
+    i64 *table = filled(mask + 1, -1);
+    for (i64 b = 0; b < blocks; b++)
+        for (i64 v = v_first[b]; v < v_first[b + 1]; v++) {
+            const i64 a = a_first[b] + (v - v_first[b]) * lanes;
+            u64 key = 0, *mine = parts + kinds * n;
+            gather(a_at + a, min(lanes, a_first[b + 1] - a), p, rows, tall, cols, mine);
+            for (i64 i = 0; i < n; i++) key = (key ^ mine[i]) * SCATTER;
+            i64 slot = key >> (63 - bits) & mask;
+            while (table[slot] >= 0 && memcmp(parts + table[slot] * n, mine, n * sizeof(u64))) slot = (slot + 1) & mask;
+            if (table[slot] < 0) table[slot] = kinds++;
+            v_kind[v] = table[slot];
+        }
+    *first = v_first, *kind = v_kind, *all_parts = parts;
+    free(table);
+}
+
 void walk_queues(ARRAY(const i64, a_first), ARRAY(const i64, a_at), ARRAY(const i64, w_first), ARRAY(const i64, w_at),
                  ARRAY(const i64, groups), ARRAY(const i64, mapped), const struct geometry *geometry,
                  const struct array *machine, i64 kernels, ARRAY(i64, cycles), i64 *result) {
@@ -219,12 +256,7 @@ void walk_queues(ARRAY(const i64, a_first), ARRAY(const i64, a_at), ARRAY(const 
         w_tap[i] = w_at[i] < 0 ? taps : w_at[i] / kernels;
         w_way[i] = w_at[i] < 0 ? 0 : w_at[i] % kernels & 7;
     }
-    i64 *a_row = malloc((n_a + 1) * sizeof(i64)), *a_col = malloc((n_a + 1) * sizeof(i64));
     const i64 tall = n_a ? largest(a_at, n_a) / p.w + 1 : 0;
-    for (i64 i = 0; i < n_a; i++) {
-        a_row[i] = a_at[i] < 0 ? tall : a_at[i] / p.w;
-        a_col[i] = a_at[i] < 0 ? 0 : a_at[i] % p.w;
-    }
     i64 *rows = filled((tall + 1) * p.r, 32), *cols = filled(p.w * p.s, 64);
     for (i64 y = 0; y < tall; y++)
         for (i64 r = 0; r < p.r; r++) {
@@ -238,10 +270,12 @@ void walk_queues(ARRAY(const i64, a_first), ARRAY(const i64, a_at), ARRAY(const 
             if (left < 0 || left % p.sx || left / p.sx >= p.f) continue;
             cols[x * p.s + s] = (left / p.sx & 2) << 3 | (left / p.sx & 1) << 3;
         }
-    const i64 fate_size = sizeof(struct fate) + n_parts * sizeof(u64);
-    char *fates = malloc(FATES * fate_size);
-    for (i64 i = 0; i < FATES; i++) ((struct fate *)(fates + i * fate_size))->block = -1;
-    u64 *parts = malloc(n_parts * sizeof(u64)), *known = (u64 *)filled(PATTERNS, -1);
+    i64 *v_first, *v_kind;
+    u64 *parts;
+    sort_vectors(a_first, a_first_n[0] - 1, a_at, &p, m.i, rows, tall, cols, &v_first, &v_kind, &parts);
+    struct fate *fates = malloc(FATES * sizeof *fates);
+    for (i64 i = 0; i < FATES; i++) fates[i].block = -1;
+    u64 *known = (u64 *)filled(PATTERNS, -1);
     struct queues *met = calloc(8 * (PATTERNS + 1 + taps), sizeof *met), *queues = calloc(pes, sizeof *queues);
     i64 *at_tap = filled(taps + 1, 8 * PATTERNS), *now = zeros(pes), *last_use = filled(PATTERNS, -1), walked = 0;
     bool *worked = calloc(pes, sizeof(bool));
@@ -257,34 +291,22 @@ void walk_queues(ARRAY(const i64, a_first), ARRAY(const i64, a_at), ARRAY(const 
                 const i64 block = (g * (c1 - c0) + c - c0) * p.phases + phase;
                 const i64 w_from = w_first[block], w_to = w_first[block + 1];
                 for (i64 pe = 0; pe < pes; pe++) {
-                    const i64 *first = a_first + (c * pes + pe) * p.phases + phase;
+                    const i64 *first = v_first + (c * pes + pe) * p.phases + phase;
                     if (!mapped[pe] || first[0] == first[1] || w_from == w_to) continue;
                     worked[pe] = true;
+                    const i64 n = (first[1] - first[0]) * ceil_div(w_to - w_from, m.f);
+                    steps += n;
+                    now[pe] += n;
                     struct queues *queue = queues + pe;
-                    for (i64 a = first[0]; a < first[1]; a += m.i) {
-                        const i64 lanes = min(m.i, first[1] - a);
-                        u64 absent = 0, key = 0;
-                        for (i64 lane = lanes; lane < WIDEST; lane++) absent |= (u64)32 << (7 * lane);
-                        for (i64 r = 0; r < p.r; r++) {
-                            parts[r] = absent;
-                            for (i64 lane = 0; lane < lanes; lane++)
-                                parts[r] |= (u64)rows[a_row[a + lane] * p.r + r] << (7 * lane);
-                        }
-                        for (i64 s = 0; s < p.s; s++) {
-                            parts[p.r + s] = 0;
-                            for (i64 lane = 0; lane < lanes; lane++)
-                                parts[p.r + s] |= (u64)cols[a_col[a + lane] * p.s + s] << (7 * lane);
-                        }
-                        for (i64 i = 0; i < n_parts; i++) key = (key ^ parts[i]) * SCATTER;
-                        struct fate *fate = (struct fate *)(fates + (key >> 40 & (FATES - 1)) * fate_size);
-                        if (fate->block != block || memcmp(&fate->before, queue, sizeof *queue) ||
-                            memcmp(fate->parts, parts, n_parts * sizeof(u64))) {
+                    for (i64 vector = first[0]; vector < first[1]; vector++) {
+                        const i64 kind = v_kind[vector];
+                        struct fate *fate = fates + (kind & (FATES - 1));
+                        if (fate->block != block || fate->kind != kind || memcmp(&fate->before, queue, sizeof *queue)) {
                             walked++;
-                            fate->block = block;
-                            fate->before = *queue;
-                            memcpy(fate->parts, parts, n_parts * sizeof(u64));
+                            *fate = (struct fate){.block = block, .kind = kind, .before = *queue};
+                            const u64 *part = parts + kind * n_parts;
                             for (i64 tap = 0; tap < taps; tap++) {
-                                const u64 pattern = parts[tap / p.s] ^ parts[p.r + tap % p.s];
+                                const u64 pattern = part[tap / p.s] ^ part[p.r + tap % p.s];
                                 const i64 slot = pattern * SCATTER >> 40 & (PATTERNS - 1);
                                 at_tap[tap] = 8 * slot;
                                 if (known[slot] != pattern) {
@@ -313,9 +335,6 @@ void walk_queues(ARRAY(const i64, a_first), ARRAY(const i64, a_at), ARRAY(const 
                         conflict += fate->stalls;
                         now[pe] += fate->stalls;
                     }
-                    const i64 n = ceil_div(first[1] - first[0], m.i) * ceil_div(w_to - w_from, m.f);
-                    steps += n;
-                    now[pe] += n;
                 }
             }
             for (i64 pe = 0; pe < pes; pe++)
@@ -335,6 +354,6 @@ void walk_queues(ARRAY(const i64, a_first), ARRAY(const i64, a_at), ARRAY(const 
         imbalance += meet(mapped, pes, now, queues);
     }
     result[0] = steps, result[1] = conflict, result[2] = imbalance, result[3] = empties;
-    free(w_tap), free(w_way), free(a_row), free(a_col), free(rows), free(cols), free(fates), free(parts), free(known);
+    free(w_tap), free(w_way), free(v_first), free(v_kind), free(rows), free(cols), free(fates), free(parts), free(known);
     free(met), free(queues), free(at_tap), free(now), free(worked), free(last_use);
 }

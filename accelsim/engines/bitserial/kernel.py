@@ -11,6 +11,13 @@ WINDOWS, STEPS, FILTERS = 0, 1, 2
 
 
 @kernel
+def split(tap, rows, columns):  # type: ignore[no-untyped-def]
+    """Return channel, row and column of a tap: two divisions, which take most of a step."""
+    channel, row = tap // (rows * columns), tap // columns
+    return channel, row - channel * rows, tap - row * columns
+
+
+@kernel
 def shift_cycles(masks, count, reach):  # type: ignore[no-untyped-def]
     """Return the cycles in which two-stage shifters use up the set bits of ``masks[:count]``; clears them.
 
@@ -180,7 +187,8 @@ def weigh(shape, lanes, place, w_marks, stats):  # type: ignore[no-untyped-def]
                 for tap in lanes[i]:
                     if tap < 0:
                         continue
-                    mark = np.int64(w_marks[o, tap // (fr * fs), tap // fs % fr, tap % fs])
+                    c, r, s = split(tap, fr, fs)
+                    mark = np.int64(w_marks[o, c, r, s])
                     if mark:
                         stats[i, at, 0] += 1
                         stats[i, at, 1] += mark
@@ -210,7 +218,7 @@ def walk_step(grid, shape, taps, data, place, windows, x_marks, stats, masks, ti
         for tap in taps:
             if tap < 0:
                 continue
-            c, r, s = tap // (fr * fs), tap // fs % fr, tap % fs
+            c, r, s = split(tap, fr, fs)
             for d in range(together):
                 n, i, h, v = windows[j, 0], (g + d) * cg + c, h0 + r * dilation_r, v0 + s * dilation_s
                 x = np.int64(x_marks[n, i, h, v])
@@ -262,7 +270,7 @@ def add_products(shape, taps, whole, place, windows, x_terms, w_terms, out):  # 
         for tap in taps:
             if tap < 0:
                 continue
-            c, r, s = tap // (fr * fs), tap // fs % fr, tap % fs
+            c, r, s = split(tap, fr, fs)
             h, v = e * stride_e + r * dilation_r, f * stride_f + s * dilation_s
             for d in range(together):
                 for q in range(ks):

@@ -27,7 +27,8 @@ def walk_windows(nonzeros, numbers, skips, with_values, x, w, out):  # type: ign
     """
     channels, r_size, s_size, e_size, f_size, sy, sx, py, px, dy, dx, lanes, brick, kernels = numbers
     bricks, height, width = nonzeros.shape
-    sums = np.zeros(5, np.int64)
+    share = (channels + lanes - 1) // lanes
+    cycles = busy = empty = waiting = reads = np.int64(0)
     lane = np.zeros(lanes, np.int64)
     for e in range(e_size):
         for f in range(f_size):
@@ -38,12 +39,12 @@ def walk_windows(nonzeros, numbers, skips, with_values, x, w, out):  # type: ign
                     y, col = e * sy + r * dy - py, f * sx + s * dx - px
                     inside = y >= 0 and y < height and col >= 0 and col < width
                     for b in range(bricks):
-                        found = nonzeros[b, y, col] if inside else np.int64(0)
-                        sums[4] += inside
+                        reads += inside
                         if skips:
+                            found = nonzeros[b, y, col] if inside else np.int64(0)
                             lane[index % lanes] += max(found, 1)
-                            sums[1] += found
-                            sums[2] += found == 0
+                            busy += found
+                            empty += found == 0
                         index += 1
                         if with_values and inside:
                             for c in range(b * brick, min((b + 1) * brick, channels)):
@@ -52,9 +53,13 @@ def walk_windows(nonzeros, numbers, skips, with_values, x, w, out):  # type: ign
                                 for k in range(kernels):
                                     out[k, e, f] += x[c, y, col] * w[k, c, r, s]
                     if not skips:
-                        lane[:] += (channels + lanes - 1) // lanes
-                        sums[1] += channels
-            slowest = lane.max()
-            sums[0] += slowest
-            sums[3] += slowest * lanes - lane.sum()
-    return sums
+                        for i in range(lanes):
+                            lane[i] += share
+                        busy += channels
+            slowest = spent = np.int64(0)
+            for i in range(lanes):
+                slowest = max(slowest, lane[i])
+                spent += lane[i]
+            cycles += slowest
+            waiting += slowest * lanes - spent
+    return np.array([cycles, busy, empty, waiting, reads])

@@ -1,0 +1,1 @@
+"""Other simulators on the same layers, in environments of their own."""
