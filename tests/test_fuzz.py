@@ -47,7 +47,7 @@ def waits(path):
 
 
 def asks_for_memory(path):
-    b"x" * (watch.LIMIT_BYTES + 2**20)
+    b"x" * (watch.peak_bytes() + watch.LIMIT_BYTES)
 
 
 @pytest.mark.parametrize(

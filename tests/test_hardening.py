@@ -342,3 +342,12 @@ def test_row_pointers_that_leave_the_archive_are_refused(pointers, tmp_path):
     np.savez(path, format=np.bytes_(b"csr"), **{name: np.array(values) for name, values in arrays.items()})
     with pytest.raises(WorkloadError, match=r"x\.npz: cannot be read as \.npz"):
         accelsim.load_network(str(path))
+
+
+def test_a_member_that_is_no_array_is_named(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez(path, format=np.bytes_(b"csr"), data=np.ones(1))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("shape.npy", b"4 4")
+    with pytest.raises(WorkloadError, match="its array 'shape' is damaged"):
+        accelsim.load_network(str(path))

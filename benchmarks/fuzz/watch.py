@@ -16,7 +16,7 @@ from typing import NamedTuple
 LIMIT_S = 10.0
 """Wall time of one input; a defect if it takes longer."""
 LIMIT_BYTES = 6 << 30
-"""Memory of one input beyond what the process has already; a defect if it needs more."""
+"""Memory of one input beyond the most that the process has held before; a defect if it needs more."""
 FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "pickle.find_class", "socket.connect")
 """Audit events that no file may cause."""
 
@@ -91,14 +91,14 @@ def _work(use: Callable[[Path], object], bodies: list[bytes], first: int, path: 
     sys.addaudithook(audit)
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + LIMIT_BYTES, mapped + LIMIT_BYTES))
-    before = _peak_bytes()
+    before = peak_bytes()
     signal.signal(signal.SIGALRM, _alarm)
     for body in bodies[first:]:
         path.write_bytes(body)
         caught.clear()
         end = _one(use, path)
         end = f"forbidden: {caught[0]}" if caught else end
-        greedy = _peak_bytes() - before > LIMIT_BYTES  # where the limit is not enforced
+        greedy = peak_bytes() - before > LIMIT_BYTES  # where the limit is not enforced
         if greedy:
             end = f"asked for more than {_size()}"
         os.write(write, f"{end}\n".encode("utf-8", "replace"))
@@ -131,7 +131,7 @@ def _size() -> str:
     return f"{LIMIT_BYTES / 2**20:g} MiB"
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """Return the most memory that this process has held."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
