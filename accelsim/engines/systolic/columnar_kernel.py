@@ -1,0 +1,485 @@
+"""Whole layers in closed form, in machine code: mapping, tiles, traffic and timeline of many layers at a time.
+
+Gives the integers of `candidates`, `tilecost` and `engine` digit for digit, and the same floating-point operations in
+the same order where a mapping is chosen. What a layer's counts do not let it do exactly, it declines.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.jit import kernel
+from accelsim.mapping import nest_kernel as nest
+
+OS, WS, IS = 0, 1, 2
+SPLITS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096], dtype=np.int64)
+CYCLES, DRAM, ENERGY, EDP = 0, 1, 2, 3
+
+ARRAY = ("flow", "rows", "cols", "overlap", "psum_width", "input_bits", "weight_bits", "output_bits")
+"""The array's integers: the last three are the capacities of the scratchpads."""
+FLOW, ROWS, COLS, OVERLAP, PSUM_W, INPUT_BITS, WEIGHT_BITS, OUTPUT_BITS = range(8)
+BUS = ("numerator", "denominator", "latency_cycles", "burst_bits")
+"""The DRAM's integers: bits per cycle as a fraction, latency, burst."""
+NUMERATOR, DENOMINATOR, LATENCY, BURST = range(4)
+
+COUNTS = (
+    "known", "cycles", "compute_cycles", "dram_read", "dram_write", "busy", "zero", "unmapped", "fill_drain", "starved",
+    "memory", "mac", "pe_read", "pe_write", "array_transfer", "inputs_read", "inputs_write", "weights_read",
+    "weights_write", "outputs_read", "outputs_write",
+)  # fmt: skip
+"""Columns of what comes out; ``known`` is 0 for a layer that is declined."""
+
+
+@kernel
+def tile_cost(flow, rows, cols, overlap, g, m, n, k):  # type: ignore[no-untyped-def]
+    """Return what `tilecost.tile_cost` says of one tile: all but ``unmapped``, which closes the account."""
+    if flow == OS:
+        sr, sc, t = m, n, k
+    elif flow == WS:
+        sr, sc, t = k, n, m
+    else:
+        sr, sc, t = k, m, n
+    row_folds, col_folds = nest.ceil_div(sr, rows), nest.ceil_div(sc, cols)
+    r_first, c_first = min(sr, rows), min(sc, cols)
+    r_last, c_last = sr - (row_folds - 1) * rows, sc - (col_folds - 1) * cols
+    work = g * m * n * k
+    held = hops = top = 0
+    left, results = g * sr * t * col_folds, g * sc * t * row_folds
+    if flow == OS:
+        top, results = results, g * sr * sc
+    else:
+        held = g * sr * sc
+        hops = g * sc * ((row_folds - 1) * (rows * (rows + 1) // 2) + r_last * (r_last + 1) // 2)
+    load = 0 if flow == OS else 1
+    if not overlap:
+        cycles = g * row_folds * col_folds * (t - 2) + (1 + load) * g * sr * col_folds + g * sc * row_folds
+        square_r = (row_folds - 1) * rows * rows + r_last * r_last
+        square_c = (col_folds - 1) * cols * cols + c_last * c_last
+        fill = g * ((1 + load) * square_r * sc + sr * square_c - 2 * sr * sc)
+        return cycles, work, fill, 0, left, top, held, hops, results
+    head = r_first * load
+    slot_full, slot_last = max(t, rows * load), max(t, r_last * load)
+    per_column = (row_folds - 1) * slot_full + slot_last
+    slot_first = slot_full if row_folds > 1 else slot_last
+    last_start = head + g * col_folds * per_column - slot_first
+    end = last_start + t + r_last + c_last - 2
+    if row_folds > 1:
+        end = max(end, last_start - slot_last + t + rows + c_last - 2)
+    if col_folds > 1:
+        end = max(end, last_start - per_column + t + r_last + cols - 2)
+        if row_folds > 1:
+            end = max(end, last_start - per_column - slot_last + t + rows + cols - 2)
+    extra_full, extra_last = slot_full - t, slot_last - t
+    waiting = (row_folds - 1) * rows * extra_full + r_last * extra_last
+    starved = g * sc * waiting - r_first * c_first * (extra_full if row_folds > 1 else extra_last)
+    tail = end - (last_start + t)
+    fill = r_first * c_first * head + skew(r_first, c_first) + r_last * c_last * tail - skew(r_last, c_last)
+    return end, work, fill, starved, left, top, held, hops, results
+
+
+@kernel
+def skew(r, c):  # type: ignore[no-untyped-def]
+    """Return the sum of ``i + j`` over an r x c block."""
+    return c * (r * (r - 1) // 2) + r * (c * (c - 1) // 2)
+
+
+@kernel
+def pieces(size, found):  # type: ignore[no-untyped-def]
+    """List the piece sizes of `candidates._pieces`, large ones first, and return how many there are."""
+    count, last = 0, 0
+    for i in range(len(SPLITS) + 1):
+        piece = nest.ceil_div(size, SPLITS[i]) if i < len(SPLITS) else 1
+        if piece != last:
+            found[count], last = piece, piece
+            count += 1
+    return count
+
+
+@kernel
+def channel_cuts(kg, rows, cols, found):  # type: ignore[no-untyped-def]
+    """List the output-channel tiles of `candidates._channel_cuts`, large ones first."""
+    found[0], count = kg, 1
+    for unit in (rows, cols):
+        size = unit
+        while size < kg:
+            found[count] = size
+            count += 1
+            size *= 2
+    size = min(rows, cols, kg)
+    while size > 1:
+        size = nest.ceil_div(size, 2)
+        found[count] = size
+        count += 1
+    kept = 0
+    for i in range(count):  # insertion from the left; equal sizes once
+        size, at = found[i], kept
+        while at > 0 and found[at - 1] < size:
+            at -= 1
+        if at > 0 and found[at - 1] == size:
+            continue
+        for j in range(kept, at, -1):
+            found[j] = found[j - 1]
+        found[at] = size
+        kept += 1
+    return kept
+
+
+@kernel
+def layer_cost(layer, array, tile, total):  # type: ignore[no-untyped-def]
+    """Add up the tiles of a layer, full ones and those at the edges; ``total`` is in the order of `tile_cost`."""
+    taps = layer[nest.R] * layer[nest.S]
+    flow, rows, cols, overlap = array[FLOW], array[ROWS], array[COLS], array[OVERLAP]
+    for i in range(9):
+        total[i] = 0
+    for a in range(2):
+        g, groups = kind(layer[nest.GROUPS], tile[0], a)
+        for b in range(2 if groups else 0):
+            n, images = kind(layer[nest.N], tile[1], b)
+            for d in range(2 if images else 0):
+                e, tall = kind(layer[nest.E], tile[2], d)
+                for j in range(2 if tall else 0):
+                    f, wide = kind(layer[nest.F], tile[3], j)
+                    pixels = groups * images * tall * wide
+                    for p in range(2 if wide else 0):
+                        k, outputs = kind(layer[nest.KG], tile[4], p)
+                        for q in range(2 if outputs else 0):
+                            c, inputs = kind(layer[nest.CG], tile[5], q)
+                            if inputs:
+                                cost = tile_cost(flow, rows, cols, overlap, g, n * e * f, k, c * taps)
+                                for i in range(9):
+                                    total[i] += pixels * outputs * inputs * cost[i]
+
+
+@kernel
+def kind(size, tile, edge):  # type: ignore[no-untyped-def]
+    """Return extent and number of the full pieces of a loop, or of the piece at its edge."""
+    full = size // tile
+    if edge:
+        rest = size - full * tile
+        return rest, np.int64(rest > 0)
+    return tile, full
+
+
+@kernel
+def burst_factor(run_bits, burst_bits):  # type: ignore[no-untyped-def]
+    """Return bits on the bus per useful bit of runs: `candidates._burst_factor`."""
+    run = max(run_bits, 1)
+    return nest.ceil_div(run, burst_bits) * burst_bits / run
+
+
+@kernel
+def choose(layer, array, limits, bus, rate, objective, prices, best):  # type: ignore[no-untyped-def]
+    """Write the best tiling (groups, n, e, f, k, c, order) to ``best``; return False if none fits.
+
+    Candidates in the order of `candidates.tilings`, bounds as in `candidates.bounds`, ties as in `mapping.choose`.
+    ``limits`` are the bits that a tile of inputs, weights, outputs may take; ``prices`` are those of `PRICED`.
+    """
+    groups, taps = layer[nest.GROUPS], layer[nest.R] * layer[nest.S]
+    kg, cg = layer[nest.KG], layer[nest.CG]
+    cuts, splits = np.empty((3, 20), dtype=np.int64), np.empty(3, dtype=np.int64)
+    for axis in range(3):
+        splits[axis] = pieces(layer[nest.N] if axis == 0 else layer[nest.E + axis - 1], cuts[axis])
+    channels, group_cuts = np.empty(96, dtype=np.int64), np.empty(20, dtype=np.int64)
+    channel_count = channel_cuts(kg, array[ROWS], array[COLS], channels)
+    group_count = pieces(groups, group_cuts)
+    orders, tile, total = np.empty(6, dtype=np.int64), np.empty(6, dtype=np.int64), np.empty(9, dtype=np.int64)
+    score, cycles, dram = np.inf, 0, 0
+    for axis in range(3):
+        for cut in range(0 if axis == 0 else 1, splits[axis]):
+            tile[1] = cuts[0, cut] if axis == 0 else 1
+            tile[2] = layer[nest.E] if axis == 0 else cuts[1, cut] if axis == 1 else 1
+            tile[3] = layer[nest.F] if axis < 2 else cuts[2, cut]
+            region = tile[1] * nest.reach(layer, 0, tile[2]) * nest.reach(layer, 1, tile[3])
+            pixels = tile[1] * tile[2] * tile[3]
+            fetched = layer[nest.N] * nest.swept(layer, 0, tile[2]) * nest.swept(layer, 1, tile[3])
+            for at in range(channel_count):
+                tile[4] = k = channels[at]
+                c = min(
+                    cg,
+                    limits[0] // max(1, region * layer[nest.INPUT_W]),
+                    limits[1] // (k * taps * layer[nest.WEIGHT_W]),
+                )
+                if c < 1 or pixels * k * array[PSUM_W] > limits[2]:
+                    continue
+                tile[5] = c = nest.ceil_div(cg, nest.ceil_div(cg, c))
+                whole = k == kg and c == cg
+                variants = nest.live_orders(
+                    pixels < layer[nest.N] * layer[nest.E] * layer[nest.F], k < kg, c < cg, orders
+                )
+                most = 1
+                if groups > 1 and whole:
+                    most = min(
+                        limits[0] // max(1, region * c * layer[nest.INPUT_W]),
+                        limits[1] // (k * c * taps * layer[nest.WEIGHT_W]),
+                        limits[2] // (pixels * k * array[PSUM_W]),
+                    )
+                for shared in range(group_count + 1):
+                    # first a group at a time, then the tiles of several groups, large ones first
+                    tile[0] = 1 if shared == 0 else group_cuts[shared - 1]
+                    if shared and not (whole and 1 < tile[0] <= most):
+                        continue
+                    layer_cost(layer, array, tile, total)
+                    factors = burst_factors(layer, tile, array[PSUM_W], bus[BURST])
+                    trips = tile_trips(layer, tile)
+                    for i in range(variants if shared == 0 else 1):
+                        order = orders[i] if shared == 0 else 0
+                        found = bound(
+                            layer, array, trips, factors, order, total, fetched, bus[LATENCY], rate, objective, prices
+                        )
+                        if found[0] < score or (
+                            found[0] == score and (found[1] < cycles or (found[1] == cycles and found[2] < dram))
+                        ):
+                            score, cycles, dram = found
+                            for j in range(6):
+                                best[j] = tile[j]
+                            best[6] = order
+    return score < np.inf
+
+
+@kernel
+def tile_trips(layer, tile):  # type: ignore[no-untyped-def]
+    """Return how often the loops over groups, pixels, output and input channels iterate."""
+    pixels = (
+        nest.ceil_div(layer[nest.N], tile[1])
+        * nest.ceil_div(layer[nest.E], tile[2])
+        * nest.ceil_div(layer[nest.F], tile[3])
+    )
+    return (
+        nest.ceil_div(layer[nest.GROUPS], tile[0]),
+        pixels,
+        nest.ceil_div(layer[nest.KG], tile[4]),
+        nest.ceil_div(layer[nest.CG], tile[5]),
+    )
+
+
+@kernel
+def burst_factors(layer, tile, psum_width, burst):  # type: ignore[no-untyped-def]
+    """Return bits on the bus per useful bit of inputs, weights, outputs and partial sums."""
+    g, n, e, f, k, c = tile[0], tile[1], tile[2], tile[3], tile[4], tile[5]
+    inputs, _ = nest.input_block(layer, g, n, nest.reach(layer, 0, e), nest.reach(layer, 1, f), c)
+    weights, _ = nest.weight_block(layer, g, k, c)
+    outputs, _ = nest.output_block(layer, g, n, e, f, k, 1)
+    return (
+        burst_factor(inputs, burst),
+        burst_factor(weights, burst),
+        burst_factor(outputs * layer[nest.OUTPUT_W], burst),
+        burst_factor(outputs * psum_width, burst),
+    )
+
+
+@kernel
+def bound(layer, array, trips, factors, order, cost, fetched, latency, rate, objective, prices):  # type: ignore[no-untyped-def]
+    """Return a candidate's objective, cycles and DRAM bits: `candidates.bounds`."""
+    trips_g, trips_m, trips_k, trips_c = trips
+    input_factor, weight_factor, output_factor, psum_factor = factors
+    innermost = nest.innermost_loop(order, trips_m, trips_k, trips_c)
+    again_input = 1 if innermost == 1 else trips_k
+    again_weight = 1 if innermost == 0 else trips_m
+    stays = trips_c == 1 or innermost == 2
+    input_bits = fetched * layer[nest.C] * layer[nest.INPUT_W] * again_input * layer[nest.INPUT_X]
+    weight_bits = layer[nest.K] * layer[nest.CG] * layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_X]
+    weight_bits *= layer[nest.WEIGHT_W] * again_weight
+    outputs = layer[nest.N] * layer[nest.K] * layer[nest.E] * layer[nest.F]
+    spill_bits = 0 if stays else outputs * (trips_c - 1) * array[PSUM_W]
+    output_bits = outputs * layer[nest.OUTPUT_W] * layer[nest.OUTPUT_X]
+    spill_bus = spill_bits * psum_factor
+    read = input_bits * input_factor + weight_bits * weight_factor + spill_bus
+    write = output_bits * output_factor + spill_bus
+    moved = read + write
+    output_tiles = trips_g * trips_m * trips_k
+    first = (input_bits / again_input + weight_bits / again_weight) / (output_tiles * trips_c)
+    ends = (first + output_bits / output_tiles) / rate + latency
+    cycles = np.int64(max(cost[0] + ends, moved / rate))
+    dram_bits = np.int64(moved)
+    if objective == CYCLES:
+        return np.float64(cycles), cycles, dram_bits
+    if objective == DRAM:
+        return np.float64(dram_bits), cycles, dram_bits
+    inputs, weights = entering(array[FLOW], cost)
+    spilling = cost[8] * array[PSUM_W] + spill_bits
+    # the order of the sum is that of the bounds' traffic
+    energy = 0.0
+    energy += inputs * layer[nest.INPUT_W] * prices[0]
+    energy += input_bits * prices[1]
+    energy += weights * layer[nest.WEIGHT_W] * prices[2]
+    energy += weight_bits * prices[3]
+    energy += spilling * prices[4]
+    energy += spilling * prices[5]
+    energy += read * prices[6]
+    energy += write * prices[7]
+    return (energy * cycles if objective == EDP else energy), cycles, dram_bits
+
+
+@kernel
+def entering(flow, cost):  # type: ignore[no-untyped-def]
+    """Return the words of inputs and of weights that enter the array."""
+    left, top, held = cost[4], cost[5], cost[6]
+    if flow == OS:
+        return left, top
+    return (left, held) if flow == WS else (held, left)
+
+
+@kernel
+def room(layer, array, limits):  # type: ignore[no-untyped-def]
+    """Write the bits that a tile of inputs, weights, outputs may take; False if tensors at home leave none."""
+    taken_input = layer[nest.INPUT_HOME] + layer[nest.OUTPUT_HOME]
+    if taken_input > array[INPUT_BITS] or layer[nest.WEIGHT_HOME] > array[WEIGHT_BITS]:
+        return False
+    most = np.int64(2**63 - 1)
+    limits[0] = most if layer[nest.INPUT_X] == 0 else (array[INPUT_BITS] - taken_input) // 2
+    limits[1] = most if layer[nest.WEIGHT_X] == 0 else (array[WEIGHT_BITS] - layer[nest.WEIGHT_HOME]) // 2
+    limits[2] = array[OUTPUT_BITS] // 2
+    return True
+
+
+@kernel
+def enter(at, runs, axis, run):  # type: ignore[no-untyped-def]
+    """Let a run of an axis be the current one."""
+    for i in range(5):
+        at[axis, i] = runs[axis, run, i]
+
+
+@kernel
+def timeline(layer, array, order, runs, counts, innermost, stays, bus, clock):  # type: ignore[no-untyped-def]
+    """Let the tiles of a cut layer pass, loop by loop: `timeline.run` on `LoopNest.schedule`.
+
+    Returns False if a count would leave 64 bits.
+    """
+    taps, axes = layer[nest.R] * layer[nest.S], nest.AXES[order]
+    at = np.zeros((6, 5), dtype=np.int64)
+    run, done, since, gap = np.zeros((4, 6), dtype=np.int64)
+    states = np.empty((6, 6), dtype=np.int64)
+    for i in range(6):
+        clock[i] = 0
+    depth = 0
+    enter(at, runs, axes[0], 0)
+    nest.relative(clock, states[0])
+    gap[0] = 1
+    while depth >= 0:
+        axis = axes[depth]
+        if done[depth] == runs[axis, run[depth], nest.REPEAT]:
+            run[depth] += 1
+            if run[depth] == counts[axis]:
+                depth -= 1
+                if depth < 0:
+                    break
+                finished = True
+            else:
+                enter(at, runs, axis, run[depth])
+                done[depth], since[depth], gap[depth] = 0, 0, 1
+                nest.relative(clock, states[depth])
+                finished = False
+        elif depth < 5:
+            depth += 1
+            axis = axes[depth]
+            run[depth], done[depth], since[depth], gap[depth] = 0, 0, 0, 1
+            enter(at, runs, axis, 0)
+            nest.relative(clock, states[depth])
+            finished = False
+        else:
+            load, store = nest.step_bits(layer, at, innermost, stays, array[PSUM_W], bus[BURST])
+            if max(load, store) > nest.MOST_BITS // bus[DENOMINATOR]:
+                return False
+            m = at[1, nest.EXTENT] * at[2, nest.EXTENT] * at[3, nest.EXTENT]
+            cost = tile_cost(
+                array[FLOW], array[ROWS], array[COLS], array[OVERLAP], at[0, nest.EXTENT], m, at[4, nest.EXTENT],
+                at[5, nest.EXTENT] * taps,
+            )  # fmt: skip
+            load = nest.ceil_div(load * bus[DENOMINATOR], bus[NUMERATOR])
+            store = nest.ceil_div(store * bus[DENOMINATOR], bus[NUMERATOR])
+            if clock[1] > nest.MOST_BITS // 4 or max(load, store, cost[0]) > nest.MOST_BITS // 16:
+                return False
+            nest.tick(clock, load, cost[0], store, bus[LATENCY])
+            finished = True
+        if finished:
+            done[depth] += 1
+            left = runs[axes[depth], run[depth], nest.REPEAT] - done[depth]
+            if left > 0 and gap[depth] > 0:
+                rounds = done[depth] - since[depth]
+                skipped = nest.jump(clock, states[depth], rounds, left)
+                if skipped:
+                    done[depth] += skipped
+                    gap[depth] = 0  # fewer rounds than a period are left: no more looking
+                elif rounds == gap[depth]:
+                    # compare with an ever later round, so that any period is found
+                    since[depth], gap[depth] = done[depth], 2 * gap[depth]
+                    nest.relative(clock, states[depth])
+    return True
+
+
+@kernel
+def evaluate(layers, array, bus, rate, objective, prices, out):  # type: ignore[no-untyped-def]
+    """Evaluate layers on an array.
+
+    Parameters
+    ----------
+    layers : array of int64, shape (layers, columns of `nest_kernel.LAYER`)
+    array, bus : arrays of int64, in the order of `ARRAY` and `BUS`
+    rate : float
+        DRAM bits per cycle.
+    objective : int
+        CYCLES, DRAM, ENERGY or EDP.
+    prices : array of float64, shape (8,)
+        pJ per bit read and written of the input, weight and output scratchpads and of DRAM.
+    out : array of int64, shape (layers, columns of `COUNTS`), written
+    """
+    limits, best = np.empty(3, dtype=np.int64), np.empty(7, dtype=np.int64)
+    for i in range(len(layers)):
+        layer = layers[i]
+        out[i, 0] = 0
+        if room(layer, array, limits) and choose(layer, array, limits, bus, rate, objective, prices, best):
+            count_layer(layer, array, bus, best, out[i])
+
+
+@kernel
+def count_layer(layer, array, bus, tile, out):  # type: ignore[no-untyped-def]
+    """Count everything of a layer cut by ``tile``: `engine._activity`, and the timeline."""
+    groups = layer[nest.GROUPS]
+    sizes = (groups, layer[nest.N], layer[nest.E], layer[nest.F], layer[nest.KG], layer[nest.CG])
+    most = max(3, nest.ceil_div(layer[nest.E], tile[2]), nest.ceil_div(layer[nest.F], tile[3]))
+    runs, counts = np.empty((6, most, 5), dtype=np.int64), np.empty(6, dtype=np.int64)
+    trips = np.empty(6, dtype=np.int64)
+    for axis in range(6):
+        counts[axis] = nest.fill_runs(layer, axis, sizes[axis], tile[axis], runs[axis])
+        trips[axis] = nest.ceil_div(sizes[axis], tile[axis])
+    innermost = nest.innermost_loop(tile[6], trips[1] * trips[2] * trips[3], trips[4], trips[5])
+    stays = trips[5] == 1 or innermost == 2
+    moved, total, clock = np.empty(6, dtype=np.int64), np.empty(9, dtype=np.int64), np.empty(6, dtype=np.int64)
+    nest.dram_traffic(layer, runs, counts, innermost, stays, array[PSUM_W], bus[BURST], moved)
+    layer_cost(layer, array, tile, total)
+    if not timeline(layer, array, tile[6], runs, counts, innermost, stays, bus, clock):
+        return
+    pes, macs, psum_width = array[ROWS] * array[COLS], total[1], array[PSUM_W]
+    unmapped = pes * total[0] - macs - total[2] - total[3]
+    if clock[5] != total[0] or min(unmapped, total[2], total[3]) < 0 or layer[nest.EFFECTIVE] > macs:
+        return  # the account does not close: the plain path says so
+    cycles = nest.finish(clock)
+    out[1], out[2], out[3], out[4] = cycles, clock[5], moved[0], moved[1]
+    out[5], out[6], out[7], out[8], out[9] = (
+        layer[nest.EFFECTIVE],
+        macs - layer[nest.EFFECTIVE],
+        unmapped,
+        total[2],
+        total[3],
+    )
+    out[10] = pes * (cycles - clock[5])
+    out[11] = macs
+    inputs, weights = entering(array[FLOW], total)
+    outputs = layer[nest.N] * layer[nest.K] * layer[nest.E] * layer[nest.F]
+    moves_input, moves_weight, moves_psum = macs * layer[nest.INPUT_W], macs * layer[nest.WEIGHT_W], macs * psum_width
+    if array[FLOW] == WS:
+        moves_weight = total[7] * layer[nest.WEIGHT_W]
+    elif array[FLOW] == IS:
+        moves_input = total[7] * layer[nest.INPUT_W]
+    else:
+        moves_psum = total[8] * psum_width
+    out[12] = macs * (layer[nest.INPUT_W] + layer[nest.WEIGHT_W] + psum_width)
+    out[13] = macs * psum_width + moves_input + moves_weight
+    out[14] = moves_psum + moves_input + moves_weight
+    out[15] = inputs * layer[nest.INPUT_W]
+    out[16] = moved[2] + (outputs * layer[nest.OUTPUT_W] if layer[nest.OUTPUT_X] == 0 else 0)
+    out[17] = weights * layer[nest.WEIGHT_W]
+    out[18] = moved[3]
+    out[19] = total[8] * psum_width + moved[4]
+    out[20] = total[8] * psum_width + moved[5]
+    out[0] = 1
