@@ -14,6 +14,7 @@ from accelsim import simulation
 from accelsim.energy import area_mm2
 from accelsim.engines import registry
 from accelsim.errors import UserError
+from accelsim.explore import columnar
 from accelsim.explore.schema import OptionsSpec
 from accelsim.explore.store import Row
 from accelsim.layer import Options, Task, energy_table, machine_components, simulate_layer
@@ -47,12 +48,18 @@ class Context:
         Name -> network.
     folder : Path
         Where paths in the options start.
+    keep_layers : bool
+        Whether rows carry one row per layer.
+    columnar : bool
+        Whether closed forms are evaluated for many layers at once. The rows are the same; it pays from some hundred
+        points on, since it loads compiled code.
     """
 
     machines: Mapping[str, Document]
     networks: Mapping[str, Network]
     folder: Path
     keep_layers: bool = False
+    columnar: bool = False
 
 
 def run_chunk(packed: bytes, jobs: tuple[Job, ...]) -> tuple[list[Row], float]:
@@ -75,8 +82,11 @@ def _context(packed: bytes) -> Context:
 def run_point(context: Context, job: Job) -> Row:
     """Simulate one point. Whatever it raises becomes the reason of its row."""
     try:
-        arch, known = _machine(context, job)
-        result = _simulate(arch, _ready(context, job, arch), job.options, known, context.keep_layers)
+        arch, known, memory = _machine(context, job)
+        ready = _ready(context, job, arch)
+        if context.columnar and (totals := _columnar(arch, ready, job.options, memory)) is not None:
+            return Row(job.key, "ok", None, totals)
+        result = _simulate(arch, ready, job.options, known, context.keep_layers)
     except UserError as error:
         return Row(job.key, "illegal", str(error))
     except Exception as error:  # a sweep does not die at point 7,000
@@ -102,15 +112,30 @@ class _Ready:
     layers: tuple[Layer, ...]
     chosen: frozenset[str]
     likeness: dict[tuple[str, str | None], Any]
+    deals: dict[Any, columnar.Deal | None]
 
 
-def _machine(context: Context, job: Job) -> tuple[Arch, dict[Any, LayerResult]]:
+def _machine(context: Context, job: Job) -> tuple[Arch, dict[Any, LayerResult], columnar.Memory]:
     mine = (id(context), job.machine, job.sets)
     if _LAST.get("machine") != mine:
         document = override(context.machines[job.machine], job.sets, "sweep")
         _LAST.clear()
         _LAST.update(machine=mine, context=context, arch=build(document, registry.find_params), layers={})
-    return _LAST["arch"], _LAST["layers"]
+        _LAST["memory"] = columnar.Memory()
+    return _LAST["arch"], _LAST["layers"], _LAST["memory"]
+
+
+def _columnar(arch: Arch, ready: _Ready, said: OptionsSpec, memory: columnar.Memory) -> dict[str, Any] | None:
+    """Return the totals by way of closed forms for many layers at once, or None where that does not work."""
+    if said.fidelity != "closed":
+        return None
+    key = columnar.deal_key(arch)
+    if key not in ready.deals:
+        if len(ready.deals) >= MOST_READY:
+            ready.deals.clear()
+        ready.deals[key] = columnar.deal(arch, ready.network, ready.layers, ready.chosen, said.seed)
+    dealt = ready.deals[key]
+    return None if dealt is None else columnar.totals(arch, dealt, Options(said.seed, said.fidelity), memory)
 
 
 def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
@@ -124,7 +149,7 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         network = with_densities(network, options.weight_density, options.input_density)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        _READY[key] = _Ready(context, network, layers, chosen, {})
+        _READY[key] = _Ready(context, network, layers, chosen, {}, {})
     return _READY[key]
 
 

@@ -14,13 +14,15 @@ LAYER = (
     "n", "c", "k", "h", "w", "r", "s", "groups", "stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w",
     "e", "f", "input_width", "weight_width", "output_width", "input_crosses", "weight_crosses", "output_crosses",
     "input_home", "weight_home", "output_home", "effective_macs", "k_per_group", "c_per_group",
+    "accesses",
 )  # fmt: skip
 """Columns of a layer: its convolution, element widths in bits, whether a tensor crosses the DRAM boundary (1 or 0),
-the bits that it takes at home on the chip (0 if it is not there), and its multiply-accumulates without zeros."""
+the bits that it takes at home on the chip (0 if it is not there), its multiply-accumulates without zeros, channels of
+a group, and at most how many elements the smallest tiles would move."""
 
 N, C, K, H, W, R, S, GROUPS, STRIDE_H, STRIDE_W, PAD_H, PAD_W, DILATION_H, DILATION_W = range(14)
 E, F, INPUT_W, WEIGHT_W, OUTPUT_W, INPUT_X, WEIGHT_X, OUTPUT_X, INPUT_HOME, WEIGHT_HOME, OUTPUT_HOME = range(14, 25)
-EFFECTIVE, KG, CG = 25, 26, 27
+EFFECTIVE, KG, CG, ACCESSES = 25, 26, 27, 28
 
 AXES = np.array([[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 5, 4], [0, 4, 1, 2, 3, 5], [0, 4, 5, 1, 2, 3], [0, 5, 1, 2, 3, 4],
                  [0, 5, 4, 1, 2, 3]], dtype=np.int64)  # fmt: skip

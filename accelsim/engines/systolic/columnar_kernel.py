@@ -18,12 +18,12 @@ CYCLES, DRAM, ENERGY, EDP = 0, 1, 2, 3
 ARRAY = ("flow", "rows", "cols", "overlap", "psum_width", "input_bits", "weight_bits", "output_bits")
 """The array's integers: the last three are the capacities of the scratchpads."""
 FLOW, ROWS, COLS, OVERLAP, PSUM_W, INPUT_BITS, WEIGHT_BITS, OUTPUT_BITS = range(8)
-BUS = ("numerator", "denominator", "latency_cycles", "burst_bits")
-"""The DRAM's integers: bits per cycle as a fraction, latency, burst."""
-NUMERATOR, DENOMINATOR, LATENCY, BURST = range(4)
+BUS = ("numerator", "denominator", "latency_cycles", "burst_bits", "most")
+"""The DRAM's integers: bits per cycle as a fraction, latency, burst, and the most that a layer may move."""
+NUMERATOR, DENOMINATOR, LATENCY, BURST, MOST = range(5)
 
 COUNTS = (
-    "known", "cycles", "compute_cycles", "dram_read", "dram_write", "busy", "zero", "unmapped", "fill_drain", "starved",
+    "known", "cycles", "dram_read", "dram_write", "busy", "zero", "unmapped", "fill_drain", "starved",
     "memory", "mac", "pe_read", "pe_write", "array_transfer", "inputs_read", "inputs_write", "weights_read",
     "weights_write", "outputs_read", "outputs_write",
 )  # fmt: skip
@@ -427,7 +427,8 @@ def evaluate(layers, array, bus, rate, objective, prices, out):  # type: ignore[
     for i in range(len(layers)):
         layer = layers[i]
         out[i, 0] = 0
-        if room(layer, array, limits) and choose(layer, array, limits, bus, rate, objective, prices, best):
+        fits = layer[nest.ACCESSES] <= bus[MOST] and room(layer, array, limits)
+        if fits and choose(layer, array, limits, bus, rate, objective, prices, best):
             count_layer(layer, array, bus, best, out[i])
 
 
@@ -454,16 +455,6 @@ def count_layer(layer, array, bus, tile, out):  # type: ignore[no-untyped-def]
     if clock[5] != total[0] or min(unmapped, total[2], total[3]) < 0 or layer[nest.EFFECTIVE] > macs:
         return  # the account does not close: the plain path says so
     cycles = nest.finish(clock)
-    out[1], out[2], out[3], out[4] = cycles, clock[5], moved[0], moved[1]
-    out[5], out[6], out[7], out[8], out[9] = (
-        layer[nest.EFFECTIVE],
-        macs - layer[nest.EFFECTIVE],
-        unmapped,
-        total[2],
-        total[3],
-    )
-    out[10] = pes * (cycles - clock[5])
-    out[11] = macs
     inputs, weights = entering(array[FLOW], total)
     outputs = layer[nest.N] * layer[nest.K] * layer[nest.E] * layer[nest.F]
     moves_input, moves_weight, moves_psum = macs * layer[nest.INPUT_W], macs * layer[nest.WEIGHT_W], macs * psum_width
@@ -473,13 +464,14 @@ def count_layer(layer, array, bus, tile, out):  # type: ignore[no-untyped-def]
         moves_input = total[7] * layer[nest.INPUT_W]
     else:
         moves_psum = total[8] * psum_width
-    out[12] = macs * (layer[nest.INPUT_W] + layer[nest.WEIGHT_W] + psum_width)
-    out[13] = macs * psum_width + moves_input + moves_weight
-    out[14] = moves_psum + moves_input + moves_weight
-    out[15] = inputs * layer[nest.INPUT_W]
-    out[16] = moved[2] + (outputs * layer[nest.OUTPUT_W] if layer[nest.OUTPUT_X] == 0 else 0)
-    out[17] = weights * layer[nest.WEIGHT_W]
-    out[18] = moved[3]
-    out[19] = total[8] * psum_width + moved[4]
-    out[20] = total[8] * psum_width + moved[5]
+    out[1], out[2], out[3] = cycles, moved[0], moved[1]
+    out[4], out[5] = layer[nest.EFFECTIVE], macs - layer[nest.EFFECTIVE]
+    out[6], out[7], out[8], out[9] = unmapped, total[2], total[3], pes * (cycles - clock[5])
+    out[10], out[11] = macs, macs * (layer[nest.INPUT_W] + layer[nest.WEIGHT_W] + psum_width)
+    out[12], out[13] = macs * psum_width + moves_input + moves_weight, moves_psum + moves_input + moves_weight
+    # scratchpads: words that enter the array, and what DRAM brings or an output at home leaves
+    out[14] = inputs * layer[nest.INPUT_W]
+    out[15] = moved[2] + (outputs * layer[nest.OUTPUT_W] if layer[nest.OUTPUT_X] == 0 else 0)
+    out[16], out[17] = weights * layer[nest.WEIGHT_W], moved[3]
+    out[18], out[19] = total[8] * psum_width + moved[4], total[8] * psum_width + moved[5]
     out[0] = 1
