@@ -24,11 +24,29 @@ N, C, K, H, W, R, S, GROUPS, STRIDE_H, STRIDE_W, PAD_H, PAD_W, DILATION_H, DILAT
 E, F, INPUT_W, WEIGHT_W, OUTPUT_W, INPUT_X, WEIGHT_X, OUTPUT_X, INPUT_HOME, WEIGHT_HOME, OUTPUT_HOME = range(14, 25)
 EFFECTIVE, KG, CG, ACCESSES = 25, 26, 27, 28
 
-AXES = np.array([[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 5, 4], [0, 4, 1, 2, 3, 5], [0, 4, 5, 1, 2, 3], [0, 5, 1, 2, 3, 4],
-                 [0, 5, 4, 1, 2, 3]], dtype=np.int64)  # fmt: skip
+ORDERS = ("mkc", "mck", "kmc", "kcm", "cmk", "ckm")
+"""Those of `loopnest`; here too, since the compiled code holds what follows from them."""
+_INNER = {"m": [1, 2, 3], "k": [4], "c": [5]}
+AXES = np.array([[0, *(axis for loop in order for axis in _INNER[loop])] for order in ORDERS], dtype=np.int64)
 """Axes from the outermost loop to the innermost, for each of `loopnest.ORDERS`."""
-PLACES = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [2, 0, 1], [1, 2, 0], [2, 1, 0]], dtype=np.int64)
-"""Where the loops m, k and c stand in each of `loopnest.ORDERS`."""
+
+
+def _tables() -> tuple[np.ndarray, np.ndarray]:
+    """Return `INNERMOST` and `DISTINCT`."""
+    innermost, distinct = np.full((8, 6), -1, dtype=np.int64), np.full((8, 7), -1, dtype=np.int64)
+    for code in range(8):
+        seen: dict[str, int] = {}
+        for i, order in enumerate(ORDERS):
+            live = "".join(loop for loop in order if code >> "mkc".index(loop) & 1)
+            seen.setdefault(live, i)
+            innermost[code, i] = "mkc".index(live[-1]) if live else -1
+        distinct[code, : len(seen)] = list(seen.values())
+    return innermost, distinct
+
+
+INNERMOST, DISTINCT = _tables()
+"""By which of the loops m (1), k (2) and c (4) iterate: the innermost that does (0 m, 1 k, 2 c, -1 none) for each
+order; and one order of each kind that differs, ended by -1 (`tilings._orders`)."""
 
 REPEAT, EXTENT, INPUTS, FIRST, LAST = 0, 1, 2, 3, 4
 MOST_BITS = 2**62
@@ -66,33 +84,9 @@ def swept(layer, d, tile):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def live_orders(m, k, c, orders):  # type: ignore[no-untyped-def]
-    """List the orders that differ when only some loops iterate, and return how many there are."""
-    count = 0
-    codes = np.empty(6, dtype=np.int64)
-    for order in range(6):
-        code = 0  # the loops that iterate, outermost first, as digits
-        for place in range(3):
-            for loop in range(3):
-                if PLACES[order, loop] == place and (m, k, c)[loop]:
-                    code = code * 4 + loop + 1
-        new = True
-        for i in range(count):
-            new = new and codes[i] != code
-        if new:
-            codes[count], orders[count] = code, order
-            count += 1
-    return count
-
-
-@kernel
-def innermost_loop(order, trips_m, trips_k, trips_c):  # type: ignore[no-untyped-def]
-    """Return the innermost loop that iterates: 0 m, 1 k, 2 c; -1 if none does."""
-    found, at = -1, -1
-    for loop, trips in enumerate((trips_m, trips_k, trips_c)):
-        if trips > 1 and PLACES[order, loop] > at:
-            found, at = loop, PLACES[order, loop]
-    return found
+def live_loops(m, k, c):  # type: ignore[no-untyped-def]
+    """Return the row of `INNERMOST` and `DISTINCT` of loops with so many iterations."""
+    return int(m > 1) + 2 * int(k > 1) + 4 * int(c > 1)
 
 
 @kernel

@@ -31,18 +31,43 @@ COUNTS = (
 
 
 @kernel
+def sides(flow, m, n, k):  # type: ignore[no-untyped-def]
+    """Return the operand sizes along rows and columns, and the stream length: `tilecost.sides`."""
+    if flow == OS:
+        return m, n, k
+    return (k, n, m) if flow == WS else (k, m, n)
+
+
+@kernel
+def tile_cycles(flow, rows, cols, overlap, g, m, n, k):  # type: ignore[no-untyped-def]
+    """Return the cycles of one tile: `tilecost.tile_cost`."""
+    sr, sc, t = sides(flow, m, n, k)
+    row_folds, col_folds = nest.ceil_div(sr, rows), nest.ceil_div(sc, cols)
+    load = 0 if flow == OS else 1
+    if not overlap:
+        return g * row_folds * col_folds * (t - 2) + (1 + load) * g * sr * col_folds + g * sc * row_folds
+    r_last, c_last = sr - (row_folds - 1) * rows, sc - (col_folds - 1) * cols
+    slot_full, slot_last = max(t, rows * load), max(t, r_last * load)
+    per_column = (row_folds - 1) * slot_full + slot_last
+    last_start = min(sr, rows) * load + g * col_folds * per_column - (slot_full if row_folds > 1 else slot_last)
+    # of each size of fold the youngest may drain last
+    end = last_start + t + r_last + c_last - 2
+    if row_folds > 1:
+        end = max(end, last_start - slot_last + t + rows + c_last - 2)
+    if col_folds > 1:
+        end = max(end, last_start - per_column + t + r_last + cols - 2)
+        if row_folds > 1:
+            end = max(end, last_start - per_column - slot_last + t + rows + cols - 2)
+    return end
+
+
+@kernel
 def tile_cost(flow, rows, cols, overlap, g, m, n, k):  # type: ignore[no-untyped-def]
     """Return what `tilecost.tile_cost` says of one tile: all but ``unmapped``, which closes the account."""
-    if flow == OS:
-        sr, sc, t = m, n, k
-    elif flow == WS:
-        sr, sc, t = k, n, m
-    else:
-        sr, sc, t = k, m, n
+    sr, sc, t = sides(flow, m, n, k)
     row_folds, col_folds = nest.ceil_div(sr, rows), nest.ceil_div(sc, cols)
-    r_first, c_first = min(sr, rows), min(sc, cols)
     r_last, c_last = sr - (row_folds - 1) * rows, sc - (col_folds - 1) * cols
-    work = g * m * n * k
+    cycles, work = tile_cycles(flow, rows, cols, overlap, g, m, n, k), g * m * n * k
     held = hops = top = 0
     left, results = g * sr * t * col_folds, g * sc * t * row_folds
     if flow == OS:
@@ -52,29 +77,20 @@ def tile_cost(flow, rows, cols, overlap, g, m, n, k):  # type: ignore[no-untyped
         hops = g * sc * ((row_folds - 1) * (rows * (rows + 1) // 2) + r_last * (r_last + 1) // 2)
     load = 0 if flow == OS else 1
     if not overlap:
-        cycles = g * row_folds * col_folds * (t - 2) + (1 + load) * g * sr * col_folds + g * sc * row_folds
         square_r = (row_folds - 1) * rows * rows + r_last * r_last
         square_c = (col_folds - 1) * cols * cols + c_last * c_last
         fill = g * ((1 + load) * square_r * sc + sr * square_c - 2 * sr * sc)
         return cycles, work, fill, 0, left, top, held, hops, results
+    r_first, c_first = min(sr, rows), min(sc, cols)
     head = r_first * load
     slot_full, slot_last = max(t, rows * load), max(t, r_last * load)
-    per_column = (row_folds - 1) * slot_full + slot_last
     slot_first = slot_full if row_folds > 1 else slot_last
-    last_start = head + g * col_folds * per_column - slot_first
-    end = last_start + t + r_last + c_last - 2
-    if row_folds > 1:
-        end = max(end, last_start - slot_last + t + rows + c_last - 2)
-    if col_folds > 1:
-        end = max(end, last_start - per_column + t + r_last + cols - 2)
-        if row_folds > 1:
-            end = max(end, last_start - per_column - slot_last + t + rows + cols - 2)
-    extra_full, extra_last = slot_full - t, slot_last - t
-    waiting = (row_folds - 1) * rows * extra_full + r_last * extra_last
-    starved = g * sc * waiting - r_first * c_first * (extra_full if row_folds > 1 else extra_last)
-    tail = end - (last_start + t)
+    last_start = head + g * col_folds * ((row_folds - 1) * slot_full + slot_last) - slot_first
+    waiting = (row_folds - 1) * rows * (slot_full - t) + r_last * (slot_last - t)
+    starved = g * sc * waiting - r_first * c_first * (slot_first - t)
+    tail = cycles - (last_start + t)
     fill = r_first * c_first * head + skew(r_first, c_first) + r_last * c_last * tail - skew(r_last, c_last)
-    return end, work, fill, starved, left, top, held, hops, results
+    return cycles, work, fill, starved, left, top, held, hops, results
 
 
 @kernel
@@ -125,7 +141,7 @@ def channel_cuts(kg, rows, cols, found):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def layer_cost(layer, array, tile, total):  # type: ignore[no-untyped-def]
+def layer_cost(layer, array, tile, cycles_only, total):  # type: ignore[no-untyped-def]
     """Add up the tiles of a layer, full ones and those at the edges; ``total`` is in the order of `tile_cost`."""
     taps = layer[nest.R] * layer[nest.S]
     flow, rows, cols, overlap = array[FLOW], array[ROWS], array[COLS], array[OVERLAP]
@@ -144,10 +160,13 @@ def layer_cost(layer, array, tile, total):  # type: ignore[no-untyped-def]
                         k, outputs = kind(layer[nest.KG], tile[4], p)
                         for q in range(2 if outputs else 0):
                             c, inputs = kind(layer[nest.CG], tile[5], q)
-                            if inputs:
+                            times = pixels * outputs * inputs
+                            if times and cycles_only:
+                                total[0] += times * tile_cycles(flow, rows, cols, overlap, g, n * e * f, k, c * taps)
+                            elif times:
                                 cost = tile_cost(flow, rows, cols, overlap, g, n * e * f, k, c * taps)
                                 for i in range(9):
-                                    total[i] += pixels * outputs * inputs * cost[i]
+                                    total[i] += times * cost[i]
 
 
 @kernel
@@ -182,7 +201,7 @@ def choose(layer, array, limits, bus, rate, objective, prices, best):  # type: i
     channels, group_cuts = np.empty(96, dtype=np.int64), np.empty(20, dtype=np.int64)
     channel_count = channel_cuts(kg, array[ROWS], array[COLS], channels)
     group_count = pieces(groups, group_cuts)
-    orders, tile, total = np.empty(6, dtype=np.int64), np.empty(6, dtype=np.int64), np.empty(9, dtype=np.int64)
+    tile, total = np.empty(6, dtype=np.int64), np.empty(9, dtype=np.int64)
     score, cycles, dram = np.inf, 0, 0
     for axis in range(3):
         for cut in range(0 if axis == 0 else 1, splits[axis]):
@@ -203,9 +222,6 @@ def choose(layer, array, limits, bus, rate, objective, prices, best):  # type: i
                     continue
                 tile[5] = c = nest.ceil_div(cg, nest.ceil_div(cg, c))
                 whole = k == kg and c == cg
-                variants = nest.live_orders(
-                    pixels < layer[nest.N] * layer[nest.E] * layer[nest.F], k < kg, c < cg, orders
-                )
                 most = 1
                 if groups > 1 and whole:
                     most = min(
@@ -218,13 +234,27 @@ def choose(layer, array, limits, bus, rate, objective, prices, best):  # type: i
                     tile[0] = 1 if shared == 0 else group_cuts[shared - 1]
                     if shared and not (whole and 1 < tile[0] <= most):
                         continue
-                    layer_cost(layer, array, tile, total)
+                    layer_cost(layer, array, tile, objective < ENERGY, total)
                     factors = burst_factors(layer, tile, array[PSUM_W], bus[BURST])
                     trips = tile_trips(layer, tile)
-                    for i in range(variants if shared == 0 else 1):
-                        order = orders[i] if shared == 0 else 0
+                    live = nest.live_loops(trips[1], trips[2], trips[3])
+                    for i in range(6 if shared == 0 else 1):
+                        order = nest.DISTINCT[live, i]
+                        if order < 0:
+                            break
                         found = bound(
-                            layer, array, trips, factors, order, total, fetched, bus[LATENCY], rate, objective, prices
+                            layer,
+                            array,
+                            trips,
+                            factors,
+                            live,
+                            order,
+                            total,
+                            fetched,
+                            bus[LATENCY],
+                            rate,
+                            objective,
+                            prices,
                         )
                         if found[0] < score or (
                             found[0] == score and (found[1] < cycles or (found[1] == cycles and found[2] < dram))
@@ -268,11 +298,16 @@ def burst_factors(layer, tile, psum_width, burst):  # type: ignore[no-untyped-de
 
 
 @kernel
-def bound(layer, array, trips, factors, order, cost, fetched, latency, rate, objective, prices):  # type: ignore[no-untyped-def]
-    """Return a candidate's objective, cycles and DRAM bits: `candidates.bounds`."""
+def bound(  # type: ignore[no-untyped-def]
+    layer, array, trips, factors, live, order, cost, fetched, latency, rate, objective, prices
+):
+    """Return a candidate's objective, cycles and DRAM bits: `candidates.bounds`.
+
+    ``trips`` and ``factors`` are those of `tile_trips` and `burst_factors`, ``live`` says which loops iterate.
+    """
     trips_g, trips_m, trips_k, trips_c = trips
     input_factor, weight_factor, output_factor, psum_factor = factors
-    innermost = nest.innermost_loop(order, trips_m, trips_k, trips_c)
+    innermost = nest.INNERMOST[live, order]
     again_input = 1 if innermost == 1 else trips_k
     again_weight = 1 if innermost == 0 else trips_m
     stays = trips_c == 1 or innermost == 2
@@ -381,15 +416,13 @@ def timeline(layer, array, order, runs, counts, innermost, stays, bus, clock):  
             if max(load, store) > nest.MOST_BITS // bus[DENOMINATOR]:
                 return False
             m = at[1, nest.EXTENT] * at[2, nest.EXTENT] * at[3, nest.EXTENT]
-            cost = tile_cost(
-                array[FLOW], array[ROWS], array[COLS], array[OVERLAP], at[0, nest.EXTENT], m, at[4, nest.EXTENT],
-                at[5, nest.EXTENT] * taps,
-            )  # fmt: skip
+            g, k, c = at[0, nest.EXTENT], at[4, nest.EXTENT], at[5, nest.EXTENT]
+            compute = tile_cycles(array[FLOW], array[ROWS], array[COLS], array[OVERLAP], g, m, k, c * taps)
             load = nest.ceil_div(load * bus[DENOMINATOR], bus[NUMERATOR])
             store = nest.ceil_div(store * bus[DENOMINATOR], bus[NUMERATOR])
-            if clock[1] > nest.MOST_BITS // 4 or max(load, store, cost[0]) > nest.MOST_BITS // 16:
+            if clock[1] > nest.MOST_BITS // 4 or max(load, store, compute) > nest.MOST_BITS // 16:
                 return False
-            nest.tick(clock, load, cost[0], store, bus[LATENCY])
+            nest.tick(clock, load, compute, store, bus[LATENCY])
             finished = True
         if finished:
             done[depth] += 1
@@ -443,11 +476,11 @@ def count_layer(layer, array, bus, tile, out):  # type: ignore[no-untyped-def]
     for axis in range(6):
         counts[axis] = nest.fill_runs(layer, axis, sizes[axis], tile[axis], runs[axis])
         trips[axis] = nest.ceil_div(sizes[axis], tile[axis])
-    innermost = nest.innermost_loop(tile[6], trips[1] * trips[2] * trips[3], trips[4], trips[5])
+    innermost = nest.INNERMOST[nest.live_loops(trips[1] * trips[2] * trips[3], trips[4], trips[5]), tile[6]]
     stays = trips[5] == 1 or innermost == 2
     moved, total, clock = np.empty(6, dtype=np.int64), np.empty(9, dtype=np.int64), np.empty(6, dtype=np.int64)
     nest.dram_traffic(layer, runs, counts, innermost, stays, array[PSUM_W], bus[BURST], moved)
-    layer_cost(layer, array, tile, total)
+    layer_cost(layer, array, tile, False, total)
     if not timeline(layer, array, tile[6], runs, counts, innermost, stays, bus, clock):
         return
     pes, macs, psum_width = array[ROWS] * array[COLS], total[1], array[PSUM_W]
