@@ -57,7 +57,7 @@ class Deal(NamedTuple):
     ----------
     blocks : tuple of Block
         Their rows are numbered through.
-    index : ndarray of int64, shape (simulated layers,)
+    rows : ndarray of int64, shape (simulated layers,)
         The row of each simulated layer, in the order of the network.
     times : ndarray of int64, shape (rows,)
         How many layers share a row.
@@ -66,15 +66,27 @@ class Deal(NamedTuple):
     """
 
     blocks: tuple[Block, ...]
-    index: np.ndarray
+    rows: np.ndarray
     times: np.ndarray
     facts: Mapping[str, Any]
 
 
 class Terms(NamedTuple):
-    """Component -> columns of an engine's table and pJ of each; and the columns that have no price."""
+    """What the events of a unit cost.
 
-    parts: dict[str, list[tuple[int, float]]]
+    Attributes
+    ----------
+    names : tuple of str
+        Components.
+    columns, prices : ndarray of int64 and of float64, shape (terms, components)
+        Columns of the engine's table and pJ of each; a component with fewer events has terms without price.
+    unpriced : list of int
+        Columns of events that have no price.
+    """
+
+    names: tuple[str, ...]
+    columns: np.ndarray
+    prices: np.ndarray
     unpriced: list[int]
 
 
@@ -128,7 +140,8 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
         macs, effective = macs + view.macs, effective + useful
     if not simulated:
         return None
-    blocks, place = [], {}
+    blocks: list[Block] = []
+    place: dict[tuple[int, bytes], int] = {}
     for unit, rows in enumerate(found):
         if rows:
             place |= {(unit, key): len(place) + i for i, key in enumerate(rows)}
@@ -162,7 +175,7 @@ def totals(arch: Arch, dealt: Deal, options: Options, memory: Memory) -> dict[st
     for block, each in zip(dealt.blocks, many, strict=True):
         if not each.table[:, KNOWN].all():
             if len(many) == 1:  # the first layer in the order of the network is the one to complain
-                unknown = dealt.index[each.table[dealt.index, KNOWN] == 0]
+                unknown = dealt.rows[each.table[dealt.rows, KNOWN] == 0]
                 simulate_layer(arch, block.tasks[unknown[0]], options)
             return None
     cycles = _stacked([each.table[:, CYCLES] for each in many])
@@ -203,8 +216,10 @@ def _counts(arch: Arch, block: Block, table: Table, memory: Memory) -> Many | No
     unit = arch.units[block.unit]
     engine = registry.get(unit.engine)
 
+    def price(boundary: str, direction: str) -> float:
+        return price_of(unit_components(arch, unit), table)(boundary, direction)
+
     def ask(rows: np.ndarray) -> Many | None:
-        price = price_of(unit_components(arch, unit), table)
         return engine.closed_form_many(rows, unit.params, machine_view(arch), arch.mapping, price)
 
     known = memory.rows.setdefault(block.unit, {})
@@ -227,73 +242,80 @@ class _Account(NamedTuple):
 
 def _account(arch: Arch, dealt: Deal, many: list[Many], cycles: np.ndarray) -> _Account | None:
     """Return the account of the primary units over all layers; None if a quotient might be rounded twice."""
-    spent: dict[str, list[np.ndarray]] = {}
-    sums, whole, start = dict.fromkeys(CAUSES, 0), 0, 0
+    spent = np.zeros((len(CAUSES), len(cycles)))
+    sums, whole, start = [0] * len(CAUSES), 0, 0
     for block, each in zip(dealt.blocks, many, strict=True):
         unit = arch.units[block.unit]
         engine = registry.get(unit.engine)
         units, own = engine.units(unit.params)[engine.primary], each.table[:, CYCLES]
         if int(own.max()) * units >= EXACT:
             return None
-        unit_cycles = each.table[:, FIRST_CAUSE : FIRST_CAUSE + len(each.causes)]
-        times = dealt.times[start : start + len(own)]
-        whole += int((own * units) @ times)
-        parts = unit_cycles / (own * units)[:, None] * own[:, None]
-        for at, cause in enumerate(each.causes):
-            sums[cause] += int(unit_cycles[:, at] @ times)
-            row = spent.setdefault(cause, np.zeros(len(cycles)))
-            row[start : start + len(own)] = parts[:, at]
-        start += len(own)
-    time = {cause: sum(spent[cause][dealt.index].tolist()) for cause in CAUSES if sums[cause]}
-    total = sum(time.values())
-    useful = sums["busy"] + sums["zero"]
-    return _Account(useful / whole, sums["busy"] / whole, {cause: t / total for cause, t in time.items()})
+        stop, total = start + len(own), own * units
+        unit_cycles = each.table[:, FIRST_CAUSE : FIRST_CAUSE + len(each.causes)].T
+        places = [CAUSES.index(cause) for cause in each.causes]
+        spent[places, start:stop] = unit_cycles / total * own
+        times = dealt.times[start:stop]
+        whole += int(total @ times)
+        for place, part in zip(places, (unit_cycles @ times).tolist(), strict=True):
+            sums[place] += part
+        start = stop
+    by_layer = spent[:, dealt.rows].tolist()
+    time = {cause: sum(by_layer[i]) for i, cause in enumerate(CAUSES) if sums[i]}
+    total_time, by_cause = sum(time.values()), dict(zip(CAUSES, sums, strict=True))
+    return _Account(
+        (by_cause["busy"] + by_cause["zero"]) / whole,
+        by_cause["busy"] / whole,
+        {cause: part / total_time for cause, part in time.items()},
+    )
 
 
 def _energy(
     arch: Arch, dealt: Deal, many: list[Many], cycles: np.ndarray, table: Table, memory: Memory
 ) -> dict[str, float] | None:
     """Return the energy by component; None where an event has no price."""
-    columns: dict[str, np.ndarray] = {}
+    energy: dict[str, list[float]] = {}
     start = 0
     for block, each in zip(dealt.blocks, many, strict=True):
         if block.unit not in memory.terms:
             memory.terms[block.unit] = _terms(arch, arch.units[block.unit], each, table)
-        terms, stop = memory.terms[block.unit], start + len(each.table)
+        terms = memory.terms[block.unit]
         if terms.unpriced and each.table[:, terms.unpriced].any():
             return None
-        for name, parts in terms.parts.items():
-            found = [each.table[:, column] * pj for column, pj in parts]
-            column = columns.setdefault(name, np.zeros(len(cycles)))
-            if len(found) > 2:
-                column[start:stop] = [fsum(row) for row in zip(*(f.tolist() for f in found), strict=True)]
-            elif found:  # the sum of two floats is rounded once, as by fsum
-                column[start:stop] += found[0] if len(found) == 1 else found[0] + found[1]
-        start = stop
+        # terms come one or two to a component: the sum of two floats is rounded once, as by fsum
+        parts = [each.table[:, columns] * prices for columns, prices in zip(terms.columns, terms.prices, strict=True)]
+        priced = sum(parts) if len(parts) <= 2 else np.apply_along_axis(fsum, 0, np.array(parts))
+        mine = dealt.rows[(dealt.rows >= start) & (dealt.rows < start + len(priced))] - start
+        for name, column in zip(terms.names, priced[mine].T.tolist(), strict=True):
+            energy.setdefault(name, []).extend(column)
+        start += len(priced)
     leakage, clock = _static(arch, table, memory)[0], arch.clocks_mhz["core"]
     # whole numbers divide as the exact fraction does
     up, down = 1000 * clock.denominator, clock.numerator
-    columns[LEAKAGE] = np.array([leakage * (count * up / down) for count in cycles.tolist()])
-    return {name: fsum(column[dealt.index].tolist()) for name, column in columns.items()}
+    leaked = [leakage * (count * up / down) for count in cycles.tolist()]
+    energy[LEAKAGE] = [leaked[i] for i in dealt.rows.tolist()]
+    return {name: fsum(terms) for name, terms in energy.items()}
 
 
 def _terms(arch: Arch, unit: Unit, many: Many, table: Table) -> Terms:
     first = FIRST_CAUSE + len(many.causes)
     places = {event: first + i for i, event in enumerate(many.events)}
     places |= {Event("dram", "read"): READ, Event("dram", "write"): WRITE}
-    parts: dict[str, list[tuple[int, float]]] = {}
+    found: dict[str, list[tuple[int, float]]] = {}
     unpriced: list[int] = []
     for component in unit_components(arch, unit):
-        found = parts.setdefault(full_name(arch, unit, component.name), [])
+        mine = found.setdefault(full_name(arch, unit, component.name), [])
         for action in component.actions:
             place = places.pop(Event(component.name, action), None)
             if place is None:
                 continue
             try:
-                found.append((place, table.price(component, action).pj))
+                mine.append((place, table.price(component, action).pj))
             except PriceError:
                 unpriced.append(place)
-    return Terms(parts, [*unpriced, *places.values()])
+    most = max(map(len, found.values()))
+    rows = [terms + [(0, 0.0)] * (most - len(terms)) for terms in found.values()]
+    columns, prices = (np.array([[term[i] for term in terms] for terms in rows]).T for i in (0, 1))
+    return Terms(tuple(found), columns, prices, [*unpriced, *places.values()])
 
 
 def _static(arch: Arch, table: Table, memory: Memory) -> tuple[float, float | None]:
