@@ -1,11 +1,11 @@
-# make demo | test | lint | accept: each sets up .venv by itself.
+# make demo | test | lint | accept | fuzz: each sets up .venv by itself.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-modes lint accept reports clean
+.PHONY: demo test test-modes lint accept fuzz reports clean
 
 demo: $(READY)
 	$(BIN)/accelsim run edge_npu onnx:bvlc_alexnet
@@ -25,6 +25,10 @@ lint: $(READY)
 
 accept: $(READY)
 	$(BIN)/python -m benchmarks.accept
+
+# every loader against ten thousand damaged files each; takes an hour or so
+fuzz: $(READY)
+	$(BIN)/python -W ignore -m benchmarks.fuzz
 
 # everything that is committed in reports/
 reports: $(READY)

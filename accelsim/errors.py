@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+LONG_WORD = 240
+"""Longer words of a message are cut: no path is, but a damaged file may hold anything."""
+
 
 class AccelsimError(Exception):
     """Base of every error that accelsim raises on purpose."""
@@ -39,7 +42,7 @@ class UserError(AccelsimError):
             where = f"{self.file}:{self.line}: " if self.line is not None else f"{self.file}: "
         key = f"{self.key}: " if self.key else ""
         remedy = f"; {self.remedy}" if self.remedy else ""
-        return " ".join(f"{where}{key}{self.problem}{remedy}".split())
+        return _printable(" ".join(f"{where}{key}{self.problem}{remedy}".split()))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the parts when an error crosses a process boundary."""
@@ -71,6 +74,12 @@ class PriceError(UserError):
 
 class ModelError(AccelsimError):
     """An invariant of ours is broken. Never the user's fault; exit status 3."""
+
+
+def _printable(text: str) -> str:
+    """Return the text with what a terminal would not show, or would obey, spelt out, and very long words cut."""
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return " ".join(word if len(word) <= LONG_WORD else f"{word[:LONG_WORD]}..." for word in shown.split(" "))
 
 
 def _rebuild(

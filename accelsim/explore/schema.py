@@ -19,16 +19,17 @@ MAX_AXIS = 100_000
 Objective = Literal[
     "cycles", "time_s", "total_energy_pj", "edp_pj_s", "dram_bits", "area_mm2"
 ]  # fmt: skip
+Number = Annotated[int | float, Field(ge=-1e18, le=1e18, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class RangeSpec(Strict):
     """Numbers from ``from`` to ``to``, both included where the steps meet ``to``: exactly one kind of step."""
 
-    first: int | float = Field(alias="from", description="first value")
-    last: int | float = Field(alias="to", description="largest value")
-    step: int | float | None = Field(None, gt=0, description="difference of neighbours")
-    factor: int | float | None = Field(None, gt=1, description="ratio of neighbours")
+    first: Number = Field(alias="from", description="first value")
+    last: Number = Field(alias="to", description="largest value")
+    step: Number | None = Field(None, gt=0, description="difference of neighbours")
+    factor: Number | None = Field(None, gt=1, description="ratio of neighbours")
     count: int | None = Field(None, ge=2, le=MAX_AXIS, description="how many values, evenly spaced")
     log: bool = Field(False, description="with 'count': evenly spaced in the logarithm")
 

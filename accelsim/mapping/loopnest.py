@@ -12,7 +12,7 @@ Layout in DRAM: input and output (n, h, w, c), channels innermost; weights (k, c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
@@ -91,21 +91,30 @@ class LoopNest:
 
     def runs(self, axis: str) -> list[tuple[int, Piece]]:
         """Return the pieces along a tile loop, equal neighbours counted together."""
-        if axis in ("e", "f"):
-            return [(len(list(same)), piece) for piece, same in groupby(self._pieces(axis))]
-        # pieces without inputs of their own differ only at the ends
         size, tile = self._size(axis), min(getattr(self.tiling, axis), self._size(axis))
         trips = ceil_div(size, tile)
-        last = (1, Piece(size - (trips - 1) * tile, 0, trips == 1, True))
-        middle = [(trips - 2, Piece(tile, 0, False, False))] if trips > 2 else []
-        return [last] if trips == 1 else [(1, Piece(tile, 0, True, False)), *middle, last]
 
-    def _pieces(self, axis: str) -> Iterator[Piece]:
-        size, tile = self._size(axis), min(getattr(self.tiling, axis), self._size(axis))
-        trips = ceil_div(size, tile)
-        for i in range(trips):
+        def piece(i: int) -> Piece:
             extent = min(tile, size - i * tile)
-            yield Piece(extent, self._inputs_under(axis, i * tile, extent), i == 0, i == trips - 1)
+            return Piece(extent, self._inputs_under(axis, i * tile, extent), i == 0, i == trips - 1)
+
+        lead, tail = self._alike(axis, tile, trips)
+        if lead >= tail:
+            found = [(1, piece(i)) for i in range(trips)]
+        else:
+            ends = [(1, piece(i)) for i in (*range(lead), *range(tail, trips))]
+            found = [*ends[:lead], (tail - lead, piece(lead)), *ends[lead:]]
+        return [(sum(times for times, _ in same), part) for part, same in groupby(found, key=lambda run: run[1])]
+
+    def _alike(self, axis: str, tile: int, trips: int) -> tuple[int, int]:
+        """Return a range of pieces that are whole, no ends and, along an image, under no padding: all alike."""
+        if axis not in ("e", "f"):
+            return 1, trips - 1
+        conv, d = self.conv, "ef".index(axis)
+        size, window = ((conv.h, conv.r), (conv.w, conv.s))[d]
+        step = tile * conv.stride[d]
+        room = size - 1 + conv.pad[d] - (window - 1) * conv.dilation[d] - (tile - 1) * conv.stride[d]
+        return max(1, ceil_div(conv.pad[d], step)), min(trips - 1, room // step + 1)
 
     def _size(self, axis: str) -> int:
         conv = self.conv

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.workload.check import nearest
 from accelsim.workload.network import Layer, Network, input_names, is_view
+from accelsim.workload.npy_file import UNREADABLE, check_npy
 from accelsim.workload.onnx_file import read_model
 
 
@@ -172,8 +173,9 @@ def _feed(wanted: list[str], inputs: Mapping[str, Path]) -> dict[str, NDArray[An
 
 def _array(path: Path) -> NDArray[Any]:
     try:
+        check_npy(path)
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except UNREADABLE as error:
         raise ConfigError(f"cannot be read as .npy ({error})", "save it with numpy.save", file=str(path)) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
         raise ConfigError("holds no array of numbers", "save one array with numpy.save", file=str(path))

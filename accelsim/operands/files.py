@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.workload.csr_matrix import CsrMatrix
 from accelsim.workload.network import Layer, Network, Tensor, input_names
+from accelsim.workload.npy_file import UNREADABLE, check_npz
 
 MAX_BYTES = 4 * 2**30
 """An archive that would unpack to more is refused before it is read."""
@@ -39,14 +39,12 @@ def read_npz(path: Path, network: Network) -> dict[str, np.ndarray]:
     by_name = {layer.name: layer for layer in network.layers}
     found: dict[str, np.ndarray] = {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-                raise WorkloadError(f"unpacks to more than {MAX_BYTES >> 30} GiB", "split it", file=str(path))
+        check_npz(path, MAX_BYTES)
         with np.load(path, allow_pickle=False) as arrays:
             for key in arrays.files:
                 tensor = _tensor_of(key, by_name, network, path)
                 found[tensor.name] = _shaped(arrays[key], tensor)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except UNREADABLE as error:
         raise WorkloadError(f"cannot be read as .npz ({error})", "save it with numpy.savez", file=str(path)) from None
     return found
 

@@ -18,6 +18,9 @@ from accelsim.workload.shapes import Conv2d, Matmul, SpGemm
 MAX_VALUE_BITS = 32
 """Widest element for which values are made: products of two still fit 64 bits."""
 
+MAX_DRAWN = 1 << 28
+"""Most elements of a tensor whose zeros or values are drawn: 2 GiB as int64."""
+
 
 @dataclass(frozen=True)
 class Operand:
@@ -101,6 +104,11 @@ class Operand:
         return patterns.nonzero_mask(self.seed, self.tensor, image, size)
 
     def _draw(self, draw: Callable[[int, int], np.ndarray], dtype: type) -> np.ndarray:
+        if self.tensor.elements > MAX_DRAWN:
+            raise WorkloadError(
+                f"tensor '{self.tensor.name}': {self.tensor.elements:,} elements are too many to draw",
+                f"at most {MAX_DRAWN:,}; cut the layer, or leave it dense",
+            )
         if self.tensor.weight:
             return np.asarray(draw(streams.WEIGHTS, self.tensor.elements), dtype).reshape(self.tensor.shape)
         size = self.tensor.elements // self.batch
@@ -135,6 +143,9 @@ class Operands:
         if isinstance(self.view.shape, SpGemm):
             return product_count(self.input.sparse, self.weight.sparse)
         conv = self._conv
+        if self.input.dense and self.weight.dense:
+            rows, cols = _inside(conv)
+            return conv.n * conv.k * (conv.c // conv.groups) * sum(map(_length, rows)) * sum(map(_length, cols))
         taps = self._inputs_per_tap(conv)
         if self.weight.dense:
             return int(taps.sum()) * (conv.k // conv.groups)
@@ -153,17 +164,27 @@ class Operands:
 
     def _inputs_per_tap(self, conv: Conv2d) -> np.ndarray:
         """Return for each (c, r, s) how many non-zero inputs meet that tap over all n, e, f; int64."""
-        rows = [_valid(conv.h, conv.e, conv.stride[0], conv.pad[0], i * conv.dilation[0]) for i in range(conv.r)]
-        cols = [_valid(conv.w, conv.f, conv.stride[1], conv.pad[1], j * conv.dilation[1]) for j in range(conv.s)]
+        rows, cols = _inside(conv)
         taps = np.zeros((conv.c, conv.r, conv.s), dtype=np.int64)
         mask = None if self.input.dense else to_conv_input(self.view, self.input.mask)
         for i, row in enumerate(rows):
             for j, col in enumerate(cols):
                 if mask is None:
-                    taps[:, i, j] = conv.n * len(range(*row.indices(conv.h))) * len(range(*col.indices(conv.w)))
+                    taps[:, i, j] = conv.n * _length(row) * _length(col)
                 else:
                     taps[:, i, j] = np.count_nonzero(mask[:, :, row, col], axis=(0, 2, 3))
         return taps
+
+
+def _inside(conv: Conv2d) -> tuple[list[slice], list[slice]]:
+    """Return the input rows that each filter row meets over all outputs, and the same of columns."""
+    rows = [_valid(conv.h, conv.e, conv.stride[0], conv.pad[0], i * conv.dilation[0]) for i in range(conv.r)]
+    cols = [_valid(conv.w, conv.f, conv.stride[1], conv.pad[1], j * conv.dilation[1]) for j in range(conv.s)]
+    return rows, cols
+
+
+def _length(part: slice) -> int:
+    return len(range(part.start, part.stop, part.step))
 
 
 def _valid(size: int, outputs: int, stride: int, pad: int, offset: int) -> slice:

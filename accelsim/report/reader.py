@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from accelsim.errors import ConfigError
-from accelsim.results import SCHEMA, BufferUse, LayerResult, NetworkResult, TrafficRow, UnitAccount
+from pydantic import TypeAdapter
+
+from accelsim.errors import ConfigError, ModelError
+from accelsim.report.document import document
+from accelsim.results import SCHEMA, NetworkResult
 
 _COPIED = (
     "name", "kind", "shape", "bits", "macs", "simulated", "reason", "unit", "count", "effective_macs",
@@ -40,8 +43,10 @@ def read_report(path: Path) -> NetworkResult:
         problem = f"the report has format {data['schema']}, this accelsim reads {SCHEMA}"
         raise ConfigError(problem, "write it again with 'accelsim run'", file=str(path))
     try:
-        return _result(data)
-    except (KeyError, TypeError, ValueError):
+        result: NetworkResult = TypeAdapter(NetworkResult).validate_python(_result(data))
+        document(result)  # every figure that a table or picture may ask for
+        return result
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, ModelError):
         raise _no_report(path) from None
 
 
@@ -49,28 +54,23 @@ def _no_report(path: Path) -> ConfigError:
     return ConfigError("this is no report.json of accelsim", "give one that 'accelsim run' wrote", file=str(path))
 
 
-def _result(data: Mapping[str, Any]) -> NetworkResult:
+def _result(data: Mapping[str, Any]) -> dict[str, Any]:
     network, totals = data["network"], data["totals"]
-    return NetworkResult(
-        arch=data["arch"],
-        network=network["name"],
-        source=network["source"],
-        batch=network["batch"],
-        layers=tuple(map(_layer, data["layers"])),
-        options=data["options"],
-        clock_mhz=totals["clock_mhz"],
-        isolated=network["isolated"],
-        not_modelled=tuple(data["not_modelled"]),
-        notes=tuple(data["notes"]),
-        area_mm2=totals["area_mm2_by_component"],
-    )
+    return {
+        "arch": data["arch"],
+        "network": network["name"],
+        "source": network["source"],
+        "batch": network["batch"],
+        "layers": [_layer(row) for row in data["layers"]],
+        "options": data["options"],
+        "clock_mhz": totals["clock_mhz"],
+        "isolated": network["isolated"],
+        "not_modelled": data["not_modelled"],
+        "notes": data["notes"],
+        "area_mm2": totals["area_mm2_by_component"],
+    }
 
 
-def _layer(row: Mapping[str, Any]) -> LayerResult:
-    return LayerResult(
-        **{key: row[key] for key in _COPIED},
-        dram_bits_touched=0,
-        accounts={kind: UnitAccount(a["units"], a["causes"]) for kind, a in row["accounts"].items()},
-        traffic=tuple(TrafficRow(**flow) for flow in row["traffic"]),
-        buffers={name: BufferUse(**use) for name, use in row["buffers"].items()},
-    )
+def _layer(row: Mapping[str, Any]) -> dict[str, Any]:
+    copied = ("accounts", "traffic", "buffers")
+    return {key: row[key] for key in (*_COPIED, *copied)} | {"dram_bits_touched": 0}

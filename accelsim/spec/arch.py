@@ -177,7 +177,8 @@ def _with_bases(document: Document, path: Path, seen: tuple[Path, ...]) -> Docum
         merged["description"] = f"variant of {base.data.get('name', base_path.stem)}"
     own = document.data.get("sources")
     stated = tuple(own) if isinstance(own, dict) else ()
-    merged["sources"] = dict(merged.get("sources") or {})
+    sources = merged.get("sources") or {}
+    merged["sources"] = dict(sources) if isinstance(sources, dict) else sources
     for key in _leaves(document.data, ()):
         if not any(dotted(key) == s or dotted(key).startswith(f"{s}.") for s in stated):
             file, line = document.place(key)

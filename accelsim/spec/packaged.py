@@ -44,13 +44,20 @@ def find(kind: Folder, name: str, *, beside: Path | None = None) -> tuple[Path, 
     word = _WORDS[kind]
     if is_path(name):
         path = (beside or Path()) / name
-        if not path.is_file():
+        if not _is_file(path):
             raise ConfigError(f"no such {word} file: '{name}'", "check the path")
         return path, str(path)
     path = folder(kind) / f"{name}.yaml"
-    if not path.is_file():
+    if not _is_file(path):
         known = names(kind)
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"did you mean '{close[0]}'?" if close else f"'accelsim list {kind.split('_')[0].rstrip('s')}' names all"
         raise ConfigError(f"no {word} is called '{name}'", hint)
     return path, f"{kind}/{name}.yaml"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # longer than any name may be, or with a zero byte
+        return False

@@ -97,7 +97,12 @@ def read(path: Path, name: str | None = None) -> Document:
 
 def parse(text: str, name: str) -> Document:
     """Parse YAML text; see `read`."""
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        problem = f"character U+{error.character:04X} is not allowed in YAML"
+        remedy = "remove it; an editor may not show it"
+        raise ConfigError(problem, remedy, file=name, line=text.count("\n", 0, error.position) + 1) from None
     try:
         root = loader.get_single_node()
         return _Builder(name, loader).document(root)

@@ -24,6 +24,9 @@ from accelsim.workload.shapes import (
 if TYPE_CHECKING:
     from accelsim.workload.network import Layer, Tensor
 
+WINDOW = ("r", "s", "pad")
+MAX_WINDOW = 1 << 16
+"""Largest window and padding: work and memory grow with the taps of a window."""
 Fault: TypeAlias = tuple[str, str]
 """What is wrong, and how to mend it."""
 
@@ -42,8 +45,9 @@ def illegal(shape: Shape) -> Fault | None:
         least, sizes = 0 if item.name in ("pad", "axis", "start") else 1, _integers(getattr(shape, item.name))
         if min(sizes, default=least) < least:
             return f"{item.name} {getattr(shape, item.name)} is too small", f"must be at least {least}"
-        if max(sizes, default=0) > MAX_DIM:
-            return f"{item.name} {getattr(shape, item.name)} is too large", f"must be at most {MAX_DIM:,}"
+        most = MAX_WINDOW if isinstance(shape, Conv2d | Pool) and item.name in WINDOW else MAX_DIM
+        if max(sizes, default=0) > most:
+            return f"{item.name} {getattr(shape, item.name)} is too large", f"must be at most {most:,}"
     if isinstance(shape, Conv2d) and (shape.c % shape.groups or shape.k % shape.groups):
         return f"groups {shape.groups} do not divide c {shape.c} and k {shape.k}", "correct one of them"
     if isinstance(shape, Conv2d | Pool) and (shape.e < 1 or shape.f < 1):

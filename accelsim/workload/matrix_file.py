@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import numpy as np
 from accelsim.errors import WorkloadError
 from accelsim.workload.csr_matrix import MAX_ENTRIES, CsrMatrix, check_size, from_entries
 from accelsim.workload.matrix_names import suffix_of
+from accelsim.workload.npy_file import UNREADABLE, check_npz
 
 LINE_BYTES = 128
 """No entry of a matrix file takes a longer line; bounds what a compressed file may unpack to."""
@@ -38,7 +37,7 @@ def read_matrix(path: Path, name: str | None = None) -> CsrMatrix:
         if suffix in (".mtx", ".mtx.gz"):
             return _read_mtx(path, name)
         return read_edges(path, name)
-    except (OSError, EOFError, ValueError, OverflowError, zlib.error, zipfile.BadZipFile, KeyError) as error:
+    except (*UNREADABLE, OverflowError) as error:
         text = " ".join(str(error).split())[:120]
         raise WorkloadError(
             f"cannot be read as {suffix} ({text})", "is it cut off or another format?", file=name
@@ -176,9 +175,7 @@ def read_edges(path: Path, name: str | None = None, *, base: int | None = None, 
 
 
 def _read_npz(path: Path, name: str) -> CsrMatrix:
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > 16 * MAX_ENTRIES:
-            raise WorkloadError("unpacks to more than 4 GiB", "give a smaller matrix", file=name)
+    check_npz(path, 16 * MAX_ENTRIES)
     with np.load(path, allow_pickle=False) as arrays:
         missing = {"format", "shape", "data"} - set(arrays.files)
         if missing:

@@ -70,6 +70,9 @@ from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax, elements
 
+MAX_POOL = 1 << 16
+"""Most taps of a window, and most output rows or columns of pooling."""
+
 
 class Params(Strict):
     """A vector unit and its scratchpad."""
@@ -111,6 +114,10 @@ class Vector(Engine[Params, Cut]):
         shape = view.shape
         if not isinstance(shape, Pool | Elementwise | Normalization | Softmax):
             return f"a vector unit has no {view.kind} unit"
+        if isinstance(shape, Pool) and max(shape.r * shape.s, shape.e, shape.f) > MAX_POOL:
+            return f"pooling has at most {MAX_POOL:,} taps, output rows and columns here"
+        if isinstance(shape, Normalization) and shape.op == "lrn" and shape.size > MAX_POOL:
+            return f"a local response normalisation has at most {MAX_POOL:,} taps here"
         if isinstance(shape, Elementwise):
             if shape.op not in UNARY and shape.op not in BINARY:
                 return f"a vector unit has no operation '{shape.op}'"

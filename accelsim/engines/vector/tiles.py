@@ -15,6 +15,7 @@ everything else              1                  1        elements          1
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from itertools import accumulate, groupby
 from math import gcd
 from typing import NamedTuple
@@ -184,11 +185,12 @@ def _largest(w: Work, half: int, channels: int) -> int:
     """Return the most rows of ``channels`` that fit anywhere in the image, 0 if none does."""
     if w.pool is None:
         return min(w.rows, max(0, half) // max(1, w.tile_bits(w.tile(0, 1, channels))))
-    for rows in range(w.rows, 0, -1):
-        in_rows = min(w.pool.h, (rows - 1) * w.pool.stride[0] + w.pool.r)
-        if w.tile_bits(Tile(0, rows, channels, in_rows, 0)) <= half:
-            return rows
-    return 0
+    pool = w.pool
+
+    def bits(rows: int) -> int:
+        return w.tile_bits(Tile(0, rows, channels, min(pool.h, (rows - 1) * pool.stride[0] + pool.r), 0))
+
+    return bisect_right(range(1, w.rows + 1), half, key=bits)
 
 
 def _pieces(w: Work, largest: int, channels: int, lanes: int) -> list[int]:
