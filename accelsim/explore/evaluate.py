@@ -22,8 +22,8 @@ from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
 from accelsim.spec.arch import Arch, build, override
 from accelsim.spec.yamlfile import Document
-from accelsim.workload.network import Layer, Network, is_view
-from accelsim.workload.shapes import PRODUCTS
+from accelsim.workload.network import Layer, Network, is_view, make_layer
+from accelsim.workload.shapes import PRODUCTS, Linear
 
 
 class Job(NamedTuple):
@@ -79,12 +79,21 @@ def _context(packed: bytes) -> Context:
     return found
 
 
+def warm(machines: Mapping[str, Document]) -> None:
+    """Load compiled code, or compile it, before workers start: they would all do it at the same time."""
+    layer, tensors = make_layer("warm", Linear(n=1, c=1, k=1))
+    context = Context(machines, {"warm": Network("warm", (layer,), tensors, isolated=True)}, Path(), columnar=True)
+    for name in machines:
+        run_point(context, Job("", name, "warm", (), OptionsSpec()))
+
+
 def run_point(context: Context, job: Job) -> Row:
     """Simulate one point. Whatever it raises becomes the reason of its row."""
     try:
         arch, known, memory = _machine(context, job)
         ready = _ready(context, job, arch)
-        if context.columnar and (totals := _columnar(arch, ready, job.options, memory)) is not None:
+        columns = context.columnar and not context.keep_layers
+        if columns and (totals := _columnar(arch, ready, job.options, memory)) is not None:
             return Row(job.key, "ok", None, totals)
         result = _simulate(arch, ready, job.options, known, context.keep_layers)
     except UserError as error:

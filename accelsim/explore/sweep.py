@@ -12,13 +12,16 @@ from typing import NamedTuple, TypeAlias
 
 from accelsim.errors import ConfigError
 from accelsim.explore import pool
-from accelsim.explore.evaluate import Context, Job
+from accelsim.explore.evaluate import Context, Job, warm
 from accelsim.explore.execute import Pace, Runner
 from accelsim.explore.identity import canonical
 from accelsim.explore.pareto import Front
 from accelsim.explore.schema import Sweep, read_sweep
 from accelsim.explore.space import Point, Space, expand
 from accelsim.explore.store import Row, Store, open_writer
+
+COLUMNAR_FROM = 256
+"""From so many points on, compiled code is worth loading; the rows do not depend on it."""
 
 
 class Counts(NamedTuple):
@@ -118,7 +121,10 @@ def _run(
     jobs = [Job(p.key, p.machine, p.network, p.sets, space.options_of(p)) for p in todo]
     keep_layers = store.meta()["layers"] == "yes"
     documents = {name: arch.document for name, arch in space.archs.items()}
-    context = Context(documents, space.networks, space.sweep.folder, keep_layers)
+    columnar = len(jobs) >= COLUMNAR_FROM and not keep_layers
+    context = Context(documents, space.networks, space.sweep.folder, keep_layers, columnar)
+    if columnar:
+        warm(documents)
     watch = _Watch(space, points, counts, report)
     watch.include(store)
     runner = Runner(pickle.dumps(context), jobs, make, max(1, width), lambda rows: watch.write(store, rows), watch.tick)
