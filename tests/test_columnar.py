@@ -1,20 +1,18 @@
 """Points evaluated over columns of layers: the same rows, to the last digit, as one layer after the other."""
 
 import json
-import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import yaml
+from sweep_files import LONG, write
 
 import accelsim
 from accelsim.engines import registry
 from accelsim.engines.systolic import candidates, columnar_kernel
-from accelsim.explore import columnar, evaluate
+from accelsim.explore import evaluate, export, store, sweep
 from accelsim.explore.schema import OptionsSpec
 from accelsim.mapping import loopnest, nest_kernel, tilings
-from accelsim.memory import timeline
 from accelsim.spec.arch import build
 from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Conv2d, Linear, Matmul, Pool
@@ -102,3 +100,107 @@ def test_rows_are_those_of_simulate_to_the_last_digit():
         assert (row.status, row.reason, dict(row.totals)) == plain_row(context, job), sets
         statuses[row.status] += 1
     assert min(statuses.values()) > CASES // 10
+
+
+def test_nothing_is_left_to_the_plain_path_without_a_reason():
+    rng = np.random.default_rng(8)
+    base = accelsim.load_arch("systolic_ws")
+    for case in range(60):
+        context = context_of(base, draw_network(rng), columnar=True)
+        job = evaluate.Job(f"{case}", "m", "n", tuple(draw_machine(rng).items()), OptionsSpec(seed=case))
+        arch, _, memory = evaluate._machine(context, job)
+        try:
+            assert evaluate._columnar(arch, evaluate._ready(context, job, arch), job.options, memory) is not None
+        except accelsim.errors.UserError:
+            continue
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        {"mapping.fixed": {"order": "kmc"}},
+        {"mapping.objective": "engine"},
+        {"memory.dram.gb_per_s": 0.123456789012345},
+        {"memory.dram.burst_bits": 1 << 20, "params.rows": 4096, "params.cols": 4096},
+        {"energy.table": "eyeriss_normalized"},
+        {"params.operand_bits": 4},
+    ],
+    ids=lambda sets: "-".join(sets),
+)
+def test_what_columns_cannot_do_falls_to_the_plain_path(sets):
+    shapes = [Conv2d(n=4, c=64, k=96, h=28, w=28, r=3, s=3), Linear(n=1 << 20, c=1 << 16, k=1 << 10)]
+    parts = [make_layer(f"l{i}", shape) for i, shape in enumerate(shapes)]
+    network = Network("n", tuple(p[0] for p in parts), parts[0][1] | parts[1][1], isolated=True)
+    context = context_of(accelsim.load_arch("systolic_ws"), network, columnar=True)
+    job = evaluate.Job(json.dumps(sets), "m", "n", tuple(sets.items()), OptionsSpec())
+    row = evaluate.run_point(context, job)
+    assert (row.status, row.reason, dict(row.totals)) == plain_row(context, job)
+
+
+def test_given_values_count_as_they_do_in_simulate():
+    layer, tensors = make_layer("l", Linear(n=3, c=20, k=7))
+    values = {"l.weight": np.eye(7, 20)}
+    network = Network("n", (layer,), tensors, isolated=True, values=values)
+    context = context_of(accelsim.load_arch("systolic_os"), network, columnar=True)
+    job = evaluate.Job("k", "m", "n", (), OptionsSpec())
+    row = evaluate.run_point(context, job)
+    assert (row.status, row.reason, dict(row.totals)) == plain_row(context, job)
+    assert row.totals["effective_macs"] == 3 * 7
+
+
+def test_a_layer_is_evaluated_once_per_machine_whatever_network_it_stands_in(monkeypatch):
+    asked = []
+    engine = registry.get("systolic")
+    ask = engine.closed_form_many
+    monkeypatch.setattr(engine, "closed_form_many", lambda rows, *a: asked.append(len(rows)) or ask(rows, *a))
+    rng = np.random.default_rng(2)
+    one, two, three = (make_layer(name, draw_shape(rng)) for name in "abc")
+    networks = {
+        "n": Network("n", (one[0], two[0]), one[1] | two[1], isolated=True),
+        "m": Network("m", (two[0], three[0]), two[1] | three[1], isolated=True),
+    }
+    arch = accelsim.load_arch("systolic_ws_128")
+    context = evaluate.Context({"m": arch.document}, networks, None, columnar=True)
+    for name, network in networks.items():
+        row = evaluate.run_point(context, evaluate.Job(name, "m", name, (), OptionsSpec()))
+        assert row.totals == evaluate._totals(accelsim.simulate(arch, network))
+    assert asked == [2, 1]
+
+
+def test_the_compiled_code_holds_the_lists_of_the_mapper():
+    # compiled code keeps the constants that it was compiled with, so they stand in its own file
+    assert nest_kernel.ORDERS == loopnest.ORDERS
+    assert tuple(columnar_kernel.SPLITS.tolist()) == candidates.SPLITS == tilings.SPLITS
+
+
+def test_a_sweep_over_columns_exports_the_same_bytes(tmp_path, monkeypatch):
+    tables = []
+    for name, limit in (("columns", 1), ("plain", 10**9)):
+        monkeypatch.setattr(sweep, "COLUMNAR_FROM", limit)
+        sweep.run(write(tmp_path, LONG), tmp_path / f"{name}.db", workers=0)
+        with store.open_reader(tmp_path / f"{name}.db") as opened:
+            tables.append(export.to_csv(export.rows(opened)))
+    assert tables[0] == tables[1]
+    assert tables[0].count("\n") > 50
+
+
+def test_layers_are_kept_by_the_plain_path(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "COLUMNAR_FROM", 1)
+    sweep.run(write(tmp_path), tmp_path / "s.db", workers=0, keep_layers=True)
+    with store.open_reader(tmp_path / "s.db") as opened:
+        assert {row["layer"] for row in opened.layer_rows()} == {"a", "b", "c"}
+
+
+def test_what_decides_about_support_is_all_that_is_looked_at():
+    """Deals of layers are shared by machines that agree in `support_params`."""
+    rng = np.random.default_rng(3)
+    for name in registry.modules():
+        engine = registry.get(name)
+        if engine.support_params is None:
+            continue
+        for _ in range(30):
+            one, two = (engine.params_schema.model_validate(engine.sample(rng).params) for _ in range(2))
+            two = two.model_copy(update={field: getattr(one, field) for field in engine.support_params})
+            view = draw_network(rng)
+            for layer in view.layers:
+                assert engine.supports(view.view(layer), one) == engine.supports(view.view(layer), two)

@@ -38,7 +38,7 @@ class Table:
 
     spec: TableSpec
     _prices: dict[tuple[Component, str], Price] = field(default_factory=dict, repr=False)
-    _figures: dict[tuple[Component, str], Reading | str] = field(default_factory=dict, repr=False)
+    _figures: dict[tuple[Component, str], Reading | PriceError] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -86,7 +86,7 @@ class Table:
     def known_leak_mw(self, component: Component) -> float:
         """Return the leakage power of all instances of ``component``, 0 where the table has no figure for it."""
         found = self._figure(component, LEAKAGE)
-        return 0.0 if isinstance(found, str) else found.value * component.count
+        return 0.0 if isinstance(found, PriceError) else found.value * component.count
 
     def _price(self, component: Component, action: str) -> Price:
         per: Per = "bit" if component.counts_bits else "operation"
@@ -101,18 +101,18 @@ class Table:
 
     def _known(self, component: Component, what: str) -> Reading:
         found = self._figure(component, what)
-        if isinstance(found, str):
-            raise self._missing(component, f"figure for the {what}", found)
+        if isinstance(found, PriceError):
+            raise found.with_traceback(None)
         return found
 
-    def _figure(self, component: Component, what: str) -> Reading | str:
-        """Return the area or leakage of one instance, or why there is none."""
+    def _figure(self, component: Component, what: str) -> Reading | PriceError:
+        """Return the area or leakage of one instance, or the error that says why there is none."""
         if (component, what) not in self._figures:
-            found: Reading | str
+            found: Reading | PriceError
             try:
                 found = _FIGURES[what](self.spec, component)
             except NoFigureError as error:
-                found = str(error)
+                found = self._missing(component, f"figure for the {what}", str(error))
             self._figures[component, what] = found
         return self._figures[component, what]
 

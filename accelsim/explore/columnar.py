@@ -91,15 +91,39 @@ class Terms(NamedTuple):
 
 
 @dataclass
+class Rates:
+    """What a machine costs, whatever runs on it and however fast its DRAM is: filled in when first asked for."""
+
+    terms: dict[int, Terms] = field(default_factory=dict)
+    """By unit."""
+    static: tuple[float, float | None] | None = None
+    """Leakage in mW, area in mm2."""
+
+
+@dataclass
 class Memory:
     """What has been found of a machine, for all networks that run on it."""
 
+    rates: Rates
     rows: dict[int, dict[bytes, np.ndarray]] = field(default_factory=dict)
     """Evaluated layers: unit -> row of the engine -> row of its table."""
     heads: dict[int, Many] = field(default_factory=dict)
-    terms: dict[int, Terms] = field(default_factory=dict)
-    static: tuple[float, float | None] | None = None
-    """Leakage in mW, area in mm2."""
+
+
+_RATES: dict[Any, Rates] = {}
+MOST_RATES = 4096
+"""Machines whose prices are kept; with more, all are forgotten."""
+
+
+def memory_of(arch: Arch) -> Memory:
+    """Return an empty memory; machines of the same hardware and energy table share their prices."""
+    units = tuple((unit.name, unit.engine, unit.params) for unit in arch.units)
+    key = (units, arch.memory.dram.standard, arch.energy.table)
+    if key not in _RATES:
+        if len(_RATES) >= MOST_RATES:
+            _RATES.clear()
+        _RATES[key] = Rates()
+    return Memory(_RATES[key])
 
 
 def deal_key(arch: Arch) -> tuple[Any, ...]:
@@ -276,9 +300,9 @@ def _energy(
     energy: dict[str, list[float]] = {}
     start = 0
     for block, each in zip(dealt.blocks, many, strict=True):
-        if block.unit not in memory.terms:
-            memory.terms[block.unit] = _terms(arch, arch.units[block.unit], each, table)
-        terms = memory.terms[block.unit]
+        if block.unit not in memory.rates.terms:
+            memory.rates.terms[block.unit] = _terms(arch, arch.units[block.unit], each, table)
+        terms = memory.rates.terms[block.unit]
         if terms.unpriced and each.table[:, terms.unpriced].any():
             return None
         # terms come one or two to a component: the sum of two floats is rounded once, as by fsum
@@ -320,8 +344,8 @@ def _terms(arch: Arch, unit: Unit, many: Many, table: Table) -> Terms:
 
 def _static(arch: Arch, table: Table, memory: Memory) -> tuple[float, float | None]:
     """Return leakage in mW and area in mm2 of the machine."""
-    if memory.static is None:
+    if memory.rates.static is None:
         components = machine_components(arch)
         area = area_mm2(components, table).mm2
-        memory.static = leakage_mw(components, table), sum(area.values()) if area else None
-    return memory.static
+        memory.rates.static = leakage_mw(components, table), sum(area.values()) if area else None
+    return memory.rates.static

@@ -130,7 +130,7 @@ def _machine(context: Context, job: Job) -> tuple[Arch, dict[Any, LayerResult], 
         document = override(context.machines[job.machine], job.sets, "sweep")
         _LAST.clear()
         _LAST.update(machine=mine, context=context, arch=build(document, registry.find_params), layers={})
-        _LAST["memory"] = columnar.Memory()
+        _LAST["memory"] = columnar.memory_of(_LAST["arch"])
     return _LAST["arch"], _LAST["layers"], _LAST["memory"]
 
 

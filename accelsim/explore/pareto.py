@@ -38,19 +38,20 @@ class Front:
     """A front that grows as points come in; points that are beaten leave."""
 
     def __init__(self) -> None:
-        self._points: list[tuple[float, ...]] = []
+        self._points: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self._points)
+        return 0 if self._points is None else len(self._points)
 
     def add(self, point: Sequence[float | None]) -> None:
         """Add a point unless it is beaten or lacks a figure."""
-        new = tuple(float(v) for v in point if v is not None)
-        if len(new) < len(point) or any(_beats(old, new) for old in self._points):
+        if None in point:
             return
-        self._points = [old for old in self._points if not _beats(new, old)]
-        self._points.append(new)
-
-
-def _beats(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+        new = np.array([point], dtype=np.float64)
+        if self._points is None:
+            self._points = new
+            return
+        old = self._points
+        no_worse, no_better = (old <= new).all(axis=1), (old >= new).all(axis=1)
+        if not (no_worse & ~no_better).any():
+            self._points = np.concatenate((old[~no_better | no_worse], new))
