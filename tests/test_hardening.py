@@ -325,3 +325,12 @@ def test_processes_that_compile_into_one_folder_at_once_agree(tmp_path):
     assert not any("Traceback" in err for _, err in results)
     again = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
     assert again.stdout == results[0][0]
+
+
+@pytest.mark.parametrize("pointers", [[0, 2, 2**40, 4, 4], [0, 2, 3, -1, 4], [0, 3, 2, 4, 4]])
+def test_row_pointers_that_leave_the_archive_are_refused(pointers, tmp_path):
+    path = tmp_path / "x.npz"
+    arrays = {"indices": [0, 1, 2, 3], "indptr": pointers, "shape": [4, 4], "data": np.ones(4)}
+    np.savez(path, format=np.bytes_(b"csr"), **{name: np.array(values) for name, values in arrays.items()})
+    with pytest.raises(WorkloadError, match=r"x\.npz: cannot be read as \.npz"):
+        accelsim.load_network(str(path))
