@@ -14,6 +14,7 @@ import accelsim
 from accelsim.engines.registry import GROUP
 from accelsim.workload.network import Network
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
 _PROSE = ("description", "source", "sources")
 """Keys of a machine that no figure depends on."""
 MOST_TEXTS = 10_000
@@ -67,7 +68,7 @@ def with_keys(config: Mapping[str, Any], sets: Sequence[tuple[str, Any]]) -> dic
 
 def canonical(value: Any) -> str:
     """Return JSON with sorted keys and no spaces: one text per value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return _CANONICAL.encode(value)
 
 
 class MachineText:
