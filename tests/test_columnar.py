@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
 from sweep_files import LONG, write
 
 import accelsim
@@ -18,6 +20,7 @@ from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Conv2d, Linear, Matmul, Pool
 
 CASES = 120
+SPEEDS = (0.05, 0.333, 1.7, 12.8, 25.600999999999999, 400.0, 3.14159265358979)
 
 
 def draw_shape(rng):
@@ -68,7 +71,7 @@ def draw_machine(rng):
         "params.rows": pick(*side), "params.cols": pick(*side), "params.dataflow": pick("ws", "os", "is"),
         "params.overlap_folds": pick(True, False), "params.accumulator_bits": pick(16, 24, 32, 48),
         "params.input_kib": pick(1, 2, 3, 16, 64), "params.weight_kib": pick(1, 2, 5, 16, 64),
-        "params.output_kib": pick(1, 2, 7, 64), "memory.dram.gb_per_s": pick(0.05, 0.333, 1.7, 12.8, 25.6, 400.0),
+        "params.output_kib": pick(1, 2, 7, 64), "memory.dram.gb_per_s": pick(*SPEEDS),
         "memory.dram.latency_ns": pick(0.0, 7.5, 100.0), "memory.dram.burst_bits": pick(1, 24, 64, 512),
         "clocks_mhz": {"core": pick(33.3, 200.0, 1000.0)}, "mapping.objective": pick("cycles", "dram", "energy", "edp"),
     }  # fmt: skip
@@ -120,7 +123,7 @@ def test_nothing_is_left_to_the_plain_path_without_a_reason():
     [
         {"mapping.fixed": {"order": "kmc"}},
         {"mapping.objective": "engine"},
-        {"memory.dram.gb_per_s": 0.123456789012345},
+        {"memory.dram.gb_per_s": 1.23456789012345e-09},
         {"memory.dram.burst_bits": 1 << 20, "params.rows": 4096, "params.cols": 4096},
         {"energy.table": "eyeriss_normalized"},
         {"params.operand_bits": 4},
@@ -171,6 +174,14 @@ def test_the_compiled_code_holds_the_lists_of_the_mapper():
     # compiled code keeps the constants that it was compiled with, so they stand in its own file
     assert nest_kernel.ORDERS == loopnest.ORDERS
     assert tuple(columnar_kernel.SPLITS.tolist()) == candidates.SPLITS == tilings.SPLITS
+
+
+@given(bits=st.integers(0, 2**50), numerator=st.integers(1, 2**59), denominator=st.integers(1, 2**59))
+@example(bits=2**50, numerator=2**59, denominator=2**59 - 1)
+@settings(max_examples=300, deadline=None)
+def test_cycles_on_the_bus_are_exact_whatever_the_rate(bits, numerator, denominator):
+    assume(bits * denominator // numerator < 2**60)
+    assert nest_kernel.on_bus_cycles(bits, numerator, denominator) == -(-bits * denominator // numerator)
 
 
 def test_a_sweep_over_columns_exports_the_same_bytes(tmp_path, monkeypatch):

@@ -59,6 +59,25 @@ def ceil_div(a, b):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def on_bus_cycles(bits, numerator, denominator):  # type: ignore[no-untyped-def]
+    """Return ``bits * denominator / numerator`` rounded up: cycles at a rate of numerator / denominator.
+
+    Where the product would leave 64 bits, the quotient is built bit by bit; the rate's parts stay below 2^60.
+    """
+    if bits <= MOST_BITS // denominator:
+        return ceil_div(bits * denominator, numerator)
+    whole, rest = denominator // numerator, denominator % numerator
+    quotient = remainder = 0
+    for place in range(62, -1, -1):
+        bit = (bits >> place) & 1
+        quotient, remainder = 2 * quotient + bit * whole, 2 * remainder + bit * rest
+        while remainder >= numerator:
+            remainder -= numerator
+            quotient += 1
+    return quotient + (1 if remainder > 0 else 0)
+
+
+@kernel
 def reach(layer, d, outputs):  # type: ignore[no-untyped-def]
     """Return the in-image input rows (d 0) or columns (1) under neighbouring outputs, at most."""
     span = (outputs - 1) * layer[STRIDE_H + d] + (layer[R + d] - 1) * layer[DILATION_H + d] + 1

@@ -413,13 +413,11 @@ def timeline(layer, array, order, runs, counts, innermost, stays, bus, clock):  
             finished = False
         else:
             load, store = nest.step_bits(layer, at, innermost, stays, array[PSUM_W], bus[BURST])
-            if max(load, store) > nest.MOST_BITS // bus[DENOMINATOR]:
-                return False
             m = at[1, nest.EXTENT] * at[2, nest.EXTENT] * at[3, nest.EXTENT]
             g, k, c = at[0, nest.EXTENT], at[4, nest.EXTENT], at[5, nest.EXTENT]
             compute = tile_cycles(array[FLOW], array[ROWS], array[COLS], array[OVERLAP], g, m, k, c * taps)
-            load = nest.ceil_div(load * bus[DENOMINATOR], bus[NUMERATOR])
-            store = nest.ceil_div(store * bus[DENOMINATOR], bus[NUMERATOR])
+            load = nest.on_bus_cycles(load, bus[NUMERATOR], bus[DENOMINATOR])
+            store = nest.on_bus_cycles(store, bus[NUMERATOR], bus[DENOMINATOR])
             if clock[1] > nest.MOST_BITS // 4 or max(load, store, compute) > nest.MOST_BITS // 16:
                 return False
             nest.tick(clock, load, compute, store, bus[LATENCY])
