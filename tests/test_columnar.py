@@ -11,10 +11,9 @@ from sweep_files import LONG, write
 
 import accelsim
 from accelsim.engines import registry
-from accelsim.engines.systolic import candidates, columnar_kernel
 from accelsim.explore import evaluate, export, store, sweep
 from accelsim.explore.schema import OptionsSpec
-from accelsim.mapping import loopnest, nest_kernel, tilings
+from accelsim.mapping import loopnest, nest_kernel, tilings, tilings_kernel
 from accelsim.spec.arch import build
 from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Conv2d, Linear, Matmul, Pool
@@ -173,7 +172,7 @@ def test_a_layer_is_evaluated_once_per_machine_whatever_network_it_stands_in(mon
 def test_the_compiled_code_holds_the_lists_of_the_mapper():
     # compiled code keeps the constants that it was compiled with, so they stand in its own file
     assert nest_kernel.ORDERS == loopnest.ORDERS
-    assert tuple(columnar_kernel.SPLITS.tolist()) == candidates.SPLITS == tilings.SPLITS
+    assert tuple(tilings_kernel.SPLITS.tolist()) == tilings.SPLITS
 
 
 @given(bits=st.integers(0, 2**50), numerator=st.integers(1, 2**59), denominator=st.integers(1, 2**59))

@@ -1,7 +1,7 @@
 """Whole layers in closed form, in machine code: mapping, tiles, traffic and timeline of many layers at a time.
 
-Gives the integers of `candidates`, `tilecost` and `engine` digit for digit, and the same floating-point operations in
-the same order where a mapping is chosen. What a layer's counts do not let it do exactly, it declines.
+Gives the integers of `tilings`, `candidates`, `tilecost` and `engine` digit for digit, and the same floating-point
+operations in the same order where a mapping is chosen. What a layer's counts do not let it do exactly, it declines.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import numpy as np
 
 from accelsim.jit import kernel
 from accelsim.mapping import nest_kernel as nest
+from accelsim.mapping import tilings_kernel as cut
 
 OS, WS, IS = 0, 1, 2
-SPLITS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096], dtype=np.int64)
 CYCLES, DRAM, ENERGY, EDP = 0, 1, 2, 3
 
 ARRAY = ("flow", "rows", "cols", "overlap", "psum_width", "input_bits", "weight_bits", "output_bits")
@@ -100,47 +100,6 @@ def skew(r, c):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def pieces(size, found):  # type: ignore[no-untyped-def]
-    """List the piece sizes of `candidates._pieces`, large ones first, and return how many there are."""
-    count, last = 0, 0
-    for i in range(len(SPLITS) + 1):
-        piece = nest.ceil_div(size, SPLITS[i]) if i < len(SPLITS) else 1
-        if piece != last:
-            found[count], last = piece, piece
-            count += 1
-    return count
-
-
-@kernel
-def channel_cuts(kg, rows, cols, found):  # type: ignore[no-untyped-def]
-    """List the output-channel tiles of `candidates._channel_cuts`, large ones first."""
-    found[0], count = kg, 1
-    for unit in (rows, cols):
-        size = unit
-        while size < kg:
-            found[count] = size
-            count += 1
-            size *= 2
-    size = min(rows, cols, kg)
-    while size > 1:
-        size = nest.ceil_div(size, 2)
-        found[count] = size
-        count += 1
-    kept = 0
-    for i in range(count):  # insertion from the left; equal sizes once
-        size, at = found[i], kept
-        while at > 0 and found[at - 1] < size:
-            at -= 1
-        if at > 0 and found[at - 1] == size:
-            continue
-        for j in range(kept, at, -1):
-            found[j] = found[j - 1]
-        found[at] = size
-        kept += 1
-    return kept
-
-
-@kernel
 def layer_cost(layer, array, tile, cycles_only, total):  # type: ignore[no-untyped-def]
     """Add up the tiles of a layer, full ones and those at the edges; ``total`` is in the order of `tile_cost`."""
     taps = layer[nest.R] * layer[nest.S]
@@ -148,18 +107,18 @@ def layer_cost(layer, array, tile, cycles_only, total):  # type: ignore[no-untyp
     for i in range(9):
         total[i] = 0
     for a in range(2):
-        g, groups = kind(layer[nest.GROUPS], tile[0], a)
+        g, groups = cut.kind(layer[nest.GROUPS], tile[0], a)
         for b in range(2 if groups else 0):
-            n, images = kind(layer[nest.N], tile[1], b)
+            n, images = cut.kind(layer[nest.N], tile[1], b)
             for d in range(2 if images else 0):
-                e, tall = kind(layer[nest.E], tile[2], d)
+                e, tall = cut.kind(layer[nest.E], tile[2], d)
                 for j in range(2 if tall else 0):
-                    f, wide = kind(layer[nest.F], tile[3], j)
+                    f, wide = cut.kind(layer[nest.F], tile[3], j)
                     pixels = groups * images * tall * wide
                     for p in range(2 if wide else 0):
-                        k, outputs = kind(layer[nest.KG], tile[4], p)
+                        k, outputs = cut.kind(layer[nest.KG], tile[4], p)
                         for q in range(2 if outputs else 0):
-                            c, inputs = kind(layer[nest.CG], tile[5], q)
+                            c, inputs = cut.kind(layer[nest.CG], tile[5], q)
                             times = pixels * outputs * inputs
                             if times and cycles_only:
                                 total[0] += times * tile_cycles(flow, rows, cols, overlap, g, n * e * f, k, c * taps)
@@ -170,49 +129,32 @@ def layer_cost(layer, array, tile, cycles_only, total):  # type: ignore[no-untyp
 
 
 @kernel
-def kind(size, tile, edge):  # type: ignore[no-untyped-def]
-    """Return extent and number of the full pieces of a loop, or of the piece at its edge."""
-    full = size // tile
-    if edge:
-        rest = size - full * tile
-        return rest, np.int64(rest > 0)
-    return tile, full
-
-
-@kernel
-def burst_factor(run_bits, burst_bits):  # type: ignore[no-untyped-def]
-    """Return bits on the bus per useful bit of runs: `candidates._burst_factor`."""
-    run = max(run_bits, 1)
-    return nest.ceil_div(run, burst_bits) * burst_bits / run
-
-
-@kernel
 def choose(layer, array, limits, bus, rate, objective, prices, best):  # type: ignore[no-untyped-def]
     """Write the best tiling (groups, n, e, f, k, c, order) to ``best``; return False if none fits.
 
-    Candidates in the order of `candidates.tilings`, bounds as in `candidates.bounds`, ties as in `mapping.choose`.
+    Candidates in the order of `tilings.tilings`, bounds as in `candidates.bounds`, ties as in `mapping.choose`.
     ``limits`` are the bits that a tile of inputs, weights, outputs may take; ``prices`` are those of `PRICED`.
     """
     groups, taps = layer[nest.GROUPS], layer[nest.R] * layer[nest.S]
     kg, cg = layer[nest.KG], layer[nest.CG]
     cuts, splits = np.empty((3, 20), dtype=np.int64), np.empty(3, dtype=np.int64)
     for axis in range(3):
-        splits[axis] = pieces(layer[nest.N] if axis == 0 else layer[nest.E + axis - 1], cuts[axis])
+        splits[axis] = cut.pieces(layer[nest.N] if axis == 0 else layer[nest.E + axis - 1], cuts[axis])
     channels, group_cuts = np.empty(96, dtype=np.int64), np.empty(20, dtype=np.int64)
-    channel_count = channel_cuts(kg, array[ROWS], array[COLS], channels)
-    group_count = pieces(groups, group_cuts)
+    channel_count = cut.channel_cuts(kg, array[ROWS], array[COLS], channels)
+    group_count = cut.pieces(groups, group_cuts)
     tile, total = np.empty(6, dtype=np.int64), np.empty(9, dtype=np.int64)
     score, cycles, dram = np.inf, 0, 0
     for axis in range(3):
-        for cut in range(0 if axis == 0 else 1, splits[axis]):
-            tile[1] = cuts[0, cut] if axis == 0 else 1
-            tile[2] = layer[nest.E] if axis == 0 else cuts[1, cut] if axis == 1 else 1
-            tile[3] = layer[nest.F] if axis < 2 else cuts[2, cut]
+        for at in range(0 if axis == 0 else 1, splits[axis]):
+            tile[1] = cuts[0, at] if axis == 0 else 1
+            tile[2] = layer[nest.E] if axis == 0 else cuts[1, at] if axis == 1 else 1
+            tile[3] = layer[nest.F] if axis < 2 else cuts[2, at]
             region = tile[1] * nest.reach(layer, 0, tile[2]) * nest.reach(layer, 1, tile[3])
             pixels = tile[1] * tile[2] * tile[3]
             fetched = layer[nest.N] * nest.swept(layer, 0, tile[2]) * nest.swept(layer, 1, tile[3])
-            for at in range(channel_count):
-                tile[4] = k = channels[at]
+            for channel in range(channel_count):
+                tile[4] = k = channels[channel]
                 c = min(
                     cg,
                     limits[0] // max(1, region * layer[nest.INPUT_W]),
@@ -235,8 +177,8 @@ def choose(layer, array, limits, bus, rate, objective, prices, best):  # type: i
                     if shared and not (whole and 1 < tile[0] <= most):
                         continue
                     layer_cost(layer, array, tile, objective < ENERGY, total)
-                    factors = burst_factors(layer, tile, array[PSUM_W], bus[BURST])
-                    trips = tile_trips(layer, tile)
+                    factors = cut.burst_factors(layer, tile, array[PSUM_W], bus[BURST])
+                    trips = cut.tile_trips(layer, tile)
                     live = nest.live_loops(trips[1], trips[2], trips[3])
                     for i in range(6 if shared == 0 else 1):
                         order = nest.DISTINCT[live, i]
@@ -264,37 +206,6 @@ def choose(layer, array, limits, bus, rate, objective, prices, best):  # type: i
                                 best[j] = tile[j]
                             best[6] = order
     return score < np.inf
-
-
-@kernel
-def tile_trips(layer, tile):  # type: ignore[no-untyped-def]
-    """Return how often the loops over groups, pixels, output and input channels iterate."""
-    pixels = (
-        nest.ceil_div(layer[nest.N], tile[1])
-        * nest.ceil_div(layer[nest.E], tile[2])
-        * nest.ceil_div(layer[nest.F], tile[3])
-    )
-    return (
-        nest.ceil_div(layer[nest.GROUPS], tile[0]),
-        pixels,
-        nest.ceil_div(layer[nest.KG], tile[4]),
-        nest.ceil_div(layer[nest.CG], tile[5]),
-    )
-
-
-@kernel
-def burst_factors(layer, tile, psum_width, burst):  # type: ignore[no-untyped-def]
-    """Return bits on the bus per useful bit of inputs, weights, outputs and partial sums."""
-    g, n, e, f, k, c = tile[0], tile[1], tile[2], tile[3], tile[4], tile[5]
-    inputs, _ = nest.input_block(layer, g, n, nest.reach(layer, 0, e), nest.reach(layer, 1, f), c)
-    weights, _ = nest.weight_block(layer, g, k, c)
-    outputs, _ = nest.output_block(layer, g, n, e, f, k, 1)
-    return (
-        burst_factor(inputs, burst),
-        burst_factor(weights, burst),
-        burst_factor(outputs * layer[nest.OUTPUT_W], burst),
-        burst_factor(outputs * psum_width, burst),
-    )
 
 
 @kernel

@@ -37,7 +37,7 @@ from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
 from accelsim.engines.systolic import candidates, sample, tilecost
 from accelsim.errors import MappingError
-from accelsim.mapping import loopnest
+from accelsim.mapping import loopnest, tilings
 from accelsim.mapping.choose import Price
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
 from accelsim.operands.handle import Operands
@@ -117,7 +117,8 @@ class Systolic(Engine[Params, Tiling]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
         """Return tilings that fit the scratchpads, each with the largest channel tile that fits."""
         del machine
-        return candidates.tilings(_conv(view), _widths(view, params), _limits(view, params), params.rows, params.cols)
+        units = (params.rows, params.cols)
+        return tilings.tilings(_conv(view), _widths(view, params), _limits(view, params), units, c_unit=None)
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
         """Return exact compute cycles and traffic with an estimate of what DRAM adds."""
