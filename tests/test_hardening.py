@@ -150,6 +150,14 @@ def test_a_damaged_header_is_one_line(damage, tmp_path):
         check_npy(path)
 
 
+def test_a_member_is_looked_at_whatever_its_name(tmp_path):
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.weight", array_bytes((8,)).replace(b"}", b"("))
+    with pytest.raises(ValueError, match=r"array 'a\.weight' has a damaged header"):
+        check_npz(path, 2**20)
+
+
 def test_an_archive_of_zeros_that_unpacks_to_too_much_is_refused(tmp_path):
     path = tmp_path / "x.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from accelsim.errors import WorkloadError
-from accelsim.replicas.scalesim.config import Config
+from accelsim.replicas.scalesim import Config
 from accelsim.replicas.scalesim.layer import Layer
 from accelsim.replicas.scalesim.simulate import run_layer
 

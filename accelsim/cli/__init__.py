@@ -25,7 +25,7 @@ COMMANDS = {
     "validate": "Compare published figures with this build.",
     "compress": "Prune, share and Huffman-code a network's weights.",
     "profile": "Run an ONNX model and keep every layer's real inputs.",
-    "import": "Convert a model file into an accelsim network.",
+    "import": "Convert a model or SCALE-Sim's files into accelsim's.",
     "sweep": "Simulate many points, from a sweep file into a store.",
     "export": "Write a store as CSV or Parquet.",
     "merge": "Put the stores of shards together.",

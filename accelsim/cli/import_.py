@@ -1,41 +1,93 @@
-"""``accelsim import``: a model file as an accelsim network."""
+"""``accelsim import``: a model file as an accelsim network, a SCALE-Sim configuration as an accelsim machine."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from accelsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from accelsim.workload.network import Network
 
 
 @click.command("import", epilog="Example: accelsim import model.onnx -o model.yaml")
 @click.argument("file")
 @click.option("-o", "--output", required=True, metavar="OUT.yaml", help="File to write; it must not exist yet.")
 @click.option("--batch", type=click.IntRange(min=1), help="Images in all; the model's own number by default.")
+@click.option("--gemm", is_flag=True, help="A .csv of M, N, K whose header does not say so.")
+@click.option("--real", is_flag=True, help="Of a .csv, the layers that the rows look like: padded, depthwise.")
 @click.option("--force", is_flag=True, help="Replace OUT.yaml if it exists.")
-def command(file: str, output: str, batch: int | None, force: bool) -> None:
-    """Convert the model FILE (.onnx, or onnx:NAME) into an accelsim network in YAML."""
-    from accelsim.units import si
-    from accelsim.workload.load import load_network
-    from accelsim.workload.yaml_dump import dump
+def command(file: str, output: str, batch: int | None, gemm: bool, real: bool, force: bool) -> None:
+    """Convert FILE into YAML.
 
-    target = Path(output)
+    A model (.onnx, or onnx:NAME) and a SCALE-Sim topology or GEMM table (.csv) become a network; a SCALE-Sim
+    configuration (.cfg) becomes a machine. What the file does not say, or says and accelsim has no place for, is told
+    on standard error.
+    """
+    target, suffix = Path(output), Path(file).suffix.lower()
     if target.suffix.lower() not in (".yaml", ".yml"):
-        raise ConfigError("a network file ends in .yaml", "choose another name", file=output)
+        kind = "machine" if suffix == ".cfg" else "network"
+        raise ConfigError(f"a {kind} file ends in .yaml", "choose another name", file=output)
     if target.exists() and not force:
         raise ConfigError("the file exists", "choose another name or add --force", file=output)
-    network = load_network(file, batch)
+    for given, option in ((gemm, "--gemm"), (real, "--real")):
+        if given and suffix != ".csv":
+            raise ConfigError("is for SCALE-Sim's tables", "give a .csv file or drop it", file=option)
+    if suffix == ".cfg":
+        if batch is not None:
+            raise ConfigError("a configuration has no batch", "give it to 'accelsim run'", file="--batch")
+        _machine(file, target)
+    else:
+        _network(_load(file, batch, gemm, real), file, target)
+
+
+def _load(file: str, batch: int | None, gemm: bool, real: bool) -> Network:
+    from accelsim.workload.load import load_network
+
+    if not (gemm or real):
+        return load_network(file, batch)
+    from accelsim.workload.scalesim.network import load_table
+
+    network = load_table(Path(file), gemm=gemm or None, real=real)
+    return network if batch is None else network.batched(batch)
+
+
+def _network(network: Network, file: str, target: Path) -> None:
+    from accelsim.units import si
+    from accelsim.workload.yaml_dump import dump
+
     _write(target, dump(network))
     kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(layer.kind for layer in network.layers).items())
     click.echo(
-        f"{output}: {len(network.layers)} layers ({kinds}), {si(network.macs, 'MAC')}, {si(network.params)} params"
+        f"{target}: {len(network.layers)} layers ({kinds}), {si(network.macs, 'MAC')}, {si(network.params)} params"
     )
-    for note in network.notes:
-        click.echo(f"note: {note}", err=True)
+    _tell(network.notes)
     if network.values:
         click.echo(f"note: the values of {len(network.values)} constants stay in {file}", err=True)
+
+
+def _machine(file: str, target: Path) -> None:
+    from accelsim.cli.scalesim_beside import arch_of
+    from accelsim.spec.scalesim.config import read_config
+    from accelsim.spec.scalesim.machine import machine
+
+    config = read_config(file, banks=False)
+    text, notes = machine(config)
+    arch_of(config)  # a size that no accelsim machine has is found before anything is written
+    _write(target, text)
+    mode = "USER" if config.user_bandwidth else "CALC"
+    click.echo(f"{target}: {config.rows} x {config.cols} {config.dataflow}, {mode} mode, after {file}")
+    _tell(notes)
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
 
 
 def _write(path: Path, text: str) -> None:

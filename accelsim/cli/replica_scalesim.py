@@ -15,22 +15,29 @@ from accelsim.replicas.scalesim import Note
 @click.argument("cfg", type=click.Path(path_type=Path))
 @click.argument("topology", type=click.Path(path_type=Path))
 @click.option("--gemm", is_flag=True, help="TOPOLOGY holds M, N, K (SCALE-Sim's -i gemm).")
+@click.option("--beside", is_flag=True, help="Print the figures of accelsim's own machine and network beside them.")
 @click.option(
     *("-o", "--output", "folder"),
     type=click.Path(path_type=Path, file_okay=False),
-    required=True,
     help="Folder for the reports; made if absent.",
 )
-def command(cfg: Path, topology: Path, gemm: bool, folder: Path) -> None:
+def command(cfg: Path, topology: Path, gemm: bool, beside: bool, folder: Path | None) -> None:
     """Write the reports that SCALE-Sim 3.0.0 would write for CFG and TOPOLOGY, digit for digit.
 
     What is odd in the files, and what SCALE-Sim would stop at, is told on standard error.
     """
+    if folder is None and not beside:
+        raise click.UsageError("nothing to do: give a folder with -o, or --beside, or both.")
     config = scalesim.read_config(cfg)
     network = scalesim.read_topology(topology, gemm=gemm)
     _tell([*config.notes, *network.notes])
-    for path in scalesim.write_reports(scalesim.run(config, network), folder):
-        click.echo(str(path))
+    if folder is not None:
+        for path in scalesim.write_reports(scalesim.run(config, network), folder):
+            click.echo(str(path))
+    if beside:
+        from accelsim.cli import scalesim_beside
+
+        click.echo(scalesim_beside.table(list(scalesim_beside.beside(config, network))))
 
 
 def _tell(notes: Iterable[Note]) -> None:

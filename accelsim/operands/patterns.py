@@ -69,6 +69,8 @@ def nonzero_mask(seed: int, tensor: Tensor, image: int, size: int) -> np.ndarray
 def per_group(density: Fraction, group: int, name: str) -> int:
     """Return the N of N:M; WorkloadError if ``density`` x M is no whole number."""
     kept = density * group
+    if kept.denominator != 1 and round(kept) / group == float(density):
+        return round(kept)  # the float nearest to 1/3 means 1/3
     if kept.denominator != 1:
         raise WorkloadError(
             f"tensor '{name}': a density of {float(density):g} keeps {float(kept):g} of every {group} elements",

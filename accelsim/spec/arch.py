@@ -81,8 +81,15 @@ def load(name: str, find_params: FindParams, sets: Sequence[tuple[str, Any]] = (
         Whatever is wrong with the file, with file, line and key.
     """
     path, shown = packaged.find("arch_configs", name)
+    if path.suffix.lower() == ".cfg":
+        raise ConfigError("no machine file", f"'accelsim import {name} -o machine.yaml' makes one", file=shown)
     document = _with_bases(read(path, shown), path, (path.resolve(),))
     return build(_overridden(document, sets, "--set"), find_params)
+
+
+def of_text(text: str, name: str, find_params: FindParams) -> Arch:
+    """Return the machine of a file's text, which messages call ``name``; its base is a packaged machine."""
+    return build(_with_bases(parse(text, name), Path(name), ()), find_params)
 
 
 def build(document: Document, find_params: FindParams) -> Arch:

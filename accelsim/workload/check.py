@@ -24,9 +24,8 @@ from accelsim.workload.shapes import (
 if TYPE_CHECKING:
     from accelsim.workload.network import Layer, Tensor
 
-WINDOW = ("r", "s", "pad")
-MAX_WINDOW = 1 << 16
-"""Largest window and padding: work and memory grow with the taps of a window."""
+WINDOW = {"r": 1 << 16, "s": 1 << 16, "pad": 1 << 10}
+"""Largest window and padding: work and memory grow with the taps of a window and with the tiles under padding."""
 Fault: TypeAlias = tuple[str, str]
 """What is wrong, and how to mend it."""
 
@@ -45,7 +44,7 @@ def illegal(shape: Shape) -> Fault | None:
         least, sizes = 0 if item.name in ("pad", "axis", "start") else 1, _integers(getattr(shape, item.name))
         if min(sizes, default=least) < least:
             return f"{item.name} {getattr(shape, item.name)} is too small", f"must be at least {least}"
-        most = MAX_WINDOW if isinstance(shape, Conv2d | Pool) and item.name in WINDOW else MAX_DIM
+        most = WINDOW.get(item.name, MAX_DIM) if isinstance(shape, Conv2d | Pool) else MAX_DIM
         if max(sizes, default=0) > most:
             return f"{item.name} {getattr(shape, item.name)} is too large", f"must be at most {most:,}"
     if isinstance(shape, Conv2d) and (shape.c % shape.groups or shape.k % shape.groups):

@@ -11,8 +11,14 @@ from accelsim.workload.check import nearest
 from accelsim.workload.matrix_names import SUFFIXES, is_matrix
 from accelsim.workload.network import Network
 from accelsim.workload.onnx_file import PREFIX, light_names, light_path
+from accelsim.workload.scalesim import network as scalesim
 
-LOADERS = {".yaml": yaml_network.load, ".yml": yaml_network.load, ".onnx": onnx_import.load}
+LOADERS = {
+    ".yaml": yaml_network.load,
+    ".yml": yaml_network.load,
+    ".onnx": onnx_import.load,
+    ".csv": scalesim.load,
+}
 """File suffix -> function of path and shown name."""
 
 
@@ -28,8 +34,8 @@ def load_network(name: str, batch: int | None = None, matrix_b: str | None = Non
     ----------
     name : str
         A packaged name, ``onnx:<name>`` for the light graphs of the ``onnx`` wheel, or a path if it has a slash or
-        a suffix: ``.yaml``, ``.yml`` or ``.onnx``. A matrix file, a generator (``rmat:n=...,nnz=...``) or
-        ``matrix:<name>`` is the product of that matrix with itself.
+        a suffix: ``.yaml``, ``.yml``, ``.onnx``, or ``.csv`` for a table of SCALE-Sim's. A matrix file, a generator
+        (``rmat:n=...,nnz=...``) or ``matrix:<name>`` is the product of that matrix with itself.
     batch : int, optional
         Images in all; the source's own number by default, which is 1 unless an ONNX graph has it fixed.
 

@@ -156,7 +156,10 @@ def _option(name: str) -> Callable[[Path], object]:
 def _topology(gemm: bool) -> Callable[[Path], object]:
     def use(path: Path) -> object:
         from accelsim.replicas import scalesim
+        from accelsim.workload.scalesim.network import load_table
+        from accelsim.workload.yaml_dump import dump
 
+        dump(load_table(path, gemm=gemm, real=True))
         config = scalesim.read_config(ROOT / "tests/data/scalesim/configs/os_32.cfg")
         return list(scalesim.closed(config, scalesim.read_topology(path, gemm=gemm)))
 
@@ -164,9 +167,10 @@ def _topology(gemm: bool) -> Callable[[Path], object]:
 
 
 def _config(path: Path) -> object:
+    from accelsim.cli.scalesim_beside import arch_of
     from accelsim.replicas import scalesim
 
-    return scalesim.read_config(path)
+    return arch_of(scalesim.read_config(path))
 
 
 def _matrix(path: Path) -> object:

@@ -10,11 +10,12 @@ traceback, an error says why. Utilisation averages are added one by one, as Pyth
 on, SCALE-Sim's last digit differs).
 """
 
-from .cells import Note
-from .config import Config, read_config
+from accelsim.spec.scalesim.cells import Note
+from accelsim.spec.scalesim.config import Config, read_config
+from accelsim.workload.scalesim.topology import Row, Topology, read_topology
+
 from .reports import ClosedRow, ReportRow, write_reports
 from .simulate import closed, run
-from .topology import Row, Topology, read_topology
 
 __all__ = [
     "ClosedRow",

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from accelsim.errors import WorkloadError
-
-from .config import Config
-from .topology import Row, Topology
+from accelsim.spec.scalesim.config import Config
+from accelsim.workload.scalesim.topology import Row, Topology
 
 MAX_LAYERS = 1_000_000
 MAX_MACS = 2**62

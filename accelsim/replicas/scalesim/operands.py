@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import WorkloadError
+from accelsim.spec.scalesim.config import Config
 
-from .config import Config
 from .layer import Folds, Layer, fold
 from .sparse import Pruned, prune
 

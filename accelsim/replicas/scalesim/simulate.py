@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from accelsim.errors import ConfigError, WorkloadError
+from accelsim.spec.scalesim.config import Config
+from accelsim.workload.scalesim.topology import Topology
 
 from .compute import Compute, compute
-from .config import Config
 from .demand import Demand, demand
 from .estimate import estimate_reads
 from .layer import Layer, layers
 from .operands import Ints, Operand, Order, Plan, plan, windows
 from .reports import ClosedRow, Port, ReportRow, SparseRow
-from .topology import Topology
 from .writes import write_plan
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import ConfigError, WorkloadError
+from accelsim.spec.scalesim.config import Config, Sparsity
 
-from .config import Config, Sparsity
 from .layer import Layer
 
 Ints = NDArray[np.int64]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .config import Config
+from accelsim.spec.scalesim.config import Config
+
 from .layer import Folds
 
 

@@ -1,7 +1,7 @@
 """Reads a SCALE-Sim topology (convolutions) or GEMM table into typed rows.
 
 Source: SCALE-Sim 3.0.0, ``topology_utils.py``. A row that SCALE-Sim can read is read as SCALE-Sim reads it; a
-row it stops at is read forgivingly. Whatever was odd is a :class:`~.cells.Note`, so that an importer can
+row it stops at is read forgivingly. Whatever was odd is a `accelsim.spec.scalesim.cells.Note`, so that an importer can
 decide otherwise: nothing is guessed in silence.
 """
 
@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accelsim.errors import WorkloadError
-
-from .cells import MAX_NUMBER, Note, read_text, whole, whole_or_float
+from accelsim.spec.scalesim.cells import MAX_NUMBER, Note, read_text, whole, whole_or_float
 
 CONV_COLUMNS = (
     *("IFMAP Height", "IFMAP Width", "Filter Height", "Filter Width"),
@@ -78,22 +77,25 @@ class Topology:
     notes: tuple[Note, ...] = ()
 
 
-def read_topology(path: str | Path, *, gemm: bool = False) -> Topology:
-    """Read the topology at ``path``: ``gemm`` says that its columns are M, N, K.
+def read_topology(path: str | Path, *, gemm: bool | None = False, shown: str | None = None) -> Topology:
+    """Read the topology at ``path``, which messages call ``shown``.
+
+    ``gemm`` says that its columns are M, N, K; with None the header decides.
 
     Raises
     ------
     WorkloadError
         The file cannot be read, has no layers, or a row cannot be understood.
     """
-    reader = _Reader(str(path), gemm)
-    text = read_text(path, WorkloadError)
+    file = shown or str(path)
+    text = read_text(path, WorkloadError, file)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # as open() does: no other line ends
+    reader = _Reader(file, _says_gemm(lines[0]) if gemm is None else gemm)
     for number, line in enumerate(lines, 1):
         reader.take(number, line)
     if not reader.rows:
-        raise WorkloadError("no layers", "the first line is a header and is never read", file=str(path))
-    return Topology(Path(path).stem, tuple(reader.rows), gemm, str(path), tuple(reader.notes))
+        raise WorkloadError("no layers", "the first line is a header and is never read", file=file)
+    return Topology(Path(path).stem, tuple(reader.rows), reader.gemm, file, tuple(reader.notes))
 
 
 class _Reader:
@@ -113,6 +115,7 @@ class _Reader:
             if self._as_scalesim(fields) is not None:
                 text = "the first line looks like a layer; SCALE-Sim takes it for the header and drops it"
                 self._note(number, "header", text)
+            self._check_header()
             return
         if not line.strip():
             return
@@ -124,6 +127,13 @@ class _Reader:
             self._check(row)
             self.rows.append(row)
             self._note_row(row)
+
+    def _check_header(self) -> None:
+        """Note a title that belongs to another column: SCALE-Sim goes by position whatever the header says."""
+        for title, column in zip(self.header[1:], self.columns, strict=False):
+            if _canonical(title) != _canonical(column) and _canonical(title) in map(_canonical, self.columns):
+                text = f"the header calls the column of {column} {_shown(title)}; columns are read by position"
+                self._note(1, "header_order", text)
 
     def _note(self, line: int, kind: str, text: str, stops: bool = False) -> None:
         self.notes.append(Note(self.file, line, kind, text, stops))
@@ -200,7 +210,7 @@ class _Reader:
             kind = "a GEMM" if self.gemm else "a convolution"
             remedy = f"give {', '.join(self.columns)}"
             if not self.gemm and count in (3, 4):
-                remedy += " (for a table of M, N, K use --gemm)"
+                remedy += " (a table of M, N, K needs that header, or --gemm)"
             problem = f"{count} numbers where {kind} needs {need}"
             raise WorkloadError(problem, remedy, file=self.file, line=number)
         if self.gemm and count >= len(CONV_COLUMNS):
@@ -267,6 +277,15 @@ def _depthwise(name: str, comment: str, values: list[int]) -> str | None:
     if filters == 1 and channels > 1 and filter_h * filter_w > 1:
         return "one_filter"
     return None
+
+
+def _canonical(title: str) -> str:
+    """Return a title without what differs between files: case, spaces, plurals."""
+    return "".join(title.lower().split()).rstrip("s")
+
+
+def _says_gemm(header: str) -> bool:
+    return sorted(_canonical(title) for title in _split(header)[1:4]) == ["k", "m", "n"]
 
 
 def _split(line: str) -> list[str]:

@@ -32,20 +32,20 @@ class Note:
         return f"{self.file}:{self.line}: {self.text}" if self.line else f"{self.file}: {self.text}"
 
 
-def read_text(path: str | Path, error: type[UserError]) -> str:
-    """Return the text of ``path`` (UTF-8, a byte-order mark dropped), or raise ``error``."""
-    file = Path(path)
+def read_text(path: str | Path, error: type[UserError], shown: str | None = None) -> str:
+    """Return the text of ``path`` (UTF-8, a byte-order mark dropped), or raise ``error`` about ``shown``."""
+    file, shown = Path(path), shown or str(path)
     try:
         if file.is_file() and file.stat().st_size > MAX_FILE_BYTES:
-            raise error("file is larger than 16 MiB", "split it", file=str(path))
+            raise error("file is larger than 16 MiB", "split it", file=shown)
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise error("not a text file (UTF-8 expected)", "save it as UTF-8", file=str(path)) from None
+        raise error("not a text file (UTF-8 expected)", "save it as UTF-8", file=shown) from None
     except OSError as failure:
         reason = failure.strerror or "cannot be read"
-        raise error(reason[0].lower() + reason[1:], "check the path", file=str(path)) from None
+        raise error(reason[0].lower() + reason[1:], "check the path", file=shown) from None
     except ValueError:
-        raise error("not a file name", "check the path", file=repr(str(path))) from None
+        raise error("not a file name", "check the path", file=repr(shown)) from None
 
 
 def whole(text: str) -> int:

@@ -8,8 +8,11 @@ it would have had, with a note.
 from __future__ import annotations
 
 import configparser
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from accelsim.errors import ConfigError
 
@@ -54,11 +57,20 @@ class Sparsity:
     seed: int
 
 
+class Setting(NamedTuple):
+    """One line of a file: section, key as it is written, value."""
+
+    section: str
+    key: str
+    value: str
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """A SCALE-Sim configuration. Buffer sizes are in KiB of one-byte words, bandwidths in words per cycle.
 
-    ``user_bandwidth`` is the mode: USER (stalls) when true, CALC (bandwidth estimated) when false.
+    ``user_bandwidth`` is the mode: USER (stalls) when true, CALC (bandwidth estimated) when false. ``settings`` are
+    all keys of the file, whoever reads them.
     """
 
     run_name: str
@@ -82,10 +94,13 @@ class Config:
     sparsity: Sparsity | None = None
     file: str = ""
     notes: tuple[Note, ...] = ()
+    settings: tuple[Setting, ...] = ()
 
 
-def read_config(path: str | Path) -> Config:
+def read_config(path: str | Path, *, banks: bool = True) -> Config:
     """Read the SCALE-Sim configuration at ``path``.
+
+    SCALE-Sim stops where the words per cycle of a scratchpad do not divide by its banks; with ``banks`` so does this.
 
     Raises
     ------
@@ -93,7 +108,10 @@ def read_config(path: str | Path) -> Config:
         The file cannot be read, a key is missing or its value is not what SCALE-Sim needs.
     """
     reader = _Reader(str(path), read_text(path, ConfigError))
-    return reader.config()
+    config = reader.config()
+    if banks:
+        reader.check_banks(config)
+    return config
 
 
 class _Reader:
@@ -107,7 +125,7 @@ class _Reader:
         except configparser.Error as failure:
             line = getattr(failure, "lineno", None)
             raise ConfigError("not an INI file as SCALE-Sim reads it", _first(failure), file=file, line=line) from None
-        self.lines = _key_lines(text)
+        self.lines, self.spelled = _key_lines(text)
 
     def config(self) -> Config:
         user = self._mode()
@@ -136,8 +154,8 @@ class _Reader:
             ramulator=self._text("run_presets", "UseRamulatorTrace", default="False") == "True",
             sparsity=self._sparsity(),
             file=self.file,
+            settings=tuple(self._settings()),
         )
-        self._check_banks(config)
         self._note_unread()
         return replace(config, notes=tuple(self.notes))
 
@@ -181,6 +199,12 @@ class _Reader:
             return False
         except (ValueError, configparser.Error):
             raise self._fail("layout", key, "is neither true nor false", "write True or False") from None
+
+    def _settings(self) -> Iterator[Setting]:
+        """Yield every key of the file as it is written: configparser knows them in small letters only."""
+        for section in self.parser.sections():
+            for key, value in self.parser.items(section, raw=True):
+                yield Setting(section, self.spelled.get((section, key), key), " ".join(value.split()))
 
     def _mode(self) -> bool:
         mode = self._text("run_presets", "InterfaceBandwidth")
@@ -228,7 +252,7 @@ class _Reader:
             raise self._fail(section, "BlockSize", problem, "SCALE-Sim stops there: use a smaller block")
         return Sparsity(representation, row_wise, block, seed)
 
-    def _check_banks(self, config: Config) -> None:
+    def check_banks(self, config: Config) -> None:
         if not config.user_bandwidth:
             return
         for name, words, banks in (
@@ -269,15 +293,17 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
-def _key_lines(text: str) -> dict[tuple[str, str], int]:
-    """Return the line of each key, for messages; a rough reading of the format is enough."""
+def _key_lines(text: str) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], str]]:
+    """Return line and spelling of each key, for messages; a rough reading of the format is enough."""
     lines: dict[tuple[str, str], int] = {}
+    spelled: dict[tuple[str, str], str] = {}
     section = ""
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
         if stripped.startswith("[") and "]" in stripped:
             section = stripped[1 : stripped.index("]")]
             continue
-        key = stripped.replace(":", "=", 1).split("=", 1)[0].strip().lower()
-        lines.setdefault((section, key), number)
-    return lines
+        key = re.split("[:=]", stripped, maxsplit=1)[0].strip()
+        lines.setdefault((section, key.lower()), number)
+        spelled.setdefault((section, key.lower()), key)
+    return lines, spelled

@@ -1,0 +1,1 @@
+"""SCALE-Sim's ``.cfg`` files: the forgiving reader, and the machine that a file describes."""
