@@ -1,7 +1,9 @@
 """Points evaluated over columns of layers: the same rows, to the last digit, as one layer after the other."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -95,13 +97,33 @@ def test_rows_are_those_of_simulate_to_the_last_digit():
     base = accelsim.load_arch("systolic_ws")
     statuses = {"ok": 0, "illegal": 0}
     for case in range(CASES):
-        context = context_of(base, draw_network(rng), columnar=True)
+        if case % 3 == 0:  # what machines share must not depend on which came first
+            context = context_of(base, draw_network(rng), columnar=True)
         sets = tuple(draw_machine(rng).items())
-        job = evaluate.Job(f"{case}", "m", "n", sets, OptionsSpec(seed=case))
+        job = evaluate.Job(f"{case}", "m", "n", sets, OptionsSpec(seed=case // 3))
         row = evaluate.run_point(context, job)
         assert (row.status, row.reason, dict(row.totals)) == plain_row(context, job), sets
         statuses[row.status] += 1
     assert min(statuses.values()) > CASES // 10
+
+
+def test_two_arrays_share_the_layers_of_a_network():
+    rng = np.random.default_rng(11)
+    one = accelsim.load_arch("systolic_ws")
+    params = dict(one.config["params"])
+    big, small = ({**params, "rows": rows, "dataflow": flow} for rows, flow in ((32, "ws"), (8, "os")))
+    units = [
+        {"name": "big", "engine": "systolic", "params": big, "layers": ["conv2d"]},
+        {"name": "small", "engine": "systolic", "params": small},
+    ]
+    data = {key: value for key, value in one.document.data.items() if key not in ("engine", "params", "sources")}
+    document = replace(one.document, data=data | {"units": units, "sources": {}})
+    for case in range(12):
+        context = evaluate.Context({"m": document}, {"n": draw_network(rng)}, None, columnar=True)
+        job = evaluate.Job(f"{case}", "m", "n", (("units.small.params.cols", 4 + case),), OptionsSpec(seed=case))
+        row = evaluate.run_point(context, job)
+        assert (row.status, row.reason, dict(row.totals)) == plain_row(context, job)
+        assert row.status == "illegal" or "big.macs" in row.totals["energy_pj"]
 
 
 def test_nothing_is_left_to_the_plain_path_without_a_reason():
@@ -110,9 +132,9 @@ def test_nothing_is_left_to_the_plain_path_without_a_reason():
     for case in range(60):
         context = context_of(base, draw_network(rng), columnar=True)
         job = evaluate.Job(f"{case}", "m", "n", tuple(draw_machine(rng).items()), OptionsSpec(seed=case))
-        arch, _, memory = evaluate._machine(context, job)
+        machine = evaluate._machine(context, job)
         try:
-            assert evaluate._columnar(arch, evaluate._ready(context, job, arch), job.options, memory) is not None
+            assert evaluate._columnar(machine, evaluate._ready(context, job, machine.arch), job.options) is not None
         except accelsim.errors.UserError:
             continue
 
@@ -185,12 +207,13 @@ def test_cycles_on_the_bus_are_exact_whatever_the_rate(bits, numerator, denomina
 
 def test_a_sweep_over_columns_exports_the_same_bytes(tmp_path, monkeypatch):
     tables = []
-    for name, limit in (("columns", 1), ("plain", 10**9)):
+    threads = {"workers": 3, "make_executor": partial(ThreadPoolExecutor, 3)}
+    for name, limit, more in (("columns", 1, {}), ("threads", 1, threads), ("plain", 10**9, {})):
         monkeypatch.setattr(sweep, "COLUMNAR_FROM", limit)
-        sweep.run(write(tmp_path, LONG), tmp_path / f"{name}.db", workers=0)
+        sweep.run(write(tmp_path, LONG), tmp_path / f"{name}.db", **{"workers": 0, **more})
         with store.open_reader(tmp_path / f"{name}.db") as opened:
             tables.append(export.to_csv(export.rows(opened)))
-    assert tables[0] == tables[1]
+    assert tables[0] == tables[1] == tables[2]
     assert tables[0].count("\n") > 50
 
 

@@ -9,7 +9,7 @@ path speaks.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import fsum
 from typing import Any, NamedTuple
 
@@ -42,7 +42,7 @@ KNOWN, CYCLES, READ, WRITE, FIRST_CAUSE = 0, 1, 2, 3, 4
 
 
 class Block(NamedTuple):
-    """Distinct layers of one unit: their rows for its engine, and a task of each."""
+    """Distinct layers of one unit: their rows for its engine, and a task of each (of the machine dealt for first)."""
 
     unit: int
     rows: np.ndarray
@@ -200,7 +200,7 @@ def totals(arch: Arch, dealt: Deal, options: Options, memory: Memory) -> dict[st
         if not each.table[:, KNOWN].all():
             if len(many) == 1:  # the first layer in the order of the network is the one to complain
                 unknown = dealt.rows[each.table[dealt.rows, KNOWN] == 0]
-                simulate_layer(arch, block.tasks[unknown[0]], options)
+                simulate_layer(arch, replace(block.tasks[unknown[0]], unit=arch.units[block.unit]), options)
             return None
     cycles = _stacked([each.table[:, CYCLES] for each in many])
     account = _account(arch, dealt, many, cycles)

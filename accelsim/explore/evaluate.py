@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -90,12 +91,12 @@ def warm(machines: Mapping[str, Document]) -> None:
 def run_point(context: Context, job: Job) -> Row:
     """Simulate one point. Whatever it raises becomes the reason of its row."""
     try:
-        arch, known, memory = _machine(context, job)
-        ready = _ready(context, job, arch)
+        machine = _machine(context, job)
+        ready = _ready(context, job, machine.arch)
         columns = context.columnar and not context.keep_layers
-        if columns and (totals := _columnar(arch, ready, job.options, memory)) is not None:
+        if columns and (totals := _columnar(machine, ready, job.options)) is not None:
             return Row(job.key, "ok", None, totals)
-        result = _simulate(arch, ready, job.options, known, context.keep_layers)
+        result = _simulate(machine.arch, ready, job.options, machine.layers, context.keep_layers)
     except UserError as error:
         return Row(job.key, "illegal", str(error))
     except Exception as error:  # a sweep does not die at point 7,000
@@ -104,8 +105,18 @@ def run_point(context: Context, job: Job) -> Row:
     return Row(job.key, "ok", None, _totals(result), layers)
 
 
-_LAST: dict[str, Any] = {}
-"""The machine of the last point and the layers it has simulated: neighbours in a sweep share their machine."""
+class _Machine(NamedTuple):
+    """A machine, and what has been found of it."""
+
+    key: tuple[int, str, str]
+    context: Context
+    arch: Arch
+    layers: dict[Any, LayerResult]
+    memory: columnar.Memory
+
+
+_LAST = threading.local()
+"""The machine of the last point of this thread: neighbours in a sweep share their machine."""
 _READY: dict[Any, _Ready] = {}
 """Networks with all passes applied, by what decides about them."""
 MOST_READY = 64
@@ -124,32 +135,36 @@ class _Ready:
     deals: dict[Any, columnar.Deal | None]
 
 
-def _machine(context: Context, job: Job) -> tuple[Arch, dict[Any, LayerResult], columnar.Memory]:
-    mine = (id(context), job.machine, job.sets)
-    if _LAST.get("machine") != mine:
-        document = override(context.machines[job.machine], job.sets, "sweep")
-        _LAST.clear()
-        _LAST.update(machine=mine, context=context, arch=build(document, registry.find_params), layers={})
-        _LAST["memory"] = columnar.memory_of(_LAST["arch"])
-    return _LAST["arch"], _LAST["layers"], _LAST["memory"]
+def _machine(context: Context, job: Job) -> _Machine:
+    key = (id(context), job.machine, repr(job.sets))  # as text: 1, 1.0 and true are equal, but not the same
+    last: _Machine | None = getattr(_LAST, "machine", None)
+    if last is None or last.key != key:
+        arch = build(override(context.machines[job.machine], job.sets, "sweep"), registry.find_params)
+        last = _LAST.machine = _Machine(key, context, arch, {}, columnar.memory_of(arch))
+    return last
 
 
-def _columnar(arch: Arch, ready: _Ready, said: OptionsSpec, memory: columnar.Memory) -> dict[str, Any] | None:
+def _columnar(machine: _Machine, ready: _Ready, said: OptionsSpec) -> dict[str, Any] | None:
     """Return the totals by way of closed forms for many layers at once, or None where that does not work."""
     if said.fidelity != "closed":
         return None
-    key = columnar.deal_key(arch)
-    if key not in ready.deals:
+    key = columnar.deal_key(machine.arch)
+    if key in ready.deals:
+        dealt = ready.deals[key]
+    else:
         if len(ready.deals) >= MOST_READY:
             ready.deals.clear()
-        ready.deals[key] = columnar.deal(arch, ready.network, ready.layers, ready.chosen, said.seed)
-    dealt = ready.deals[key]
-    return None if dealt is None else columnar.totals(arch, dealt, Options(said.seed, said.fidelity), memory)
+        dealt = columnar.deal(machine.arch, ready.network, ready.layers, ready.chosen, said.seed)
+        ready.deals[key] = dealt
+    if dealt is None:
+        return None
+    return columnar.totals(machine.arch, dealt, Options(said.seed, said.fidelity), machine.memory)
 
 
 def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
     key = (id(context), job.network, job.options, arch.precision)
-    if key not in _READY:
+    found = _READY.get(key)
+    if found is None:
         if len(_READY) >= MOST_READY:
             _READY.clear()
         options = job.options
@@ -158,8 +173,8 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         network = with_densities(network, options.weight_density, options.input_density)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        _READY[key] = _Ready(context, network, layers, chosen, {}, {})
-    return _READY[key]
+        found = _READY[key] = _Ready(context, network, layers, chosen, {}, {})
+    return found
 
 
 def with_densities(network: Network, weight: float | None, inputs: float | None) -> Network:

@@ -89,8 +89,8 @@ class Space:
             reasons = self._reasons[m].tolist()
             for combination, row in zip(self.steps.tolist(), reasons, strict=True):
                 sets, options = self._split(combination)
-                if sets != last:
-                    group, last, text = group + 1, sets, texts.of(sets)
+                if (shown := repr(sets)) != last:  # as text: 1, 1.0 and true are equal, but not the same
+                    group, last, text = group + 1, shown, texts.of(sets)
                 said = self._said(options)
                 for network, reason in zip(self.networks, row, strict=True):
                     key = identity.point_key(text, digests[network], said)
