@@ -45,9 +45,19 @@ class Front:
 
     def add(self, point: Sequence[float | None]) -> None:
         """Add a point unless it is beaten or lacks a figure."""
-        if None in point:
-            return
-        new = np.array([point], dtype=np.float64)
+        self.extend([point])
+
+    def extend(self, points: Sequence[Sequence[float | None]]) -> None:
+        """Add points; those that are beaten by what is there already are found all at once."""
+        new = np.array([point for point in points if None not in point], dtype=np.float64)
+        if self._points is not None and len(new):
+            old = self._points[:, None, :]
+            beaten = (old <= new).all(axis=2) & (old < new).any(axis=2)
+            new = new[~beaten.any(axis=0)]
+        for point in new:
+            self._add(point[None, :])
+
+    def _add(self, new: np.ndarray) -> None:
         if self._points is None:
             self._points = new
             return

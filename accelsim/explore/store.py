@@ -94,9 +94,13 @@ class Store:
         with self._db:
             self._db.execute("DELETE FROM plan")
             digest = hashlib.sha256()
-            for point in points:
-                self._db.execute("INSERT INTO plan VALUES (?, ?, ?, ?, ?, ?)", _planned(point))
-                digest.update(point.key.encode())
+
+            def planned() -> Iterator[Sequence[Any]]:
+                for point in points:
+                    digest.update(point.key.encode())
+                    yield _planned(point)
+
+            self._db.executemany("INSERT INTO plan VALUES (?, ?, ?, ?, ?, ?)", planned())
             said = {**about, "plan": digest.hexdigest()[:16]}
             self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", said.items())
 

@@ -24,6 +24,10 @@ COLUMNAR_FROM = 256
 """From so many points on, compiled code is worth loading; the rows do not depend on it."""
 
 
+FRONT_CHUNK = 256
+"""Points that are compared with the front at a time: memory grows with this times the front."""
+
+
 class Counts(NamedTuple):
     """What a sweep consists of before it runs: ``points`` in all, of which ``excluded`` are ruled out beforehand.
 
@@ -176,18 +180,27 @@ class _Watch:
 
     def include(self, store: Store) -> None:
         """Take in the results that the store has already."""
+        found: dict[str, list[list[float | None]]] = {}
         for row in store.rows():
             if row["status"] == "ok":
-                self._fronts[row["network"]].add([row[name] for name in self._objectives])
+                found.setdefault(row["network"], []).append([row[name] for name in self._objectives])
             self._illegal += row["status"] == "illegal" and row["reason"] is not None
+        self._grow(found)
 
     def write(self, store: Store, rows: list[Row]) -> None:
         store.add(rows)
+        found: dict[str, list[list[float | None]]] = {}
         for row in rows:
             self._illegal += row.status == "illegal"
             self._failed += row.status == "failed"
             if row.status == "ok":
-                self._fronts[self._network[row.key]].add([row.totals[name] for name in self._objectives])
+                found.setdefault(self._network[row.key], []).append([row.totals[name] for name in self._objectives])
+        self._grow(found)
+
+    def _grow(self, found: dict[str, list[list[float | None]]]) -> None:
+        for network, points in found.items():
+            for start in range(0, len(points), FRONT_CHUNK):
+                self._fronts[network].extend(points[start : start + FRONT_CHUNK])
 
     def tick(self, pace: Pace) -> None:
         self._report(self.progress(pace))
