@@ -30,11 +30,11 @@ def draw_shape(rng):
 
     kind = draw(0, 5)
     if kind == 0:
-        return Linear(n=draw(1, 40), c=draw(1, 300), k=draw(1, 300))
+        return Linear(n=draw(1, 600), c=draw(1, 3000), k=draw(1, 800))
     if kind == 1:
-        return Matmul(batch=draw(1, 8), m=draw(1, 40), n=draw(1, 40), k=draw(1, 40))
+        return Matmul(batch=draw(1, 8), m=draw(1, 90), n=draw(1, 90), k=draw(1, 200))
     groups = draw(1, 6) if kind == 2 else 1
-    c, k = (draw(1, 3), draw(1, 3)) if kind == 2 else (draw(1, 40), draw(1, 60))
+    c, k = (draw(1, 9), draw(1, 9)) if kind == 2 else (draw(1, 300), draw(1, 300))
     r, s = draw(1, 5), draw(1, 5)
     dilation = (draw(1, 2), draw(1, 2))
     return Conv2d(
@@ -70,9 +70,9 @@ def draw_machine(rng):
     side = (1, 2, 3, 5, 8, 13, 16, 32, 100)
     return {
         "params.rows": pick(*side), "params.cols": pick(*side), "params.dataflow": pick("ws", "os", "is"),
-        "params.overlap_folds": pick(True, False), "params.accumulator_bits": pick(16, 24, 32, 48),
-        "params.input_kib": pick(1, 2, 3, 16, 64), "params.weight_kib": pick(1, 2, 5, 16, 64),
-        "params.output_kib": pick(1, 2, 7, 64), "memory.dram.gb_per_s": pick(*SPEEDS),
+        "params.overlap_folds": pick(True, False), "params.accumulator_bits": pick(8, 16, 24, 32, 48),
+        "params.input_kib": pick(2, 3, 4, 16, 64), "params.weight_kib": pick(1, 2, 5, 16, 64),
+        "params.output_kib": pick(1, 2, 7, 64, 700), "memory.dram.gb_per_s": pick(*SPEEDS),
         "memory.dram.latency_ns": pick(0.0, 7.5, 100.0), "memory.dram.burst_bits": pick(1, 24, 64, 512),
         "clocks_mhz": {"core": pick(33.3, 200.0, 1000.0)}, "mapping.objective": pick("cycles", "dram", "energy", "edp"),
     }  # fmt: skip

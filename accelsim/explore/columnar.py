@@ -32,7 +32,7 @@ from accelsim.layer import (
     unit_components,
 )  # fmt: skip
 from accelsim.operands import handle
-from accelsim.seam import Many
+from accelsim.seam import Engine, Many
 from accelsim.spec.arch import Arch, Unit
 from accelsim.workload.network import Layer, Network
 
@@ -153,9 +153,11 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
         task = simulation.task_for(arch, network, layer, None, {}, "skip")
         if task.unit is None:
             continue
-        view, unit = task.view, arch.units.index(task.unit)
+        view, unit, engine = task.view, arch.units.index(task.unit), registry.get(task.unit.engine)
+        if type(engine).encode is Engine.encode:
+            return None  # before zeros are drawn for nothing
         useful = handle.of(view, seed, task.values()).effective_macs if view.macs else 0
-        row = registry.get(task.unit.engine).encode(view, useful)
+        row = engine.encode(view, useful)
         if row is None:
             return None
         key = np.array(row, dtype=np.int64).tobytes()
