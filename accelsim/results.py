@@ -35,6 +35,22 @@ class BufferUse(NamedTuple):
     peak_bits: int
 
 
+class StoredBits(NamedTuple):
+    """A tensor in a machine's compressed format: what it would take plain, its values, and what says where they are.
+
+    Entries without a value of their own (padding) count like values; pointers, counts, maps and runs are index.
+    """
+
+    dense_bits: int
+    value_bits: int
+    index_bits: int
+
+    @property
+    def bits(self) -> int:
+        """Values and index."""
+        return self.value_bits + self.index_bits
+
+
 @dataclass(frozen=True)
 class LayerResult:
     """One layer on one machine, or the reason why it was not simulated. All figures are for the whole batch."""
@@ -50,6 +66,8 @@ class LayerResult:
     reason: str | None = None
     unit: str | None = None
     count: int = 1
+    nonzero_weight_macs: int = 0
+    nonzero_input_macs: int = 0
     effective_macs: int = 0
     performed_macs: int = 0
     start_cycle: int = 0
@@ -65,6 +83,8 @@ class LayerResult:
     accounts: Mapping[str, UnitAccount] = field(default_factory=dict)
     traffic: tuple[TrafficRow, ...] = ()
     buffers: Mapping[str, BufferUse] = field(default_factory=dict)
+    stored: Mapping[str, StoredBits] = field(default_factory=dict)
+    """Tensor -> its size in the machine's compressed format; tensors that are not compressed are left out."""
     needed_bits_per_cycle: Mapping[str, float] = field(default_factory=dict)
     energy_pj: Mapping[str, float] = field(default_factory=dict)
     checked: bool | None = None
@@ -213,6 +233,31 @@ class NetworkResult:
         return sum(layer.effective_macs for layer in self.simulated)
 
     @cached_property
+    def nonzero_weight_macs(self) -> int:
+        """Multiply-accumulates whose weight is not zero."""
+        return sum(layer.nonzero_weight_macs for layer in self.simulated)
+
+    @cached_property
+    def nonzero_input_macs(self) -> int:
+        """Multiply-accumulates whose input is not zero."""
+        return sum(layer.nonzero_input_macs for layer in self.simulated)
+
+    @cached_property
+    def performed_macs(self) -> int:
+        """Multiply-accumulates that the machine executed."""
+        return sum(layer.performed_macs for layer in self.simulated)
+
+    @cached_property
+    def stored(self) -> dict[str, StoredBits]:
+        """Tensor -> size in compressed formats, over the layers that compress it."""
+        found: dict[str, StoredBits] = {}
+        for layer in self.simulated:
+            for tensor, size in layer.stored.items():
+                before = found.get(tensor, StoredBits(0, 0, 0))
+                found[tensor] = StoredBits(*(a + b for a, b in zip(before, size, strict=True)))
+        return found
+
+    @cached_property
     def energy_pj(self) -> dict[str, float]:
         """Energy by component."""
         parts: dict[str, list[float]] = {}
@@ -307,6 +352,8 @@ def layer_row(result: NetworkResult, layer: LayerResult) -> dict[str, Any]:
         "simulated": layer.simulated,
         "reason": layer.reason,
         "macs": layer.macs,
+        "nonzero_weight_macs": layer.nonzero_weight_macs,
+        "nonzero_input_macs": layer.nonzero_input_macs,
         "effective_macs": layer.effective_macs,
         "performed_macs": layer.performed_macs,
         "start_cycle": layer.start_cycle,

@@ -21,6 +21,7 @@ from accelsim.mapping.choose import Price
 from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
+from accelsim.results import StoredBits
 from accelsim.spec.schema import MappingSpec, Strict
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Shape
@@ -172,6 +173,11 @@ class Engine(Generic[ParamsT, MappingT]):
         """
         del layers, params, machine, mapping, price
         return None
+
+    def stored(self, plan: Any) -> dict[str, StoredBits]:
+        """Return tensor -> size in the machine's compressed format; nothing of tensors that it keeps plain."""
+        del plan
+        return {}
 
     def truth(self, operands: Operands) -> np.ndarray:
         """Return what the values must equal, by NumPy alone: the layer's output, unless the machine fuses more in."""

@@ -88,6 +88,8 @@ def conv(
         dram_bits_touched=dram_bits,
         simulated=True,
         unit="array",
+        nonzero_weight_macs=macs,
+        nonzero_input_macs=macs - zero,
         effective_macs=macs - zero,
         performed_macs=macs,
         cycles=cycles,

@@ -22,6 +22,14 @@ def test_a_case_may_give_densities():
     assert 0.4 * macs < ours(case(density={"layer": {"input": 0.5}})) < 0.6 * macs
 
 
+def test_a_baseline_may_have_keys_of_its_own():
+    figure = case(quantity="stall_cycles", baseline="systolic_ws", baseline_set={"memory.dram.gb_per_s": 0.01})
+    assert ours(figure) > 10
+    assert ours(figure.model_copy(update={"baseline_set": {}})) == 1
+    with pytest.raises(ValueError, match="baseline_set overrides a baseline"):
+        case(baseline_set={"params.rows": 4})
+
+
 def test_a_scale_turns_the_reports_unit_into_the_sources():
     assert ours(case(quantity="macs", scale=1e-3)) == pytest.approx(3 * 64 * 64 / 1000)
 

@@ -278,11 +278,11 @@ def test_the_schema_is_a_json_schema_that_names_every_kind():
         ("onnx:resnet5", "no ONNX graph is called 'onnx:resnet5'; did you mean 'onnx:resnet50'?"),
         (
             "net.pt",
-            "net.pt: files of type '.pt' are no networks; give one of .yaml, .yml, .onnx, .mtx, .mtx.gz, .txt, .txt.gz, .npz",
+            "net.pt: files of type '.pt' are no networks; give one of .yaml, .yml, .onnx, .csv, .mtx, .mtx.gz, .txt, .txt.gz, .npz",
         ),
         (
             "some/net",
-            "some/net: a network file needs a suffix; give one of .yaml, .yml, .onnx, .mtx, .mtx.gz, .txt, .txt.gz, .npz",
+            "some/net: a network file needs a suffix; give one of .yaml, .yml, .onnx, .csv, .mtx, .mtx.gz, .txt, .txt.gz, .npz",
         ),
         ("missing.yaml", "no such network file: 'missing.yaml'; check the path"),
     ],

@@ -72,18 +72,21 @@ convs = st.builds(
 
 
 def plain(conv, x, w):
-    """Return the convolution and its effective multiplications by nested loops."""
+    """Return the convolution, and its multiplications with a non-zero weight, input, and both, by nested loops."""
     out = np.zeros((conv.n, conv.k, conv.e, conv.f), dtype=np.int64)
-    effective = 0
+    weights = inputs = effective = 0
     cg, kg = conv.c // conv.groups, conv.k // conv.groups
     for n, k, e, f, c, r, s in product(*map(range, (conv.n, conv.k, conv.e, conv.f, cg, conv.r, conv.s))):
         h = e * conv.stride[0] + r * conv.dilation[0] - conv.pad[0]
         v = f * conv.stride[1] + s * conv.dilation[1] - conv.pad[1]
+        b = int(w[k, c, r, s])
+        weights += bool(b)
         if 0 <= h < conv.h and 0 <= v < conv.w:
-            a, b = int(x[n, k // kg * cg + c, h, v]), int(w[k, c, r, s])
+            a = int(x[n, k // kg * cg + c, h, v])
             out[n, k, e, f] += a * b
+            inputs += bool(a)
             effective += bool(a and b)
-    return out, effective
+    return out, (weights, inputs, effective)
 
 
 def view_of(shape, densities=(1.0, 1.0)):
@@ -95,11 +98,11 @@ def view_of(shape, densities=(1.0, 1.0)):
 
 @given(convs, st.sampled_from([(1.0, 1.0), (0.5, 1.0), (1.0, 0.4), (0.3, 0.6)]))
 @settings(max_examples=60, deadline=None)
-def test_numpy_truth_and_effective_macs_equal_plain_loops(conv, densities):
+def test_numpy_truth_and_classes_of_macs_equal_plain_loops(conv, densities):
     operands = of(view_of(conv, densities), seed=7)
-    out, effective = plain(conv, *operands.conv_arrays())
+    out, counts = plain(conv, *operands.conv_arrays())
     np.testing.assert_array_equal(golden(operands), out)
-    assert operands.effective_macs == effective
+    assert (operands.nonzero_weight_macs, operands.nonzero_input_macs, operands.effective_macs) == counts
 
 
 def test_a_matmul_and_a_linear_layer_are_their_numpy_products():
@@ -107,6 +110,7 @@ def test_a_matmul_and_a_linear_layer_are_their_numpy_products():
     a, b = (operand.values for operand in operands.inputs)
     np.testing.assert_array_equal(golden(operands), np.matmul(a, b))
     assert operands.effective_macs == int(np.matmul((a != 0).astype(int), (b != 0).astype(int)).sum())
+    assert (operands.nonzero_input_macs, operands.nonzero_weight_macs) == ((a != 0).sum() * 5, (b != 0).sum() * 4)
     operands = of(view_of(Linear(n=3, c=7, k=4)))
     np.testing.assert_array_equal(golden(operands), operands.input.values @ operands.weight.values.T)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from accelsim.passes.density import read_density, with_density
 from accelsim.spec import packaged
 from accelsim.workload.load import load_network
 from accelsim.workload.network import Network
@@ -119,3 +120,26 @@ def test_every_packaged_network_loads_and_survives_a_round_trip(name):
     assert network.name == name
     assert network.source
     assert build(parse(dump(network), "dump")) == network
+
+
+def test_the_published_googlenet_has_five_by_five_filters_and_the_parameters_of_its_graph():
+    ours, torch, graph = (load_network(name) for name in ("googlenet_2015", "googlenet", "onnx:inception_v1"))
+    assert ours.filter_params == graph.filter_params == 6_990_272
+    by_hand = load_network("stripes_googlenet")
+    assert (len(ours.layers), ours.macs) == (len(by_hand.layers), by_hand.macs)
+    changed = [a.name for a, b in zip(ours.layers, torch.layers, strict=True) if a.shape != b.shape]
+    assert changed == [layer.name for layer in ours.layers if layer.name.endswith("_5x5")]
+    # Parashar et al., ISCA 2017, table 1 (recalled): 54 layers and 1.1 G multiplications, those of the modules
+    modules = [layer.shape.macs for layer in ours.layers if layer.name.startswith("inception")]
+    assert (len(modules), round(sum(modules) / 1e9, 1)) == (54, 1.1)
+
+
+@pytest.mark.parametrize(
+    "profile", sorted((packaged.folder("workloads") / "profiles").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_a_packaged_profile_fits_its_network_and_names_its_source(profile):
+    name = profile.stem.rsplit("_", 2 if profile.stem.startswith("googlenet") else 1)[0]
+    network = load_network({"googlenet": "googlenet_2015"}.get(name, name))
+    described = with_density(network, read_density(profile))
+    assert described != network
+    assert "source:" in profile.read_text()

@@ -207,3 +207,52 @@ def test_the_density_study_runs_on_one_layer():
     assert all(values[0] > values[1] for values in speed.values())
     assert energy["scnn"][0] < energy["dcnn_opt"][0] < 1
     assert study["crossing"]((0.0, 1.0), [0.0, 2.0], [1.0, 1.0]) == pytest.approx(0.5)
+
+
+def test_the_picture_of_sparse_machines_has_shares_that_sum_to_one(tmp_path):
+    picture = runpy.run_path(str(ROOT / "examples" / "sparse_cycles" / "draw.py"))
+    machines = [m for m in picture["MACHINES"] if m[0] != "eie"]
+    found = {"alexnet": picture["collect"]("alexnet", machines, layers="conv5")}
+    assert [name for name, *_ in machines] == list(found["alexnet"])
+    for result in found["alexnet"].values():
+        assert sum(picture["shares"](result).values()) == pytest.approx(1)
+    assert picture["left_out"](found) == []
+    first = {"alexnet": picture["collect"]("alexnet", [("nullhop", "NullHop", "conv[12]")])}
+    assert picture["left_out"](first) == ["nullhop leaves out conv1 of AlexNet: a 11 x 11 kernel exceeds 7 x 7."]
+    assert found["alexnet"]["snapea"].simulated[0].details["stops"] == 1
+    picture["draw"](found, tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 5000
+
+
+def test_diannao_pads_the_channels_of_each_tap_and_cambricon_x_does_not():
+    shape = Conv2d(n=1, c=3, k=32, h=10, w=10, r=3, s=3)
+    dense = run("cambricon_x", shape, {"skip_zeros": False})
+    assert dense.compute_cycles == 64 * 2 * 2  # 27 synapses are two rows of 16, twice for 32 outputs
+    diannao, view = registry.get("diannao"), view_of(shape)
+    tiling = diannao.mapping_schema(groups=1, n=1, e=2, f=8, k=16, c=3, order="kmc")
+    plan = diannao.plan(view, of(view), diannao.params_schema(), tiling, MACHINE)
+    padded = diannao.closed_form(plan)
+    assert padded.compute_cycles == 64 * 9 * 2
+    assert padded.accounts["multipliers"]["unmapped"] == 64 * 9 * 2 * 13 * 16
+
+
+def test_diannao_reads_a_synapse_for_each_product_and_keeps_sums_while_a_tile_has_inputs():
+    shape = Conv2d(n=1, c=32, k=16, h=4, w=4, r=1, s=1)
+    diannao, view = registry.get("diannao"), view_of(shape)
+
+    def walk(order, c):
+        tiling = diannao.mapping_schema(groups=1, n=1, e=1, f=4, k=16, c=c, order=order)
+        plan = diannao.plan(view, of(view), diannao.params_schema(), tiling, MACHINE)
+        flows = diannao.closed_form(plan).traffic
+        return {key: flows.get(key, 0) for key in flows}
+
+    def bits(flows, boundary, tensor, direction):
+        return sum(n for f, n in flows.items() if tuple(f) == (boundary, tensor, direction))
+
+    whole, halves = walk("mck", 32), walk("mkc", 16)
+    assert bits(whole, "glb.weights", "weight", "read") == shape.macs * 8
+    assert bits(whole, "glb.outputs", "psum", "write") == 16 * 16 * 16
+    assert bits(whole, "glb.outputs", "psum", "read") == 0
+    # two tiles of 16 channels: every sum goes to NBout twice and comes back once
+    assert bits(halves, "glb.outputs", "psum", "write") == 2 * bits(halves, "glb.outputs", "psum", "read") == 2 * 4096
+    assert bits(halves, "dram", "psum", "write") == 0

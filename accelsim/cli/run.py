@@ -42,7 +42,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     """
     from accelsim.cli.output import check, folder
     from accelsim.errors import WorkloadError
-    from accelsim.simulation import load_arch, load_network, simulate
+    from accelsim.simulation import NOT_SELECTED, load_arch, load_network, simulate
     from accelsim.spec.arch import parse_set
 
     sets: tuple[str, ...] = options.pop("sets")
@@ -55,8 +55,9 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     with progress() as report:
         result = simulate(machine, net, progress=report, **options)
     if not result.simulated:
-        reason = result.layers[0].reason
-        raise WorkloadError(f"no layer of '{net.name}' ran on '{machine.name}': {reason}", "choose another machine")
+        name, reason = next((x.name, x.reason) for x in result.layers if x.reason != NOT_SELECTED)
+        problem = f"no layer of '{net.name}' ran on '{machine.name}': layer '{name}': {reason}"
+        raise WorkloadError(problem, "choose another machine")
     _print(result, style, output)
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError

@@ -12,9 +12,9 @@ Layout in DRAM: input and output (n, h, w, c), channels innermost; weights (k, c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, product
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -236,6 +236,17 @@ class LoopNest:
 
         walk(0, 1, ())
         return counts
+
+    def spans(self) -> Iterator[tuple[int, ...]]:
+        """Yield first index and extent of groups, n, e, f, k and c of every tile, in the order of the schedule."""
+        axes = ["groups", *(axis for loop in self.tiling.order for axis in AXES[loop])]
+        cuts = []
+        for axis in axes:
+            size, tile = self._size(axis), getattr(self.tiling, axis)
+            cuts.append([(start, min(tile, size - start)) for start in range(0, size, tile)])
+        for combination in product(*cuts):
+            at = dict(zip(axes, combination, strict=True))
+            yield tuple(number for axis in self._axes() for number in at[axis])
 
     def largest_bits(self) -> dict[str, int]:
         """Return the bits of the largest input, weight and accumulator tile."""

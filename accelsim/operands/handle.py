@@ -142,17 +142,32 @@ class Operands:
         """
         if isinstance(self.view.shape, SpGemm):
             return product_count(self.input.sparse, self.weight.sparse)
-        conv = self._conv
-        if self.input.dense and self.weight.dense:
-            rows, cols = _inside(conv)
-            return conv.n * conv.k * (conv.c // conv.groups) * sum(map(_length, rows)) * sum(map(_length, cols))
-        taps = self._inputs_per_tap(conv)
         if self.weight.dense:
-            return int(taps.sum()) * (conv.k // conv.groups)
+            return self.nonzero_input_macs
+        conv, taps = self._conv, self._inputs_per_tap
         mask = to_conv_weight(self.view, self.weight.mask)
         g, kg, cg = conv.groups, conv.k // conv.groups, conv.c // conv.groups
         per_tap = mask.reshape(g, kg, cg, conv.r, conv.s).sum(axis=1, dtype=np.int64)
         return int((taps.reshape(g, cg, conv.r, conv.s) * per_tap).sum())
+
+    @cached_property
+    def nonzero_input_macs(self) -> int:
+        """Multiply-accumulates whose input is not zero, whatever the weight; padding taps have a zero input."""
+        if isinstance(self.view.shape, SpGemm):
+            return self.input.sparse.nnz * self.view.shape.n
+        conv = self._conv
+        if self.input.dense:
+            rows, cols = _inside(conv)
+            return conv.n * conv.k * (conv.c // conv.groups) * sum(map(_length, rows)) * sum(map(_length, cols))
+        return int(self._inputs_per_tap.sum()) * (conv.k // conv.groups)
+
+    @cached_property
+    def nonzero_weight_macs(self) -> int:
+        """Multiply-accumulates whose weight is not zero, whatever the input, padding taps among them."""
+        if isinstance(self.view.shape, SpGemm):
+            return self.weight.sparse.nnz * self.view.shape.m
+        conv = self._conv
+        return self.weight.nonzeros * conv.n * conv.e * conv.f
 
     def conv_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Return input (n, c, h, w) and weight (k, c/groups, r, s) of the equivalent convolution, int64."""
@@ -162,8 +177,10 @@ class Operands:
     def _conv(self) -> Conv2d:
         return self.view.shape.as_conv()  # type: ignore[union-attr]
 
-    def _inputs_per_tap(self, conv: Conv2d) -> np.ndarray:
-        """Return for each (c, r, s) how many non-zero inputs meet that tap over all n, e, f; int64."""
+    @cached_property
+    def _inputs_per_tap(self) -> np.ndarray:
+        """For each (c, r, s) how many non-zero inputs meet that tap over all n, e, f; int64."""
+        conv = self._conv
         rows, cols = _inside(conv)
         taps = np.zeros((conv.c, conv.r, conv.s), dtype=np.int64)
         mask = None if self.input.dense else to_conv_input(self.view, self.input.mask)

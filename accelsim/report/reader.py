@@ -13,6 +13,9 @@ from accelsim.errors import ConfigError, ModelError
 from accelsim.report.document import document
 from accelsim.results import SCHEMA, NetworkResult
 
+_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored")
+"""Keys that reports of this format had not from the start."""
+
 _COPIED = (
     "name", "kind", "shape", "bits", "macs", "simulated", "reason", "unit", "count", "effective_macs",
     "performed_macs", "start_cycle", "cycles", "compute_cycles", "stall_cycles", "dram_cycles", "fidelity", "mapping",
@@ -73,4 +76,5 @@ def _result(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _layer(row: Mapping[str, Any]) -> dict[str, Any]:
     copied = ("accounts", "traffic", "buffers")
-    return {key: row[key] for key in (*_COPIED, *copied)} | {"dram_bits_touched": 0}
+    later = (key for key in _LATER if key in row)
+    return {key: row[key] for key in (*_COPIED, *copied, *later)} | {"dram_bits_touched": 0}

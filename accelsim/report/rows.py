@@ -16,7 +16,8 @@ def rows(result: NetworkResult) -> list[dict[str, Any]]:
 
     ``share_<cause>``: share of the unit-cycles of the primary units, every cause of accelsim whatever the
     machine. ``energy_<component>_pj``: the components of the machine. ``needed_dram_bits_per_cycle``: the
-    bandwidth that would remove the stalls.
+    bandwidth that would remove the stalls. ``stored_<tensor>_value_bits`` and ``..._index_bits``: a tensor in the
+    machine's compressed format, empty where it has none.
     """
     components = list(result.energy_pj)
     flat = zip(result.to_rows(), result.layers, strict=True)
@@ -37,6 +38,10 @@ def to_csv(result: NetworkResult) -> str:
 def _extra(layer: LayerResult, components: list[str]) -> dict[str, Any]:
     extra: dict[str, Any] = {"needed_dram_bits_per_cycle": layer.needed_bits_per_cycle.get("dram")}
     extra |= {f"share_{cause}": facts.share(layer, cause) for cause in CAUSES}
+    for tensor in ("input", "weight", "output"):
+        size = layer.stored.get(tensor)
+        extra[f"stored_{tensor}_value_bits"] = size and size.value_bits
+        extra[f"stored_{tensor}_index_bits"] = size and size.index_bits
     extra |= {f"energy_{name}_pj": layer.energy_pj.get(name, 0.0) for name in components}
     return extra
 

@@ -164,6 +164,8 @@ def totals(result: NetworkResult) -> list[tuple[str, str]]:
     lines = [
         ("time", f"{result.cycles:,} cycles = {si(result.time_s, 's', 4)} at {number(result.clock_mhz)} MHz"),
         ("rate", _rate(result)),
+        *([("MACs", sparse)] if (sparse := _sparse(result)) else []),
+        *([("stored", stored)] if (stored := _stored(result)) else []),
         ("spent on", _spent(result)),
         ("units", f"occupancy {percent(result.occupancy)}, utilisation {percent(result.utilization)}"),
         ("DRAM", f"read {megabytes(result.dram_read_bits)} MB, write {megabytes(result.dram_write_bits)} MB"),
@@ -196,6 +198,32 @@ def not_modelled(result: NetworkResult) -> str:
 def _rate(result: NetworkResult) -> str:
     rate = f"{si(result.macs, ' MACs', 4)}; {number(result.tops)} TOPS"
     return f"{rate}; {number(result.tops_per_w)} TOPS/W" if result.total_energy_pj else rate
+
+
+def _sparse(result: NetworkResult) -> str:
+    """Return how many multiply-accumulates have work, on machines and networks that make a difference of it."""
+    if not result.stored and result.nonzero_weight_macs == result.macs == result.performed_macs:
+        return ""
+    if result.nonzero_weight_macs < result.effective_macs:
+        return ""  # read from a report that had no such counts
+    counts = (
+        ("with a non-zero weight", result.nonzero_weight_macs),
+        ("with a non-zero input", result.nonzero_input_macs),
+        ("with both", result.effective_macs),
+        ("performed", result.performed_macs),
+    )
+    return f"{si(result.macs, '', 4)} dense: " + ", ".join(f"{si(n, '', 4)} {what}" for what, n in counts)
+
+
+def _stored(result: NetworkResult) -> str:
+    """Return the size of the tensors that are compressed, the share of their index, and what they take plain."""
+    parts = [
+        f"{tensor}s {megabytes(size.bits)} MB ({percent(size.index_bits / size.bits)} index) "
+        f"for {megabytes(size.dense_bits)} MB"
+        for tensor, size in result.stored.items()
+        if size.bits
+    ]
+    return "; ".join(parts)
 
 
 def _energy(result: NetworkResult) -> str:

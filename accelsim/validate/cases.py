@@ -38,6 +38,7 @@ class CaseSpec(Strict):
         None, description="layer -> operand -> density, or a file that says so, relative to the packaged networks"
     )
     baseline: str | None = Field(None, description="machine that runs the same; the figure is its quantity over ours")
+    baseline_set: dict[str, Any] = Field(default_factory=dict, description="keys of the baseline to override")
     quantity: str = Field(description="key of the layer in the report, or totals.<key>; see `ours`")
     expected: float
     unit: str = ""
@@ -57,6 +58,8 @@ class CaseSpec(Strict):
             raise ValueError("an exact case has no tolerance; remove it")
         if self.kind in ("within", "known_gap") and not (self.tolerance and self.why):
             raise ValueError(f"a case of kind {self.kind} needs a tolerance and a reason; add 'tolerance' and 'why'")
+        if self.baseline_set and self.baseline is None:
+            raise ValueError("baseline_set overrides a baseline; give one")
         if (self.kind == "known_gap") != (self.gap is not None):
             raise ValueError("a known gap, and nothing else, states its 'gap'; add or remove it")
         if self.origin == "published (recalled)" and self.kind != "reported":

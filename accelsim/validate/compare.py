@@ -99,8 +99,9 @@ def ours(case: CaseSpec) -> float:
     With a ``baseline`` it is the baseline's figure divided by ours: a speed-up for cycles, a gain for energy.
     """
     if case.baseline is not None:
-        base = case.model_copy(update={"baseline": None, "arch": case.baseline, "set": {}})
-        return ours(base) / ours(case.model_copy(update={"baseline": None}))
+        alone = case.model_copy(update={"baseline": None, "baseline_set": {}})
+        base = alone.model_copy(update={"arch": case.baseline, "set": case.baseline_set})
+        return ours(base) / ours(alone)
     report = document(_result(case.model_dump_json(exclude=_NOT_A_RUN)))
     return _found(report, case) * case.scale
 

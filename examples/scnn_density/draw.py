@@ -2,9 +2,9 @@
 
     python examples/scnn_density/draw.py [FOLDER]      writes FOLDER/scnn_density.png (default reports/out)
 
-GoogLeNet's 57 convolutions with one density for weights and activations alike, as in the sensitivity study of
-Parashar et al., "SCNN", ISCA 2017. Speed is DCNN's compute cycles over SCNN's; energy is relative to DCNN at the same
-density, prices of the 28 nm table.
+The 57 convolutions of the published GoogLeNet with one density for weights and activations alike, as in the sensitivity
+study of Parashar et al., "SCNN", ISCA 2017. Speed is DCNN's compute cycles over SCNN's; energy is relative to DCNN at
+the same density, prices of the 28 nm table.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def run(network, machine, density, changes=(), layers=CONVS):
     return sum(layer.compute_cycles for layer in result.simulated), result.total_energy_pj
 
 
-def collect(densities=DENSITIES, network="googlenet", layers=CONVS):
+def collect(densities=DENSITIES, network="googlenet_2015", layers=CONVS):
     """Return variant -> speed-ups, and machine -> energies relative to DCNN, both along the densities."""
     net = accelsim.load_network(network)
     base = [run(net, "dcnn", d, layers=layers) for d in densities]

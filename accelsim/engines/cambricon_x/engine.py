@@ -32,6 +32,7 @@ from accelsim.engines.cambricon_x import totals
 from accelsim.errors import MappingError
 from accelsim.operands.handle import Operands, to_conv_weight
 from accelsim.operands.step_index import StepIndex
+from accelsim.results import StoredBits
 from accelsim.seam import Engine, Machine, NoMapping, Sample
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
@@ -123,6 +124,15 @@ class CambriconX(Engine[Params, NoMapping]):
     def closed_form(self, plan: Plan) -> Activity:
         """Add ceilings up: windows are alike."""
         return totals.activity(plan, totals.count(plan), None)
+
+    def stored(self, plan: Plan) -> dict[str, StoredBits]:
+        """Return the synapses with steps and counts; plain ones without skipping."""
+        if not plan.params.skip_zeros:
+            return {}
+        weight, entries = plan.view.weight, int(plan.entries.sum())
+        bits = weight.bits or 0
+        index = totals.index_bits(plan, entries, plan.conv.k)
+        return {"weight": StoredBits(weight.elements * bits, entries * bits, index)}
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer on a few PEs, with short blocks and narrow steps."""

@@ -80,7 +80,8 @@ def _streams(plan: Any) -> int:
     return ceil_div(plan.conv.k // plan.conv.groups, plan.params.pes)
 
 
-def _index_bits(plan: Any, entries: int, outputs: int) -> int:
+def index_bits(plan: Any, entries: int, outputs: int) -> int:
+    """Return the steps of some entries, and the counts of their outputs in every block."""
     p = plan.params
     return entries * p.step_bits + outputs * plan.entries.shape[1] * p.count_bits if p.skip_zeros else 0
 
@@ -98,7 +99,7 @@ def _schedule(plan: Any, cycles: np.ndarray, groups: list[tuple[int, int]]) -> t
             loads += (Transfer("input", "read", _inputs(plan)),)
         if view.weight.home == "dram":
             loads += (Transfer("weight", "read", entries * (view.weight.bits or 0)),)
-            loads += (Transfer("index", "read", _index_bits(plan, entries, k1 - k0)),)
+            loads += (Transfer("index", "read", index_bits(plan, entries, k1 - k0)),)
         outputs = conv.n * conv.e * conv.f * (k1 - k0) * (view.output.bits or 0)
         stores = (Transfer("output", "write", outputs),) if view.output.home == "dram" else ()
         steps.append(Step(tuple(t for t in loads if t.run_bits), int(cycles[i]), stores))
@@ -116,7 +117,7 @@ def _on_chip(plan: Any, groups: list[tuple[int, int]]) -> dict[Flow, int]:
         Flow("glb.inputs", "input", "write"): written,
         Flow("glb.inputs", "input", "read"): windows * length * len(groups) * in_bits,
         Flow("pe.synapses", "weight", "write"): entries * w_bits,
-        Flow("pe.synapses", "index", "write"): _index_bits(plan, entries, conv.k),
+        Flow("pe.synapses", "index", "write"): index_bits(plan, entries, conv.k),
         Flow("pe.synapses", "weight", "read"): windows * entries * w_bits,
         Flow("pe.synapses", "index", "read"): windows * entries * step,
         Flow("glb.outputs", "output", "write"): outputs,

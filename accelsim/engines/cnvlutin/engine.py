@@ -33,6 +33,7 @@ from accelsim.engines.cnvlutin import totals
 from accelsim.errors import MappingError
 from accelsim.operands.codec import split
 from accelsim.operands.handle import Operands, to_conv_input
+from accelsim.results import StoredBits
 from accelsim.seam import Engine, Machine, NoMapping, Sample
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
@@ -119,6 +120,10 @@ class Cnvlutin(Engine[Params, NoMapping]):
     def closed_form(self, plan: Plan) -> Activity | None:
         """Evaluate the base machine's product of ceilings; with skipping there is none."""
         return None if plan.skips else totals.activity(plan, totals.dense(plan), None)
+
+    def stored(self, plan: Plan) -> dict[str, StoredBits]:
+        """Return the neurons in bricks with offsets; plain ones without skipping."""
+        return totals.stored(plan) if plan.params.skip_zeros else {}
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer on a few narrow units."""

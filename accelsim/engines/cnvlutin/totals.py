@@ -8,6 +8,7 @@ import numpy as np
 
 from accelsim.activity import Activity, Direction, Event, Flow, Step, Transfer
 from accelsim.mapping.loopnest import dram_traffic
+from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS, ceil_div
 
 
@@ -95,6 +96,15 @@ def _neurons(plan: Any) -> tuple[int, int]:
     """Return the bits of inputs and outputs in the neuron memory."""
     slots, offset = _slots(plan), _offset_bits(plan)
     return slots[0] * ((plan.view.input.bits or 0) + offset), slots[1] * ((plan.view.output.bits or 0) + offset)
+
+
+def stored(plan: Any) -> dict[str, StoredBits]:
+    """Return what inputs and outputs take in bricks."""
+    offset, tensors = _offset_bits(plan), (("input", plan.view.input), ("output", plan.view.output))
+    return {
+        name: StoredBits(tensor.elements * (tensor.bits or 0), slots * (tensor.bits or 0), slots * offset)
+        for (name, tensor), slots in zip(tensors, _slots(plan), strict=True)
+    }
 
 
 def _synapses(plan: Any) -> int:

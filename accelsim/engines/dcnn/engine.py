@@ -33,6 +33,7 @@ from accelsim.engines.dcnn import totals
 from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input
 from accelsim.operands.zero_run import ZeroRun
+from accelsim.results import StoredBits
 from accelsim.seam import Engine, Machine, NoMapping, Sample
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
@@ -136,6 +137,18 @@ class Dcnn(Engine[Params, NoMapping]):
     def closed_form(self, plan: Plan) -> Activity:
         """Evaluate the published product of ceilings."""
         return totals.activity(plan, totals.count(plan.conv, plan.params), None)
+
+    def stored(self, plan: Plan) -> dict[str, StoredBits]:
+        """Return the activations as they move, where they move compressed."""
+        if not plan.params.compressed_dram or plan.resident:
+            return {}
+        sizes = {"input": (plan.view.input, plan.input_bits), "output": (plan.view.output, plan.output_bits)}
+        return {
+            name: StoredBits(
+                tensor.elements * (tensor.bits or 0), sum(m.values for m in moved), sum(m.index_bits for m in moved)
+            )
+            for name, (tensor, moved) in sizes.items()
+        }
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small convolution on a small array."""

@@ -39,6 +39,7 @@ from accelsim.engines.eie import sample
 from accelsim.engines.eie.passes import Geometry, Slices, cut, tree_links
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.operands.handle import Operands
+from accelsim.results import StoredBits
 from accelsim.seam import Engine, Machine, NoMapping, Sample
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX
@@ -149,6 +150,12 @@ class Eie(Engine[Params, NoMapping]):
         from accelsim.engines.eie import walk
 
         return walk.walk(plan, operands)
+
+    def stored(self, plan: Plan) -> dict[str, StoredBits]:
+        """Return the weights: entries of codes and runs, and the pointers of all slices; the codebook is left out."""
+        weight = plan.operands.view.weight
+        values, index = (sum(getattr(s, f"{part}_bits") for s in plan.slices) for part in ("weight", "index"))
+        return {"weight": StoredBits(weight.elements * (weight.bits or 0), values, index)}
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small matrix on a few PEs with shallow queues and short runs."""

@@ -31,6 +31,7 @@ from accelsim.components import Component, Mac, RegisterFile, Sram
 from accelsim.engines.nullhop import totals
 from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input
+from accelsim.results import StoredBits
 from accelsim.seam import Engine, Machine, NoMapping, Sample
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
@@ -115,6 +116,15 @@ class NullHop(Engine[Params, NoMapping]):
     def closed_form(self, plan: Plan) -> Activity:
         """Weight the non-zeros of every row with the positions that they touch."""
         return totals.activity(plan, totals.count(plan), None)
+
+    def stored(self, plan: Plan) -> dict[str, StoredBits]:
+        """Return the feature maps: a bit per pixel, and the list of non-zeros."""
+        nonzeros = {"input": np.count_nonzero(plan.mask), "output": plan.made.sum()}
+        tensors = {"input": plan.view.input, "output": plan.view.output}
+        return {
+            name: StoredBits(t.elements * (t.bits or 0), int(nonzeros[name]) * (t.bits or 0), t.elements)
+            for name, t in tensors.items()
+        }
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small convolution on a few multipliers."""

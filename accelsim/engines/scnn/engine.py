@@ -38,6 +38,7 @@ from accelsim.engines.scnn import plan as planning
 from accelsim.engines.scnn import sample, totals
 from accelsim.engines.scnn.plan import Plan
 from accelsim.operands.handle import Operands
+from accelsim.results import StoredBits
 from accelsim.seam import Engine, Machine, NoMapping, Sample
 from accelsim.spec.schema import Strict
 from accelsim.units import KIB_BITS
@@ -130,6 +131,10 @@ class Scnn(Engine[Params, NoMapping]):
         if plan.params.queue_depth != "unlimited":
             return None
         return totals.activity(plan, totals.count(plan), None)
+
+    def stored(self, plan: Plan) -> dict[str, StoredBits]:
+        """Return all three tensors: blocks of values with their runs and counts, each band's and group's own."""
+        return totals.stored(plan)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small convolution on a small array."""

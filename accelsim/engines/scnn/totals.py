@@ -10,6 +10,7 @@ import numpy as np
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
 from accelsim.engines.scnn.plan import Pass, Plan, Size, accumulators
 from accelsim.mapping.loopnest import dram_traffic
+from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS
 
 
@@ -145,6 +146,17 @@ def _weights(plan: Plan) -> Size:
 def _outputs(plan: Plan) -> Size:
     sizes = [size for one in plan.passes for size in one.outputs]
     return Size(sum(size.values for size in sizes), sum(size.run_and_count for size in sizes))
+
+
+def stored(plan: Plan) -> dict[str, StoredBits]:
+    """Return what the three tensors take in blocks."""
+    view = plan.view
+    sizes = {"input": _inputs(plan), "weight": _weights(plan), "output": _outputs(plan)}
+    tensors = {"input": view.input, "weight": view.weight, "output": view.output}
+    return {
+        name: StoredBits(tensors[name].elements * (tensors[name].bits or 0), size.values, size.run_and_count)
+        for name, size in sizes.items()
+    }
 
 
 def _through_dram(plan: Plan) -> tuple[bool, bool]:

@@ -32,6 +32,7 @@ from accelsim.engines.snapea import totals
 from accelsim.errors import MappingError
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
+from accelsim.results import StoredBits
 from accelsim.seam import Engine, Machine, NoMapping, Sample
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
@@ -109,6 +110,12 @@ class Snapea(Engine[Params, NoMapping]):
     def truth(self, operands: Operands) -> np.ndarray:
         """Return the layer's output after the ReLU."""
         return np.maximum(golden(operands), 0)
+
+    def stored(self, plan: Plan) -> dict[str, StoredBits]:
+        """Return the weights in the order of their signs, each with its place."""
+        weight = plan.view.weight
+        plain = weight.elements * (weight.bits or 0)
+        return {"weight": StoredBits(plain, plain, weight.elements * totals.index_bits(plan))}
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small convolution on a few lanes."""

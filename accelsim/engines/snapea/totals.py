@@ -31,7 +31,7 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
     done = counts.busy + counts.zero
     total = sum(counts.cycles)
     schedule = _schedule(plan, counts)
-    index = _index_bits(plan)
+    index = index_bits(plan)
     causes = {
         "busy": counts.busy,
         "zero": counts.zero,
@@ -57,7 +57,7 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
     )
 
 
-def _index_bits(plan: Any) -> int:
+def index_bits(plan: Any) -> int:
     """Return the width of an index: a place in a kernel."""
     conv = plan.conv
     return int(conv.c // conv.groups * conv.r * conv.s - 1).bit_length()
@@ -74,7 +74,7 @@ def _schedule(plan: Any, counts: Counts) -> tuple[Step, ...]:
         loads = [Transfer("input", "read", image)] if view.input.home == "dram" else []
         if n == 0 and view.weight.home == "dram":
             loads += [Transfer("weight", "read", weights * (view.weight.bits or 0))]
-            loads += [Transfer("index", "read", weights * _index_bits(plan))]
+            loads += [Transfer("index", "read", weights * index_bits(plan))]
         stores = (Transfer("output", "write", outputs),) if view.output.home == "dram" else ()
         steps.append(Step(tuple(t for t in loads if t.run_bits), length, stores))
     return tuple(steps)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import product
-
 import numpy as np
 
 from accelsim.engines.unpu.cost import TileCost, Units
 from accelsim.engines.unpu.kernel import walk_tile
-from accelsim.mapping.loopnest import AXES, LoopNest, Tile
+from accelsim.mapping.loopnest import LoopNest, Tile
 from accelsim.operands import terms
 from accelsim.operands.handle import Operands, from_conv_output
 
@@ -37,7 +34,7 @@ def values(nest: LoopNest, units: Units, operands: Operands) -> np.ndarray:
     x = np.ascontiguousarray(np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right))))
     coded = np.ascontiguousarray(np.stack(planes))
     out = np.zeros((conv.n, conv.k, conv.e, conv.f), dtype=np.int64)
-    for span in spans(nest):
+    for span in nest.spans():
         walk_tile(units, span, _shape(nest), True, x, coded, out)
     return from_conv_output(view, out)
 
@@ -45,20 +42,3 @@ def values(nest: LoopNest, units: Units, operands: Operands) -> np.ndarray:
 def _shape(nest: LoopNest) -> tuple[int, ...]:
     conv = nest.conv
     return (conv.c // conv.groups, conv.k // conv.groups, conv.r, conv.s, *conv.stride, *conv.dilation)
-
-
-def spans(nest: LoopNest) -> Iterator[tuple[int, ...]]:
-    """Yield first index and extent of groups, n, e, f, k and c of every tile, in the order of the schedule."""
-    axes = ["groups", *(axis for loop in nest.tiling.order for axis in AXES[loop])]
-    conv = nest.conv
-    sizes = {
-        "groups": conv.groups, "n": conv.n, "e": conv.e, "f": conv.f,
-        "k": conv.k // conv.groups, "c": conv.c // conv.groups,
-    }  # fmt: skip
-    cuts = []
-    for axis in axes:
-        size, tile = sizes[axis], getattr(nest.tiling, axis)
-        cuts.append([(start, min(tile, size - start)) for start in range(0, size, tile)])
-    for combination in product(*cuts):
-        at = dict(zip(axes, combination, strict=True))
-        yield tuple(number for axis in ("groups", "n", "e", "f", "k", "c") for number in at[axis])

@@ -1,0 +1,177 @@
+"""Compressed tensors in reports: every engine's sizes are those of its format, counted by the codec on the values."""
+
+import json
+
+import numpy as np
+import pytest
+from contract import random_case
+from report_samples import alexnet
+
+import accelsim
+from accelsim.operands.csc import Csc
+from accelsim.operands.handle import Operand
+from accelsim.operands.sparsity_map import SparsityMap
+from accelsim.operands.step_index import StepIndex
+from accelsim.operands.zero_run import ZeroRun
+from accelsim.operands.zfnaf import Zfnaf
+from accelsim.report.document import document
+from accelsim.report.markdown import to_markdown
+from accelsim.report.reader import read_report
+from accelsim.report.rows import rows
+from accelsim.report.words import totals
+from accelsim.results import StoredBits
+
+COMPRESSING = ("eie", "scnn", "dcnn", "cnvlutin", "cambricon_x", "nullhop", "snapea")
+
+
+def described(case):
+    """Return the zeros that the output is described to have."""
+    conv = case.view.shape.as_conv()
+    mask = Operand(case.view.output, case.operands.input.seed, case.operands.input.batch).mask
+    return mask.astype(np.int64).reshape(conv.n, conv.k, conv.e, conv.f)
+
+
+def widths(case):
+    return {"value_bits": case.view.input.bits, "signed": case.view.input.signed}
+
+
+def eie(case):
+    p, w = case.params, case.operands.weight.mask.astype(np.int64)
+    batch = p.pes * p.registers
+    group = min(batch, p.pass_rows or batch)
+    bits = 0
+    for row in range(0, w.shape[0], group):
+        for column in range(0, w.shape[1], batch):
+            block = w[row : row + group, column : column + batch]
+            pes = min(p.pes, len(block))
+            code = Csc(pes, p.value_bits, p.run_bits, p.pointer_bits, signed=False)
+            bits += code.encode(block).bits
+    return {"weight": bits}
+
+
+def cambricon_x(case):
+    _, w = case.operands.conv_arrays()
+    p, weight = case.params, case.view.weight
+    if not p.skip_zeros:
+        return {}
+    code = StepIndex(p.block, weight.bits, p.step_bits, p.count_bits, signed=weight.signed)
+    return {"weight": code.encode(w.transpose(0, 2, 3, 1).reshape(len(w), -1)).bits}
+
+
+def nullhop(case):
+    x, _ = case.operands.conv_arrays()
+    made = SparsityMap(case.view.output.bits, signed=False)
+    return {"input": SparsityMap(**widths(case)).encode(x).bits, "output": made.encode(described(case)).bits}
+
+
+def cnvlutin(case):
+    if not case.params.skip_zeros:
+        return {}
+    x, _ = case.operands.conv_arrays()
+    conv, brick = case.view.shape.as_conv(), case.params.brick
+    groups = x.reshape(conv.n * conv.groups, -1, conv.h, conv.w)
+    made = Zfnaf(brick, case.view.output.bits, signed=False)
+    return {"input": Zfnaf(brick, **widths(case)).encode(groups).bits, "output": made.encode(described(case)).bits}
+
+
+def dcnn(case):
+    p, view = case.params, case.view
+    conv = view.shape.as_conv()
+    room = p.activation_kib * 8192 * p.pe_rows * p.pe_cols
+    plain = view.input.elements * view.input.bits + view.output.elements * view.output.bits
+    if not p.compressed_dram or (p.activations_stay and plain <= room):
+        return {}
+    x, _ = case.operands.conv_arrays()
+    sizes = {}
+    for name, tensor, values in (("input", view.input, x), ("output", view.output, described(case))):
+        code = ZeroRun(2, tensor.bits, p.run_bits, 16, signed=tensor.signed if name == "input" else False)
+        sizes[name] = sum(min(code.encode(image).bits, image.size * tensor.bits) for image in values)
+    assert conv.n == len(x)
+    return sizes
+
+
+def snapea(case):
+    weight, conv = case.view.weight, case.view.shape.as_conv()
+    places = conv.c // conv.groups * conv.r * conv.s
+    return {"weight": weight.elements * (weight.bits + len(f"{places - 1:b}") * (places > 1))}
+
+
+@pytest.mark.parametrize("count", [eie, cambricon_x, nullhop, cnvlutin, dcnn, snapea], ids=lambda count: count.__name__)
+def test_a_stored_size_is_that_of_the_encoded_tensor(count):
+    compressed = 0
+    for seed in range(40):
+        case = random_case(count.__name__, seed)
+        stored = case.engine.stored(case.plan())
+        assert {name: size.bits for name, size in stored.items()} == count(case), case
+        for name, size in stored.items():
+            tensor = getattr(case.view, name)
+            assert size.dense_bits == tensor.elements * tensor.bits
+        compressed += bool(stored)
+    assert compressed > 5
+
+
+def test_scnn_stores_what_its_blocks_take():
+    for seed in range(40):
+        case = random_case("scnn", seed)
+        plan = case.plan()
+        stored, details = case.engine.stored(plan), case.engine.run(plan).details
+        for name in ("input", "weight", "output"):
+            assert stored[name].bits == details[f"{name}_bits"]  # which the plain twin counts block by block
+            assert stored[name].value_bits % getattr(case.view, name).bits == 0
+
+
+def test_synapses_stream_as_they_are_stored():
+    result = accelsim.simulate("cambricon_x", "alexnet", layers="fc8")
+    layer = result.simulated[0]
+    moved = {row.tensor: row.bits for row in layer.traffic if (row.boundary, row.direction) == ("dram", "read")}
+    assert (moved["weight"], moved["index"]) == (layer.stored["weight"].value_bits, layer.stored["weight"].index_bits)
+
+
+def test_reports_show_classes_of_macs_and_stored_bits(tmp_path):
+    profile = tmp_path / "half.yaml"
+    profile.write_text("layers: {'*': {weight: 0.5, input: 0.5, output: 0.5}}")
+    result = accelsim.simulate("scnn", "alexnet", layers="conv5", density=profile)
+    layer = result.simulated[0]
+    assert layer.macs > max(layer.nonzero_weight_macs, layer.nonzero_input_macs)
+    assert layer.effective_macs < min(layer.nonzero_weight_macs, layer.nonzero_input_macs)
+    report = document(result)
+    row = next(row for row in report["layers"] if row["simulated"])
+    size = layer.stored["weight"]
+    assert row["stored"]["weight"] == {
+        "dense_bits": 16 * 384 * 256 * 9 // 2, "value_bits": size.value_bits, "index_bits": size.index_bits
+    }  # fmt: skip
+    assert report["totals"]["stored"] == row["stored"]
+    assert report["totals"]["performed_macs"] == row["performed_macs"]
+    flat = next(r for r in rows(result) if r["simulated"])
+    assert flat["stored_weight_index_bits"] == size.index_bits
+    assert flat["nonzero_weight_macs"] == layer.nonzero_weight_macs
+    words = dict(totals(result))
+    assert words["MACs"].startswith("74.76 M dense: 37.")
+    assert "index) for 0.885 MB" in words["stored"]
+    assert "with a non-zero weight" in to_markdown(result)
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(report))
+    again = read_report(path)
+    assert again.stored == result.stored
+    assert again.nonzero_input_macs == result.nonzero_input_macs
+
+
+def test_a_dense_machine_shows_neither_and_older_reports_are_read(tmp_path):
+    assert not {"MACs", "stored"} & set(dict(totals(alexnet())))
+    report = document(alexnet())
+    for layer in report["layers"]:
+        for key in ("stored", "nonzero_weight_macs", "nonzero_input_macs"):
+            del layer[key]
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(report))
+    assert read_report(path).stored == {}
+    assert "MACs" not in dict(totals(read_report(path)))
+
+
+def test_every_engine_with_a_format_is_among_these():
+    from accelsim.engines import registry
+    from accelsim.seam import Engine
+
+    own = {name for name in registry.modules() if type(registry.get(name)).stored is not Engine.stored}
+    assert own == set(COMPRESSING)
+    assert StoredBits(8, 3, 2).bits == 5
