@@ -66,10 +66,10 @@ class Many(NamedTuple):
 
     Attributes
     ----------
-    table : ndarray of int64, shape (layers, 4 + causes + events)
+    table : ndarray of int64, shape (layers, 5 + causes + events)
         1, or 0 where the plain path must be asked and nothing else in the row means anything; cycles, stalls
-        included; bits read from DRAM and written, whole bursts; unit-cycles of the primary units by cause; counts of
-        events.
+        included; bits read from DRAM and written, whole bursts; performed multiply-accumulates; unit-cycles of the
+        primary units by cause; counts of events.
     causes : tuple of str
         ``memory`` is one of them.
     events : tuple of Event

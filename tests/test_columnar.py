@@ -3,19 +3,28 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
 import pytest
+from contract import random_case
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from sweep_files import LONG, write
 
 import accelsim
+from accelsim.activity import Event
+from accelsim.components import Dram
 from accelsim.engines import registry
+from accelsim.engines.systolic import columnar, columnar_kernel
 from accelsim.explore import evaluate, export, store, sweep
 from accelsim.explore.schema import OptionsSpec
+from accelsim.layer import events
 from accelsim.mapping import loopnest, nest_kernel, tilings, tilings_kernel
+from accelsim.memory import timeline
+from accelsim.memory.dram import DramModel
+from accelsim.seam import Machine
 from accelsim.spec.arch import build
 from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Conv2d, Linear, Matmul, Pool
@@ -105,6 +114,35 @@ def test_rows_are_those_of_simulate_to_the_last_digit():
         assert (row.status, row.reason, dict(row.totals)) == plain_row(context, job), sets
         statuses[row.status] += 1
     assert min(statuses.values()) > CASES // 10
+
+
+def test_any_tiling_is_counted_as_by_the_plain_path():
+    """Not only the tilings that win: every order, edges in every loop, and DRAM of any speed."""
+    for seed in range(500):
+        case = random_case("systolic", seed)
+        rate, latency, burst = ((Fraction(1, 3), 0, 8), (Fraction(96, 5), 7, 64), (Fraction(7), 40, 24))[seed % 3]
+        machine = Machine(case.machine.clocks_mhz, DramModel(rate, latency, burst))
+        plan = case.engine.plan(case.view, case.operands, case.params, case.mapping, machine)
+        activity = case.engine.closed_form(plan)
+        ran = timeline.run(activity.schedule, machine.dram)
+        row = np.array(case.engine.encode(case.view, case.operands.effective_macs), dtype=np.int64)
+        tile = [getattr(case.mapping, axis) for axis in tilings.FIELDS]
+        sizes = (row[nest_kernel.GROUPS], *row[[nest_kernel.N, nest_kernel.E, nest_kernel.F, nest_kernel.KG]], row[-2])
+        tile = [*np.minimum(tile, sizes), nest_kernel.ORDERS.index(case.mapping.order)]
+        out = np.zeros(len(columnar_kernel.COUNTS), dtype=np.int64)
+        array, bus = columnar.array_row(case.params), columnar.bus_row(case.params, machine)
+        columnar_kernel.count_layer(row, array, bus, np.array(tile, dtype=np.int64), out)
+        found = dict(zip(columnar_kernel.COUNTS, out.tolist(), strict=True))
+        causes = activity.accounts["pes"] | {"memory": case.params.rows * case.params.cols * ran.stall_cycles}
+        assert found["known"] == 1
+        assert found["cycles"] == ran.cycles, seed
+        assert {cause: found[cause] for cause in columnar.CAUSES} == causes
+        components = (*case.engine.components(case.params), Dram("dram", standard="lpddr4"))
+        counted = events(components, activity)
+        assert found["performed_macs"] == activity.performed_macs
+        for direction in ("read", "write"):
+            assert found[f"dram_{direction}"] == counted.get(Event("dram", direction), 0)
+        assert out[11:].tolist() == [counted.get(event, 0) for event in columnar.EVENTS]
 
 
 def test_two_arrays_share_the_layers_of_a_network():

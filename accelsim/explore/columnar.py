@@ -38,7 +38,11 @@ from accelsim.workload.network import Layer, Network
 
 EXACT = 2**53
 """Integers below this are floats without rounding, so that their quotient is the same however it is computed."""
-KNOWN, CYCLES, READ, WRITE, FIRST_CAUSE = 0, 1, 2, 3, 4
+KNOWN, CYCLES, READ, WRITE, PERFORMED, FIRST_CAUSE = range(6)
+
+
+MACS = ("effective_macs", "nonzero_weight_macs", "nonzero_input_macs")
+"""Multiply-accumulates by which of their operands are not zero: what `handle.Operands` counts."""
 
 
 class Block(NamedTuple):
@@ -146,7 +150,7 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
     """
     found: list[dict[bytes, tuple[tuple[int, ...], Task]]] = [{} for _ in arch.units]
     simulated: list[tuple[int, bytes]] = []
-    macs = effective = 0
+    sums = dict.fromkeys(("macs", *MACS), 0)
     for layer in layers:
         if layer.name not in chosen:
             continue
@@ -156,14 +160,16 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
         view, unit, engine = task.view, arch.units.index(task.unit), registry.get(task.unit.engine)
         if type(engine).encode is Engine.encode:
             return None  # before zeros are drawn for nothing
-        useful = handle.of(view, seed, task.values()).effective_macs if view.macs else 0
-        row = engine.encode(view, useful)
+        numbers = handle.of(view, seed, task.values())
+        row = engine.encode(view, numbers.effective_macs if view.macs else 0)
         if row is None:
             return None
         key = np.array(row, dtype=np.int64).tobytes()
         found[unit].setdefault(key, (row, task))
         simulated.append((unit, key))
-        macs, effective = macs + view.macs, effective + useful
+        sums["macs"] += view.macs
+        for name in MACS if view.macs else ():
+            sums[name] += getattr(numbers, name)
     if not simulated:
         return None
     blocks: list[Block] = []
@@ -176,10 +182,9 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
     index = np.array([place[at] for at in simulated], dtype=np.int64)
     whole = sum(layer.macs for layer in layers)
     facts = {
-        "macs": macs,
-        "effective_macs": effective,
+        **sums,
         "complete": not network.isolated and len(simulated) == len(layers),
-        "coverage_macs": macs / whole if whole else 1.0,
+        "coverage_macs": sums["macs"] / whole if whole else 1.0,
         "coverage_layers": len(simulated) / len(layers),
     }
     return Deal(tuple(blocks), index, np.bincount(index, minlength=len(place)), facts)
@@ -210,12 +215,14 @@ def totals(arch: Arch, dealt: Deal, options: Options, memory: Memory) -> dict[st
     if account is None or energy is None:
         return None
     facts, total_pj, area = dealt.facts, fsum(energy.values()), _static(arch, table, memory)[1]
-    whole, read, write = (
-        int(_stacked([each.table[:, column] for each in many]) @ dealt.times) for column in (CYCLES, READ, WRITE)
+    whole, read, write, performed = (
+        int(_stacked([each.table[:, column] for each in many]) @ dealt.times)
+        for column in (CYCLES, READ, WRITE, PERFORMED)
     )
     time_s = whole / (float(arch.clocks_mhz["core"]) * 1e6)
     return {
         **facts,
+        "performed_macs": performed,
         "cycles": whole,
         "time_s": time_s,
         "total_energy_pj": float(total_pj),

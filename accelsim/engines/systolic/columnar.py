@@ -64,19 +64,27 @@ def totals(layers: np.ndarray, params: Params, machine: Machine, mapping: Mappin
             prices[:] = [price(name, direction) for name in PRICED for direction in ("read", "write")]
         except PriceError:
             return None
-    rate = machine.dram.bits_per_cycle
+    bus = bus_row(params, machine)
+    if bus is None:
+        return None
     out = np.zeros((len(layers), len(COUNTS)), dtype=np.int64)
-    array = np.array(
-        [FLOWS[params.dataflow], params.rows, params.cols, params.overlap_folds, params.accumulator_bits,
-         *scratchpad_bits(params).values()],
-        dtype=np.int64,
-    )  # fmt: skip
-    burst, latency = machine.dram.burst_bits, machine.dram.latency_cycles
+    evaluate(layers, array_row(params), bus, float(machine.dram.bits_per_cycle), objective, prices, out)
+    return Many(out, CAUSES, EVENTS)
+
+
+def array_row(params: Params) -> np.ndarray:
+    """Return the array in the order of `columnar_kernel.ARRAY`."""
+    flow, sizes = FLOWS[params.dataflow], scratchpad_bits(params).values()
+    row = [flow, params.rows, params.cols, params.overlap_folds, params.accumulator_bits, *sizes]
+    return np.array(row, dtype=np.int64)
+
+
+def bus_row(params: Params, machine: Machine) -> np.ndarray | None:
+    """Return the DRAM in the order of `columnar_kernel.BUS`, and the most that a layer may move; None if too fine."""
+    rate, latency, burst = machine.dram
+    if max(rate.numerator, rate.denominator) > MOST:
+        return None
     slowest = -(-rate.denominator // rate.numerator)
     pes = params.rows * params.cols
     scale = max((64 + burst) * slowest, latency + 1, 64 * params.rows, 64 * params.cols, 4 * pes)
-    if max(rate.numerator, rate.denominator) > MOST:
-        return None
-    bus = np.array([rate.numerator, rate.denominator, latency, burst, MOST // scale], dtype=np.int64)
-    evaluate(layers, array, bus, float(rate), objective, prices, out)
-    return Many(out, CAUSES, EVENTS)
+    return np.array([rate.numerator, rate.denominator, latency, burst, MOST // scale], dtype=np.int64)

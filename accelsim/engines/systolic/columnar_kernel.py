@@ -23,7 +23,7 @@ BUS = ("numerator", "denominator", "latency_cycles", "burst_bits", "most")
 NUMERATOR, DENOMINATOR, LATENCY, BURST, MOST = range(5)
 
 COUNTS = (
-    "known", "cycles", "dram_read", "dram_write", "busy", "zero", "unmapped", "fill_drain", "starved",
+    "known", "cycles", "dram_read", "dram_write", "performed_macs", "busy", "zero", "unmapped", "fill_drain", "starved",
     "memory", "mac", "pe_read", "pe_write", "array_transfer", "inputs_read", "inputs_write", "weights_read",
     "weights_write", "outputs_read", "outputs_write",
 )  # fmt: skip
@@ -406,14 +406,14 @@ def count_layer(layer, array, bus, tile, out):  # type: ignore[no-untyped-def]
         moves_input = total[7] * layer[nest.INPUT_W]
     else:
         moves_psum = total[8] * psum_width
-    out[1], out[2], out[3] = cycles, moved[0], moved[1]
-    out[4], out[5] = layer[nest.EFFECTIVE], macs - layer[nest.EFFECTIVE]
-    out[6], out[7], out[8], out[9] = unmapped, total[2], total[3], pes * (cycles - clock[5])
-    out[10], out[11] = macs, macs * (layer[nest.INPUT_W] + layer[nest.WEIGHT_W] + psum_width)
-    out[12], out[13] = macs * psum_width + moves_input + moves_weight, moves_psum + moves_input + moves_weight
+    out[1], out[2], out[3], out[4] = cycles, moved[0], moved[1], macs
+    out[5], out[6] = layer[nest.EFFECTIVE], macs - layer[nest.EFFECTIVE]
+    out[7], out[8], out[9], out[10] = unmapped, total[2], total[3], pes * (cycles - clock[5])
+    out[11], out[12] = macs, macs * (layer[nest.INPUT_W] + layer[nest.WEIGHT_W] + psum_width)
+    out[13], out[14] = macs * psum_width + moves_input + moves_weight, moves_psum + moves_input + moves_weight
     # scratchpads: words that enter the array, and what DRAM brings or an output at home leaves
-    out[14] = inputs * layer[nest.INPUT_W]
-    out[15] = moved[2] + (outputs * layer[nest.OUTPUT_W] if layer[nest.OUTPUT_X] == 0 else 0)
-    out[16], out[17] = weights * layer[nest.WEIGHT_W], moved[3]
-    out[18], out[19] = total[8] * psum_width + moved[4], total[8] * psum_width + moved[5]
+    out[15] = inputs * layer[nest.INPUT_W]
+    out[16] = moved[2] + (outputs * layer[nest.OUTPUT_W] if layer[nest.OUTPUT_X] == 0 else 0)
+    out[17], out[18] = weights * layer[nest.WEIGHT_W], moved[3]
+    out[19], out[20] = total[8] * psum_width + moved[4], total[8] * psum_width + moved[5]
     out[0] = 1
