@@ -14,7 +14,7 @@ from accelsim.components import Component, Dram
 from accelsim.energy import LEAKAGE, Table, energy_pj, leakage_mw, load_table
 from accelsim.engines import registry
 from accelsim.errors import MappingError, ModelError, WorkloadError
-from accelsim.mapping.choose import Choice, build, choose
+from accelsim.mapping.choose import Choice, Price, build, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
 from accelsim.operands import handle
@@ -75,7 +75,7 @@ def simulate_layer(
         return replace(blank, reason=task.reason)
     engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
     table = energy_table(arch.energy.table)
-    components = _components(arch, unit)
+    components = unit_components(arch, unit)
     operands = handle.of(view, options.seed, task.values())
     mapping, origin, choice = _mapping(arch, engine, params, view, machine, task.pinned, table, components)
     plan = engine.plan(view, operands, params, mapping, machine)
@@ -158,16 +158,22 @@ def _mapping(
         columns = engine.candidates(view, params, machine)
         if not columns:
             return engine.mapping_schema(), "none", None
-        by_name = {component.name: component for component in components}
-
-        def price(boundary: str, direction: str) -> float:
-            action = direction if direction in by_name[boundary].actions else "transfer"
-            return table.price(by_name[boundary], action).pj
-
+        price = price_of(components, table)
         choice = choose(columns, engine.bounds(view, params, machine, columns), arch.mapping, price)
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
     return build(engine.mapping_schema, choice.row), "searched", choice
+
+
+def price_of(components: tuple[Component, ...], table: Table) -> Price:
+    """Return what a bit across a boundary costs, for objectives."""
+    by_name = {component.name: component for component in components}
+
+    def price(boundary: str, direction: str) -> float:
+        action = direction if direction in by_name[boundary].actions else "transfer"
+        return table.price(by_name[boundary], action).pj
+
+    return price
 
 
 def _walk(
@@ -217,7 +223,8 @@ def _account(causes: Mapping[str, int], units: int, stall: int, cycles: int) -> 
     return UnitAccount(units, {cause: whole[cause] for cause in CAUSES if whole.get(cause)})
 
 
-def _components(arch: Arch, unit: Unit) -> tuple[Component, ...]:
+def unit_components(arch: Arch, unit: Unit) -> tuple[Component, ...]:
+    """Return the components of a unit under their own names, and the DRAM."""
     engine = registry.get(unit.engine)
     return (*engine.components(unit.params), Dram("dram", standard=arch.memory.dram.standard))
 
@@ -226,22 +233,24 @@ def machine_components(arch: Arch) -> tuple[Component, ...]:
     """Return the components of all units and the DRAM; names carry the unit's where there are several."""
     found: list[Component] = []
     for unit in arch.units:
-        found += [replace(c, name=_full_name(arch, unit, c.name)) for c in _components(arch, unit)[:-1]]
-    return (*found, _components(arch, arch.units[0])[-1])
+        own = registry.get(unit.engine).components(unit.params)
+        found += own if len(arch.units) == 1 else [replace(c, name=full_name(arch, unit, c.name)) for c in own]
+    return (*found, Dram("dram", standard=arch.memory.dram.standard))
 
 
-def _full_name(arch: Arch, unit: Unit, component: str) -> str:
+def full_name(arch: Arch, unit: Unit, component: str) -> str:
+    """Return the name under which a unit's component stands in a report."""
     shared = len(arch.units) == 1 or component in ("dram", LEAKAGE)
     return component if shared else f"{unit.name}.{component}"
 
 
 def _energy(arch: Arch, unit: Unit, activity: Activity, cycles: int) -> dict[str, float]:
     """Return the energy of a layer by component; all units leak for as long as it runs."""
-    table, components = energy_table(arch.energy.table), _components(arch, unit)
+    table, components = energy_table(arch.energy.table), unit_components(arch, unit)
     dynamic = energy_pj(components, events(components, activity), table)
     time_ns = cycles * 1000 / arch.clocks_mhz["core"]
     dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
-    return {_full_name(arch, unit, name): pj for name, pj in dynamic.items()}
+    return {full_name(arch, unit, name): pj for name, pj in dynamic.items()}
 
 
 def events(components: tuple[Component, ...], activity: Activity) -> dict[Event, int]:

@@ -175,9 +175,8 @@ class LayerResult:
         return sum(
             row.bits
             for row in self.traffic
-            if row.boundary.split(".")[0] == boundary.split(".")[0]
-            and boundary in (row.boundary, row.boundary.split(".")[0])
-            and direction in (None, row.direction)
+            if direction in (None, row.direction)
+            and (row.boundary == boundary or row.boundary.partition(".")[0] == boundary)
         )
 
     def _share(self, *causes: str) -> float:

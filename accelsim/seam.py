@@ -15,13 +15,14 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from pydantic import BaseModel
 
-from accelsim.activity import Activity
+from accelsim.activity import Activity, Event
 from accelsim.components import Component
+from accelsim.mapping.choose import Price
 from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
-from accelsim.spec.schema import Strict
+from accelsim.spec.schema import MappingSpec, Strict
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Shape
 
@@ -76,6 +77,26 @@ class Bounds(NamedTuple):
     own: tuple[str, np.ndarray] | None = None
 
 
+class Many(NamedTuple):
+    """Totals of many layers on one machine, a row per layer: what `closed_form_many` gives.
+
+    Attributes
+    ----------
+    table : ndarray of int64, shape (layers, 5 + causes + events)
+        1, or 0 where the plain path must be asked and nothing else in the row means anything; cycles, stalls
+        included; bits read from DRAM and written, whole bursts; performed multiply-accumulates; unit-cycles of the
+        primary units by cause; counts of events.
+    causes : tuple of str
+        ``memory`` is one of them.
+    events : tuple of Event
+        Everything that is priced but DRAM: operations, and bits of storage and links.
+    """
+
+    table: np.ndarray
+    causes: tuple[str, ...]
+    events: tuple[Event, ...]
+
+
 class Sample(NamedTuple):
     """A small random case for the contract tests.
 
@@ -110,6 +131,8 @@ class Engine(Generic[ParamsT, MappingT]):
     mapping_schema: ClassVar[type[BaseModel]] = NoMapping
     primary: ClassVar[str]
     """The unit kind whose account the report shows first."""
+    support_params: ClassVar[tuple[str, ...] | None] = None
+    """The parameters that `supports` looks at; None if nothing is known of it."""
 
     def units(self, params: ParamsT) -> dict[str, int]:
         """Return how many units of each kind there are."""
@@ -150,6 +173,28 @@ class Engine(Generic[ParamsT, MappingT]):
     def closed_form(self, plan: Any) -> Activity | None:
         """Return the same integers as `run` without walking, or None if there is no closed form."""
         del plan
+        return None
+
+    def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
+        """Return a layer as integers for `closed_form_many`, or None if it has no such form or counts too large."""
+        del view, effective_macs
+        return None
+
+    def closed_form_many(
+        self, layers: np.ndarray, params: ParamsT, machine: Machine, mapping: MappingSpec, price: Price
+    ) -> Many | None:
+        """Return the totals of many layers, each under the mapping that is chosen for it, as the plain path has them.
+
+        Parameters
+        ----------
+        layers : ndarray of int64
+            What `encode` returned, a row per layer.
+        mapping : MappingSpec
+            How mappings are chosen.
+        price : callable
+            (boundary, direction) -> pJ per bit; called for energy objectives only.
+        """
+        del layers, params, machine, mapping, price
         return None
 
     def stored(self, plan: Any) -> dict[str, StoredBits]:

@@ -36,7 +36,9 @@ def test_a_point_without_a_figure_is_never_on_the_front():
 
 def test_a_front_that_grows_has_the_size_of_the_whole_one():
     values = np.random.default_rng(4).integers(0, 9, (60, 2)).astype(float)
-    grown = Front()
+    grown, at_once = Front(), Front()
     for point in values.tolist():
         grown.add(point)
-    assert len(grown) == front(values).sum()
+    for start in range(0, 60, 25):
+        at_once.extend(values[start : start + 25].tolist())
+    assert len(grown) == len(at_once) == front(values).sum()

@@ -14,6 +14,8 @@ from accelsim.errors import PriceError
 
 Per: TypeAlias = Literal["bit", "operation"]
 
+AREA, LEAKAGE = "area", "leakage"
+
 
 class Price(NamedTuple):
     """Cost of one bit or one operation, how it was found, and how far it can be trusted."""
@@ -36,7 +38,7 @@ class Table:
 
     spec: TableSpec
     _prices: dict[tuple[Component, str], Price] = field(default_factory=dict, repr=False)
-    _leaks: dict[Component, float] = field(default_factory=dict, repr=False)
+    _figures: dict[tuple[Component, str], Reading | PriceError] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -75,20 +77,16 @@ class Table:
 
     def area_mm2(self, component: Component) -> Reading:
         """Return the area of one instance of ``component``, or raise PriceError."""
-        return self._figure(component, "area", _area)
+        return self._known(component, AREA)
 
     def leak_mw(self, component: Component) -> Reading:
         """Return the leakage power of one instance of ``component``, or raise PriceError."""
-        return self._figure(component, "leakage", _leak)
+        return self._known(component, LEAKAGE)
 
     def known_leak_mw(self, component: Component) -> float:
         """Return the leakage power of all instances of ``component``, 0 where the table has no figure for it."""
-        if component not in self._leaks:
-            try:
-                self._leaks[component] = _leak(self.spec, component).value * component.count
-            except NoFigureError:
-                self._leaks[component] = 0.0
-        return self._leaks[component]
+        found = self._figure(component, LEAKAGE)
+        return 0.0 if isinstance(found, PriceError) else found.value * component.count
 
     def _price(self, component: Component, action: str) -> Price:
         per: Per = "bit" if component.counts_bits else "operation"
@@ -101,11 +99,22 @@ class Table:
             reading = reading.times(unit.pj, f"1 {unit.name} shown as {unit.pj:g} pJ")
         return Price(reading.value, per, reading.steps, reading.status)
 
-    def _figure(self, component: Component, what: str, figure: Callable[[TableSpec, Component], Reading]) -> Reading:
-        try:
-            return figure(self.spec, component)
-        except NoFigureError as error:
-            raise self._missing(component, f"figure for the {what}", str(error)) from None
+    def _known(self, component: Component, what: str) -> Reading:
+        found = self._figure(component, what)
+        if isinstance(found, PriceError):
+            raise found.with_traceback(None)
+        return found
+
+    def _figure(self, component: Component, what: str) -> Reading | PriceError:
+        """Return the area or leakage of one instance, or the error that says why there is none."""
+        if (component, what) not in self._figures:
+            found: Reading | PriceError
+            try:
+                found = _FIGURES[what](self.spec, component)
+            except NoFigureError as error:
+                found = self._missing(component, f"figure for the {what}", str(error))
+            self._figures[component, what] = found
+        return self._figures[component, what]
 
     def _missing(self, component: Component, what: str, reason: str) -> PriceError:
         return PriceError(
@@ -149,3 +158,6 @@ def _leak(spec: TableSpec, component: Component) -> Reading:
     if isinstance(component, Sram | RegisterFile):
         return storage.leak_mw(spec, component)
     raise NoFigureError("tables have none for this kind of component")
+
+
+_FIGURES: dict[str, Callable[[TableSpec, Component], Reading]] = {AREA: _area, LEAKAGE: _leak}

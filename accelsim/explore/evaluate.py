@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,6 +15,7 @@ from accelsim import simulation
 from accelsim.energy import area_mm2
 from accelsim.engines import registry
 from accelsim.errors import UserError
+from accelsim.explore import columnar
 from accelsim.explore.schema import OptionsSpec
 from accelsim.explore.store import Row
 from accelsim.layer import Options, Task, energy_table, machine_components, simulate_layer
@@ -21,8 +23,8 @@ from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
 from accelsim.spec.arch import Arch, build, override
 from accelsim.spec.yamlfile import Document
-from accelsim.workload.network import Layer, Network, is_view
-from accelsim.workload.shapes import PRODUCTS
+from accelsim.workload.network import Layer, Network, is_view, make_layer
+from accelsim.workload.shapes import PRODUCTS, Linear
 
 
 class Job(NamedTuple):
@@ -47,12 +49,18 @@ class Context:
         Name -> network.
     folder : Path
         Where paths in the options start.
+    keep_layers : bool
+        Whether rows carry one row per layer.
+    columnar : bool
+        Whether closed forms are evaluated for many layers at once. The rows are the same; it pays from some hundred
+        points on, since it loads compiled code.
     """
 
     machines: Mapping[str, Document]
     networks: Mapping[str, Network]
     folder: Path
     keep_layers: bool = False
+    columnar: bool = False
 
 
 def run_chunk(packed: bytes, jobs: tuple[Job, ...]) -> tuple[list[Row], float]:
@@ -72,11 +80,23 @@ def _context(packed: bytes) -> Context:
     return found
 
 
+def warm(machines: Mapping[str, Document]) -> None:
+    """Load compiled code, or compile it, before workers start: they would all do it at the same time."""
+    layer, tensors = make_layer("warm", Linear(n=1, c=1, k=1))
+    context = Context(machines, {"warm": Network("warm", (layer,), tensors, isolated=True)}, Path(), columnar=True)
+    for name in machines:
+        run_point(context, Job("", name, "warm", (), OptionsSpec()))
+
+
 def run_point(context: Context, job: Job) -> Row:
     """Simulate one point. Whatever it raises becomes the reason of its row."""
     try:
-        arch, known = _machine(context, job)
-        result = _simulate(arch, _ready(context, job, arch), job.options, known, context.keep_layers)
+        machine = _machine(context, job)
+        ready = _ready(context, job, machine.arch)
+        columns = context.columnar and not context.keep_layers
+        if columns and (totals := _columnar(machine, ready, job.options)) is not None:
+            return Row(job.key, "ok", None, totals)
+        result = _simulate(machine.arch, ready, job.options, machine.layers, context.keep_layers)
     except UserError as error:
         return Row(job.key, "illegal", str(error))
     except Exception as error:  # a sweep does not die at point 7,000
@@ -85,8 +105,18 @@ def run_point(context: Context, job: Job) -> Row:
     return Row(job.key, "ok", None, _totals(result), layers)
 
 
-_LAST: dict[str, Any] = {}
-"""The machine of the last point and the layers it has simulated: neighbours in a sweep share their machine."""
+class _Machine(NamedTuple):
+    """A machine, and what has been found of it."""
+
+    key: tuple[int, str, str]
+    context: Context
+    arch: Arch
+    layers: dict[Any, LayerResult]
+    memory: columnar.Memory
+
+
+_LAST = threading.local()
+"""The machine of the last point of this thread: neighbours in a sweep share their machine."""
 _READY: dict[Any, _Ready] = {}
 """Networks with all passes applied, by what decides about them."""
 MOST_READY = 64
@@ -102,20 +132,39 @@ class _Ready:
     layers: tuple[Layer, ...]
     chosen: frozenset[str]
     likeness: dict[tuple[str, str | None], Any]
+    deals: dict[Any, columnar.Deal | None]
 
 
-def _machine(context: Context, job: Job) -> tuple[Arch, dict[Any, LayerResult]]:
-    mine = (id(context), job.machine, job.sets)
-    if _LAST.get("machine") != mine:
-        document = override(context.machines[job.machine], job.sets, "sweep")
-        _LAST.clear()
-        _LAST.update(machine=mine, context=context, arch=build(document, registry.find_params), layers={})
-    return _LAST["arch"], _LAST["layers"]
+def _machine(context: Context, job: Job) -> _Machine:
+    key = (id(context), job.machine, repr(job.sets))  # as text: 1, 1.0 and true are equal, but not the same
+    last: _Machine | None = getattr(_LAST, "machine", None)
+    if last is None or last.key != key:
+        arch = build(override(context.machines[job.machine], job.sets, "sweep"), registry.find_params)
+        last = _LAST.machine = _Machine(key, context, arch, {}, columnar.memory_of(arch))
+    return last
+
+
+def _columnar(machine: _Machine, ready: _Ready, said: OptionsSpec) -> dict[str, Any] | None:
+    """Return the totals by way of closed forms for many layers at once, or None where that does not work."""
+    if said.fidelity != "closed":
+        return None
+    key = columnar.deal_key(machine.arch)
+    if key in ready.deals:
+        dealt = ready.deals[key]
+    else:
+        if len(ready.deals) >= MOST_READY:
+            ready.deals.clear()
+        dealt = columnar.deal(machine.arch, ready.network, ready.layers, ready.chosen, said.seed)
+        ready.deals[key] = dealt
+    if dealt is None:
+        return None
+    return columnar.totals(machine.arch, dealt, Options(said.seed, said.fidelity), machine.memory)
 
 
 def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
     key = (id(context), job.network, job.options, arch.precision)
-    if key not in _READY:
+    found = _READY.get(key)
+    if found is None:
         if len(_READY) >= MOST_READY:
             _READY.clear()
         options = job.options
@@ -124,8 +173,8 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         network = with_densities(network, options.weight_density, options.input_density)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        _READY[key] = _Ready(context, network, layers, chosen, {})
-    return _READY[key]
+        found = _READY[key] = _Ready(context, network, layers, chosen, {}, {})
+    return found
 
 
 def with_densities(network: Network, weight: float | None, inputs: float | None) -> Network:

@@ -14,8 +14,11 @@ import accelsim
 from accelsim.engines.registry import GROUP
 from accelsim.workload.network import Network
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
 _PROSE = ("description", "source", "sources")
 """Keys of a machine that no figure depends on."""
+MOST_TEXTS = 10_000
+"""Parts of machines kept as text; with more, all are forgotten."""
 _NOT_THE_MODEL = ("cli", "explore", "report", "validate", "replicas", "__pycache__")
 """Parts of the package that no figure of a simulation depends on."""
 
@@ -65,12 +68,35 @@ def with_keys(config: Mapping[str, Any], sets: Sequence[tuple[str, Any]]) -> dic
 
 def canonical(value: Any) -> str:
     """Return JSON with sorted keys and no spaces: one text per value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return _CANONICAL.encode(value)
 
 
-def machine_text(config: Mapping[str, Any], sets: Sequence[tuple[str, Any]]) -> str:
-    """Return the canonical text of a machine variant, prose apart."""
-    return canonical({key: value for key, value in with_keys(config, sets).items() if key not in _PROSE})
+class MachineText:
+    """The canonical text of variants of a machine, prose apart; only what a variant changes is written anew."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
+        self._parts = {k: f"{canonical(k)}:{canonical(v)}" for k, v in sorted(config.items()) if k not in _PROSE}
+        self._changed: dict[Any, str] = {}
+
+    def of(self, sets: Sequence[tuple[str, Any]]) -> str:
+        """Return the text of the machine with some keys set."""
+        parts = dict(self._parts)
+        by_section: dict[str, list[tuple[str, Any]]] = {}
+        for key, value in sets:
+            by_section.setdefault(key.partition(".")[0], []).append((key, value))
+        for section, inside in by_section.items():
+            if section not in _PROSE:
+                parts[section] = self._section(section, tuple(inside))
+        return "{" + ",".join(parts[key] for key in sorted(parts)) + "}"
+
+    def _section(self, section: str, sets: tuple[tuple[str, Any], ...]) -> str:
+        known = repr(sets)  # values need not be hashable, and 1 is not 1.0
+        if known not in self._changed:
+            if len(self._changed) >= MOST_TEXTS:
+                self._changed.clear()
+            self._changed[known] = f"{canonical(section)}:{canonical(with_keys(self._config, sets)[section])}"
+        return self._changed[known]
 
 
 def point_key(machine: str, network: str, options: str) -> str:

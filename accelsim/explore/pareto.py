@@ -38,19 +38,30 @@ class Front:
     """A front that grows as points come in; points that are beaten leave."""
 
     def __init__(self) -> None:
-        self._points: list[tuple[float, ...]] = []
+        self._points: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self._points)
+        return 0 if self._points is None else len(self._points)
 
     def add(self, point: Sequence[float | None]) -> None:
         """Add a point unless it is beaten or lacks a figure."""
-        new = tuple(float(v) for v in point if v is not None)
-        if len(new) < len(point) or any(_beats(old, new) for old in self._points):
+        self.extend([point])
+
+    def extend(self, points: Sequence[Sequence[float | None]]) -> None:
+        """Add points; those that are beaten by what is there already are found all at once."""
+        new = np.array([point for point in points if None not in point], dtype=np.float64)
+        if self._points is not None and len(new):
+            old = self._points[:, None, :]
+            beaten = (old <= new).all(axis=2) & (old < new).any(axis=2)
+            new = new[~beaten.any(axis=0)]
+        for point in new:
+            self._add(point[None, :])
+
+    def _add(self, new: np.ndarray) -> None:
+        if self._points is None:
+            self._points = new
             return
-        self._points = [old for old in self._points if not _beats(new, old)]
-        self._points.append(new)
-
-
-def _beats(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+        old = self._points
+        no_worse, no_better = (old <= new).all(axis=1), (old >= new).all(axis=1)
+        if not (no_worse & ~no_better).any():
+            self._points = np.concatenate((old[~no_better | no_worse], new))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from pydantic import ValidationError
@@ -26,6 +27,9 @@ MAX_POINTS = 10_000_000
 
 OPTION = "options."
 """Beginning of the keys of axes that vary an option instead of the machine."""
+
+
+Pairs: TypeAlias = tuple[tuple[str, Any], ...]
 
 
 class Point(NamedTuple):
@@ -64,6 +68,7 @@ class Space:
     networks: dict[str, Network]
     axes: tuple[Axis, ...]
     steps: np.ndarray
+    _texts: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.archs) * len(self.steps) * len(self.networks)
@@ -83,19 +88,18 @@ class Space:
     def points(self) -> Iterator[Point]:
         """Yield the points: machine by machine, combination by combination, networks innermost."""
         digests = {name: identity.network_digest(network) for name, network in self.networks.items()}
-        files = self._file_digests()
         position, group = 0, -1
         for m, (machine, arch) in enumerate(self.archs.items()):
             last: Any = None
-            for c, combination in enumerate(self.steps.tolist()):
+            texts = identity.MachineText(arch.config)
+            reasons = self._reasons[m].tolist()
+            for combination, row in zip(self.steps.tolist(), reasons, strict=True):
                 sets, options = self._split(combination)
-                if sets != last:
-                    group, last, text = group + 1, sets, identity.machine_text(arch.config, sets)
-                resolved = self._options(options)
-                said = identity.canonical({**resolved.model_dump(), **files})
-                for n, network in enumerate(self.networks):
+                if (shown := repr(sets)) != last:  # as text: 1, 1.0 and true are equal, but not the same
+                    group, last, text = group + 1, shown, texts.of(sets)
+                said = self._said(options)
+                for network, reason in zip(self.networks, row, strict=True):
                     key = identity.point_key(text, digests[network], said)
-                    reason = self._reasons[m, c, n]
                     yield Point(position, group, machine, network, sets, options, key, reason)
                     position += 1
 
@@ -103,21 +107,39 @@ class Space:
         """Return the options of a point."""
         return self._options(point.options)
 
-    def _options(self, changed: tuple[tuple[str, Any], ...]) -> OptionsSpec:
+    def _options(self, changed: Pairs) -> OptionsSpec:
         if not changed:
             return self.sweep.spec.options
         return self.sweep.spec.options.model_copy(update={k.removeprefix(OPTION): v for k, v in changed})
 
-    def _split(self, combination: list[int]) -> tuple[tuple[tuple[str, Any], ...], tuple[tuple[str, Any], ...]]:
-        pairs = [
-            pair
-            for axis, step in zip(self.axes, combination, strict=True)
-            for pair in zip(axis.keys, axis.steps[step], strict=True)
-        ]
-        return tuple(p for p in pairs if not p[0].startswith(OPTION)), tuple(
-            p for p in pairs if p[0].startswith(OPTION)
-        )
+    def _said(self, changed: Pairs) -> str:
+        """Return the options as text, with digests of the files that they name."""
+        known = repr(changed)
+        if known not in self._texts:
+            self._texts[known] = identity.canonical({**self._options(changed).model_dump(), **self._file_digests})
+        return self._texts[known]
 
+    def _split(self, combination: list[int]) -> tuple[Pairs, Pairs]:
+        """Return key and value of what a combination sets of the machine, and of the options."""
+        steps = [pairs[step] for pairs, step in zip(self._pairs, combination, strict=True)]
+        sets, options = zip(*steps, strict=True) if steps else ((), ())
+        return tuple(chain.from_iterable(sets)), tuple(chain.from_iterable(options))
+
+    @cached_property
+    def _pairs(self) -> list[list[tuple[Pairs, Pairs]]]:
+        """Axis -> step -> what it sets of the machine, and of the options."""
+        found = []
+        for axis in self.axes:
+            steps = [tuple(zip(axis.keys, step, strict=True)) for step in axis.steps]
+            found.append(
+                [
+                    (tuple(p for p in s if not p[0].startswith(OPTION)), tuple(p for p in s if p[0].startswith(OPTION)))
+                    for s in steps
+                ]
+            )
+        return found
+
+    @cached_property
     def _file_digests(self) -> dict[str, str]:
         options = self.sweep.spec.options
         named = {"density": options.density, "precision": options.precision}

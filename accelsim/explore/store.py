@@ -32,6 +32,7 @@ TOTALS = (
 PARTS = ("energy_pj", "cycles_by_cause")
 """Columns that hold a JSON mapping."""
 
+_AXES = json.JSONEncoder(ensure_ascii=False)
 _HEADER = b"SQLite format 3\0"
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -39,7 +40,7 @@ CREATE TABLE plan (position INTEGER PRIMARY KEY, key TEXT NOT NULL, machine TEXT
                    axes TEXT NOT NULL, reason TEXT);
 CREATE INDEX plan_key ON plan (key);
 CREATE TABLE totals (key TEXT PRIMARY KEY, status TEXT NOT NULL, reason TEXT, {", ".join(TOTALS)},
-                     {", ".join(PARTS)}) WITHOUT ROWID;
+                     {", ".join(PARTS)});
 CREATE TABLE layers (key TEXT NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL,
                      PRIMARY KEY (key, number)) WITHOUT ROWID;
 """
@@ -93,9 +94,13 @@ class Store:
         with self._db:
             self._db.execute("DELETE FROM plan")
             digest = hashlib.sha256()
-            for point in points:
-                self._db.execute("INSERT INTO plan VALUES (?, ?, ?, ?, ?, ?)", _planned(point))
-                digest.update(point.key.encode())
+
+            def planned() -> Iterator[Sequence[Any]]:
+                for point in points:
+                    digest.update(point.key.encode())
+                    yield _planned(point)
+
+            self._db.executemany("INSERT INTO plan VALUES (?, ?, ?, ?, ?, ?)", planned())
             said = {**about, "plan": digest.hexdigest()[:16]}
             self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", said.items())
 
@@ -322,7 +327,7 @@ def _take(lock: int, path: Path) -> None:
 
 
 def _planned(point: Point) -> Sequence[Any]:
-    axes = json.dumps(dict((*point.sets, *point.options)), ensure_ascii=False)
+    axes = _AXES.encode(dict((*point.sets, *point.options)))
     return point.position, point.key, point.machine, point.network, axes, point.reason
 
 

@@ -12,13 +12,20 @@ from typing import NamedTuple, TypeAlias
 
 from accelsim.errors import ConfigError
 from accelsim.explore import pool
-from accelsim.explore.evaluate import Context, Job
+from accelsim.explore.evaluate import Context, Job, warm
 from accelsim.explore.execute import Pace, Runner
 from accelsim.explore.identity import canonical
 from accelsim.explore.pareto import Front
 from accelsim.explore.schema import Sweep, read_sweep
 from accelsim.explore.space import Point, Space, expand
 from accelsim.explore.store import Row, Store, open_writer
+
+COLUMNAR_FROM = 256
+"""From so many points on, compiled code is worth loading; the rows do not depend on it."""
+
+
+FRONT_CHUNK = 256
+"""Points that are compared with the front at a time: memory grows with this times the front."""
 
 
 class Counts(NamedTuple):
@@ -118,7 +125,10 @@ def _run(
     jobs = [Job(p.key, p.machine, p.network, p.sets, space.options_of(p)) for p in todo]
     keep_layers = store.meta()["layers"] == "yes"
     documents = {name: arch.document for name, arch in space.archs.items()}
-    context = Context(documents, space.networks, space.sweep.folder, keep_layers)
+    columnar = len(jobs) >= COLUMNAR_FROM and not keep_layers
+    context = Context(documents, space.networks, space.sweep.folder, keep_layers, columnar)
+    if columnar:
+        warm(documents)
     watch = _Watch(space, points, counts, report)
     watch.include(store)
     runner = Runner(pickle.dumps(context), jobs, make, max(1, width), lambda rows: watch.write(store, rows), watch.tick)
@@ -170,18 +180,27 @@ class _Watch:
 
     def include(self, store: Store) -> None:
         """Take in the results that the store has already."""
+        found: dict[str, list[list[float | None]]] = {}
         for row in store.rows():
             if row["status"] == "ok":
-                self._fronts[row["network"]].add([row[name] for name in self._objectives])
+                found.setdefault(row["network"], []).append([row[name] for name in self._objectives])
             self._illegal += row["status"] == "illegal" and row["reason"] is not None
+        self._grow(found)
 
     def write(self, store: Store, rows: list[Row]) -> None:
         store.add(rows)
+        found: dict[str, list[list[float | None]]] = {}
         for row in rows:
             self._illegal += row.status == "illegal"
             self._failed += row.status == "failed"
             if row.status == "ok":
-                self._fronts[self._network[row.key]].add([row.totals[name] for name in self._objectives])
+                found.setdefault(self._network[row.key], []).append([row.totals[name] for name in self._objectives])
+        self._grow(found)
+
+    def _grow(self, found: dict[str, list[list[float | None]]]) -> None:
+        for network, points in found.items():
+            for start in range(0, len(points), FRONT_CHUNK):
+                self._fronts[network].extend(points[start : start + FRONT_CHUNK])
 
     def tick(self, pace: Pace) -> None:
         self._report(self.progress(pace))

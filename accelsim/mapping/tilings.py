@@ -5,7 +5,7 @@ Candidates are columns, one array per field of `Tiling`. Engines bring their own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import product
 from typing import NamedTuple, TypeAlias
 
@@ -46,7 +46,7 @@ def tilings(
     halves: Mapping[str, int],
     k_units: Iterable[int],
     cut_c: bool = True,
-    c_unit: int = 1,
+    c_unit: int | None = 1,
 ) -> Columns:
     """Return the tilings that fit half of each buffer.
 
@@ -64,8 +64,9 @@ def tilings(
         Sizes that an output-channel tile should be a multiple of.
     cut_c : bool
         Whether a tile may hold a part of the input channels.
-    c_unit : int
-        Size that a part of the input channels should be a multiple of; equal parts are tried too.
+    c_unit : int or None
+        Size that a part of the input channels should be a multiple of; equal parts are tried too. None: equal parts
+        alone.
 
     Raises
     ------
@@ -85,8 +86,7 @@ def tilings(
             )
             if most < (1 if cut_c else cg) or n * e * f * k * widths.psum > halves["output"]:
                 continue
-            whole = most if most in (cg, 1) else max(1, most // c_unit) * min(most, c_unit)
-            for c in dict.fromkeys((whole, ceil_div(cg, ceil_div(cg, most)))):
+            for c in _input_channels(cg, most, c_unit):
                 trips = {"m": n * e * f < conv.n * conv.e * conv.f, "k": k < kg, "c": c < cg}
                 found += [(1, n, e, f, k, c, order) for order in _orders(trips)]
                 if conv.groups > 1 and not (trips["k"] or trips["c"]):
@@ -99,19 +99,26 @@ def tilings(
 
 
 def total(conv: Conv2d, columns: Columns, cost: TileCost) -> np.ndarray:
-    """Return a count of the whole layer: that of every kind of tile, full or at an edge, times how often it occurs."""
+    """Return a count of the whole layer: that of every kind of tile, full or at an edge, times how often it occurs.
+
+    ``cost`` may give several counts, as rows; so does the sum then.
+    """
     sizes = (conv.groups, conv.n, conv.e, conv.f, conv.k // conv.groups, conv.c // conv.groups)
     pieces = [_full_and_edge(size, columns[axis]) for axis, size in zip(FIELDS, sizes, strict=True)]
-    result = np.zeros(len(columns["k"]), dtype=np.int64)
+    result: np.ndarray = np.zeros(len(columns["k"]), dtype=np.int64)
     for picked in product(*pieces):
         times = np.prod([count for _, count in picked], axis=0)
         if times.any():
-            result += times * cost(*(np.maximum(size, 1) for size, _ in picked))
+            result = result + times * cost(*(np.maximum(size, 1) for size, _ in picked))
     return result
 
 
-def traffic(conv: Conv2d, widths: Widths, dram: DramModel, columns: Columns) -> Traffic:
-    """Return what each candidate moves: bits exact but for bursts, where edge tiles count like the others."""
+def traffic(conv: Conv2d, widths: Widths, dram: DramModel, columns: Columns, resident: Collection[str] = ()) -> Traffic:
+    """Return what each candidate moves: bits exact but for bursts, where edge tiles count like the others.
+
+    ``resident`` names the tensors (input, weight, output) that are at home on the chip: they do not move.
+    """
+    crosses = {tensor: int(tensor not in resident) for tensor in ("input", "weight", "output")}
     trips = _trips(conv, columns)
     live = {loop: trips[loop] > 1 for loop in "mkc"}
     position = {loop: np.array([str(o).index(loop) for o in columns["order"]], dtype=np.int64) for loop in "mkc"}
@@ -123,8 +130,9 @@ def traffic(conv: Conv2d, widths: Widths, dram: DramModel, columns: Columns) -> 
     again_input = np.where(innermost("k"), 1, trips["k"])
     again_weight = np.where(innermost("m"), 1, trips["m"])
     stays = (trips["c"] == 1) | innermost("c")
-    inputs = _input_region(conv, columns) * conv.c * widths.input * again_input
-    weights = conv.k * (conv.c // conv.groups) * conv.r * conv.s * widths.weight * again_weight
+    inputs = _input_region(conv, columns) * conv.c * widths.input * again_input * crosses["input"]
+    all_weights = conv.k * (conv.c // conv.groups) * conv.r * conv.s * crosses["weight"]
+    weights = all_weights * widths.weight * again_weight
     outputs = conv.n * conv.k * conv.e * conv.f
     spill = np.where(stays, 0, outputs * (trips["c"] - 1) * widths.psum)
     run = _output_run(conv, columns)
@@ -134,10 +142,11 @@ def traffic(conv: Conv2d, widths: Widths, dram: DramModel, columns: Columns) -> 
         + weights * _burst_factor(dram, _weight_run(conv, columns) * widths.weight)
         + spill_bus
     )
-    write = outputs * widths.output * _burst_factor(dram, run * widths.output) + spill_bus
+    stored = outputs * widths.output * crosses["output"]
+    write = stored * _burst_factor(dram, run * widths.output) + spill_bus
     output_tiles = trips["groups"] * trips["m"] * trips["k"]
     first = (inputs / again_input + weights / again_weight) / (output_tiles * trips["c"])
-    return Traffic(read, write, inputs, weights, spill, first, outputs * widths.output / output_tiles)
+    return Traffic(read, write, inputs, weights, spill, first, stored / output_tiles)
 
 
 def estimate(cycles: np.ndarray, moved: Traffic, dram: DramModel) -> np.ndarray:
@@ -205,6 +214,15 @@ def _channel_cuts(kg: int, units: tuple[int, ...]) -> list[int]:
         size = ceil_div(size, 2)
         sizes.add(size)
     return sorted(sizes, reverse=True)
+
+
+def _input_channels(cg: int, most: int, unit: int | None) -> Iterable[int]:
+    """Return input-channel tiles of at most ``most``: the largest multiple of the unit, and equal parts."""
+    even = ceil_div(cg, ceil_div(cg, most))
+    if unit is None:
+        return (even,)
+    whole = most if most in (cg, 1) else max(1, most // unit) * min(most, unit)
+    return dict.fromkeys((whole, even))
 
 
 def _reach(conv: Conv2d, d: int, outputs: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from accelsim.activity import Transfer
@@ -31,6 +32,7 @@ class DramModel(NamedTuple):
         return ceil_div(bits * self.bits_per_cycle.denominator, self.bits_per_cycle.numerator)
 
 
+@lru_cache(maxsize=4096)
 def dram_model(spec: DramSpec, core_mhz: Fraction) -> DramModel:
     """Return the DRAM in cycles of the core clock.
 

@@ -223,7 +223,7 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
     """Return ``document`` with key paths set; messages name ``origin`` as the place of these keys."""
     if not sets:
         return document
-    data = copy.deepcopy(document.data)
+    data = dict(document.data)
     places = dict(document.places)
     for key, value in sets:
         path = _typed_path(data, key)
@@ -232,6 +232,9 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
             if isinstance(target, dict) and part not in target:
                 target[part] = {}
             try:
+                # what lies on the path is copied, the rest is shared
+                if isinstance(target[part], dict | list):
+                    target[part] = copy.copy(target[part])
                 target = target[part]
             except (IndexError, TypeError):
                 raise ConfigError("no such entry", "check the index", file=origin, key=dotted(path[: i + 1])) from None
@@ -240,11 +243,15 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
                 f"'{dotted(path[:-1])}' is a value, not a mapping", "set the value itself", file=origin, key=key
             )
         container: Any = target
+        last: Any = path[-1]
         try:
-            container[path[-1]] = value
+            old = container.get(last) if isinstance(container, dict) else container[last]
+            container[last] = value
         except (IndexError, TypeError):
             raise ConfigError("no such entry", "check the index", file=origin, key=key) from None
-        places = {p: v for p, v in places.items() if p[: len(path)] != path} | {path: (origin, None)}
+        if isinstance(old, dict | list):
+            places = {p: v for p, v in places.items() if p[: len(path)] != path}
+        places[path] = (origin, None)
     return Document(data, document.name, places)
 
 
@@ -263,9 +270,10 @@ def _overridden(document: Document, sets: Sequence[tuple[str, Any]], origin: str
 
 def _note_source(data: dict[str, Any], path: KeyPath, origin: str) -> None:
     """Say that the value at ``path`` comes from ``origin``: what was said of it or of its parts is no longer true."""
-    sources = data.setdefault("sources", {})
+    sources = data.get("sources", {})
     if not isinstance(sources, dict) or path[0] in ("name", "description", "source", "sources"):
         return
+    data["sources"] = sources = dict(sources)
     key = dotted(path)
     for old in [k for k in sources if k == key or k.startswith(f"{key}.")]:
         del sources[old]

@@ -37,11 +37,12 @@ from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
 from accelsim.engines.systolic import candidates, sample, tilecost
 from accelsim.errors import MappingError
-from accelsim.mapping import loopnest
+from accelsim.mapping import loopnest, tilings
+from accelsim.mapping.choose import Price
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
-from accelsim.spec.schema import Strict
+from accelsim.seam import Bounds, Columns, Engine, Machine, Many, Sample
+from accelsim.spec.schema import MappingSpec, Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
@@ -85,6 +86,7 @@ class Systolic(Engine[Params, Tiling]):
     params_schema = Params
     mapping_schema = Tiling
     primary = "pes"
+    support_params = ("operand_bits",)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""
@@ -115,7 +117,8 @@ class Systolic(Engine[Params, Tiling]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
         """Return tilings that fit the scratchpads, each with the largest channel tile that fits."""
         del machine
-        return candidates.tilings(_conv(view), _widths(view, params), _limits(view, params), params.rows, params.cols)
+        units = (params.rows, params.cols)
+        return tilings.tilings(_conv(view), _widths(view, params), _limits(view, params), units, c_unit=None)
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
         """Return exact compute cycles and traffic with an estimate of what DRAM adds."""
@@ -160,6 +163,20 @@ class Systolic(Engine[Params, Tiling]):
         counts = np.stack(cost, axis=1).tolist()
         return _activity(plan, {tile: tuple(row) for tile, row in zip(tiles, counts, strict=True)}, None)
 
+    def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
+        """Return a product layer as a row of the kernel's table."""
+        from accelsim.engines.systolic import columnar
+
+        return columnar.encode(view, effective_macs)
+
+    def closed_form_many(
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price
+    ) -> Many | None:
+        """Choose mappings, count and run the timeline in one kernel."""
+        from accelsim.engines.systolic import columnar
+
+        return columnar.totals(layers, params, machine, mapping, price)
+
     @staticmethod
     def _gemm(plan: Plan) -> Any:
         taps = plan.nest.conv.r * plan.nest.conv.s
@@ -182,7 +199,8 @@ def _nest(view: LayerView, params: Params, tiling: Tiling = WHOLE) -> LoopNest:
     return LoopNest(_conv(view), tiling, _widths(view, params), loopnest.resident(view))
 
 
-def _capacities(params: Params) -> dict[str, int]:
+def scratchpad_bits(params: Params) -> dict[str, int]:
+    """Return the bits of each scratchpad."""
     kib = {"input": params.input_kib, "weight": params.weight_kib, "output": params.output_kib}
     return {tensor: size * KIB_BITS for tensor, size in kib.items()}
 
@@ -192,7 +210,7 @@ def _limits(view: LayerView, params: Params) -> dict[str, int]:
 
     A tensor at home needs no second half: its tile is already there.
     """
-    capacities = _capacities(params)
+    capacities = scratchpad_bits(params)
     homes = {"input": ("input", view.input), "output": ("input", view.output), "weight": ("weight", view.weight)}
     taken = {"input": 0, "weight": 0, "output": 0}
     for role in loopnest.resident(view):
@@ -294,7 +312,7 @@ def _buffers(nest: LoopNest, params: Params) -> dict[str, tuple[int, int]]:
         peak["input"] += conv.n * conv.k * conv.e * conv.f * w.output
     if "weight" in nest.resident:
         peak["weight"] = conv.k * (conv.c // conv.groups) * conv.r * conv.s * w.weight
-    return {f"glb.{t}s": (size, peak[t]) for t, size in _capacities(params).items()}
+    return {f"glb.{t}s": (size, peak[t]) for t, size in scratchpad_bits(params).items()}
 
 
 ENGINE = Systolic()

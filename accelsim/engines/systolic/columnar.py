@@ -1,0 +1,90 @@
+"""Layers and machines as the rows of integers that `columnar_kernel` takes, and its totals as the seam wants them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.activity import Event
+from accelsim.engines.systolic.columnar_kernel import COUNTS, CYCLES, DRAM, EDP, ENERGY, evaluate
+from accelsim.engines.systolic.engine import Params, scratchpad_bits
+from accelsim.engines.systolic.tilecost import FLOWS
+from accelsim.errors import PriceError
+from accelsim.mapping import loopnest
+from accelsim.mapping.choose import Price
+from accelsim.seam import Machine, Many
+from accelsim.spec.schema import MappingSpec
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import Conv2d
+
+MOST = 2**59
+"""No count may come near 64 bits: what could grow beyond this is left to the plain path."""
+
+OBJECTIVES = {"cycles": CYCLES, "dram": DRAM, "energy": ENERGY, "edp": EDP}
+PRICED = ("glb.inputs", "glb.weights", "glb.outputs", "dram")
+CAUSES = ("busy", "zero", "unmapped", "fill_drain", "starved", "memory")
+EVENTS = (
+    Event("macs", "mac"), Event("pe", "read"), Event("pe", "write"), Event("array", "transfer"),
+    Event("glb.inputs", "read"), Event("glb.inputs", "write"), Event("glb.weights", "read"),
+    Event("glb.weights", "write"), Event("glb.outputs", "read"), Event("glb.outputs", "write"),
+)  # fmt: skip
+
+
+def encode(view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
+    """Return a layer in the order of `nest_kernel.LAYER`, or None for a layer with a tensor of unknown width."""
+    conv: Conv2d = view.shape.as_conv()  # type: ignore[union-attr]
+    tensors = (view.input, view.weight, view.output)
+    widths = [tensor.bits for tensor in tensors]
+    if None in widths:
+        return None
+    homes = loopnest.resident(view)
+    roles = ("input", "weight", "output")
+    at_home = [t.elements * (t.bits or 0) * (role in homes) for role, t in zip(roles, tensors, strict=True)]
+    # every count is at most one per element that the smallest tiles would move, or per multiplication
+    most = conv.n * conv.c * (conv.k // conv.groups)
+    for outputs, taps, stride, dilation in (
+        (conv.e, conv.r, conv.stride[0], conv.dilation[0]), (conv.f, conv.s, conv.stride[1], conv.dilation[1])
+    ):  # fmt: skip
+        most *= outputs * ((taps - 1) * dilation + 1 + stride)
+    return (
+        conv.n, conv.c, conv.k, conv.h, conv.w, conv.r, conv.s, conv.groups, *conv.stride, *conv.pad[:2],
+        *conv.dilation, conv.e, conv.f, *(bits or 0 for bits in widths), *(int(role not in homes) for role in roles),
+        *(min(bits, MOST) for bits in at_home), effective_macs, conv.k // conv.groups, conv.c // conv.groups,
+        min(most, MOST),
+    )  # fmt: skip
+
+
+def totals(layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price) -> Many | None:
+    """Return the totals of layers that `encode` described; None where a mapping is not chosen from all candidates."""
+    objective = OBJECTIVES.get(mapping.objective)
+    if objective is None or mapping.fixed:
+        return None
+    prices = np.zeros(8)
+    if objective in (ENERGY, EDP):
+        try:
+            prices[:] = [price(name, direction) for name in PRICED for direction in ("read", "write")]
+        except PriceError:
+            return None
+    bus = bus_row(params, machine)
+    if bus is None:
+        return None
+    out = np.zeros((len(layers), len(COUNTS)), dtype=np.int64)
+    evaluate(layers, array_row(params), bus, float(machine.dram.bits_per_cycle), objective, prices, out)
+    return Many(out, CAUSES, EVENTS)
+
+
+def array_row(params: Params) -> np.ndarray:
+    """Return the array in the order of `columnar_kernel.ARRAY`."""
+    flow, sizes = FLOWS[params.dataflow], scratchpad_bits(params).values()
+    row = [flow, params.rows, params.cols, params.overlap_folds, params.accumulator_bits, *sizes]
+    return np.array(row, dtype=np.int64)
+
+
+def bus_row(params: Params, machine: Machine) -> np.ndarray | None:
+    """Return the DRAM in the order of `columnar_kernel.BUS`, and the most that a layer may move; None if too fine."""
+    rate, latency, burst = machine.dram
+    if max(rate.numerator, rate.denominator) > MOST:
+        return None
+    slowest = -(-rate.denominator // rate.numerator)
+    pes = params.rows * params.cols
+    scale = max((64 + burst) * slowest, latency + 1, 64 * params.rows, 64 * params.cols, 4 * pes)
+    return np.array([rate.numerator, rate.denominator, latency, burst, MOST // scale], dtype=np.int64)

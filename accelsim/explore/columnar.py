@@ -1,0 +1,360 @@
+"""The totals of a point without results per layer: all layers of a unit in one call, sums over arrays.
+
+Gives the bytes of the plain path (`accelsim.results.NetworkResult`): integers are exact, and every sum of floats has
+the same terms in the same order, or is a correctly rounded `math.fsum`. Where something is in the way (an engine
+without `closed_form_many`, a layer it declines, a missing price, counts beyond 2^53), the answer is None and the plain
+path speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import fsum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from accelsim import simulation
+from accelsim.activity import CAUSES, Event
+from accelsim.energy import LEAKAGE, Table, area_mm2, leakage_mw
+from accelsim.engines import registry
+from accelsim.errors import PriceError
+from accelsim.layer import (
+    Options,
+    Task,
+    energy_table,
+    full_name,
+    machine_components,
+    machine_view,
+    price_of,
+    simulate_layer,
+    unit_components,
+)  # fmt: skip
+from accelsim.operands import handle
+from accelsim.seam import Engine, Many
+from accelsim.spec.arch import Arch, Unit
+from accelsim.workload.network import Layer, Network
+
+EXACT = 2**53
+"""Integers below this are floats without rounding, so that their quotient is the same however it is computed."""
+KNOWN, CYCLES, READ, WRITE, PERFORMED, FIRST_CAUSE = range(6)
+
+
+MACS = ("effective_macs", "nonzero_weight_macs", "nonzero_input_macs")
+"""Multiply-accumulates by which of their operands are not zero: what `handle.Operands` counts."""
+
+
+class Block(NamedTuple):
+    """Distinct layers of one unit: their rows for its engine, and a task of each (of the machine dealt for first)."""
+
+    unit: int
+    rows: np.ndarray
+    keys: tuple[bytes, ...]
+    tasks: tuple[Task, ...]
+
+
+class Deal(NamedTuple):
+    """Who runs which layer of a network: the same for all machines whose units support the same.
+
+    Attributes
+    ----------
+    blocks : tuple of Block
+        Their rows are numbered through.
+    rows : ndarray of int64, shape (simulated layers,)
+        The row of each simulated layer, in the order of the network.
+    times : ndarray of int64, shape (rows,)
+        How many layers share a row.
+    facts : mapping
+        The totals that do not depend on the machine.
+    """
+
+    blocks: tuple[Block, ...]
+    rows: np.ndarray
+    times: np.ndarray
+    facts: Mapping[str, Any]
+
+
+class Terms(NamedTuple):
+    """What the events of a unit cost.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Components.
+    columns, prices : ndarray of int64 and of float64, shape (terms, components)
+        Columns of the engine's table and pJ of each; a component with fewer events has terms without price.
+    unpriced : list of int
+        Columns of events that have no price.
+    """
+
+    names: tuple[str, ...]
+    columns: np.ndarray
+    prices: np.ndarray
+    unpriced: list[int]
+
+
+@dataclass
+class Rates:
+    """What a machine costs, whatever runs on it and however fast its DRAM is: filled in when first asked for."""
+
+    terms: dict[int, Terms] = field(default_factory=dict)
+    """By unit."""
+    static: tuple[float, float | None] | None = None
+    """Leakage in mW, area in mm2."""
+
+
+@dataclass
+class Memory:
+    """What has been found of a machine, for all networks that run on it."""
+
+    rates: Rates
+    rows: dict[int, dict[bytes, np.ndarray]] = field(default_factory=dict)
+    """Evaluated layers: unit -> row of the engine -> row of its table."""
+    heads: dict[int, Many] = field(default_factory=dict)
+
+
+_RATES: dict[Any, Rates] = {}
+MOST_RATES = 4096
+"""Machines whose prices are kept; with more, all are forgotten."""
+
+
+def memory_of(arch: Arch) -> Memory:
+    """Return an empty memory; machines of the same hardware and energy table share their prices."""
+    units = tuple((unit.name, unit.engine, unit.params) for unit in arch.units)
+    key = (units, arch.memory.dram.standard, arch.energy.table)
+    if key not in _RATES:
+        if len(_RATES) >= MOST_RATES:
+            _RATES.clear()
+        _RATES[key] = Rates()
+    return Memory(_RATES[key])
+
+
+def deal_key(arch: Arch) -> tuple[Any, ...]:
+    """Return what decides which unit runs a layer."""
+    key: list[Any] = []
+    for unit in arch.units:
+        seen = registry.get(unit.engine).support_params
+        looks = unit.params if seen is None else tuple(getattr(unit.params, name) for name in seen)
+        key.append((unit.name, unit.engine, unit.layers, looks))
+    return tuple(key)
+
+
+def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collection[str], seed: int) -> Deal | None:
+    """Deal layers out to units; None if an engine cannot take one of them in this form.
+
+    Parameters
+    ----------
+    layers, chosen : sequence of Layer, collection of str
+        The layers with work, and the names of those that are to run.
+    """
+    found: list[dict[bytes, tuple[tuple[int, ...], Task]]] = [{} for _ in arch.units]
+    simulated: list[tuple[int, bytes]] = []
+    sums = dict.fromkeys(("macs", *MACS), 0)
+    for layer in layers:
+        if layer.name not in chosen:
+            continue
+        task = simulation.task_for(arch, network, layer, None, {}, "skip")
+        if task.unit is None:
+            continue
+        view, unit, engine = task.view, arch.units.index(task.unit), registry.get(task.unit.engine)
+        if type(engine).encode is Engine.encode:
+            return None  # before zeros are drawn for nothing
+        numbers = handle.of(view, seed, task.values())
+        row = engine.encode(view, numbers.effective_macs if view.macs else 0)
+        if row is None:
+            return None
+        key = np.array(row, dtype=np.int64).tobytes()
+        found[unit].setdefault(key, (row, task))
+        simulated.append((unit, key))
+        sums["macs"] += view.macs
+        for name in MACS if view.macs else ():
+            sums[name] += getattr(numbers, name)
+    if not simulated:
+        return None
+    blocks: list[Block] = []
+    place: dict[tuple[int, bytes], int] = {}
+    for unit, rows in enumerate(found):
+        if rows:
+            place |= {(unit, key): len(place) + i for i, key in enumerate(rows)}
+            table = np.array([row for row, _ in rows.values()], dtype=np.int64)
+            blocks.append(Block(unit, table, tuple(rows), tuple(task for _, task in rows.values())))
+    index = np.array([place[at] for at in simulated], dtype=np.int64)
+    whole = sum(layer.macs for layer in layers)
+    facts = {
+        **sums,
+        "complete": not network.isolated and len(simulated) == len(layers),
+        "coverage_macs": sums["macs"] / whole if whole else 1.0,
+        "coverage_layers": len(simulated) / len(layers),
+    }
+    return Deal(tuple(blocks), index, np.bincount(index, minlength=len(place)), facts)
+
+
+def totals(arch: Arch, dealt: Deal, options: Options, memory: Memory) -> dict[str, Any] | None:
+    """Return the totals row of a network on a machine, or None.
+
+    Raises
+    ------
+    UserError
+        What the plain path raises of the first layer that cannot be mapped.
+    """
+    table = energy_table(arch.energy.table)
+    found = [_counts(arch, block, table, memory) for block in dealt.blocks]
+    many = [each for each in found if each is not None]
+    if len(many) < len(found):
+        return None
+    for block, each in zip(dealt.blocks, many, strict=True):
+        if not each.table[:, KNOWN].all():
+            if len(many) == 1:  # the first layer in the order of the network is the one to complain
+                unknown = dealt.rows[each.table[dealt.rows, KNOWN] == 0]
+                simulate_layer(arch, replace(block.tasks[unknown[0]], unit=arch.units[block.unit]), options)
+            return None
+    cycles = _stacked([each.table[:, CYCLES] for each in many])
+    account = _account(arch, dealt, many, cycles)
+    energy = _energy(arch, dealt, many, cycles, table, memory)
+    if account is None or energy is None:
+        return None
+    facts, total_pj, area = dealt.facts, fsum(energy.values()), _static(arch, table, memory)[1]
+    whole, read, write, performed = (
+        int(_stacked([each.table[:, column] for each in many]) @ dealt.times)
+        for column in (CYCLES, READ, WRITE, PERFORMED)
+    )
+    time_s = whole / (float(arch.clocks_mhz["core"]) * 1e6)
+    return {
+        **facts,
+        "performed_macs": performed,
+        "cycles": whole,
+        "time_s": time_s,
+        "total_energy_pj": float(total_pj),
+        "edp_pj_s": float(total_pj * time_s),
+        "dram_read_bits": read,
+        "dram_write_bits": write,
+        "dram_bits": read + write,
+        "occupancy": account.occupancy,
+        "utilization": account.utilization,
+        "tops": 2 * facts["macs"] / time_s / 1e12,
+        "tops_per_w": 2 * facts["macs"] / total_pj if total_pj else 0.0,
+        "area_mm2": area,
+        "energy_pj": energy,
+        "cycles_by_cause": {cause: part * whole for cause, part in account.shares.items()},
+    }
+
+
+def _stacked(parts: list[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _counts(arch: Arch, block: Block, table: Table, memory: Memory) -> Many | None:
+    """Return what the engine says of a block's layers, each asked for once per machine."""
+    unit = arch.units[block.unit]
+    engine = registry.get(unit.engine)
+
+    def price(boundary: str, direction: str) -> float:
+        return price_of(unit_components(arch, unit), table)(boundary, direction)
+
+    def ask(rows: np.ndarray) -> Many | None:
+        return engine.closed_form_many(rows, unit.params, machine_view(arch), arch.mapping, price)
+
+    known = memory.rows.setdefault(block.unit, {})
+    new = [i for i, key in enumerate(block.keys) if key not in known]
+    many = ask(block.rows[new] if len(new) < len(block.keys) else block.rows) if new else memory.heads[block.unit]
+    if many is None:
+        return None
+    known.update(zip((block.keys[i] for i in new), many.table, strict=False))
+    memory.heads[block.unit] = many
+    return many if len(new) == len(block.keys) else many._replace(table=np.array([known[key] for key in block.keys]))
+
+
+class _Account(NamedTuple):
+    """Ratios of the network, and the share of its time by cause."""
+
+    occupancy: float
+    utilization: float
+    shares: dict[str, float]
+
+
+def _account(arch: Arch, dealt: Deal, many: list[Many], cycles: np.ndarray) -> _Account | None:
+    """Return the account of the primary units over all layers; None if a quotient might be rounded twice."""
+    spent = np.zeros((len(CAUSES), len(cycles)))
+    sums, whole, start = [0] * len(CAUSES), 0, 0
+    for block, each in zip(dealt.blocks, many, strict=True):
+        unit = arch.units[block.unit]
+        engine = registry.get(unit.engine)
+        units, own = engine.units(unit.params)[engine.primary], each.table[:, CYCLES]
+        if int(own.max()) * units >= EXACT:
+            return None
+        stop, total = start + len(own), own * units
+        unit_cycles = each.table[:, FIRST_CAUSE : FIRST_CAUSE + len(each.causes)].T
+        places = [CAUSES.index(cause) for cause in each.causes]
+        spent[places, start:stop] = unit_cycles / total * own
+        times = dealt.times[start:stop]
+        whole += int(total @ times)
+        for place, part in zip(places, (unit_cycles @ times).tolist(), strict=True):
+            sums[place] += part
+        start = stop
+    by_layer = spent[:, dealt.rows].tolist()
+    time = {cause: sum(by_layer[i]) for i, cause in enumerate(CAUSES) if sums[i]}
+    total_time, by_cause = sum(time.values()), dict(zip(CAUSES, sums, strict=True))
+    return _Account(
+        (by_cause["busy"] + by_cause["zero"]) / whole,
+        by_cause["busy"] / whole,
+        {cause: part / total_time for cause, part in time.items()},
+    )
+
+
+def _energy(
+    arch: Arch, dealt: Deal, many: list[Many], cycles: np.ndarray, table: Table, memory: Memory
+) -> dict[str, float] | None:
+    """Return the energy by component; None where an event has no price."""
+    energy: dict[str, list[float]] = {}
+    start = 0
+    for block, each in zip(dealt.blocks, many, strict=True):
+        if block.unit not in memory.rates.terms:
+            memory.rates.terms[block.unit] = _terms(arch, arch.units[block.unit], each, table)
+        terms = memory.rates.terms[block.unit]
+        if terms.unpriced and each.table[:, terms.unpriced].any():
+            return None
+        # terms come one or two to a component: the sum of two floats is rounded once, as by fsum
+        parts = [each.table[:, columns] * prices for columns, prices in zip(terms.columns, terms.prices, strict=True)]
+        priced = sum(parts) if len(parts) <= 2 else np.apply_along_axis(fsum, 0, np.array(parts))
+        mine = dealt.rows[(dealt.rows >= start) & (dealt.rows < start + len(priced))] - start
+        for name, column in zip(terms.names, priced[mine].T.tolist(), strict=True):
+            energy.setdefault(name, []).extend(column)
+        start += len(priced)
+    leakage, clock = _static(arch, table, memory)[0], arch.clocks_mhz["core"]
+    # whole numbers divide as the exact fraction does
+    up, down = 1000 * clock.denominator, clock.numerator
+    leaked = [leakage * (count * up / down) for count in cycles.tolist()]
+    energy[LEAKAGE] = [leaked[i] for i in dealt.rows.tolist()]
+    return {name: fsum(terms) for name, terms in energy.items()}
+
+
+def _terms(arch: Arch, unit: Unit, many: Many, table: Table) -> Terms:
+    first = FIRST_CAUSE + len(many.causes)
+    places = {event: first + i for i, event in enumerate(many.events)}
+    places |= {Event("dram", "read"): READ, Event("dram", "write"): WRITE}
+    found: dict[str, list[tuple[int, float]]] = {}
+    unpriced: list[int] = []
+    for component in unit_components(arch, unit):
+        mine = found.setdefault(full_name(arch, unit, component.name), [])
+        for action in component.actions:
+            place = places.pop(Event(component.name, action), None)
+            if place is None:
+                continue
+            try:
+                mine.append((place, table.price(component, action).pj))
+            except PriceError:
+                unpriced.append(place)
+    most = max(map(len, found.values()))
+    rows = [terms + [(0, 0.0)] * (most - len(terms)) for terms in found.values()]
+    columns, prices = (np.array([[term[i] for term in terms] for terms in rows]).T for i in (0, 1))
+    return Terms(tuple(found), columns, prices, [*unpriced, *places.values()])
+
+
+def _static(arch: Arch, table: Table, memory: Memory) -> tuple[float, float | None]:
+    """Return leakage in mW and area in mm2 of the machine."""
+    if memory.rates.static is None:
+        components = machine_components(arch)
+        area = area_mm2(components, table).mm2
+        memory.rates.static = leakage_mw(components, table), sum(area.values()) if area else None
+    return memory.rates.static

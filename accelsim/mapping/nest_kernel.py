@@ -1,0 +1,308 @@
+"""A tiled layer in machine code: the pieces of its loops, its DRAM traffic and its timeline, to the same integers as
+`accelsim.mapping.loopnest` and `accelsim.memory.timeline`, which say what they mean.
+
+A layer is a row of integers, in the order of `LAYER`; axes are numbered as in `loopnest`: groups, n, e, f, k, c.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.jit import kernel
+
+LAYER = (
+    "n", "c", "k", "h", "w", "r", "s", "groups", "stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w",
+    "e", "f", "input_width", "weight_width", "output_width", "input_crosses", "weight_crosses", "output_crosses",
+    "input_home", "weight_home", "output_home", "effective_macs", "k_per_group", "c_per_group",
+    "accesses",
+)  # fmt: skip
+"""Columns of a layer: its convolution, element widths in bits, whether a tensor crosses the DRAM boundary (1 or 0),
+the bits that it takes at home on the chip (0 if it is not there), its multiply-accumulates without zeros, channels of
+a group, and at most how many elements the smallest tiles would move."""
+
+N, C, K, H, W, R, S, GROUPS, STRIDE_H, STRIDE_W, PAD_H, PAD_W, DILATION_H, DILATION_W = range(14)
+E, F, INPUT_W, WEIGHT_W, OUTPUT_W, INPUT_X, WEIGHT_X, OUTPUT_X, INPUT_HOME, WEIGHT_HOME, OUTPUT_HOME = range(14, 25)
+EFFECTIVE, KG, CG, ACCESSES = 25, 26, 27, 28
+
+ORDERS = ("mkc", "mck", "kmc", "kcm", "cmk", "ckm")
+"""Those of `loopnest`; here too, since the compiled code holds what follows from them."""
+_INNER = {"m": [1, 2, 3], "k": [4], "c": [5]}
+AXES = np.array([[0, *(axis for loop in order for axis in _INNER[loop])] for order in ORDERS], dtype=np.int64)
+"""Axes from the outermost loop to the innermost, for each of `loopnest.ORDERS`."""
+
+
+def _tables() -> tuple[np.ndarray, np.ndarray]:
+    """Return `INNERMOST` and `DISTINCT`."""
+    innermost, distinct = np.full((8, 6), -1, dtype=np.int64), np.full((8, 7), -1, dtype=np.int64)
+    for code in range(8):
+        seen: dict[str, int] = {}
+        for i, order in enumerate(ORDERS):
+            live = "".join(loop for loop in order if code >> "mkc".index(loop) & 1)
+            seen.setdefault(live, i)
+            innermost[code, i] = "mkc".index(live[-1]) if live else -1
+        distinct[code, : len(seen)] = list(seen.values())
+    return innermost, distinct
+
+
+INNERMOST, DISTINCT = _tables()
+"""By which of the loops m (1), k (2) and c (4) iterate: the innermost that does (0 m, 1 k, 2 c, -1 none) for each
+order; and one order of each kind that differs, ended by -1 (`tilings._orders`)."""
+
+REPEAT, EXTENT, INPUTS, FIRST, LAST = 0, 1, 2, 3, 4
+MOST_BITS = 2**62
+
+
+@kernel
+def ceil_div(a, b):  # type: ignore[no-untyped-def]
+    """Return ``a / b`` rounded up, for ``a >= 0``."""
+    return (a + b - 1) // b
+
+
+@kernel
+def on_bus_cycles(bits, numerator, denominator):  # type: ignore[no-untyped-def]
+    """Return ``bits * denominator / numerator`` rounded up: cycles at a rate of numerator / denominator.
+
+    Where the product would leave 64 bits, the quotient is built bit by bit; the rate's parts stay below 2^60.
+    """
+    if bits <= MOST_BITS // denominator:
+        return ceil_div(bits * denominator, numerator)
+    whole, rest = denominator // numerator, denominator % numerator
+    quotient = remainder = 0
+    for place in range(62, -1, -1):
+        bit = (bits >> place) & 1
+        quotient, remainder = 2 * quotient + bit * whole, 2 * remainder + bit * rest
+        while remainder >= numerator:
+            remainder -= numerator
+            quotient += 1
+    return quotient + (1 if remainder > 0 else 0)
+
+
+@kernel
+def reach(layer, d, outputs):  # type: ignore[no-untyped-def]
+    """Return the in-image input rows (d 0) or columns (1) under neighbouring outputs, at most."""
+    span = (outputs - 1) * layer[STRIDE_H + d] + (layer[R + d] - 1) * layer[DILATION_H + d] + 1
+    return min(layer[H + d], span)
+
+
+@kernel
+def inputs_under(layer, d, start, extent):  # type: ignore[no-untyped-def]
+    """Return the in-image input rows or columns from the first to the last tap of a piece of outputs."""
+    first = start * layer[STRIDE_H + d] - layer[PAD_H + d]
+    last = (start + extent - 1) * layer[STRIDE_H + d] - layer[PAD_H + d]
+    last += (layer[R + d] - 1) * layer[DILATION_H + d]
+    return max(0, min(last, layer[H + d] - 1) - max(first, 0) + 1)
+
+
+@kernel
+def swept(layer, d, tile):  # type: ignore[no-untyped-def]
+    """Return the input rows or columns fetched in one sweep over all outputs of a dimension, halos again per tile."""
+    size, total = layer[E + d], 0
+    for start in range(0, size, tile):
+        total += inputs_under(layer, d, start, min(tile, size - start))
+    return total
+
+
+@kernel
+def live_loops(m, k, c):  # type: ignore[no-untyped-def]
+    """Return the row of `INNERMOST` and `DISTINCT` of loops with so many iterations."""
+    return int(m > 1) + 2 * int(k > 1) + 4 * int(c > 1)
+
+
+@kernel
+def fill_runs(layer, axis, size, tile, runs):  # type: ignore[no-untyped-def]
+    """List the pieces along an axis, equal neighbours once with their number, and return how many runs there are.
+
+    ``runs`` has a row of REPEAT, EXTENT, INPUTS, FIRST, LAST per run.
+    """
+    trips = ceil_div(size, tile)
+    pieces = 3 if axis not in (2, 3) and trips > 3 else trips
+    count = 0
+    for piece in range(pieces):
+        i = piece if piece < 2 or pieces == trips else trips - 1
+        extent = min(tile, size - i * tile)
+        inputs = inputs_under(layer, axis - 2, i * tile, extent) if axis in (2, 3) else 0
+        first, last = int(i == 0), int(i == trips - 1)
+        times = trips - 2 if pieces < trips and piece == 1 else 1
+        last_run = runs[max(count - 1, 0)]
+        same = last_run[EXTENT] == extent and last_run[INPUTS] == inputs
+        if count and same and last_run[FIRST] == first and last_run[LAST] == last:
+            last_run[REPEAT] += times
+            continue
+        runs[count, REPEAT], runs[count, EXTENT], runs[count, INPUTS] = times, extent, inputs
+        runs[count, FIRST], runs[count, LAST] = first, last
+        count += 1
+    return count
+
+
+@kernel
+def block(extents, width):  # type: ignore[no-untyped-def]
+    """Return (bits per contiguous run, number of runs) of a block of (extent, full size), innermost first."""
+    run, count, whole = width, 1, True
+    for extent, full in extents:
+        if whole:
+            run *= extent
+        else:
+            count *= extent
+        whole = whole and extent == full
+    return run, count
+
+
+@kernel
+def input_block(layer, g, n, rows, cols, c):  # type: ignore[no-untyped-def]
+    """Return run and number of runs of an input tile."""
+    extents = ((c, layer[CG]), (g, layer[GROUPS]), (cols, layer[W]), (rows, layer[H]), (n, layer[N]))
+    return block(extents, layer[INPUT_W])
+
+
+@kernel
+def weight_block(layer, g, k, c):  # type: ignore[no-untyped-def]
+    """Return run and number of runs of a weight tile."""
+    extents = ((c, layer[CG]), (k, layer[KG]), (g, layer[GROUPS]))
+    return block(extents, layer[R] * layer[S] * layer[WEIGHT_W])
+
+
+@kernel
+def output_block(layer, g, n, e, f, k, width):  # type: ignore[no-untyped-def]
+    """Return run and number of runs of a tile of outputs or partial sums."""
+    extents = ((k, layer[KG]), (g, layer[GROUPS]), (f, layer[F]), (e, layer[E]), (n, layer[N]))
+    return block(extents, width)
+
+
+@kernel
+def on_bus(run_bits, runs, burst_bits):  # type: ignore[no-untyped-def]
+    """Return the bits that a transfer takes on the bus: whole bursts per run."""
+    return runs * ceil_div(run_bits, burst_bits) * burst_bits
+
+
+@kernel
+def dram_traffic(layer, runs, counts, innermost, stays, psum_width, burst_bits, moved):  # type: ignore[no-untyped-def]
+    """Count the DRAM traffic of a cut layer.
+
+    Parameters
+    ----------
+    runs, counts : arrays, shapes (6, most, 5) and (6,)
+        Runs of each axis.
+    moved : array, shape (6,), written
+        Bits on the bus read and written; useful bits of inputs and weights read, partial sums written and read.
+    """
+    for i in range(6):
+        moved[i] = 0
+    trips = np.zeros(6, dtype=np.int64)
+    for axis in range(6):
+        for i in range(counts[axis]):
+            trips[axis] += runs[axis, i, REPEAT]
+    for a in range(counts[0]):
+        groups, g = runs[0, a, REPEAT], runs[0, a, EXTENT]
+        for b in range(counts[1]):
+            for d in range(counts[2]):
+                for j in range(counts[3]):
+                    pixels = groups * runs[1, b, REPEAT] * runs[2, d, REPEAT] * runs[3, j, REPEAT]
+                    n, e, f = runs[1, b, EXTENT], runs[2, d, EXTENT], runs[3, j, EXTENT]
+                    rows, cols = runs[2, d, INPUTS], runs[3, j, INPUTS]
+                    for i in range(counts[5] * layer[INPUT_X]):
+                        run, number = input_block(layer, g, n, rows, cols, runs[5, i, EXTENT])
+                        times = pixels * runs[5, i, REPEAT] * (1 if innermost == 1 else trips[4])
+                        moved[2] += times * run * number
+                        moved[0] += times * on_bus(run, number, burst_bits) if run * number else 0
+                    for i in range(counts[4]):
+                        times, k = pixels * runs[4, i, REPEAT], runs[4, i, EXTENT]
+                        if layer[OUTPUT_X]:
+                            run, number = output_block(layer, g, n, e, f, k, layer[OUTPUT_W])
+                            moved[1] += times * on_bus(run, number, burst_bits)
+                        if not stays:
+                            run, number = output_block(layer, g, n, e, f, k, psum_width)
+                            again = times * (trips[5] - 1)
+                            moved[0] += again * on_bus(run, number, burst_bits)
+                            moved[1] += again * on_bus(run, number, burst_bits)
+                            moved[4] += again * run * number
+        for i in range(counts[4] * layer[WEIGHT_X]):
+            for j in range(counts[5]):
+                run, number = weight_block(layer, g, runs[4, i, EXTENT], runs[5, j, EXTENT])
+                times = groups * runs[4, i, REPEAT] * runs[5, j, REPEAT]
+                times *= 1 if innermost == 0 else trips[1] * trips[2] * trips[3]
+                moved[3] += times * run * number
+                moved[0] += times * on_bus(run, number, burst_bits)
+    moved[5] = moved[4]
+
+
+@kernel
+def step_bits(layer, at, innermost, stays, psum_width, burst_bits):  # type: ignore[no-untyped-def]
+    """Return the bits on the bus of a tile's loads and of its stores; ``at`` has a run of each axis as a row."""
+    g, n, e, f, k, c = at[0, EXTENT], at[1, EXTENT], at[2, EXTENT], at[3, EXTENT], at[4, EXTENT], at[5, EXTENT]
+    load = store = 0
+    if layer[INPUT_X] and (innermost != 1 or at[4, FIRST]):
+        run, number = input_block(layer, g, n, at[2, INPUTS], at[3, INPUTS], c)
+        load += on_bus(run, number, burst_bits) if run * number else 0
+    if layer[WEIGHT_X] and (innermost != 0 or (at[1, FIRST] and at[2, FIRST] and at[3, FIRST])):
+        run, number = weight_block(layer, g, k, c)
+        load += on_bus(run, number, burst_bits)
+    if not stays and not at[5, FIRST]:
+        run, number = output_block(layer, g, n, e, f, k, psum_width)
+        load += on_bus(run, number, burst_bits)
+    if at[5, LAST]:
+        if layer[OUTPUT_X]:
+            run, number = output_block(layer, g, n, e, f, k, layer[OUTPUT_W])
+            store += on_bus(run, number, burst_bits)
+    elif not stays:
+        run, number = output_block(layer, g, n, e, f, k, psum_width)
+        store += on_bus(run, number, burst_bits)
+    return load, store
+
+
+BUS, DONE, BEFORE, STORED, PENDING, COMPUTE = 0, 1, 2, 3, 4, 5
+"""The state of `timeline._Clock`: bus_free, computed, computed_before, stored, pending_store, compute_cycles."""
+
+
+@kernel
+def tick(clock, load, compute, store, latency):  # type: ignore[no-untyped-def]
+    """Let one tile pass: `timeline._Clock.step`."""
+    arrived = 0
+    if load:
+        start = max(clock[BUS], clock[BEFORE])
+        clock[BUS] = start + load
+        arrived = start + load + latency
+    stored_before = clock[STORED]
+    if clock[PENDING]:
+        clock[BUS] = max(clock[BUS], clock[DONE]) + clock[PENDING]
+        clock[STORED] = clock[BUS]
+    begin = max(arrived, clock[DONE], stored_before)
+    clock[BEFORE] = clock[DONE]
+    clock[DONE] = begin + compute
+    clock[PENDING] = store
+    clock[COMPUTE] += compute
+
+
+@kernel
+def relative(clock, state):  # type: ignore[no-untyped-def]
+    """Write the state seen from the end of the computation: `timeline._Clock.relative`, and the clock as it is."""
+    state[0] = max(clock[BUS], clock[BEFORE]) - clock[DONE]
+    state[1] = clock[BEFORE] - clock[DONE]
+    state[2] = max(clock[STORED], clock[DONE]) - clock[DONE]
+    state[3] = clock[PENDING]
+    state[4] = clock[DONE]
+    state[5] = clock[COMPUTE]
+
+
+@kernel
+def finish(clock):  # type: ignore[no-untyped-def]
+    """Return the end of the last computation or store: `timeline._Clock.finish`."""
+    end = clock[DONE]
+    if clock[PENDING]:
+        end = max(clock[BUS], end) + clock[PENDING]
+    return max(end, clock[STORED])
+
+
+@kernel
+def jump(clock, state, since, left):  # type: ignore[no-untyped-def]
+    """Skip whole periods if the clock stands as it did ``since`` rounds ago; return how many rounds were skipped."""
+    now = np.empty(6, dtype=np.int64)
+    relative(clock, now)
+    for i in range(4):
+        if now[i] != state[i]:
+            return 0
+    jumps = left // since
+    cycles, compute = jumps * (now[4] - state[4]), jumps * (now[5] - state[5])
+    for i in range(4):
+        clock[i] += cycles
+    clock[COMPUTE] += compute
+    return jumps * since
