@@ -28,7 +28,7 @@ from accelsim.explore.pareto import front
 from accelsim.explore.schema import Objective, Sweep, read_sweep
 from accelsim.explore.space import Point
 from accelsim.explore.store import Store, open_reader, open_writer
-from accelsim.explore.sweep import about
+from accelsim.explore.sweep import COLUMNAR_FROM, about
 from accelsim.explore.trial import Trial
 from accelsim.layer import energy_table, machine_components
 
@@ -170,7 +170,8 @@ def run(
     with open_writer(Path(store), keep_layers) as opened:
         said = {"method": settings.method, "budget": settings.budget, "seed": settings.seed}
         opened.set_plan((), {**about(sweep), "search": canonical(said)})
-        trial = Trial(grid, opened, make, max(1, width), searched.tick)
+        many = min(settings.budget, len(grid)) * len(grid.space.networks) >= COLUMNAR_FROM
+        trial = Trial(grid, opened, make, max(1, width), searched.tick, many)
         try:
             why = searched.go(trial)
         except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from accelsim.explore.evaluate import Context, Job
+from accelsim.explore.evaluate import Context, Job, warm
 from accelsim.explore.execute import Pace, Runner
 from accelsim.explore.grid import Grid
 from accelsim.explore.ledger import Design, Ledger, Result
@@ -25,17 +25,21 @@ class Trial:
         As for `Runner`; no executor is made before a point must be simulated.
     tick : callable
         Called with this trial after every chunk and every generation.
+    columnar : bool
+        Whether so many points are to come that compiled code is worth loading.
     """
 
     def __init__(
         self, grid: Grid, store: Store, make_executor: Callable[[], Executor], width: int,
-        tick: Callable[[Trial], None],
+        tick: Callable[[Trial], None], columnar: bool = False,
     ) -> None:  # fmt: skip
         self._grid, self._store, self._tick = grid, store, tick
         space = grid.space
         documents = {name: arch.document for name, arch in space.archs.items()}
         keep_layers = store.meta()["layers"] == "yes"
-        context = Context(documents, space.networks, space.sweep.folder, keep_layers)
+        context = Context(documents, space.networks, space.sweep.folder, keep_layers, columnar and not keep_layers)
+        if context.columnar:
+            warm(documents)
         self._runner = Runner(pickle.dumps(context), (), make_executor, width, self._write, self._paced)
         self.ledger = Ledger(space.sweep.spec.objectives)
         self.simulated = self._flying = 0

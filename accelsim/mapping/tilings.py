@@ -25,6 +25,9 @@ TileCost: TypeAlias = Callable[..., np.ndarray]
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096)
 """Into how many pieces a loop is cut; every size of a piece is rounded up from these."""
 
+LARGEST = 1 << 62
+"""Estimates are cut here."""
+
 FIELDS = ("groups", "n", "e", "f", "k", "c")
 
 
@@ -153,7 +156,12 @@ def estimate(cycles: np.ndarray, moved: Traffic, dram: DramModel) -> np.ndarray:
     """Return cycles with DRAM: of the timeline only the first load and the last store are seen."""
     rate = float(dram.bits_per_cycle)
     ends = (moved.first_load + moved.last_store) / rate + dram.latency_cycles
-    return np.asarray(np.maximum(cycles + ends, (moved.read + moved.write) / rate), dtype=np.float64).astype(np.int64)
+    return whole(np.maximum(cycles + ends, (moved.read + moved.write) / rate))
+
+
+def whole(estimates: np.ndarray) -> np.ndarray:
+    """Return estimates as int64; what is beyond it counts as `LARGEST`, and no plan takes such a layer."""
+    return np.minimum(estimates, float(LARGEST)).astype(np.int64)
 
 
 def check_halves(layer: str, nest: LoopNest, halves: Mapping[str, int]) -> None:

@@ -130,7 +130,7 @@ class BitFusion(Engine[Params, FusionTiling]):
             ("glb.outputs", "write"): sums + moved.spill,
         }
         cycles = tilings.estimate(count("cycles"), moved, machine.dram)
-        return Bounds(cycles, (moved.read + moved.write).astype(np.int64), traffic)
+        return Bounds(cycles, tilings.whole(moved.read + moved.write), traffic)
 
     def plan(
         self, view: LayerView, operands: Operands, params: Params, mapping: FusionTiling, machine: Machine

@@ -122,7 +122,7 @@ class BitSerial(Engine[Params, GridTiling]):
         on_bus = {("dram", "read"): moved.read, ("dram", "write"): moved.write}
         fills = {("glb.inputs", "write"): moved.input, ("glb.weights", "write"): moved.weight}
         return Bounds(
-            tilings.estimate(cycles, moved, machine.dram), (moved.read + moved.write).astype(np.int64), on_bus | fills
+            tilings.estimate(cycles, moved, machine.dram), tilings.whole(moved.read + moved.write), on_bus | fills
         )
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: GridTiling, machine: Machine) -> Plan:

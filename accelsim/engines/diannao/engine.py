@@ -124,7 +124,7 @@ class DianNao(Engine[Params, Tiling]):
             ("glb.outputs", "write"): sums + moved.spill,
         }
         cycles = tilings.estimate(count("cycles"), moved, machine.dram)
-        return Bounds(cycles, (moved.read + moved.write).astype(np.int64), traffic)
+        return Bounds(cycles, tilings.whole(moved.read + moved.write), traffic)
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Tiling, machine: Machine) -> Plan:
         """Check that the tiles fit and that no count can overflow."""

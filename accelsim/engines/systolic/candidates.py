@@ -26,7 +26,7 @@ def bounds(layer: LoopNest, array: tuple[int, int, int, bool], dram: DramModel, 
     moved = tilings.traffic(conv, layer.widths, dram, columns, layer.resident)
     traffic = _scratchpad_traffic(layer.widths, array[0], cost, moved)
     traffic |= {("dram", "read"): moved.read, ("dram", "write"): moved.write}
-    return Bounds(tilings.estimate(cost.cycles, moved, dram), (moved.read + moved.write).astype(np.int64), traffic)
+    return Bounds(tilings.estimate(cost.cycles, moved, dram), tilings.whole(moved.read + moved.write), traffic)
 
 
 def _scratchpad_traffic(

@@ -143,9 +143,7 @@ class Unpu(Engine[Params, UnitTiling]):
             ("glb.weights", "write"): moved.weight,
             ("glb.outputs", "write"): moved.spill,
         }
-        return Bounds(
-            tilings.estimate(cycles, moved, machine.dram), (moved.read + moved.write).astype(np.int64), traffic
-        )
+        return Bounds(tilings.estimate(cycles, moved, machine.dram), tilings.whole(moved.read + moved.write), traffic)
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: UnitTiling, machine: Machine) -> Plan:
         """Check that the tiles fit, that the split divides the units, and that no count can overflow."""
