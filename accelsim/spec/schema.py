@@ -21,7 +21,9 @@ class DramSpec(Strict):
     """Off-chip memory by standard, bandwidth, latency and burst."""
 
     standard: str = Field(description="name of the DRAM price in the energy table: lpddr4, ddr3, hbm2, ...")
-    gb_per_s: Positive = Field(description="peak bandwidth, 10^9 bytes per second, all channels")
+    gb_per_s: float = Field(
+        ge=1e-6, le=1e9, allow_inf_nan=False, description="peak bandwidth, 10^9 bytes per second, all channels"
+    )
     latency_ns: NotNegative = Field(0.0, description="from request to first data; prefetching hides it")
     burst_bits: int = Field(512, ge=1, le=1 << 20, description="smallest transfer; each run is rounded up to it")
 
