@@ -182,7 +182,7 @@ def test_nothing_is_left_to_the_plain_path_without_a_reason():
     [
         {"mapping.fixed": {"order": "kmc"}},
         {"mapping.objective": "engine"},
-        {"memory.dram.gb_per_s": 1.23456789012345e-09},
+        {"memory.dram.gb_per_s": 1.23456789012345e-06},
         {"memory.dram.burst_bits": 1 << 20, "params.rows": 4096, "params.cols": 4096},
         {"energy.table": "eyeriss_normalized"},
         {"params.operand_bits": 4},

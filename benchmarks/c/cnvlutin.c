@@ -1,6 +1,6 @@
 #include "twin.h"
 
-struct numbers { i64 channels, r, s, e, f, sy, sx, py, px, dy, dx, lanes, brick, kernels; };
+struct numbers { i64 channels, r, s, e, f, sy, sx, py, px, dy, dx, lanes, kernels; };
 
 void walk_windows(ARRAY(const i64, nonzeros), ARRAY(const i64, numbers), bool skips, bool with_values,
                   ARRAY(const i64, x), ARRAY(const i64, w), ARRAY(i64, out), i64 *result) {
@@ -15,27 +15,26 @@ void walk_windows(ARRAY(const i64, nonzeros), ARRAY(const i64, numbers), bool sk
                 for (i64 s = 0; s < p.s; s++) {
                     const i64 y = e * p.sy + r * p.dy - p.py, col = f * p.sx + s * p.dx - p.px;
                     const bool inside = y >= 0 && y < height && col >= 0 && col < width;
-                    for (i64 b = 0; b < bricks; b++) {
-                        const i64 found = inside ? nonzeros[(b * height + y) * width + col] : 0;
-                        reads += inside;
-                        if (skips) {
-                            lane[index % p.lanes] += max(found, 1);
+                    reads += inside ? bricks : 0;
+                    if (skips) {
+                        for (i64 b = 0; b < bricks; b++) {
+                            const i64 found = inside ? nonzeros[(b * height + y) * width + col] : 0;
+                            lane[index] += max(found, 1);
                             busy += found;
                             empty += found == 0;
+                            index = index + 1 < p.lanes ? index + 1 : 0;
                         }
-                        index++;
-                        if (!with_values || !inside) continue;
-                        for (i64 c = b * p.brick; c < min((b + 1) * p.brick, p.channels); c++) {
+                    } else {
+                        for (i64 i = 0; i < p.lanes; i++) lane[i] += ceil_div(p.channels, p.lanes);
+                        busy += p.channels;
+                    }
+                    if (with_values && inside)
+                        for (i64 c = 0; c < p.channels; c++) {
                             const i64 a = x[(c * height + y) * width + col];
                             if (skips && a == 0) continue;
                             for (i64 k = 0; k < p.kernels; k++)
                                 out[(k * p.e + e) * p.f + f] += a * w[((k * p.channels + c) * p.r + r) * p.s + s];
                         }
-                    }
-                    if (!skips) {
-                        for (i64 i = 0; i < p.lanes; i++) lane[i] += ceil_div(p.channels, p.lanes);
-                        busy += p.channels;
-                    }
                 }
             const i64 slowest = largest(lane, p.lanes);
             for (i64 i = 0; i < p.lanes; i++) sum += lane[i];

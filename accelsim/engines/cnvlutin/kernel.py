@@ -14,8 +14,8 @@ def walk_windows(nonzeros, numbers, skips, with_values, x, w, out):  # type: ign
     Parameters
     ----------
     nonzeros : ndarray of int64, shape (bricks, h, w)
-    numbers : ndarray of int64, shape (14,)
-        channels, r, s, e, f, strides, pads, dilations, lanes, brick, filters.
+    numbers : ndarray of int64, shape (13,)
+        channels, r, s, e, f, strides, pads, dilations, lanes, filters.
     skips, with_values : bool
     x, w, out : ndarray of int64
         (c, h, w), (k, c, r, s), (k, e, f) of this image and group; products are added to ``out`` lane by lane.
@@ -25,7 +25,7 @@ def walk_windows(nonzeros, numbers, skips, with_values, x, w, out):  # type: ign
     ndarray of int64, shape (5,)
         In the order of `Counts`.
     """
-    channels, r_size, s_size, e_size, f_size, sy, sx, py, px, dy, dx, lanes, brick, kernels = numbers
+    channels, r_size, s_size, e_size, f_size, sy, sx, py, px, dy, dx, lanes, kernels = numbers
     bricks, height, width = nonzeros.shape
     share = (channels + lanes - 1) // lanes
     cycles = busy = empty = waiting = reads = np.int64(0)
@@ -38,24 +38,24 @@ def walk_windows(nonzeros, numbers, skips, with_values, x, w, out):  # type: ign
                 for s in range(s_size):
                     y, col = e * sy + r * dy - py, f * sx + s * dx - px
                     inside = y >= 0 and y < height and col >= 0 and col < width
-                    for b in range(bricks):
-                        reads += inside
-                        if skips:
+                    reads += bricks if inside else 0
+                    if skips:
+                        for b in range(bricks):
                             found = nonzeros[b, y, col] if inside else np.int64(0)
-                            lane[index % lanes] += max(found, 1)
+                            lane[index] += max(found, 1)
                             busy += found
                             empty += found == 0
-                        index += 1
-                        if with_values and inside:
-                            for c in range(b * brick, min((b + 1) * brick, channels)):
-                                if skips and x[c, y, col] == 0:
-                                    continue
-                                for k in range(kernels):
-                                    out[k, e, f] += x[c, y, col] * w[k, c, r, s]
-                    if not skips:
+                            index = index + 1 if index + 1 < lanes else 0
+                    else:
                         for i in range(lanes):
                             lane[i] += share
                         busy += channels
+                    if with_values and inside:
+                        for c in range(channels):
+                            if skips and x[c, y, col] == 0:
+                                continue
+                            for k in range(kernels):
+                                out[k, e, f] += x[c, y, col] * w[k, c, r, s]
             slowest = spent = np.int64(0)
             for i in range(lanes):
                 slowest = max(slowest, lane[i])

@@ -15,7 +15,7 @@ def walk(plan: Any, operands: Operands | None) -> tuple[Counts, np.ndarray | Non
     """Return the counts of a layer and, with operands, its output."""
     conv, p = plan.conv, plan.params
     cg, kg = conv.c // conv.groups, conv.k // conv.groups
-    numbers = [cg, conv.r, conv.s, conv.e, conv.f, *conv.stride, *conv.pad[:2], *conv.dilation, p.lanes, p.brick, kg]
+    numbers = [cg, conv.r, conv.s, conv.e, conv.f, *conv.stride, *conv.pad[:2], *conv.dilation, p.lanes, kg]
     packed = np.array(numbers, dtype=np.int64)
     x, w = np.zeros((1, 1, 1, 1, 1), dtype=np.int64), np.zeros((1, 1, 1, 1, 1), dtype=np.int64)
     out = np.zeros((1, 1, 1, 1, 1), dtype=np.int64)
