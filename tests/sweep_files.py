@@ -31,6 +31,11 @@ constraints:
 LONG = SWEEP.replace("axes:\n", "axes:\n  memory.dram.gb_per_s: {from: 1, to: 12, step: 2}\n")
 
 
+def slow(text):
+    """Return a sweep over a network of which a point takes long enough to be interrupted between two."""
+    return text.replace("./tiny.yaml", "resnet18").replace("./one.yaml", "resnet18")
+
+
 def write(folder, text=SWEEP, name="sweep.yaml"):
     """Write a sweep and its network, and return the sweep's path."""
     (folder / "tiny.yaml").write_text(NETWORK)

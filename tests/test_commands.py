@@ -135,3 +135,9 @@ def test_a_case_without_its_data_is_skipped_and_says_so(monkeypatch):
     assert row.verdict == "skipped"
     assert "1 skipped: ACCELSIM_DATA" in table.count([row])
     assert "| - | - | skipped |" in table.to_markdown([row])
+
+
+def test_a_command_does_not_take_the_name_of_a_builtin_from_those_after_it():
+    assert "systolic_ws" in run("list", "arch")
+    assert "SCALE-Sim 3.0.0" in run("replica", "--help")
+    assert "merge" in run("--help")

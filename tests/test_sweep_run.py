@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from sweep_files import LONG, SWEEP, children, deadly_chunk, rows_in, table, wait_for, write
+from sweep_files import LONG, SWEEP, children, deadly_chunk, rows_in, slow, table, wait_for, write
 
 import accelsim
 from accelsim.errors import ConfigError
@@ -121,8 +121,8 @@ def test_killed_parents_and_workers_lose_nothing_that_was_stored(tmp_path, undis
     assert table(tmp_path / "s.db") == undisturbed
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path, undisturbed):
-    write(tmp_path, LONG)
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
+    sweep.run(write(tmp_path, slow(LONG)), tmp_path / "whole.db", workers=2)
     process = start(tmp_path)
     wait_for(lambda: rows_in(tmp_path / "s.db") > 0)
     process.send_signal(signal.SIGINT)
@@ -133,7 +133,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path, undisturbed):
     stored = rows_in(tmp_path / "s.db")
     assert f"stopped: {stored:,} of 90 points" in said
     assert sweep.run(tmp_path / "sweep.yaml", tmp_path / "s.db", workers=0).counts.reused == stored
-    assert table(tmp_path / "s.db") == undisturbed
+    assert table(tmp_path / "s.db") == table(tmp_path / "whole.db")
 
 
 def test_the_point_that_kills_its_worker_is_found_and_the_others_are_done(monkeypatch):

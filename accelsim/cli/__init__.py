@@ -36,7 +36,9 @@ COMMANDS = {
     "plot": "Draw a store or reports: EDP, Pareto front, energy, cycles, roofline, heat map.",
     "replica": "Another simulator's own arithmetic, in its own format.",
 }
-"""Command name -> one-line help. The file is ``cli/<name>.py`` (``import`` lives in ``cli/import_.py``)."""
+"""Command name -> one-line help. The file is ``cli/<name>.py``."""
+UNDERSCORED = ("import", "list")
+"""Commands whose file is ``cli/<name>_.py``: a module of their name could not be imported, or would hide a builtin."""
 
 
 class LazyGroup(click.Group):
@@ -54,7 +56,7 @@ class LazyGroup(click.Group):
         """Import ``cmd_name``'s module and return its ``command``."""
         if cmd_name not in self._lazy:
             return None
-        suffix = "_" if cmd_name == "import" else ""
+        suffix = "_" if cmd_name in UNDERSCORED else ""
         module = import_module(f"{self._package}{cmd_name}{suffix}")
         found: click.Command = module.command
         return found
