@@ -15,7 +15,7 @@ void walk_windows(ARRAY(const i64, nonzeros), ARRAY(const i64, numbers), bool sk
                 for (i64 s = 0; s < p.s; s++) {
                     const i64 y = e * p.sy + r * p.dy - p.py, col = f * p.sx + s * p.dx - p.px;
                     const bool inside = y >= 0 && y < height && col >= 0 && col < width;
-                    reads += inside ? bricks : 0;
+                    if (inside) reads += bricks;
                     if (skips) {
                         for (i64 b = 0; b < bricks; b++) {
                             const i64 found = inside ? nonzeros[(b * height + y) * width + col] : 0;

@@ -38,7 +38,8 @@ def walk_windows(nonzeros, numbers, skips, with_values, x, w, out):  # type: ign
                 for s in range(s_size):
                     y, col = e * sy + r * dy - py, f * sx + s * dx - px
                     inside = y >= 0 and y < height and col >= 0 and col < width
-                    reads += bricks if inside else 0
+                    if inside:
+                        reads += bricks
                     if skips:
                         for b in range(bricks):
                             found = nonzeros[b, y, col] if inside else np.int64(0)
