@@ -22,7 +22,7 @@ void walk_windows(ARRAY(const i64, nonzeros), ARRAY(const i64, numbers), bool sk
                             lane[index] += max(found, 1);
                             busy += found;
                             empty += found == 0;
-                            index = index + 1 < p.lanes ? index + 1 : 0;
+                            if (++index == p.lanes) index = 0;
                         }
                     } else {
                         for (i64 i = 0; i < p.lanes; i++) lane[i] += ceil_div(p.channels, p.lanes);

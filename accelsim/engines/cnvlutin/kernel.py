@@ -46,7 +46,9 @@ def walk_windows(nonzeros, numbers, skips, with_values, x, w, out):  # type: ign
                             lane[index] += max(found, 1)
                             busy += found
                             empty += found == 0
-                            index = index + 1 if index + 1 < lanes else 0
+                            index += 1
+                            if index == lanes:
+                                index = np.int64(0)
                     else:
                         for i in range(lanes):
                             lane[i] += share
