@@ -275,3 +275,33 @@ def test_what_decides_about_support_is_all_that_is_looked_at():
             view = draw_network(rng)
             for layer in view.layers:
                 assert engine.supports(view.view(layer), one) == engine.supports(view.view(layer), two)
+
+
+def test_skipped_rounds_leave_the_clock_where_walked_ones_do():
+    rng = np.random.default_rng(5)
+    skipped_any = 0
+    for _ in range(3000):
+        body = [tuple(int(n) for n in rng.integers(0, 4, 3)) for _ in range(rng.integers(1, 3))]
+        latency, since = int(rng.integers(0, 3)), int(rng.integers(1, 3))
+
+        def walk(clock, rounds, body=body, latency=latency):
+            for _ in range(rounds):
+                for load, compute, store in body:
+                    nest_kernel.tick(clock, load, compute, store, latency)
+
+        clock = np.sort(rng.integers(0, 9, 6)).astype(np.int64)
+        clock[nest_kernel.DONE] = clock.max()
+        clock[nest_kernel.PENDING] = rng.integers(0, 4)
+        walk(clock, int(rng.integers(0, 7)))
+        before = np.empty(6, dtype=np.int64)
+        nest_kernel.relative(clock, before)
+        walk(clock, since)
+        walked = clock.copy()
+        skipped = nest_kernel.jump(clock, before, since, 7)
+        walk(walked, skipped)
+        walk(clock, 5)
+        walk(walked, 5)
+        assert nest_kernel.finish(clock) == nest_kernel.finish(walked)
+        assert clock[nest_kernel.COMPUTE] == walked[nest_kernel.COMPUTE]
+        skipped_any += skipped > 0
+    assert skipped_any > 100

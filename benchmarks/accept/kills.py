@@ -33,6 +33,7 @@ axes:
   params.cols: {from: 1, to: 26, step: 1}
   params.dataflow: [ws, os]
   memory.dram.gb_per_s: [1, 2, 4]
+  params.input_kib: {from: 16, to: 256, step: 16}
 constraints:
   - params.rows * params.cols <= 1000
 objectives: [cycles, area_mm2]
