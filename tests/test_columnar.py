@@ -286,8 +286,8 @@ def test_skipped_rounds_leave_the_clock_where_walked_ones_do():
 
         def walk(clock, rounds, body=body, latency=latency):
             for _ in range(rounds):
-                for load, compute, store in body:
-                    nest_kernel.tick(clock, load, compute, store, latency)
+                for load, compute, stored in body:
+                    nest_kernel.tick(clock, load, compute, stored, latency)
 
         clock = np.sort(rng.integers(0, 9, 6)).astype(np.int64)
         clock[nest_kernel.DONE] = clock.max()
