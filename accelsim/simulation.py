@@ -116,7 +116,7 @@ def simulate(
     pinned = Pinned(Path(mapping)) if mapping is not None else None
     if pinned is not None and (stray := pinned.unused([layer.name for layer in chosen])):
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=str(mapping))
-    given = given_operands(network, operands, seed)
+    given = given_operands(network, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if str(operands) == "chain" else "file"
     options = Options(seed, fidelity, check, mode, trace)
     tasks = [
@@ -172,13 +172,15 @@ def select(network: Network, pattern: str) -> list[Layer]:
     return chosen
 
 
-def given_operands(network: Network, operands: str | Path | None, seed: int) -> Mapping[str, np.ndarray]:
-    """Return tensor name -> integers from a file or from chaining."""
+def given_operands(
+    network: Network, operands: str | Path | None, seed: int, chosen: Sequence[Layer]
+) -> Mapping[str, np.ndarray]:
+    """Return tensor name -> integers from a file, for the layers that are to run, or from chaining."""
     if operands is None:
         return {}
     if str(operands) == "chain":
         return chain.propagate(network, seed)
-    return files.load_npz(Path(operands), network)
+    return files.load_npz(Path(operands), network, {name for x in chosen for name in (*x.inputs, *x.weights)})
 
 
 def task_for(

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 import accelsim
 from accelsim.cli.compare import command
+from accelsim.errors import WorkloadError
 from accelsim.report import comparison
 
 
@@ -48,3 +49,17 @@ def test_a_partial_comparison_says_so():
     )
     assert "PARTIAL" in done.output
     assert "alexnet" in done.output
+
+
+def test_machines_without_a_common_layer_are_not_compared():
+    network = accelsim.load_network("lstm_neuraltalk_h512_t1")
+    ran = [accelsim.simulate(name, network) for name in ("sparch", "systolic_ws_8")]
+    with pytest.raises(WorkloadError, match=r"runs on all machines: sparch runs 0: layer '.*': a sparse"):
+        comparison.rows(ran)
+
+
+def test_rates_of_sparse_products_count_multiplications():
+    result = accelsim.simulate("gamma", "rmat:n=64,nnz=300,seed=1")
+    (row,) = comparison.rows([result])
+    assert row["tops"] == pytest.approx(2 * result.effective_macs / result.time_s / 1e12)
+    assert row["tops"] < result.tops / 2

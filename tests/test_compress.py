@@ -428,7 +428,7 @@ def test_weights_come_from_an_archive(tmp_path, net):
         (("--prune", "nm:x"), "error: --prune: pattern 'nm:x' needs a number"),
         (("--density", "d.yaml"), "d.yaml:1: nosuch: network 'small' has no such layer"),
         (("-o", "w.txt"), "error: w.txt: an archive of operands ends in .npz"),
-        (("--weights", "bad.npz"), "error: tensor 'fc.weight' is (20, 40) but the array given is (40, 20)"),
+        (("--weights", "bad.npz"), "error: bad.npz: array 'fc.weight' is (40, 20), the layer's tensor is (20, 40)"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, args, words):

@@ -250,7 +250,7 @@ def test_a_profile_is_read_back_with_its_signs(net, tmp_path):
     ("array", "more", "words"),
     [
         (np.full((20, 40), np.inf), [], "layer 'fc': tensor 'fc.weight': holds NaN or infinity; give finite numbers"),
-        (np.ones((20, 41)), [], "tensor 'fc.weight' is (20, 40) but the array given is (20, 41)"),
+        (np.ones((20, 41)), [], "array 'fc.weight' is (20, 41), the layer's tensor is (20, 40)"),
         (np.ones((20, 40)), ["--profile", "p.txt"], "p.txt: a precision profile ends in .yaml; choose another name"),
         (np.ones((20, 40)), ["-o", "p.txt"], "p.txt: an archive of operands ends in .npz; choose another name"),
     ],

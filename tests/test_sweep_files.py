@@ -5,7 +5,7 @@ import pytest
 from sweep_files import SWEEP, write
 
 from accelsim.errors import ConfigError
-from accelsim.explore import conditions
+from accelsim.explore import conditions, export, store, sweep
 from accelsim.explore.schema import RangeSpec, read_sweep
 from accelsim.explore.space import expand
 
@@ -168,3 +168,24 @@ def test_words_are_not_repeated_and_zero_does_not_divide():
     for text in ("a * 1000000000000 == 'x'", "1 / (b - 1) > 0", "b < 'x'"):
         with pytest.raises(ConfigError, match="condition"):
             holds(text, a=["x"], b=[1])
+
+
+def test_a_sparse_product_is_swept_like_any_network(tmp_path):
+    axes = "axes: {memory.dram.gb_per_s: [64, 128]}"
+    network = "networks: ['rmat:n=64,nnz=200,seed=1', 'rmat:n=64,nnz=200,seed=2']"
+    path = tmp_path / "s.yaml"
+    path.write_text(f"name: s\nmachines: [sparch]\n{network}\n{axes}\n")
+    sweep.run(path, tmp_path / "s.db", workers=0)
+    with store.open_reader(str(tmp_path / "s.db")) as opened:
+        rows = list(opened.rows())
+    assert [row["status"] for row in rows] == ["ok"] * 4
+    assert len({row["effective_macs"] for row in rows}) == 2
+    assert len({row["cycles"] for row in rows}) > 2
+
+
+def test_an_empty_store_is_no_table(tmp_path):
+    with store.open_writer(tmp_path / "s.db"):
+        pass
+    with store.open_reader(tmp_path / "s.db") as opened, pytest.raises(ConfigError, match="no rows to write"):
+        export.write(opened, tmp_path / "s.csv")
+    assert not (tmp_path / "s.csv").exists()

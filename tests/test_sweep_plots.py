@@ -208,3 +208,19 @@ def test_json_in_a_store_keeps_the_order_of_the_axes(folder):
     with store.open_reader(folder / "s.db") as opened:
         axes = json.loads(opened.meta()["axes"])
     assert [axis["name"] for axis in axes] == ["params.rows", "params.cols"]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["s.db", "pareto", "-o", "x.pdf"], "pictures are PNG files: end 'x.pdf' in .png."),
+        (["s.db", "edp", "--x", "params.rows"], "--x is for a heatmap, not for edp."),
+        (["report.json", "breakdown", "--where", "cycles > 1"], "--where is for stores: a report.json holds one run."),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(words, problem, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["plot", *[str(folder / w) if w == "s.db" else w for w in words]])
+    assert done.exit_code == 2
+    assert problem in done.output
+    assert list(tmp_path.iterdir()) == []

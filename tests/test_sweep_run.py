@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from sweep_files import LONG, SWEEP, children, deadly_chunk, rows_in, slow, table, wait_for, write
+from sweep_files import LONG, SWEEP, children, deadly_chunk, listens, rows_in, table, wait_for, write
 
 import accelsim
 from accelsim.errors import ConfigError
@@ -31,7 +31,7 @@ def undisturbed(tmp_path_factory):
 def start(folder, *more):
     command = [sys.executable, "-m", "accelsim", "sweep", "sweep.yaml", "--store", "s.db", "--workers", "2", *more]
     environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(accelsim.__file__))}
-    return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=listens)
 
 
 def test_a_point_is_what_simulate_says(tmp_path):
@@ -121,8 +121,8 @@ def test_killed_parents_and_workers_lose_nothing_that_was_stored(tmp_path, undis
     assert table(tmp_path / "s.db") == undisturbed
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
-    sweep.run(write(tmp_path, slow(LONG)), tmp_path / "whole.db", workers=2)
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path, undisturbed):
+    write(tmp_path, LONG)
     process = start(tmp_path)
     wait_for(lambda: rows_in(tmp_path / "s.db") > 0)
     process.send_signal(signal.SIGINT)
@@ -133,7 +133,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
     stored = rows_in(tmp_path / "s.db")
     assert f"stopped: {stored:,} of 90 points" in said
     assert sweep.run(tmp_path / "sweep.yaml", tmp_path / "s.db", workers=0).counts.reused == stored
-    assert table(tmp_path / "s.db") == table(tmp_path / "whole.db")
+    assert table(tmp_path / "s.db") == undisturbed
 
 
 def test_the_point_that_kills_its_worker_is_found_and_the_others_are_done(monkeypatch):

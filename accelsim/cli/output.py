@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from accelsim.errors import ConfigError, UserError
 
 DEFAULT = Path("reports") / "out"
 
 
-def folder(arch: str, network: str, sets: tuple[str, ...], batch: int | None, layers: str) -> Path:
+def folder(arch: str, network: str, sets: tuple[str, ...], options: Mapping[str, Any]) -> Path:
     """Return ``reports/out/<arch>-<network>``, with what else makes the run a variant of its own."""
     parts = [arch, network, *sets]
-    parts += [f"batch={batch}"] if batch is not None else []
-    parts += [f"layers={layers}"] if layers != "*" else []
+    for name, default in _PLAIN.items():
+        value = options[name]
+        if value != default:
+            parts.append(f"{name}={Path(value).stem if name in _FILES else value}")
     return DEFAULT / re.sub(r"[^A-Za-z0-9_.=+-]+", "_", "-".join(parts))[:200]
+
+
+_FILES = ("mapping", "operands", "density", "precision")
+_PLAIN = {"batch": None, "layers": "*", "seed": 0, "fidelity": "closed", **dict.fromkeys(_FILES)}
+"""Options that change figures -> their defaults, which leave no mark in a folder's name."""
 
 
 @contextmanager

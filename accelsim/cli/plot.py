@@ -44,7 +44,16 @@ def command(
     from accelsim.report import plots
 
     target = output or Path(f"{sources[0].stem}-{kind}.png")
-    if all(source.suffix == ".json" for source in sources):
+    if target.suffix.lower() != ".png":
+        raise click.UsageError(f"pictures are PNG files: end '{target}' in .png.")
+    of_reports = all(source.suffix == ".json" for source in sources)
+    for value, option in ((network, "--network"), (where, "--where")):
+        if value is not None and of_reports:
+            raise click.UsageError(f"{option} is for stores: a report.json holds one run.")
+    for name, value in named.items():
+        if value is not None and kind != "heatmap":
+            raise click.UsageError(f"--{name} is for a heatmap, not for {kind}.")
+    if of_reports:
         figure = _of_reports(sources, kind)
     elif len(sources) == 1:
         figure = _of_store(sources[0], kind, network, where, named)

@@ -51,6 +51,8 @@ def command(network: str, precision: Path | None, operands: Path | None, batch: 
 
     if profile is not None and profile.suffix.lower() not in (".yaml", ".yml"):
         raise ConfigError("a precision profile ends in .yaml", "choose another name", file=str(profile))
+    if output is not None and output.suffix != ".npz":
+        raise ConfigError("an archive of operands ends in .npz", "choose another name", file=str(output))
     net = load_network(network)
     net = batched(net, batch) if batch is not None else net
     net = with_precision(net, read_precision(precision)) if precision is not None else net

@@ -39,7 +39,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     """Simulate NETWORK on ARCH: packaged names or paths.
 
     With a table on the terminal, the report files go to reports/out/<arch>-<network>/ unless -o says otherwise; what
-    was set, the batch and the pattern of layers become part of the folder's name.
+    was set, and options that change figures, become part of the folder's name.
     """
     from accelsim.cli.output import check, folder
     from accelsim.errors import WorkloadError
@@ -51,7 +51,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     with progress():
         net = load_network(network, matrix_b=matrix_b)
     if style == "table" and output is None:
-        output = folder(machine.name, net.name, sets, options["batch"], options["layers"])
+        output = folder(machine.name, net.name, sets, options)
     if options["trace"] and output is None:
         raise click.UsageError("--trace writes a file: say where with -o.")
     if output is not None:

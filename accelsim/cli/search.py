@@ -11,7 +11,7 @@ from accelsim.cli import LazyGroup, declared
     cls=LazyGroup,
     package="accelsim.cli.search_",
     lazy=declared("search"),
-    epilog="Example: accelsim search design examples/array_shape/sweep.yaml --store shape.db --budget 10",
+    epilog="Example: accelsim search design examples/array_shape/sweep.yaml --store shape.db --budget 200",
 )
 def command() -> None:
     """Look for the best designs or settings without trying all of them."""

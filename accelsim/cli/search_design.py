@@ -19,7 +19,7 @@ SHOWN = 40
 """Rows of the table of the front."""
 
 
-@click.command(epilog="Example: accelsim search design examples/array_shape/sweep.yaml --store shape.db --budget 10")
+@click.command(epilog="Example: accelsim search design examples/array_shape/sweep.yaml --store shape.db --budget 200")
 @click.argument("file", metavar="SPACE.yaml", type=click.Path(path_type=Path))
 @click.option("--store", type=click.Path(path_type=Path, dir_okay=False), required=True,
               help="SQLite file of the results.")  # fmt: skip

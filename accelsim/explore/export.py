@@ -47,6 +47,8 @@ def write(store: Store, path: Path, layers: bool = False) -> int:
             f"tables of type '{suffix}' are unknown", f"write to one of {', '.join(SUFFIXES)}", file=str(path)
         )
     found = rows(store, layers)
+    if not found:
+        raise ConfigError("there are no rows to write", "run the sweep into this store first", file=str(path))
     try:
         if suffix == ".parquet":
             _parquet(found, path)

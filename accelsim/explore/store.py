@@ -219,7 +219,7 @@ def open_writer(path: Path, keep_layers: bool = False, model: str | None = None)
     return store
 
 
-def open_reader(path: Path) -> Store:
+def open_reader(path: str | Path) -> Store:
     """Open an existing store for reading; its model may be another one.
 
     Raises
@@ -227,6 +227,7 @@ def open_reader(path: Path) -> Store:
     ConfigError
         A missing file, or one that is no store or is damaged.
     """
+    path = Path(path)
     if not path.is_file():
         raise ConfigError("no such store", "'accelsim sweep SWEEP.yaml --store FILE' makes one", file=str(path))
     _check_header(path)
@@ -292,7 +293,7 @@ def _check_header(path: Path) -> None:
 
 _MANY = 500
 """Keys in one query; SQLite takes a limited number of parameters."""
-_AWAY = "move it away or use another file with --store; it is left as it is"
+_AWAY = "give one that 'accelsim sweep' wrote, or another file to write to; this one is left as it is"
 
 
 def _not_a_store(path: Path) -> ConfigError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,13 @@ MAX_BYTES = 4 * 2**30
 """An archive that would unpack to more is refused before it is read."""
 
 
-def load_npz(path: Path, network: Network) -> dict[str, np.ndarray]:
+def load_npz(path: Path, network: Network, wanted: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """Return tensor name -> integers for the arrays of an archive; see `read_npz` for their names.
+
+    Parameters
+    ----------
+    wanted : collection of str, optional
+        Tensors that are looked at; all by default.
 
     Raises
     ------
@@ -28,6 +33,8 @@ def load_npz(path: Path, network: Network) -> dict[str, np.ndarray]:
     reader = {name: layer.name for layer in reversed(network.layers) for name in (*layer.inputs, *layer.weights[:1])}
     found = {}
     for name, array in read_npz(path, network).items():
+        if wanted is not None and name not in wanted:
+            continue
         try:
             found[name] = to_integers(array, network.tensors[name])
         except WorkloadError as error:
@@ -50,7 +57,11 @@ def read_npz(path: Path, network: Network) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as arrays:
             for key in arrays.files:
                 tensor = _tensor_of(key, by_name, network, path)
-                found[tensor.name] = _shaped(arrays[key], tensor)
+                array = arrays[key]
+                if array.shape != tensor.shape:
+                    problem = f"array '{key}' is {array.shape}, the layer's tensor is {tensor.shape}"
+                    raise WorkloadError(problem, "give the layer's shape", file=str(path))
+                found[tensor.name] = array
     except UNREADABLE as error:
         raise WorkloadError(f"cannot be read as .npz ({error})", "save it with numpy.savez", file=str(path)) from None
     return found

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
+from accelsim.errors import WorkloadError
 from accelsim.report.document import plain
 from accelsim.results import NetworkResult
 from accelsim.units import si
@@ -45,10 +46,21 @@ def rows(results: Iterable[NetworkResult]) -> list[dict[str, Any]]:
     for result in results:
         by_network.setdefault(result.network, []).append(result)
     for group in by_network.values():
-        shared = set.intersection(*({layer.name for layer in result.simulated} for result in group))
+        ran = [{layer.name for layer in result.simulated} for result in group]
+        shared = set.intersection(*ran)
+        if not shared:
+            raise _nothing_shared(group, ran)
         cut = [result.over(shared) for result in group]
         table += [_row(result, cut[0], len(group[0].layers)) for result in cut]
     return table
+
+
+def _nothing_shared(group: list[NetworkResult], ran: list[set[str]]) -> WorkloadError:
+    """Return the error that says which machine runs least, and why."""
+    result = min(zip(group, ran, strict=True), key=lambda pair: len(pair[1]))[0]
+    reason = next((f": layer '{x.name}': {x.reason}" for x in result.layers if x.reason), "")
+    problem = f"no layer of '{result.network}' runs on all machines: {result.arch_name} runs {len(result.simulated)}"
+    return WorkloadError(problem + reason, "compare machines that run the same layers")
 
 
 def _row(result: NetworkResult, base: NetworkResult, layers_in_all: int) -> dict[str, Any]:
@@ -68,8 +80,8 @@ def _row(result: NetworkResult, base: NetworkResult, layers_in_all: int) -> dict
         _gain(base.edp_pj_s, result.edp_pj_s),
         result.dram_bits,
         result.occupancy,
-        result.tops,
-        result.tops_per_w,
+        2 * result.counted_macs / result.time_s / 1e12 if result.cycles else 0.0,
+        2 * result.counted_macs / result.total_energy_pj if result.total_energy_pj else 0.0,
         area,
         result.options["energy_table"],
     )

@@ -50,7 +50,7 @@ def parts(fig: Figure, given: Sequence[Shown], title: str, kind: str) -> None:
     groups = {name: points.best(mine, MOST_BARS) for name, mine in points.by_network(given).items()}
     shown = [point for mine in groups.values() for point in mine]
     looks = component_looks(shown) if energy else cause_looks(shown)
-    columns = 6
+    columns = 4
     lines = -(-len(looks) // columns)
     for number, (ax, (network, mine)) in enumerate(
         zip(_stack(fig, groups, title, legend=lines), groups.items(), strict=True)

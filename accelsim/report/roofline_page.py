@@ -18,12 +18,12 @@ _NAMED = 8
 
 def roofline(result: NetworkResult, ids: Mapping[str, str]) -> scatter.Plot | None:
     """Return the plot of the layers with MACs and DRAM traffic, None without any; ``ids`` name their rows."""
-    layers = [layer for layer in result.simulated if layer.macs and layer.cycles and layer.dram_bits]
+    layers = [layer for layer in result.simulated if layer.counted_macs and layer.cycles and layer.dram_bits]
     if not layers:
         return None
     roofs, bits = compute_roofs(result), facts.dram_bits_per_cycle(result)
     ridge = [roofs[-1] / (bits / 8)] if roofs and bits else []
-    xs, ys = [_intensity(layer) for layer in layers], [layer.macs / layer.cycles for layer in layers]
+    xs, ys = [_intensity(layer) for layer in layers], [layer.counted_macs / layer.cycles for layer in layers]
     x = scatter.axis("operational intensity (MAC per byte of DRAM traffic)", [*xs, *ridge], False, log=True)
     y = scatter.axis("achieved rate (MAC/cycle)", [*ys, *(1.3 * roof for roof in roofs)], True, log=True)
     plot = scatter.Plot("Layers under the roofs", _about(layers), x, y)
@@ -54,7 +54,7 @@ def _fill(bound: str) -> str:
 
 
 def _intensity(layer: LayerResult) -> float:
-    return layer.macs / (layer.dram_bits / 8)
+    return layer.counted_macs / (layer.dram_bits / 8)
 
 
 def _compute_roofs(plot: scatter.Plot, roofs: list[float], bits: float | None) -> list[dict[str, object]]:

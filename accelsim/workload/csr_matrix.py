@@ -42,6 +42,10 @@ class CsrMatrix:
         """Stored entries."""
         return int(self.columns.size)
 
+    def tobytes(self) -> bytes:
+        """Return what tells it from other matrices, as arrays do."""
+        return repr(self.shape).encode() + b"".join(a.tobytes() for a in (self.pointers, self.columns, self.values))
+
     @property
     def density(self) -> float:
         """Share of elements that are stored."""
