@@ -75,7 +75,7 @@ FIRST = {
     "dcnn": ("dcnn", CONV),
     "diannao": ("diannao", CONV), "cnvlutin": ("cnvlutin", CONV), "cambricon_x": ("cambricon_x", CONV),
     "nullhop": ("nullhop", CONV), "snapea": ("snapea", CONV), "bitserial": ("pragmatic", CONV), "unpu": ("unpu", CONV),
-    "bismo": ("bismo", CONV), "bitfusion": ("bitfusion", CONV), "sigma": ("sigma", CONV),
+    "bismo": ("bismo", CONV), "bitfusion": ("bitfusion", CONV), "sigma": ("sigma", "'rmat:n=64,nnz=256'"),
     "sparch": ("sparch", "'rmat:n=64,nnz=256'"), "outerspace": ("outerspace", "'rmat:n=64,nnz=256'"),
     "gamma": ("gamma", "'rmat:n=64,nnz=256'"),
 }  # fmt: skip

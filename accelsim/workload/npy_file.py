@@ -32,11 +32,13 @@ def check_npz(path: Path, most_bytes: int) -> None:
         if sum(entry.file_size for entry in entries) > most_bytes:
             raise ValueError(f"unpacks to more than {most_bytes / 2**30:g} GiB")
         for entry in entries:
+            name = entry.filename.removesuffix(".npy")
             with archive.open(entry) as stream:
-                # numpy goes by the first bytes of a member, whatever its name
-                if stream.read(len(_MAGIC)) == _MAGIC:
-                    stream.seek(0)
-                    _check(stream, entry.file_size, f"array '{entry.filename.removesuffix('.npy')}' ")
+                # numpy goes by the first bytes of a member, whatever its name, and gives others as they are
+                if stream.read(len(_MAGIC)) != _MAGIC:
+                    raise ValueError(f"'{name}' is no array")
+                stream.seek(0)
+                _check(stream, entry.file_size, f"array '{name}' ")
 
 
 def check_npy(path: Path) -> None:
