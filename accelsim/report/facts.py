@@ -114,3 +114,8 @@ def compute_roof(layer: LayerResult) -> float | None:
     """
     working = sum(layer.account.get(cause, 0) for cause in USEFUL)
     return layer.counted_macs * layer.units / working if layer.counted_macs and working else None
+
+
+def intensity(layer: LayerResult) -> float:
+    """Return a layer's multiply-accumulates per byte of DRAM traffic."""
+    return layer.counted_macs / (layer.dram_bits / 8)

@@ -23,7 +23,7 @@ def roofline(result: NetworkResult, ids: Mapping[str, str]) -> scatter.Plot | No
         return None
     roofs, bits = compute_roofs(result), facts.dram_bits_per_cycle(result)
     ridge = [roofs[-1] / (bits / 8)] if roofs and bits else []
-    xs, ys = [_intensity(layer) for layer in layers], [layer.counted_macs / layer.cycles for layer in layers]
+    xs, ys = [facts.intensity(layer) for layer in layers], [layer.counted_macs / layer.cycles for layer in layers]
     x = scatter.axis("operational intensity (MAC per byte of DRAM traffic)", [*xs, *ridge], False, log=True)
     y = scatter.axis("achieved rate (MAC/cycle)", [*ys, *(1.3 * roof for roof in roofs)], True, log=True)
     plot = scatter.Plot("Layers under the roofs", _about(layers), x, y)
@@ -51,10 +51,6 @@ def _about(layers: list[LayerResult]) -> str:
 
 def _fill(bound: str) -> str:
     return palette.BOUNDS.get(bound, palette.DARK_GREY)
-
-
-def _intensity(layer: LayerResult) -> float:
-    return layer.counted_macs / (layer.dram_bits / 8)
 
 
 def _compute_roofs(plot: scatter.Plot, roofs: list[float], bits: float | None) -> list[dict[str, object]]:

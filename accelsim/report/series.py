@@ -127,7 +127,7 @@ def points(result: NetworkResult) -> list[Point]:
     groups: dict[tuple[float, float, str], list[LayerResult]] = {}
     for layer in result.simulated:
         if layer.counted_macs and layer.cycles and layer.dram_bits:
-            place = (_rounded(_intensity(layer)), _rounded(layer.counted_macs / layer.cycles), layer.bound_by)
+            place = (_rounded(facts.intensity(layer)), _rounded(layer.counted_macs / layer.cycles), layer.bound_by)
             groups.setdefault(place, []).append(layer)
     cut = len(words.prefix([layer.name for layers in groups.values() for layer in layers], LONG_NAME))
     return [_point(layers, cut) for layers in groups.values()]
@@ -152,11 +152,9 @@ def _point(layers: list[LayerResult], cut: int) -> Point:
     label = first.name[cut:] + (f" +{len(layers) - 1}" if len(layers) > 1 else "")
     cycles = sum(layer.cycles for layer in layers)
     lost = sum(facts.lost_cycles(layer) for layer in layers)
-    return Point(label, _intensity(first), first.counted_macs / first.cycles, cycles, lost, first.bound_by, len(layers))
-
-
-def _intensity(layer: LayerResult) -> float:
-    return layer.counted_macs / (layer.dram_bits / 8)
+    return Point(
+        label, facts.intensity(first), first.counted_macs / first.cycles, cycles, lost, first.bound_by, len(layers)
+    )
 
 
 def _rounded(value: float) -> float:

@@ -44,11 +44,11 @@ def find(kind: Folder, name: str, *, beside: Path | None = None) -> tuple[Path, 
     word = _WORDS[kind]
     if is_path(name):
         path = (beside or Path()) / name
-        if not _is_file(path):
+        if not is_file(path):
             raise ConfigError(f"no such {word} file: '{name}'", "check the path")
         return path, str(path)
     path = folder(kind) / f"{name}.yaml"
-    if not _is_file(path):
+    if not is_file(path):
         known = names(kind)
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"did you mean '{close[0]}'?" if close else f"'accelsim list {kind.split('_')[0].rstrip('s')}' names all"
@@ -56,7 +56,8 @@ def find(kind: Folder, name: str, *, beside: Path | None = None) -> tuple[Path, 
     return path, f"{kind}/{name}.yaml"
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Whether a file stands at ``path``, which may come from anywhere and be no possible path at all."""
     try:
         return path.is_file()
     except (OSError, ValueError):  # longer than any name may be, or with a zero byte

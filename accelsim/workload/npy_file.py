@@ -17,7 +17,6 @@ UNREADABLE = (
     EOFError,
     ValueError,
     KeyError,
-    NotImplementedError,
     RuntimeError,
     zipfile.BadZipFile,
     zlib.error,

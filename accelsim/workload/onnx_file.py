@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from accelsim.errors import ConfigError, ModelError, WorkloadError
+from accelsim.spec import packaged
 from accelsim.workload.check import nearest
 from accelsim.workload.shapes import Dims, elements
 
@@ -222,7 +223,7 @@ def _external(tensor: Any, shape: Dims, folder: Path, shown: str) -> External | 
     path = (folder / location.replace("\0", "")).resolve()
     if not location or not path.is_relative_to(folder.resolve()):
         raise refused(f"is kept in '{location}', outside the model's folder", "put the file beside the model")
-    if not _is_file(path):
+    if not packaged.is_file(path):
         raise refused(f"is kept in '{location}', which is missing", "put it beside the model")
     try:
         stored = helper.tensor_dtype_to_np_dtype(tensor.data_type)
@@ -235,13 +236,6 @@ def _external(tensor: Any, shape: Dims, folder: Path, shown: str) -> External | 
     if length != elements(shape) * stored.itemsize:
         return None
     return External(path, stored.newbyteorder("<"), offset, elements(shape))
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name longer than any file's
-        return False
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
