@@ -19,7 +19,7 @@ TIERS = [
     {"engines", "replicas", "energy"},
     {"layer"},
     {"simulation"},
-    {"report"},
+    {"report", "repricing"},
     {"validate", "explore"},
     {"cli"},
     {"__main__"},

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from accelsim.cli import pricing
+
 if TYPE_CHECKING:
     from accelsim.results import NetworkResult
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--operands", metavar="FILE.npz|chain", help="Given operands, or computed ones from layer to layer.")
 @click.option("--density", type=click.Path(path_type=Path), help="YAML or CSV: densities per layer.")
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
+@pricing.options
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
               show_default=True, help="What to print.")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
@@ -47,7 +50,9 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     from accelsim.spec.arch import parse_set
 
     sets: tuple[str, ...] = options.pop("sets")
-    machine = load_arch(arch, [parse_set(text) for text in sets])
+    priced = pricing.sets(options.pop("energy_table"), options.pop("node"))
+    machine = load_arch(arch, [*(parse_set(text) for text in sets), *priced])
+    sets += tuple(f"{key}={value}" for key, value in priced if value is not None)
     with progress():
         net = load_network(network, matrix_b=matrix_b)
     if style == "table" and output is None:

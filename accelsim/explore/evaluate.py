@@ -205,7 +205,7 @@ def _simulate(
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
-    table = energy_table(arch.energy.table)
+    table = energy_table(arch.energy)
     return NetworkResult(
         arch.config, network.name, network.source, network.batch,
         simulation.placed(results) if named else tuple(results), {}, float(arch.clocks_mhz["core"]),

@@ -13,7 +13,7 @@ from accelsim.errors import ConfigError, ModelError
 from accelsim.report.document import document
 from accelsim.results import SCHEMA, NetworkResult
 
-_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched")
+_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events")
 """Keys that reports of this format had not from the start."""
 
 _COPIED = (
@@ -69,11 +69,14 @@ def _result(data: Mapping[str, Any]) -> dict[str, Any]:
         "not_modelled": data["not_modelled"],
         "notes": data["notes"],
         "area_mm2": totals["area_mm2_by_component"],
+        "area_missing": totals.get("area_missing", ()),
     }
 
 
 def _layer(row: Mapping[str, Any]) -> dict[str, Any]:
     copied = ("accounts", "traffic", "buffers")
     later = (key for key in _LATER if key in row)
-    # reports of older builds do not say what was touched
-    return {"dram_bits_touched": 0} | {key: row[key] for key in (*_COPIED, *copied, *later)}
+    found = {"dram_bits_touched": None} | {key: row[key] for key in (*_COPIED, *copied, *later)}
+    if "events" not in row and row["kind"] == "unsupported":
+        found["macs"] = None  # older builds wrote 0 for what they did not know
+    return found

@@ -70,7 +70,7 @@ def _title(result: NetworkResult, width: int) -> Iterator[Text]:
 
 
 def _total_label(result: NetworkResult) -> str:
-    return "PARTIAL total" if "PARTIAL" in facts.status(result) else "total"
+    return "PARTIAL total" if result.partial else "total"
 
 
 def _table(layers: Sequence[LayerResult], shown: list[Column]) -> Iterator[Text]:
