@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -24,6 +25,10 @@ class Case(NamedTuple):
     params: Any
     mapping: Any
     machine: Machine
+
+    def on(self, view: LayerView) -> Case:
+        """Return the case with another layer, its operands from the same seed."""
+        return self._replace(view=view, operands=of(view, self.operands.input.seed))
 
     def plan(self) -> Any:
         return self.engine.plan(self.view, self.operands, self.params, self.mapping, self.machine)
@@ -54,6 +59,14 @@ def random_case(name: str, seed: int) -> Case:
     mapping = engine.mapping_schema.model_validate(sample.mapping or {})
     assert engine.supports(view, params) is None
     return Case(engine, view, of(view, seed), params, mapping, MACHINE)
+
+
+def at_home(case: Case, role: str) -> Case:
+    """Return the case with one of its tensors at home on the chip: "input", "input2", "weight" or "output"."""
+    part, place = {"input": ("inputs", 0), "input2": ("inputs", 1)}.get(role, (f"{role}s", 0))
+    tensors = list(getattr(case.view, part))
+    tensors[place] = replace(tensors[place], home="chip")
+    return case.on(replace(case.view, **{part: tuple(tensors)}))
 
 
 def reference_of(case: Case) -> Any:

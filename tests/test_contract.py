@@ -6,12 +6,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from contract import MACHINE, random_case, reference_of
+from contract import MACHINE, at_home, random_case, reference_of
 
 from accelsim.components import Dram
 from accelsim.energy import load_table
 from accelsim.engines import registry
-from accelsim.layer import events
+from accelsim.errors import MappingError
+from accelsim.layer import events, refusal
 from accelsim.memory import timeline
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
@@ -77,3 +78,53 @@ def test_at_a_fixed_mapping_a_faster_dram_is_never_slower(name):
             else:
                 cycles.append(timeline.run(activity.schedule, machine.dram).cycles)
         assert cycles == sorted(cycles, reverse=True), case
+
+
+def dram_bits(activity):
+    """Return (tensor, direction) -> bits of the DRAM's traffic."""
+    return {flow[1:]: bits for flow, bits in activity.traffic.items() if flow.boundary == "dram" and bits}
+
+
+@engines
+def test_a_tensor_at_home_on_the_chip_is_refused_by_name_or_crosses_no_dram(name):
+    honoured, rooms = set(), set()
+    for case in cases(name, 60, SECONDS / 2):
+        roomy = {role for room in case.engine.rooms(case.params) for role in room.roles}
+        rooms |= roomy
+        if any(tensor.home == "chip" for tensor in (*case.view.inputs, *case.view.weights, *case.view.outputs)):
+            continue
+        far = dram_bits(case.engine.run(case.plan()))
+        for role, has in (
+            ("input", case.view.inputs), ("input2", case.view.inputs[1:]), ("weight", case.view.weights),
+            ("output", case.view.outputs),
+        ):  # fmt: skip
+            if not has:
+                continue
+            home = at_home(case, role)
+            reason = refusal(case.engine, home.view, case.params)
+            if role not in roomy:
+                tensor = "input1" if role == "input2" else "input0" if role == "input" else role
+                assert reason == (
+                    f"{role} '{tensor}' is at home on the chip, where engine '{name}' has no room for it; "
+                    "give it home: dram"
+                )
+                continue
+            assert reason is None, role
+            try:
+                walked = case.engine.run(home.plan())
+            except MappingError as error:
+                assert "layer 'layer'" in error.problem
+                continue
+            assert walked.same_integers(reference_of(home)) == [], home
+            near, moved = dram_bits(walked), "weight" if role == "input2" else role
+            assert moved not in {tensor for tensor, _ in near}, (role, case)
+            assert all(bits <= far.get(flow, 0) for flow, bits in near.items()), (role, case)
+            honoured.add(role)
+    assert honoured == rooms
+
+
+@engines
+def test_rooms_are_storage_of_the_engine(name):
+    for case in cases(name, 10, 0):
+        storage = {component.name for component in case.engine.components(case.params) if component.counts_bits}
+        assert {room.boundary for room in case.engine.rooms(case.params)} <= storage
