@@ -1,8 +1,10 @@
 """What every engine must satisfy. A new engine is picked up by itself."""
 
+import ast
 import os
 import time
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,7 +89,7 @@ def dram_bits(activity):
 
 @engines
 def test_a_tensor_at_home_on_the_chip_is_refused_by_name_or_crosses_no_dram(name):
-    honoured, rooms = set(), set()
+    honoured, rooms, refused = set(), set(), []
     for case in cases(name, 60, SECONDS / 2):
         roomy = {role for room in case.engine.rooms(case.params) for role in room.roles}
         rooms |= roomy
@@ -113,7 +115,7 @@ def test_a_tensor_at_home_on_the_chip_is_refused_by_name_or_crosses_no_dram(name
             try:
                 walked = case.engine.run(home.plan())
             except MappingError as error:
-                assert "layer 'layer'" in error.problem
+                refused.append(error.problem)
                 continue
             assert walked.same_integers(reference_of(home)) == [], home
             near, moved = dram_bits(walked), "weight" if role == "input2" else role
@@ -121,6 +123,7 @@ def test_a_tensor_at_home_on_the_chip_is_refused_by_name_or_crosses_no_dram(name
             assert all(bits <= far.get(flow, 0) for flow, bits in near.items()), (role, case)
             honoured.add(role)
     assert honoured == rooms
+    assert all("layer 'layer'" in problem for problem in refused)
 
 
 @engines
@@ -128,3 +131,25 @@ def test_rooms_are_storage_of_the_engine(name):
     for case in cases(name, 10, 0):
         storage = {component.name for component in case.engine.components(case.params) if component.counts_bits}
         assert {room.boundary for room in case.engine.rooms(case.params)} <= storage
+
+
+def test_references_import_nothing_of_their_engines():
+    """What a reference took from its engine, both would say wrongly."""
+    files = sorted((Path(registry.__file__).parent).glob("*/*reference*.py"))
+    assert {file.parent.name for file in files if file.name == "reference.py"} >= {
+        name for name, module in registry.modules().items() if module.startswith("accelsim.engines")
+    }
+    for file in files:
+        for module in imports_of(ast.parse(file.read_text())):
+            inside = module.startswith((".", "accelsim.engines"))
+            helper = ".".join(module.split(".")[3:]).startswith(("reference", "pass_reference"))
+            assert helper or not inside, f"{file} imports {module}"
+
+
+def imports_of(tree):
+    """Yield what a file imports, within functions too; "from a import b" as a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
