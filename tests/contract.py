@@ -16,6 +16,13 @@ from accelsim.seam import Engine, Machine
 from accelsim.workload.network import LayerView, Tensor
 
 MACHINE = Machine({"core": Fraction(200)}, DramModel(Fraction(96, 5), 7, 64))
+MACHINES = (
+    MACHINE,
+    Machine({"core": Fraction(1000)}, DramModel(Fraction(512, 7), 0, 512)),
+    Machine({"core": Fraction(700)}, DramModel(Fraction(3, 2), 100, 256)),
+    Machine({"core": Fraction(50)}, DramModel(Fraction(4000), 1, 1)),
+)
+"""Slow and fast DRAMs, with and without latency, of four bursts; most rates are no whole number."""
 
 
 class Case(NamedTuple):
@@ -58,7 +65,7 @@ def random_case(name: str, seed: int) -> Case:
     view = view_of(sample.shape, rng, sample.widest_bits, sample.on_chip)
     mapping = engine.mapping_schema.model_validate(sample.mapping or {})
     assert engine.supports(view, params) is None
-    return Case(engine, view, of(view, seed), params, mapping, MACHINE)
+    return Case(engine, view, of(view, seed), params, mapping, MACHINES[seed % len(MACHINES)])
 
 
 def at_home(case: Case, role: str) -> Case:
@@ -67,6 +74,18 @@ def at_home(case: Case, role: str) -> Case:
     tensors = list(getattr(case.view, part))
     tensors[place] = replace(tensors[place], home="chip")
     return case.on(replace(case.view, **{part: tuple(tensors)}))
+
+
+def reshaped(case: Case, flat: bool) -> Case:
+    """Return the case with inputs in other shapes of as many elements, as their producers may leave them.
+
+    ``flat`` gives all dimensions behind the first one as one; else there is one more in front and one behind.
+    """
+
+    def other(given: Tensor) -> tuple[int, ...]:
+        return (given.shape[0], given.elements // given.shape[0]) if flat else (1, *given.shape, 1)
+
+    return case.on(replace(case.view, inputs=tuple(replace(t, shape=other(t)) for t in case.view.inputs)))
 
 
 def reference_of(case: Case) -> Any:

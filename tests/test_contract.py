@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from contract import MACHINE, at_home, random_case, reference_of
+from contract import MACHINES, at_home, random_case, reference_of, reshaped
 
 from accelsim.components import Dram
 from accelsim.energy import load_table
@@ -58,6 +58,19 @@ def test_values_equal_numpy(name):
 
 
 @engines
+def test_a_tensor_in_the_shape_of_its_producer_is_computed_like_one_of_the_layers_own(name):
+    for number, case in enumerate(cases(name, 60, SECONDS / 2)):
+        if case.view.kind == "spgemm":
+            continue  # sparse matrices have no other shape
+        other = reshaped(case, flat=number % 2 == 0)
+        walked, truth = other.engine.run(other.plan(), other.operands), other.engine.truth(other.operands)
+        np.testing.assert_allclose(walked.values, truth, rtol=1e-12, err_msg=str(other.view))
+        assert truth.shape == case.view.shape.output_shape
+        assert walked.same_integers(reference_of(other)) == [], other
+        np.testing.assert_allclose(reference_of(other).values, truth, rtol=1e-12, err_msg=str(other.view))
+
+
+@engines
 def test_every_boundary_with_traffic_has_a_component_and_every_event_a_price(name):
     table = load_table("45nm")
     for case in cases(name, 15, SECONDS / 4):
@@ -68,12 +81,20 @@ def test_every_boundary_with_traffic_has_a_component_and_every_event_a_price(nam
             assert table.price(components[event.component], event.action).pj >= 0
 
 
+def test_random_cases_meet_every_dram_and_burst():
+    first = {random_case("diannao", seed).machine.dram for seed in range(10)}
+    assert first == {machine.dram for machine in MACHINES}
+    assert len({dram.burst_bits for dram in first}) == len(first)
+    assert any(dram.latency_cycles == 0 for dram in first)
+    assert any(dram.bits_per_cycle.denominator > 1 for dram in first)
+
+
 @engines
 def test_at_a_fixed_mapping_a_faster_dram_is_never_slower(name):
     for case in cases(name, 10, SECONDS / 4):
         cycles = []
         for bits_per_cycle in (Fraction(3, 2), Fraction(96, 5), Fraction(4000)):
-            machine = MACHINE._replace(dram=MACHINE.dram._replace(bits_per_cycle=bits_per_cycle))
+            machine = case.machine._replace(dram=case.machine.dram._replace(bits_per_cycle=bits_per_cycle))
             activity = case.engine.run(case._replace(machine=machine).plan())
             if activity.schedule is None:
                 cycles.append(activity.compute_cycles)

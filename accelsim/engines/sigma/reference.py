@@ -30,11 +30,18 @@ def _pairs(view: LayerView, operands: Operands) -> list[tuple[CsrMatrix, CsrMatr
     """Return what is held and what is streamed of each matrix of the batch."""
     if view.kind == "spgemm":
         return [(operands.input.sparse, operands.weight.sparse)]
-    left, right = operands.input.values, operands.weight.values
+    # a producer may have left them in another shape
+    left, right = (
+        o.values.reshape(dims) for o, dims in zip((operands.input, operands.weight), _dims(view), strict=True)
+    )
     if view.kind == "linear":
-        # a producer's rows may have other dimensions behind the first
-        left, right = left.reshape(1, len(left), -1), right.reshape(len(right), -1).T[None]
+        left, right = left[None], right.T[None]
     return [(from_dense(held), from_dense(streamed)) for held, streamed in zip(left, right, strict=True)]
+
+
+def _dims(view: LayerView) -> list[tuple[int, ...]]:
+    s: Any = view.shape
+    return [(s.n, s.c), (s.k, s.c)] if view.kind == "linear" else [(s.batch, s.m, s.k), (s.batch, s.k, s.n)]
 
 
 class _Twin:
