@@ -17,13 +17,14 @@ from pydantic import BaseModel
 
 from accelsim.activity import Activity, Event
 from accelsim.components import Component
+from accelsim.errors import MappingError
 from accelsim.mapping.choose import Price
 from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
 from accelsim.spec.schema import MappingSpec, Strict
-from accelsim.workload.network import LayerView
+from accelsim.workload.network import LayerView, Tensor
 from accelsim.workload.shapes import Shape
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
@@ -109,7 +110,7 @@ class Sample(NamedTuple):
     widest_bits : int
         Widest operand that the engine takes with these parameters.
     on_chip : bool
-        Whether tensors may be at home on the chip.
+        Whether tensors at home on the chip fit there.
     """
 
     shape: Shape
@@ -117,6 +118,30 @@ class Sample(NamedTuple):
     mapping: dict[str, Any] | None = None
     widest_bits: int = 8
     on_chip: bool = False
+
+
+class Room(NamedTuple):
+    """A storage of an engine where tensors may live between layers (``home: chip``), without traffic at DRAM.
+
+    Attributes
+    ----------
+    boundary : str
+        The boundary whose component holds them.
+    roles : tuple of str
+        What may live there: ``input``, ``input2`` (a second activation, of a matmul the right matrix), ``weight``,
+        ``output``.
+    """
+
+    boundary: str
+    roles: tuple[str, ...]
+
+
+def too_large(view: LayerView, tensor: Tensor, storage: str, keys: str) -> MappingError:
+    """Return the error of a tensor at home on the chip that its room does not hold; ``keys`` are to be raised."""
+    return MappingError(
+        f"layer '{view.name}': '{tensor.name}' is at home on the chip but does not fit {storage}",
+        f"raise {keys} or give it home: dram",
+    )
 
 
 class NoMapping(Strict):
@@ -132,7 +157,7 @@ class Engine(Generic[ParamsT, MappingT]):
     primary: ClassVar[str]
     """The unit kind whose account the report shows first."""
     support_params: ClassVar[tuple[str, ...] | None] = None
-    """The parameters that `supports` looks at; None if nothing is known of it."""
+    """The parameters that `supports` and `rooms` look at; None if nothing is known of them."""
 
     def units(self, params: ParamsT) -> dict[str, int]:
         """Return how many units of each kind there are."""
@@ -141,6 +166,14 @@ class Engine(Generic[ParamsT, MappingT]):
     def supports(self, view: LayerView, params: ParamsT) -> str | None:
         """Return why a layer cannot run here, or None if it can."""
         raise NotImplementedError
+
+    def rooms(self, params: ParamsT) -> tuple[Room, ...]:
+        """Return where tensors may live between layers; a layer with a tensor at home that has no room is refused.
+
+        `plan` checks that what is at home fits, and raises MappingError if it does not.
+        """
+        del params
+        return ()
 
     def components(self, params: ParamsT) -> tuple[Component, ...]:
         """Return the hardware, DRAM apart. A component that bears a boundary's name is charged for its traffic."""

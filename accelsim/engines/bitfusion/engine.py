@@ -13,7 +13,6 @@ Modelled:
 - Legality: tiles against half buffers, banks of whole words, widths between the brick's and the widest.
 
 Not modelled:
-- Tensors whose home is the chip: layers that have one are not run.
 - Bias, activation functions and pooling beside the array; registers and links inside it.
 - Port conflicts of the buffers, and the time to form the im2col order.
 - Overlap between tiles inside the array, and of a layer's first load with the layer before it.
@@ -76,7 +75,7 @@ class BitFusion(Engine[Params, FusionTiling]):
         for tensor in (view.input, view.weight):
             if (tensor.bits or 1) > params.max_bits:
                 return f"'{tensor.name}' has {tensor.bits} bits, bricks fuse to {params.max_bits}"
-        return tilings.at_home(view)
+        return None
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return the units and the buffers, one bank per row, unit and column."""

@@ -14,7 +14,6 @@ Not modelled:
 - Filter positions are not cut: a tile holds all taps of its input channels, so that large filters make small tiles.
 - The circular use of NBin: neighbouring tiles fetch the inputs that they share twice.
 - Sums are exact: the rounding to 16 bits is not.
-- Tensors whose home is the chip: layers that have one are not run.
 
 Assumed:
 - Groups of a layer run one after another.
@@ -82,7 +81,7 @@ class DianNao(Engine[Params, Tiling]):
         for tensor in (view.input, view.weight):
             if (tensor.bits or 0) > params.operand_bits:
                 return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
-        return tilings.at_home(view)
+        return None
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers and the three buffers, whose rows feed all of them at once."""

@@ -39,7 +39,7 @@ from accelsim.engines.scnn import sample, totals
 from accelsim.engines.scnn.plan import Plan
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Room, Sample
 from accelsim.spec.schema import Strict
 from accelsim.units import KIB_BITS
 from accelsim.workload.network import LayerView
@@ -101,6 +101,10 @@ class Scnn(Engine[Params, NoMapping]):
             if (tensor.bits or 0) > params.operand_bits:
                 return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         return None
+
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the activation RAMs, where activations stay."""
+        return (Room("pe.iaram", ("input",)), Room("pe.oaram", ("output",))) if params.activations_stay else ()
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, crossbar, accumulators, activation RAMs and weight FIFOs."""

@@ -41,7 +41,7 @@ from accelsim.mapping import loopnest, tilings
 from accelsim.mapping.choose import Price
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Many, Sample
+from accelsim.seam import Bounds, Columns, Engine, Machine, Many, Room, Sample
 from accelsim.spec.schema import MappingSpec, Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -100,6 +100,11 @@ class Systolic(Engine[Params, Tiling]):
             if (tensor.bits or 0) > params.operand_bits:
                 return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         return None
+
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the scratchpads: outputs at home leave the accumulators for the inputs' one."""
+        del params
+        return (Room("glb.inputs", ("input", "output")), Room("glb.weights", ("weight", "input2")))
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, PE registers, links and scratchpads."""

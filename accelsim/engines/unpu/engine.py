@@ -10,7 +10,6 @@ Modelled:
 - Three double-buffered memories: half of each holds a tile; tiles and loop order are chosen or pinned.
 
 Not modelled:
-- Tensors whose home is the chip: layers that have one are not run.
 - The real mapping, which is not published in readable form: the split over units, outputs and inputs is derived.
 - Bias, the 1-D SIMD unit, the controller; registers and the network between cores.
 - Overlap between tiles inside the units, and of a layer's first load with the layer before it.
@@ -98,7 +97,7 @@ class Unpu(Engine[Params, UnitTiling]):
         for tensor, most in ((view.input, params.input_bits), (view.weight, params.weight_bits)):
             if (tensor.bits or 1) > most:
                 return f"'{tensor.name}' has {tensor.bits} bits, the units take {most}"
-        return tilings.at_home(view)
+        return None
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return the accumulators behind the tables, the table builders and the memories."""
