@@ -70,5 +70,5 @@ def test_tensors_at_home_on_the_chip_are_refused_and_not_moved_through_dram(name
     layer = view(SHAPES[3], (4, True), (4, True))
     home = replace(layer, inputs=(replace(layer.input, home="chip"),))
     engine = registry.get(unit.engine)
-    assert engine.supports(layer, unit.params) is None
+    assert engine.refuses(layer, unit.params) is None
     assert "'input' is at home on the chip" in engine.supports(home, unit.params)
