@@ -22,7 +22,8 @@ Assumed:
 - The column fetcher scans one row of A per cycle; without condensing, A is stored by columns and nothing is scanned.
 - The rate of a unit is a fluid: a row starts where the one before it ends, also within a cycle.
 - A row of B is asked for once its entry of A has arrived: one DRAM latency more.
-- Finished rows are written before further reads are issued; while the bus waits for a row, reads that fit go first.
+- Reads and writes share the bus, each in the order of the rows; what can begin first goes first, and of two that can,
+  the write.
 - The prefetch buffer is empty at the start of a round.
 - One comparison per element and layer in the energy: comparators that lose are not counted.
 """
