@@ -25,7 +25,7 @@ from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAcco
 from accelsim.seam import Engine, Machine, finished
 from accelsim.spec.arch import Arch, Unit
 from accelsim.units import ceil_div
-from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
 
 
@@ -64,26 +64,6 @@ class Task:
                 except WorkloadError as error:
                     raise WorkloadError(f"layer '{self.view.name}': {error.problem}", error.remedy) from None
         return found
-
-
-def refusal(engine: Engine[Any, Any], view: LayerView, params: Any) -> str | None:
-    """Return why a layer cannot run on an engine, or None: what the engine says, or a tensor at home without room."""
-    if reason := engine.supports(view, params):
-        return reason
-    roomy = {role for room in engine.rooms(params) for role in room.roles}
-    for role, tensor in _roles(view):
-        if tensor.home == "chip" and role not in roomy:
-            return (
-                f"{role} '{tensor.name}' is at home on the chip, where engine '{engine.name}' has no room for it; "
-                "give it home: dram"
-            )
-    return None
-
-
-def _roles(view: LayerView) -> list[tuple[str, Tensor]]:
-    """Return all tensors with their roles; a bias is a weight."""
-    inputs = [("input" if i == 1 else f"input{i}", tensor) for i, tensor in enumerate(view.inputs, 1)]
-    return [*inputs, *(("weight", t) for t in view.weights), *(("output", t) for t in view.outputs)]
 
 
 def simulate_layer(
