@@ -214,7 +214,7 @@ def _unit_for(arch: Arch, view: LayerView) -> tuple[Unit | None, str | None]:
         if not unit.takes(view.name, view.kind):
             reasons.append(f"{unit.name}: the machine file gives it other layers")
             continue
-        reason = registry.get(unit.engine).supports(view, unit.params)
+        reason = registry.get(unit.engine).refuses(view, unit.params)
         if reason is None:
             return unit, None
         reasons.append(reason if len(arch.units) == 1 else f"{unit.name}: {reason}")
