@@ -19,6 +19,7 @@ TIERS = [
     {"engines", "replicas", "energy"},
     {"layer"},
     {"simulation"},
+    {"comparison"},
     {"report", "repricing"},
     {"validate", "explore"},
     {"cli"},

@@ -18,11 +18,15 @@ NEGLIGIBLE = 0.01
 
 def status(result: NetworkResult) -> str:
     """Return ``PARTIAL``, what kind of table of layers it is, both, or nothing for a complete network."""
-    words = ["PARTIAL"] if result.partial else []
-    if result.isolated:
-        products = all(layer.kind in (*PRODUCTS, "spgemm") for layer in result.layers)
-        words.append("products only" if products else "isolated layers")
-    return ", ".join(words)
+    return ", ".join(word for word in ("PARTIAL" if result.partial else "", table_kind(result)) if word)
+
+
+def table_kind(result: NetworkResult) -> str:
+    """Return ``products only`` or ``isolated layers`` of a network from a table of layers, nothing of another."""
+    if not result.isolated:
+        return ""
+    products = all(layer.kind in (*PRODUCTS, "spgemm") for layer in result.layers)
+    return "products only" if products else "isolated layers"
 
 
 def causes(layer: LayerResult) -> dict[str, int]:

@@ -29,12 +29,10 @@ _TEXT_COLUMNS = ("layer", "kind", "unit", "bound by", "mapping")
 def to_markdown(result: NetworkResult) -> str:
     """Return report.md as text, ending in a newline."""
     parts = [
-        f"# {_escape(words.title(result))}",
-        f"accelsim {__version__}; {_escape(_provenance(result))}.",
+        f"# {escape(words.title(result))}",
+        f"accelsim {__version__}; {escape(_provenance(result))}.",
         f"## Totals{_tag(result)}",
-        _table(
-            ("total", "value"), [[label, _escape(text)] for label, text in words.totals(result)], ("total", "value")
-        ),
+        _table(("total", "value"), [[label, escape(text)] for label, text in words.totals(result)], ("total", "value")),
         "## Worst layers",
         _bullets([words.why(result, layers) for layers in facts.worst_layers(result)], words.nothing_lost()),
         f"## Layers{_tag(result)}",
@@ -61,7 +59,7 @@ def _tag(result: NetworkResult) -> str:
 
 def _row(layer: LayerResult) -> list[str]:
     return [
-        _escape(layer.name),
+        escape(layer.name),
         layer.kind,
         layer.unit or "",
         words.macs(layer.macs),
@@ -72,7 +70,7 @@ def _row(layer: LayerResult) -> list[str]:
         words.megabytes(layer.dram_write_bits),
         words.number(layer.total_energy_pj / 1e6),
         layer.bound_by,
-        _escape(", ".join(f"{key}={_brief(value)}" for key, value in layer.mapping.items())),
+        escape(", ".join(f"{key}={_brief(value)}" for key, value in layer.mapping.items())),
     ]
 
 
@@ -85,7 +83,7 @@ def _skipped(result: NetworkResult) -> list[str]:
     groups = facts.skipped_by_reason(result)
     if not groups:
         return []
-    rows = [[_escape(reason), str(len(layers)), _escape(_names(layers))] for reason, layers in groups.items()]
+    rows = [[escape(reason), str(len(layers)), escape(_names(layers))] for reason, layers in groups.items()]
     return ["## Not simulated", _table(("reason", "layers", "names"), rows, ("reason", "names"))]
 
 
@@ -99,10 +97,10 @@ def _table(head: tuple[str, ...], rows: list[list[str]], left: tuple[str, ...]) 
 
 
 def _bullets(items: list[str], empty: str) -> str:
-    return "\n".join(f"- {_escape(item)}" for item in items) if items else empty
+    return "\n".join(f"- {escape(item)}" for item in items) if items else empty
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Return text that Markdown leaves alone: a layer's name may hold bars, stars or tags."""
     for char in "\\|*_<`[":
         text = text.replace(char, f"\\{char}")
