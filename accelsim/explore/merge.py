@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from accelsim.errors import ConfigError
 from accelsim.explore.store import open_reader, open_writer
+from accelsim.outputs import partial
 
 _SAME = ("model", "sweep", "layers", "plan")
 
@@ -29,19 +29,10 @@ def merge(sources: Sequence[Path], target: Path) -> tuple[int, int]:
     """
     if target.exists():
         raise ConfigError("exists already", "choose another file with -o", file=str(target))
-    aside = target.with_name(f".{target.name}.partial")
-    aside.unlink(missing_ok=True)
-    try:
+    with partial(target) as aside:
         _merge(sources, aside)
         with open_reader(aside) as merged:
-            counts = merged.counts()
-        os.replace(aside, target)
-    except OSError as error:
-        problem = f"cannot be written ({(error.strerror or str(error)).lower()})"
-        raise ConfigError(problem, "choose another file with -o", file=str(target)) from None
-    finally:
-        aside.unlink(missing_ok=True)
-    return counts
+            return merged.counts()
 
 
 def _merge(sources: Sequence[Path], aside: Path) -> None:

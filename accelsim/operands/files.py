@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.errors import ConfigError, WorkloadError
+from accelsim.outputs import write
 from accelsim.workload.csr_matrix import CsrMatrix
 from accelsim.workload.network import Layer, Network, Tensor, input_names
 from accelsim.workload.npy_file import UNREADABLE, check_npz
@@ -74,14 +75,7 @@ def save_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """
     if path.suffix != ".npz":
         raise ConfigError("an archive of operands ends in .npz", "choose another name", file=str(path))
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(file, **dict(arrays))  # type: ignore[arg-type]
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigError(f"cannot be written ({error.strerror})", "check the folder", file=str(path)) from None
+    write(path, lambda file: np.savez_compressed(file, **dict(arrays)))  # type: ignore[arg-type]
 
 
 def _tensor_of(key: str, by_name: dict[str, Layer], network: Network, path: Path) -> Tensor:
