@@ -54,15 +54,14 @@ def read_npz(path: Path, network: Network) -> dict[str, np.ndarray]:
     by_name = {layer.name: layer for layer in network.layers}
     found: dict[str, np.ndarray] = {}
     try:
-        check_npz(path, MAX_BYTES)
+        shapes = check_npz(path, MAX_BYTES)
         with np.load(path, allow_pickle=False) as arrays:
             for key in arrays.files:
                 tensor = _tensor_of(key, by_name, network, path)
-                array = arrays[key]
-                if array.shape != tensor.shape:
-                    problem = f"array '{key}' is {array.shape}, the layer's tensor is {tensor.shape}"
+                if shapes[key] != tensor.shape:  # before it takes memory
+                    problem = f"array '{key}' is {shapes[key]}, the layer's tensor is {tensor.shape}"
                     raise WorkloadError(problem, "give the layer's shape", file=str(path))
-                found[tensor.name] = array
+                found[tensor.name] = arrays[key]
     except UNREADABLE as error:
         raise WorkloadError(f"cannot be read as .npz ({error})", "save it with numpy.savez", file=str(path)) from None
     return found
