@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from accelsim import basis
 from accelsim.activity import CAUSES, Activity, Event
 from accelsim.components import Component, Dram
-from accelsim.energy import LEAKAGE, Table, energy_pj, leakage_mw, load_table
+from accelsim.energy import LEAKAGE, Table, energy_pj, kept_table, leakage_mw
 from accelsim.engines import registry
 from accelsim.errors import MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Choice, Price, build, choose
@@ -120,10 +119,9 @@ def simulate_layer(
     )
 
 
-@cache
 def energy_table(name: str) -> Table:
-    """Return an energy table, read once per process."""
-    return load_table(name)
+    """Return an energy table, read once per process and again when it has been edited."""
+    return kept_table(name)
 
 
 def machine_view(arch: Arch) -> Machine:
