@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from accelsim import basis
 from accelsim.activity import CAUSES, Activity, Event
 from accelsim.components import Component, Dram
-from accelsim.energy import LEAKAGE, Table, energy_pj, leakage_mw, load_table
+from accelsim.energy import LEAKAGE, Table, energy_pj, kept_table, leakage_mw
 from accelsim.engines import registry
 from accelsim.errors import MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Choice, Price, build, choose
@@ -123,10 +122,9 @@ def simulate_layer(
     )
 
 
-@cache
 def energy_table(energy: EnergySpec) -> Table:
-    """Return what prices a machine, read once per process."""
-    return load_table(energy.table, energy.node)
+    """Return what prices a machine, read once per process and again when it has been edited."""
+    return kept_table(energy.table, energy.node)
 
 
 def machine_view(arch: Arch) -> Machine:

@@ -9,7 +9,9 @@ import accelsim
 
 ROOT = Path(accelsim.__file__).parent
 TIERS = [
+    {"text"},
     {"errors", "units", "basis"},
+    {"outputs"},
     {"activity", "results", "components", "spec", "jit"},
     {"memory"},
     {"workload"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,16 +90,24 @@ def command(
     from accelsim.report import comparison as texts
 
     if style == "table":
-        from rich.console import Console
+        from accelsim.cli import terminal
 
-        Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(texts.ComparisonView(found))
+        terminal.console().print(texts.ComparisonView(found))
     else:
         text = {"json": texts.to_json, "csv": texts.to_csv, "markdown": texts.to_markdown}[style]
         click.echo(text(found), nl=False)
     if output is not None:
         from accelsim.report.write import write_comparison
 
-        write_comparison(found, output)
+        asked: dict[str, Any] = {
+            "archs": archs,
+            "networks": networks,
+            "base": found.base,
+            "incomplete": incomplete,
+            "set": sets,
+        }
+        asked |= {"energy_table": energy_table, "node": node, "matrix_b": matrix_b, **options}
+        write_comparison(found, output, {k: str(v) if isinstance(v, Path) else v for k, v in asked.items()})
         click.echo(f"table, picture and page: {output}", err=style != "table")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import replace
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
@@ -14,9 +14,8 @@ from accelsim.comparison import COLUMNS, GAINS, Comparison, Row
 from accelsim.report import facts, words
 from accelsim.report.columns import Column, column, narrowed
 from accelsim.report.document import plain
-from accelsim.report.markdown import escape
-from accelsim.report.rows import csv_text
 from accelsim.report.table import HEAD_LINES, hanging, head_line, in_ascii, joined
+from accelsim.text import csv_text, json_text, markdown, visible
 from accelsim.units import si
 
 _HEADS = (
@@ -97,17 +96,12 @@ def to_json(comparison: Comparison) -> str:
         "geometric_means": comparison.means,
         "rows": comparison.to_rows(),
     }
-    return json.dumps(plain(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(json.dumps(plain(found), indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def to_csv(comparison: Comparison) -> str:
-    """Return the rows as csv text; booleans as true and false, None as nothing."""
-    table = [{key: _cell(value) for key, value in row.items()} for row in comparison.to_rows()]
-    return csv_text(table or [dict.fromkeys(COLUMNS)])
-
-
-def _cell(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
+    """Return the rows as csv text, with a header."""
+    return csv_text([COLUMNS, *([row[name] for name in COLUMNS] for row in comparison.to_rows())])
 
 
 def to_markdown(comparison: Comparison) -> str:
@@ -115,21 +109,21 @@ def to_markdown(comparison: Comparison) -> str:
     lines = []
     for network, rows in comparison.by_network.items():
         lines += [
-            f"## {escape(heading(comparison, network))}",
+            f"## {markdown(heading(comparison, network))}",
             "",
-            *_markdown(HEAD_NAMES, [cells(comparison, r) for r in rows]),
+            *_grid(HEAD_NAMES, [cells(comparison, r) for r in rows]),
         ]
     if comparison.means:
         gains = ["machine", "speed-up", "energy gain", "EDP gain"]
-        lines += [f"## {MEANS} ({mean_words(comparison)})", "", *_markdown(gains, mean_cells(comparison))]
+        lines += [f"## {MEANS} ({mean_words(comparison)})", "", *_grid(gains, mean_cells(comparison))]
     if failed := failures(comparison):
-        lines += ["## Did not run", "", *(f"- {escape(text)}" for text in failed), ""]
-    lines += ["## Notes", "", *(f"- {escape(text)}" for text in notes(comparison)), ""]
-    return "\n".join([f"# {escape(title(comparison))}", "", *lines])
+        lines += ["## Did not run", "", *(f"- {markdown(text)}" for text in failed), ""]
+    lines += ["## Notes", "", *(f"- {markdown(text)}" for text in notes(comparison)), ""]
+    return "\n".join([f"# {markdown(title(comparison))}", "", *lines])
 
 
-def _markdown(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
-    rows = [[escape(text) for text in line] for line in cells]
+def _grid(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    rows = [[markdown(text) for text in line] for line in cells]
     rule = "| :--- |" + " ---: |" * (len(heads) - 1)
     return ["| " + " | ".join(heads) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
@@ -152,6 +146,7 @@ def _ran(row: Row) -> str:
 
 
 def cells(comparison: Comparison, row: Row) -> list[str]:
+    """Return the texts of a row under `HEAD_NAMES`."""
     whole, over = row.whole, row.over
     ran = f"{len(whole.simulated)} of {len(whole.layers)}" if whole is not None else "-"
     if whole is None or over is None:
@@ -189,7 +184,8 @@ class ComparisonView:
     """
 
     def __init__(self, comparison: Comparison) -> None:
-        self.comparison = comparison
+        rows, dropped = (tuple(map(_visible, found)) for found in (comparison.rows, comparison.dropped))
+        self.comparison = replace(comparison, rows=rows, dropped=dropped, base=visible(comparison.base))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines, at most as wide as the console."""
@@ -198,11 +194,16 @@ class ComparisonView:
             yield in_ascii(line) if options.ascii_only else line
 
 
+def _visible(row: Row) -> Row:
+    reason = row.reason and visible(row.reason)
+    return replace(row, network=visible(row.network), arch=visible(row.arch), reason=reason)
+
+
 def _lines(comparison: Comparison, width: int) -> Iterator[Text]:
-    found = {name: [cells(comparison, row) for row in rows] for name, rows in comparison.by_network.items()}
-    shown, left_out = narrowed(_columns([line for lines in cells.values() for line in lines]), width)
+    tables = {name: [cells(comparison, row) for row in rows] for name, rows in comparison.by_network.items()}
+    shown, left_out = narrowed(_columns([line for lines in tables.values() for line in lines]), width)
     first = 0
-    for network, lines in cells.items():
+    for network, lines in tables.items():
         yield from hanging(
             "", heading(comparison, network), width, "bold yellow" if _partial(comparison, network) else "bold"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from accelsim.comparison import GAINS, Comparison, Row
+from accelsim.comparison import Comparison, Row
 from accelsim.energy import LEAKAGE
 from accelsim.report import comparison as texts
 from accelsim.report import facts, page, palette, words
@@ -80,7 +80,7 @@ def _network(looks: Looks, comparison: Comparison, name: str, number: int) -> di
     for row in comparison.by_network[name]:
         cells = [Cell(text) for text in texts.cells(comparison, row)]
         if row.over is not None:
-            cells += _bars(looks, row, row.over, row.over.layers, row.over.total_energy_pj, slowest, dearest)
+            cells += _bars(looks, row, row.over.layers, row.over.total_energy_pj, slowest, dearest)
         totals.append(cells)
     return {
         "id": f"network{number}",
@@ -114,7 +114,8 @@ def _layers(looks: Looks, rows: Sequence[Row]) -> list[list[Cell]]:
     if not rows:
         return []
     by_row = [{layer.name: layer for layer in row.over.layers} if row.over else {} for row in rows]
-    order = [layer for layer in rows[0].whole.layers if any(layer.name in mine for mine in by_row)] if rows[0].whole else []
+    whole = rows[0].whole.layers if rows[0].whole is not None else ()
+    order = [layer for layer in whole if any(layer.name in mine for mine in by_row)]
     found = [(row, layer) for row, mine in zip(rows, by_row, strict=True) for layer in mine.values()]
     slowest = max((_time_s(row, layer) for row, layer in found), default=0.0)
     dearest = max((layer.total_energy_pj for _, layer in found), default=0.0)
@@ -130,7 +131,7 @@ def _layers(looks: Looks, rows: Sequence[Row]) -> list[list[Cell]]:
 def _layer_cells(looks: Looks, row: Row, layer: LayerResult | None, slowest: float, dearest: float) -> list[Cell]:
     if layer is None or row.over is None:
         return [Cell("not run"), *[Cell()] * 4]
-    time, energy = _bars(looks, row, row.over, [layer], layer.total_energy_pj, slowest, dearest)
+    time, energy = _bars(looks, row, [layer], layer.total_energy_pj, slowest, dearest)
     seconds, joules = si(_time_s(row, layer), "s"), si(layer.total_energy_pj * 1e-12, "J")
     return [Cell(seconds), time, Cell(joules), energy, Cell(layer.bound_by)]
 
@@ -140,7 +141,7 @@ def _time_s(row: Row, layer: LayerResult) -> float:
 
 
 def _bars(
-    looks: Looks, row: Row, result: NetworkResult, layers: Sequence[LayerResult], pj: float, slowest: float, dearest: float
+    looks: Looks, row: Row, layers: Sequence[LayerResult], pj: float, slowest: float, dearest: float
 ) -> list[Cell]:
     """Return the bar of time by cause and that of energy by class."""
     causes: dict[str, float] = {}
@@ -151,7 +152,7 @@ def _bars(
             causes[name] = causes.get(name, 0.0) + facts.share(layer, cause) * layer.cycles
         for name, part in energy_by_class(layer.energy_pj, row.kinds).items():
             energy[name] = energy.get(name, 0.0) + part
-    time = sum(layer.cycles for layer in layers) / (result.clock_mhz * 1e6)
+    time = sum(_time_s(row, layer) for layer in layers)
     what = f"{row.arch}, {layers[0].name}" if len(layers) == 1 else row.arch
     return [
         Cell("", f"time of {what}", _percent(time, slowest), page.pieces(looks, causes, _CAUSES)),

@@ -17,6 +17,7 @@ from accelsim.activity import BOUNDARIES, TENSORS
 from accelsim.errors import ModelError
 from accelsim.report.facts import in_order
 from accelsim.results import SCHEMA, LayerResult, NetworkResult, TrafficRow
+from accelsim.text import json_text
 
 
 def document(result: NetworkResult) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def document(result: NetworkResult) -> dict[str, Any]:
 
 def to_json(result: NetworkResult) -> str:
     """Return report.json as text, ending in a newline."""
-    return json.dumps(document(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(json.dumps(document(result), indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def plain(value: Any, where: str = "") -> Any:

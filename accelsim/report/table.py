@@ -14,6 +14,7 @@ from rich.text import Text
 from accelsim.report import bar, facts, words
 from accelsim.report.columns import GAP, GOOD_NAME, Column, columns, fit, worked
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.text import visible_all
 
 MAX_REASONS = 8
 """Reasons for not simulating that the terminal lists; the files list all."""
@@ -33,7 +34,7 @@ class ResultView:
     """
 
     def __init__(self, result: NetworkResult) -> None:
-        self.result = result
+        self.result = visible_all(result)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines, at most as wide as the console."""
