@@ -99,14 +99,9 @@ def command(
     if output is not None:
         from accelsim.report.write import write_comparison
 
-        asked: dict[str, Any] = {
-            "archs": archs,
-            "networks": networks,
-            "base": found.base,
-            "incomplete": incomplete,
-            "set": sets,
-        }
-        asked |= {"energy_table": energy_table, "node": node, "matrix_b": matrix_b, **options}
+        asked: dict[str, Any] = {"archs": archs, "networks": networks, "base": found.base, "incomplete": incomplete}
+        asked |= {"set": sets, "energy_table": energy_table, "node": node, "matrix_b": matrix_b, **options}
+        del asked["workers"]  # changes no figure
         write_comparison(found, output, {k: str(v) if isinstance(v, Path) else v for k, v in asked.items()})
         click.echo(f"table, picture and page: {output}", err=style != "table")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from accelsim import basis
@@ -36,7 +37,7 @@ def draw(fig: Figure, comparison: Comparison) -> None:
     groups = comparison.by_network
     labels = [shorten(row.arch, _LONGEST) for row in comparison.rows]
     left = 0.2 + LETTER * max(map(len, labels))
-    said = _wrapped(_caption(comparison), 150)
+    said = wrap(_caption(comparison), 190, break_on_hyphens=False)
     heights = [_HEAD + _ROW * len(rows) + _FOOT for rows in groups.values()]
     height = _TOP + sum(heights) + _LINE * len(said) + 0.15
     fig.set_size_inches(_WIDTH, height)
@@ -105,10 +106,4 @@ def _caption(comparison: Comparison) -> str:
     first = f"green: the least; grey: {comparison.base}, whose figure over a machine's stands in brackets"
     hatched = "; hatched: not ranked" if any(row.over is not None and not row.ranks for row in comparison.rows) else ""
     rest = [text for text in texts.notes(comparison) if not text.startswith(("gains are", "areas leave"))]
-    return ". ".join([first + hatched, *rest])
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    from textwrap import wrap
-
-    return wrap(text, width)
+    return "; ".join([first + hatched, *rest])
