@@ -8,6 +8,7 @@ from accelsim import __version__
 from accelsim.report import facts, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.spec.arch import unsourced
 
 _COLUMNS = (
     "layer",
@@ -28,6 +29,7 @@ _TEXT_COLUMNS = ("layer", "kind", "unit", "bound by", "mapping")
 
 def to_markdown(result: NetworkResult) -> str:
     """Return report.md as text, ending in a newline."""
+    missing = unsourced(result.arch)
     parts = [
         f"# {_escape(words.title(result))}",
         f"accelsim {__version__}; {_escape(_provenance(result))}.",
@@ -44,6 +46,7 @@ def to_markdown(result: NetworkResult) -> str:
         _bullets(list(result.not_modelled), "Nothing was listed by the engines that ran."),
         *(["## Notes", _bullets(list(result.notes), "")] if result.notes else []),
         "## Resolved configuration",
+        *([f"Numbers without a source (unsourced): {_escape(', '.join(missing))}."] if missing else []),
         "```yaml\n" + yaml.safe_dump(plain(result.arch, "arch"), sort_keys=False, allow_unicode=True) + "```",
     ]
     return "\n\n".join(parts) + "\n"
