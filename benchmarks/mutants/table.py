@@ -7,6 +7,7 @@ tests that must notice, and the mutations of that file as ``id: [old text, new t
 from __future__ import annotations
 
 import random
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -66,4 +67,4 @@ def choose(mutants: Sequence[Mutant], names: Sequence[str], number: int | None, 
 def _area(path: Path) -> Iterator[Mutant]:
     for group in yaml.safe_load(path.read_text(encoding="utf-8")):
         for name, (old, new) in group["mutants"].items():
-            yield Mutant(name, path.stem, group["file"], old, new, tuple(group["tests"].split()))
+            yield Mutant(name, path.stem, group["file"], old, new, tuple(shlex.split(group["tests"])))
