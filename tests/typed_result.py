@@ -153,7 +153,8 @@ def sparse_result() -> NetworkResult:
     """Return a product of sparse matrices: 40,000 of 1,000,000 dense MACs multiply, in 10,000 cycles at 1 GHz."""
     layer = replace(
         CONV1, name="product", kind="spgemm", macs=1_000_000, effective_macs=40_000, performed_macs=40_000,
-        cycles=10_000, compute_cycles=10_000, stall_cycles=0, dram_cycles=10_000, stored={}, energy_pj={"dram": 1_600_000.0},
+        cycles=10_000, compute_cycles=10_000, stall_cycles=0, dram_cycles=10_000, stored={},
         accounts={"pes": UnitAccount(10, {"busy": 80_000, "imbalance": 20_000})}, traffic=_dram(320_000, 80_000),
+        energy_pj={"dram": 1_600_000.0},
     )  # fmt: skip
     return replace(typed_result(), layers=(layer,), clock_mhz=1000.0, isolated=True)
