@@ -7,7 +7,7 @@ import pytest
 
 import accelsim
 from accelsim.errors import ConfigError
-from accelsim.explore import evaluate, export, identity, store
+from accelsim.explore import evaluate, export, identity, store, sweep
 from accelsim.explore.choose import on_front
 from accelsim.explore.grid import Grid
 from accelsim.explore.merge import merge
@@ -203,3 +203,61 @@ def test_a_design_is_legal_on_all_networks_or_not_at_all_and_its_points_are_its_
         [(10, "systolic_os", "./one.yaml", 2), (11, "systolic_os", "./two.yaml", 2)],
         [(12, "systolic_ws", "./one.yaml", 4), (13, "systolic_ws", "./two.yaml", 4)],
     ]
+
+
+SMALL = """\
+name: small
+machines: [systolic_ws]
+networks: [{networks}]
+axes:
+  params.rows: [2, 4, 6, 8, 10]
+objectives: [cycles]
+"""
+
+
+def small(folder, networks):
+    """Write a sweep of five machines over networks that are all the same but for their names."""
+    for name in networks:
+        (folder / f"{name}.yaml").write_text(NETWORK.format(name))
+    path = folder / "sweep.yaml"
+    path.write_text(SMALL.format(networks=", ".join(f"./{name}.yaml" for name in networks)))
+    return path
+
+
+def test_what_two_networks_share_is_run_once(tmp_path):
+    path = small(tmp_path, ["one", "same"])
+    assert sweep.count(path) == sweep.Counts(points=10, excluded=0, reused=5, elsewhere=0, to_run=5)
+    assert sweep.run(path, tmp_path / "s.db", workers=0).counts.to_run == 5
+    assert sweep.run(path, tmp_path / "s.db", workers=0).counts == sweep.Counts(10, 0, 10, 0, 0)
+
+
+def test_shards_share_the_machines_out_and_leave_none(tmp_path):
+    path = small(tmp_path, ["one"])
+    rows = []
+    for shard in ((1, 3), (2, 3), (3, 3)):
+        counts = sweep.run(path, tmp_path / f"{shard[0]}.db", workers=0, shard=shard).counts
+        with store.open_reader(tmp_path / f"{shard[0]}.db") as opened:
+            mine = [row["params.rows"] for row in opened.rows()]
+        assert (counts.to_run, counts.elsewhere) == (len(mine), 5 - len(mine))
+        rows.append(mine)
+    assert rows == [[2, 8], [4, 10], [6]]
+
+
+def test_closed_forms_for_many_layers_at_once_count_layers_that_are_alike_each_time(tmp_path):
+    layers, tensors = [], {}
+    for name, k in (("a", 40), ("b", 24), ("c", 40), ("d", 40)):
+        layer, own = make_layer(name, Linear(n=2, c=16, k=k))
+        layers.append(layer)
+        tensors |= own
+    repeated = Network("repeated", tuple(layers), tensors, isolated=True)
+    arch = accelsim.load_arch("systolic_ws")
+    plain, many = (
+        evaluate.run_point(
+            evaluate.Context({"m": arch.document}, {"net": repeated}, tmp_path, columnar=columnar),
+            evaluate.Job("key", "m", "net", (), OptionsSpec()),
+        )
+        for columnar in (False, True)
+    )
+    assert plain.status == "ok"
+    assert {name: many.totals[name] for name in TOTALS} == {name: plain.totals[name] for name in TOTALS}
+    assert many.totals["cycles"] == accelsim.simulate(arch, repeated).cycles

@@ -16,12 +16,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutants", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="ID or AREA")
     parser.add_argument("--draw", type=int, metavar="N", help="only N of them, drawn at random")
-    parser.add_argument("--seed", default="0", help="of the draw")
+    parser.add_argument("--seed", help="of the draw; a digest of the sources by default")
     options = parser.parse_args()
+    mutants = table.load()
+    seed = options.seed or table.seed_of(mutants, run.ROOT)
     try:
-        chosen = table.choose(table.load(), options.names, options.draw, options.seed)
+        chosen = table.choose(mutants, options.names, options.draw, seed)
     except ValueError as error:
         parser.error(str(error))
+    if options.draw is not None:
+        print(f"{len(chosen)} mutations drawn by seed {seed}", flush=True)
     verdicts = []
     with run.tree() as tree:
         for mutant in chosen:

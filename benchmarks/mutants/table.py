@@ -6,6 +6,7 @@ tests that must notice, and the mutations of that file as ``id: [old text, new t
 
 from __future__ import annotations
 
+import hashlib
 import random
 import shlex
 from collections.abc import Iterator, Sequence
@@ -62,6 +63,14 @@ def choose(mutants: Sequence[Mutant], names: Sequence[str], number: int | None, 
         return found
     drawn = set(random.Random(seed).sample([mutant.id for mutant in found], number))
     return [mutant for mutant in found if mutant.id in drawn]
+
+
+def seed_of(mutants: Sequence[Mutant], root: Path) -> str:
+    """Return a digest of the files that are mutated: the same sources draw the same mutations."""
+    digest = hashlib.sha256()
+    for file in sorted({mutant.file for mutant in mutants}):
+        digest.update((root / file).read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _area(path: Path) -> Iterator[Mutant]:
