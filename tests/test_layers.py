@@ -15,6 +15,7 @@ TIERS = [
     {"workload"},
     {"operands"},
     {"passes", "mapping"},
+    {"tiled"},
     {"seam"},
     {"engines", "replicas", "energy"},
     {"layer"},

@@ -1,4 +1,4 @@
-"""A nest by brute force: every step, every instance, every word as an element of a set. The plain twin of `nest_kernel`.
+"""A nest by brute force: every step, every instance, every word an element of a set. The plain twin of `nest_kernel`.
 
 Shares nothing with it but the value types: a box is a set of words, what a step brings is a difference of sets, and
 what instances share is a union. Time and memory grow with the work: for small nests only.
@@ -11,7 +11,7 @@ from itertools import product
 from math import prod
 from typing import TypeAlias
 
-from accelsim.tiled.nest import DIMS, TENSORS, Counts, Loop, Nest, Words
+from accelsim.tiled.nest import DIMS, TENSORS, Counts, Factor, Nest, Words
 
 Ranges: TypeAlias = dict[str, range]
 Word: TypeAlias = tuple[int, ...]
@@ -73,15 +73,15 @@ def _steps(nest: Nest, level: int) -> Iterator[tuple[Word, dict[Word, Ranges]]]:
     timed = [(i, at, False) for i, cut in enumerate(outer) for at in range(len(cut.loops))]
     spread = [(i, at, True) for i, cut in enumerate(outer) for at in range(len(cut.spatial))]
     known = _chunks(nest)
-    for step in product(*(range(known[loop][0].factor) for loop in timed)):
+    for step in product(*(range(known[loop][0].times) for loop in timed)):
         tiles = {}
-        for place in product(*(range(known[loop][0].factor) for loop in spread)):
+        for place in product(*(range(known[loop][0].times) for loop in spread)):
             start = dict.fromkeys(DIMS, 0)
             for loop, digit in zip([*timed, *spread], [*step, *place], strict=True):
                 start[known[loop][0].dim] += digit * known[loop][1]
             at = {}
             for dim, size in nest.problem.sizes.items():
-                full = prod(x.factor for cut in nest.mapping.cuts[level:] for x in (*cut.loops, *cut.spatial)
+                full = prod(x.times for cut in nest.mapping.cuts[level:] for x in (*cut.loops, *cut.spatial)
                             if x.dim == dim)  # fmt: skip
                 at[dim] = range(start[dim], min(start[dim] + full, size))
             tiles[place] = at if all(at.values()) else {}
@@ -93,14 +93,14 @@ def _tiles(nest: Nest, level: int) -> Iterator[tuple[Word, Ranges]]:
         yield from tiles.items()
 
 
-def _chunks(nest: Nest) -> dict[tuple[int, int, bool], tuple[Loop, int]]:
+def _chunks(nest: Nest) -> dict[tuple[int, int, bool], tuple[Factor, int]]:
     """Return (level, place, whether in space) -> loop, and how far one step of it goes: all factors inside it."""
-    order: list[tuple[tuple[int, int, bool], Loop]] = []
+    order: list[tuple[tuple[int, int, bool], Factor]] = []
     for i, cut in enumerate(nest.mapping.cuts):
         order += [((i, at, False), loop) for at, loop in enumerate(cut.loops)]
         order += [((i, at, True), loop) for at, loop in enumerate(cut.spatial)]
     return {
-        key: (loop, prod(x.factor for _, x in order[at + 1 :] if x.dim == loop.dim))
+        key: (loop, prod(x.times for _, x in order[at + 1 :] if x.dim == loop.dim))
         for at, (key, loop) in enumerate(order)
     }
 
@@ -110,7 +110,7 @@ def _reach(nest: Nest, tensor: str, at: Ranges) -> Ranges:
     if tensor != "I":
         return {dim: at[dim] for dim in ("GMCRS" if tensor == "W" else "GNMPQ")}
     ranks = {dim: at[dim] for dim in "GNC"}
-    for d, (out, window) in enumerate(("PR", "QS")):
+    for d, (out, window) in enumerate((("P", "R"), ("Q", "S"))):
         taps = [p * nest.problem.stride[d] + r * nest.problem.dilation[d] for p in at[out] for r in at[window]]
         ranks[out] = range(min(taps), max(taps) + 1)
     return ranks

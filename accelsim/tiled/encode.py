@@ -20,8 +20,8 @@ def arrays(nest: Nest) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         windows = [(*row[:2], 0, WITHOUT_END) for row in windows]
     rows = []
     for i, cut in enumerate(nest.mapping.cuts):
-        rows += [(DIMS.index(x.dim), x.factor, i, 0) for x in cut.loops]
-        rows += [(DIMS.index(x.dim), x.factor, i, 1) for x in cut.spatial]
+        rows += [(DIMS.index(x.dim), x.times, i, 0) for x in cut.loops]
+        rows += [(DIMS.index(x.dim), x.times, i, 1) for x in cut.spatial]
     levels = [
         (
             *(int(t in cut.keeps) for t in TENSORS),

@@ -29,15 +29,15 @@ MOST = 2**61
 Halo: TypeAlias = Literal["keep", "refetch"]
 
 
-class Loop(NamedTuple):
+class Factor(NamedTuple):
     """A loop over chunks of a dimension, or as many instances, along an axis of the mesh, that have a chunk each."""
 
     dim: str
-    factor: int
+    times: int
     axis: int = 0
 
 
-def loops(text: str) -> tuple[Loop, ...]:
+def factors(text: str) -> tuple[Factor, ...]:
     """Return the loops of ``"P4 M2"``, outermost first; ``M4@1`` lies along the second axis of a mesh.
 
     Raises
@@ -50,7 +50,7 @@ def loops(text: str) -> tuple[Loop, ...]:
         match = re.fullmatch(rf"([{DIMS}])([1-9][0-9]*)(?:@([01]))?", word)
         if match is None:
             raise MappingError(f"'{word}' is no loop", f"write a dimension, one of {DIMS}, and a factor: P4")
-        found.append(Loop(match[1], int(match[2]), int(match[3] or 0)))
+        found.append(Factor(match[1], int(match[2]), int(match[3] or 0)))
     return tuple(found)
 
 
@@ -100,7 +100,7 @@ class Problem:
         """Return the words of a box with these extents, padding included."""
         count = prod(extents[dim] for dim in RELEVANT[tensor] if tensor != "I" or dim in "GNC")
         if tensor == "I":
-            for d, (out, window) in enumerate(("PR", "QS")):
+            for d, (out, window) in enumerate((("P", "R"), ("Q", "S"))):
                 count *= (extents[out] - 1) * self.stride[d] + (extents[window] - 1) * self.dilation[d] + 1
         return count
 
@@ -141,8 +141,8 @@ class Level:
 class Cut:
     """What a mapping says of a level: its loops in time, its loops in space, and the tensors that it keeps."""
 
-    loops: tuple[Loop, ...] = ()
-    spatial: tuple[Loop, ...] = ()
+    loops: tuple[Factor, ...] = ()
+    spatial: tuple[Factor, ...] = ()
     keeps: str = TENSORS
 
 
@@ -157,11 +157,11 @@ class Mapping:
         """Return a mapping written as one text per level: ``"M2 C4 [M4] WO"``, loops, instances, kept tensors."""
         cuts = []
         for text in levels:
-            match = re.fullmatch(r"([^\[\]]*?)(?:\[([^\[\]]*)\])?\s*(?:\b(-|[WIO]+))?", text.strip())
+            match = re.fullmatch(r"([^\[\]]*?)(?:\[([^\[\]]*)\])?\s*((?<!\S)-|(?<!\w)[WIO]+)?", text.strip())
             if match is None:
                 raise MappingError(f"'{text}' is no cut of a level", "write loops, [instances], kept tensors")
             keeps = TENSORS if match[3] is None else match[3].replace("-", "")
-            cuts.append(Cut(loops(match[1] or ""), loops(match[2] or ""), keeps))
+            cuts.append(Cut(factors(match[1]), factors(match[2] or ""), keeps))
         return cls(tuple(cuts))
 
 
@@ -222,9 +222,9 @@ class Nest:
     def extents(self, level: int) -> dict[str, int]:
         """Return the extents of a full box of an instance at a level."""
         inner = self.mapping.cuts[level:]
-        factors = {dim: prod(x.factor for cut in inner for x in (*cut.loops, *cut.spatial) if x.dim == dim)
+        whole = {dim: prod(x.times for cut in inner for x in (*cut.loops, *cut.spatial) if x.dim == dim)
                    for dim in DIMS}  # fmt: skip
-        return {dim: min(factors[dim], size) for dim, size in self.problem.sizes.items()}
+        return {dim: min(whole[dim], size) for dim, size in self.problem.sizes.items()}
 
     def check(self, bits: dict[str, int] | None = None) -> None:
         """Raise MappingError, naming level, dimension or tensor, need and room, unless the mapping is legal.
@@ -242,19 +242,19 @@ class Nest:
                 f"level '{levels[0].name}' keeps {cuts[0].keeps or 'nothing'}", "it must keep W, I and O"
             )
         for dim, size in self.problem.sizes.items():
-            reached = prod(x.factor for cut in cuts for x in (*cut.loops, *cut.spatial) if x.dim == dim)
+            reached = prod(x.times for cut in cuts for x in (*cut.loops, *cut.spatial) if x.dim == dim)
             if reached < size:
                 raise MappingError(f"the factors of {dim} reach {reached} of {size}", "raise one of them")
         for level, cut in zip(levels, cuts, strict=True):
             for axis in (0, 1):
-                wanted = prod(x.factor for x in cut.spatial if x.axis == axis)
+                wanted = prod(x.times for x in cut.spatial if x.axis == axis)
                 room = level.mesh[axis] if axis < len(level.mesh) else 1
                 if wanted > room:
                     raise MappingError(
                         f"level '{level.name}': {wanted} instances along axis {axis} of its mesh, it has {room}",
                         "spread less",
                     )
-        steps = prod(x.factor for cut in cuts for x in (*cut.loops, *cut.spatial))
+        steps = prod(x.times for cut in cuts for x in (*cut.loops, *cut.spatial))
         window = max(*self.problem.stride, *self.problem.dilation)
         if steps * window * window > MOST:
             raise MappingError("the counts of this nest exceed 64-bit integers", "split the layer")
