@@ -57,7 +57,9 @@ class _Twin:
         partial: dict[int, dict[int, Row]] = {}
         weight = {i: sum(len(self.b[c]) for r, c in leaf) for i, leaf in enumerate(leaves)}
         self.n["leaves"] = len(leaves)
-        if not p.pipeline_merge and leaves:
+        if not leaves:
+            self.look_at_nothing()
+        elif not p.pipeline_merge:
             self.multiply(leaves, partial)
         waiting, ways, number = list(weight), 2**p.layers, len(leaves)
         first, result = True, {}
@@ -89,13 +91,23 @@ class _Twin:
         used = sorted({c for row in self.a.values() for c in row})
         return [[(r, c) for r, row in self.a.items() if c in row] for c in used]
 
+    def look_at_nothing(self) -> None:
+        """Add the time of an A without entries: its pointers come, and say so."""
+        pointers = 1 + (len(self.a) if self.p.condense else len(self.b))
+        bus = Fraction(pointers * self.p.pointer_bits) / self.dram.bits_per_cycle
+        took = bus + self.dram.latency_cycles
+        self.n["memory_ticks"] += took
+        self.n["bus_ticks"] += bus
+        self.rounds.append(Round(ceil(took), ceil(bus), 3, 0, 0, 0, 0, 0, 0, pointers))
+
     def multiply(self, leaves: list[list[tuple[int, int]]], partial: dict[int, dict[int, Row]]) -> None:
         entries = [entry for leaf in leaves for entry in leaf]
         read = self.fetch([c for _, c in entries])
         rows: list[dict[str, Any]] = []
         for (_, c), misses in zip(entries, read, strict=True):
             length = len(self.b[c])
-            rows.append({"a": [length], "read": misses, "partial": 0, "stages": [length], "scan": 0})
+            rows.append({"a": [length], "read": misses, "partial": 0, "stages": [length], "scan": 0, "pointers": 2})
+        rows[0]["pointers"] += 1 + (len(self.a) if self.p.condense else len(self.b))
         for i, leaf in enumerate(leaves):
             partial[i] = {}
             for r, c in leaf:
@@ -112,7 +124,7 @@ class _Twin:
             order += [(r, c) for c in row if any((r, c) in leaves[node] for node in fresh)]
         read = dict(zip(order, self.fetch([c for _, c in order]), strict=True))
         result: dict[int, Row] = {}
-        rows = []
+        rows: list[dict[str, Any]] = []
         for r in self.a:
             streams: list[Row] = []
             mine = [entry for entry in order if entry[0] == r]
@@ -135,8 +147,15 @@ class _Twin:
             rows.append({
                 "a": [len(self.b[c]) for _, c in mine], "read": sum(read[entry] for entry in mine),
                 "partial": from_dram, "stages": [*into, len(streams[0])],
-                "scan": r + 1 if p.condense and fresh else 0,
+                "scan": r + 1 if p.condense and fresh else 0, "pointers": 2 * len(mine),
             })  # fmt: skip
+        if p.pipeline_merge and p.condense and fresh:
+            ends = [0, *(row["scan"] for row in rows[:-1]), len(self.a)]
+            for i, made in enumerate(rows):  # those behind the last entry come with it
+                made["pointers"] += ends[i + 1] - ends[i]
+            rows[0]["pointers"] += 1
+        elif p.pipeline_merge and not self.rounds:
+            rows[0]["pointers"] += len(self.b) + 1
         for node in nodes:
             partial.pop(node, None)
         old = len(nodes) - len(fresh)
@@ -235,6 +254,7 @@ class _Twin:
                 assert read_at is not None
                 row = rows[g]
                 bits = (len(row["a"]) + row["read"]) * p.element_bits + row["partial"] * p.partial_bits
+                bits += row["pointers"] * p.pointer_bits
                 scan_bound = row["scan"] > max(bus, space)
                 bus = read_at + Fraction(bits) / rate
                 trips = 2 if sum(row["a"]) else 1
@@ -250,7 +270,8 @@ class _Twin:
         a_read, b_read = sum(len(row["a"]) for row in rows), sum(row["read"] for row in rows)
         partial_read, written = sum(row["partial"] for row in rows), sum(row["stages"][layers] for row in rows)
         took, bound = ceil(max([bus, *ends])), parts.index(max(parts))
-        self.rounds.append(Round(took, ceil(max(parts)), bound, *nodes, a_read, b_read, partial_read, written))
+        moved = a_read, b_read, partial_read, written, sum(row["pointers"] for row in rows)
+        self.rounds.append(Round(took, ceil(max(parts)), bound, *nodes, *moved))
         n["b_used"] += sum(sum(row["a"]) for row in rows)
         n["products"] += sum(sum(row["a"]) for row in rows)
         n["layer_elements"] += sum(merged)
