@@ -9,7 +9,7 @@ import accelsim
 
 ROOT = Path(accelsim.__file__).parent
 TIERS = [
-    {"errors", "units"},
+    {"errors", "units", "basis"},
     {"activity", "results", "components", "spec", "jit"},
     {"memory"},
     {"workload"},

@@ -75,10 +75,12 @@ def _engine(name: str) -> None:
 
 
 def _network(name: str) -> None:
+    from accelsim.report import words
     from accelsim.workload.load import load_network
 
     net = load_network(name)
-    click.echo(f"{net.name}: {len(net.layers)} layers, {net.macs:,} MACs, {net.params:,} parameters")
+    needed = words.needs([layer.macs for layer in net.layers], lambda n: f"{n:,} MACs")
+    click.echo(f"{net.name}: {len(net.layers)} layers, {needed}, {net.params:,} parameters")
     if net.description:
         click.echo(net.description)
     click.echo(f"source: {net.source}")
@@ -86,7 +88,7 @@ def _network(name: str) -> None:
         click.echo(f"note: {note}")
     for layer in net.layers:
         shape: Any = layer.shape
-        click.echo(f"  {layer.name:32} {layer.kind:14} {layer.macs:>16,}  {_sizes(shape)}")
+        click.echo(f"  {layer.name:32} {layer.kind:14} {words.macs(layer.macs):>16}  {_sizes(shape)}")
 
 
 def _sizes(shape: Any) -> str:

@@ -64,7 +64,7 @@ def _row(layer: LayerResult) -> list[str]:
         _escape(layer.name),
         layer.kind,
         layer.unit or "",
-        f"{layer.macs:,}",
+        words.macs(layer.macs),
         f"{layer.cycles:,}",
         words.percent(layer.occupancy),
         words.percent(layer.stall_cycles / layer.cycles if layer.cycles else 0.0),

@@ -13,7 +13,6 @@ Modelled:
 - Legality: tiles against half buffers, banks of whole words, widths between the brick's and the widest.
 
 Not modelled:
-- Tensors whose home is the chip: layers that have one are not run.
 - Bias, activation functions and pooling beside the array; registers and links inside it.
 - Port conflicts of the buffers, and the time to form the im2col order.
 - Overlap between tiles inside the array, and of a layer's first load with the layer before it.
@@ -74,7 +73,7 @@ class BitFusion(Engine[Params, FusionTiling]):
         del params
         if view.kind not in PRODUCTS:
             return f"a fusion array has no {view.kind} unit"
-        return tilings.at_home(view)
+        return None
 
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
         """Return the width of operands and of sums."""

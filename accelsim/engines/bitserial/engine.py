@@ -16,7 +16,6 @@ Modelled:
 - Double-buffered memories whose halves hold a tile; operands at their own width or in whole words.
 
 Not modelled:
-- Tensors whose home is the chip: layers that have one are not run.
 - Bias, activation functions and the registers inside a unit; the time to lay activations out for the lanes.
 - Port conflicts of the memories; the dispatcher that cuts activations into bits or terms.
 - Overlap of a layer's first load with the layer before it, and between tiles inside the grid.
@@ -77,7 +76,7 @@ class BitSerial(Engine[Params, GridTiling]):
         """Return why a layer cannot run: only products, and only widths that lanes or joined lanes take."""
         if view.kind not in PRODUCTS:
             return f"a grid of inner-product units has no {view.kind} unit"
-        return unfit(view, params) or tilings.at_home(view)
+        return unfit(view, params)
 
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
         """Return the width of lanes, joined where the machine can join them."""

@@ -34,7 +34,7 @@ from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input
 from accelsim.operands.zero_run import ZeroRun
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample, Word
+from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word, too_large
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
@@ -94,6 +94,10 @@ class Dcnn(Engine[Params, NoMapping]):
             return f"a tile of {tile} outputs exceeds the {params.accumulator_entries} accumulators of a PE"
         return None
 
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the activation RAMs, where activations stay."""
+        return (Room("pe.activations", ("input", "output")),) if params.activations_stay else ()
+
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
         """Return the width of operands and of sums."""
         del view
@@ -125,6 +129,9 @@ class Dcnn(Engine[Params, NoMapping]):
         outputs = view.output.elements // conv.n * (view.output.bits or 0)
         room = p.activation_kib * KIB_BITS * p.pe_rows * p.pe_cols
         resident = p.activations_stay and conv.n * (pixels + outputs) <= room
+        for tensor in (view.input, view.output):
+            if tensor.home == "chip" and not resident:
+                raise too_large(view, tensor, "the activation RAMs", "params.activation_kib")
         bands = min(te, ceil_div(pixels + outputs, room))
         described = Operand(view.output, operands.input.seed, operands.input.batch)
         moved_in = _moved(operands.input, params, conv.n, view, True)

@@ -14,7 +14,6 @@ Not modelled:
 - Filter positions are not cut: a tile holds all taps of its input channels, so that large filters make small tiles.
 - The circular use of NBin: neighbouring tiles fetch the inputs that they share twice.
 - Sums are exact: the rounding to 16 bits is not.
-- Tensors whose home is the chip: layers that have one are not run.
 
 Assumed:
 - Groups of a layer run one after another.
@@ -80,7 +79,7 @@ class DianNao(Engine[Params, Tiling]):
         del params
         if view.kind not in PRODUCTS:
             return f"the functional unit multiplies and adds: it has no {view.kind} unit"
-        return tilings.at_home(view)
+        return None
 
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
         """Return the width of operands and of sums."""

@@ -40,7 +40,7 @@ from accelsim.engines.eie.passes import Geometry, Slices, cut, tree_links
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample, Word
+from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX
 from accelsim.workload.network import LayerView
@@ -112,6 +112,11 @@ class Eie(Engine[Params, NoMapping]):
             "weight": decoded or Word(params.value_bits, "entries"),
             "output": Word(params.accumulator_bits, "accumulators"),
         }
+
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the memories of the PEs."""
+        del params
+        return (Room("glb.activations", ("input", "output")), Room("glb.weights", ("weight",)))
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, registers, queues, codebooks, the tree and the memories."""

@@ -61,12 +61,9 @@ class RowStationary(Engine[Params, Mapping]):
         return {"pes": params.rows * params.cols}
 
     def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only products from and to DRAM, filters that fit, and no dilation."""
+        """Return why a layer cannot run: only products, filters that fit, and no dilation."""
         if view.kind not in PRODUCTS:
             return f"a row-stationary array has no {view.kind} unit"
-        for tensor in (*view.inputs, *view.weights, *view.outputs):
-            if tensor.home == "chip":
-                return f"'{tensor.name}' is at home on the chip, whose buffer holds no more than strips"
         conv = _conv(view)
         if conv.dilation != (1, 1):
             return "a PE slides over neighbouring words: no dilation"

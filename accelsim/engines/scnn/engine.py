@@ -39,7 +39,7 @@ from accelsim.engines.scnn import sample, totals
 from accelsim.engines.scnn.plan import Plan
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample, Word
+from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import KIB_BITS
 from accelsim.workload.network import LayerView
@@ -99,6 +99,10 @@ class Scnn(Engine[Params, NoMapping]):
         if not isinstance(view.shape, Conv2d):
             return f"SCNN runs convolutions, not {view.kind} layers: they have no plane to share out"
         return None
+
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the activation RAMs, where activations stay."""
+        return (Room("pe.iaram", ("input",)), Room("pe.oaram", ("output",))) if params.activations_stay else ()
 
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
         """Return the width of operands and of sums."""

@@ -41,7 +41,7 @@ from accelsim.mapping import loopnest, tilings
 from accelsim.mapping.choose import Price
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Many, Sample, Word
+from accelsim.seam import Bounds, Columns, Engine, Machine, Many, Room, Sample, Word
 from accelsim.spec.schema import MappingSpec, Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -98,6 +98,11 @@ class Systolic(Engine[Params, Tiling]):
         if view.kind not in PRODUCTS:
             return f"a systolic array has no {view.kind} unit"
         return None
+
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the scratchpads: outputs at home leave the accumulators for the inputs' one."""
+        del params
+        return (Room("glb.inputs", ("input", "output")), Room("glb.weights", ("weight", "input2")))
 
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
         """Return the width of operands and of sums."""

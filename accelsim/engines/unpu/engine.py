@@ -10,7 +10,6 @@ Modelled:
 - Three double-buffered memories: half of each holds a tile; tiles and loop order are chosen or pinned.
 
 Not modelled:
-- Tensors whose home is the chip: layers that have one are not run.
 - The real mapping, which is not published in readable form: the split over units, outputs and inputs is derived.
 - Bias, the 1-D SIMD unit, the controller; registers and the network between cores.
 - Overlap between tiles inside the units, and of a layer's first load with the layer before it.
@@ -96,7 +95,7 @@ class Unpu(Engine[Params, UnitTiling]):
         del params
         if view.kind not in PRODUCTS:
             return f"lookup-table units have no {view.kind} unit"
-        return tilings.at_home(view)
+        return None
 
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
         """Return what tables are built for, what comes as planes, and the width of sums."""
