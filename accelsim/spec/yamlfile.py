@@ -149,7 +149,7 @@ class _Composer:
             return self._anchors[event.anchor]
         if depth > MAX_DEPTH:
             raise self._fail(event, "nested too deeply", f"use at most {MAX_DEPTH} levels")
-        mark, end, tag = event.start_mark, end, event.tag
+        mark, end, tag = event.start_mark, event.end_mark, event.tag
         if isinstance(event, yaml.ScalarEvent):
             if tag is None or tag == "!":
                 tag = self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
