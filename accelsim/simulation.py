@@ -49,7 +49,7 @@ def load_arch(name: str, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
     sets : sequence of (key path, value)
         Keys of the resolved configuration to override.
     """
-    return spec.load(name, registry.find_params, sets)
+    return spec.load(name, registry.find_params, sets, registry.publishes)
 
 
 def simulate(

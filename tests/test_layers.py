@@ -17,6 +17,7 @@ TIERS = [
     {"workload"},
     {"operands"},
     {"passes", "mapping"},
+    {"tiled"},
     {"seam"},
     {"engines", "replicas", "energy"},
     {"layer"},

@@ -41,7 +41,7 @@ def _is_network_file(name: str) -> bool:
 
 def _machine(name: str, sets: tuple[str, ...]) -> None:
     from accelsim.simulation import load_arch
-    from accelsim.spec.arch import parse_set
+    from accelsim.spec.arch import parse_set, unsourced
 
     machine = load_arch(name, [parse_set(text) for text in sets])
     config = dict(machine.config)
@@ -51,6 +51,8 @@ def _machine(name: str, sets: tuple[str, ...]) -> None:
         click.echo("\n# where the values come from")
         for key, text in sources.items():
             click.echo(f"# {key}: {text}")
+    if missing := unsourced(machine.config):
+        click.echo(f"\n# unsourced: {', '.join(missing)}")
 
 
 def _engine(name: str) -> None:

@@ -17,6 +17,7 @@ from accelsim.activity import BOUNDARIES, TENSORS
 from accelsim.errors import ModelError
 from accelsim.report.facts import in_order
 from accelsim.results import SCHEMA, LayerResult, NetworkResult, TrafficRow
+from accelsim.spec.arch import unsourced
 from accelsim.text import json_text
 
 
@@ -39,6 +40,7 @@ def document(result: NetworkResult) -> dict[str, Any]:
             "isolated": result.isolated,
         },
         "options": result.options,
+        "unsourced": unsourced(result.arch),
         "not_modelled": result.not_modelled,
         "notes": result.notes,
         "totals": _totals(result),

@@ -10,6 +10,7 @@ from accelsim import __version__
 from accelsim.report import facts, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.spec.arch import unsourced
 from accelsim.text import markdown, visible_all
 
 _COLUMNS = (
@@ -32,7 +33,7 @@ _TEXT_COLUMNS = ("layer", "kind", "unit", "bound by", "mapping")
 
 def to_markdown(result: NetworkResult) -> str:
     """Return report.md as text, ending in a newline."""
-    result = visible_all(result)
+    missing, result = unsourced(result.arch), visible_all(result)
     parts = [
         f"# {markdown(words.title(result))}",
         f"accelsim {__version__}; {markdown(_provenance(result))}.",
@@ -47,6 +48,7 @@ def to_markdown(result: NetworkResult) -> str:
         _bullets(list(result.not_modelled), "Nothing was listed by the engines that ran."),
         *(["## Notes", _bullets(list(result.notes), "")] if result.notes else []),
         "## Resolved configuration",
+        *([f"Numbers without a source (unsourced): {markdown(', '.join(missing))}."] if missing else []),
         _fenced(yaml.safe_dump(plain(result.arch, "arch"), sort_keys=False, allow_unicode=True)),
     ]
     return "\n\n".join(parts) + "\n"

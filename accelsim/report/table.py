@@ -14,6 +14,7 @@ from rich.text import Text
 from accelsim.report import bar, facts, words
 from accelsim.report.columns import GAP, GOOD_NAME, Column, columns, fit, worked
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.spec.arch import unsourced
 from accelsim.text import visible_all
 
 MAX_REASONS = 8
@@ -166,6 +167,8 @@ def _remarks(result: NetworkResult, width: int) -> Iterator[Text]:
     if result.not_modelled:
         yield Text()
         yield from hanging("not modelled: ", words.not_modelled(result), width, "dim", 2)
+    if missing := unsourced(result.arch):
+        yield from hanging("unsourced: ", f"{', '.join(missing)} (no source in the machine file)", width, "dim", 2)
     for note in result.notes:
         yield from hanging("note: ", note, width, "dim", 2)
 
