@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 
+from accelsim import basis
 from accelsim.activity import CAUSES, Activity, Event
 from accelsim.components import Component, Dram
-from accelsim.energy import LEAKAGE, Table, energy_pj, leakage_mw, load_table
+from accelsim.energy import LEAKAGE, Table, energy_pj, kept_table, leakage_mw
 from accelsim.engines import registry
 from accelsim.errors import MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Choice, Price, build, choose
@@ -24,8 +24,8 @@ from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAcco
 from accelsim.seam import Engine, Machine, finished
 from accelsim.spec.arch import Arch, Unit
 from accelsim.units import ceil_div
-from accelsim.workload.network import LayerView, Tensor
-from accelsim.workload.shapes import dims
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
 
 
 @dataclass(frozen=True)
@@ -63,26 +63,6 @@ class Task:
                 except WorkloadError as error:
                     raise WorkloadError(f"layer '{self.view.name}': {error.problem}", error.remedy) from None
         return found
-
-
-def refusal(engine: Engine[Any, Any], view: LayerView, params: Any) -> str | None:
-    """Return why a layer cannot run on an engine, or None: what the engine says, or a tensor at home without room."""
-    if reason := engine.supports(view, params):
-        return reason
-    roomy = {role for room in engine.rooms(params) for role in room.roles}
-    for role, tensor in _roles(view):
-        if tensor.home == "chip" and role not in roomy:
-            return (
-                f"{role} '{tensor.name}' is at home on the chip, where engine '{engine.name}' has no room for it; "
-                "give it home: dram"
-            )
-    return None
-
-
-def _roles(view: LayerView) -> list[tuple[str, Tensor]]:
-    """Return all tensors with their roles; a bias is a weight."""
-    inputs = [("input" if i == 1 else f"input{i}", tensor) for i, tensor in enumerate(view.inputs, 1)]
-    return [*inputs, *(("weight", t) for t in view.weights), *(("output", t) for t in view.outputs)]
 
 
 def simulate_layer(
@@ -139,10 +119,9 @@ def simulate_layer(
     )
 
 
-@cache
 def energy_table(name: str) -> Table:
-    """Return an energy table, read once per process."""
-    return load_table(name)
+    """Return an energy table, read once per process and again when it has been edited."""
+    return kept_table(name)
 
 
 def machine_view(arch: Arch) -> Machine:
@@ -157,14 +136,16 @@ def _blank(view: LayerView) -> LayerResult:
         kind=view.kind,
         shape=dims(view.shape),
         bits=_bits(view),
-        macs=view.macs,
-        dram_bits_touched=sum(t.elements * (t.bits or 0) for t in tensors if t.home == "dram"),
+        macs=macs(view.shape),
+        dram_bits_touched=basis.whole(
+            None if t.shape == UNKNOWN else t.elements * (t.bits or 0) for t in tensors if t.home == "dram"
+        ),
     )
 
 
 def _bits(view: LayerView) -> dict[str, int | None]:
     bits = {"input": view.input.bits if view.inputs else None, "output": view.output.bits if view.outputs else None}
-    return bits | ({"weight": view.weight.bits} if view.macs else {})
+    return bits | ({"weight": view.weight.bits} if view.kind in (*PRODUCTS, "spgemm") else {})
 
 
 def _mapping(

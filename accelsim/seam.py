@@ -7,6 +7,7 @@ numba. Kernels live in ``kernel.py`` and are imported inside `Engine.run`; ``ref
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable, Generator, Mapping
 from fractions import Fraction
@@ -144,6 +145,40 @@ def too_large(view: LayerView, tensor: Tensor, storage: str, keys: str) -> Mappi
     )
 
 
+def roles(view: LayerView) -> list[tuple[str, Tensor]]:
+    """Return all tensors of a layer with their roles; a bias is a weight."""
+    inputs = [("input" if i == 1 else f"input{i}", tensor) for i, tensor in enumerate(view.inputs, 1)]
+    return [*inputs, *(("weight", t) for t in view.weights), *(("output", t) for t in view.outputs)]
+
+
+class Word(NamedTuple):
+    """The widest tensor that ``part`` of a machine takes, a plural noun."""
+
+    bits: int
+    part: str
+
+
+def beside(bits: int, *sizes: int) -> Word:
+    """Return what an element of ``bits`` leaves for its value beside indices into dimensions of these ``sizes``."""
+    return Word(max(0, bits - sum((size - 1).bit_length() for size in sizes)), "values of elements")
+
+
+def too_wide(view: LayerView, words: Mapping[str, Word]) -> str | None:
+    """Return which tensor of a layer is wider than the word of its role, or None.
+
+    Of a layer that multiplies, ``input`` and ``weight`` are the two operands; of others, all inputs and all constants.
+    """
+    roles = {"input": view.inputs, "weight": view.weights, "output": view.outputs}
+    if view.macs:
+        roles |= {"input": (view.input,), "weight": (view.weight,)}
+    for role, tensors in roles.items():
+        for tensor in tensors if role in words else ():
+            word = words[role]
+            if (tensor.bits or 0) > word.bits:
+                return f"'{tensor.name}' has {tensor.bits} bits, the {word.part} take {word.bits}"
+    return None
+
+
 class NoMapping(Strict):
     """The mapping of an engine that has nothing to choose."""
 
@@ -157,14 +192,14 @@ class Engine(Generic[ParamsT, MappingT]):
     primary: ClassVar[str]
     """The unit kind whose account the report shows first."""
     support_params: ClassVar[tuple[str, ...] | None] = None
-    """The parameters that `supports` and `rooms` look at; None if nothing is known of them."""
+    """The parameters that `supports`, `rooms` and `words` look at; None if nothing is known of them."""
 
     def units(self, params: ParamsT) -> dict[str, int]:
         """Return how many units of each kind there are."""
         raise NotImplementedError
 
     def supports(self, view: LayerView, params: ParamsT) -> str | None:
-        """Return why a layer cannot run here, or None if it can."""
+        """Return why a layer cannot run here, or None if it can; widths apart, which `words` declares."""
         raise NotImplementedError
 
     def rooms(self, params: ParamsT) -> tuple[Room, ...]:
@@ -174,6 +209,26 @@ class Engine(Generic[ParamsT, MappingT]):
         """
         del params
         return ()
+
+    def words(self, view: LayerView, params: ParamsT) -> Mapping[str, Word]:
+        """Return the widest tensor by role: ``input``, ``weight``, ``output``; a role that is left out takes any."""
+        del view, params
+        return {}
+
+    def refuses(self, view: LayerView, params: ParamsT) -> str | None:
+        """Return why a layer cannot run here: what `supports` says, a tensor without room, or one too wide."""
+        return self.supports(view, params) or self._homeless(view, params) or too_wide(view, self.words(view, params))
+
+    def _homeless(self, view: LayerView, params: ParamsT) -> str | None:
+        """Return which tensor at home on the chip has no room here, or None."""
+        roomy = {role for room in self.rooms(params) for role in room.roles}
+        for role, tensor in roles(view):
+            if tensor.home == "chip" and role not in roomy:
+                return (
+                    f"{role} '{tensor.name}' is at home on the chip, where engine '{self.name}' has no room for it; "
+                    "give it home: dram"
+                )
+        return None
 
     def components(self, params: ParamsT) -> tuple[Component, ...]:
         """Return the hardware, DRAM apart. A component that bears a boundary's name is charged for its traffic."""
@@ -246,7 +301,11 @@ class Engine(Generic[ParamsT, MappingT]):
     @property
     def notes(self) -> Notes:
         """What the engine's docstring says of itself."""
-        return Notes.of(inspect.getmodule(type(self)).__doc__ or "")
+        module = inspect.getmodule(type(self))
+        text = module.__doc__
+        if text is None and module is not None:  # ``python -OO`` drops docstrings, and reports must not change
+            text = ast.get_docstring(ast.parse(inspect.getsource(module)))
+        return Notes.of(text or "")
 
 
 class Notes(NamedTuple):

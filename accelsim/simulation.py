@@ -14,7 +14,7 @@ import numpy as np
 from accelsim.energy import area_mm2
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.layer import Options, Task, energy_table, machine_components, refusal, simulate_layer
+from accelsim.layer import Options, Task, energy_table, machine_components, simulate_layer
 from accelsim.mapping.choose import Pinned
 from accelsim.operands import chain, files
 from accelsim.passes import batching
@@ -212,7 +212,7 @@ def _unit_for(arch: Arch, view: LayerView) -> tuple[Unit | None, str | None]:
         if not unit.takes(view.name, view.kind):
             reasons.append(f"{unit.name}: the machine file gives it other layers")
             continue
-        reason = refusal(registry.get(unit.engine), view, unit.params)
+        reason = registry.get(unit.engine).refuses(view, unit.params)
         if reason is None:
             return unit, None
         reasons.append(reason if len(arch.units) == 1 else f"{unit.name}: {reason}")

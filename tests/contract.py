@@ -63,8 +63,13 @@ def random_case(name: str, seed: int) -> Case:
     sample = engine.sample(rng)
     params = engine.params_schema.model_validate(sample.params)
     view = view_of(sample.shape, rng, sample.widest_bits, sample.on_chip)
+    words = engine.words(view, params)
+    if "output" in words:
+        view = replace(
+            view, outputs=tuple(replace(t, bits=min(t.bits or 1, words["output"].bits)) for t in view.outputs)
+        )
     mapping = engine.mapping_schema.model_validate(sample.mapping or {})
-    assert engine.supports(view, params) is None
+    assert engine.refuses(view, params) is None
     return Case(engine, view, of(view, seed), params, mapping, MACHINES[seed % len(MACHINES)])
 
 

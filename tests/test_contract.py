@@ -14,7 +14,7 @@ from accelsim.components import Dram
 from accelsim.energy import load_table
 from accelsim.engines import registry
 from accelsim.errors import MappingError
-from accelsim.layer import events, refusal
+from accelsim.layer import events
 from accelsim.memory import timeline
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
@@ -124,7 +124,7 @@ def test_a_tensor_at_home_on_the_chip_is_refused_by_name_or_crosses_no_dram(name
             if not has:
                 continue
             home = at_home(case, role)
-            reason = refusal(case.engine, home.view, case.params)
+            reason = case.engine.refuses(home.view, case.params)
             if role not in roomy:
                 tensor = "input1" if role == "input2" else "input0" if role == "input" else role
                 assert reason == (

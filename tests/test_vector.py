@@ -285,7 +285,7 @@ def test_it_says_why_a_layer_cannot_run(shape, reason):
 
 
 def test_operands_wider_than_a_lane_are_refused():
-    assert ENGINE.supports(layer(Softmax((1, 2), 2)), params(lane_bits=4)) == "'in0' has 8 bits, the lanes 4"
+    assert ENGINE.refuses(layer(Softmax((1, 2), 2)), params(lane_bits=4)) == "'in0' has 8 bits, the lanes take 4"
 
 
 def test_a_copy_that_permutes_elements_runs():

@@ -40,7 +40,6 @@ def command(
     report: breakdown, utilization, roofline and timeline by layer. Of several reports: edp, breakdown, account,
     utilization, pareto, a point per report.
     """
-    from accelsim.cli.output import writing
     from accelsim.report import plots
 
     target = output or Path(f"{sources[0].stem}-{kind}.png")
@@ -59,8 +58,7 @@ def command(
         figure = _of_store(sources[0], kind, network, where, named)
     else:
         raise click.UsageError("one store, or several report.json files.")
-    with writing(target):
-        plots.save(figure, target)
+    plots.save(figure, target)
     click.echo(str(target))
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from accelsim import outputs
+
 if TYPE_CHECKING:
     from accelsim.report.sweep_page import Sweep
 
@@ -25,8 +27,6 @@ def command(source: Path, output: Path | None, network: str | None, where: str |
     roofline, the resolved configuration. Of a sweep: the objectives against each other, where dragging over points
     shows their configurations.
     """
-    from accelsim.cli.output import writing
-
     target = output or source.with_suffix(".html")
     if source.suffix == ".json":
         if network or where:
@@ -40,8 +40,7 @@ def command(source: Path, output: Path | None, network: str | None, where: str |
         from accelsim.report import sweep_page
 
         text = sweep_page.to_html(sweep_of(source, network, where), on_front)
-    with writing(target):
-        target.write_bytes(text.encode())
+    outputs.write(target, text)
     click.echo(str(target))
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelsim import simulation
+from accelsim import basis, simulation
 from accelsim.activity import CAUSES, Event
 from accelsim.energy import LEAKAGE, Table, area_mm2, leakage_mw
 from accelsim.engines import registry
@@ -180,11 +180,10 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
             table = np.array([row for row, _ in rows.values()], dtype=np.int64)
             blocks.append(Block(unit, table, tuple(rows), tuple(task for _, task in rows.values())))
     index = np.array([place[at] for at in simulated], dtype=np.int64)
-    whole = sum(layer.macs for layer in layers)
     facts = {
         **sums,
         "complete": not network.isolated and len(simulated) == len(layers),
-        "coverage_macs": sums["macs"] / whole if whole else 1.0,
+        "coverage_macs": basis.covers(sums["macs"], (layer.macs for layer in layers)),
         "coverage_layers": len(simulated) / len(layers),
     }
     return Deal(tuple(blocks), index, np.bincount(index, minlength=len(place)), facts)

@@ -67,7 +67,9 @@ class Ledger:
         if bad:
             self._rule_out(design, bad[0])
             return
-        self._covered[design] = tuple(figures[f"coverage_{of}"] for of in ("macs", "layers") for _, figures in results)
+        # where the share of MACs is unknown, it is so for every design: the layers decide
+        covered = [figures[f"coverage_{of}"] or 0.0 for of in ("macs", "layers") for _, figures in results]
+        self._covered[design] = tuple(covered)
         columns = [[figures[name] for _, figures in results] for name in self.objectives]
         self._values[design] = tuple(_mean(column) for column in columns)
 

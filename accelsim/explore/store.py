@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from accelsim.errors import ConfigError
 from accelsim.explore import identity
+from accelsim.explore.cells import Cells
 from accelsim.explore.space import Point
 
 FORMAT = "1"
@@ -32,6 +33,13 @@ TOTALS = (
 PARTS = ("energy_pj", "cycles_by_cause")
 """Columns that hold a JSON mapping."""
 
+_COLUMNS = {
+    "meta": ("key", "value"),
+    "plan": ("position", "key", "machine", "network", "axes", "reason"),
+    "totals": ("key", "status", "reason", *TOTALS, *PARTS),
+    "layers": ("key", "number", "row"),
+}
+"""Table -> its columns."""
 _AXES = json.JSONEncoder(ensure_ascii=False)
 _HEADER = b"SQLite format 3\0"
 _TABLES = f"""
@@ -71,6 +79,7 @@ class Store:
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: int | None = None) -> None:
         self.path, self._db, self._lock = path, connection, lock
+        self.cells = Cells(str(path))
 
     def __enter__(self) -> Store:
         return self
@@ -87,11 +96,11 @@ class Store:
 
     def meta(self) -> dict[str, str]:
         """Return what the store says of itself: format, model, sweep, objectives, ..."""
-        return dict(self._db.execute("SELECT key, value FROM meta"))
+        return self.cells.meta(list(self._read("SELECT key, value FROM meta")))
 
     def set_plan(self, points: Iterable[Point], about: Mapping[str, str]) -> None:
         """Replace the plan; results stay."""
-        with self._db:
+        with self._write():
             self._db.execute("DELETE FROM plan")
             digest = hashlib.sha256()
 
@@ -106,14 +115,14 @@ class Store:
 
     def extend_plan(self, points: Iterable[Point]) -> None:
         """Add points to the plan, at their positions."""
-        with self._db:
+        with self._write():
             self._db.executemany("INSERT OR REPLACE INTO plan VALUES (?, ?, ?, ?, ?, ?)", map(_planned, points))
 
     def add(self, rows: Iterable[Row]) -> None:
         """Write the results of a chunk, all or nothing."""
         found = list(rows)
         marks = ", ".join("?" * (3 + len(TOTALS) + len(PARTS)))
-        with self._db:
+        with self._write():
             self._db.executemany(f"INSERT OR REPLACE INTO totals VALUES ({marks})", map(_values, found))
             self._db.executemany(
                 "INSERT OR REPLACE INTO layers VALUES (?, ?, ?)",
@@ -122,7 +131,11 @@ class Store:
 
     def done(self) -> dict[str, str]:
         """Return key -> status of every result, whether the present plan has it or not."""
-        return dict(self._db.execute("SELECT key, status FROM totals"))
+        found = {}
+        for key, status in self._read("SELECT key, status FROM totals"):
+            place = f"result {self.cells.text(key, 'table totals', 'key')[:12]}"
+            found[key] = self.cells.status(status, place)
+        return found
 
     def figures(self, keys: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
         """Return key -> status and `TOTALS` of those results among ``keys`` that are there."""
@@ -130,13 +143,15 @@ class Store:
         for start in range(0, len(keys), _MANY):
             part = keys[start : start + _MANY]
             query = f"SELECT key, status, {', '.join(TOTALS)} FROM totals WHERE key IN ({', '.join('?' * len(part))})"
-            for key, status, *values in self._db.execute(query, part):
-                found[key] = (status, dict(zip(TOTALS, values, strict=True)))
+            for key, status, *values in self._read(query, part):
+                place = f"result {key[:12]}"
+                ok = self.cells.status(status, place) == "ok"
+                found[key] = (status, self.cells.figures(TOTALS, values, place, ok))
         return found
 
     def results(self) -> int:
         """Return how many results there are, planned or not."""
-        (number,) = self._db.execute("SELECT count(*) FROM totals").fetchone()
+        ((number,),) = self._read("SELECT count(*) FROM totals")
         return int(number)
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -146,45 +161,71 @@ class Store:
             "SELECT position, machine, network, axes, plan.reason, totals.status, totals.reason, "
             f"{figures} FROM plan LEFT JOIN totals USING (key) ORDER BY position"
         )
-        for position, machine, network, axes, planned, status, reason, *values in self._db.execute(query):
+        cells, last = self.cells, -1
+        for position, machine, network, axes, planned, status, reason, *values in self._read(query):
+            place = f"point {cells.count(position, 'table plan', 'position')}"
+            if position == last:
+                cells.fail(place, "position", "two rows have it")
+            last = position
+            row = self._planned_row(place, position, machine, network, axes)
+            cells.reason(planned, place)
             if status is None and planned is None:
                 continue
-            row = {"point": position, "machine": machine, "network": network, **json.loads(axes)}
+            ok = status is not None and cells.status(status, place) == "ok"
             row["status"] = status if planned is None else "excluded" if _by_constraint(planned) else "illegal"
-            row["reason"] = planned or reason
-            row.update(zip(TOTALS, values, strict=False))
+            row["reason"] = planned or cells.reason(reason, place, needed=not ok and status is not None)
+            row |= cells.figures(TOTALS, values[: len(TOTALS)], place, ok)
             row["complete"] = None if row["complete"] is None else bool(row["complete"])
             parts = values[len(TOTALS) :]
-            row.update({name: json.loads(text) if text else {} for name, text in zip(PARTS, parts, strict=True)})
+            row |= {name: cells.part(text, place, name, ok) for name, text in zip(PARTS, parts, strict=True)}
             yield row
 
     def layer_rows(self) -> Iterator[dict[str, Any]]:
         """Yield one dict per planned point and layer, in the order of the plan."""
         query = (
-            "SELECT position, machine, network, axes, row FROM plan JOIN layers USING (key) "
+            "SELECT position, number, machine, network, axes, row FROM plan JOIN layers USING (key) "
             "WHERE reason IS NULL ORDER BY position, number"
         )
-        for position, machine, network, axes, row in self._db.execute(query):
-            yield {"point": position, "machine": machine, "network": network, **json.loads(axes), **json.loads(row)}
+        for position, number, machine, network, axes, row in self._read(query):
+            place = f"point {self.cells.count(position, 'table plan', 'position')}"
+            planned = self._planned_row(place, position, machine, network, axes)
+            yield planned | self.cells.plain(row, f"{place}, layer {number}", "row")
+
+    def _planned_row(self, place: str, position: int, machine: Any, network: Any, axes: Any) -> dict[str, Any]:
+        names = {"machine": self.cells.text(machine, place, "machine"),
+                 "network": self.cells.text(network, place, "network")}  # fmt: skip
+        return {"point": position, **names, **self.cells.plain(axes, place, "axes")}
 
     def counts(self) -> tuple[int, int]:
         """Return the points of the plan, and how many of them have neither a result nor a reason."""
-        (total,) = self._db.execute("SELECT count(*) FROM plan").fetchone()
+        ((total,),) = self._read("SELECT count(*) FROM plan")
         query = "SELECT count(*) FROM plan LEFT JOIN totals USING (key) WHERE status IS NULL AND plan.reason IS NULL"
-        (left,) = self._db.execute(query).fetchone()
+        ((left,),) = self._read(query)
         return total, left
 
-    def copy_from(self, other: Store) -> None:
-        """Take the plan of another store if this one has none, and all its results."""
-        planned = self._db.execute("SELECT 1 FROM plan LIMIT 1").fetchone()
-        with self._db:
-            for table in ("totals", "layers") if planned else ("meta", "plan", "totals", "layers"):
-                self._copy_table(other._db, table)
+    def table(self, name: str, where: str = "", values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a table as they are, its columns in the order of `columns`."""
+        yield from self._read(f"SELECT {', '.join(_COLUMNS[name])} FROM {name} {where}", values)
 
-    def _copy_table(self, source: sqlite3.Connection, table: str) -> None:
-        rows = source.execute(f"SELECT * FROM {table}")
-        marks = ", ".join("?" * len(rows.description))
-        self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
+    def insert(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Put rows of a table in place, as they are."""
+        with self._write():
+            marks = ", ".join("?" * len(_COLUMNS[name]))
+            self._db.executemany(f"INSERT OR REPLACE INTO {name} VALUES ({marks})", rows)
+
+    def _read(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        with _damage(self.path):
+            yield from self._db.execute(query, values)
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        """Make what is written in the block one transaction."""
+        try:
+            with self._db:
+                yield
+        except sqlite3.OperationalError as error:
+            remedy = "free some space or mend the permissions; the same command goes on from there"
+            raise ConfigError(f"cannot be written ({error})", remedy, file=str(self.path)) from None
 
 
 def open_writer(path: Path, keep_layers: bool = False, model: str | None = None) -> Store:
@@ -198,6 +239,7 @@ def open_writer(path: Path, keep_layers: bool = False, model: str | None = None)
         A file that is no store or is damaged, another model's store, another writer, layers wanted in a store
         without them. The file stays as it is.
     """
+    _check_regular(path)
     fresh = not path.exists() or path.stat().st_size == 0
     if not fresh:
         _check_header(path)
@@ -228,7 +270,8 @@ def open_reader(path: str | Path) -> Store:
         A missing file, or one that is no store or is damaged.
     """
     path = Path(path)
-    if not path.is_file():
+    _check_regular(path)
+    if not path.exists():
         raise ConfigError("no such store", "'accelsim sweep SWEEP.yaml --store FILE' makes one", file=str(path))
     _check_header(path)
     store = Store(path, _connect(path, "ro"))
@@ -238,12 +281,24 @@ def open_reader(path: str | Path) -> Store:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+    connection.text_factory = _text
+    return connection
+
+
+def _text(cell: bytes) -> str:
+    return cell.decode("utf-8", "surrogateescape")  # what is no UTF-8 is found by `Cells.text`, which can name it
+
+
+def _check_regular(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise ConfigError(f"a store is a file, this is {what}", "give the file of a sweep", file=str(path))
 
 
 def _create(store: Store, keep_layers: bool, model: str) -> None:
     statements = [text for text in _TABLES.split(";") if text.strip()]
-    with store._db:
+    with store._write():
         store._db.execute("BEGIN")
         for statement in statements:
             store._db.execute(statement)
@@ -254,7 +309,7 @@ def _create(store: Store, keep_layers: bool, model: str) -> None:
 def _has_tables(store: Store, path: Path) -> bool:
     """Return whether the file has our tables; False for an empty one."""
     with _damage(path):
-        names = {name for (name,) in store._db.execute("SELECT name FROM sqlite_master")}
+        names = {name for (name,) in store._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not names:
             return False
         if not {"meta", "plan", "totals", "layers"} <= names:
@@ -262,9 +317,11 @@ def _has_tables(store: Store, path: Path) -> bool:
         (sound,) = store._db.execute("PRAGMA quick_check(1)").fetchone()
         if sound != "ok":
             raise _damaged(path)
-        found = store.meta().get("format")
+        found = dict(store._db.execute("SELECT key, value FROM meta WHERE key = 'format'")).get("format")
         if found != FORMAT:
             raise ConfigError(f"the store has format {found}, this accelsim writes {FORMAT}", _AWAY, file=str(path))
+        store.cells.columns(store._db, _COLUMNS)
+        store.meta()
     return True
 
 

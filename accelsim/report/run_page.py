@@ -126,7 +126,7 @@ def _row(
             _small(layer.dram_write_bits / 8e6),
             _small(layer.total_energy_pj / 1e6),
             bars[1],
-            _number(layer.macs, f"{layer.macs:,}" if layer.macs else ""),
+            _number(layer.macs or 0, f"{layer.macs:,}" if layer.macs else ""),
             _text(layer.bound_by),
             _text(layer.kind),
             _text(layer.unit or ""),

@@ -15,6 +15,7 @@ from accelsim.report import bar, facts, words
 from accelsim.report.columns import GAP, GOOD_NAME, Column, columns, fit, worked
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.spec.arch import unsourced
+from accelsim.text import visible_all
 
 MAX_REASONS = 8
 """Reasons for not simulating that the terminal lists; the files list all."""
@@ -34,7 +35,7 @@ class ResultView:
     """
 
     def __init__(self, result: NetworkResult) -> None:
-        self.result = result
+        self.result = visible_all(result)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines, at most as wide as the console."""

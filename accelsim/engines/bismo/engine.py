@@ -36,7 +36,7 @@ from accelsim.engines.bismo.cost import ADDER_DEPTH, RESULT_BITS, Cut
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest
 from accelsim.operands.handle import Operands
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, ceil_div
 from accelsim.workload.network import LayerView
@@ -93,14 +93,17 @@ class Bismo(Engine[Params, NoMapping]):
         """Return why a layer cannot run: only products, of operands whose sums fit an accumulator."""
         if view.kind not in PRODUCTS:
             return f"a matrix product overlay has no {view.kind} unit"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 1) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the overlay takes {params.operand_bits}"
         cut = _cut(view, params)
         needed = cut.lhs_bits + cut.rhs_bits + (cut.k - 1).bit_length()
         if needed > RESULT_BITS:
             return f"sums of {cut.k} products need {needed} bits, accumulators have {RESULT_BITS}"
         return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "overlay's operands")
+        return {"input": operand, "weight": operand, "output": Word(RESULT_BITS, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return gates and memories; per result two buffers."""

@@ -34,7 +34,7 @@ from accelsim.errors import MappingError
 from accelsim.operands.codec import split
 from accelsim.operands.handle import Operands, to_conv_input
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, too_large
+from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word, too_large
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -81,17 +81,21 @@ class Cnvlutin(Engine[Params, NoMapping]):
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run: only products, and only operands that fit the multipliers."""
+        del params
         if view.kind not in PRODUCTS:
             return f"neuron lanes have no {view.kind} unit"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         return None
 
     def rooms(self, params: Params) -> tuple[Room, ...]:
         """Return the eDRAM, where tensors stay."""
         kept = (Room("glb.neurons", ("input", "output")), Room("glb.synapses", ("weight", "input2")))
         return kept if params.stay else ()
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, partial-sum registers and eDRAM."""

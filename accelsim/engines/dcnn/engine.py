@@ -34,7 +34,7 @@ from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input
 from accelsim.operands.zero_run import ZeroRun
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, too_large
+from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word, too_large
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
@@ -89,9 +89,6 @@ class Dcnn(Engine[Params, NoMapping]):
         """Return why a layer cannot run: convolutions only, their tile of outputs within the accumulators."""
         if not isinstance(view.shape, Conv2d):
             return f"DCNN runs convolutions, not {view.kind} layers: they have no plane to share out"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         tile = ceil_div(view.shape.e, params.pe_rows) * ceil_div(view.shape.f, params.pe_cols)
         if tile > params.accumulator_entries:
             return f"a tile of {tile} outputs exceeds the {params.accumulator_entries} accumulators of a PE"
@@ -100,6 +97,12 @@ class Dcnn(Engine[Params, NoMapping]):
     def rooms(self, params: Params) -> tuple[Room, ...]:
         """Return the activation RAMs, where activations stay."""
         return (Room("pe.activations", ("input", "output")),) if params.activations_stay else ()
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, accumulators, activation RAMs and weight buffers."""

@@ -34,7 +34,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, tilings
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Bounds, Columns, Engine, Machine, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -76,12 +76,16 @@ class DianNao(Engine[Params, Tiling]):
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run: only products, and only operands that fit the multipliers."""
+        del params
         if view.kind not in PRODUCTS:
             return f"the functional unit multiplies and adds: it has no {view.kind} unit"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers and the three buffers, whose rows feed all of them at once."""

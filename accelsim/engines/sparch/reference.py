@@ -21,6 +21,7 @@ BOUNDS = ("multipliers", "mergers", "fetchers", "channels")
 """What can bound a round."""
 COLUMNS = (
     "cycles", "bound_cycles", "bound_by", "new_leaves", "partials", "a_read", "b_read", "partial_read", "written",
+    "pointers",
 )  # fmt: skip
 """What the log says of each round."""
 
@@ -63,7 +64,9 @@ class _Twin:
         partial: dict[int, dict[int, Row]] = {}
         weight = {i: sum(len(self.b[c]) for r, c in leaf) for i, leaf in enumerate(leaves)}
         self.n["leaves"] = len(leaves)
-        if not p.pipeline_merge and leaves:
+        if not leaves:
+            self.look_at_nothing()
+        elif not p.pipeline_merge:
             self.multiply(leaves, partial)
         waiting, ways, number = list(weight), 2**p.layers, len(leaves)
         first, result = True, {}
@@ -95,13 +98,26 @@ class _Twin:
         used = sorted({c for row in self.a.values() for c in row})
         return [[(r, c) for r, row in self.a.items() if c in row] for c in used]
 
+    def look_at_nothing(self) -> None:
+        """Add the time of an A without entries: its pointers come, and say so."""
+        pointers = 1 + (len(self.a) if self.p.condense else len(self.b))
+        bus = Fraction(pointers * self.p.pointer_bits) / self.dram.bits_per_cycle
+        took = bus + self.dram.latency_cycles
+        self.waits["memory"] += took
+        self.bus_cycles += bus
+        self.rounds.append(dict.fromkeys(COLUMNS, 0) | {
+            "cycles": ceil(took), "bound_cycles": ceil(bus), "bound_by": "channels", "pointers": pointers,
+        })  # fmt: skip
+        self.move("dram", "index", "read", pointers * self.p.pointer_bits)
+
     def multiply(self, leaves: list[list[tuple[int, int]]], partial: dict[int, dict[int, Row]]) -> None:
         entries = [entry for leaf in leaves for entry in leaf]
         read = self.fetch([c for _, c in entries])
         rows: list[dict[str, Any]] = []
         for (_, c), misses in zip(entries, read, strict=True):
             length = len(self.b[c])
-            rows.append({"a": [length], "read": misses, "partial": 0, "stages": [length], "scan": 0})
+            rows.append({"a": [length], "read": misses, "partial": 0, "stages": [length], "scan": 0, "pointers": 2})
+        rows[0]["pointers"] += 1 + (len(self.a) if self.p.condense else len(self.b))
         for i, leaf in enumerate(leaves):
             partial[i] = {}
             for r, c in leaf:
@@ -118,7 +134,7 @@ class _Twin:
             order += [(r, c) for c in row if any((r, c) in leaves[node] for node in fresh)]
         read = dict(zip(order, self.fetch([c for _, c in order]), strict=True))
         result: dict[int, Row] = {}
-        rows = []
+        rows: list[dict[str, Any]] = []
         for r in self.a:
             streams: list[Row] = []
             mine = [entry for entry in order if entry[0] == r]
@@ -141,8 +157,15 @@ class _Twin:
             rows.append({
                 "a": [len(self.b[c]) for _, c in mine], "read": sum(read[entry] for entry in mine),
                 "partial": from_dram, "stages": [*into, len(streams[0])],
-                "scan": r + 1 if p.condense and fresh else 0,
+                "scan": r + 1 if p.condense and fresh else 0, "pointers": 2 * len(mine),
             })  # fmt: skip
+        if p.pipeline_merge and p.condense and fresh:
+            ends = [0, *(row["scan"] for row in rows[:-1]), len(self.a)]
+            for i, made in enumerate(rows):  # those behind the last entry come with it
+                made["pointers"] += ends[i + 1] - ends[i]
+            rows[0]["pointers"] += 1
+        elif p.pipeline_merge and not self.rounds:
+            rows[0]["pointers"] += len(self.b) + 1
         for node in nodes:
             partial.pop(node, None)
         old = len(nodes) - len(fresh)
@@ -191,59 +214,64 @@ class _Twin:
                 first -= 1
             return first - 1
 
-        gap = (Fraction(0), Fraction(0))
-
-        def write(forced: bool = False) -> None:
-            nonlocal bus, gap
-            g = len(begin[stages])
-            if forced and end[stages - 1][g] > bus:
-                gap = (bus, end[stages - 1][g])
-            begin[stages].append(max(bus, end[stages - 1][g]))
-            bus = begin[stages][g] + Fraction(rows[g]["stages"][layers] * out_bits) / rate
-
-        for g, row in enumerate(rows):
-            wait_for = min(room([len(r["a"]) for r in rows[: g + 1]], p.lookahead), g - 1)
-            space = end[0][wait_for] if wait_for >= 0 else Fraction(0)
-            scan = Fraction(row["scan"])
-            while len(begin[stages]) < g and end[stages - 1][len(begin[stages])] <= max(bus, space, scan):
-                write()
-            bits = (len(row["a"]) + row["read"]) * p.element_bits + row["partial"] * p.partial_bits
-            moving = Fraction(bits) / rate
-            begins = max(gap[0], space, scan)
-            if begins + moving <= gap[1]:
-                start, scan_bound, gap = begins, scan > max(gap[0], space), (begins + moving, gap[1])
-            else:
-                start, scan_bound = max(bus, space, scan), scan > max(bus, space)
-                bus = start + moving
-            trips = 2 if sum(row["a"]) else 1
-            first, last = start + trips * self.dram.latency_cycles, start + moving + trips * self.dram.latency_cycles
-            for s in range(stages):
-                out = [r["stages"][s] for r in rows[:g]]
-                q = room(out, p.writer_fifo if s == stages - 1 else p.tree_fifo)
-                if s == stages - 1:
-                    while len(begin[stages]) <= q:
-                        write(forced=True)
-                block = begin[s + 1][q] if q >= 0 else Fraction(0)
-                free = end[s][-1] if end[s] else Fraction(0)
-                begun = max(free, first, block)
-                if s == 0:
-                    slots = sum(ceil(length / p.multiplier_lanes) for length in row["a"])
-                    work = Fraction(slots, p.multiplier_groups)
-                else:
-                    work = Fraction(row["stages"][s - 1], p.merger_width)
-                finished = max(begun + work, last)
-                if s == 0:
-                    arrived = min(begun, max(free, first))
-                    waits["control" if scan_bound else "memory"] += arrived - free
-                    waits["conflict"] += begun - arrived
-                    waits["memory"] += finished - begun - work
-                    n["slots"] += slots
-                begin[s].append(begun)
-                end[s].append(finished)
-                first, last = begun + p.layer_latency_cycles, finished + p.layer_latency_cycles
-            bus_busy += Fraction(bits + row["stages"][layers] * out_bits) / rate
+        asked: list[tuple[Fraction, Fraction, bool]] = []  # per read: first element, last one, held up by the scan
         while len(begin[stages]) < len(rows):
-            write()
+            # rows go through the stages in order, as far as the writes so far make room for what they put out
+            while len(end[0]) < len(asked):
+                g = len(end[0])
+                row = rows[g]
+                q = room([r["stages"][layers] for r in rows[:g]], p.writer_fifo)
+                if q >= len(begin[stages]):
+                    break
+                first, last, scan_bound = asked[g]
+                for s in range(stages):
+                    if s < stages - 1:
+                        q = room([r["stages"][s] for r in rows[:g]], p.tree_fifo)
+                    else:
+                        q = room([r["stages"][layers] for r in rows[:g]], p.writer_fifo)
+                    block = begin[s + 1][q] if q >= 0 else Fraction(0)
+                    free = end[s][-1] if end[s] else Fraction(0)
+                    begun = max(free, first, block)
+                    if s == 0:
+                        slots = sum(ceil(length / p.multiplier_lanes) for length in row["a"])
+                        work = Fraction(slots, p.multiplier_groups)
+                    else:
+                        work = Fraction(row["stages"][s - 1], p.merger_width)
+                    finished = max(begun + work, last)
+                    if s == 0:
+                        arrived = min(begun, max(free, first))
+                        waits["control" if scan_bound else "memory"] += arrived - free
+                        waits["conflict"] += begun - arrived
+                        waits["memory"] += finished - begun - work
+                        n["slots"] += slots
+                    begin[s].append(begun)
+                    end[s].append(finished)
+                    first, last = begun + p.layer_latency_cycles, finished + p.layer_latency_cycles
+            # the bus takes what can begin first: the oldest row that is not written, or the next row that is not read
+            write_at = read_at = None
+            w, g = len(begin[stages]), len(asked)
+            if w < len(end[0]):
+                write_at = max(bus, end[stages - 1][w])
+            if g < len(rows):
+                leaves_first = min(room([len(r["a"]) for r in rows[: g + 1]], p.lookahead), g - 1)
+                if leaves_first < len(end[0]):
+                    space = end[0][leaves_first] if leaves_first >= 0 else Fraction(0)
+                    read_at = max(bus, space, Fraction(rows[g]["scan"]))
+            if write_at is not None and (read_at is None or write_at <= read_at):
+                begin[stages].append(write_at)
+                bits = rows[w]["stages"][layers] * out_bits
+                bus = write_at + Fraction(bits) / rate
+            else:
+                assert read_at is not None
+                row = rows[g]
+                bits = (len(row["a"]) + row["read"]) * p.element_bits + row["partial"] * p.partial_bits
+                bits += row["pointers"] * p.pointer_bits
+                scan_bound = row["scan"] > max(bus, space)
+                bus = read_at + Fraction(bits) / rate
+                trips = 2 if sum(row["a"]) else 1
+                delay = trips * self.dram.latency_cycles
+                asked.append((read_at + delay, bus + delay, scan_bound))
+            bus_busy += Fraction(bits) / rate
         ends = [stage[-1] for stage in end if stage]
         merged = [sum(row["stages"][layer] for row in rows) for layer in range(layers)]
         lanes = sum(ceil(length / p.multiplier_lanes) for row in rows for length in row["a"])
@@ -257,11 +285,13 @@ class _Twin:
             "cycles": took, "bound_cycles": ceil(max(parts)), "bound_by": BOUNDS[bound],
             "new_leaves": nodes[0], "partials": nodes[1],
             "a_read": a_read, "b_read": b_read, "partial_read": partial_read, "written": written,
+            "pointers": sum(row["pointers"] for row in rows),
         })  # fmt: skip
         n.update({"products": sum(sum(row["a"]) for row in rows), "merged": sum(merged), "scans": scanned})
         if final:
             n["outputs"] += written
         self.bus_cycles += bus_busy
+        self.move("dram", "index", "read", self.rounds[-1]["pointers"] * p.pointer_bits)
         self.move_all(a_read, b_read, partial_read, written, final)
 
     def move_all(self, entries: int, fetched: int, back: int, written: int, final: bool) -> None:

@@ -35,7 +35,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, tilings
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Bounds, Columns, Engine, Machine, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -91,13 +91,20 @@ class Unpu(Engine[Params, UnitTiling]):
         return {"ports": params.units * params.outputs * params.ports}
 
     def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only products, and only widths that tables and planes take."""
+        """Return why a layer cannot run: only products."""
+        del params
         if view.kind not in PRODUCTS:
             return f"lookup-table units have no {view.kind} unit"
-        for tensor, most in ((view.input, params.input_bits), (view.weight, params.weight_bits)):
-            if (tensor.bits or 1) > most:
-                return f"'{tensor.name}' has {tensor.bits} bits, the units take {most}"
         return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return what tables are built for, what comes as planes, and the width of sums."""
+        del view
+        return {
+            "input": Word(params.input_bits, "tables"),
+            "weight": Word(params.weight_bits, "planes"),
+            "output": Word(params.accumulator_bits, "accumulators"),
+        }
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return the accumulators behind the tables, the table builders and the memories."""
