@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from accelsim.errors import ConfigError, ModelError
 from accelsim.report.document import document
+from accelsim.report.markdown import to_markdown
 from accelsim.results import SCHEMA, NetworkResult
 
 _LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events")
@@ -45,7 +46,8 @@ def read_report(path: Path) -> NetworkResult:
         raise ConfigError(problem, "write it again with 'accelsim run'", file=str(path))
     try:
         result: NetworkResult = TypeAdapter(NetworkResult).validate_python(_result(data))
-        document(result)  # every figure that a table or picture may ask for
+        document(result)  # every figure that a table or picture may ask for,
+        to_markdown(result)  # and every name
         if not isinstance(result.arch["name"], str):
             raise TypeError("name")
         return result
