@@ -235,3 +235,9 @@ def test_a_unit_of_a_relative_table_is_shown_as_so_many_pj(tmp_path):
     assert shipped.price(mac, "mac").pj == 1
     assert mine.price(mac, "mac").pj == 2.5
     assert mine.price(dram, "read").pj == 2.5 * shipped.price(dram, "read").pj
+
+
+def test_leakage_between_two_sizes_of_memory_is_on_a_straight_line():
+    # 45 nm: 0 mW at 0.5 KiB and 0.0001 at 2; 0.0009 at 32 KiB and 0.0028 at 108
+    for kib, mw in ((1, 0.0001 / 3), (70, (0.0009 + 0.0028) / 2)):
+        assert T45.leak_mw(Sram("s", size_bits=kib * KIB)).value == pytest.approx(mw, rel=1e-9)
