@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from accelsim.errors import ConfigError
-from accelsim.explore.store import open_reader, open_writer
+from accelsim.explore.store import FORMAT, open_reader, open_writer
 
 _SAME = ("model", "sweep", "layers", "plan")
 
@@ -46,11 +46,11 @@ def merge(sources: Sequence[Path], target: Path) -> tuple[int, int]:
 
 def _merge(sources: Sequence[Path], aside: Path) -> None:
     said: dict[str, str] = {}
-    with open_reader(sources[0]) as first:
+    with open_reader(sources[0], (FORMAT,)) as first:
         said = first.meta()
     with open_writer(aside, said["layers"] == "yes", model=said["model"]) as merged:
         for path in sources:
-            with open_reader(path) as source:
+            with open_reader(path, (FORMAT,)) as source:
                 theirs = source.meta()
                 for key in _SAME:
                     if theirs.get(key) != said.get(key):

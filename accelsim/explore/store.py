@@ -13,22 +13,30 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from accelsim.errors import ConfigError
 from accelsim.explore import identity
+from accelsim.explore.layersets import LayerSet
 from accelsim.explore.space import Point
 
-FORMAT = "1"
-"""Version of the layout of the tables."""
+FORMAT = "2"
+"""Version of the layout of the tables that is written."""
+READABLE = ("1", FORMAT)
+"""Versions that are read; the first knows nothing of shared layers, clocks and energy tables."""
 
-TOTALS = (
+SUMS = (
     "cycles", "time_s", "macs", "effective_macs", "total_energy_pj", "edp_pj_s", "dram_read_bits", "dram_write_bits",
-    "dram_bits", "occupancy", "utilization", "tops", "tops_per_w", "area_mm2", "complete", "coverage_macs",
-    "coverage_layers",
+    "dram_bits", "occupancy", "utilization", "tops", "tops_per_w",
 )  # fmt: skip
-"""Columns of figures, in the order of exports."""
+"""Columns of figures that are taken over layers: of all that a point ran, and of those that all points share."""
+TOTALS = (
+    *SUMS, "area_mm2", "complete", "coverage_macs", "coverage_layers", "coverage_dram_bits", "layers_simulated",
+    "layers_needed", "clock_mhz", "energy_table", "no_area",
+)  # fmt: skip
+"""Columns of a point, in the order of exports; ``no_area`` names components on the chip without a figure for it."""
 PARTS = ("energy_pj", "cycles_by_cause")
 """Columns that hold a JSON mapping."""
 
@@ -40,10 +48,24 @@ CREATE TABLE plan (position INTEGER PRIMARY KEY, key TEXT NOT NULL, machine TEXT
                    axes TEXT NOT NULL, reason TEXT);
 CREATE INDEX plan_key ON plan (key);
 CREATE TABLE totals (key TEXT PRIMARY KEY, status TEXT NOT NULL, reason TEXT, {", ".join(TOTALS)},
-                     {", ".join(PARTS)});
+                     {", ".join(PARTS)}, ran TEXT);
+CREATE TABLE common (key TEXT NOT NULL, layers TEXT NOT NULL, {", ".join(SUMS)}, {", ".join(PARTS)},
+                     PRIMARY KEY (key, layers));
+CREATE TABLE networks (network TEXT PRIMARY KEY, needed TEXT NOT NULL, shared TEXT) WITHOUT ROWID;
+CREATE TABLE layer_sets (digest TEXT PRIMARY KEY, names TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE layers (key TEXT NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL,
                      PRIMARY KEY (key, number)) WITHOUT ROWID;
 """
+
+
+class Common(NamedTuple):
+    """What a point gave over the layers that all points of its network share.
+
+    ``figures`` are `SUMS` and `PARTS`; empty where the point did not run all of these layers.
+    """
+
+    layers: LayerSet
+    figures: Mapping[str, Any]
 
 
 class Row(NamedTuple):
@@ -57,6 +79,10 @@ class Row(NamedTuple):
         `TOTALS` and `PARTS`, empty unless the status is ok.
     layers : tuple of mapping
         One flat row per layer, when layers are kept.
+    ran : LayerSet, optional
+        The layers that were simulated.
+    common : Common, optional
+        Only where the point ran other layers than those that all share.
     """
 
     key: str
@@ -64,6 +90,8 @@ class Row(NamedTuple):
     reason: str | None
     totals: Mapping[str, Any] = {}
     layers: tuple[Mapping[str, Any], ...] = ()
+    ran: LayerSet | None = None
+    common: Common | None = None
 
 
 class Store:
@@ -85,14 +113,30 @@ class Store:
             os.close(self._lock)
             self._lock = None
 
+    @cached_property
+    def _columns(self) -> frozenset[str]:
+        return frozenset(row[1] for row in self._db.execute("PRAGMA table_info(totals)"))
+
+    @property
+    def _shares(self) -> bool:
+        """Whether the store's format knows of shared layers."""
+        return "ran" in self._columns
+
     def meta(self) -> dict[str, str]:
         """Return what the store says of itself: format, model, sweep, objectives, ..."""
         return dict(self._db.execute("SELECT key, value FROM meta"))
 
-    def set_plan(self, points: Iterable[Point], about: Mapping[str, str]) -> None:
-        """Replace the plan; results stay."""
+    def set_plan(
+        self, points: Iterable[Point], about: Mapping[str, str],
+        networks: Mapping[str, tuple[LayerSet, LayerSet | None]],
+    ) -> None:  # fmt: skip
+        """Replace the plan; results stay. ``networks`` gives the needed and the shared layers of each network."""
         with self._db:
             self._db.execute("DELETE FROM plan")
+            self._db.execute("DELETE FROM networks")
+            rows = [(name, needed.digest, shared and shared.digest) for name, (needed, shared) in networks.items()]
+            self._db.executemany("INSERT INTO networks VALUES (?, ?, ?)", rows)
+            self._name(one for both in networks.values() for one in both if one is not None)
             digest = hashlib.sha256()
 
             def planned() -> Iterator[Sequence[Any]]:
@@ -112,26 +156,58 @@ class Store:
     def add(self, rows: Iterable[Row]) -> None:
         """Write the results of a chunk, all or nothing."""
         found = list(rows)
-        marks = ", ".join("?" * (3 + len(TOTALS) + len(PARTS)))
+        marks = ", ".join("?" * (4 + len(TOTALS) + len(PARTS)))
+        common = [(row.key, row.common) for row in found if row.common is not None]
         with self._db:
             self._db.executemany(f"INSERT OR REPLACE INTO totals VALUES ({marks})", map(_values, found))
+            self._name(row.ran for row in found if row.ran is not None)
+            self._name(each.layers for _, each in common)
+            marks = ", ".join("?" * (2 + len(SUMS) + len(PARTS)))
+            self._db.executemany(
+                f"INSERT OR REPLACE INTO common VALUES ({marks})",
+                [(key, each.layers.digest, *_figures(each.figures, SUMS)) for key, each in common],
+            )
             self._db.executemany(
                 "INSERT OR REPLACE INTO layers VALUES (?, ?, ?)",
                 [(r.key, i, identity.canonical(layer)) for r in found for i, layer in enumerate(r.layers)],
             )
 
+    def _name(self, sets: Iterable[LayerSet]) -> None:
+        rows = [(one.digest, json.dumps(one.names)) for one in dict.fromkeys(sets)]
+        self._db.executemany("INSERT OR IGNORE INTO layer_sets VALUES (?, ?)", rows)
+
     def done(self) -> dict[str, str]:
         """Return key -> status of every result, whether the present plan has it or not."""
         return dict(self._db.execute("SELECT key, status FROM totals"))
 
+    def sums_up(self) -> set[tuple[str, str]]:
+        """Return (key, digest of layers) of all sets of layers that results have sums over."""
+        query = "SELECT key, ran FROM totals WHERE ran IS NOT NULL UNION SELECT key, layers FROM common"
+        return set(self._db.execute(query))
+
+    def networks(self) -> dict[str, tuple[LayerSet, LayerSet | None]]:
+        """Return network -> the layers that it needs, and those that all points share where points differ."""
+        if not self._shares:
+            return {}
+        named = {digest: LayerSet(digest, names) for digest, names in self._named().items()}
+        rows = self._db.execute("SELECT network, needed, shared FROM networks")
+        return {network: (named[needed], named.get(shared)) for network, needed, shared in rows}
+
+    def _named(self) -> dict[str, tuple[str, ...]]:
+        if not self._shares:
+            return {}
+        rows = self._db.execute("SELECT digest, names FROM layer_sets")
+        return {digest: tuple(json.loads(names)) for digest, names in rows}
+
     def figures(self, keys: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Return key -> status and `TOTALS` of those results among ``keys`` that are there."""
+        """Return key -> status, and `TOTALS` and ``ran`` (a digest), of those results among ``keys`` that are there."""
         found = {}
+        columns = ("ran", *TOTALS)
         for start in range(0, len(keys), _MANY):
             part = keys[start : start + _MANY]
-            query = f"SELECT key, status, {', '.join(TOTALS)} FROM totals WHERE key IN ({', '.join('?' * len(part))})"
+            query = f"SELECT key, status, {', '.join(columns)} FROM totals WHERE key IN ({', '.join('?' * len(part))})"
             for key, status, *values in self._db.execute(query, part):
-                found[key] = (status, dict(zip(TOTALS, values, strict=True)))
+                found[key] = (status, dict(zip(columns, values, strict=True)))
         return found
 
     def results(self) -> int:
@@ -140,22 +216,35 @@ class Store:
         return int(number)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield one dict per planned point that has a result or a reason, in the order of the plan."""
-        figures = ", ".join(f"totals.{name}" for name in (*TOTALS, *PARTS))
+        """Yield one dict per planned point that has a result or a reason, in the order of the plan.
+
+        Besides `TOTALS` and `PARTS`: ``ran``, the names of the layers that were simulated (None where the store does
+        not know), ``shared``, those of the layers that all points of the network simulate (None where no two points
+        differ), and ``common``, `SUMS` and `PARTS` over these (None where just they ran).
+        """
+        here = [name for name in TOTALS if name in self._columns]
+        own = ", ".join(f"totals.{name}" for name in (*here, *PARTS))
+        more, joined = "NULL, NULL, NULL, ", ""
+        if self._shares:
+            more = f"ran, networks.shared, common.layers, {', '.join(f'common.{name}' for name in (*SUMS, *PARTS))}, "
+            joined = "LEFT JOIN networks USING (network) LEFT JOIN common ON common.key = plan.key AND layers = shared "
         query = (
-            "SELECT position, machine, network, axes, plan.reason, totals.status, totals.reason, "
-            f"{figures} FROM plan LEFT JOIN totals USING (key) ORDER BY position"
+            f"SELECT position, machine, network, axes, plan.reason, totals.status, totals.reason, {more}{own} "
+            f"FROM plan LEFT JOIN totals ON totals.key = plan.key {joined}ORDER BY position"
         )
-        for position, machine, network, axes, planned, status, reason, *values in self._db.execute(query):
+        named = self._named()
+        for position, machine, network, axes, planned, status, reason, ran, shared, *values in self._db.execute(query):
             if status is None and planned is None:
                 continue
             row = {"point": position, "machine": machine, "network": network, **json.loads(axes)}
             row["status"] = status if planned is None else "excluded" if _by_constraint(planned) else "illegal"
             row["reason"] = planned or reason
-            row.update(zip(TOTALS, values, strict=False))
+            row |= dict.fromkeys(TOTALS)
+            row |= _read(values[-len(here) - len(PARTS) :], here)
             row["complete"] = None if row["complete"] is None else bool(row["complete"])
-            parts = values[len(TOTALS) :]
-            row.update({name: json.loads(text) if text else {} for name, text in zip(PARTS, parts, strict=True)})
+            row["ran"], row["shared"] = named.get(ran), named.get(shared)
+            has = shared is not None and values[0] is not None and values[1] is not None
+            row["common"] = _read(values[1:], SUMS) if has else None
             yield row
 
     def layer_rows(self) -> Iterator[dict[str, Any]]:
@@ -178,7 +267,8 @@ class Store:
         """Take the plan of another store if this one has none, and all its results."""
         planned = self._db.execute("SELECT 1 FROM plan LIMIT 1").fetchone()
         with self._db:
-            for table in ("totals", "layers") if planned else ("meta", "plan", "totals", "layers"):
+            results = ("totals", "common", "layer_sets", "layers")
+            for table in results if planned else ("meta", "plan", "networks", *results):
                 self._copy_table(other._db, table)
 
     def _copy_table(self, source: sqlite3.Connection, table: str) -> None:
@@ -219,8 +309,8 @@ def open_writer(path: Path, keep_layers: bool = False, model: str | None = None)
     return store
 
 
-def open_reader(path: str | Path) -> Store:
-    """Open an existing store for reading; its model may be another one.
+def open_reader(path: str | Path, formats: Sequence[str] = READABLE) -> Store:
+    """Open an existing store of one of some formats for reading; its model may be another one.
 
     Raises
     ------
@@ -232,7 +322,7 @@ def open_reader(path: str | Path) -> Store:
         raise ConfigError("no such store", "'accelsim sweep SWEEP.yaml --store FILE' makes one", file=str(path))
     _check_header(path)
     store = Store(path, _connect(path, "ro"))
-    if not _has_tables(store, path):
+    if not _has_tables(store, path, formats):
         raise _not_a_store(path)
     return store
 
@@ -251,8 +341,8 @@ def _create(store: Store, keep_layers: bool, model: str) -> None:
         store._db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
 
 
-def _has_tables(store: Store, path: Path) -> bool:
-    """Return whether the file has our tables; False for an empty one."""
+def _has_tables(store: Store, path: Path, formats: Sequence[str] = (FORMAT,)) -> bool:
+    """Return whether the file has our tables, in one of some formats; False for an empty one."""
     with _damage(path):
         names = {name for (name,) in store._db.execute("SELECT name FROM sqlite_master")}
         if not names:
@@ -263,7 +353,7 @@ def _has_tables(store: Store, path: Path) -> bool:
         if sound != "ok":
             raise _damaged(path)
         found = store.meta().get("format")
-        if found != FORMAT:
+        if found not in formats:
             raise ConfigError(f"the store has format {found}, this accelsim writes {FORMAT}", _AWAY, file=str(path))
     return True
 
@@ -337,6 +427,17 @@ def _by_constraint(reason: str) -> bool:
 
 
 def _values(row: Row) -> Sequence[Any]:
-    figures = [row.totals.get(name) for name in TOTALS]
-    parts = [identity.canonical(row.totals[name]) if name in row.totals else None for name in PARTS]
-    return (row.key, row.status, row.reason, *figures, *parts)
+    ran = None if row.ran is None else row.ran.digest
+    return (row.key, row.status, row.reason, *_figures(row.totals, TOTALS), ran)
+
+
+def _figures(totals: Mapping[str, Any], names: Sequence[str]) -> Sequence[Any]:
+    """Return the cells of figures and `PARTS`, as `_read` reads them."""
+    parts = (identity.canonical(totals[name]) if name in totals else None for name in PARTS)
+    return (*(totals.get(name) for name in names), *parts)
+
+
+def _read(cells: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
+    *figures, energy, causes = cells[: len(names) + len(PARTS)]
+    parts = {name: json.loads(text) if text else {} for name, text in zip(PARTS, (energy, causes), strict=True)}
+    return {**dict(zip(names, figures, strict=True)), **parts}

@@ -64,6 +64,7 @@ class BitFusion(Engine[Params, FusionTiling]):
     params_schema = Params
     mapping_schema = FusionTiling
     primary = "bricks"
+    support_params = ("max_bits",)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the bricks."""

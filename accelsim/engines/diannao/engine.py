@@ -70,6 +70,7 @@ class DianNao(Engine[Params, Tiling]):
     params_schema = Params
     mapping_schema = Tiling
     primary = "multipliers"
+    support_params = ("operand_bits",)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers of NFU-1."""

@@ -143,6 +143,7 @@ class Sparch(Engine[Params, NoMapping]):
     name = "sparch"
     params_schema = Params
     primary = "multipliers"
+    support_params = ()
 
     def units(self, params: Params) -> dict[str, int]:
         """Return multipliers, lanes of the mergers, the column fetcher and the channels."""
