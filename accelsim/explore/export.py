@@ -95,7 +95,7 @@ def to_pandas(store: Store, layers: bool = False, incomplete: Incomplete = "comm
 def _points(store: Store, incomplete: Incomplete) -> Iterator[dict[str, Any]]:
     """Yield the rows of points; those that `rows` puts last come as they are found."""
     found = list(store.rows())
-    ranked = iter(ranking.ranked(found, incomplete))
+    ranked = iter(ranking.ranked(found, incomplete)[0])
     needed = {network: layers.names for network, (layers, _) in store.networks().items()}
     differ = incomplete == "common" and any(row["shared"] is not None for row in found)
     for row in found:

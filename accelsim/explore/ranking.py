@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -38,22 +38,23 @@ def _stand_ins(share: float) -> frozenset[str]:
     return frozenset(map(str, range(round(STAND_INS * share))))
 
 
-def ranked(rows: Iterable[Row], incomplete: Incomplete = "common") -> list[Ranked]:
-    """Return the points that ran, in their order, those of one network over the same layers where they can be."""
+def ranked(rows: Iterable[Row], incomplete: Incomplete = "common") -> tuple[list[Ranked], dict[str, Ranking]]:
+    """Return the points that ran, in their order, and how those of each network compare."""
     ran = [row for row in rows if row["status"] == "ok"]
+    places: dict[str, list[int]] = {}
+    for i, row in enumerate(ran):
+        places.setdefault(row["network"], []).append(i)
     found: dict[int, Ranked] = {}
-    for network in dict.fromkeys(row["network"] for row in ran):
-        mine = [(i, row) for i, row in enumerate(ran) if row["network"] == network]
-        ranking = of_network([row for _, row in mine], incomplete)
-        for (i, row), ranks, shown in zip(mine, ranking.ranks, ranking.shown, strict=True):
-            common = row["common"] if ranking.layers is not None else None
-            found[i] = Ranked(row, row | common if common else row, ranks, shown)
-    return [found[i] for i in range(len(ran))]
-
-
-def of_network(rows: Sequence[Row], incomplete: Incomplete = "common") -> Ranking:
-    """Return how points of one network that ran compare."""
-    return basis.rank([covered(row) for row in rows], incomplete, _known(rows))
+    rankings = {}
+    for network, mine in places.items():
+        some = [ran[i] for i in mine]
+        ranking = rankings[network] = basis.rank([covered(row) for row in some], incomplete, _known(some))
+        # where all that ran are alike, their own sums are those over the layers that they share
+        taken = ranking.layers is not None and any(covered(row) not in (ranking.layers, frozenset()) for row in some)
+        for i, row, ranks, shown in zip(mine, some, ranking.ranks, ranking.shown, strict=True):
+            common = row["common"] if taken else None
+            found[i] = Ranked(row, {**row, **common} if common else row, ranks, shown)
+    return [found[i] for i in range(len(ran))], rankings
 
 
 def _known(rows: Sequence[Row]) -> frozenset[str]:
@@ -63,14 +64,3 @@ def _known(rows: Sequence[Row]) -> frozenset[str]:
         return frozenset()
     whole = all(row["common"] is not None or row["ran"] == layers for row in rows if row["ran"])
     return frozenset(layers) if whole else frozenset()
-
-
-def over_networks(
-    points: Sequence[Ranked], figure: str, name: Callable[[Row], str], base: str | None = None
-) -> dict[str, float]:
-    """Return design -> geometric mean of a figure over the networks: see `accelsim.basis.over_networks`."""
-    figures: dict[str, dict[str, float | None]] = {}
-    for point in points:
-        if point.ranks:
-            figures.setdefault(name(point.row), {})[point.row["network"]] = point.figures[figure]
-    return basis.over_networks(figures, {point.row["network"] for point in points}, base)
