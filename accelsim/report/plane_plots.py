@@ -102,7 +102,7 @@ def heatmap(fig: Figure, given: Compared, axes: tuple[str, str], figure: str, ti
     cells = {network: _by_cell(mine, xs, ys, axes) for network, mine in groups.items()}
     several = any(len(there) > 1 for found in cells.values() for there in found.values())
     over = f"each cell: the {'least' if least else 'most'} over the other axes" if several else ""
-    caption = [over, "framed: the best; hatched: no such point ran", *given.said([figure])]
+    caption = [over, "framed: the best; hatched without a figure: no such point ran", *given.said([figure])]
     panel = panels.side(fig, len(groups), given.titled(title), 0.85 + 0.42 * len(ys), caption, bar=0.75)
     for ax, network in zip(panel, groups, strict=True):
         found = {where: [p for p in there if p.ranks] or there for where, there in cells[network].items()}

@@ -274,7 +274,7 @@ def compared(
     dropped = sum(ranking.shown.count(False) for ranking in rankings.values())
     if dropped:
         notes.append(f"left out: {dropped:,} that simulate other layers than those that rank")
-    return Compared(shown, tuple(notes), bool(over))
+    return Compared(shown, tuple(notes), bool(over) or len(hatched) > len([p for p in hatched if p.label in nothing]))
 
 
 def by_network(points: Iterable[Shown]) -> dict[str, list[Shown]]:
