@@ -66,6 +66,24 @@ def shared(covered: Iterable[Collection[str]]) -> frozenset[str]:
     return frozenset.intersection(*some) if some else frozenset()
 
 
+def whole(parts: Iterable[int | None]) -> int | None:
+    """Return a sum of what a network needs, None where one part of it is unknown."""
+    total = 0
+    for part in parts:
+        if part is None:
+            return None
+        total += part
+    return total
+
+
+def covers(ran: int | None, needed: Iterable[int | None]) -> float | None:
+    """Return the share of what a network needs that ran: 1 where it needs none, None where somebody's is unknown."""
+    total = whole(needed)
+    if ran is None or total is None:
+        return None
+    return ran / total if total else 1.0
+
+
 def ran_of(ran: int, needed: int) -> str:
     """Return how a label says what part of a network was simulated: ``7 of 22 layers``."""
     return f"{ran:,} of {needed:,} layers"

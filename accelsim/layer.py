@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 
+from accelsim import basis
 from accelsim.activity import CAUSES, Activity, Event
 from accelsim.components import Component, Dram
-from accelsim.energy import LEAKAGE, Table, energy_pj, leakage_mw, load_table
+from accelsim.energy import LEAKAGE, Table, energy_pj, kept_table, leakage_mw
 from accelsim.engines import registry
 from accelsim.errors import MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Choice, Price, build, choose
@@ -25,7 +25,7 @@ from accelsim.seam import Engine, Machine, finished
 from accelsim.spec.arch import Arch, Unit
 from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
-from accelsim.workload.shapes import dims
+from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,9 @@ def simulate_layer(
     )
 
 
-@cache
 def energy_table(name: str) -> Table:
-    """Return an energy table, read once per process."""
-    return load_table(name)
+    """Return an energy table, read once per process and again when it has been edited."""
+    return kept_table(name)
 
 
 def machine_view(arch: Arch) -> Machine:
@@ -137,14 +136,16 @@ def _blank(view: LayerView) -> LayerResult:
         kind=view.kind,
         shape=dims(view.shape),
         bits=_bits(view),
-        macs=view.macs,
-        dram_bits_touched=sum(t.elements * (t.bits or 0) for t in tensors if t.home == "dram"),
+        macs=macs(view.shape),
+        dram_bits_touched=basis.whole(
+            None if t.shape == UNKNOWN else t.elements * (t.bits or 0) for t in tensors if t.home == "dram"
+        ),
     )
 
 
 def _bits(view: LayerView) -> dict[str, int | None]:
     bits = {"input": view.input.bits if view.inputs else None, "output": view.output.bits if view.outputs else None}
-    return bits | ({"weight": view.weight.bits} if view.macs else {})
+    return bits | ({"weight": view.weight.bits} if view.kind in (*PRODUCTS, "spgemm") else {})
 
 
 def _mapping(

@@ -8,6 +8,8 @@ from functools import cached_property
 from math import fsum
 from typing import Any, Literal, NamedTuple
 
+from accelsim import basis
+
 SCHEMA = 1
 """Version of the report format."""
 
@@ -66,9 +68,13 @@ class LayerResult:
     kind: str
     shape: Mapping[str, Any]
     bits: Mapping[str, int | None]
-    macs: int
-    dram_bits_touched: int
-    """Bits of the layer's tensors that live in DRAM, each counted once: for coverage, simulated or not."""
+    macs: int | None
+    """Dense multiply-accumulates; None where nobody knows those of an operator that was not simulated."""
+    dram_bits_touched: int | None
+    """Bits of the layer's tensors that live in DRAM, each counted once: for coverage, simulated or not.
+
+    None behind an operator whose output has no known shape.
+    """
     simulated: bool = False
     reason: str | None = None
     unit: str | None = None
@@ -127,7 +133,7 @@ class LayerResult:
     @property
     def counted_macs(self) -> int:
         """What a rate counts: dense MACs, of a sparse product (which nobody would do densely) its multiplications."""
-        return self.effective_macs if self.kind == "spgemm" else self.macs
+        return self.effective_macs if self.kind == "spgemm" else self.macs or 0
 
     @property
     def dram_read_bits(self) -> int:
@@ -239,7 +245,7 @@ class NetworkResult:
     @cached_property
     def macs(self) -> int:
         """Dense multiply-accumulates of the simulated layers."""
-        return sum(layer.macs for layer in self.simulated)
+        return sum(layer.macs or 0 for layer in self.simulated)
 
     @cached_property
     def effective_macs(self) -> int:
@@ -341,15 +347,16 @@ class NetworkResult:
         return self._share("busy")
 
     @property
-    def coverage(self) -> dict[str, float]:
-        """Share of MACs, layers and tensor bits in DRAM that was simulated."""
+    def coverage(self) -> dict[str, float | None]:
+        """Share of the network's MACs, layers and tensor bits in DRAM that was simulated.
+
+        None where the share is unknown: a layer that was not simulated does not say how many it has.
+        """
+        touched = basis.whole(layer.dram_bits_touched for layer in self.simulated)
         return {
-            "macs": _ratio(self.macs, sum(layer.macs for layer in self.layers)),
+            "macs": basis.covers(self.macs, (layer.macs for layer in self.layers)),
             "layers": _ratio(len(self.simulated), len(self.layers)),
-            "dram_bits": _ratio(
-                sum(layer.dram_bits_touched for layer in self.simulated),
-                sum(layer.dram_bits_touched for layer in self.layers),
-            ),
+            "dram_bits": basis.covers(touched, (layer.dram_bits_touched for layer in self.layers)),
         }
 
     def over(self, names: Collection[str]) -> NetworkResult:

@@ -49,7 +49,7 @@ def load_arch(name: str, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
     sets : sequence of (key path, value)
         Keys of the resolved configuration to override.
     """
-    return spec.load(name, registry.find_params, sets)
+    return spec.load(name, registry.find_params, sets, registry.publishes)
 
 
 def simulate(
@@ -212,7 +212,7 @@ def _unit_for(arch: Arch, view: LayerView) -> tuple[Unit | None, str | None]:
         if not unit.takes(view.name, view.kind):
             reasons.append(f"{unit.name}: the machine file gives it other layers")
             continue
-        reason = registry.get(unit.engine).supports(view, unit.params)
+        reason = registry.get(unit.engine).refuses(view, unit.params)
         if reason is None:
             return unit, None
         reasons.append(reason if len(arch.units) == 1 else f"{unit.name}: {reason}")

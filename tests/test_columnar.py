@@ -274,7 +274,7 @@ def test_what_decides_about_support_is_all_that_is_looked_at():
             two = two.model_copy(update={field: getattr(one, field) for field in engine.support_params})
             view = draw_network(rng)
             for layer in view.layers:
-                assert engine.supports(view.view(layer), one) == engine.supports(view.view(layer), two)
+                assert engine.refuses(view.view(layer), one) == engine.refuses(view.view(layer), two)
 
 
 def test_skipped_rounds_leave_the_clock_where_walked_ones_do():

@@ -9,12 +9,15 @@ import accelsim
 
 ROOT = Path(accelsim.__file__).parent
 TIERS = [
+    {"text"},
     {"errors", "units", "basis"},
+    {"outputs"},
     {"activity", "results", "components", "spec", "jit"},
     {"memory"},
     {"workload"},
     {"operands"},
     {"passes", "mapping"},
+    {"tiled"},
     {"seam"},
     {"engines", "replicas", "energy"},
     {"layer"},

@@ -46,7 +46,7 @@ def test_csv_and_markdown_are_the_same_bytes_twice():
 def test_a_hostile_layer_name_survives_csv_and_breaks_no_markdown_table():
     name = 'a,"b"|c\n*d* <b>'
     result = network([replace(conv(*ALEXNET[0]), name=name), conv(*ALEXNET[1])])
-    assert read(to_csv(result))[0]["layer"] == name
+    assert read(to_csv(result))[0]["layer"] == name.replace("\n", "\\n"), "a line per layer"
     lines = to_markdown(result).splitlines()
     table = lines[lines.index("## Layers") + 2 :]
     bars = {len(re.findall(r"(?<!\\)\|", line)) for line in table[:4]}

@@ -245,7 +245,7 @@ def test_a_file_in_place_of_the_folder_is_noticed_before_the_run(small, tmp_path
 def test_a_run_of_nothing_is_an_error(small, tmp_path):
     done = accelsim_cli("run", "systolic_ws", small, "--set", "precision.input_bits=16", cwd=tmp_path)
     assert done.returncode == 2
-    assert "no layer of 'small' ran on 'systolic_ws': layer 'a': 'x' has 16 bits, the multipliers 8" in done.stderr
+    assert "no layer of 'small' ran on 'systolic_ws': layer 'a': 'x' has 16 bits, the multipliers take 8" in done.stderr
 
 
 def test_memory_binds_a_layer_whose_traffic_takes_longer_than_its_work():

@@ -18,9 +18,9 @@ from accelsim.explore.merge import merge
 from accelsim.explore.schema import read_sweep
 from accelsim.explore.shares import of_plan
 from accelsim.explore.space import expand
-from accelsim.explore.store import SUMS
+from accelsim.explore.tables import SUMS
 from accelsim.simulation import task_for
-from accelsim.workload.network import is_view
+from accelsim.workload.network import Network, is_view, make_layer
 
 NETWORK = """\
 name: mixed
@@ -191,20 +191,21 @@ class Seen:
 
 
 @pytest.mark.parametrize("name", registry.modules())
-def test_an_engine_names_all_parameters_that_its_supports_reads(name):
+def test_an_engine_names_all_parameters_that_decide_what_it_refuses(name):
     engine = registry.get(name)
     if engine.support_params is None:
         pytest.skip("nothing is said")
     rng = np.random.default_rng(3)
     networks = [accelsim.load_network(name) for name in ("onnx:squeezenet", "mobilenet_v2", "eie_benchmarks")]
+    views = [network.view(layer) for network in networks for layer in network.layers if not is_view(layer)]
     for case in range(20):
-        params = Seen(engine.params_schema.model_validate(engine.sample(rng).params))
-        for network in networks:
-            for layer in network.layers:
-                if not is_view(layer):
-                    view = network.view(layer)
-                    tensors = {"inputs": tuple(replace(t, bits=1 + case) for t in view.inputs)}
-                    engine.supports(replace(view, **tensors), params)
+        sample = engine.sample(rng)
+        params = Seen(engine.params_schema.model_validate(sample.params))
+        layer, tensors = make_layer("l", sample.shape)
+        for view in [Network("n", (layer,), tensors).view(layer), *views]:
+            for bits, home in ((1 + case, "dram"), (8, "chip")):
+                inputs = tuple(replace(tensor, bits=bits, home=home) for tensor in view.inputs)
+                engine.refuses(replace(view, inputs=inputs), params)
         assert params.read <= set(engine.support_params)
 
 

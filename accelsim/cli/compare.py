@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 
@@ -53,9 +51,9 @@ def command(archs: tuple[str, ...], networks: tuple[str, ...], style: str, sets:
         ]
     table = comparison.rows(results)
     if style == "table":
-        from rich.console import Console
+        from accelsim.cli import terminal
 
-        Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(comparison.ComparisonView(table))
+        terminal.console().print(comparison.ComparisonView(table))
         return
     text = {"json": comparison.to_json, "csv": comparison.to_csv, "markdown": comparison.to_markdown}[style]
     click.echo(text(table), nl=False)

@@ -50,7 +50,6 @@ def command(
     Points of a network compare over the layers that all of them simulate. With several networks, edp and pareto have
     a panel of geometric means. Where clocks differ, time stands in place of cycles.
     """
-    from accelsim.cli.output import writing
     from accelsim.report import plots
 
     target = output or Path(f"{sources[0].stem}-{kind}.png")
@@ -74,8 +73,7 @@ def command(
         figure = _of_store(sources[0], kind, network, where, named, how)
     else:
         raise click.UsageError("one store, or several report.json files.")
-    with writing(target):
-        plots.save(figure, target)
+    plots.save(figure, target)
     click.echo(str(target))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from accelsim import outputs
 from accelsim.basis import Incomplete
 from accelsim.cli import comparing
 
@@ -32,8 +33,6 @@ def command(
     roofline, the resolved configuration. Of a sweep: the objectives against each other, where dragging over points
     shows their configurations.
     """
-    from accelsim.cli.output import writing
-
     target = output or source.with_suffix(".html")
     if source.suffix == ".json":
         if network or where or base or incomplete != "common":
@@ -47,8 +46,7 @@ def command(
         from accelsim.report import sweep_page
 
         text = sweep_page.to_html(sweep_of(source, network, where, incomplete, base), on_front)
-    with writing(target):
-        target.write_bytes(text.encode())
+    outputs.write(target, text)
     click.echo(str(target))
 
 

@@ -80,11 +80,10 @@ def _print(result: NetworkResult, style: str, output: Path | None, traced: bool)
     elif style == "markdown":
         from accelsim.report.markdown import to_markdown as text
     else:
-        from rich.console import Console
-
+        from accelsim.cli import terminal
         from accelsim.report.table import ResultView
 
-        Console(width=None if sys.stdout.isatty() else 120).print(ResultView(result))
+        terminal.console().print(ResultView(result))
     if text is not None:
         click.echo(text(result), nl=False)
     if output is not None:
@@ -110,17 +109,24 @@ class progress:  # noqa: N801
             return None
         from threading import Timer
 
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description:24.24}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        from accelsim.cli import terminal
+        from accelsim.text import visible
+
+        columns = (
+            TextColumn("{task.description:24.24}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=terminal.console(stream=sys.stderr), transient=True)
         self._timer = Timer(PATIENCE_S, self._bar.start)
         self._timer.daemon = True
         self._timer.start()
         task = self._bar.add_task("preparing", total=None)
         return lambda name, done, total: self._bar.update(
-            task, description=f"{name} ({min(int(done) + 1, total)} of {total})", completed=done, total=total
+            task, description=f"{visible(name)} ({min(int(done) + 1, total)} of {total})", completed=done, total=total
         )
 
     def __exit__(self, *error: object) -> None:

@@ -6,7 +6,7 @@ one carries its source and how far it can be trusted, and `trace` follows each p
 
 from accelsim.energy.account import LEAKAGE, Areas, TraceRow, area_mm2, energy_pj, leakage_mw, trace
 from accelsim.energy.price import Price, Table
-from accelsim.energy.tables import DEFAULT, load_table, table_names
+from accelsim.energy.tables import DEFAULT, kept_table, load_table, table_names
 
 __all__ = [
     "DEFAULT",
@@ -17,6 +17,7 @@ __all__ = [
     "TraceRow",
     "area_mm2",
     "energy_pj",
+    "kept_table",
     "leakage_mw",
     "load_table",
     "table_names",

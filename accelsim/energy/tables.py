@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,6 +40,45 @@ def load_table(name: str = DEFAULT) -> Table:
     sections = {section: _section(path, section, files, ()) for section in SECTIONS}
     update = {**sections, "sources": _sources(files), "inherits": ()}
     return Table(spec.model_copy(update=update))
+
+
+def kept_table(name: str) -> Table:
+    """Return what `load_table` returns, read again only where a file of the user's own has changed since."""
+    return _kept(name, digest(name))
+
+
+@lru_cache(maxsize=32)
+def _kept(name: str, content: str) -> Table:
+    del content
+    return load_table(name)
+
+
+def digest(name: str) -> str:
+    """Return a digest of the user's own files behind a table; nothing for a packaged one.
+
+    A file that cannot be read counts as empty: loading it says what is wrong.
+    """
+    if not is_path(name):
+        return ""
+    found: dict[Path, bytes] = {}
+    todo = [Path(name)]
+    while todo:
+        path = todo.pop().resolve()
+        if path in found or path.parent == FOLDER.resolve():
+            continue
+        try:
+            found[path] = path.read_bytes() if path.is_file() else b""
+            todo += _bases(path, found[path])
+        except (OSError, ConfigError):
+            found.setdefault(path, b"")
+    return hashlib.sha256(b"".join(hashlib.sha256(body).digest() for body in found.values())).hexdigest()[:16]
+
+
+@lru_cache(maxsize=64)
+def _bases(path: Path, content: bytes) -> tuple[Path, ...]:
+    """Return the files of the tables from which one inherits; they are the same as long as its content is."""
+    del content
+    return tuple(_find(entry.table, path.parent) for entry in _read(path, {})[0].inherits)
 
 
 def _sources(files: _Loaded) -> dict[str, str]:

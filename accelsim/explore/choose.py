@@ -41,6 +41,8 @@ def of_store(path: Path, network: str | None, where: str | None, incomplete: Inc
     with open_reader(path) as store:
         meta, found = store.meta(), list(store.rows())
         total, left = store.counts()
+    if "axes" not in meta:
+        raise ConfigError("no sweep has been written into it", "run one into this store first", file=str(path))
     keys = [key for axis in json.loads(meta["axes"]) for key in axis["keys"]]
     chosen = of_chosen(rows(found, network, where), keys, incomplete)
     if not chosen.points:

@@ -17,7 +17,8 @@ from accelsim.errors import UserError
 from accelsim.explore import columnar
 from accelsim.explore.layersets import LayerSet, layer_set
 from accelsim.explore.schema import OptionsSpec
-from accelsim.explore.store import PARTS, SUMS, Common, Row
+from accelsim.explore.store import Common, Row
+from accelsim.explore.tables import PARTS, SUMS
 from accelsim.layer import Options, Task, energy_table, simulate_layer
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 from accelsim.basis import Incomplete
 from accelsim.errors import ConfigError
 from accelsim.explore import ranking
-from accelsim.explore.store import PARTS, SUMS, Store
+from accelsim.explore.store import Store
+from accelsim.explore.tables import PARTS, SUMS
+from accelsim.outputs import write as write_file
+from accelsim.text import csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,26 +57,14 @@ def write(store: Store, path: Path, layers: bool = False, incomplete: Incomplete
     found = rows(store, layers, incomplete)
     if not found:
         raise ConfigError("there are no rows to write", "run the sweep into this store first", file=str(path))
-    try:
-        if suffix == ".parquet":
-            _parquet(found, path)
-        else:
-            path.write_bytes(to_csv(found).encode())
-    except OSError as error:
-        problem = f"cannot be written ({(error.strerror or str(error)).lower()})"
-        raise ConfigError(problem, "choose another file with -o", file=str(path)) from None
+    write_file(path, _parquet(found, path) if suffix == ".parquet" else to_csv(found))
     return len(found)
 
 
 def to_csv(found: Iterable[dict[str, Any]]) -> str:
     """Return rows as CSV: floats in their shortest exact form, nothing for what has no value."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    for number, row in enumerate(found):
-        if number == 0:
-            writer.writerow(row)
-        writer.writerow(list(_cells(row.values())))
-    return text.getvalue()
+    table = list(found)
+    return csv_text([*table[:1], *(row.values() for row in table)])
 
 
 def to_pandas(store: Store, layers: bool = False, incomplete: Incomplete = "common") -> pd.DataFrame:
@@ -118,12 +108,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _cells(values: Iterable[Any]) -> Iterator[Any]:
-    for value in values:
-        yield "" if value is None else str(value).lower() if isinstance(value, bool) else value
-
-
-def _parquet(found: list[dict[str, Any]], path: Path) -> None:
+def _parquet(found: list[dict[str, Any]], path: Path) -> bytes:
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -132,7 +117,9 @@ def _parquet(found: list[dict[str, Any]], path: Path) -> None:
         raise ConfigError("Parquet needs pyarrow", remedy, file=str(path)) from None
     columns = list(found[0]) if found else []
     arrays = {name: pa.array(_of_one_kind([row[name] for row in found])) for name in columns}
-    parquet.write_table(pa.table(arrays), path)
+    out = io.BytesIO()
+    parquet.write_table(pa.table(arrays), out)
+    return out.getvalue()
 
 
 def _of_one_kind(values: list[Any]) -> list[Any]:

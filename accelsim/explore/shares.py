@@ -89,7 +89,7 @@ class _Looks:
         self._seen: dict[str, bool] = {}
 
     def of(self, sets: tuple[tuple[str, Any], ...]) -> str:
-        """Return what of ``sets`` may decide about support, as text."""
+        """Return what of ``sets`` may decide what is refused, as text."""
         return repr([pair for pair in sets if self._sees(pair[0])])
 
     def _sees(self, key: str) -> bool:

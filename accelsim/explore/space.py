@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from pydantic import ValidationError
 
+from accelsim.energy.tables import digest
 from accelsim.errors import ConfigError, UserError
 from accelsim.explore import conditions, identity
 from accelsim.explore.schema import Axis, OptionsSpec, Sweep
@@ -96,7 +97,8 @@ class Space:
             for combination, row in zip(self.steps.tolist(), reasons, strict=True):
                 sets, options = self._split(combination)
                 if (shown := repr(sets)) != last:  # as text: 1, 1.0 and true are equal, but not the same
-                    group, last, text = group + 1, shown, texts.of(sets)
+                    prices = digest(str(dict(sets).get("energy.table", arch.energy.table)))
+                    group, last, text = group + 1, shown, texts.of(sets) + prices
                 said = self._said(options)
                 for network, reason in zip(self.networks, row, strict=True):
                     key = identity.point_key(text, digests[network], said)

@@ -19,43 +19,13 @@ from typing import Any, NamedTuple
 
 from accelsim.errors import ConfigError
 from accelsim.explore import identity
+from accelsim.explore.cells import Cells
 from accelsim.explore.layersets import LayerSet
 from accelsim.explore.space import Point
-
-FORMAT = "2"
-"""Version of the layout of the tables that is written."""
-READABLE = ("1", FORMAT)
-"""Versions that are read; the first knows nothing of shared layers, clocks and energy tables."""
-
-SUMS = (
-    "cycles", "time_s", "macs", "effective_macs", "total_energy_pj", "edp_pj_s", "dram_read_bits", "dram_write_bits",
-    "dram_bits", "occupancy", "utilization", "tops", "tops_per_w",
-)  # fmt: skip
-"""Columns of figures that are taken over layers: of all that a point ran, and of those that all points share."""
-TOTALS = (
-    *SUMS, "area_mm2", "complete", "coverage_macs", "coverage_layers", "coverage_dram_bits", "layers_simulated",
-    "layers_needed", "clock_mhz", "energy_table", "no_area",
-)  # fmt: skip
-"""Columns of a point, in the order of exports; ``no_area`` names components on the chip without a figure for it."""
-PARTS = ("energy_pj", "cycles_by_cause")
-"""Columns that hold a JSON mapping."""
+from accelsim.explore.tables import COLUMNS, FIRST, FORMAT, PARTS, READABLE, SUMS, TABLES, TOTALS
 
 _AXES = json.JSONEncoder(ensure_ascii=False)
 _HEADER = b"SQLite format 3\0"
-_TABLES = f"""
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE plan (position INTEGER PRIMARY KEY, key TEXT NOT NULL, machine TEXT NOT NULL, network TEXT NOT NULL,
-                   axes TEXT NOT NULL, reason TEXT);
-CREATE INDEX plan_key ON plan (key);
-CREATE TABLE totals (key TEXT PRIMARY KEY, status TEXT NOT NULL, reason TEXT, {", ".join(TOTALS)},
-                     {", ".join(PARTS)}, ran TEXT);
-CREATE TABLE common (key TEXT NOT NULL, layers TEXT NOT NULL, {", ".join(SUMS)}, {", ".join(PARTS)},
-                     PRIMARY KEY (key, layers));
-CREATE TABLE networks (network TEXT PRIMARY KEY, needed TEXT NOT NULL, shared TEXT) WITHOUT ROWID;
-CREATE TABLE layer_sets (digest TEXT PRIMARY KEY, names TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE layers (key TEXT NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL,
-                     PRIMARY KEY (key, number)) WITHOUT ROWID;
-"""
 
 
 class Common(NamedTuple):
@@ -99,6 +69,7 @@ class Store:
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: int | None = None) -> None:
         self.path, self._db, self._lock = path, connection, lock
+        self.cells = Cells(str(path))
 
     def __enter__(self) -> Store:
         return self
@@ -124,19 +95,20 @@ class Store:
 
     def meta(self) -> dict[str, str]:
         """Return what the store says of itself: format, model, sweep, objectives, ..."""
-        return dict(self._db.execute("SELECT key, value FROM meta"))
+        return self.cells.meta(list(self._read("SELECT key, value FROM meta")))
 
     def set_plan(
         self, points: Iterable[Point], about: Mapping[str, str],
-        networks: Mapping[str, tuple[LayerSet, LayerSet | None]],
+        networks: Mapping[str, tuple[LayerSet, LayerSet | None]] | None = None,
     ) -> None:  # fmt: skip
         """Replace the plan; results stay. ``networks`` gives the needed and the shared layers of each network."""
-        with self._db:
+        with self._write():
             self._db.execute("DELETE FROM plan")
             self._db.execute("DELETE FROM networks")
-            rows = [(name, needed.digest, shared and shared.digest) for name, (needed, shared) in networks.items()]
+            named = networks or {}
+            rows = [(name, needed.digest, shared and shared.digest) for name, (needed, shared) in named.items()]
             self._db.executemany("INSERT INTO networks VALUES (?, ?, ?)", rows)
-            self._name(one for both in networks.values() for one in both if one is not None)
+            self._name(one for both in named.values() for one in both if one is not None)
             digest = hashlib.sha256()
 
             def planned() -> Iterator[Sequence[Any]]:
@@ -150,7 +122,7 @@ class Store:
 
     def extend_plan(self, points: Iterable[Point]) -> None:
         """Add points to the plan, at their positions."""
-        with self._db:
+        with self._write():
             self._db.executemany("INSERT OR REPLACE INTO plan VALUES (?, ?, ?, ?, ?, ?)", map(_planned, points))
 
     def add(self, rows: Iterable[Row]) -> None:
@@ -158,7 +130,7 @@ class Store:
         found = list(rows)
         marks = ", ".join("?" * (4 + len(TOTALS) + len(PARTS)))
         common = [(row.key, row.common) for row in found if row.common is not None]
-        with self._db:
+        with self._write():
             self._db.executemany(f"INSERT OR REPLACE INTO totals VALUES ({marks})", map(_values, found))
             self._name(row.ran for row in found if row.ran is not None)
             self._name(each.layers for _, each in common)
@@ -178,26 +150,35 @@ class Store:
 
     def done(self) -> dict[str, str]:
         """Return key -> status of every result, whether the present plan has it or not."""
-        return dict(self._db.execute("SELECT key, status FROM totals"))
+        found = {}
+        for key, status in self._read("SELECT key, status FROM totals"):
+            place = f"result {self.cells.text(key, 'table totals', 'key')[:12]}"
+            found[key] = self.cells.status(status, place)
+        return found
 
     def sums_up(self) -> set[tuple[str, str]]:
         """Return (key, digest of layers) of all sets of layers that results have sums over."""
         query = "SELECT key, ran FROM totals WHERE ran IS NOT NULL UNION SELECT key, layers FROM common"
-        return set(self._db.execute(query))
+        return set(self._read(query))
 
     def networks(self) -> dict[str, tuple[LayerSet, LayerSet | None]]:
         """Return network -> the layers that it needs, and those that all points share where points differ."""
         if not self._shares:
             return {}
-        named = {digest: LayerSet(digest, names) for digest, names in self._named().items()}
-        rows = self._db.execute("SELECT network, needed, shared FROM networks")
-        return {network: (named[needed], named.get(shared)) for network, needed, shared in rows}
+        named, found = self._named(), {}
+        for network, *digests in self._read("SELECT network, needed, shared FROM networks"):
+            place = f"network {self.cells.text(network, 'table networks', 'network')}"
+            needed, shared = digests[0], digests[1]
+            layers = LayerSet(needed, self._names_of(named, needed, place, "needed") or ())
+            common = self._names_of(named, shared, place, "shared")
+            found[network] = (layers, None if common is None else LayerSet(shared, common))
+        return found
 
     def _named(self) -> dict[str, tuple[str, ...]]:
         if not self._shares:
             return {}
-        rows = self._db.execute("SELECT digest, names FROM layer_sets")
-        return {digest: tuple(json.loads(names)) for digest, names in rows}
+        rows = self._read("SELECT digest, names FROM layer_sets")
+        return {digest: self.cells.names(names, f"set of layers {digest!r}") for digest, names in rows}
 
     def figures(self, keys: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
         """Return key -> status, and `TOTALS` and ``ran`` (a digest), of those results among ``keys`` that are there."""
@@ -206,13 +187,15 @@ class Store:
         for start in range(0, len(keys), _MANY):
             part = keys[start : start + _MANY]
             query = f"SELECT key, status, {', '.join(columns)} FROM totals WHERE key IN ({', '.join('?' * len(part))})"
-            for key, status, *values in self._db.execute(query, part):
-                found[key] = (status, dict(zip(columns, values, strict=True)))
+            for key, status, ran, *values in self._read(query, part):
+                place = f"result {key[:12]}"
+                ok = self.cells.status(status, place) == "ok"
+                found[key] = (status, {"ran": ran, **self.cells.figures(TOTALS, values, place, ok)})
         return found
 
     def results(self) -> int:
         """Return how many results there are, planned or not."""
-        (number,) = self._db.execute("SELECT count(*) FROM totals").fetchone()
+        ((number,),) = self._read("SELECT count(*) FROM totals")
         return int(number)
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -232,49 +215,84 @@ class Store:
             f"SELECT position, machine, network, axes, plan.reason, totals.status, totals.reason, {more}{own} "
             f"FROM plan LEFT JOIN totals ON totals.key = plan.key {joined}ORDER BY position"
         )
-        named = self._named()
-        for position, machine, network, axes, planned, status, reason, ran, shared, *values in self._db.execute(query):
+        named, cells, last = self._named(), self.cells, -1
+        for position, machine, network, axes, planned, status, reason, ran, shared, *values in self._read(query):
+            place = f"point {cells.count(position, 'table plan', 'position')}"
+            if position == last:
+                cells.fail(place, "position", "two rows have it")
+            last = position
+            row = self._planned_row(place, position, machine, network, axes)
+            cells.reason(planned, place)
             if status is None and planned is None:
                 continue
-            row = {"point": position, "machine": machine, "network": network, **json.loads(axes)}
+            ok = status is not None and cells.status(status, place) == "ok"
             row["status"] = status if planned is None else "excluded" if _by_constraint(planned) else "illegal"
-            row["reason"] = planned or reason
+            row["reason"] = planned or cells.reason(reason, place, needed=not ok and status is not None)
             row |= dict.fromkeys(TOTALS)
-            row |= _read(values[-len(here) - len(PARTS) :], here)
+            row |= self._checked(values[-len(here) - len(PARTS) :], here, place, ok)
             row["complete"] = None if row["complete"] is None else bool(row["complete"])
-            row["ran"], row["shared"] = named.get(ran), named.get(shared)
+            row["ran"] = self._names_of(named, ran, place, "ran")
+            row["shared"] = self._names_of(named, shared, f"network {network}", "shared")
             has = shared is not None and values[0] is not None and values[1] is not None
-            row["common"] = _read(values[1:], SUMS) if has else None
+            row["common"] = self._checked(values[1:], SUMS, f"{place}, table common", True) if has else None
             yield row
 
     def layer_rows(self) -> Iterator[dict[str, Any]]:
         """Yield one dict per planned point and layer, in the order of the plan."""
         query = (
-            "SELECT position, machine, network, axes, row FROM plan JOIN layers USING (key) "
+            "SELECT position, number, machine, network, axes, row FROM plan JOIN layers USING (key) "
             "WHERE reason IS NULL ORDER BY position, number"
         )
-        for position, machine, network, axes, row in self._db.execute(query):
-            yield {"point": position, "machine": machine, "network": network, **json.loads(axes), **json.loads(row)}
+        for position, number, machine, network, axes, row in self._read(query):
+            place = f"point {self.cells.count(position, 'table plan', 'position')}"
+            planned = self._planned_row(place, position, machine, network, axes)
+            yield planned | self.cells.plain(row, f"{place}, layer {number}", "row")
+
+    def _planned_row(self, place: str, position: int, machine: Any, network: Any, axes: Any) -> dict[str, Any]:
+        names = {"machine": self.cells.text(machine, place, "machine"),
+                 "network": self.cells.text(network, place, "network")}  # fmt: skip
+        return {"point": position, **names, **self.cells.plain(axes, place, "axes")}
 
     def counts(self) -> tuple[int, int]:
         """Return the points of the plan, and how many of them have neither a result nor a reason."""
-        (total,) = self._db.execute("SELECT count(*) FROM plan").fetchone()
+        ((total,),) = self._read("SELECT count(*) FROM plan")
         query = "SELECT count(*) FROM plan LEFT JOIN totals USING (key) WHERE status IS NULL AND plan.reason IS NULL"
-        (left,) = self._db.execute(query).fetchone()
+        ((left,),) = self._read(query)
         return total, left
 
-    def copy_from(self, other: Store) -> None:
-        """Take the plan of another store if this one has none, and all its results."""
-        planned = self._db.execute("SELECT 1 FROM plan LIMIT 1").fetchone()
-        with self._db:
-            results = ("totals", "common", "layer_sets", "layers")
-            for table in results if planned else ("meta", "plan", "networks", *results):
-                self._copy_table(other._db, table)
+    def _checked(self, values: Sequence[Any], names: Sequence[str], place: str, ok: bool) -> dict[str, Any]:
+        found = self.cells.figures(names, values[: len(names)], place, ok)
+        parts = zip(PARTS, values[len(names) : len(names) + len(PARTS)], strict=True)
+        return found | {name: self.cells.part(text, place, name, ok) for name, text in parts}
 
-    def _copy_table(self, source: sqlite3.Connection, table: str) -> None:
-        rows = source.execute(f"SELECT * FROM {table}")
-        marks = ", ".join("?" * len(rows.description))
-        self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
+    def _names_of(self, named: Mapping[str, tuple[str, ...]], digest: Any, place: str, column: str) -> Any:
+        if digest is not None and digest not in named:
+            self.cells.fail(place, column, f"no set of layers is called {digest!r}")
+        return named.get(digest)
+
+    def table(self, name: str, where: str = "", values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a table as they are, its columns in the order of `columns`."""
+        yield from self._read(f"SELECT {', '.join(COLUMNS[name])} FROM {name} {where}", values)
+
+    def insert(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Put rows of a table in place, as they are."""
+        with self._write():
+            marks = ", ".join("?" * len(COLUMNS[name]))
+            self._db.executemany(f"INSERT OR REPLACE INTO {name} VALUES ({marks})", rows)
+
+    def _read(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        with _damage(self.path):
+            yield from self._db.execute(query, values)
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        """Make what is written in the block one transaction."""
+        try:
+            with self._db:
+                yield
+        except sqlite3.OperationalError as error:
+            remedy = "free some space or mend the permissions; the same command goes on from there"
+            raise ConfigError(f"cannot be written ({error})", remedy, file=str(self.path)) from None
 
 
 def open_writer(path: Path, keep_layers: bool = False, model: str | None = None) -> Store:
@@ -288,6 +306,7 @@ def open_writer(path: Path, keep_layers: bool = False, model: str | None = None)
         A file that is no store or is damaged, another model's store, another writer, layers wanted in a store
         without them. The file stays as it is.
     """
+    _check_regular(path)
     fresh = not path.exists() or path.stat().st_size == 0
     if not fresh:
         _check_header(path)
@@ -318,7 +337,8 @@ def open_reader(path: str | Path, formats: Sequence[str] = READABLE) -> Store:
         A missing file, or one that is no store or is damaged.
     """
     path = Path(path)
-    if not path.is_file():
+    _check_regular(path)
+    if not path.exists():
         raise ConfigError("no such store", "'accelsim sweep SWEEP.yaml --store FILE' makes one", file=str(path))
     _check_header(path)
     store = Store(path, _connect(path, "ro"))
@@ -328,12 +348,24 @@ def open_reader(path: str | Path, formats: Sequence[str] = READABLE) -> Store:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+    connection.text_factory = _text
+    return connection
+
+
+def _text(cell: bytes) -> str:
+    return cell.decode("utf-8", "surrogateescape")  # what is no UTF-8 is found by `Cells.text`, which can name it
+
+
+def _check_regular(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise ConfigError(f"a store is a file, this is {what}", "give the file of a sweep", file=str(path))
 
 
 def _create(store: Store, keep_layers: bool, model: str) -> None:
-    statements = [text for text in _TABLES.split(";") if text.strip()]
-    with store._db:
+    statements = [text for text in TABLES.split(";") if text.strip()]
+    with store._write():
         store._db.execute("BEGIN")
         for statement in statements:
             store._db.execute(statement)
@@ -344,7 +376,7 @@ def _create(store: Store, keep_layers: bool, model: str) -> None:
 def _has_tables(store: Store, path: Path, formats: Sequence[str] = (FORMAT,)) -> bool:
     """Return whether the file has our tables, in one of some formats; False for an empty one."""
     with _damage(path):
-        names = {name for (name,) in store._db.execute("SELECT name FROM sqlite_master")}
+        names = {name for (name,) in store._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not names:
             return False
         if not {"meta", "plan", "totals", "layers"} <= names:
@@ -352,9 +384,11 @@ def _has_tables(store: Store, path: Path, formats: Sequence[str] = (FORMAT,)) ->
         (sound,) = store._db.execute("PRAGMA quick_check(1)").fetchone()
         if sound != "ok":
             raise _damaged(path)
-        found = store.meta().get("format")
+        found = dict(store._db.execute("SELECT key, value FROM meta WHERE key = 'format'")).get("format")
         if found not in formats:
             raise ConfigError(f"the store has format {found}, this accelsim writes {FORMAT}", _AWAY, file=str(path))
+        store.cells.columns(store._db, COLUMNS if found == FORMAT else FIRST)
+        store.meta()
     return True
 
 
@@ -435,9 +469,3 @@ def _figures(totals: Mapping[str, Any], names: Sequence[str]) -> Sequence[Any]:
     """Return the cells of figures and `PARTS`, as `_read` reads them."""
     parts = (identity.canonical(totals[name]) if name in totals else None for name in PARTS)
     return (*(totals.get(name) for name in names), *parts)
-
-
-def _read(cells: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
-    *figures, energy, causes = cells[: len(names) + len(PARTS)]
-    parts = {name: json.loads(text) if text else {} for name, text in zip(PARTS, (energy, causes), strict=True)}
-    return {**dict(zip(names, figures, strict=True)), **parts}

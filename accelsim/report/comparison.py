@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,6 +12,7 @@ from rich.table import Table
 from accelsim.errors import WorkloadError
 from accelsim.report.document import plain
 from accelsim.results import NetworkResult
+from accelsim.text import csv_text, markdown
 from accelsim.units import si
 
 COLUMNS = (
@@ -99,18 +98,14 @@ def to_json(table: Sequence[dict[str, Any]]) -> str:
 
 def to_csv(table: Sequence[dict[str, Any]]) -> str:
     """Return the rows as csv text."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return out.getvalue()
+    return csv_text([COLUMNS, *([row[name] for name in COLUMNS] for row in table)])
 
 
 def to_markdown(table: Sequence[dict[str, Any]]) -> str:
     """Return the rows as a markdown table."""
     head, lines = _HEAD, [_cells(row) for row in table]
     text = ["| " + " | ".join(head) + " |", "|" + " --- |" * 2 + " --: |" * (len(head) - 2)]
-    return "\n".join([*text, *("| " + " | ".join(line) + " |" for line in lines), ""])
+    return "\n".join([*text, *("| " + " | ".join(map(markdown, line)) + " |" for line in lines), ""])
 
 
 _HEAD = ("network", "machine", "layers", "time", "speed-up", "energy", "gain", "EDP gain", "DRAM", "occ.", "TOPS/W")

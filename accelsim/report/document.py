@@ -17,6 +17,8 @@ from accelsim.activity import BOUNDARIES, TENSORS
 from accelsim.errors import ModelError
 from accelsim.report.facts import in_order
 from accelsim.results import SCHEMA, LayerResult, NetworkResult, TrafficRow
+from accelsim.spec.arch import unsourced
+from accelsim.text import json_text
 
 
 def document(result: NetworkResult) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def document(result: NetworkResult) -> dict[str, Any]:
             "isolated": result.isolated,
         },
         "options": result.options,
+        "unsourced": unsourced(result.arch),
         "not_modelled": result.not_modelled,
         "notes": result.notes,
         "totals": _totals(result),
@@ -48,7 +51,7 @@ def document(result: NetworkResult) -> dict[str, Any]:
 
 def to_json(result: NetworkResult) -> str:
     """Return report.json as text, ending in a newline."""
-    return json.dumps(document(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(json.dumps(document(result), indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def plain(value: Any, where: str = "") -> Any:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import yaml
 
 from accelsim import __version__
 from accelsim.report import facts, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.spec.arch import unsourced
+from accelsim.text import markdown as _escape
+from accelsim.text import visible_all
 
 _COLUMNS = (
     "layer",
@@ -28,6 +33,7 @@ _TEXT_COLUMNS = ("layer", "kind", "unit", "bound by", "mapping")
 
 def to_markdown(result: NetworkResult) -> str:
     """Return report.md as text, ending in a newline."""
+    missing, result = unsourced(result.arch), visible_all(result)
     parts = [
         f"# {_escape(words.title(result))}",
         f"accelsim {__version__}; {_escape(_provenance(result))}.",
@@ -44,9 +50,16 @@ def to_markdown(result: NetworkResult) -> str:
         _bullets(list(result.not_modelled), "Nothing was listed by the engines that ran."),
         *(["## Notes", _bullets(list(result.notes), "")] if result.notes else []),
         "## Resolved configuration",
-        "```yaml\n" + yaml.safe_dump(plain(result.arch, "arch"), sort_keys=False, allow_unicode=True) + "```",
+        *([f"Numbers without a source (unsourced): {_escape(', '.join(missing))}."] if missing else []),
+        _fenced(yaml.safe_dump(plain(result.arch, "arch"), sort_keys=False, allow_unicode=True)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _fenced(text: str) -> str:
+    """Return text in a fence that nothing in it closes."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
+    return f"{fence}yaml\n{text}{fence}"
 
 
 def _provenance(result: NetworkResult) -> str:
@@ -63,8 +76,8 @@ def _row(layer: LayerResult) -> list[str]:
     return [
         _escape(layer.name),
         layer.kind,
-        layer.unit or "",
-        f"{layer.macs:,}",
+        _escape(layer.unit or ""),
+        words.macs(layer.macs),
         f"{layer.cycles:,}",
         words.percent(layer.occupancy),
         words.percent(layer.stall_cycles / layer.cycles if layer.cycles else 0.0),
@@ -100,10 +113,3 @@ def _table(head: tuple[str, ...], rows: list[list[str]], left: tuple[str, ...]) 
 
 def _bullets(items: list[str], empty: str) -> str:
     return "\n".join(f"- {_escape(item)}" for item in items) if items else empty
-
-
-def _escape(text: str) -> str:
-    """Return text that Markdown leaves alone: a layer's name may hold bars, stars or tags."""
-    for char in "\\|*_<`[":
-        text = text.replace(char, f"\\{char}")
-    return " ".join(text.split())

@@ -6,6 +6,7 @@ or version, so that the same result gives the same picture with the same matplot
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from accelsim.outputs import write
 from accelsim.report import (
     breakdown_plot,
     plane_plots,
@@ -124,10 +126,17 @@ def roofline(result: NetworkResult, path: Path) -> None:
 
 
 def save(fig: Figure, path: Path) -> None:
-    """Write a figure as PNG without anything that changes from run to run."""
+    """Write a figure as PNG, in one step."""
+    write(path, png(fig))
+
+
+def png(fig: Figure) -> bytes:
+    """Return a figure as PNG without anything that changes from run to run."""
+    out = io.BytesIO()
     with _style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        fig.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
+        fig.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
+    return out.getvalue()
 
 
 def _figure() -> Figure:

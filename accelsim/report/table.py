@@ -14,6 +14,8 @@ from rich.text import Text
 from accelsim.report import bar, facts, words
 from accelsim.report.columns import GAP, GOOD_NAME, Column, columns, fit, worked
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.spec.arch import unsourced
+from accelsim.text import visible_all
 
 MAX_REASONS = 8
 """Reasons for not simulating that the terminal lists; the files list all."""
@@ -33,7 +35,7 @@ class ResultView:
     """
 
     def __init__(self, result: NetworkResult) -> None:
-        self.result = result
+        self.result = visible_all(result)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines, at most as wide as the console."""
@@ -164,6 +166,8 @@ def _remarks(result: NetworkResult, width: int) -> Iterator[Text]:
     if result.not_modelled:
         yield Text()
         yield from _hanging("not modelled: ", words.not_modelled(result), width, "dim", 2)
+    if missing := unsourced(result.arch):
+        yield from _hanging("unsourced: ", f"{', '.join(missing)} (no source in the machine file)", width, "dim", 2)
     for note in result.notes:
         yield from _hanging("note: ", note, width, "dim", 2)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from accelsim import basis
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.units import si
@@ -245,10 +246,28 @@ def _coverage(result: NetworkResult) -> str:
     parts = result.coverage
     if len(result.simulated) == len(result.layers):
         return f"all {len(result.layers)} layers"
-    return (
-        f"{percent(parts['macs'])} of MACs, {len(result.simulated)} of {len(result.layers)} layers, "
-        f"{percent(parts['dram_bits'])} of the tensor bits in DRAM"
-    )
+    macs, layers = basis.whole(layer.macs for layer in result.layers), len(result.layers)
+    shares = [
+        *([f"{_part(parts['macs'])} of MACs"] if macs != 0 else []),
+        f"{len(result.simulated)} of {layers} layers",
+        f"{_part(parts['dram_bits'])} of the tensor bits in DRAM",
+    ]
+    return ", ".join(shares)
+
+
+def _part(ratio: float | None) -> str:
+    return "unknown share" if ratio is None else percent(ratio)
+
+
+def needs(macs: Sequence[int | None], text: Callable[[int], str]) -> str:
+    """Return the multiply-accumulates of all layers as ``text`` writes them, and in how many they are unknown."""
+    known, unknown = text(sum(number or 0 for number in macs)), macs.count(None)
+    return f"at least {known} (unknown in {unknown} of {len(macs)} layers)" if unknown else known
+
+
+def macs(number: int | None) -> str:
+    """Return how a list of layers says multiply-accumulates."""
+    return "unknown" if number is None else f"{number:,}"
 
 
 def _checks(result: NetworkResult) -> str:

@@ -37,7 +37,7 @@ def read_matrix(path: Path, name: str | None = None) -> CsrMatrix:
         if suffix in (".mtx", ".mtx.gz"):
             return _read_mtx(path, name)
         return read_edges(path, name)
-    except (*UNREADABLE, OverflowError) as error:
+    except UNREADABLE as error:
         text = " ".join(str(error).split())[:120]
         raise WorkloadError(
             f"cannot be read as {suffix} ({text})", "is it cut off or another format?", file=name
@@ -181,6 +181,8 @@ def _read_npz(path: Path, name: str) -> CsrMatrix:
         if missing:
             raise WorkloadError(f"has no array '{min(missing)}'", "save it with scipy.sparse.save_npz", file=name)
         shape = arrays["shape"]
+        if shape.dtype.kind not in "iu":
+            raise WorkloadError(f"its shape is of {shape.dtype}", "give whole numbers", file=name)
         if shape.shape != (2,):
             raise WorkloadError(f"is {shape.size}-dimensional", "give a matrix", file=name)
         check_size((int(shape[0]), int(shape[1])), 0, name)

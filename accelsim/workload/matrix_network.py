@@ -13,9 +13,6 @@ from accelsim.workload.matrix_names import GENERATORS, PREFIX, SUFFIXES, find_da
 from accelsim.workload.network import Layer, Network, Tensor
 from accelsim.workload.shapes import SpGemm
 
-VALUE_BITS = 64
-"""Values of matrices are doubles, as in all four machines that multiply them."""
-
 
 def load_matrix(name: str) -> CsrMatrix:
     """Return the matrix of a path, a generator's name or ``matrix:<name>``.
@@ -58,7 +55,8 @@ def network_of(name: str, a: CsrMatrix, b: CsrMatrix | None = None, source: str 
     b = a if b is None else b
     shape = SpGemm(a.shape[0], b.shape[1], a.shape[1])
     values = {"A": a, right: b}
-    tensors = {key: Tensor(key, m.shape, VALUE_BITS, True, m.density) for key, m in values.items()}
-    tensors["C"] = Tensor("C", shape.output_shape, VALUE_BITS)
+    # a matrix is a list of numbers without a width: the machine's words hold them
+    tensors = {key: Tensor(key, m.shape, None, True, m.density) for key, m in values.items()}
+    tensors["C"] = Tensor("C", shape.output_shape)
     layer = Layer("product", shape, ("A", right), (), ("C",))
     return Network(name, (layer,), tensors, source, values=values)  # type: ignore[arg-type]

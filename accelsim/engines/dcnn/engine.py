@@ -34,7 +34,7 @@ from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input
 from accelsim.operands.zero_run import ZeroRun
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word, too_large
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
@@ -80,7 +80,9 @@ class Dcnn(Engine[Params, NoMapping]):
     name = "dcnn"
     params_schema = Params
     primary = "multipliers"
-    support_params = ("operand_bits", "pe_rows", "pe_cols", "accumulator_entries")
+    support_params = (
+        "operand_bits", "accumulator_bits", "pe_rows", "pe_cols", "accumulator_entries", "activations_stay",
+    )  # fmt: skip
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""
@@ -90,13 +92,20 @@ class Dcnn(Engine[Params, NoMapping]):
         """Return why a layer cannot run: convolutions only, their tile of outputs within the accumulators."""
         if not isinstance(view.shape, Conv2d):
             return f"DCNN runs convolutions, not {view.kind} layers: they have no plane to share out"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         tile = ceil_div(view.shape.e, params.pe_rows) * ceil_div(view.shape.f, params.pe_cols)
         if tile > params.accumulator_entries:
             return f"a tile of {tile} outputs exceeds the {params.accumulator_entries} accumulators of a PE"
         return None
+
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the activation RAMs, where activations stay."""
+        return (Room("pe.activations", ("input", "output")),) if params.activations_stay else ()
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, accumulators, activation RAMs and weight buffers."""
@@ -123,6 +132,9 @@ class Dcnn(Engine[Params, NoMapping]):
         outputs = view.output.elements // conv.n * (view.output.bits or 0)
         room = p.activation_kib * KIB_BITS * p.pe_rows * p.pe_cols
         resident = p.activations_stay and conv.n * (pixels + outputs) <= room
+        for tensor in (view.input, view.output):
+            if tensor.home == "chip" and not resident:
+                raise too_large(view, tensor, "the activation RAMs", "params.activation_kib")
         bands = min(te, ceil_div(pixels + outputs, room))
         described = Operand(view.output, operands.input.seed, operands.input.batch)
         moved_in = _moved(operands.input, params, conv.n, view, True)

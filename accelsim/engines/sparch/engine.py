@@ -22,7 +22,8 @@ Assumed:
 - The column fetcher scans one row of A per cycle; without condensing, A is stored by columns and nothing is scanned.
 - The rate of a unit is a fluid: a row starts where the one before it ends, also within a cycle.
 - A row of B is asked for once its entry of A has arrived: one DRAM latency more.
-- Finished rows are written before further reads are issued; while the bus waits for a row, reads that fit go first.
+- Reads and writes share the bus, each in the order of the rows; what can begin first goes first, and of two that can,
+  the write.
 - The prefetch buffer is empty at the start of a round.
 - One comparison per element and layer in the energy: comparators that lose are not counted.
 """
@@ -41,11 +42,12 @@ from accelsim.components import Alu, Component, Sram
 from accelsim.engines.sparch import sample
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
-from accelsim.seam import Engine, Machine, NoMapping, Sample, Walk
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Walk, Word, beside
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
 from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import SpGemm
 
 
 class Params(Strict):
@@ -143,7 +145,7 @@ class Sparch(Engine[Params, NoMapping]):
     name = "sparch"
     params_schema = Params
     primary = "multipliers"
-    support_params = ()
+    support_params = ("element_bits", "partial_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return multipliers, lanes of the mergers, the column fetcher and the channels."""
@@ -158,6 +160,17 @@ class Sparch(Engine[Params, NoMapping]):
         """Return why a layer cannot run: only products of sparse matrices."""
         del params
         return None if view.kind == "spgemm" else f"a sparse matrix multiplier has no {view.kind} unit"
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return what an element leaves beside its column, and a partial product beside its row too."""
+        shape = view.shape
+        assert isinstance(shape, SpGemm)
+        p, m, n = params, shape.m, shape.n
+        return {
+            "input": beside(p.element_bits, shape.k),
+            "weight": beside(p.element_bits, n),
+            "output": min(beside(p.output_bits, n), beside(p.partial_bits, m, n)),
+        }
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, adders and comparators of the tree, and the buffers."""
