@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 
 import accelsim
+from accelsim.errors import MappingError, WorkloadError
 from accelsim.memory.dram import dram_model
 from accelsim.spec.schema import DramSpec
 
@@ -40,3 +41,41 @@ def test_dram_is_busy_for_whole_bursts(layer):
 def test_latency_is_rounded_up_to_whole_cycles(latency_ns, mhz, cycles):
     spec = DramSpec(standard="lpddr4", gb_per_s=0.1, latency_ns=latency_ns)
     assert dram_model(spec, Fraction(mhz)) == (Fraction(800, mhz), cycles, 512)
+
+
+HOMES = """\
+name: homes
+isolated: true
+layers:
+- {name: p, kind: pool, op: max, n: 1, c: 4, h: 8, w: 8, r: 2, s: 2, stride: 2, input: {home: chip}}
+- {name: q, kind: spgemm, m: 4, n: 4, k: 4, weight: {home: chip}}
+- {name: fc, kind: linear, n: 1, c: 16, k: 16, input: {home: chip}}
+"""
+
+
+def test_a_layer_with_a_tensor_at_home_that_has_no_room_is_not_simulated_and_says_why(tmp_path):
+    (tmp_path / "net.yaml").write_text(HOMES)
+    network = str(tmp_path / "net.yaml")
+    pool, _, linear = accelsim.simulate("edge_npu", network).layers
+    assert not pool.simulated
+    assert pool.reason.endswith(
+        "vector: input 'p.input' is at home on the chip, where engine 'vector' has no room for it; give it home: dram"
+    )
+    assert linear.simulated
+    assert not [row for row in linear.traffic if (row.boundary, row.tensor) == ("dram", "input")]
+    product = accelsim.simulate("gamma", network).layers[1]
+    assert product.reason == (
+        "input2 'q.input2' is at home on the chip, where engine 'gamma' has no room for it; give it home: dram"
+    )
+    with pytest.raises(WorkloadError, match=r"layer 'q' cannot run: .*'q.input2' is at home .*'sparch'.* home: dram"):
+        accelsim.simulate("sparch", network, layers="q", unsupported="error")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("dcnn", "activation_kib"), ("cnvlutin", "neuron_kib"), ("scnn", "iaram_kib")]
+)
+def test_a_tensor_at_home_that_is_too_large_names_what_to_raise(name, key, tmp_path):
+    layer = "{name: a, kind: conv2d, n: 1, c: 256, k: 256, h: 90, w: 90, r: 1, s: 1, input: {home: chip}}"
+    (tmp_path / "net.yaml").write_text(f"name: large\nisolated: true\nlayers:\n- {layer}\n")
+    with pytest.raises(MappingError, match=rf"layer 'a': 'a.input' is at home on the chip but .*params\.{key}.*dram"):
+        accelsim.simulate(name, str(tmp_path / "net.yaml"))

@@ -55,8 +55,8 @@ TIMELOOP = {
     "fc": Case(Problem(c=64, m=32), ("M4 C4", "M2 C4 [M4] WIO", "C4 WIO"), 512,
                (2048, 256, 32, 0), (2048, 512, 128, 96), (2048, 2048, 2048, 2016)),
 }  # fmt: skip
-"""timeloop-model v2.0: words read of W and I, updates and accumulating reads of O at DRAM and GLB; of the register files
-the fills of W and I instead."""
+"""timeloop-model v2.0: words read of W and I, updates and accumulating reads of O at DRAM and GLB; of the register
+files the fills of W and I instead."""
 
 
 def of(case, levels=THREE):

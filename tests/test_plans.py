@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from accelsim.activity import Transfer
 from accelsim.engines import registry
 from accelsim.engines.bitfusion import params as fusion
 from accelsim.engines.bitfusion.tilecost import best_inner
@@ -95,6 +96,16 @@ def test_a_fusion_arrays_order_counts_sums_both_as_they_are_written_and_as_they_
     assert (array.lanes, array.passes, array.packed) == (4, 1, 0)
     g, m, k, c = (np.array([count]) for count in (1, 100, 4, 16))
     assert best_inner(array, 1, (8, 8, 32), g, m, k, c).tolist() == ["is"]
+
+
+# --- DRAM
+
+
+def test_the_bus_is_busy_to_the_end_of_its_last_cycle():
+    # 19.2 bits a cycle: 96 bits are 5 cycles, 97 are 6; runs of 3 x 7 bits in bursts of 8 are 24 bits
+    model = DramModel(Fraction(96, 5), 0, 1)
+    assert [model.bus_cycles((Transfer("input", "read", bits),)) for bits in (95, 96, 97)] == [5, 5, 6]
+    assert model._replace(burst_bits=8).bus_cycles((Transfer("input", "read", 7, 3),)) == 2
 
 
 # --- buffers

@@ -158,7 +158,7 @@ def test_the_packaged_machine_is_not_slower_with_more_bandwidth(name):
 def test_a_time_below_the_bound_is_our_bug():
     zero = dict.fromkeys(Tally._fields, 0)
     with pytest.raises(ModelError, match="below the analytic bound"):
-        activity(Params(), 1, Tally(**(zero | {"rounds": (Round(3, 4, 0, 1, 0, 1, 1, 0, 1),)})), None)
+        activity(Params(), 1, Tally(**(zero | {"rounds": (Round(3, 4, 0, 1, 0, 1, 1, 0, 1, 4),)})), None)
 
 
 def test_dense_layers_are_refused():

@@ -19,8 +19,10 @@ from accelsim.report.points import Shown
 from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Linear
 
-META = {"axes": "[]", "sweep": "{}", "objectives": '["cycles"]'}
-FIGURES = {name: i + 0.5 for i, name in enumerate(TOTALS)} | {"complete": True, "energy_table": "t", "no_area": None}
+META = {"name": "s", "question": "", "axes": "[]", "sweep": "{}", "objectives": '["cycles"]'}
+SHARES = {"occupancy": 0.3, "utilization": 0.2, "coverage_macs": 0.8, "coverage_layers": 0.9, "coverage_dram_bits": 0.7}
+WORDS = {"energy_table": "45nm", "no_area": "array"}
+FIGURES = {name: i + 1 for i, name in enumerate(TOTALS)} | SHARES | WORDS | {"complete": True}
 
 
 def point(position, key, reason=None, network="net"):
@@ -105,7 +107,7 @@ def test_merged_stores_hold_the_results_and_the_layers_of_all(tmp_path):
     ("changes", "what"),
     [
         ({"points": [point(0, "other")]}, "in its points"),
-        ({"meta": META | {"sweep": "{1: 2}"}}, "in its sweep file"),
+        ({"meta": META | {"sweep": '{"name": "t"}'}}, "in its sweep file"),
         ({"model": "0.0+other"}, "in its version of accelsim"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -20,7 +20,8 @@ from accelsim.explore import conditions, identity
 from accelsim.explore.schema import Axis, OptionsSpec, Sweep
 from accelsim.simulation import load_arch, load_network
 from accelsim.spec import packaged
-from accelsim.spec.arch import Arch, build, override
+from accelsim.spec.arch import Arch, build, key_path, override
+from accelsim.spec.yamlfile import KeyPath, dotted
 from accelsim.workload.network import Network
 
 MAX_POINTS = 10_000_000
@@ -150,7 +151,10 @@ class Space:
     @cached_property
     def _illegal(self) -> list[list[list[str | None]]]:
         """Machine, axis, step -> why a value is not allowed whatever the other axes say, or None."""
-        return [[_illegal_steps(self.sweep, arch, axis) for axis in self.axes] for arch in self.archs.values()]
+        found = [[_illegal_steps(self.sweep, arch, axis) for axis in self.axes] for arch in self.archs.values()]
+        for arch in self.archs.values():
+            _check_twice(self.sweep, arch, self.axes)
+        return found
 
     @property
     def reasons(self) -> np.ndarray:
@@ -187,17 +191,20 @@ class Space:
     def _column(self, key: str, machine: str, network: str) -> np.ndarray:
         """Return the values of a key over all combinations, of dtype object."""
         column = np.empty(len(self.steps), dtype=object)
+        config = self.archs[machine].config
+        path = key_path(config, key)
         for a, axis in enumerate(self.axes):
             for k, name in enumerate(axis.keys):
-                if key == name or key.startswith(f"{name}."):
-                    values = [_inside(step[k], key[len(name) + 1 :], key) for step in axis.steps]
+                set_here = key_path(config, name)
+                if path[: len(set_here)] == set_here:
+                    values = [_inside(step[k], dotted(path[len(set_here) :]), key) for step in axis.steps]
                     table = np.empty(len(values), dtype=object)
                     table[:] = values
                     column[:] = table[self.steps[:, a]]
                     return column
         base: dict[str, Any] = {"machine": machine, "network": network}
         options = self.sweep.spec.options.model_dump()
-        column[:] = _inside({**self.archs[machine].config, **base, "options": options}, key, key)
+        column[:] = _inside({**config, **base, "options": options}, key, key)
         return column
 
 
@@ -311,8 +318,20 @@ def _illegal(sweep: Sweep, arch: Arch, axis: Axis, key: str, value: Any) -> str 
             remedy = f"{error.remedy} (machine '{arch.name}')"
             raise sweep.document.error(("axes", axis.name), f"{key}: {error.problem}", remedy) from None
         # an error elsewhere may be mended by another axis: the point itself decides
-        return str(error) if error.key == key else None
+        return str(error) if error.key == dotted(key_path(arch.config, key)) else None
     return None
+
+
+def _check_twice(sweep: Sweep, arch: Arch, axes: Sequence[Axis]) -> None:
+    """Raise if two axes set one value of a machine: a unit has a number and a name."""
+    taken: dict[KeyPath, str] = {}
+    for axis in axes:
+        for key in axis.keys:
+            path = key_path(arch.config, key)
+            if path in taken:
+                problem = f"'{key}' is what '{taken[path]}' sets too (machine '{arch.name}')"
+                raise sweep.document.error(("axes", axis.name), problem, "keep one")
+            taken[path] = key
 
 
 def _illegal_option(sweep: Sweep, axis: Axis, key: str, value: Any) -> str | None:
@@ -329,9 +348,9 @@ def _illegal_option(sweep: Sweep, axis: Axis, key: str, value: Any) -> str | Non
 
 def _inside(data: Any, path: str, key: str) -> Any:
     """Return what stands at a dotted path."""
-    for part in path.split(".") if path else ():
+    for part in key_path(data, path) if path else ():
         try:
-            data = data[int(part) if isinstance(data, list) else part]
+            data = data[part]
         except (KeyError, IndexError, TypeError, ValueError):
             known = ", ".join(map(str, data)) if isinstance(data, dict) else "none"
             raise ConfigError(f"no key '{key}'", f"known here: {known}") from None

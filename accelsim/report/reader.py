@@ -36,7 +36,7 @@ def read_report(path: Path) -> NetworkResult:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ConfigError(f"cannot be read ({reason})", "check the path", file=str(path)) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _no_report(path) from None
     if not isinstance(data, dict) or "schema" not in data:
         raise _no_report(path)
@@ -46,8 +46,10 @@ def read_report(path: Path) -> NetworkResult:
     try:
         result: NetworkResult = TypeAdapter(NetworkResult).validate_python(_result(data))
         document(result)  # every figure that a table or picture may ask for
+        if not isinstance(result.arch["name"], str):
+            raise TypeError("name")
         return result
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, ModelError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, ModelError):
         raise _no_report(path) from None
 
 

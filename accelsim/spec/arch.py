@@ -262,7 +262,7 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
     data = dict(document.data)
     places = dict(document.places)
     for key, value in sets:
-        path = _typed_path(data, key)
+        path = key_path(data, key)
         target: Any = data
         for i, part in enumerate(path[:-1]):
             if isinstance(target, dict) and part not in target:
@@ -295,7 +295,7 @@ def _overridden(document: Document, sets: Sequence[tuple[str, Any]], origin: str
     """Return a machine with key paths set, which says so: in its description, and in place of their sources."""
     changed = override(document, sets, origin)
     for key, value in sets:
-        path = _typed_path(changed.data, key)
+        path = key_path(changed.data, key)
         if path[0] not in ("name", "description", "source", "sources"):
             _note_source(changed.data, path, origin)
             changed.data["description"] = f"{changed.data.get('description', '')}; {dotted(path)} = {value}".lstrip(
@@ -316,8 +316,8 @@ def _note_source(data: dict[str, Any], path: KeyPath, origin: str) -> None:
     sources[key] = origin
 
 
-def _typed_path(data: Any, key: str) -> KeyPath:
-    """Split a dotted path; parts that index a list become integers."""
+def key_path(data: Any, key: str) -> KeyPath:
+    """Split a dotted path; parts that index a list, by number or by an entry's name, become integers."""
     if not key or any(not part for part in key.split(".")):
         raise ConfigError(f"'{key}' is not a key path", "write for example params.rows", file="--set")
     path: list[str | int] = []

@@ -38,6 +38,9 @@ ALONE, ALIKE, UNION = range(3)
 """How instances share reads: not at all, equal boxes, words."""
 START, EXTENT, START_BEFORE, EXTENT_BEFORE = range(4)
 NEW_LOW, NEW_HIGH, OLD_LOW, OLD_HIGH = range(4)
+MANY, TIMED, SHARED, BOX, EXACT, DONE, ALL = range(7)
+"""Of a dimension outside a tile: digits, those in time, whether some share a parent, extent of a full tile, whether
+the factors reach just the size, digits outside the loop that goes on, and the sum over all steps."""
 
 
 @kernel
@@ -66,17 +69,21 @@ def lay_out(loops, digits, number):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def outside(digits, number, level):  # type: ignore[no-untyped-def]
-    """Return how many digits stand outside a tile of a level, how many of them are loops in time, and its extent."""
-    many = timed = 0
+def outside(digits, number, parent, child, column):  # type: ignore[no-untyped-def]
+    """Write how many digits stand outside a tile, how many in time, whether some share a parent, and its extent."""
+    many = timed = shared = 0
     for j in range(number):
-        if digits[j, LEVEL] >= level:
+        if digits[j, LEVEL] >= child:
             break
         many += 1
         timed += 1 - digits[j, SPATIAL]
+        if digits[j, SPATIAL] and digits[j, LEVEL] >= parent:
+            shared = 1
+    column[MANY], column[TIMED], column[SHARED] = many, timed, shared
     if many:
-        return many, timed, digits[many - 1, CHUNK]
-    return 0, 0, (digits[0, CHUNK] * digits[0, TIMES] if number else np.int64(1))
+        column[BOX] = digits[many - 1, CHUNK]
+    else:
+        column[BOX] = digits[0, CHUNK] * digits[0, TIMES] if number else np.int64(1)
 
 
 @kernel
@@ -121,7 +128,7 @@ def starts(digits, many, role, box, limit):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def times(digits, many, timed, parent, done, steps, spread, size, box, role):  # type: ignore[no-untyped-def]
+def times(digits, many, parent, done, steps, spread, size, box, role):  # type: ignore[no-untyped-def]
     """Return at how many tiles of a dimension that a tensor has not, a step comes by."""
     roles(digits, many, parent, done + int(steps), False, spread, role)
     count, _ = starts(digits, many, role, box, size)
@@ -186,17 +193,25 @@ def pick(digits, many, role, exact, single, size, kind, low, values):  # type: i
 
 
 @kernel
+def copied(digits, many, role):  # type: ignore[no-untyped-def]
+    """Return how many instances share reads."""
+    copies = 1
+    for j in range(many):
+        if role[j] == EACH:
+            copies *= digits[j, TIMES]
+    return copies
+
+
+@kernel
 def instances(digits, many, role, low, size, box, found):  # type: ignore[no-untyped-def]
     """Write start and extent, now and before, of the tiles of all instances that share reads; return their number.
 
     ``found`` has a row per field, START to EXTENT_BEFORE.
     """
-    copies, base, count = 1, 0, 0
+    base = count = 0
     for j in range(many):
         base += low[j] * digits[j, CHUNK]
-        if role[j] == EACH:
-            copies *= digits[j, TIMES]
-    for copy in range(copies):
+    for copy in range(copied(digits, many, role)):
         start, rest = base, copy
         for j in range(many):
             if role[j] == EACH:
@@ -251,8 +266,42 @@ def existing(start, end, window, digits, many, values, count):  # type: ignore[n
         reach += (values[j] - 1) * digits[j, CHUNK] * step
     if start >= low and end + reach <= high:
         return count * (end - start)
-    total = above(end, step, values, digits, many, low) - above(end, step, values, digits, many, high)
-    total -= above(start, step, values, digits, many, low) - above(start, step, values, digits, many, high)
+    total = 0
+    if start >= low:
+        total += count * (end - start)
+    else:
+        total += above(end, step, values, digits, many, low) - above(start, step, values, digits, many, low)
+    if end + reach > high:
+        total -= above(end, step, values, digits, many, high) - above(start, step, values, digits, many, high)
+    return total
+
+
+@kernel
+def beyond(first, step, number, mark):  # type: ignore[no-untyped-def]
+    """Return the sum of max(0, x - mark) over the first numbers of a progression."""
+    least = 0 if first >= mark else number if step == 0 else min(number, (mark - first + step - 1) // step)
+    return (number - least) * (first - mark) + step * ((number - 1) * number - (least - 1) * least) // 2
+
+
+@kernel
+def swept(window, size, box, taps, tap_box):  # type: ignore[no-untyped-def]
+    """Return the positions under all tiles of an output dimension and all tiles of its taps, each by itself."""
+    stride, dilation, low, high = window[STRIDE], window[DILATION], window[LOW], window[HIGH]
+    total, full, rest = 0, size // box, size % box
+    for first in range(0, taps, tap_box):
+        reach = (min(tap_box, taps - first) - 1) * dilation + 1
+        for edge in range(2):
+            number, extent = (1, rest) if edge else (full, box)
+            start = first * dilation + (full * box * stride if edge else 0)
+            end = start + (extent - 1) * stride + reach
+            if extent == 0 or number == 0:
+                continue
+            far = box * stride
+            total += number * (end - start)
+            if start < low:
+                total -= (number * (end - start)) - beyond(end, far, number, low) + beyond(start, far, number, low)
+            if end + (number - 1) * far > high:
+                total -= beyond(end, far, number, high) - beyond(start, far, number, high)
     return total
 
 
@@ -309,47 +358,75 @@ def staying(span, number, share, window, digits, many, values, count, marks):  #
 
 
 @kernel
+def shifted(digits, many, role, factor):  # type: ignore[no-untyped-def]
+    """Return at how many tiles a step comes by, and how far it takes them, where all tiles of a dimension are alike."""
+    count, shift = 1, 0
+    for j in range(many):
+        if role[j] == SUM:
+            count *= digits[j, TIMES]
+        elif role[j] == STEP:
+            count *= digits[j, TIMES] - 1
+            shift += digits[j, CHUNK] * factor
+        elif role[j] == RESET:
+            shift -= (digits[j, TIMES] - 1) * digits[j, CHUNK] * factor
+    return count, shift
+
+
+@kernel
 def under_window(  # type: ignore[no-untyped-def]
-    digits, many, exact, sizes, boxes, out, tap, window, done, going, parent, share, keep_halo, space
+    digits, table, sizes, out, tap, window, going, parent, share, keep_halo
 ):
     """Return the summed positions of a rank of the input that stay, under an output and a tap dimension.
 
-    Parameters
-    ----------
-    done, going : array (8,), int
-        Loops in time of each dimension outside the one that goes on, and the dimension of that one.
-    space : tuple of arrays
-        Where to work: roles, low values and numbers of both, instances of both, spans, marks.
+    ``going`` is the dimension of the loop that goes on, -1 if none does.
     """
-    role, low, values, outs, taps, span, marks = space
-    spread = SUM if share == ALONE else EACH
-    roles(digits[out], many[out], parent, done[out], going == out, spread, role[0])
-    roles(digits[tap], many[tap], parent, done[tap], going == tap, spread, role[1])
+    many_out, many_tap = table[MANY, out], table[MANY, tap]
+    alone = share == ALONE or not (table[SHARED, out] or table[SHARED, tap])
+    still = table[DONE, out] == table[TIMED, out] and table[DONE, tap] == table[TIMED, tap]
+    if still and alone:
+        return swept(window, sizes[out], table[BOX, out], sizes[tap], table[BOX, tap])
+    role = np.empty((2, max(many_out, many_tap)), dtype=np.int64)
+    spread = SUM if alone else EACH
+    roles(digits[out], many_out, parent, table[DONE, out], going == out, spread, role[0])
+    roles(digits[tap], many_tap, parent, table[DONE, tap], going == tap, spread, role[1])
+    last = (sizes[out] - 1) * window[STRIDE] + (sizes[tap] - 1) * window[DILATION]
+    single = window[LOW] > 0 or window[HIGH] <= last
+    if alone and table[EXACT, out] and table[EXACT, tap]:
+        count, shift = shifted(digits[out], many_out, role[0], window[STRIDE])
+        again, by_taps = shifted(digits[tap], many_tap, role[1], window[DILATION])
+        wide = (table[BOX, out] - 1) * window[STRIDE] + (table[BOX, tap] - 1) * window[DILATION] + 1
+        wide -= abs(shift + by_taps)
+        if wide <= 0 or not (keep_halo or shift + by_taps == 0):
+            return 0
+        if not single:
+            return count * again * wide
+    low, values = np.empty_like(role), np.empty_like(role)
+    copies, others = copied(digits[out], many_out, role[0]), copied(digits[tap], many_tap, role[1])
+    outs, taps = np.empty((4, copies), dtype=np.int64), np.empty((4, others), dtype=np.int64)
+    span, marks = np.empty((4, copies * others), dtype=np.int64), np.empty(4 * copies * others, dtype=np.int64)
+    exact, exact_tap = table[EXACT, out], table[EXACT, tap]
     # a tap moves the interval by other steps than an output: where some positions do not exist, taps go one by one
-    single = (
-        window[LOW] > 0 or window[HIGH] < (sizes[out] - 1) * window[STRIDE] + (sizes[tap] - 1) * window[DILATION] + 1
-    )
     total = 0
-    for a in range(choices(digits[out], many[out], role[0], exact[out], False)):
-        count = pick(digits[out], many[out], role[0], exact[out], False, sizes[out], a, low[0], values[0])
+    for a in range(choices(digits[out], many_out, role[0], exact, False)):
+        count = pick(digits[out], many_out, role[0], exact, False, sizes[out], a, low[0], values[0])
         if not count:
             continue
-        many_outs = instances(digits[out], many[out], role[0], low[0], sizes[out], boxes[out], outs)
-        for b in range(choices(digits[tap], many[tap], role[1], exact[tap], single) if many_outs else 0):
-            again = pick(digits[tap], many[tap], role[1], exact[tap], single, sizes[tap], b, low[1], values[1])
+        number_out = instances(digits[out], many_out, role[0], low[0], sizes[out], table[BOX, out], outs)
+        for b in range(choices(digits[tap], many_tap, role[1], exact_tap, single) if number_out else 0):
+            again = pick(digits[tap], many_tap, role[1], exact_tap, single, sizes[tap], b, low[1], values[1])
             if not again:
                 continue
-            many_taps = instances(digits[tap], many[tap], role[1], low[1], sizes[tap], boxes[tap], taps)
-            number = spans(window, keep_halo, outs, taps, many_outs, many_taps, span)
+            number_tap = instances(digits[tap], many_tap, role[1], low[1], sizes[tap], table[BOX, tap], taps)
+            number = spans(window, keep_halo, outs, taps, number_out, number_tap, span)
             if number:
-                stay = staying(span, number, share, window, digits[out], many[out], values[0], count, marks)
+                stay = staying(span, number, share, window, digits[out], many_out, values[0], count, marks)
                 total += again * stay
     return total
 
 
 @kernel
 def moved(  # type: ignore[no-untyped-def]
-    tensor, parent, child, share, keep_halo, latched, sizes, windows, loops, digits, number, space
+    tensor, parent, child, share, keep_halo, latched, sizes, windows, loops, digits, number, table, role
 ):
     """Return the words of a tensor that go from a level to the next one that keeps it.
 
@@ -359,81 +436,73 @@ def moved(  # type: ignore[no-untyped-def]
         That level; the number of levels for the multipliers, whose box is one word.
     latched : bool
         Whether what is there stays there; multipliers ask anew in every cycle.
+    table : int64 array (7, 8), role : int64 array
+        Where to work: a row per name, MANY to ALL, a column per dimension; a role per loop.
     """
-    many, timed = np.empty(8, dtype=np.int64), np.empty(8, dtype=np.int64)
-    boxes, done = np.empty(8, dtype=np.int64), np.empty(8, dtype=np.int64)
-    exact = np.empty(8, dtype=np.bool_)
-    role = space[0][0]
     total = 1
     for dim in range(8):
-        many[dim], timed[dim], boxes[dim] = outside(digits[dim], number[dim], child)
-        done[dim] = timed[dim]
-        exact[dim] = number[dim] == 0 or digits[dim, 0, CHUNK] * digits[dim, 0, TIMES] == sizes[dim]
-    for first in (True, False):
-        if not first and not latched:
+        outside(digits[dim], number[dim], parent, child, table[:, dim])
+        table[DONE, dim] = table[TIMED, dim]
+    for dim in range(8):
+        table[ALL, dim] = still(tensor, dim, -1, parent, share, keep_halo, sizes, windows, digits, table, role)
+        total *= table[ALL, dim]
+    if not latched:
+        return total
+    table[DONE] = 0
+    for i in range(len(loops)):
+        going = loops[i, DIM]
+        if loops[i, LEVEL] >= child:
             break
+        if loops[i, SPATIAL] or loops[i, TIMES] == 1:
+            continue
+        stay = 1
         for dim in range(8):
-            done[dim] = timed[dim] if first else 0
-        for i in range(1 if first else len(loops)):
-            going = -1
-            if not first:
-                going = loops[i, DIM]
-                if loops[i, LEVEL] >= child:
+            # most often a dimension of the tensor goes on, or goes back and all its chunks are whole: nothing stays
+            if relevant(tensor, dim) and (tensor != I or dim < P):
+                inside = table[TIMED, dim] > table[DONE, dim]
+                if dim == going or (inside and table[EXACT, dim]):
+                    stay = 0
                     break
-                if loops[i, SPATIAL] or loops[i, TIMES] == 1:
-                    continue
-            stay = 1
-            windowed = tensor == I and going in (P, Q, R, S)
-            if not first and relevant(tensor, going) and not windowed:
-                stay = 0
-            for dim in range(8):
-                if not stay:
-                    break
-                if not relevant(tensor, dim):
-                    spread = SUM if share == ALONE else FIXED
-                    stay *= times(digits[dim], many[dim], timed[dim], parent, done[dim], dim == going, spread,
-                                  sizes[dim], boxes[dim], role)  # fmt: skip
-                elif tensor == I and dim in (P, Q):
-                    stay *= under_window(digits, many, exact, sizes, boxes, dim, dim + 2, windows[dim - P], done, going,
-                                         parent, share, keep_halo, space)  # fmt: skip
-                elif tensor != I or dim not in (R, S):
-                    stay *= stays(digits[dim], many[dim], parent, done[dim], sizes[dim], boxes[dim], role)
-            if first:
-                total = stay
-            else:
-                total -= stay
-                done[going] += 1
+        for dim in range(8):
+            if stay:
+                if table[TIMED, dim] > table[DONE, dim] or (
+                    dim in (P, Q) and table[TIMED, dim + 2] > table[DONE, dim + 2]
+                ):
+                    stay *= still(tensor, dim, going, parent, share, keep_halo, sizes, windows, digits, table, role)
+                else:
+                    stay *= table[ALL, dim]
+        total -= stay
+        table[DONE, going] += 1
     return total
+
+
+@kernel
+def still(  # type: ignore[no-untyped-def]
+    tensor, dim, going, parent, share, keep_halo, sizes, windows, digits, table, role
+):
+    """Return a dimension's factor of the words that stay: its extents, or how often a step comes by."""
+    many, done, box = table[MANY, dim], table[DONE, dim], table[BOX, dim]
+    resting = done == table[TIMED, dim]
+    if tensor == I and dim >= P:
+        if dim >= R:
+            return 1
+        return under_window(digits, table, sizes, dim, dim + 2, windows[dim - P], going, parent, share, keep_halo)
+    if relevant(tensor, dim):
+        return sizes[dim] if resting else stays(digits[dim], many, parent, done, sizes[dim], box, role)
+    if resting and (share == ALONE or not table[SHARED, dim]):
+        return (sizes[dim] + box - 1) // box
+    spread = SUM if share == ALONE else FIXED
+    return times(digits[dim], many, parent, done, dim == going, spread, sizes[dim], box, role)
 
 
 @kernel
 def ever(digits, number, level, size, spatial, role):  # type: ignore[no-untyped-def]
     """Return how many instances outside a level have work of a dimension, or how many steps the first one has."""
-    many, _, box = outside(digits, number, level)
-    for j in range(many):
-        role[j] = SUM if digits[j, SPATIAL] == int(spatial) else FIXED
-    return starts(digits, many, role, box, size)[0]
-
-
-@kernel
-def workspace(digits, number, most):  # type: ignore[no-untyped-def]
-    """Return the arrays that `under_window` works in, large enough for all instances of two dimensions."""
-    copies = np.ones(8, dtype=np.int64)
-    for dim in range(8):
-        for j in range(number[dim]):
-            if digits[dim, j, SPATIAL]:
-                copies[dim] *= digits[dim, j, TIMES]
-    outs, taps = max(copies[P], copies[Q]), max(copies[R], copies[S])
-    pairs = max(copies[P] * copies[R], copies[Q] * copies[S])
-    return (
-        np.empty((2, most), dtype=np.int64),
-        np.empty((2, most), dtype=np.int64),
-        np.empty((2, most), dtype=np.int64),
-        np.empty((4, outs), dtype=np.int64),
-        np.empty((4, taps), dtype=np.int64),
-        np.empty((4, pairs), dtype=np.int64),
-        np.empty(4 * pairs, dtype=np.int64),
-    )
+    many = 0
+    while many < number and digits[many, LEVEL] < level:
+        role[many] = SUM if digits[many, SPATIAL] == int(spatial) else FIXED
+        many += 1
+    return starts(digits, many, role, 1, size)[0]
 
 
 @kernel
@@ -455,12 +524,15 @@ def count(sizes, windows, loops, levels, found):  # type: ignore[no-untyped-def]
     """
     digits, number = np.empty((8, max(1, len(loops)), 4), dtype=np.int64), np.zeros(8, dtype=np.int64)
     lay_out(loops, digits, number)
-    space = workspace(digits, number, max(1, len(loops)))
+    table, role = np.empty((7, 8), dtype=np.int64), np.empty(max(1, len(loops)), dtype=np.int64)
+    for dim in range(8):
+        reached = digits[dim, 0, CHUNK] * digits[dim, 0, TIMES] if number[dim] else np.int64(1)
+        table[EXACT, dim] = np.int64(reached == sizes[dim])
     inner = len(levels)
     cycles = used = 1
     for dim in range(8):
-        cycles *= ever(digits[dim], number[dim], inner, sizes[dim], False, space[0][0])
-        used *= ever(digits[dim], number[dim], inner, sizes[dim], True, space[0][0])
+        cycles *= ever(digits[dim], number[dim], inner, sizes[dim], False, role)
+        used *= ever(digits[dim], number[dim], inner, sizes[dim], True, role)
     for tensor in range(3):
         parent = 0
         for child in range(1, inner + 1):
@@ -477,12 +549,14 @@ def count(sizes, windows, loops, levels, found):  # type: ignore[no-untyped-def]
             for i in range(len(loops)):
                 between = parent <= loops[i, LEVEL] and loops[i, LEVEL] < child
                 spread = spread or (between and loops[i, SPATIAL] == 1 and loops[i, TIMES] > 1)
-            words = moved(tensor, parent, child, share, keep, latched, sizes, windows, loops, digits, number, space)
+            words = moved(
+                tensor, parent, child, share, keep, latched, sizes, windows, loops, digits, number, table, role
+            )
             found[parent, tensor, OUT] = words
             if latched:
                 if spread and share != ALONE:
                     words = moved(tensor, parent, child, ALONE, keep, latched, sizes, windows, loops, digits, number,
-                                  space)  # fmt: skip
+                                  table, role)  # fmt: skip
                 found[child, tensor, IN] = words
             parent = child
         if tensor == O:
@@ -492,6 +566,6 @@ def count(sizes, windows, loops, levels, found):  # type: ignore[no-untyped-def]
                     if relevant(O, dim):
                         first *= sizes[dim]
                     else:
-                        first *= ever(digits[dim], number[dim], level, sizes[dim], True, space[0][0])
+                        first *= ever(digits[dim], number[dim], level, sizes[dim], True, role)
                 found[level, O, FIRST] = first
     return cycles, used

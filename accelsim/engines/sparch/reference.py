@@ -21,6 +21,7 @@ BOUNDS = ("multipliers", "mergers", "fetchers", "channels")
 """What can bound a round."""
 COLUMNS = (
     "cycles", "bound_cycles", "bound_by", "new_leaves", "partials", "a_read", "b_read", "partial_read", "written",
+    "pointers",
 )  # fmt: skip
 """What the log says of each round."""
 
@@ -63,7 +64,9 @@ class _Twin:
         partial: dict[int, dict[int, Row]] = {}
         weight = {i: sum(len(self.b[c]) for r, c in leaf) for i, leaf in enumerate(leaves)}
         self.n["leaves"] = len(leaves)
-        if not p.pipeline_merge and leaves:
+        if not leaves:
+            self.look_at_nothing()
+        elif not p.pipeline_merge:
             self.multiply(leaves, partial)
         waiting, ways, number = list(weight), 2**p.layers, len(leaves)
         first, result = True, {}
@@ -95,13 +98,26 @@ class _Twin:
         used = sorted({c for row in self.a.values() for c in row})
         return [[(r, c) for r, row in self.a.items() if c in row] for c in used]
 
+    def look_at_nothing(self) -> None:
+        """Add the time of an A without entries: its pointers come, and say so."""
+        pointers = 1 + (len(self.a) if self.p.condense else len(self.b))
+        bus = Fraction(pointers * self.p.pointer_bits) / self.dram.bits_per_cycle
+        took = bus + self.dram.latency_cycles
+        self.waits["memory"] += took
+        self.bus_cycles += bus
+        self.rounds.append(dict.fromkeys(COLUMNS, 0) | {
+            "cycles": ceil(took), "bound_cycles": ceil(bus), "bound_by": "channels", "pointers": pointers,
+        })  # fmt: skip
+        self.move("dram", "index", "read", pointers * self.p.pointer_bits)
+
     def multiply(self, leaves: list[list[tuple[int, int]]], partial: dict[int, dict[int, Row]]) -> None:
         entries = [entry for leaf in leaves for entry in leaf]
         read = self.fetch([c for _, c in entries])
         rows: list[dict[str, Any]] = []
         for (_, c), misses in zip(entries, read, strict=True):
             length = len(self.b[c])
-            rows.append({"a": [length], "read": misses, "partial": 0, "stages": [length], "scan": 0})
+            rows.append({"a": [length], "read": misses, "partial": 0, "stages": [length], "scan": 0, "pointers": 2})
+        rows[0]["pointers"] += 1 + (len(self.a) if self.p.condense else len(self.b))
         for i, leaf in enumerate(leaves):
             partial[i] = {}
             for r, c in leaf:
@@ -118,7 +134,7 @@ class _Twin:
             order += [(r, c) for c in row if any((r, c) in leaves[node] for node in fresh)]
         read = dict(zip(order, self.fetch([c for _, c in order]), strict=True))
         result: dict[int, Row] = {}
-        rows = []
+        rows: list[dict[str, Any]] = []
         for r in self.a:
             streams: list[Row] = []
             mine = [entry for entry in order if entry[0] == r]
@@ -141,8 +157,15 @@ class _Twin:
             rows.append({
                 "a": [len(self.b[c]) for _, c in mine], "read": sum(read[entry] for entry in mine),
                 "partial": from_dram, "stages": [*into, len(streams[0])],
-                "scan": r + 1 if p.condense and fresh else 0,
+                "scan": r + 1 if p.condense and fresh else 0, "pointers": 2 * len(mine),
             })  # fmt: skip
+        if p.pipeline_merge and p.condense and fresh:
+            ends = [0, *(row["scan"] for row in rows[:-1]), len(self.a)]
+            for i, made in enumerate(rows):  # those behind the last entry come with it
+                made["pointers"] += ends[i + 1] - ends[i]
+            rows[0]["pointers"] += 1
+        elif p.pipeline_merge and not self.rounds:
+            rows[0]["pointers"] += len(self.b) + 1
         for node in nodes:
             partial.pop(node, None)
         old = len(nodes) - len(fresh)
@@ -242,6 +265,7 @@ class _Twin:
                 assert read_at is not None
                 row = rows[g]
                 bits = (len(row["a"]) + row["read"]) * p.element_bits + row["partial"] * p.partial_bits
+                bits += row["pointers"] * p.pointer_bits
                 scan_bound = row["scan"] > max(bus, space)
                 bus = read_at + Fraction(bits) / rate
                 trips = 2 if sum(row["a"]) else 1
@@ -261,11 +285,13 @@ class _Twin:
             "cycles": took, "bound_cycles": ceil(max(parts)), "bound_by": BOUNDS[bound],
             "new_leaves": nodes[0], "partials": nodes[1],
             "a_read": a_read, "b_read": b_read, "partial_read": partial_read, "written": written,
+            "pointers": sum(row["pointers"] for row in rows),
         })  # fmt: skip
         n.update({"products": sum(sum(row["a"]) for row in rows), "merged": sum(merged), "scans": scanned})
         if final:
             n["outputs"] += written
         self.bus_cycles += bus_busy
+        self.move("dram", "index", "read", self.rounds[-1]["pointers"] * p.pointer_bits)
         self.move_all(a_read, b_read, partial_read, written, final)
 
     def move_all(self, entries: int, fetched: int, back: int, written: int, final: bool) -> None:
