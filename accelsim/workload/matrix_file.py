@@ -49,12 +49,14 @@ def _open(path: Path) -> io.BufferedIOBase:
 
 
 def _bounded(stream: io.BufferedIOBase, limit: int, name: str) -> bytes:
-    body = stream.read(limit + 1)
-    if len(body) > limit:
-        raise WorkloadError(
-            f"holds more than the {limit:,} bytes that its size allows", "correct its header", file=name
-        )
-    return body
+    body = io.BytesIO()
+    while chunk := stream.read(1 << 20):  # not all at once: a header may allow more than there is memory
+        body.write(chunk)
+        if body.tell() > limit:
+            raise WorkloadError(
+                f"holds more than the {limit:,} bytes that its size allows", "correct its header", file=name
+            )
+    return body.getvalue()
 
 
 def _read_mtx(path: Path, name: str) -> CsrMatrix:
