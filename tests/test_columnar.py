@@ -98,7 +98,7 @@ def plain_row(context, job):
         result = accelsim.simulate(arch, context.networks["n"], layers=job.options.layers, seed=job.options.seed)
     except accelsim.errors.UserError as error:
         return "illegal", str(error), {}
-    return "ok", None, evaluate._totals(result)
+    return "ok", None, evaluate._totals(arch, result)
 
 
 def test_rows_are_those_of_simulate_to_the_last_digit():
@@ -172,7 +172,7 @@ def test_nothing_is_left_to_the_plain_path_without_a_reason():
         job = evaluate.Job(f"{case}", "m", "n", tuple(draw_machine(rng).items()), OptionsSpec(seed=case))
         machine = evaluate._machine(context, job)
         try:
-            assert evaluate._columnar(machine, evaluate._ready(context, job, machine.arch), job.options) is not None
+            assert evaluate._columnar(machine, evaluate._ready(context, job, machine.arch), job, None) is not None
         except accelsim.errors.UserError:
             continue
 
@@ -225,7 +225,7 @@ def test_a_layer_is_evaluated_once_per_machine_whatever_network_it_stands_in(mon
     context = evaluate.Context({"m": arch.document}, networks, None, columnar=True)
     for name, network in networks.items():
         row = evaluate.run_point(context, evaluate.Job(name, "m", name, (), OptionsSpec()))
-        assert row.totals == evaluate._totals(accelsim.simulate(arch, network))
+        assert row.totals == evaluate._totals(arch, accelsim.simulate(arch, network))
     assert asked == [2, 1]
 
 

@@ -93,6 +93,7 @@ class Eie(Engine[Params, NoMapping]):
     name = "eie"
     params_schema = Params
     primary = "pes"
+    support_params = ("input_bits", "codebook_bits", "value_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs of all channels."""
