@@ -97,6 +97,8 @@ def run_point(context: Context, job: Job) -> Row:
         if columns and (totals := _columnar(machine, ready, job.options)) is not None:
             return Row(job.key, "ok", None, totals)
         result = _simulate(machine.arch, ready, job.options, machine.layers, context.keep_layers)
+        if (problem := simulation.nothing_ran(result)) is not None:
+            return Row(job.key, "illegal", problem)
     except UserError as error:
         return Row(job.key, "illegal", str(error))
     except Exception as error:  # a sweep does not die at point 7,000
@@ -158,7 +160,7 @@ def _columnar(machine: _Machine, ready: _Ready, said: OptionsSpec) -> dict[str, 
         ready.deals[key] = dealt
     if dealt is None:
         return None
-    return columnar.totals(machine.arch, dealt, Options(said.seed, said.fidelity), machine.memory)
+    return columnar.totals(machine.arch, dealt, machine.memory)
 
 
 def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
@@ -220,9 +222,12 @@ def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: 
     likeness = ready.likeness[mine]
     if likeness is None:
         return simulate_layer(arch, task, options)
-    if (likeness, options) not in known:
-        known[likeness, options] = simulate_layer(arch, task, options)
-    return known[likeness, options]
+    if (likeness, options) in known:
+        return known[likeness, options]
+    result = simulate_layer(arch, task, options)
+    if result.simulated:  # a reason may name tensors
+        known[likeness, options] = result
+    return result
 
 
 def _totals(result: NetworkResult) -> dict[str, Any]:
