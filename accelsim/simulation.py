@@ -228,17 +228,19 @@ def nothing_ran(result: NetworkResult) -> str | None:
     return f"no layer of '{result.network}' ran on '{result.arch_name}': layer '{first.name}': {first.reason}"
 
 
-def takers(network: Network, name: str) -> list[str]:
-    """Return the packaged machines that have a unit for a layer, at their own widths where it has none."""
+def advice(arch: Arch, network: Network, result: NetworkResult) -> str:
+    """Return what to do about a result without a simulated layer: the packaged machines that have a unit, if any."""
+    name = next(layer.name for layer in result.layers if layer.reason != NOT_SELECTED)
     layer = next(layer for layer in network.layers if layer.name == name)
-    if isinstance(layer.shape, Unsupported):
-        return []
-    found = []
-    for machine in packaged.names("arch_configs"):
-        arch = load_arch(machine)
-        if _unit_for(arch, resolve(network, arch.precision).view(layer))[0] is not None:
-            found.append(machine)
-    return found
+
+    def takes(arch: Arch) -> bool:
+        return _unit_for(arch, resolve(network, arch.precision).view(layer))[0] is not None
+
+    if takes(arch):
+        return ""  # it does not fit, and its reason says what to raise
+    found = [] if isinstance(layer.shape, Unsupported) else packaged.names("arch_configs")
+    able = [other for other in found if takes(load_arch(other))]
+    return f"choose another machine, such as {', '.join(able[:4])}" if able else "no packaged machine can"
 
 
 def _run(arch: Arch, tasks: list[Task], options: Options, workers: int, progress: Progress | None) -> list[LayerResult]:

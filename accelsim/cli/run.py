@@ -43,7 +43,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     """
     from accelsim.cli.output import check, folder
     from accelsim.errors import WorkloadError
-    from accelsim.simulation import NOT_SELECTED, load_arch, load_network, nothing_ran, simulate, takers
+    from accelsim.simulation import advice, load_arch, load_network, nothing_ran, simulate
     from accelsim.spec.arch import parse_set
 
     sets: tuple[str, ...] = options.pop("sets")
@@ -59,11 +59,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     with progress() as report:
         result = simulate(machine, net, progress=report, **options)
     if (problem := nothing_ran(result)) is not None:
-        first = next(layer for layer in result.layers if layer.reason != NOT_SELECTED)
-        able = takers(net, first.name)
-        others = ", ".join([name for name in able if name != machine.name][:4])
-        remedy = f"choose another machine, such as {others}" if others else "" if able else "no packaged machine can"
-        raise WorkloadError(problem, remedy)
+        raise WorkloadError(problem, advice(machine, net, result))
     _print(result, style, output, options["trace"])
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError
