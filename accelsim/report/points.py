@@ -200,7 +200,8 @@ def _of_result(whole: NetworkResult, label: str, layers: frozenset[str] | None, 
     ran, needed = len(whole.simulated), len(whole.layers)
     return Shown(
         label, whole.network, {"machine": whole.arch_name}, figures, result.energy_pj, causes, whole.clock_mhz,
-        str(whole.options.get("energy_table", "")), "", "" if ran == needed else basis.ran_of(ran, needed), ranks,
+        str(whole.options.get("energy_table", "")), ", ".join(whole.area_missing),
+        "" if ran == needed else basis.ran_of(ran, needed), ranks,
     )  # fmt: skip
 
 
