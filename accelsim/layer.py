@@ -13,7 +13,7 @@ from accelsim.activity import CAUSES, Activity, Event
 from accelsim.components import Component, Dram
 from accelsim.energy import LEAKAGE, Table, energy_pj, kept_table, leakage_mw
 from accelsim.engines import registry
-from accelsim.errors import MappingError, ModelError, WorkloadError
+from accelsim.errors import FitError, MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Choice, Price, build, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
@@ -38,6 +38,7 @@ class Options:
     check: bool = False
     operands: str = "synthetic"
     trace: bool = False
+    unsupported: Literal["skip", "error"] = "skip"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,17 @@ class Task:
 def simulate_layer(
     arch: Arch, task: Task, options: Options, report: Callable[[float], None] | None = None
 ) -> LayerResult:
-    """Run one layer: operands, mapping, plan, walk, timeline, energy; ``report`` hears the share of it that is done."""
+    """Run one layer: operands, mapping, plan, walk, timeline, energy; ``report`` hears the share of it that is done.
+
+    A layer that does not fit its unit is not simulated, for that reason, unless ``options.unsupported`` is ``error``.
+
+    Raises
+    ------
+    FitError
+        It does not fit, and may not be skipped.
+    MappingError
+        A pinned mapping that does not fit.
+    """
     view, unit = task.view, task.unit
     blank = _blank(view)
     if unit is None:
@@ -78,8 +89,13 @@ def simulate_layer(
     table = energy_table(arch.energy)
     components = unit_components(arch, unit)
     operands = handle.of(view, options.seed, task.values())
-    mapping, origin, choice = _mapping(arch, engine, params, view, machine, task.pinned, table, components)
-    plan = engine.plan(view, operands, params, mapping, machine)
+    try:
+        mapping, origin, choice = _mapping(arch, engine, params, view, machine, task.pinned, table, components)
+        plan = _plan(engine, view, operands, params, mapping, machine, pinned=task.pinned is not None)
+    except FitError as error:
+        if options.unsupported == "error":
+            raise
+        return replace(blank, reason=error.reason(view.name))
     activity, fidelity = _walk(engine, plan, options.fidelity, report)
     units = engine.units(params)
     activity.check(units)
@@ -160,13 +176,29 @@ def _mapping(
         return pinned, "pinned", None
     try:
         columns = engine.candidates(view, params, machine)
-        if not columns:
-            return engine.mapping_schema(), "none", None
-        price = price_of(components, table)
+    except MappingError as error:
+        raise FitError.of(view.name, error) from None
+    if not columns:
+        return engine.mapping_schema(), "none", None
+    price = price_of(components, table)
+    try:
         choice = choose(columns, engine.bounds(view, params, machine, columns), arch.mapping, price)
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
     return build(engine.mapping_schema, choice.row), "searched", choice
+
+
+def _plan(
+    engine: Engine[Any, Any], view: LayerView, operands: handle.Operands, params: Any, mapping: Any, machine: Machine,
+    *, pinned: bool,
+) -> Any:  # fmt: skip
+    """Return the plan; MappingError under a mapping that somebody pinned, FitError if nobody did."""
+    try:
+        return engine.plan(view, operands, params, mapping, machine)
+    except MappingError as error:
+        if pinned:
+            raise
+        raise FitError.of(view.name, error) from None
 
 
 def price_of(components: tuple[Component, ...], table: Table) -> Price:

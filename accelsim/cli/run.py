@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the synthetic operands.")
 @click.option("--check", is_flag=True, help="Compute values and compare them with NumPy.")
 @click.option("--unsupported", type=click.Choice(["skip", "error"]), default="skip", show_default=True,
-              help="What to do with layers that no unit can run.")  # fmt: skip
+              help="What to do with layers that no unit can run, or that do not fit it.")  # fmt: skip
 @click.option("--fidelity", type=click.Choice(["closed", "cycle"]), default="closed", show_default=True,
               help="Closed forms where they exist, or always the kernels.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
@@ -46,7 +46,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     """
     from accelsim.cli.output import check, folder
     from accelsim.errors import WorkloadError
-    from accelsim.simulation import NOT_SELECTED, load_arch, load_network, simulate
+    from accelsim.simulation import advice, load_arch, load_network, nothing_ran, simulate
     from accelsim.spec.arch import parse_set
 
     sets: tuple[str, ...] = options.pop("sets")
@@ -63,10 +63,8 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         check(output)
     with progress() as report:
         result = simulate(machine, net, progress=report, **options)
-    if not result.simulated:
-        name, reason = next((x.name, x.reason) for x in result.layers if x.reason != NOT_SELECTED)
-        problem = f"no layer of '{net.name}' ran on '{machine.name}': layer '{name}': {reason}"
-        raise WorkloadError(problem, "choose another machine")
+    if (problem := nothing_ran(result)) is not None:
+        raise WorkloadError(problem, advice(machine, net, result))
     _print(result, style, output, options["trace"])
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError

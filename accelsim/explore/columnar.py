@@ -217,25 +217,15 @@ def coverage(result: NetworkResult) -> dict[str, Any]:
     }
 
 
-def totals(arch: Arch, dealt: Deal, options: Options, memory: Memory) -> dict[str, Any] | None:
-    """Return the totals row of a network on a machine, or None.
-
-    Raises
-    ------
-    UserError
-        What the plain path raises of the first layer that cannot be mapped.
-    """
+def totals(arch: Arch, dealt: Deal, memory: Memory) -> dict[str, Any] | None:
+    """Return the totals row of a network on a machine, or None: a layer that does not fit is for the plain path."""
     table = energy_table(arch.energy)
     found = [_counts(arch, block, table, memory) for block in dealt.blocks]
     many = [each for each in found if each is not None]
     if len(many) < len(found):
         return None
-    for block, each in zip(dealt.blocks, many, strict=True):
-        if not each.table[:, KNOWN].all():
-            if len(many) == 1:  # the first layer in the order of the network is the one to complain
-                unknown = dealt.rows[each.table[dealt.rows, KNOWN] == 0]
-                simulate_layer(arch, replace(block.tasks[unknown[0]], unit=arch.units[block.unit]), options)
-            return None
+    if not all(each.table[:, KNOWN].all() for each in many):
+        return None
     cycles = _stacked([each.table[:, CYCLES] for each in many])
     account = _account(arch, dealt, many, cycles)
     energy = _energy(arch, dealt, many, cycles, table, memory)
