@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from accelsim.text import visible
+
 LONG_WORD = 240
 """Longer words of a message are cut: no path is, but a damaged file may hold anything."""
 
@@ -93,8 +95,8 @@ class ModelError(AccelsimError):
 
 def _printable(text: str) -> str:
     """Return the text with what a terminal would not show, or would obey, spelt out, and very long words cut."""
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return " ".join(word if len(word) <= LONG_WORD else f"{word[:LONG_WORD]}..." for word in shown.split(" "))
+    words = visible(text).split(" ")
+    return " ".join(word if len(word) <= LONG_WORD else f"{word[:LONG_WORD]}..." for word in words)
 
 
 def _rebuild(

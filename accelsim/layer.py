@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from accelsim import basis
 from accelsim.activity import CAUSES, Activity, Event
 from accelsim.components import Component, Dram
-from accelsim.energy import LEAKAGE, Table, energy_pj, leakage_mw, load_table
+from accelsim.energy import LEAKAGE, Table, energy_pj, kept_table, leakage_mw
 from accelsim.engines import registry
 from accelsim.errors import FitError, MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Choice, Price, build, choose
@@ -24,6 +23,7 @@ from accelsim.operands.golden import agree
 from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
 from accelsim.seam import Engine, Machine, finished
 from accelsim.spec.arch import Arch, Unit
+from accelsim.spec.schema import EnergySpec
 from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
@@ -86,7 +86,7 @@ def simulate_layer(
     if unit is None:
         return replace(blank, reason=task.reason)
     engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
-    table = energy_table(arch.energy.table)
+    table = energy_table(arch.energy)
     components = unit_components(arch, unit)
     operands = handle.of(view, options.seed, task.values())
     try:
@@ -101,6 +101,7 @@ def simulate_layer(
     activity.check(units)
     checked = _check(engine, plan, operands, activity) if options.check else None
     cycles, stall, needed = _with_memory(activity, machine)
+    counted = events(components, activity)
     added = cycles - activity.compute_cycles  # a coupled engine's account has its stalls already
     details: dict[str, Any] = dict(activity.details)
     if choice is not None:
@@ -129,17 +130,17 @@ def simulate_layer(
         buffers={name: BufferUse(*use) for name, use in activity.buffers.items()},
         stored=engine.stored(plan),
         needed_bits_per_cycle=needed,
-        energy_pj=_energy(arch, unit, activity, cycles),
+        events=_by_component(arch, unit, components, counted),
+        energy_pj=energy_of(arch, unit, counted, cycles, table),
         checked=checked,
         details=details,
         tiles=Tiles(activity.schedule, machine.dram) if options.trace else None,
     )
 
 
-@cache
-def energy_table(name: str) -> Table:
-    """Return an energy table, read once per process."""
-    return load_table(name)
+def energy_table(energy: EnergySpec) -> Table:
+    """Return what prices a machine, read once per process and again when it has been edited."""
+    return kept_table(energy.table, energy.node)
 
 
 def machine_view(arch: Arch) -> Machine:
@@ -279,13 +280,24 @@ def full_name(arch: Arch, unit: Unit, component: str) -> str:
     return component if shared else f"{unit.name}.{component}"
 
 
-def _energy(arch: Arch, unit: Unit, activity: Activity, cycles: int) -> dict[str, float]:
+def energy_of(arch: Arch, unit: Unit, counted: Mapping[Event, int], cycles: int, table: Table) -> dict[str, float]:
     """Return the energy of a layer by component; all units leak for as long as it runs."""
-    table, components = energy_table(arch.energy.table), unit_components(arch, unit)
-    dynamic = energy_pj(components, events(components, activity), table)
+    dynamic = energy_pj(unit_components(arch, unit), counted, table)
     time_ns = cycles * 1000 / arch.clocks_mhz["core"]
     dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
     return {full_name(arch, unit, name): pj for name, pj in dynamic.items()}
+
+
+def _by_component(
+    arch: Arch, unit: Unit, components: tuple[Component, ...], counted: Mapping[Event, int]
+) -> dict[str, dict[str, int]]:
+    """Return component, as reports name it -> action -> count."""
+    table: dict[str, dict[str, int]] = {}
+    for component in components:
+        for action in component.actions:
+            if count := counted.get(Event(component.name, action)):
+                table.setdefault(full_name(arch, unit, component.name), {})[action] = count
+    return table
 
 
 def events(components: tuple[Component, ...], activity: Activity) -> dict[Event, int]:

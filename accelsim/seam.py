@@ -7,6 +7,7 @@ numba. Kernels live in ``kernel.py`` and are imported inside `Engine.run`; ``ref
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable, Generator, Mapping
 from fractions import Fraction
@@ -300,7 +301,11 @@ class Engine(Generic[ParamsT, MappingT]):
     @property
     def notes(self) -> Notes:
         """What the engine's docstring says of itself."""
-        return Notes.of(inspect.getmodule(type(self)).__doc__ or "")
+        module = inspect.getmodule(type(self))
+        text = module.__doc__
+        if text is None and module is not None:  # ``python -OO`` drops docstrings, and reports must not change
+            text = ast.get_docstring(ast.parse(inspect.getsource(module)))
+        return Notes.of(text or "")
 
 
 class Notes(NamedTuple):

@@ -50,7 +50,7 @@ def load_arch(name: str, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
     sets : sequence of (key path, value)
         Keys of the resolved configuration to override.
     """
-    return spec.load(name, registry.find_params, sets)
+    return spec.load(name, registry.find_params, sets, registry.publishes)
 
 
 def simulate(
@@ -128,7 +128,8 @@ def simulate(
         if not is_view(layer)
     ]
     results = placed(_run(arch, tasks, options, workers, progress))
-    table = energy_table(arch.energy.table)
+    table = energy_table(arch.energy)
+    areas = area_mm2(machine_components(arch), table)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -146,7 +147,8 @@ def simulate(
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
         notes=network.notes,
-        area_mm2=area_mm2(machine_components(arch), table).mm2,
+        area_mm2=areas.mm2,
+        area_missing=areas.left_out,
     )
 
 
@@ -313,4 +315,4 @@ def not_modelled(arch: Arch, units: Collection[str | None]) -> tuple[str, ...]:
     for unit in arch.units:
         if unit.name in units:
             items |= dict.fromkeys(registry.get(unit.engine).notes.not_modelled)
-    return (*items, *ALWAYS_NOT_MODELLED, *energy_table(arch.energy.table).notes)
+    return (*items, *ALWAYS_NOT_MODELLED, *energy_table(arch.energy).notes)

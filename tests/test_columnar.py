@@ -102,7 +102,7 @@ def plain_row(context, job):
         first = result.layers[0]
         said = f"no layer of '{result.network}' ran on '{result.arch_name}': layer '{first.name}': {first.reason}"
         return "illegal", said, {}
-    return "ok", None, evaluate._totals(result)
+    return "ok", None, evaluate._totals(arch, result)
 
 
 def test_rows_are_those_of_simulate_to_the_last_digit():
@@ -176,7 +176,7 @@ def test_nothing_is_left_to_the_plain_path_without_a_reason():
         context = context_of(base, draw_network(rng), columnar=True)
         job = evaluate.Job(f"{case}", "m", "n", tuple(draw_machine(rng).items()), OptionsSpec(seed=case))
         machine = evaluate._machine(context, job)
-        found = evaluate._columnar(machine, evaluate._ready(context, job, machine.arch), job.options)
+        found = evaluate._columnar(machine, evaluate._ready(context, job, machine.arch), job, None)
         status, _, totals = plain_row(context, job)
         unfit = status == "illegal" or totals["coverage_layers"] < 1  # pooling, or a layer that no tile fits
         assert found is not None or unfit
@@ -230,7 +230,7 @@ def test_a_layer_is_evaluated_once_per_machine_whatever_network_it_stands_in(mon
     context = evaluate.Context({"m": arch.document}, networks, None, columnar=True)
     for name, network in networks.items():
         row = evaluate.run_point(context, evaluate.Job(name, "m", name, (), OptionsSpec()))
-        assert row.totals == evaluate._totals(accelsim.simulate(arch, network))
+        assert row.totals == evaluate._totals(arch, accelsim.simulate(arch, network))
     assert asked == [2, 1]
 
 

@@ -63,6 +63,7 @@ class BitFusion(Engine[Params, FusionTiling]):
     params_schema = Params
     mapping_schema = FusionTiling
     primary = "bricks"
+    support_params = ("max_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the bricks."""

@@ -80,6 +80,9 @@ class Dcnn(Engine[Params, NoMapping]):
     name = "dcnn"
     params_schema = Params
     primary = "multipliers"
+    support_params = (
+        "operand_bits", "accumulator_bits", "pe_rows", "pe_cols", "accumulator_entries", "activations_stay",
+    )  # fmt: skip
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""
@@ -167,13 +170,16 @@ class Dcnn(Engine[Params, NoMapping]):
             return int(rng.integers(low, high + 1))
 
         groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
+        large = draw(0, 5) == 0  # two images on one PE: more than stay, or than fit at once
         shape = Conv2d(
-            n=draw(1, 2), c=groups * draw(1, 4), k=groups * draw(1, 5), h=draw(5, 11), w=draw(5, 11), r=r, s=s,
+            n=2 if large else draw(1, 2), c=groups * (4 if large else draw(1, 4)), k=groups * draw(1, 5),
+            h=draw(9, 11) if large else draw(5, 11), w=draw(9, 11) if large else draw(5, 11), r=r, s=s,
             groups=groups, stride=(draw(1, 3), draw(1, 2)), dilation=(draw(1, 2), draw(1, 2)),
             pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
         )  # fmt: skip
         params = {
-            "pe_rows": draw(1, 4), "pe_cols": draw(1, 4), "lanes": draw(1, 9), "accumulator_entries": draw(169, 400),
+            "pe_rows": 1 if large else draw(1, 4), "pe_cols": 1 if large else draw(1, 4), "lanes": draw(1, 9),
+            "accumulator_entries": draw(169, 400),
             "activation_kib": 1, "activations_stay": bool(draw(0, 2)), "gating": bool(draw(0, 1)),
             "compressed_dram": bool(draw(0, 1)), "run_bits": draw(1, 4),
         }  # fmt: skip

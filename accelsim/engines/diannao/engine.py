@@ -69,6 +69,7 @@ class DianNao(Engine[Params, Tiling]):
     params_schema = Params
     mapping_schema = Tiling
     primary = "multipliers"
+    support_params = ("operand_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers of NFU-1."""

@@ -64,7 +64,7 @@ class Params(Strict):
     input_bits: int = Field(16, ge=2, le=32, description="widest input")
     accumulator_bits: int = Field(16, ge=2, le=64, description="width of a destination register; sums are not rounded")
     registers: int = Field(ge=1, le=1 << 20, description="source registers per PE, and destination registers")
-    pass_rows: int = Field(0, ge=0, description="outputs of a pass at most; 0: as many as there are registers")
+    pass_rows: int = Field(0, ge=0, le=1 << 31, description="outputs of a pass at most; 0: by the registers")
     row_entries: int = Field(8, ge=1, le=64, description="entries in a row of the matrix memory")
     pointer_banks: int = Field(2, ge=1, le=2, description="2: both pointers of a column in one cycle")
     bypass: bool = Field(True, description="an accumulator can be used in two neighbouring cycles")
@@ -95,6 +95,7 @@ class Eie(Engine[Params, NoMapping]):
     name = "eie"
     params_schema = Params
     primary = "pes"
+    support_params = ("input_bits", "codebook_bits", "value_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs of all channels."""

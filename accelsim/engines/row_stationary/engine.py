@@ -55,6 +55,7 @@ class RowStationary(Engine[Params, Mapping]):
     params_schema = Params
     mapping_schema = Mapping
     primary = "pes"
+    support_params = ("word_bits", "ifmap_spad_words", "filter_spad_words", "rows")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""

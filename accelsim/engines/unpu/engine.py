@@ -85,6 +85,7 @@ class Unpu(Engine[Params, UnitTiling]):
     params_schema = Params
     mapping_schema = UnitTiling
     primary = "ports"
+    support_params = ("input_bits", "weight_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the table inputs that the outputs of all units could look up together."""

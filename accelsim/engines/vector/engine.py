@@ -104,6 +104,7 @@ class Vector(Engine[Params, Cut]):
     params_schema = Params
     mapping_schema = Cut
     primary = "lanes"
+    support_params = ("lane_bits",)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the lanes."""
