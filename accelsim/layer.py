@@ -155,14 +155,23 @@ def _mapping(
     if pinned is not None:
         return pinned, "pinned", None
     try:
-        columns = engine.candidates(view, params, machine)
-        if not columns:
-            return engine.mapping_schema(), "none", None
-        price = price_of(components, table)
-        choice = choose(columns, engine.bounds(view, params, machine, columns), arch.mapping, price)
+        choice = None if arch.mapping.fixed else engine.search(view, params, machine, arch.mapping.objective)
+        if choice is None:
+            columns = engine.candidates(view, params, machine)
+            if not columns:
+                return engine.mapping_schema(), "none", None
+            bounds, price = engine.bounds(view, params, machine, columns), price_of(components, table)
+            choice = choose(columns, bounds, arch.mapping, price, _leak_pj_per_cycle(arch, table))
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
     return build(engine.mapping_schema, choice.row), "searched", choice
+
+
+def _leak_pj_per_cycle(arch: Arch, table: Table) -> float:
+    """Return what all units leak in a cycle, for energy objectives."""
+    if arch.mapping.objective not in ("energy", "edp"):
+        return 0.0
+    return leakage_mw(machine_components(arch), table) * float(1000 / arch.clocks_mhz["core"])
 
 
 def price_of(components: tuple[Component, ...], table: Table) -> Price:

@@ -14,8 +14,9 @@ import numpy as np
 from accelsim.engines.row_stationary.cut import Cut, shelves_needed
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.errors import MappingError
+from accelsim.mapping.choose import Bounds
 from accelsim.memory.dram import DramModel
-from accelsim.seam import Bounds, Columns
+from accelsim.seam import Columns
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d
 

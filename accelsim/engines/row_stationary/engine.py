@@ -41,8 +41,9 @@ from accelsim.engines.row_stationary.cut import Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.engines.row_stationary.plan import Plan
 from accelsim.errors import MappingError, ModelError
+from accelsim.mapping.choose import Bounds
 from accelsim.operands.handle import Operand, Operands, from_conv_output
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Columns, Engine, Machine, Sample
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
