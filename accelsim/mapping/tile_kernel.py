@@ -7,7 +7,10 @@ A form is a row of integers: the first says which closed form, the others are it
 from __future__ import annotations
 
 from accelsim.jit import kernel
-from accelsim.mapping.tile_forms import FOLDS, PRODUCT
+
+PRODUCT, STREAM, FOLDS = 0, 1, 2
+COLUMNS = 10
+"""Those of `tile_forms`; here too, since the compiled code holds them."""
 
 OS, WS, IS = 0, 1, 2
 

@@ -11,8 +11,7 @@ import numpy as np
 from accelsim.jit import kernel
 from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping import search_kernel
-from accelsim.mapping.tile_forms import COLUMNS, FOLDS
-from accelsim.mapping.tile_kernel import IS, OS, WS, fold_cycles, sides
+from accelsim.mapping.tile_kernel import COLUMNS, FOLDS, IS, OS, WS, fold_cycles, sides
 
 ARRAY = ("flow", "rows", "cols", "overlap", "psum_width", "input_bits", "weight_bits", "output_bits")
 """The array's integers: the last three are the capacities of the scratchpads."""
