@@ -40,6 +40,8 @@ class Bounds(NamedTuple):
         (component, action) -> count of operations, one number or one per candidate.
     timed : callable or None
         Places of candidates -> their exact cycles.
+    ranked : int
+        If not 0, ``cycles`` are estimates and no bounds: so many of the most promising candidates are timed.
     """
 
     cycles: np.ndarray
@@ -48,6 +50,7 @@ class Bounds(NamedTuple):
     own: tuple[str, np.ndarray] | None = None
     events: Mapping[tuple[str, str], Any] = {}
     timed: Callable[[np.ndarray], np.ndarray] | None = None
+    ranked: int = 0
 
 
 Price: TypeAlias = Callable[[str, str], float]
@@ -109,12 +112,12 @@ def choose(columns: Columns, bounds: Bounds, spec: MappingSpec, price: Price, le
     if bounds.timed is None:
         best, timed = tuple(least[order[0]]), len(order)
     else:
-        best, timed = (np.inf,) * 4, 0
-        while timed < min(len(order), MOST_TIMED) and tuple(least[order[timed]]) < best:
-            some = kept[order[timed : min(2 * timed + 1, MOST_TIMED)]]
+        best, timed, most = (np.inf,) * 4, 0, min(len(order), bounds.ranked or MOST_TIMED)
+        while timed < most and (bounds.ranked or tuple(least[order[timed]]) < best):
+            some = kept[order[timed : min(2 * timed + 1, most)]]
             best = min(best, *map(tuple, keys(some, bounds.timed(some))))
             timed += len(some)
-    proven = timed == len(order) or bounds.timed is None or tuple(least[order[timed]]) >= best
+    proven = timed == len(order) or (not bounds.ranked and tuple(least[order[timed]]) >= best)
     why = f"{spec.objective} {best[0]:.6g}, the least of "
     if timed == len(order):
         why += f"{timed:,}"

@@ -96,11 +96,11 @@ class BitFusion(Engine[Params, FusionTiling]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
         """Return tilings that fit, each with the inner order that moves the fewest bits."""
         del machine
-        return _with_inner(view, params, search.tilings(_tiled(view, params)))
+        return _with_inner(view, params, search.tilings(tiled_nest(view, params)))
 
     def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
         """Return the best tiling of the list, with its inner order."""
-        choice = search.best(_tiled(view, params), machine.dram, objective)
+        choice = search.best(tiled_nest(view, params), machine.dram, objective)
         if choice is None:
             return None
         columns = {name: np.array([value]) for name, value in choice.row.items()}
@@ -122,7 +122,7 @@ class BitFusion(Engine[Params, FusionTiling]):
                 ("glb.outputs", "write"): sums,
             }
 
-        found = search.bounds(_tiled(view, params), machine.dram, columns, on_chip)
+        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
         return found._replace(events={("units", "mac"): total.unit_ops})
 
     def plan(
@@ -173,7 +173,8 @@ def _halves(params: Params) -> dict[str, int]:
     return {tensor: size * KIB_BITS // 2 for tensor, size in kib.items()}
 
 
-def _tiled(view: LayerView, params: Params) -> TiledNest:
+def tiled_nest(view: LayerView, params: Params) -> TiledNest:
+    """Return the layer as the search for its tiling sees it."""
     conv, array = _conv(view), _array(view, params)
     inside, outside = (conv.r * conv.s, 1) if array.packed else (1, conv.r * conv.s)
     start, scale = array.rows + array.cols - 1, array.passes * outside

@@ -95,11 +95,11 @@ class BitSerial(Engine[Params, GridTiling]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
         """Return the tilings that fit, for each thing that the columns may take."""
         del machine
-        return search.tilings(_tiled(view, params))
+        return search.tilings(tiled_nest(view, params))
 
     def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
         """Return the best tiling of the list."""
-        return search.best(_tiled(view, params), machine.dram, objective)
+        return search.best(tiled_nest(view, params), machine.dram, objective)
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
         """Return exact traffic, and cycles that no candidate undercuts (of operands at full width, if they decide)."""
@@ -118,7 +118,7 @@ class BitSerial(Engine[Params, GridTiling]):
             }
 
         event = ("macs", "mac") if params.machine == "dadiannao" else ("lanes", "add")
-        found = search.bounds(_tiled(view, params), machine.dram, columns, on_chip)
+        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
         return found._replace(events={event: total.busy})
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: GridTiling, machine: Machine) -> Plan:
@@ -185,7 +185,8 @@ def _taps(conv: Conv2d) -> int:
     return conv.c // conv.groups * conv.r * conv.s
 
 
-def _tiled(view: LayerView, params: Params) -> TiledNest:
+def tiled_nest(view: LayerView, params: Params) -> TiledNest:
+    """Return the layer as the search for its tiling sees it."""
     conv = _conv(view)
     kinds = ["windows"]
     if conv.e * conv.f == 1 and not gridlib.is_depthwise(conv) and params.fc_columns != "windows":

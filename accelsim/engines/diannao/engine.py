@@ -99,11 +99,11 @@ class DianNao(Engine[Params, Tiling]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
         """Return tilings that fit half of each buffer."""
         del machine
-        return search.tilings(_tiled(view, params))
+        return search.tilings(tiled_nest(view, params))
 
     def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
         """Return the best tiling of the list."""
-        return search.best(_tiled(view, params), machine.dram, objective)
+        return search.best(tiled_nest(view, params), machine.dram, objective)
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
         """Return exact traffic, and cycles that no candidate undercuts."""
@@ -124,7 +124,7 @@ class DianNao(Engine[Params, Tiling]):
                 ("glb.outputs", "write"): sums,
             }
 
-        found = search.bounds(_tiled(view, params), machine.dram, columns, on_chip)
+        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
         return found._replace(events={("macs", "mac"): conv.macs})
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Tiling, machine: Machine) -> Plan:
@@ -169,7 +169,8 @@ def _halves(params: Params) -> dict[str, int]:
     return {tensor: size * KIB_BITS // 2 for tensor, size in kib.items()}
 
 
-def _tiled(view: LayerView, params: Params) -> TiledNest:
+def tiled_nest(view: LayerView, params: Params) -> TiledNest:
+    """Return the layer as the search for its tiling sees it."""
     conv = _conv(view)
     form = (tile_forms.PRODUCT, 0, conv.r * conv.s, 1, 1, params.outputs, 1, params.inputs, 1)
     return TiledNest(

@@ -119,11 +119,11 @@ class Systolic(Engine[Params, Tiling]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
         """Return tilings that fit the scratchpads."""
         del machine
-        return search.tilings(_tiled(view, params))
+        return search.tilings(tiled_nest(view, params))
 
     def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
         """Return the best tiling of the list."""
-        return search.best(_tiled(view, params), machine.dram, objective)
+        return search.best(tiled_nest(view, params), machine.dram, objective)
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
         """Return exact traffic, and cycles that no candidate undercuts."""
@@ -146,7 +146,7 @@ class Systolic(Engine[Params, Tiling]):
                 bits[flow.boundary, flow.direction] = bits.get((flow.boundary, flow.direction), 0) + count
             return bits
 
-        found = search.bounds(_tiled(view, params), machine.dram, columns, on_chip)
+        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
         return found._replace(events={("macs", "mac"): conv.macs})
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Tiling, machine: Machine) -> Plan:
@@ -223,7 +223,8 @@ def _nest(view: LayerView, params: Params, tiling: Tiling = WHOLE) -> LoopNest:
     return LoopNest(_conv(view), tiling, _widths(view, params), loopnest.resident(view))
 
 
-def _tiled(view: LayerView, params: Params) -> TiledNest:
+def tiled_nest(view: LayerView, params: Params) -> TiledNest:
+    """Return the layer as the search for its tiling sees it."""
     conv = _conv(view)
     flow = tilecost.FLOWS[params.dataflow]
     form = (tile_forms.FOLDS, flow, params.rows, params.cols, int(params.overlap_folds), conv.r * conv.s)

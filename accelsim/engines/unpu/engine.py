@@ -116,11 +116,11 @@ class Unpu(Engine[Params, UnitTiling]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
         """Return tilings that fit, for every split of the units over pixels and inputs."""
         del machine
-        return search.tilings(_tiled(view, params))
+        return search.tilings(tiled_nest(view, params))
 
     def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
         """Return the best tiling of the list."""
-        return search.best(_tiled(view, params), machine.dram, objective)
+        return search.best(tiled_nest(view, params), machine.dram, objective)
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
         """Return exact traffic and operations, and cycles that no candidate undercuts."""
@@ -139,7 +139,7 @@ class Unpu(Engine[Params, UnitTiling]):
                 ("glb.outputs", "write"): sums,
             }
 
-        found = search.bounds(_tiled(view, params), machine.dram, columns, on_chip)
+        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
         return found._replace(events={("lookups", "add"): total.lookups, ("builders", "add"): total.tables * entries})
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: UnitTiling, machine: Machine) -> Plan:
@@ -195,7 +195,8 @@ def _units(view: LayerView, params: Params, across: int) -> Units:
     return Units(params.units // across, across, params.outputs, inputs, params.ports, planes)
 
 
-def _tiled(view: LayerView, params: Params) -> TiledNest:
+def tiled_nest(view: LayerView, params: Params) -> TiledNest:
+    """Return the layer as the search for its tiling sees it."""
     conv, taps = _conv(view), _conv(view).r * _conv(view).s
     variants = []
     for across in range(1, params.units + 1):
