@@ -335,7 +335,7 @@ def test_axes_name_the_unit_of_what_they_show(name, largest, shown, title):
 
 
 def test_a_result_becomes_a_point_with_its_figures():
-    (point,) = points.of_results([typed_result()])
+    (point,) = points.of_results([typed_result()]).points
     wanted = {"cycles": 500_000, "dram_bits": 13_120_000, "dram_read_bits": 10_880_000, "area_mm2": 0.75}
     assert {name: point.figures[name] for name in wanted} == wanted
     assert point.cycles_by_cause["memory"] == pytest.approx(200_000)
@@ -358,7 +358,7 @@ def test_of_many_points_the_first_and_those_of_the_least_edp_are_kept():
 
 def test_a_sweeps_page_shows_shares_in_tenths_of_a_percent_and_marks_the_front():
     shown = [shown_point("a", cycles=1e6, area_mm2=2.0), shown_point("b", cycles=2e6, area_mm2=3.0)]
-    found = sweep_page.Sweep("t", "s", "p", shown, (), ("cycles", "area_mm2"), {}, {}, {}, ())
+    found = sweep_page.Sweep("t", "s", "p", points.Compared(shown), None, (), ("cycles", "area_mm2"), {}, {}, {}, ())
     text = sweep_page.to_html(found, lambda points, names: [0])
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
     columns = {column["name"]: column["values"] for column in data["columns"]}
