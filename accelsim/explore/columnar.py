@@ -32,7 +32,7 @@ from accelsim.layer import (
     unit_components,
 )  # fmt: skip
 from accelsim.operands import handle
-from accelsim.results import NetworkResult
+from accelsim.results import NetworkResult, time_share
 from accelsim.seam import Engine, Many
 from accelsim.spec.arch import Arch, Unit
 from accelsim.workload.network import Layer, Network
@@ -133,7 +133,7 @@ MOST_RATES = 4096
 def memory_of(arch: Arch) -> Memory:
     """Return an empty memory; machines of the same hardware and energy table share their prices."""
     units = tuple((unit.name, unit.engine, unit.params) for unit in arch.units)
-    key = (units, arch.memory.dram.standard, arch.energy.table)
+    key = (units, arch.memory.dram.standard, arch.energy)
     if key not in _RATES:
         if len(_RATES) >= MOST_RATES:
             _RATES.clear()
@@ -217,25 +217,15 @@ def coverage(result: NetworkResult) -> dict[str, Any]:
     }
 
 
-def totals(arch: Arch, dealt: Deal, options: Options, memory: Memory) -> dict[str, Any] | None:
-    """Return the totals row of a network on a machine, or None.
-
-    Raises
-    ------
-    UserError
-        What the plain path raises of the first layer that cannot be mapped.
-    """
-    table = energy_table(arch.energy.table)
+def totals(arch: Arch, dealt: Deal, memory: Memory) -> dict[str, Any] | None:
+    """Return the totals row of a network on a machine, or None: a layer that does not fit is for the plain path."""
+    table = energy_table(arch.energy)
     found = [_counts(arch, block, table, memory) for block in dealt.blocks]
     many = [each for each in found if each is not None]
     if len(many) < len(found):
         return None
-    for block, each in zip(dealt.blocks, many, strict=True):
-        if not each.table[:, KNOWN].all():
-            if len(many) == 1:  # the first layer in the order of the network is the one to complain
-                unknown = dealt.rows[each.table[dealt.rows, KNOWN] == 0]
-                simulate_layer(arch, replace(block.tasks[unknown[0]], unit=arch.units[block.unit]), options)
-            return None
+    if not all(each.table[:, KNOWN].all() for each in many):
+        return None
     cycles = _stacked([each.table[:, CYCLES] for each in many])
     account = _account(arch, dealt, many, cycles)
     energy = _energy(arch, dealt, many, cycles, table, memory)
@@ -306,7 +296,9 @@ class _Account(NamedTuple):
 def _account(arch: Arch, dealt: Deal, many: list[Many], cycles: np.ndarray) -> _Account | None:
     """Return the account of the primary units over all layers; None if a quotient might be rounded twice."""
     spent = np.zeros((len(CAUSES), len(cycles)))
-    sums, whole, start = [0] * len(CAUSES), 0, 0
+    sums, start = [0] * len(CAUSES), 0
+    worked: list[tuple[int, int, int]] = []
+    busy: list[tuple[int, int, int]] = []
     for block, each in zip(dealt.blocks, many, strict=True):
         unit = arch.units[block.unit]
         engine = registry.get(unit.engine)
@@ -318,18 +310,19 @@ def _account(arch: Arch, dealt: Deal, many: list[Many], cycles: np.ndarray) -> _
         places = [CAUSES.index(cause) for cause in each.causes]
         spent[places, start:stop] = unit_cycles / total * own
         times = dealt.times[start:stop]
-        whole += int(total @ times)
-        for place, part in zip(places, (unit_cycles @ times).tolist(), strict=True):
+        parts = dict(zip(places, (unit_cycles @ times).tolist(), strict=True))
+        for place, part in parts.items():
             sums[place] += part
+        useful = [parts.get(CAUSES.index(cause), 0) for cause in ("busy", "zero")]
+        whole = int(own @ times)
+        worked.append((units, whole, sum(useful)))
+        busy.append((units, whole, useful[0]))
         start = stop
     by_layer = spent[:, dealt.rows].tolist()
     time = {cause: sum(by_layer[i]) for i, cause in enumerate(CAUSES) if sums[i]}
-    total_time, by_cause = sum(time.values()), dict(zip(CAUSES, sums, strict=True))
-    return _Account(
-        (by_cause["busy"] + by_cause["zero"]) / whole,
-        by_cause["busy"] / whole,
-        {cause: part / total_time for cause, part in time.items()},
-    )
+    total_time = sum(time.values())
+    shares = {cause: part / total_time for cause, part in time.items()}
+    return _Account(time_share(worked), time_share(busy), shares)
 
 
 def _energy(

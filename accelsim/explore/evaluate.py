@@ -103,6 +103,8 @@ def run_point(context: Context, job: Job) -> Row:
             if row is not None:
                 return row
         result = _simulate(machine.arch, ready, job.options, machine.layers, context.keep_layers)
+        if (problem := simulation.nothing_ran(result)) is not None:
+            return Row(job.key, "illegal", problem)
     except UserError as error:
         return Row(job.key, "illegal", str(error))
     except Exception as error:  # a sweep does not die at point 7,000
@@ -191,7 +193,7 @@ def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | Non
     """Return the row by way of closed forms for many layers at once, or None where that does not work."""
     if job.options.fidelity != "closed":
         return None
-    options, key = Options(job.options.seed, job.options.fidelity), columnar.deal_key(machine.arch)
+    key = columnar.deal_key(machine.arch)
 
     def totals(names: LayerSet | None) -> tuple[columnar.Deal, dict[str, Any]] | None:
         at = (key, names)
@@ -199,9 +201,9 @@ def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | Non
             if len(ready.deals) >= MOST_READY:
                 ready.deals.clear()
             chosen = ready.chosen if names is None else names.names
-            ready.deals[at] = columnar.deal(machine.arch, ready.network, ready.layers, chosen, options.seed)
+            ready.deals[at] = columnar.deal(machine.arch, ready.network, ready.layers, chosen, job.options.seed)
         dealt = ready.deals[at]
-        found = None if dealt is None else columnar.totals(machine.arch, dealt, options, machine.memory)
+        found = None if dealt is None else columnar.totals(machine.arch, dealt, machine.memory)
         return None if dealt is None or found is None else (dealt, found)
 
     whole = totals(None)
@@ -272,13 +274,16 @@ def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: 
     likeness = ready.likeness[mine]
     if likeness is None:
         return simulate_layer(arch, task, options)
-    if (likeness, options) not in known:
-        known[likeness, options] = simulate_layer(arch, task, options)
-    return known[likeness, options]
+    if (likeness, options) in known:
+        return known[likeness, options]
+    result = simulate_layer(arch, task, options)
+    if result.simulated:  # a reason may name tensors
+        known[likeness, options] = result
+    return result
 
 
 def _totals(arch: Arch, result: NetworkResult) -> dict[str, Any]:
-    table = energy_table(arch.energy.table)
+    table = energy_table(arch.energy)
     static = columnar.static(arch, table)
     return {
         "cycles": result.cycles,

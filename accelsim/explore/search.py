@@ -246,7 +246,7 @@ class _Search:
     def _no_area(self) -> dict[str, tuple[str, ...]]:
         found = {}
         for name, arch in self._grid.space.archs.items():
-            missing = area_mm2(machine_components(arch), energy_table(arch.energy.table)).missing
+            missing = area_mm2(machine_components(arch), energy_table(arch.energy)).missing
             found[name] = tuple(part for part, why in missing.items() if why != "off chip")
         return found
 

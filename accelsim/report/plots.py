@@ -16,9 +16,11 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from accelsim.comparison import Comparison
 from accelsim.outputs import write
 from accelsim.report import (
     breakdown_plot,
+    comparison_plot,
     plane_plots,
     point_plots,
     precision_plot,
@@ -72,6 +74,14 @@ def timeline_figure(result: NetworkResult) -> Figure:
     with _style():
         fig = _figure()
         timeline_plot.draw(fig, result)
+        return fig
+
+
+def comparison_figure(comparison: Comparison) -> Figure:
+    """Return the figure of time, energy and energy-delay product of machines, a row of panels per network."""
+    with _style():
+        fig = _figure()
+        comparison_plot.draw(fig, comparison)
         return fig
 
 

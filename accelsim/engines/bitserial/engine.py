@@ -43,7 +43,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, tilings
 from accelsim.mapping.loopnest import LoopNest, Tiling, Widths
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample, Word
+from accelsim.seam import Bounds, Columns, Engine, Machine, Sample, Word, too_wide
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
@@ -76,7 +76,7 @@ class BitSerial(Engine[Params, GridTiling]):
         """Return why a layer cannot run: only products, and only widths that lanes or joined lanes take."""
         if view.kind not in PRODUCTS:
             return f"a grid of inner-product units has no {view.kind} unit"
-        return unfit(view, params)
+        return too_wide(view, self.words(view, params)) or unfit(view, params)
 
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
         """Return the width of lanes, joined where the machine can join them."""
