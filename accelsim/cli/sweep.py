@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from accelsim.basis import Incomplete
-from accelsim.cli import comparing, executor
+from accelsim.cli import comparing, executor, pricing
 from accelsim.cli.live import Live, duration
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ class _Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
               help="Rows to store: per point, or per layer too.")  # fmt: skip
 @comparing.incomplete
 @comparing.base
-@comparing.energy_table
-@comparing.node
+@pricing.options
 @click.option("--dry-run", is_flag=True, help="Only check the file and count its points.")
 def command(
     file: Path, store: Path | None, shard: tuple[int, int], keep: str, dry_run: bool, incomplete: Incomplete,
@@ -54,7 +53,7 @@ def command(
     """
     from accelsim.explore import sweep
 
-    sets = comparing.prices(energy_table, node)
+    sets = dict(pricing.sets(energy_table, node))
     if dry_run:
         click.echo(_planned(sweep.count(file, sets)))
         return

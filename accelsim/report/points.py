@@ -102,9 +102,10 @@ class Compared(NamedTuple):
         energies = {"total_energy_pj", "edp_pj_s", "dram_energy_pj", "tops_per_w"}
         if wanted & energies and (differ := basis.prices_differ({p.energy_table for p in self.points} - {""})):
             found.append(differ)
-        if "area_mm2" in wanted:
-            lacks = {f"{p.axes.get('machine', p.label)}": p.no_area for p in self.points if p.no_area}
-            found += [f"area leaves out {parts} of {machine}" for machine, parts in lacks.items()]
+        lacks = {f"{p.axes.get('machine', p.label)}": p.no_area for p in self.points if p.no_area}
+        if "area_mm2" in wanted and lacks:
+            said = "; ".join(f"{parts} of {machine}" for machine, parts in list(lacks.items())[:_MOST_KEYS])
+            found.append(f"area leaves out {said}{'; ...' if len(lacks) > _MOST_KEYS else ''}")
         return found
 
     def objectives(self, names: Sequence[str]) -> list[str]:
@@ -200,7 +201,8 @@ def _of_result(whole: NetworkResult, label: str, layers: frozenset[str] | None, 
     ran, needed = len(whole.simulated), len(whole.layers)
     return Shown(
         label, whole.network, {"machine": whole.arch_name}, figures, result.energy_pj, causes, whole.clock_mhz,
-        str(whole.options.get("energy_table", "")), "", "" if ran == needed else basis.ran_of(ran, needed), ranks,
+        str(whole.options.get("energy_table", "")), ", ".join(whole.area_missing),
+        "" if ran == needed else basis.ran_of(ran, needed), ranks,
     )  # fmt: skip
 
 
