@@ -71,9 +71,7 @@ def test_a_sweep_row_is_what_run_and_compare_give(network, tmp_path):
     sweep.run(tmp_path / "s.yaml", tmp_path / "s.db", workers=0)
     with store.open_reader(tmp_path / "s.db") as opened:
         rows = {row["machine"]: row for row in opened.rows()}
-    beside = {
-        row["arch"]: row for row in compare([load_arch(name) for name in machines], [load_network(network)]).rows()
-    }
+    beside = {row["arch"]: row for row in compare(machines, [network]).to_rows()}
     drawn = {p.label: p for p in choose.of_store(tmp_path / "s.db", None, None).compared.points}
     for name in machines:
         result = accelsim.simulate(load_arch(name), load_network(network))
@@ -127,7 +125,7 @@ def test_the_hatched_bars_of_edp_are_no_baseline_and_never_green(folder):
     assert len({bar.get_hatch() for bar in hatched} - {panels.HATCH}) == 0
     assert colours[1] == colours[2] == colours[3] != colours[0]
     assert plain[0].get_width() == 1
-    assert any("7 of" in text or "1 of 3 layers" in text for text in texts(figure))
+    assert sum("1 of 3 layers" in text for text in texts(figure)) == 2
 
 
 def test_a_hatched_point_is_on_no_front_and_named_with_its_part(folder):
@@ -283,7 +281,7 @@ def test_the_last_lines_of_a_sweep_name_the_best_designs_and_cut_no_name(folder,
                                      for p in compared.points])  # fmt: skip
     wide = leaders.lines(long, width=80)
     assert max(map(len, wide)) <= 80
-    assert sum(line.count("rows 16") for line in wide) == 12 * 9
+    assert " ".join(" ".join(wide).split()).count("rows 16") == 12 * 9
     out = command("sweep", folder / "sweep.yaml", "--store", folder / "s.db", "--workers", 0)
     assert "all networks (geometric mean), over the best of each" in out
     out = command("sweep", folder / "sweep.yaml", "--store", folder / "s.db", "--workers", 0, "--base", "scnn")
@@ -341,7 +339,7 @@ def test_a_sweep_is_priced_by_a_named_table_or_node_and_these_are_axes_too(folde
     ("words", "problem"),
     [
         (["sweep", "axis.yaml", "--store", "x.db", "--energy-table", "45nm"],
-         "axis.yaml:3: axes.energy.table: 'energy.table' is varied by axis 'energy.table'; drop the axis or the option"),
+         "axis.yaml:3: axes.energy.table: 'energy.table' is varied by axis 'energy.table'; drop the axis"),
         (["sweep", "sweep.yaml", "--store", "x.db", "--energy-table", "46nm"], "no energy table is called '46nm'"),
         (["sweep", "sweep.yaml", "--store", "x.db", "--node", "0"], "--node"),
         (["sweep", "sweep.yaml", "--store", "x.db", "--incomplete", "some"], "--incomplete"),
@@ -358,8 +356,6 @@ def test_a_sweep_is_priced_by_a_named_table_or_node_and_these_are_axes_too(folde
     ],
 )  # fmt: skip
 def test_an_option_that_cannot_be_used_is_one_line(words, problem, folder, tmp_path, monkeypatch):
-    from accelsim.cli import main
-
     (tmp_path / "axis.yaml").write_text(
         "name: s\naxes:\n  energy.table: [45nm]\nmachines: [scnn]\nnetworks: [alexnet]\n"
     )
@@ -370,7 +366,6 @@ def test_an_option_that_cannot_be_used_is_one_line(words, problem, folder, tmp_p
     said = f"{done.output}{done.exception or ''}"
     assert problem in said, said
     assert done.exit_code != 0
-    assert main is not None
 
 
 def test_a_machine_with_several_designs_is_no_base():
