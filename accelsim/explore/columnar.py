@@ -133,7 +133,7 @@ MOST_RATES = 4096
 def memory_of(arch: Arch) -> Memory:
     """Return an empty memory; machines of the same hardware and energy table share their prices."""
     units = tuple((unit.name, unit.engine, unit.params) for unit in arch.units)
-    key = (units, arch.memory.dram.standard, arch.energy)
+    key = (units, arch.memory.dram.standard, energy_table(arch.energy))  # a table that was edited is another one
     if key not in _RATES:
         if len(_RATES) >= MOST_RATES:
             _RATES.clear()
