@@ -128,6 +128,19 @@ def test_the_hatched_bars_of_edp_are_no_baseline_and_never_green(folder):
     assert sum("1 of 3 layers" in text for text in texts(figure)) == 2
 
 
+def test_bars_that_span_more_than_a_decade_stand_on_a_logarithmic_axis_with_plain_numbers(folder):
+    figure = plots.edp_figure(shown(folder), "t", ordered=True)
+    ax = figure.axes[0]
+    assert ax.get_xscale() == "log"
+    widths = [bar.get_width() for bar in ax.containers[0]]
+    assert widths == sorted(widths)
+    assert max(widths) > 10 * min(widths)
+    figure.canvas.draw()
+    written = [t.get_text() for t in (*ax.get_xticklabels(), *ax.get_xticklabels(minor=True)) if t.get_text()]
+    assert all(re.fullmatch(r"[0-9.,]+", text) for text in written)
+    assert len(written) > 2
+
+
 def test_a_hatched_point_is_on_no_front_and_named_with_its_part(folder):
     compared = shown(folder, "show")
     pair = ("time_s", "total_energy_pj")
