@@ -9,17 +9,21 @@ import accelsim
 
 ROOT = Path(accelsim.__file__).parent
 TIERS = [
-    {"errors", "units"},
+    {"text"},
+    {"errors", "units", "basis"},
+    {"outputs"},
     {"activity", "results", "components", "spec", "jit"},
     {"memory"},
     {"workload"},
     {"operands"},
     {"passes", "mapping"},
+    {"tiled"},
     {"seam"},
     {"engines", "replicas", "energy"},
     {"layer"},
     {"simulation"},
-    {"report"},
+    {"comparison"},
+    {"report", "repricing"},
     {"validate", "explore"},
     {"cli"},
     {"__main__"},

@@ -1,11 +1,9 @@
 """Candidates of tiled nests: what the mapper is told of each is what the plan then does."""
 
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from bit_serial_runs import view
 from contract import MACHINE, random_case
 
 import accelsim
@@ -180,13 +178,3 @@ def test_blocks_of_rows_and_columns_are_tried():
     layer = accelsim.simulate(arch, accelsim.load_network("squeezenet1_1"), layers="fire4.expand3x3")
     (found,) = [each for each in layer.layers if each.simulated]
     assert found.cycles <= 151_671
-
-
-@pytest.mark.parametrize("name", ["stripes", "bitfusion", "unpu", "bismo"])
-def test_tensors_at_home_on_the_chip_are_refused_and_not_moved_through_dram(name):
-    unit = accelsim.load_arch(name).units[0]
-    layer = view(SHAPES[3], (4, True), (4, True))
-    home = replace(layer, inputs=(replace(layer.input, home="chip"),))
-    engine = registry.get(unit.engine)
-    assert engine.supports(layer, unit.params) is None
-    assert "'input' is at home on the chip" in engine.supports(home, unit.params)

@@ -11,9 +11,10 @@ from pydantic import TypeAdapter
 
 from accelsim.errors import ConfigError, ModelError
 from accelsim.report.document import document
+from accelsim.report.markdown import to_markdown
 from accelsim.results import SCHEMA, NetworkResult
 
-_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched")
+_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events")
 """Keys that reports of this format had not from the start."""
 
 _COPIED = (
@@ -36,7 +37,7 @@ def read_report(path: Path) -> NetworkResult:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ConfigError(f"cannot be read ({reason})", "check the path", file=str(path)) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _no_report(path) from None
     if not isinstance(data, dict) or "schema" not in data:
         raise _no_report(path)
@@ -45,9 +46,12 @@ def read_report(path: Path) -> NetworkResult:
         raise ConfigError(problem, "write it again with 'accelsim run'", file=str(path))
     try:
         result: NetworkResult = TypeAdapter(NetworkResult).validate_python(_result(data))
-        document(result)  # every figure that a table or picture may ask for
+        document(result)  # every figure that a table or picture may ask for,
+        to_markdown(result)  # and every name
+        if not isinstance(result.arch["name"], str):
+            raise TypeError("name")
         return result
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, ModelError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, ModelError):
         raise _no_report(path) from None
 
 
@@ -69,11 +73,14 @@ def _result(data: Mapping[str, Any]) -> dict[str, Any]:
         "not_modelled": data["not_modelled"],
         "notes": data["notes"],
         "area_mm2": totals["area_mm2_by_component"],
+        "area_missing": totals.get("area_missing", ()),
     }
 
 
 def _layer(row: Mapping[str, Any]) -> dict[str, Any]:
     copied = ("accounts", "traffic", "buffers")
     later = (key for key in _LATER if key in row)
-    # reports of older builds do not say what was touched
-    return {"dram_bits_touched": 0} | {key: row[key] for key in (*_COPIED, *copied, *later)}
+    found = {"dram_bits_touched": None} | {key: row[key] for key in (*_COPIED, *copied, *later)}
+    if "events" not in row and row["kind"] == "unsupported":
+        found["macs"] = None  # older builds wrote 0 for what they did not know
+    return found

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 LIMIT_S = 10.0
-"""Wall time of one input; a defect if it takes longer."""
-LIMIT_BYTES = 6 << 30
+"""Processor time of one input; a defect if it takes longer. Other processes of the machine do not count."""
+HANGS_S = 60.0
+"""Wall time after which an input that waits for something is given up, which is a defect too."""
+LIMIT_BYTES = 3 << 29
 """Memory of one input beyond the most that the process has held before; a defect if it needs more."""
 FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "pickle.find_class", "socket.connect")
 """Audit events that no file may cause."""
@@ -93,6 +95,7 @@ def _work(use: Callable[[Path], object], bodies: list[bytes], first: int, path: 
     resource.setrlimit(resource.RLIMIT_AS, (mapped + LIMIT_BYTES, mapped + LIMIT_BYTES))
     before = peak_bytes()
     signal.signal(signal.SIGALRM, _alarm)
+    signal.signal(signal.SIGPROF, _alarm)
     for body in bodies[first:]:
         path.write_bytes(body)
         caught.clear()
@@ -109,7 +112,8 @@ def _work(use: Callable[[Path], object], bodies: list[bytes], first: int, path: 
 def _one(use: Callable[[Path], object], path: Path) -> str:
     from accelsim.errors import UserError
 
-    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT_S)
+    signal.setitimer(signal.ITIMER_REAL, HANGS_S)
     try:
         use(path)
     except UserError as error:
@@ -124,6 +128,7 @@ def _one(use: Callable[[Path], object], path: Path) -> str:
         return f"{type(error).__name__}: {str(error)[:100]!r} {_where()}"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return "result"
 
 
@@ -157,6 +162,6 @@ def _quiet() -> None:
 def _allowed(path: Path) -> tuple[str, ...]:
     """Return the folders that reading ``path`` may open: its own, accelsim's and Python's."""
     root = str(Path(__file__).resolve().parents[2])
-    python = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
+    python = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {p for p in sys.path if p}
     caches = os.environ.get("ACCELSIM_CACHE_DIR", str(Path("~/.cache/accelsim").expanduser()))
     return (str(path.parent) + os.sep, root, *python, sys.base_prefix, "/proc/", "/sys/", os.devnull, caches)
