@@ -38,6 +38,17 @@ RULES = {
 }
 
 
+PROMISES = (
+    "more bandwidth: more cycles",
+    "twice the batch: fewer cycles",
+    "a larger buffer, under cycles: more cycles",
+    "a larger buffer, under dram: more DRAM bits",
+    "a larger buffer, under energy: the old mapping is better",
+    "a larger buffer, under edp: the old mapping is better",
+)
+"""What must never happen."""
+
+
 class Broken(NamedTuple):
     """A promise that did not hold: of which engine, which one, and the case."""
 
@@ -140,24 +151,22 @@ def broken(pair: Pair, rng: np.random.Generator) -> Iterator[Broken]:
     case = f"{pair}"
     base = simulate(pair, "cycles")
     more = {"memory.dram.gb_per_s": pair.sets["memory.dram.gb_per_s"] * float(rng.choice([1.1, 1.5, 2.0, 4.0]))}
-    checks = [("more bandwidth, more cycles", simulate(pair, "cycles", **more).cycles, base.cycles)]
+    checks = [(PROMISES[0], simulate(pair, "cycles", **more).cycles, base.cycles)]
     with contextlib.suppress(UserError):
-        checks.append(
-            ("twice the batch, fewer cycles", base.cycles, simulate(pair, "cycles", shape=doubled(pair.shape)).cycles)
-        )
+        checks.append((PROMISES[1], base.cycles, simulate(pair, "cycles", shape=doubled(pair.shape)).cycles))
     buffers = [key for key in pair.sets if key.split(".")[-1] in BUFFERS]
     key = str(rng.choice(buffers))
     larger = {key: pair.sets[key] * int(rng.choice([2, 3])) + int(rng.integers(2))}
     try:
-        checks.append(("larger buffer, more cycles", simulate(pair, "cycles", **larger).cycles, base.cycles))
+        checks.append((PROMISES[2], simulate(pair, "cycles", **larger).cycles, base.cycles))
         less = simulate(pair, "dram").dram_bits
-        checks.append(("larger buffer, more DRAM bits", simulate(pair, "dram", **larger).dram_bits, less))
+        checks.append((PROMISES[3], simulate(pair, "dram", **larger).dram_bits, less))
         for objective in ("energy", "edp"):
             old, new = simulate(pair, objective), simulate(pair, objective, **larger)
             schema = registry.get(pair.engine).mapping_schema
             again = simulate(pair, objective, schema.model_validate(dict(old.mapping)), **larger)
             figures = [sum(r.energy_pj.values()) * (r.cycles if objective == "edp" else 1) for r in (new, again)]
-            checks.append((f"{objective}: the old mapping is better", figures[0], figures[1] * (1 + 1e-9)))
+            checks.append((PROMISES[4 if objective == "energy" else 5], figures[0], figures[1] * (1 + 1e-9)))
     except UserError:
         pass
     yield from (Broken(pair.engine, what, after, before, case) for what, before, after in checks if before > after)

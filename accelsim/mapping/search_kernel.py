@@ -27,8 +27,8 @@ CYCLES, DRAM = 0, 1
 SPLITS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096], dtype=np.int64)
 """Into how many pieces a loop is cut; a piece is rounded up."""
 MOST_CUTS = 512
-MOST_TRIES = 4096
-"""Tilings that are kept to be timed: with more in question at once, some are dropped."""
+MOST_TRIES = 512
+"""Tilings that are kept before all that may still be best are timed."""
 FOREVER = 4e18
 
 IN_BUS, WEIGHT_BUS, OUT_BUS, PSUM_BUS, FIRST_LOAD, LAST_STORE, LARGEST_STORE, EMPTY = range(8)
@@ -461,16 +461,15 @@ def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, bes
                     tried = bound_orders(
                         layer, form, psum_width, bus, rate, objective, state, here, place, figures, tries, bounds, tried
                     )
-                    if (place < 0 and tried > since) or tried > MOST_TRIES - 8:
+                    if place < 0 and tried > since:
                         place = time_best(layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place,
                                           best, figures)  # fmt: skip
                     if tried > MOST_TRIES - 8:
-                        tried = still_open(tries, bounds, tried, place, figures)
+                        place = time_all(layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place,
+                                         best, figures)  # fmt: skip
+                        tried = 0
         place = time_best(layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place, best, figures)
-    more = -1.0
-    while more != figures[2]:
-        more = figures[2]
-        place = time_best(layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place, best, figures)
+    place = time_all(layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place, best, figures)
     return place >= 0
 
 
@@ -613,14 +612,13 @@ def last(runs, counts, axis):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def still_open(tries, bounds, tried, place, figures):  # type: ignore[no-untyped-def]
-    """Forget the tries that cannot be best any more, and half of the others if there are too many; return the rest."""
-    kept = 0
-    for i in range(tried):
-        if bounds[i, 2] >= 0 and before(bounds[i, 0], bounds[i, 1], bounds[i, 2], figures, place):
-            tries[kept], bounds[kept] = tries[i], bounds[i]
-            kept += 1
-    return min(kept, MOST_TRIES // 2)
+def time_all(layer, form, psum_width, bus, objective, state, tries, bounds, tried, place, best, figures):  # type: ignore[no-untyped-def]
+    """Time tries by their bounds until no other may be the best; return the place of the best."""
+    more = -1.0
+    while more != figures[2]:
+        more = figures[2]
+        place = time_best(layer, form, psum_width, bus, objective, state, tries, bounds, tried, place, best, figures)
+    return place
 
 
 @kernel
