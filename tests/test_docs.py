@@ -47,7 +47,8 @@ def test_the_snippet_of_the_readme_runs(capsys):
 
 
 def test_the_trace_of_the_reports_page_runs(capsys):
-    (code,) = blocks("docs/reports.md", "python")
+    names, code = blocks("docs/reports.md", "python")
+    exec(names, {})
     exec(code, {})
     assert "leaves out" in capsys.readouterr().out
 
