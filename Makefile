@@ -1,11 +1,11 @@
-# make demo | test | lint | accept | bench | fuzz: each sets up .venv by itself.
+# make demo | test | lint | accept | bench | fuzz | mutants: each sets up .venv by itself.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-modes lint accept bench fuzz reports clean
+.PHONY: demo test test-modes lint accept bench fuzz mutants mutants-drawn reports clean
 
 demo: $(READY)
 	$(BIN)/accelsim run edge_npu onnx:bvlc_alexnet
@@ -34,6 +34,13 @@ bench: $(READY)
 # hour or so
 fuzz: $(READY)
 	$(BIN)/python -W ignore -m benchmarks.fuzz
+
+# small wrong changes of the sources, each of which a test must notice: all of them, and 20 drawn ones
+mutants: $(READY)
+	$(BIN)/python -m benchmarks.mutants
+
+mutants-drawn: $(READY)
+	$(BIN)/python -m benchmarks.mutants --draw 20
 
 # everything that is committed in reports/
 reports: $(READY)

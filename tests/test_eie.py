@@ -178,8 +178,8 @@ def test_a_layer_that_is_no_product_with_vectors_is_refused_with_the_reason():
 
 def test_too_wide_operands_are_refused_with_their_names():
     view, _ = layer(np.ones((2, 2), int), [1, 1], bits=16)
-    assert ENGINE.supports(view, params(name="ese")) == "'w' has 16 bits, entries have 12"
-    assert "'x' has 16 bits, the multipliers 8" in ENGINE.supports(view, params(input_bits=8))
+    assert ENGINE.refuses(view, params(name="ese")) == "'w' has 16 bits, the entries take 12"
+    assert ENGINE.refuses(view, params(input_bits=8)) == "'x' has 16 bits, the multipliers take 8"
 
 
 def test_weights_that_do_not_fit_stream_and_a_pass_that_does_not_fit_is_refused():

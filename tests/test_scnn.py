@@ -39,7 +39,7 @@ def run(name, shape, params=None, seed=0, given=None, values=False, **kw):
     view = view_of(shape, **kw)
     operands = of(view, seed, given)
     settings = engine.params_schema.model_validate(params or {})
-    assert engine.supports(view, settings) is None
+    assert engine.refuses(view, settings) is None
     plan = engine.plan(view, operands, settings, engine.mapping_schema(), MACHINE)
     return engine.run(plan, operands) if values else engine.run(plan)
 

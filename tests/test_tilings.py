@@ -1,6 +1,5 @@
 """Candidates of tiled nests: what the mapper is told of each is what the plan then does."""
 
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -62,13 +61,3 @@ def test_uncut_channels_that_do_not_fit_say_what_would():
     halves = {"input": 799, "weight": 10**6, "output": 10**6}
     with pytest.raises(MappingError, match=r"input needs 800 bits, has 799\); raise params.input_kib to 1"):
         tilings.tilings(conv, Widths(8, 8, 8, 32), halves, (8,), cut_c=False)
-
-
-@pytest.mark.parametrize("name", ["stripes", "bitfusion", "unpu", "bismo"])
-def test_tensors_at_home_on_the_chip_are_refused_and_not_moved_through_dram(name):
-    unit = accelsim.load_arch(name).units[0]
-    layer = view(SHAPES[3], (4, True), (4, True))
-    home = replace(layer, inputs=(replace(layer.input, home="chip"),))
-    engine = registry.get(unit.engine)
-    assert engine.supports(layer, unit.params) is None
-    assert "'input' is at home on the chip" in engine.supports(home, unit.params)

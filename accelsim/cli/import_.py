@@ -60,14 +60,14 @@ def _load(file: str, batch: int | None, gemm: bool, real: bool) -> Network:
 
 
 def _network(network: Network, file: str, target: Path) -> None:
+    from accelsim.report import words
     from accelsim.units import si
     from accelsim.workload.yaml_dump import dump
 
     outputs.write(target, dump(network), "check the folder")
     kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(layer.kind for layer in network.layers).items())
-    click.echo(
-        f"{target}: {len(network.layers)} layers ({kinds}), {si(network.macs, 'MAC')}, {si(network.params)} params"
-    )
+    needed = words.needs([layer.macs for layer in network.layers], lambda n: si(n, "MAC"))
+    click.echo(f"{target}: {len(network.layers)} layers ({kinds}), {needed}, {si(network.params)} params")
     _tell(network.notes)
     if network.values:
         click.echo(f"note: the values of {len(network.values)} constants stay in {file}", err=True)

@@ -25,6 +25,7 @@ def _entries(kind: str) -> list[tuple[str, str]]:
         from accelsim.cli import declared
 
         return list(declared("replica").items())
+    from accelsim.report import words
     from accelsim.spec import packaged
     from accelsim.units import si
 
@@ -36,7 +37,8 @@ def _entries(kind: str) -> list[tuple[str, str]]:
     found = []
     for name in packaged.names("workloads"):
         net = load_network(name)
-        sizes = f"{si(net.macs):>7} MACs, {si(net.params):>7} parameters"
+        needed = words.needs([layer.macs for layer in net.layers], lambda n: f"{si(n):>7} MACs")
+        sizes = f"{needed}, {si(net.params):>7} parameters"
         found.append((name, f"{len(net.layers):4} layers, {sizes}"))
     return found + [(name, "   graph that ships with the onnx package") for name in light_names()]
 

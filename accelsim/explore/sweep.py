@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -17,6 +18,7 @@ from accelsim.explore.execute import Pace, Runner
 from accelsim.explore.identity import canonical
 from accelsim.explore.pareto import Front
 from accelsim.explore.schema import Sweep, read_sweep
+from accelsim.explore.shares import Share, of_plan, shared
 from accelsim.explore.space import Point, Space, expand
 from accelsim.explore.store import Row, Store, open_writer
 
@@ -119,14 +121,15 @@ def _run(
     space: Space, store: Store, shard: tuple[int, int], make: Callable[[], Executor], width: int, report: Report
 ) -> Progress:
     points = list(space.points())
-    store.set_plan(points, about(space.sweep))
-    done = {key for key, status in store.done().items() if status != "failed"}
-    todo, counts = _split(points, done, shard)
-    jobs = [Job(p.key, p.machine, p.network, p.sets, space.options_of(p)) for p in todo]
     keep_layers = store.meta()["layers"] == "yes"
     documents = {name: arch.document for name, arch in space.archs.items()}
+    context = Context(documents, space.networks, space.sweep.folder, keep_layers)
+    shares = of_plan(space, points, context)
+    store.set_plan(points, about(space.sweep), {name: share[:2] for name, share in shares.items()})
+    todo, counts = _split(points, _done(store, points, shares), shard)
+    jobs = [Job(p.key, p.machine, p.network, p.sets, space.options_of(p)) for p in todo]
     columnar = len(jobs) >= COLUMNAR_FROM and not keep_layers
-    context = Context(documents, space.networks, space.sweep.folder, keep_layers, columnar)
+    context = replace(context, columnar=columnar, shared=shared(shares))
     if columnar:
         warm(documents)
     watch = _Watch(space, points, counts, report)
@@ -138,6 +141,18 @@ def _run(
     except KeyboardInterrupt:
         raise Interrupted(runner.pace().done, counts.to_run) from None
     return watch.progress(runner.pace())
+
+
+def _done(store: Store, points: list[Point], shares: Mapping[str, Share]) -> set[str]:
+    """Return the keys of points whose results are whole: with sums over what the points of this plan share."""
+    status = store.done()
+    done = {key for key, word in status.items() if word != "failed"}
+    wanted = {name: layers.digest for name, layers in shared(shares).items()}
+    if not wanted:
+        return done
+    summed = store.sums_up()
+    lacks = {p.key for p in points if p.network in wanted and (p.key, wanted[p.network]) not in summed}
+    return done - {key for key in lacks if status.get(key) == "ok"}
 
 
 def about(sweep: Sweep) -> dict[str, str]:

@@ -15,7 +15,6 @@ from accelsim.errors import MappingError
 from accelsim.mapping.loopnest import ORDERS, LoopNest, Tiling, Widths
 from accelsim.memory.dram import DramModel
 from accelsim.units import KIB_BITS, ceil_div
-from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Conv2d
 
 Columns: TypeAlias = dict[str, np.ndarray]
@@ -177,14 +176,6 @@ def check_halves(layer: str, nest: LoopNest, halves: Mapping[str, int]) -> None:
         raise MappingError(
             f"layer '{layer}': a tile of {nest.tiling.groups} groups must hold all their channels", "set groups: 1"
         )
-
-
-def at_home(view: LayerView) -> str | None:
-    """Return why an engine that moves every tensor through DRAM cannot run a layer, or None."""
-    for tensor in (view.input, view.weight, view.output):
-        if tensor.home == "chip":
-            return f"'{tensor.name}' is at home on the chip, but all tensors of this machine pass through DRAM"
-    return None
 
 
 def buffer_use(nest: LoopNest, halves: Mapping[str, int]) -> dict[str, tuple[int, int]]:

@@ -57,7 +57,7 @@ class Operand:
     def nonzeros(self) -> int:
         """Number of non-zero elements."""
         if isinstance(self.given, CsrMatrix):
-            return self.given.nnz
+            return self.sparse.nnz
         return self.tensor.elements if self.dense else int(np.count_nonzero(self.mask))
 
     @cached_property
@@ -98,9 +98,9 @@ class Operand:
 
     @cached_property
     def sparse(self) -> CsrMatrix:
-        """The non-zero elements of a matrix; of a given sparse matrix its entries, stored zeros included."""
+        """The non-zero elements of a matrix."""
         if isinstance(self.given, CsrMatrix):
-            return self.given
+            return self.given.without_zeros()
         if self.tensor.elements > MAX_DENSE:
             raise WorkloadError(
                 f"tensor '{self.tensor.name}': {self.tensor.elements:,} elements are too many to draw",

@@ -16,7 +16,7 @@ from accelsim.results import SCHEMA, NetworkResult
 
 MAX_BYTES = 64 * 2**20
 """Larger files are refused before they are parsed: a thousand layers take some megabytes."""
-_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched")
+_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events")
 """Keys that reports of this format had not from the start."""
 
 _COPIED = (
@@ -79,11 +79,14 @@ def _result(data: Mapping[str, Any]) -> dict[str, Any]:
         "not_modelled": data["not_modelled"],
         "notes": data["notes"],
         "area_mm2": totals["area_mm2_by_component"],
+        "area_missing": totals.get("area_missing", ()),
     }
 
 
 def _layer(row: Mapping[str, Any]) -> dict[str, Any]:
     copied = ("accounts", "traffic", "buffers")
     later = (key for key in _LATER if key in row)
-    # reports of older builds do not say what was touched
-    return {"dram_bits_touched": 0} | {key: row[key] for key in (*_COPIED, *copied, *later)}
+    found = {"dram_bits_touched": None} | {key: row[key] for key in (*_COPIED, *copied, *later)}
+    if "events" not in row and row["kind"] == "unsupported":
+        found["macs"] = None  # older builds wrote 0 for what they did not know
+    return found

@@ -50,8 +50,8 @@ def _identical(space: Any, number: int = 40) -> Check:
     equal = 0
     for p in points:
         row = evaluate.run_point(context, evaluate.Job(p.key, p.machine, p.network, p.sets, space.options_of(p)))
-        result = accelsim.simulate(resolve(space.archs[p.machine], p.sets), space.networks[p.network])
-        equal += row.totals == evaluate._totals(result)
+        arch = resolve(space.archs[p.machine], p.sets)
+        equal += row.totals == evaluate._totals(arch, accelsim.simulate(arch, space.networks[p.network]))
     return Check("random points equal `simulate` to the last digit", f"{equal} of {number}", equal == number)
 
 

@@ -13,7 +13,6 @@ Modelled:
 - Legality: tiles against half buffers, banks of whole words, widths between the brick's and the widest.
 
 Not modelled:
-- Tensors whose home is the chip: layers that have one are not run.
 - Bias, activation functions and pooling beside the array; registers and links inside it.
 - Port conflicts of the buffers, and the time to form the im2col order.
 - Overlap between tiles inside the array, and of a layer's first load with the layer before it.
@@ -40,7 +39,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, tilings
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Bounds, Columns, Engine, Machine, Sample, Word
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
@@ -64,6 +63,7 @@ class BitFusion(Engine[Params, FusionTiling]):
     params_schema = Params
     mapping_schema = FusionTiling
     primary = "bricks"
+    support_params = ("max_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the bricks."""
@@ -71,12 +71,16 @@ class BitFusion(Engine[Params, FusionTiling]):
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run: only products, and only widths that bricks fuse to."""
+        del params
         if view.kind not in PRODUCTS:
             return f"a fusion array has no {view.kind} unit"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 1) > params.max_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, bricks fuse to {params.max_bits}"
-        return tilings.at_home(view)
+        return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.max_bits, "fused bricks")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return the units and the buffers, one bank per row, unit and column."""

@@ -16,7 +16,6 @@ Modelled:
 - Double-buffered memories whose halves hold a tile; operands at their own width or in whole words.
 
 Not modelled:
-- Tensors whose home is the chip: layers that have one are not run.
 - Bias, activation functions and the registers inside a unit; the time to lay activations out for the lanes.
 - Port conflicts of the memories; the dispatcher that cuts activations into bits or terms.
 - Overlap of a layer's first load with the layer before it, and between tiles inside the grid.
@@ -39,12 +38,12 @@ from accelsim.components import Alu, Component, Mac, Sram
 from accelsim.engines.bitserial import grid as gridlib
 from accelsim.engines.bitserial import sample
 from accelsim.engines.bitserial.grid import Counts, Grid
-from accelsim.engines.bitserial.params import GridTiling, Params, grid_of, unfit
+from accelsim.engines.bitserial.params import GridTiling, Params, grid_of, unfit, widest
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, tilings
 from accelsim.mapping.loopnest import LoopNest, Tiling, Widths
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Bounds, Columns, Engine, Machine, Sample, Word, too_wide
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
@@ -77,7 +76,12 @@ class BitSerial(Engine[Params, GridTiling]):
         """Return why a layer cannot run: only products, and only widths that lanes or joined lanes take."""
         if view.kind not in PRODUCTS:
             return f"a grid of inner-product units has no {view.kind} unit"
-        return unfit(view, params) or tilings.at_home(view)
+        return too_wide(view, self.words(view, params)) or unfit(view, params)
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of lanes, joined where the machine can join them."""
+        del view
+        return widest(params)
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return the lanes and the memories."""

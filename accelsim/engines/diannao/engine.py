@@ -14,7 +14,6 @@ Not modelled:
 - Filter positions are not cut: a tile holds all taps of its input channels, so that large filters make small tiles.
 - The circular use of NBin: neighbouring tiles fetch the inputs that they share twice.
 - Sums are exact: the rounding to 16 bits is not.
-- Tensors whose home is the chip: layers that have one are not run.
 
 Assumed:
 - Groups of a layer run one after another.
@@ -35,7 +34,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, tilings
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Bounds, Columns, Engine, Machine, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -70,6 +69,7 @@ class DianNao(Engine[Params, Tiling]):
     params_schema = Params
     mapping_schema = Tiling
     primary = "multipliers"
+    support_params = ("operand_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers of NFU-1."""
@@ -77,12 +77,16 @@ class DianNao(Engine[Params, Tiling]):
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run: only products, and only operands that fit the multipliers."""
+        del params
         if view.kind not in PRODUCTS:
             return f"the functional unit multiplies and adds: it has no {view.kind} unit"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
-        return tilings.at_home(view)
+        return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers and the three buffers, whose rows feed all of them at once."""

@@ -40,7 +40,7 @@ from accelsim.engines.eie.passes import Geometry, Slices, cut, tree_links
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX
 from accelsim.workload.network import LayerView
@@ -93,22 +93,31 @@ class Eie(Engine[Params, NoMapping]):
     name = "eie"
     params_schema = Params
     primary = "pes"
+    support_params = ("input_bits", "codebook_bits", "value_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs of all channels."""
         return {"pes": params.pes * params.channels}
 
     def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only matrix times vector, and only widths that fit."""
-        if view.kind != "linear":
-            return f"EIE multiplies a matrix by vectors: it has no {view.kind} unit"
-        if (view.input.bits or 0) > params.input_bits:
-            return f"'{view.input.name}' has {view.input.bits} bits, the multipliers {params.input_bits}"
-        widest = params.codebook_bits or params.value_bits
-        if (view.weight.bits or 0) > widest:
-            what = "decoded weights" if params.codebook_bits else "entries"
-            return f"'{view.weight.name}' has {view.weight.bits} bits, {what} have {widest}"
-        return None
+        """Return why a layer cannot run: only matrix times vector."""
+        del params
+        return None if view.kind == "linear" else f"EIE multiplies a matrix by vectors: it has no {view.kind} unit"
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of inputs, of weights as they are decoded, and of sums."""
+        del view
+        decoded = Word(params.codebook_bits, "codebooks") if params.codebook_bits else None
+        return {
+            "input": Word(params.input_bits, "multipliers"),
+            "weight": decoded or Word(params.value_bits, "entries"),
+            "output": Word(params.accumulator_bits, "accumulators"),
+        }
+
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the memories of the PEs."""
+        del params
+        return (Room("glb.activations", ("input", "output")), Room("glb.weights", ("weight",)))
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, registers, queues, codebooks, the tree and the memories."""

@@ -42,7 +42,7 @@ from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.engines.row_stationary.plan import Plan
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operand, Operands, from_conv_output
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Bounds, Columns, Engine, Machine, Sample, Word
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
@@ -55,21 +55,16 @@ class RowStationary(Engine[Params, Mapping]):
     params_schema = Params
     mapping_schema = Mapping
     primary = "pes"
+    support_params = ("word_bits", "ifmap_spad_words", "filter_spad_words", "rows")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""
         return {"pes": params.rows * params.cols}
 
     def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only products from and to DRAM, filters that fit, and no dilation."""
+        """Return why a layer cannot run: only products, filters that fit, and no dilation."""
         if view.kind not in PRODUCTS:
             return f"a row-stationary array has no {view.kind} unit"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.word_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the machine's words {params.word_bits}"
-        for tensor in (*view.inputs, *view.weights, *view.outputs):
-            if tensor.home == "chip":
-                return f"'{tensor.name}' is at home on the chip, whose buffer holds no more than strips"
         conv = _conv(view)
         if conv.dilation != (1, 1):
             return "a PE slides over neighbouring words: no dilation"
@@ -78,6 +73,11 @@ class RowStationary(Engine[Params, Mapping]):
             if need > room:
                 return f"the filter has {need} {what}, the machine takes {room}"
         return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the one width that the machine has."""
+        del view
+        return dict.fromkeys(("input", "weight", "output"), Word(params.word_bits, "words"))
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, spads, networks and buffer banks."""

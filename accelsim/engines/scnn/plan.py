@@ -11,7 +11,7 @@ from accelsim.engines.scnn import cut
 from accelsim.engines.scnn.cut import Band
 from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input, to_conv_weight
-from accelsim.seam import Machine
+from accelsim.seam import Machine, too_large
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Conv2d
@@ -133,7 +133,7 @@ def _fit(view: LayerView, conv: Conv2d, params: Any, x_mask: np.ndarray) -> tupl
         if max(held) <= room:
             stay = params.activations_stay and len(bands) == conv.n and sum(held) <= room
             if not stay and view.input.home == "chip":
-                raise _homeless(view, view.input.name)
+                raise too_large(view, view.input, "the activation RAMs", "params.iaram_kib")
             return bands, firsts, stay
         fullest = max(held)
     raise MappingError(
@@ -142,19 +142,12 @@ def _fit(view: LayerView, conv: Conv2d, params: Any, x_mask: np.ndarray) -> tupl
     )
 
 
-def _homeless(view: LayerView, tensor: str) -> MappingError:
-    return MappingError(
-        f"layer '{view.name}': '{tensor}' is at home on the chip but does not fit the activation RAMs",
-        "raise params.iaram_kib and params.oaram_kib or give it home: dram",
-    )
-
-
 def _check_outputs(
     view: LayerView, conv: Conv2d, params: Any, kc: int, bands: list[Band], resident: tuple[bool, bool]
 ) -> None:
     """Outputs that do not stay leave group by group: the RAM must hold those of one."""
     if not resident[1] and view.output.home == "chip":
-        raise _homeless(view, view.output.name)
+        raise too_large(view, view.output, "the activation RAMs", "params.oaram_kib")
     owned = max(_largest(*_edges(band.rows.owned_edges, band.cols.owned_edges)) for band in bands)
     needed = owned * min(kc, conv.k) * ((view.output.bits or 0) + params.run_bits)
     if needed > params.oaram_kib * KIB_BITS:

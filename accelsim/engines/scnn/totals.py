@@ -167,12 +167,11 @@ def _through_dram(plan: Plan) -> tuple[bool, bool]:
 def _schedule(plan: Plan, compute: np.ndarray) -> tuple[Step, ...]:
     """Return a step per pass and group: inputs come before a pass, weights and outputs of a group around it."""
     reads, writes = _through_dram(plan)
-    at_home = plan.view.weight.home == "chip"
     steps = []
     for one, lengths in zip(plan.passes, compute.tolist(), strict=True):
         for g, (length, weights) in enumerate(zip(lengths, plan.weights, strict=True)):
             loads = _moved("input", one.inputs, "read") if reads and g == 0 else ()
-            loads += () if at_home else _moved("weight", weights, "read")
+            loads += _moved("weight", weights, "read")
             steps.append(Step(loads, length, _moved("output", one.outputs[g], "write") if writes else ()))
     return tuple(steps)
 

@@ -41,7 +41,7 @@ from accelsim.mapping import loopnest, tilings
 from accelsim.mapping.choose import Price
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Many, Sample
+from accelsim.seam import Bounds, Columns, Engine, Machine, Many, Room, Sample, Word
 from accelsim.spec.schema import MappingSpec, Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -86,7 +86,7 @@ class Systolic(Engine[Params, Tiling]):
     params_schema = Params
     mapping_schema = Tiling
     primary = "pes"
-    support_params = ("operand_bits",)
+    support_params = ("operand_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""
@@ -94,12 +94,21 @@ class Systolic(Engine[Params, Tiling]):
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run: only products, and only operands that fit the multiplier."""
+        del params
         if view.kind not in PRODUCTS:
             return f"a systolic array has no {view.kind} unit"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         return None
+
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the scratchpads: outputs at home leave the accumulators for the inputs' one."""
+        del params
+        return (Room("glb.inputs", ("input", "output")), Room("glb.weights", ("weight", "input2")))
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, PE registers, links and scratchpads."""

@@ -10,7 +10,6 @@ Modelled:
 - Three double-buffered memories: half of each holds a tile; tiles and loop order are chosen or pinned.
 
 Not modelled:
-- Tensors whose home is the chip: layers that have one are not run.
 - The real mapping, which is not published in readable form: the split over units, outputs and inputs is derived.
 - Bias, the 1-D SIMD unit, the controller; registers and the network between cores.
 - Overlap between tiles inside the units, and of a layer's first load with the layer before it.
@@ -36,7 +35,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, tilings
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Bounds, Columns, Engine, Machine, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -86,19 +85,27 @@ class Unpu(Engine[Params, UnitTiling]):
     params_schema = Params
     mapping_schema = UnitTiling
     primary = "ports"
+    support_params = ("input_bits", "weight_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the table inputs that the outputs of all units could look up together."""
         return {"ports": params.units * params.outputs * params.ports}
 
     def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only products, and only widths that tables and planes take."""
+        """Return why a layer cannot run: only products."""
+        del params
         if view.kind not in PRODUCTS:
             return f"lookup-table units have no {view.kind} unit"
-        for tensor, most in ((view.input, params.input_bits), (view.weight, params.weight_bits)):
-            if (tensor.bits or 1) > most:
-                return f"'{tensor.name}' has {tensor.bits} bits, the units take {most}"
-        return tilings.at_home(view)
+        return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return what tables are built for, what comes as planes, and the width of sums."""
+        del view
+        return {
+            "input": Word(params.input_bits, "tables"),
+            "weight": Word(params.weight_bits, "planes"),
+            "output": Word(params.accumulator_bits, "accumulators"),
+        }
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return the accumulators behind the tables, the table builders and the memories."""

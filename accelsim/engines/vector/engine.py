@@ -64,7 +64,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping.loopnest import dram_traffic
 from accelsim.memory import timeline
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Bounds, Columns, Engine, Machine, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -104,13 +104,15 @@ class Vector(Engine[Params, Cut]):
     params_schema = Params
     mapping_schema = Cut
     primary = "lanes"
+    support_params = ("lane_bits",)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the lanes."""
         return {"lanes": params.lanes}
 
     def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only memory-bound kinds, known operations, operands no wider than a lane."""
+        """Return why a layer cannot run: only memory-bound kinds, and known operations."""
+        del params
         shape = view.shape
         if not isinstance(shape, Pool | Elementwise | Normalization | Softmax):
             return f"a vector unit has no {view.kind} unit"
@@ -124,10 +126,12 @@ class Vector(Engine[Params, Cut]):
             for operand in (*shape.input_shapes, *(t.shape for t in view.weights)):
                 if not _reaches(operand, shape.shape):
                     return f"'{shape.op}' from {operand} to {shape.shape} moves elements"
-        for tensor in (*view.inputs, *view.weights, *view.outputs):
-            if (tensor.bits or 0) > params.lane_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the lanes {params.lane_bits}"
         return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of a lane."""
+        del view
+        return dict.fromkeys(("input", "weight", "output"), Word(params.lane_bits, "lanes"))
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return lanes, their accumulators, the links between them and the scratchpad."""

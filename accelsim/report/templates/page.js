@@ -295,5 +295,5 @@ document.addEventListener("DOMContentLoaded", () => {
   const data = JSON.parse(find("#data").textContent);
   tips();
   if (data.kind === "run") layers(find("#layers"), data);
-  else new Points(find("#points"), data);
+  else if (find("#points")) new Points(find("#points"), data);
 });
