@@ -14,7 +14,6 @@ import pytest
 from report_samples import alexnet
 
 from accelsim.cli import main, terminal
-from accelsim.report.comparison import to_markdown as compared
 from accelsim.report.document import to_json
 from accelsim.report.markdown import to_markdown
 from accelsim.report.reader import read_report
@@ -123,12 +122,14 @@ def test_a_tables_markup_is_text_on_a_terminal(tmp_path, capsys):
     assert ":smile:" in out
 
 
-def test_markdown_of_a_comparison_escapes_its_names():
-    row = {"network": "a|b\x1b[2J", "arch": "*c*", "layers": 1, "layers_in_all": 1, "time_s": 1.0, "speed_up": 1.0,
-           "total_energy_pj": 1.0, "energy_gain": 1.0, "edp_gain": 1.0, "dram_bits": 8, "occupancy": 1.0,
-           "tops_per_w": 1.0}  # fmt: skip
-    line = compared([row]).splitlines()[2]
-    assert line.startswith("| a\\|b\\\\x1b\\[2J | \\*c\\* |")
+def test_markdown_of_a_comparison_escapes_its_names(tmp_path, capsys):
+    (tmp_path / "n.yaml").write_text("name: a__b_\nisolated: true\nlayers:\n- {name: a, kind: linear, c: 64, k: 32}\n")
+    out, _ = said(
+        capsys, "compare", "systolic_ws_8", "systolic_os_8", "-n", tmp_path / "n.yaml", "--format", "markdown"
+    )
+    assert "a\\_\\_b\\_" in out
+    assert "| systolic\\_ws\\_8 |" in out
+    assert "a__b_" not in out
 
 
 def test_a_fence_is_longer_than_any_in_what_it_holds():

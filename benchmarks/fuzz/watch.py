@@ -172,5 +172,6 @@ def _allowed(path: Path) -> tuple[str, ...]:
     """Return the folders that reading ``path`` may open: its own, accelsim's and Python's."""
     root = str(Path(__file__).resolve().parents[2])
     python = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {p for p in sys.path if p}
-    caches = os.environ.get("ACCELSIM_CACHE_DIR", str(Path("~/.cache/accelsim").expanduser()))
-    return (str(path.parent) + os.sep, root, *python, sys.base_prefix, "/proc/", "/sys/", os.devnull, caches)
+    caches = [os.environ.get("ACCELSIM_CACHE_DIR", str(Path("~/.cache/accelsim").expanduser()))]
+    caches += [os.environ.get("MPLCONFIGDIR", str(Path("~/.cache/matplotlib").expanduser()))]
+    return (str(path.parent) + os.sep, root, *python, sys.base_prefix, "/proc/", "/sys/", os.devnull, *caches)
