@@ -219,7 +219,7 @@ class Store:
             f"SELECT position, machine, network, axes, plan.reason, totals.status, totals.reason, {more}{own} "
             f"FROM plan LEFT JOIN totals ON totals.key = plan.key {joined}ORDER BY position"
         )
-        named, cells, last = self._named(), self.cells, -1
+        named, known, cells, last = self._named(), self.networks(), self.cells, -1
         for position, machine, network, axes, planned, status, reason, ran, shared, *values in self._read(query):
             place = f"point {cells.count(position, 'table plan', 'position')}"
             if position == last:
@@ -230,6 +230,8 @@ class Store:
             if status is None and planned is None:
                 continue
             ok = status is not None and cells.status(status, place) == "ok"
+            if ok and self._shares and network not in known:
+                cells.fail(place, "network", f"table networks has no {network!r}")
             row["status"] = status if planned is None else "excluded" if _by_constraint(planned) else "illegal"
             row["reason"] = planned or cells.reason(reason, place, needed=not ok and status is not None)
             row |= dict.fromkeys(TOTALS)
