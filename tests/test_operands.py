@@ -175,3 +175,11 @@ def test_a_product_of_sparse_matrices_counts_what_either_operand_alone_would_nee
     assert (found.nonzero_input_macs, found.nonzero_weight_macs) == (4 * 5, 6 * 2)
     # row 0 of A meets rows 0 and 2 of B, row 1 meets rows 1 and 2
     assert found.effective_macs == (2 + 4) + (0 + 4)
+
+
+@pytest.mark.parametrize("what", ["values", "mask", "reals"])
+def test_images_of_a_batch_have_numbers_of_their_own_whatever_the_batch(what):
+    one, three = (getattr(Operand(Tensor("x", (n, 50), 8, density=0.5), 3, n), what) for n in (1, 3))
+    np.testing.assert_array_equal(three[:1], one)
+    assert not np.array_equal(three[0], three[1])
+    assert not np.array_equal(three[1], three[2])
