@@ -48,10 +48,11 @@ def test_the_snippet_of_the_readme_runs(capsys):
     assert "conv1" in capsys.readouterr().out
 
 
-def test_the_comparison_and_the_trace_of_the_reports_page_run(capsys):
-    comparison, trace = blocks("docs/reports.md", "python")
+def test_the_comparison_the_names_and_the_trace_of_the_reports_page_run(capsys):
+    comparison, names, trace = blocks("docs/reports.md", "python")
     exec(comparison, {})
     assert "vgg16 eyeriss" in capsys.readouterr().out
+    exec(names, {})
     exec(trace, {})
     assert "leaves out" in capsys.readouterr().out
 

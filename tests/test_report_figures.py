@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 from typed_result import BLOCK, CONV1, CONV2, POOL, sparse_result, typed_result
 
-from accelsim.report import facts, points, run_page, series, sweep_page, words
+from accelsim.passes.compress import CompressedLayer, Compression
+from accelsim.report import compression, facts, points, run_page, series, sweep_page, words
 from accelsim.report.document import to_json
 from accelsim.report.markdown import to_markdown
 from accelsim.report.rows import to_csv
@@ -366,3 +367,52 @@ def test_a_sweeps_page_shows_shares_in_tenths_of_a_percent_and_marks_the_front()
     assert columns["cycles (M)"] == [1, 2]
     assert sorted(columns["energy by component"][0]) == [250, 750]
     assert sorted(columns["cycles by cause"][0]) == [250, 750]
+
+
+# --- compressed networks
+
+
+def compressed(name, elements, nonzeros, entries, pruned_bits, shared_bits, coded, index, table):
+    return CompressedLayer(
+        name, "conv2d", "file", elements, nonzeros, None, 8, 4, 10, entries, entries - nonzeros, 32 * elements,
+        pruned_bits, shared_bits, coded, index, table,
+    )  # fmt: skip
+
+
+COMPRESSION = Compression(
+    "net",
+    (
+        compressed("a", 1000, 250, 300, 12_000, 4_800, 1_500, 400, 100),
+        compressed("b", 3000, 500, 700, 36_000, 20_200, 4_500, 1_200, 2_300),
+    ),
+    {},
+)
+
+
+def test_compressed_layers_have_their_sizes_and_the_dense_size_over_each():
+    # a: 32,000 bits dense, 2,000 in the end; b: 96,000 and 8,000
+    found = compression.rows(COMPRESSION)
+    assert [row["bits"] for row in found] == [2_000, 8_000]
+    assert [row["pruned_ratio"] for row in found] == pytest.approx([32 / 12, 96 / 36])
+    assert [row["shared_ratio"] for row in found] == pytest.approx([32 / 4.8, 96 / 20.2])
+    assert [row["ratio"] for row in found] == [16, 12]
+    total = compression.totals(COMPRESSION)
+    sums = {"elements": 4_000, "nonzeros": 750, "entries": 1_000, "padding_entries": 250, "bits": 10_000}
+    assert {name: total[name] for name in sums} == sums
+    assert total["density"] == 0.1875
+    assert (total["pruned_ratio"], total["ratio"]) == (pytest.approx(128 / 48), 12.8)
+    assert total["shared_ratio"] == 5.12
+
+
+def test_the_table_of_a_compressed_network_shows_bytes():
+    out = io.StringIO()
+    Console(file=out, width=160).print(compression.CompressionView(COMPRESSION))
+    rows = {
+        line.split()[0]: " ".join(line.split()[1:])
+        for line in out.getvalue().splitlines()
+        if line[:2] in ("a ", "b ", "to")
+    }
+    # weights, where from, density, code + index, padding, then bytes dense, pruned, shared and coded, and the ratio
+    assert rows["a"] == "1 k file 0.25 8 + 4 16.7 % 4 kB 1.5 kB 600 B 250 B 16x"
+    assert rows["b"] == "3 k file 0.167 8 + 4 28.6 % 12 kB 4.5 kB 2.52 kB 1 kB 12x"
+    assert rows["total"] == "4 k 0.188 25 % 16 kB 6 kB 3.12 kB 1.25 kB 12.8x"

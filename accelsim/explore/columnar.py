@@ -383,6 +383,6 @@ def _static(arch: Arch, table: Table, memory: Memory) -> Static:
 def static(arch: Arch, table: Table) -> Static:
     """Return what a machine leaks and occupies."""
     components = machine_components(arch)
-    area, missing = area_mm2(components, table)
-    no_area = tuple(name for name, why in missing.items() if why != "off chip")
-    return Static(leakage_mw(components, table), sum(area.values()) if area else None, no_area)
+    areas = area_mm2(components, table)
+    whole = sum(areas.mm2.values()) if areas.mm2 else None
+    return Static(leakage_mw(components, table), whole, areas.left_out)

@@ -198,24 +198,28 @@ class Store:
         ((number,),) = self._read("SELECT count(*) FROM totals")
         return int(number)
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self, parts: bool = True) -> Iterator[dict[str, Any]]:
         """Yield one dict per planned point that has a result or a reason, in the order of the plan.
 
         Besides `TOTALS` and `PARTS`: ``ran``, the names of the layers that were simulated (None where the store does
         not know), ``shared``, those of the layers that all points of the network simulate (None where no two points
-        differ), and ``common``, `SUMS` and `PARTS` over these (None where just they ran).
+        differ), and ``common``, `SUMS` and `PARTS` over these (None where just they ran). Without ``parts`` the
+        mappings are left out: they take longer to read than all figures.
         """
+        mappings = PARTS if parts else ()
         here = [name for name in TOTALS if name in self._columns]
-        own = ", ".join(f"totals.{name}" for name in (*here, *PARTS))
+        own = ", ".join(f"totals.{name}" for name in (*here, *mappings))
         more, joined = "NULL, NULL, NULL, ", ""
         if self._shares:
-            more = f"ran, networks.shared, common.layers, {', '.join(f'common.{name}' for name in (*SUMS, *PARTS))}, "
+            more = (
+                f"ran, networks.shared, common.layers, {', '.join(f'common.{name}' for name in (*SUMS, *mappings))}, "
+            )
             joined = "LEFT JOIN networks USING (network) LEFT JOIN common ON common.key = plan.key AND layers = shared "
         query = (
             f"SELECT position, machine, network, axes, plan.reason, totals.status, totals.reason, {more}{own} "
             f"FROM plan LEFT JOIN totals ON totals.key = plan.key {joined}ORDER BY position"
         )
-        named, cells, last = self._named(), self.cells, -1
+        named, known, cells, last = self._named(), self.networks(), self.cells, -1
         for position, machine, network, axes, planned, status, reason, ran, shared, *values in self._read(query):
             place = f"point {cells.count(position, 'table plan', 'position')}"
             if position == last:
@@ -226,15 +230,17 @@ class Store:
             if status is None and planned is None:
                 continue
             ok = status is not None and cells.status(status, place) == "ok"
+            if ok and self._shares and network not in known:
+                cells.fail(place, "network", f"table networks has no {network!r}")
             row["status"] = status if planned is None else "excluded" if _by_constraint(planned) else "illegal"
             row["reason"] = planned or cells.reason(reason, place, needed=not ok and status is not None)
             row |= dict.fromkeys(TOTALS)
-            row |= self._checked(values[-len(here) - len(PARTS) :], here, place, ok)
+            row |= self._checked(values[-len(here) - len(mappings) :], here, mappings, place, ok)
             row["complete"] = None if row["complete"] is None else bool(row["complete"])
             row["ran"] = self._names_of(named, ran, place, "ran")
             row["shared"] = self._names_of(named, shared, f"network {network}", "shared")
             has = shared is not None and values[0] is not None and values[1] is not None
-            row["common"] = self._checked(values[1:], SUMS, f"{place}, table common", True) if has else None
+            row["common"] = self._checked(values[1:], SUMS, mappings, f"{place}, table common", True) if has else None
             yield row
 
     def layer_rows(self) -> Iterator[dict[str, Any]]:
@@ -260,10 +266,12 @@ class Store:
         ((left,),) = self._read(query)
         return total, left
 
-    def _checked(self, values: Sequence[Any], names: Sequence[str], place: str, ok: bool) -> dict[str, Any]:
+    def _checked(
+        self, values: Sequence[Any], names: Sequence[str], mappings: Sequence[str], place: str, ok: bool
+    ) -> dict[str, Any]:
         found = self.cells.figures(names, values[: len(names)], place, ok)
-        parts = zip(PARTS, values[len(names) : len(names) + len(PARTS)], strict=True)
-        return found | {name: self.cells.part(text, place, name, ok) for name, text in parts}
+        given = dict(zip(mappings, values[len(names) : len(names) + len(mappings)], strict=True))
+        return found | {name: self.cells.part(given[name], place, name, ok) if name in given else {} for name in PARTS}
 
     def _names_of(self, named: Mapping[str, tuple[str, ...]], digest: Any, place: str, column: str) -> Any:
         if digest is not None and digest not in named:

@@ -14,6 +14,8 @@ from accelsim.report.document import document
 from accelsim.report.markdown import to_markdown
 from accelsim.results import SCHEMA, NetworkResult
 
+MAX_BYTES = 64 * 2**20
+"""Larger files are refused before they are parsed: a thousand layers take some megabytes."""
 _LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events")
 """Keys that reports of this format had not from the start."""
 
@@ -33,7 +35,11 @@ def read_report(path: Path) -> NetworkResult:
         A file that cannot be read, is no report, or has another version of the format.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            body = file.read(MAX_BYTES + 1)
+        if len(body) > MAX_BYTES:
+            raise ConfigError(f"larger than {MAX_BYTES >> 20} MiB", "no report is", file=str(path))
+        data = json.loads(body.decode())
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ConfigError(f"cannot be read ({reason})", "check the path", file=str(path)) from None

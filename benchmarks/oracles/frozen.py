@@ -8,9 +8,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+NOTHING = "nothing"
+"""Where one side has no such figure."""
+
 
 class Difference(NamedTuple):
-    """A figure that is not what it was; a missing one is None."""
+    """A figure that is not what it was."""
 
     where: str
     key: str
@@ -43,11 +46,11 @@ def differences(lines: list[str], figures: Iterable[tuple[str, Any]]) -> Iterato
     for name, tree in figures:
         line, before = _line(name, tree), old.pop(name, None)
         if before is None:
-            yield Difference(name, "all", None, "new")
+            yield Difference(name, "all", NOTHING, "new")
         elif before != line:
             yield from _between(name, "", json.loads(before)[1], json.loads(line)[1])
     for name in old:
-        yield Difference(name, "all", "frozen", None)
+        yield Difference(name, "all", "frozen", NOTHING)
 
 
 def _line(name: str, tree: Any) -> str:
@@ -57,9 +60,9 @@ def _line(name: str, tree: Any) -> str:
 def _between(where: str, path: str, old: Any, new: Any) -> Iterator[Difference]:
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
-            yield from _between(where, f"{path}.{key}" if path else key, old.get(key), new.get(key))
+            yield from _between(where, f"{path}.{key}" if path else key, old.get(key, NOTHING), new.get(key, NOTHING))
         if list(old) != list(new) and set(old) == set(new):
-            yield Difference(where, f"{path}: order of its keys", list(old), list(new))
+            yield Difference(where, f"{path or 'all'}: order of its keys", list(old), list(new))
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for i, pair in enumerate(zip(old, new, strict=True)):
             yield from _between(where, f"{path}[{i}]", *pair)
@@ -68,5 +71,8 @@ def _between(where: str, path: str, old: Any, new: Any) -> Iterator[Difference]:
 
 
 def _shown(value: Any) -> str:
-    text = "nothing" if value is None else f"{value:,}" if isinstance(value, int) else json.dumps(value)
+    if value == NOTHING:
+        return NOTHING
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    text = f"{value:,}" if whole else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 200 else text[:197] + "..."
