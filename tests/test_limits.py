@@ -363,8 +363,8 @@ class Counted(str):
 
 def test_one_name_for_every_layer_costs_no_search_of_all_copies(monkeypatch):
     monkeypatch.setattr(Counted, "times", 0)
-    names = onnx_names.layer_names([(Counted("a"), "Relu", "")] * 1000)
-    assert names == ["a", *(f"a.{i}" for i in range(2, 1001))]
+    names = onnx_names.layer_names([(Counted("block"), "Relu", "")] * 1000)
+    assert names == ["block", *(f"block.{i}" for i in range(2, 1001))]
     rows = [SimpleNamespace(name=Counted("q"), line=i) for i in range(1000)]
     assert [name for name, _ in scalesim_network._named(rows, [])] == ["q", *(f"q.{i}" for i in range(2, 1001))]
     assert Counted.times < 3000
