@@ -89,7 +89,7 @@ def ran_of(ran: int, needed: int) -> str:
     return f"{ran:,} of {needed:,} layers"
 
 
-def timed(objectives: Sequence[str], clocks_mhz: Collection[float]) -> list[str]:
+def timed(objectives: Sequence[str], clocks_mhz: Collection[Hashable]) -> list[str]:
     """Return objectives with time in place of cycles where the clocks differ."""
     if len(set(clocks_mhz)) < 2:
         return list(objectives)

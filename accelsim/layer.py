@@ -175,14 +175,16 @@ def _mapping(
     if pinned is not None:
         return pinned, "pinned", None
     try:
-        columns = engine.candidates(view, params, machine)
+        choice = None if arch.mapping.fixed else engine.search(view, params, machine, arch.mapping.objective)
+        columns = {} if choice is not None else engine.candidates(view, params, machine)
     except MappingError as error:
         raise FitError.of(view.name, error) from None
-    if not columns:
+    if choice is None and not columns:
         return engine.mapping_schema(), "none", None
-    price = price_of(components, table)
     try:
-        choice = choose(columns, engine.bounds(view, params, machine, columns), arch.mapping, price)
+        if choice is None:
+            bounds, price = engine.bounds(view, params, machine, columns), price_of(components, table)
+            choice = choose(columns, bounds, arch.mapping, price, _leak_pj_per_cycle(arch, table))
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
     return build(engine.mapping_schema, choice.row), "searched", choice
@@ -199,6 +201,13 @@ def _plan(
         if pinned:
             raise
         raise FitError.of(view.name, error) from None
+
+
+def _leak_pj_per_cycle(arch: Arch, table: Table) -> float:
+    """Return what all units leak in a cycle, for energy objectives."""
+    if arch.mapping.objective not in ("energy", "edp"):
+        return 0.0
+    return leakage_mw(machine_components(arch), table) * float(1000 / arch.clocks_mhz["core"])
 
 
 def price_of(components: tuple[Component, ...], table: Table) -> Price:

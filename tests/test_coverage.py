@@ -13,9 +13,9 @@ from accelsim import basis
 from accelsim.cli import app
 from accelsim.errors import UserError
 from accelsim.explore.evaluate import Context, Job, run_point
-from accelsim.explore.ledger import Ledger
 from accelsim.explore.schema import OptionsSpec
 from accelsim.report import facts, plots, run_page, words
+from accelsim.report.document import to_json
 from accelsim.report.reader import read_report
 from accelsim.spec.yamlfile import parse
 from accelsim.workload import yaml_network
@@ -264,13 +264,6 @@ def test_points_of_a_sweep_have_the_same_shares_layer_by_layer_and_at_once(tmp_p
         assert (row.status, row.totals["coverage_macs"]) == ("ok", share)
 
 
-def test_a_search_ranks_designs_whose_network_has_an_unknown_share():
-    figures = {"coverage_macs": None, "coverage_layers": 0.5, "cycles": 7}
-    ledger = Ledger(["cycles"])
-    ledger.enter({(0,): [("ok", figures)], (1,): [("ok", figures | {"coverage_layers": 0.4})]})
-    assert ledger.left_out() == (0, 0, 1)
-
-
 def test_occupancy_of_a_network_is_what_its_time_is_spent_on(tmp_path):
     """An array of 1,024 PEs and 32 lanes that run one after another count for as long as they run."""
     path = tmp_path / "n.yaml"
@@ -324,3 +317,15 @@ def test_whatever_holds_a_partial_total_says_partial(tmp_path):
     for heading in ("Totals", "Layers"):
         assert f'{heading} <span class="state">(PARTIAL)</span></h2>' in page
     assert "(PARTIAL)</h1>" in page
+
+
+def test_a_report_of_an_older_build_does_not_claim_to_know_what_it_did_not_count(tmp_path):
+    """Builds before counts of events wrote no MACs for operators that they did not know."""
+    result = accelsim.simulate("systolic_ws", str(two_layers(tmp_path)))
+    data = json.loads(to_json(result))
+    for layer in data["layers"]:
+        del layer["events"], layer["dram_bits_touched"]
+    data["layers"][1]["macs"] = 0
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(data))
+    assert read_report(path).coverage == {"macs": None, "layers": 0.5, "dram_bits": None}

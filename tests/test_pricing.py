@@ -13,7 +13,7 @@ from accelsim.components import Dram, Link, Mac, RegisterFile, Sram
 from accelsim.energy import area_mm2, leakage_mw, load_table, price_sets, table_names
 from accelsim.errors import ConfigError
 from accelsim.layer import energy_table, full_name, machine_components, unit_components
-from accelsim.report import words
+from accelsim.report import points, words
 from accelsim.report.document import to_json
 from accelsim.report.reader import read_report
 from accelsim.repricing import repriced
@@ -239,6 +239,15 @@ def test_a_result_priced_again_equals_a_run_with_these_prices(network, tmp_path,
     assert ours.notes[-1].startswith(f"energies and area by {ran.options['energy_table']}; the run was priced by ")
 
 
+def test_areas_follow_when_a_result_is_priced_again(network):
+    """eyeriss_nn_dataflow has no areas at all."""
+    result = accelsim.simulate("eyeriss", network)
+    assert result.area_mm2
+    again = repriced(result, "eyeriss_nn_dataflow")
+    assert not again.area_mm2
+    assert set(again.area_missing) == set(result.area_mm2) | set(result.area_missing)
+
+
 def test_nothing_to_price_by_leaves_a_result_as_it_is(network):
     result = accelsim.simulate("systolic_ws", network)
     assert repriced(result) is result
@@ -299,6 +308,11 @@ def test_area_says_what_it_leaves_out(network, tmp_path):
     assert run("report", tmp_path / "out" / "report.json").exit_code == 0
     assert "left out: array.array, vector.array" in (tmp_path / "out" / "report.html").read_text()
     assert read_report(tmp_path / "out" / "report.json").area_missing == result.area_missing
+
+
+def test_points_of_reports_say_what_their_area_leaves_out(network):
+    (point,) = points.of_results([accelsim.simulate("edge_npu", network)]).points
+    assert point.no_area == "array.array, vector.array"
 
 
 def test_a_machine_file_may_name_its_node(tmp_path, network):

@@ -77,6 +77,12 @@ def test_points_that_are_ruled_out_have_no_layer_rows(opened):
     assert [(row["point"], row["layer"], row["cycles"]) for row in opened.layer_rows()] == [(0, "a", 1), (0, "b", 2)]
 
 
+def test_points_do_not_stand_before_the_first(tmp_path):
+    made(tmp_path / "s.db", [point(-1, "good")], [ran("good")])
+    with store.open_reader(tmp_path / "s.db") as opened, pytest.raises(ConfigError, match="position"):
+        list(opened.rows())
+
+
 def test_only_points_without_a_result_or_a_reason_are_left(opened):
     assert opened.counts() == (6, 1)
     assert opened.results() == 3

@@ -12,7 +12,7 @@ from sweep_files import table, write
 import accelsim
 from accelsim.engines import registry
 from accelsim.errors import ConfigError
-from accelsim.explore import evaluate, store, sweep
+from accelsim.explore import choose, evaluate, ranking, store, sweep
 from accelsim.explore.layersets import layer_set
 from accelsim.explore.merge import merge
 from accelsim.explore.schema import read_sweep
@@ -32,6 +32,7 @@ layers:
   - {name: twin, kind: conv2d, c: 8, h: 12, w: 12, k: 16, r: 3, s: 3, pad: 1}
   - {name: fc, kind: linear, c: 64, k: 32}
 """
+BIG = "c: 1, h: 40, w: 40, k: 1, r: 40, s: 40}\n"
 SWEEP = """\
 name: mixed_sweep
 machines: [edge_npu, systolic_ws, scnn, sparch]
@@ -65,8 +66,12 @@ def simulated(row):
 
 
 def test_a_point_adds_up_what_it_ran_and_what_all_share(mixed):
-    covered = {"edge_npu": 4, "systolic_ws": 3, "scnn": 2, "sparch": 0}
+    covered = {"edge_npu": 4, "systolic_ws": 3, "scnn": 2}
     for row in rows(mixed / "s.db"):
+        if row["machine"] == "sparch":
+            assert (row["status"], row["ran"]) == ("illegal", None)
+            assert row["reason"].startswith("no layer of 'mixed' ran on 'sparch'")
+            continue
         result = simulated(row | {"folder": mixed})
         assert row["layers_simulated"] == covered[row["machine"]] == len(result.simulated)
         assert row["layers_needed"] == 4
@@ -76,7 +81,7 @@ def test_a_point_adds_up_what_it_ran_and_what_all_share(mixed):
             result.coverage["macs"],
             result.coverage["dram_bits"],
         )
-        if row["machine"] in ("scnn", "sparch"):  # scnn ran just the shared layers, sparch none
+        if row["machine"] == "scnn":  # it ran just the shared layers
             assert row["common"] is None
         else:
             part = result.over({"conv", "twin"})
@@ -89,6 +94,8 @@ def test_a_point_adds_up_what_it_ran_and_what_all_share(mixed):
 
 def test_clock_table_and_what_has_no_area_stand_in_every_row(mixed):
     for row in rows(mixed / "s.db"):
+        if row["status"] != "ok":
+            continue
         result = simulated(row | {"folder": mixed})
         assert row["clock_mhz"] == result.clock_mhz
         assert row["energy_table"] == result.options["energy_table"]
@@ -142,7 +149,7 @@ def test_an_edited_sweep_runs_points_again_that_lack_the_new_shared_layers(tmp_p
     assert one["common"]["macs"] == simulated(one | {"folder": tmp_path}).over({"conv", "twin", "fc"}).macs
 
 
-def test_a_point_that_does_not_fit_takes_no_part_and_shrinks_nothing(tmp_path):
+def test_a_point_with_a_value_that_is_not_allowed_shrinks_nothing(tmp_path):
     text = SWEEP.replace("systolic_ws, scnn, sparch", "systolic_ws").replace(
         "memory.dram.gb_per_s: [4, 8]", "precision.input_bits: [8, 65]"
     )
@@ -151,6 +158,23 @@ def test_a_point_that_does_not_fit_takes_no_part_and_shrinks_nothing(tmp_path):
     assert [row["status"] for row in found] == ["ok", "illegal"] * 2
     assert found[2]["common"] is None
     assert found[2]["ran"] == ("conv", "twin", "fc")
+
+
+def test_a_point_without_room_for_a_shared_layer_does_not_rank_and_the_others_do(tmp_path):
+    text = "name: s\nmachines: [edge_npu, systolic_ws, ./small.yaml]\nnetworks: [./mixed.yaml]\n"
+    path = write(tmp_path, text)
+    # its 1,600 taps stay together, and the small machine's scratchpad holds 1,024
+    first = "c: 8, h: 12, w: 12, k: 16, r: 3, s: 3, pad: 1}\n  - {name: pool"
+    (tmp_path / "mixed.yaml").write_text(NETWORK.replace(first, BIG + "  - {name: pool"))
+    (tmp_path / "small.yaml").write_text("base: systolic_ws\nname: small\nparams: {weight_kib: 1}\n")
+    sweep.run(path, tmp_path / "s.db", workers=0)
+    found, rankings = ranking.ranked(rows(tmp_path / "s.db"))
+    assert [(one.row["layers_simulated"], one.ranks) for one in found] == [(4, True), (3, True), (2, False)]
+    assert rankings["./mixed.yaml"].layers == {"conv", "twin", "fc"}
+    assert found[0].figures["cycles"] == found[0].row["common"]["cycles"] < found[0].row["cycles"]
+    shown = choose.of_chosen(rows(tmp_path / "s.db"), [])
+    assert [(p.ranks, p.part) for p in shown.points] == [(True, ""), (True, "3 of 4 layers"), (False, "2 of 4 layers")]
+    assert choose.on_front(shown.points, ("time_s", "total_energy_pj")) <= {0, 1}
 
 
 def test_a_shared_set_follows_options_that_choose_layers(tmp_path):

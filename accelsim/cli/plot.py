@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from accelsim.basis import Incomplete
-from accelsim.cli import comparing
+from accelsim.cli import comparing, pricing
+from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,13 +33,14 @@ PARTS = {"breakdown": "energy", "account": "cycles", "utilization": "shares"}
 @click.option("--where", metavar="CONDITION", help="Of a store: only points that meet a condition, as in a sweep file.")
 @comparing.incomplete
 @comparing.base
+@pricing.options
 @click.option("--sort", "ordered", is_flag=True, help="Bars: the least first, not in the order of the sweep.")
 @click.option("--x", help="Heat map: key of the horizontal axis.")
 @click.option("--y", help="Heat map: key of the vertical axis.")
 @click.option("--value", default=None, help="Heat map: figure to show, the first objective by default.")
 def command(
     sources: tuple[Path, ...], kind: str, output: Path | None, network: str | None, where: str | None,
-    incomplete: Incomplete, base: str | None, ordered: bool, **named: Any,
+    incomplete: Incomplete, base: str | None, ordered: bool, energy_table: str | None, node: float | None, **named: Any,
 ) -> None:  # fmt: skip
     """Draw a picture of a STORE of a sweep, or of one or several report.json files.
 
@@ -66,9 +68,14 @@ def command(
         raise click.UsageError(f"--base is for edp and pareto, not for {kind}.")
     if ordered and kind not in ("edp", *PARTS):
         raise click.UsageError(f"--sort is for bars, not for {kind}.")
+    pricing.sets(energy_table, node)
     how = How(incomplete, base, ordered)
     if of_reports:
-        figure = _of_reports(sources, kind, how)
+        figure = _of_reports(sources, kind, how, energy_table, node)
+    elif energy_table is not None or node is not None:
+        problem = "a store holds energies, not what was counted"
+        remedy = f"sweep again with {'--energy-table' if energy_table else '--node'} into another store"
+        raise ConfigError(problem, remedy, file=str(sources[0]))
     elif len(sources) == 1:
         figure = _of_store(sources[0], kind, network, where, named, how)
     else:
@@ -85,11 +92,12 @@ class How(NamedTuple):
     ordered: bool
 
 
-def _of_reports(sources: tuple[Path, ...], kind: str, how: How) -> Figure:
+def _of_reports(sources: tuple[Path, ...], kind: str, how: How, energy_table: str | None, node: float | None) -> Figure:
     from accelsim.report import plots, points
     from accelsim.report.reader import read_report
+    from accelsim.repricing import repriced
 
-    results = [read_report(source) for source in sources]
+    results = [repriced(read_report(source), energy_table, node) for source in sources]
     if kind in OF_ONE_REPORT and len(results) > 1:
         raise click.UsageError(f"a {kind} is drawn of one report.")
     if kind in BY_LAYER and len(results) == 1:

@@ -11,7 +11,8 @@ import click
 
 from accelsim import outputs
 from accelsim.basis import Incomplete
-from accelsim.cli import comparing
+from accelsim.cli import comparing, pricing
+from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
     from accelsim.report.sweep_page import Sweep
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 @click.option("--where", metavar="CONDITION", help="Of a store: only points that meet a condition, as in a sweep file.")
 @comparing.incomplete
 @comparing.base
+@pricing.options
 def command(
-    source: Path, output: Path | None, network: str | None, where: str | None, incomplete: Incomplete, base: str | None
-) -> None:
+    source: Path, output: Path | None, network: str | None, where: str | None, incomplete: Incomplete,
+    base: str | None, energy_table: str | None, node: float | None,
+) -> None:  # fmt: skip
     """Write a report.json of a run, or the STORE of a sweep, as one HTML file.
 
     The file is complete and opens offline, in any browser. Of a run: totals, a table of layers to sort and filter, the
@@ -39,8 +42,12 @@ def command(
             raise click.UsageError("--network, --where, --incomplete and --base are for points of a store.")
         from accelsim.report import run_page
         from accelsim.report.reader import read_report
+        from accelsim.repricing import repriced
 
-        text = run_page.to_html(read_report(source))
+        text = run_page.to_html(repriced(read_report(source), energy_table, node))
+    elif energy_table is not None or node is not None:
+        remedy = f"sweep again with {'--energy-table' if energy_table else '--node'} into another store"
+        raise ConfigError("a store holds energies, not what was counted", remedy, file=str(source))
     else:
         from accelsim.explore.choose import on_front
         from accelsim.report import sweep_page

@@ -50,6 +50,15 @@ def of_store(path: Path, network: str | None, where: str | None, incomplete: Inc
     return Chosen(meta, found, keys, chosen, total, left)
 
 
+def leading(path: Path, incomplete: Incomplete = "common") -> tuple[Compared, list[str]]:
+    """Return the points of a store, their parts left out, and its objectives: for the last lines of a sweep."""
+    with open_reader(path) as store:
+        meta = store.meta()
+        keys = [key for axis in json.loads(meta["axes"]) for key in axis["keys"]]
+        compared = of_chosen(store.rows(parts=False), keys, incomplete)
+    return compared, compared.objectives(json.loads(meta["objectives"]))
+
+
 def of_chosen(chosen: Iterable[Mapping[str, Any]], keys: Sequence[str], incomplete: Incomplete = "common") -> Compared:
     """Return the points of some rows that ran, compared with each other."""
     ranked, rankings = ranking.ranked(chosen, incomplete)

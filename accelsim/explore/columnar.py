@@ -133,7 +133,7 @@ MOST_RATES = 4096
 def memory_of(arch: Arch) -> Memory:
     """Return an empty memory; machines of the same hardware and energy table share their prices."""
     units = tuple((unit.name, unit.engine, unit.params) for unit in arch.units)
-    key = (units, arch.memory.dram.standard, arch.energy)
+    key = (units, arch.memory.dram.standard, energy_table(arch.energy))  # a table that was edited is another one
     if key not in _RATES:
         if len(_RATES) >= MOST_RATES:
             _RATES.clear()
@@ -383,6 +383,6 @@ def _static(arch: Arch, table: Table, memory: Memory) -> Static:
 def static(arch: Arch, table: Table) -> Static:
     """Return what a machine leaks and occupies."""
     components = machine_components(arch)
-    area, missing = area_mm2(components, table)
-    no_area = tuple(name for name, why in missing.items() if why != "off chip")
-    return Static(leakage_mw(components, table), sum(area.values()) if area else None, no_area)
+    areas = area_mm2(components, table)
+    whole = sum(areas.mm2.values()) if areas.mm2 else None
+    return Static(leakage_mw(components, table), whole, areas.left_out)

@@ -48,9 +48,14 @@ def ranked(rows: Iterable[Row], incomplete: Incomplete = "common") -> tuple[list
     rankings = {}
     for network, mine in places.items():
         some = [ran[i] for i in mine]
-        ranking = rankings[network] = basis.rank([covered(row) for row in some], incomplete, _known(some))
-        # where all that ran are alike, their own sums are those over the layers that they share
-        taken = ranking.layers is not None and any(covered(row) not in (ranking.layers, frozenset()) for row in some)
+        known = _known(some)
+        sets = [covered(row) for row in some]
+        if incomplete == "common" and known:
+            # a point that should have run them all, but has no room for one, takes no part
+            sets = [one if one >= known else frozenset() for one in sets]
+        ranking = rankings[network] = basis.rank(sets, incomplete, known)
+        # where all that rank are alike, their own sums are those over the layers that they share
+        taken = ranking.layers is not None and any(one and one != ranking.layers for one in sets)
         for i, row, ranks, shown in zip(mine, some, ranking.ranks, ranking.shown, strict=True):
             common = row["common"] if taken else None
             found[i] = Ranked(row, {**row, **common} if common else row, ranks, shown)
@@ -58,9 +63,7 @@ def ranked(rows: Iterable[Row], incomplete: Incomplete = "common") -> tuple[list
 
 
 def _known(rows: Sequence[Row]) -> frozenset[str]:
-    """Return the layers that all points with any have sums over: those that the plan's points share."""
-    shared = {row["shared"] for row in rows if row["ran"]}
-    if len(shared) != 1 or (layers := shared.pop()) is None:
-        return frozenset()
-    whole = all(row["common"] is not None or row["ran"] == layers for row in rows if row["ran"])
-    return frozenset(layers) if whole else frozenset()
+    """Return the layers that points have sums over: those that the plan's points share; none where all are alike."""
+    shared = {row["shared"] for row in rows}
+    layers = shared.pop() if len(shared) == 1 else None
+    return frozenset(layers or ())

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias, cast, get_args
 
 import numpy as np
 
+from accelsim.basis import timed
 from accelsim.energy import area_mm2
 from accelsim.errors import ConfigError
 from accelsim.explore import optimise, pool, shares
@@ -165,6 +166,9 @@ def run(
         raise ConfigError(f"a budget of {settings.budget}", "give at least 1 design", file="--budget")
     make = make_executor or (partial(pool.processes, width) if width else pool.Here)
     grid = Grid(sweep)
+    if (objectives := timed(sweep.spec.objectives, grid.space.clocks)) != sweep.spec.objectives:
+        sweep = _with_objectives(sweep, objectives)
+        grid = Grid(sweep)
     searched = _Search(grid, settings, report or (lambda progress: None))
     exact = _exact(grid, Path(against)) if against is not None else None
     with open_writer(Path(store), keep_layers) as opened:

@@ -76,6 +76,16 @@ class Space:
         return len(self.archs) * len(self.steps) * len(self.networks)
 
     @property
+    def clocks(self) -> set[Any]:
+        """The core clocks of all machines, in MHz as they are written."""
+        for axis in self.axes:
+            for k, key in enumerate(axis.keys):
+                if key in ("clocks_mhz", "clocks_mhz.core"):
+                    values = [step[k] for step in axis.steps]
+                    return {str(v.get("core")) if isinstance(v, dict) else str(v) for v in values}
+        return {str(float(arch.clocks_mhz["core"])) for arch in self.archs.values()}
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The keys that the axes vary, in the order of the file."""
         order = [axis.name for axis in self.sweep.axes]

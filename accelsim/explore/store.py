@@ -198,18 +198,22 @@ class Store:
         ((number,),) = self._read("SELECT count(*) FROM totals")
         return int(number)
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self, parts: bool = True) -> Iterator[dict[str, Any]]:
         """Yield one dict per planned point that has a result or a reason, in the order of the plan.
 
         Besides `TOTALS` and `PARTS`: ``ran``, the names of the layers that were simulated (None where the store does
         not know), ``shared``, those of the layers that all points of the network simulate (None where no two points
-        differ), and ``common``, `SUMS` and `PARTS` over these (None where just they ran).
+        differ), and ``common``, `SUMS` and `PARTS` over these (None where just they ran). Without ``parts`` the
+        mappings are left out: they take longer to read than all figures.
         """
+        mappings = PARTS if parts else ()
         here = [name for name in TOTALS if name in self._columns]
-        own = ", ".join(f"totals.{name}" for name in (*here, *PARTS))
+        own = ", ".join(f"totals.{name}" for name in (*here, *mappings))
         more, joined = "NULL, NULL, NULL, ", ""
         if self._shares:
-            more = f"ran, networks.shared, common.layers, {', '.join(f'common.{name}' for name in (*SUMS, *PARTS))}, "
+            more = (
+                f"ran, networks.shared, common.layers, {', '.join(f'common.{name}' for name in (*SUMS, *mappings))}, "
+            )
             joined = "LEFT JOIN networks USING (network) LEFT JOIN common ON common.key = plan.key AND layers = shared "
         query = (
             f"SELECT position, machine, network, axes, plan.reason, totals.status, totals.reason, {more}{own} "
@@ -231,12 +235,12 @@ class Store:
             row["status"] = status if planned is None else "excluded" if _by_constraint(planned) else "illegal"
             row["reason"] = planned or cells.reason(reason, place, needed=not ok and status is not None)
             row |= dict.fromkeys(TOTALS)
-            row |= self._checked(values[-len(here) - len(PARTS) :], here, place, ok)
+            row |= self._checked(values[-len(here) - len(mappings) :], here, mappings, place, ok)
             row["complete"] = None if row["complete"] is None else bool(row["complete"])
             row["ran"] = self._names_of(named, ran, place, "ran")
             row["shared"] = self._names_of(named, shared, f"network {network}", "shared")
             has = shared is not None and values[0] is not None and values[1] is not None
-            row["common"] = self._checked(values[1:], SUMS, f"{place}, table common", True) if has else None
+            row["common"] = self._checked(values[1:], SUMS, mappings, f"{place}, table common", True) if has else None
             yield row
 
     def layer_rows(self) -> Iterator[dict[str, Any]]:
@@ -262,10 +266,12 @@ class Store:
         ((left,),) = self._read(query)
         return total, left
 
-    def _checked(self, values: Sequence[Any], names: Sequence[str], place: str, ok: bool) -> dict[str, Any]:
+    def _checked(
+        self, values: Sequence[Any], names: Sequence[str], mappings: Sequence[str], place: str, ok: bool
+    ) -> dict[str, Any]:
         found = self.cells.figures(names, values[: len(names)], place, ok)
-        parts = zip(PARTS, values[len(names) : len(names) + len(PARTS)], strict=True)
-        return found | {name: self.cells.part(text, place, name, ok) for name, text in parts}
+        given = dict(zip(mappings, values[len(names) : len(names) + len(mappings)], strict=True))
+        return found | {name: self.cells.part(given[name], place, name, ok) if name in given else {} for name in PARTS}
 
     def _names_of(self, named: Mapping[str, tuple[str, ...]], digest: Any, place: str, column: str) -> Any:
         if digest is not None and digest not in named:

@@ -33,7 +33,7 @@ _HEADS = (
 )
 """Columns of the table: name, head, and which goes first where there is no room (the largest number)."""
 
-HEAD_NAMES = tuple(name for name, _, _ in _HEADS)
+HEAD_NAMES = tuple(f"{name} {head[-1]}" if head[-1] in ("%", "mm2") else name for name, head, _ in _HEADS)
 MEANS = "all networks"
 
 

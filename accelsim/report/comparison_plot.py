@@ -50,7 +50,7 @@ def draw(fig: Figure, comparison: Comparison) -> None:
         for i, panel in enumerate(PANELS):
             place = ((left + i * (width + gap)) / _WIDTH, (top - high + _FOOT) / height)
             ax = fig.add_axes((*place, width / _WIDTH, _ROW * len(rows) / height))
-            _panel(ax, comparison, rows, panel)
+            _panel(ax, comparison, rows, panel, width)
             ax.set_yticks(range(len(rows)), [shorten(row.arch, _LONGEST) for row in rows] if i == 0 else [])
             ax.tick_params(axis="y", length=0)
         top -= high
@@ -58,41 +58,45 @@ def draw(fig: Figure, comparison: Comparison) -> None:
         fig.text(0.01, (0.08 + _LINE * (len(said) - 1 - i)) / height, line, fontsize=7, color="#333333")
 
 
-def _panel(ax: Axes, comparison: Comparison, rows: Sequence[Row], panel: tuple[str, str, str, float]) -> None:
+def _panel(
+    ax: Axes, comparison: Comparison, rows: Sequence[Row], panel: tuple[str, str, str, float], inches: float
+) -> None:
     figure, what, unit, factor = panel
     values = [float(getattr(row.over, figure)) * factor if row.over is not None else 0.0 for row in rows]
     positive = [value for value in values if value > 0]
-    ranked = [value for row, value in zip(rows, values, strict=True) if row.ranks and value > 0]
+    best = min((value for row, value in zip(rows, values, strict=True) if row.ranks and value > 0), default=0.0)
     log = bool(positive) and max(positive) > LOG_FROM * min(positive)
     start = min(positive) / 3 if log else 0.0
+    end = start
     for y, (row, value) in enumerate(zip(rows, values, strict=True)):
-        if value <= 0:
-            missing = "did not run" if row.over is None else "none"
-            ax.text(
-                0.01, y, missing, transform=ax.get_yaxis_transform(), va="center_baseline", fontsize=7, color="#666666"
-            )
-            continue
-        colour = palette.GREEN if row.ranks and value == min(ranked) else palette.BLUE
-        colour = (
-            palette.DARK_GREY if row.arch == comparison.base and len(rows) > 1 and colour == palette.BLUE else colour
-        )
-        face, edge, hatch = (colour, colour, None) if row.ranks else ("white", "#777777", "////")
-        ax.barh(y, value - start, 0.72, left=start, facecolor=face, edgecolor=edge, hatch=hatch)
+        label = _label(comparison, row, figure, si(value, unit)) if value > 0 else _missing(row)
         ax.annotate(
-            _label(comparison, row, figure, si(value, unit)), (value, y), (3, 0), textcoords="offset points",
-            va="center_baseline", fontsize=7,
+            label, (max(value, start), y), (3, 0), textcoords="offset points", va="center_baseline", fontsize=7,
+            color="#111111" if value > 0 else "#666666",
         )  # fmt: skip
+        if value <= 0:
+            continue
+        colour = palette.DARK_GREY if row.arch == comparison.base and len(rows) > 1 else palette.BLUE
+        face = palette.GREEN if value == best else colour
+        face, edge, hatch = (face, face, None) if row.ranks else ("white", "#777777", "////")
+        ax.barh(y, value - start, 0.72, left=start, facecolor=face, edgecolor=edge, hatch=hatch)
+        room = 1 - min(0.6, (0.1 + LETTER * len(label)) / inches)  # what a bar may take beside its label
+        end = max(end, start * (value / start) ** (1 / room) if log else value / room)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     if log:
         ax.set_xscale("log")
     if positive:
-        ax.set_xlim(start, max(positive) * ((max(positive) / start) ** 0.42 if log else 1.5))
+        ax.set_xlim(start, end)
     ax.xaxis.set_major_formatter(lambda value, _: si(value, unit))
     ax.tick_params(axis="x", labelsize=6.5)
     if not log:
         ax.locator_params(axis="x", nbins=4)
     ax.minorticks_off()
     ax.set_title(f"{what}{' (log scale)' if log else ''}", fontsize=8, pad=3)
+
+
+def _missing(row: Row) -> str:
+    return "did not run" if row.over is None else "none"
 
 
 def _label(comparison: Comparison, row: Row, figure: str, value: str) -> str:

@@ -106,6 +106,17 @@ def side(
     return [fig.add_axes((x / wide, y / high, (width - 0.85 - bar) / wide, height / high)) for x, y in corners]
 
 
+def make_log(ax: Axes, axis: str) -> None:
+    """Make an axis, ``x`` or ``y``, logarithmic, with plain numbers at 1, 2 and 5 of every decade."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    getattr(ax, f"set_{axis}scale")("log")
+    line = getattr(ax, f"{axis}axis")
+    line.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    line.set_minor_locator(NullLocator())
+    line.set_major_formatter(lambda value, _: f"{value:,.10g}")
+
+
 def wrapped(caption: Sequence[str], wide: float) -> list[str]:
     """Return the sentences of a caption in lines that fit a picture of so many inches."""
     text = "; ".join(part for part in caption if part)

@@ -102,7 +102,9 @@ def heatmap(fig: Figure, given: Compared, axes: tuple[str, str], figure: str, ti
     cells = {network: _by_cell(mine, xs, ys, axes) for network, mine in groups.items()}
     several = any(len(there) > 1 for found in cells.values() for there in found.values())
     over = f"each cell: the {'least' if least else 'most'} over the other axes" if several else ""
-    caption = [over, "framed: the best; hatched without a figure: no such point ran", *given.said([figure])]
+    empty = any(len(found) < len(xs) * len(ys) for found in cells.values())
+    caption = [over, "framed: the best", "hatched without a figure: no such point ran" if empty else ""]
+    caption += given.said([figure])
     panel = panels.side(fig, len(groups), given.titled(title), 0.85 + 0.42 * len(ys), caption, bar=0.75)
     for ax, network in zip(panel, groups, strict=True):
         found = {where: [p for p in there if p.ranks] or there for where, there in cells[network].items()}
@@ -146,7 +148,7 @@ def _cells(
         bar = ax.figure.colorbar(image, ax=ax, cax=ax.inset_axes((1.02, 0, 0.03, 1)))
         bar.ax.tick_params(which="both", labelsize=7, length=2)
         if spread:
-            bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+            panels.make_log(bar.ax, "y")
         bar.outline.set_visible(False)
     goal = (min if least else max)(ranked.values(), default=None)
     for (y, x), value in cells.items():
@@ -182,17 +184,11 @@ def _columns(place: Sequence[Sequence[float]]) -> tuple[list[float], list[float]
 
 def _decide_scale(ax: Axes, place: Sequence[Sequence[float]]) -> None:
     """Use logarithms where figures span more than a decade."""
-    from matplotlib.ticker import LogLocator, NullLocator
-
     for axis, values in zip("xy", _columns(place), strict=True):
         low, high = min(values), max(values)
         set_lim = getattr(ax, f"set_{axis}lim")
         if low > 0 and high / low > 10:
-            getattr(ax, f"set_{axis}scale")("log")
-            line = getattr(ax, f"{axis}axis")
-            line.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            line.set_minor_locator(NullLocator())
-            line.set_major_formatter(lambda value, _: f"{value:,.10g}")
+            panels.make_log(ax, axis)
             set_lim(low / 1.25, high * 1.6)
         else:
             set_lim(low - 0.08 * (high - low or low), high + 0.15 * (high - low or low))

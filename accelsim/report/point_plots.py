@@ -29,13 +29,17 @@ def edp(fig: Figure, given: Compared, title: str, base: str | None = None, order
     over = "the baseline's" if means else "the best of each"
     means = means or points.with_means(given.points, (EDP,))
     every = points.by_network([*given.points, *means])
-    groups = {name: _chosen(mine, EDP, ordered) for name, mine in every.items()}
+    groups = {name: _chosen(mine, EDP, ordered, base) for name, mine in every.items()}
     caption = _caption(given, groups, "green: the least")
     axes = panels.stack(fig, groups, given.titled(title), [caption, *given.said([EDP])])
+    firsts = {network: points.baseline(mine, base) for network, mine in every.items()}
+    units = {
+        network: first.figures[EDP] if first and network != points.ALL else 1.0 for network, first in firsts.items()
+    }
+    found = {network: [point.figures[EDP] / units[network] for point in mine] for network, mine in groups.items()}
+    spread = any(_spread(ratios) > DECADE for ratios in found.values())
     for ax, (network, mine) in zip(axes, groups.items(), strict=True):
-        first = points.baseline(every[network], base)
-        unit = first.figures[EDP] if first is not None and network != points.ALL else 1.0
-        ratios = [point.figures[EDP] / unit for point in mine]
+        first, unit, ratios = firsts[network], units[network], found[network]
         low = min((r for r, point in zip(ratios, mine, strict=True) if point.ranks), default=None)
         ax.barh(
             range(len(mine)), ratios, 0.75,
@@ -43,7 +47,7 @@ def edp(fig: Figure, given: Compared, title: str, base: str | None = None, order
         )  # fmt: skip
         panels.hatch_rest(ax, mine, ratios)
         ax.axvline(1, color="black", linewidth=0.8)
-        _ratio_axis(ax, [ratio for ratio in ratios if ratio > 0], all(point.ranks for point in mine))
+        _ratio_axis(ax, ratios, spread, all(point.ranks for point in mine))
         for y, (ratio, point) in enumerate(zip(ratios, mine, strict=True)):
             ax.annotate(
                 panels.told(point, f"{ratio:.3g}"), (max(ratio, ax.get_xlim()[0]), y), (3, 0),
@@ -61,8 +65,8 @@ def _label(point: Shown | None) -> str | None:
     return None if point is None else point.label
 
 
-def _chosen(mine: Sequence[Shown], figure: str, ordered: bool) -> list[Shown]:
-    few = points.best(mine, MOST_BARS, figure)
+def _chosen(mine: Sequence[Shown], figure: str, ordered: bool, base: str | None = None) -> list[Shown]:
+    few = points.best(mine, MOST_BARS, figure, base)
     return sorted(few, key=lambda point: (not point.ranks, point.figures[figure])) if ordered else few
 
 
@@ -72,13 +76,19 @@ def _colour(point: Shown, ratio: float, is_base: bool, low: float | None) -> str
     return palette.DARK_GREY if is_base else palette.GREEN if ratio == low else palette.BLUE
 
 
-def _ratio_axis(ax: Axes, ratios: Sequence[float], short: bool) -> None:
+def _spread(ratios: Sequence[float]) -> float:
+    """Return the quotient of the largest and the smallest ratio, those of nothing apart."""
+    some = [ratio for ratio in ratios if ratio > 0]
+    return max(some) / min(some) if some else 1.0
+
+
+def _ratio_axis(ax: Axes, ratios: Sequence[float], spread: bool, short: bool) -> None:
     """Start at zero, or use logarithms where one ratio would hide the others; ``short`` labels need less room."""
-    if ratios and max(ratios) / min(ratios) > DECADE:
-        ax.set_xscale("log")
-        room = (max(ratios) / min(ratios)) ** (0.1 if short else 0.35)
-        ax.set_xlim(min(ratios) / 1.5, max(ratios) * room)
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    if spread:
+        panels.make_log(ax, "x")
+        low = min(ratio for ratio in [*ratios, 1.0] if ratio > 0)
+        high = max([*ratios, 1.0])
+        ax.set_xlim(low / 1.5, high * max(1.15, (high / low) ** (0.1 if short else 0.35)))
     else:
         ax.set_xlim(0, max(ratios, default=1.0) * (1.12 if short else 1.4))
 

@@ -102,9 +102,10 @@ class Compared(NamedTuple):
         energies = {"total_energy_pj", "edp_pj_s", "dram_energy_pj", "tops_per_w"}
         if wanted & energies and (differ := basis.prices_differ({p.energy_table for p in self.points} - {""})):
             found.append(differ)
-        if "area_mm2" in wanted:
-            lacks = {f"{p.axes.get('machine', p.label)}": p.no_area for p in self.points if p.no_area}
-            found += [f"area leaves out {parts} of {machine}" for machine, parts in lacks.items()]
+        lacks = {f"{p.axes.get('machine', p.label)}": p.no_area for p in self.points if p.no_area}
+        if "area_mm2" in wanted and lacks:
+            said = "; ".join(f"{parts} of {machine}" for machine, parts in list(lacks.items())[:_MOST_KEYS])
+            found.append(f"area leaves out {said}{'; ...' if len(lacks) > _MOST_KEYS else ''}")
         return found
 
     def objectives(self, names: Sequence[str]) -> list[str]:
@@ -200,7 +201,8 @@ def _of_result(whole: NetworkResult, label: str, layers: frozenset[str] | None, 
     ran, needed = len(whole.simulated), len(whole.layers)
     return Shown(
         label, whole.network, {"machine": whole.arch_name}, figures, result.energy_pj, causes, whole.clock_mhz,
-        str(whole.options.get("energy_table", "")), "", "" if ran == needed else basis.ran_of(ran, needed), ranks,
+        str(whole.options.get("energy_table", "")), ", ".join(whole.area_missing),
+        "" if ran == needed else basis.ran_of(ran, needed), ranks,
     )  # fmt: skip
 
 
@@ -285,19 +287,20 @@ def by_network(points: Iterable[Shown]) -> dict[str, list[Shown]]:
     return groups
 
 
-def best(points: Sequence[Shown], most: int, figure: str = "edp_pj_s") -> list[Shown]:
-    """Return the first point (the baseline) and those with the smallest figure, ``most`` in all, in their order."""
+def best(points: Sequence[Shown], most: int, figure: str = "edp_pj_s", base: str | None = None) -> list[Shown]:
+    """Return the baseline (or first point) and those of smallest figure, ``most`` in all, in their order."""
     if len(points) <= most:
         return list(points)
-    first = points.index(baseline(points) or points[0])
+    first = points.index(baseline(points, base) or points[0])
     others = [i for i in range(len(points)) if i != first]
     ranked = sorted(others, key=lambda i: (not points[i].ranks, points[i].figures[figure]))[: most - 1]
     return [points[i] for i in sorted((first, *ranked))]
 
 
 def baseline(points: Iterable[Shown], base: str | None = None) -> Shown | None:
-    """Return the point that others are compared with: the one called ``base``, or the first that ranks."""
-    return next((p for p in points if p.ranks and base in (None, p.label)), None)
+    """Return the point that others are compared with: the one called ``base`` if it ranks, else the first that does."""
+    ranked = [point for point in points if point.ranks]
+    return next((point for point in ranked if point.label == base), ranked[0] if ranked else None)
 
 
 def named(points: Sequence[Shown], base: str | None) -> str | None:

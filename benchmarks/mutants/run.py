@@ -18,7 +18,7 @@ from benchmarks.mutants.table import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 _LEFT_OUT = (".git", ".venv*", "__pycache__", "*.egg-info", "build", "dist", ".*_cache", ".hypothesis", "out")
-CPU_LIMIT_S = 200
+CPU_LIMIT_S = 90
 """A mutant that computes for longer is in a loop without end."""
 MEMORY_LIMIT_BYTES = 8 << 30
 _ENDED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", re.MULTILINE)

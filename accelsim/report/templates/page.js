@@ -296,4 +296,7 @@ document.addEventListener("DOMContentLoaded", () => {
   tips();
   if (data.kind === "run") layers(find("#layers"), data);
   else if (find("#points")) new Points(find("#points"), data);
+  for (const box of every("input.stretch")) {
+    box.addEventListener("change", () => box.closest("section").classList.toggle("stretch", box.checked));
+  }
 });
