@@ -70,6 +70,21 @@ class MappingError(UserError):
     """No legal mapping: what does not fit, and by how much."""
 
 
+class FitError(MappingError):
+    """A layer that no mapping of its unit makes fit: it is left out where layers may be skipped."""
+
+    @classmethod
+    def of(cls, layer: str, error: MappingError) -> FitError:
+        """Return what an engine says of a layer, which it may name or not, under the layer's name."""
+        named = f"layer '{layer}': "
+        return cls(named + error.problem.removeprefix(named), error.remedy)
+
+    def reason(self, layer: str) -> str:
+        """Return why the layer did not run, for a place that names it already."""
+        problem = self.problem.removeprefix(f"layer '{layer}': ")
+        return f"{problem}; {self.remedy}" if self.remedy else problem
+
+
 class PriceError(UserError):
     """An energy table without a price for an action of a component."""
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from accelsim.activity import Activity, Event
 from accelsim.components import Component
 from accelsim.errors import MappingError
-from accelsim.mapping.choose import Price
+from accelsim.mapping.choose import Bounds, Choice, Price
 from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
@@ -56,27 +56,6 @@ class Machine(NamedTuple):
 
     clocks_mhz: Mapping[str, Fraction]
     dram: DramModel
-
-
-class Bounds(NamedTuple):
-    """What the mapper's objective needs of each candidate, as arrays.
-
-    Attributes
-    ----------
-    cycles : ndarray of int64
-        Estimated cycles, DRAM included.
-    dram_bits : ndarray of int64
-    traffic : dict
-        (boundary, direction) -> bits; prices energy objectives.
-    own : tuple of str and ndarray of float64, or None
-        For ``mapping.objective: engine``: the engine's own objective in words, and its value. Candidates that it
-        does not tell apart are taken in their order.
-    """
-
-    cycles: np.ndarray
-    dram_bits: np.ndarray
-    traffic: Mapping[tuple[str, str], np.ndarray]
-    own: tuple[str, np.ndarray] | None = None
 
 
 class Many(NamedTuple):
@@ -242,6 +221,11 @@ class Engine(Generic[ParamsT, MappingT]):
     def bounds(self, view: LayerView, params: ParamsT, machine: Machine, columns: Columns) -> Bounds:
         """Return what the objective needs of each candidate."""
         raise NotImplementedError
+
+    def search(self, view: LayerView, params: ParamsT, machine: Machine, objective: str) -> Choice | None:
+        """Return the best of `candidates` without listing them, or None if this objective wants the list."""
+        del view, params, machine, objective
+        return None
 
     def plan(self, view: LayerView, operands: Operands, params: ParamsT, mapping: MappingT, machine: Machine) -> Any:
         """Return the integers and arrays that a walk needs, after every legality check."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-FORMULA = re.compile(r"'*[=+\-@\t\r\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}]")
+FORMULA = re.compile("'*[=+\\-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}]")
 """How a text begins that a spreadsheet would compute, or one that `csv_cell` made of such a text."""
 
 
@@ -68,14 +68,15 @@ def markdown(text: str) -> str:
 def csv_cell(value: Any) -> Any:
     """Return a cell of a table: booleans as true and false, None as nothing, numbers as they are.
 
-    A text that a spreadsheet would compute gets an apostrophe in front, and one more if it has some already, so that
-    taking one away gives the text again.
+    A text is spelt out by `visible`; one that a spreadsheet would compute gets an apostrophe in front, and one more if
+    it has some already, so that taking one away gives the text again.
     """
     if value is None or isinstance(value, bool):
         return "" if value is None else str(value).lower()
     if not isinstance(value, str):
         return float(value) if isinstance(value, float) else value
-    return visible(f"'{value}" if FORMULA.match(value) else value)
+    shown = visible(value)  # a tab or a carriage return in front of a formula is none any more
+    return f"'{shown}" if FORMULA.match(shown) else shown
 
 
 def csv_text(table: Iterable[Iterable[Any]]) -> str:

@@ -13,9 +13,10 @@ from accelsim import basis
 from accelsim.cli import app
 from accelsim.errors import UserError
 from accelsim.explore.evaluate import Context, Job, run_point
-from accelsim.explore.ledger import Ledger
 from accelsim.explore.schema import OptionsSpec
-from accelsim.report import words
+from accelsim.report import facts, plots, run_page, words
+from accelsim.report.document import to_json
+from accelsim.report.reader import read_report
 from accelsim.spec.yamlfile import parse
 from accelsim.workload import yaml_network
 from accelsim.workload.onnx_macs import COUNTS, NONE
@@ -263,8 +264,68 @@ def test_points_of_a_sweep_have_the_same_shares_layer_by_layer_and_at_once(tmp_p
         assert (row.status, row.totals["coverage_macs"]) == ("ok", share)
 
 
-def test_a_search_ranks_designs_whose_network_has_an_unknown_share():
-    figures = {"coverage_macs": None, "coverage_layers": 0.5, "cycles": 7}
-    ledger = Ledger(["cycles"])
-    ledger.enter({(0,): [("ok", figures)], (1,): [("ok", figures | {"coverage_layers": 0.4})]})
-    assert ledger.left_out() == (0, 0, 1)
+def test_occupancy_of_a_network_is_what_its_time_is_spent_on(tmp_path):
+    """An array of 1,024 PEs and 32 lanes that run one after another count for as long as they run."""
+    path = tmp_path / "n.yaml"
+    path.write_text(
+        "name: n\nisolated: true\nlayers:\n- {name: a, kind: conv2d, c: 32, k: 32, h: 16, w: 16, r: 3, s: 3}\n"
+        "- {name: b, kind: elementwise, op: relu, shape: [1, 64, 16, 16]}\n"
+    )
+    result = accelsim.simulate("edge_npu", str(path))
+    assert len({layer.units for layer in result.layers}) == 2
+    spent = [layer.cycles * layer.occupancy for layer in result.layers]
+    assert result.occupancy == pytest.approx(sum(spent) / result.cycles, rel=1e-12)
+    shares = facts.time_shares(result)
+    assert result.occupancy == pytest.approx(shares["busy"] + shares.get("zero", 0), rel=1e-12)
+    assert result.utilization == pytest.approx(shares["busy"], rel=1e-12)
+    machine, network = accelsim.load_arch("edge_npu").document, accelsim.load_network(str(path))
+    for columnar in (False, True):
+        context = Context({"m": machine}, {"n": network}, tmp_path, columnar=columnar)
+        totals = run_point(context, Job("k", "m", "n", (), OptionsSpec())).totals
+        assert (totals["occupancy"], totals["utilization"]) == (result.occupancy, result.utilization)
+
+
+def test_a_table_of_products_says_so_and_a_table_of_other_layers_that_they_are_isolated(tmp_path):
+    assert facts.status(accelsim.simulate("systolic_ws", "alexnet")) == "products only"
+    part = accelsim.simulate("systolic_ws", "alexnet", layers="conv*")
+    assert facts.status(part) == "PARTIAL, products only"
+    assert part.partial
+    path = tmp_path / "n.yaml"
+    path.write_text("name: n\nisolated: true\nlayers:\n- {name: b, kind: elementwise, op: relu, shape: [1, 64]}\n")
+    whole = accelsim.simulate("edge_npu", str(path))
+    assert (facts.status(whole), whole.partial) == ("isolated layers", False)
+
+
+def test_whatever_holds_a_partial_total_says_partial(tmp_path):
+    source = str(two_layers(tmp_path))
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["run", "systolic_ws", source, "-o", str(out)])
+    head, *rest = done.stdout.splitlines()
+    assert "PARTIAL" in head
+    assert "PARTIAL total" in done.stdout
+    assert "totals (PARTIAL)" in rest
+    markdown = (out / "report.md").read_text()
+    assert "batch 1 (PARTIAL)" in markdown
+    assert "## Totals (PARTIAL)" in markdown
+    assert json.loads((out / "report.json").read_text())["totals"]["partial"] is True
+    result = read_report(out / "report.json")
+    for figure in (
+        plots.breakdown_figure, plots.roofline_figure, plots.utilization_figure, plots.timeline_figure
+    ):  # fmt: skip
+        assert "(PARTIAL)" in figure(result).get_suptitle()
+    page = run_page.to_html(result)
+    for heading in ("Totals", "Layers"):
+        assert f'{heading} <span class="state">(PARTIAL)</span></h2>' in page
+    assert "(PARTIAL)</h1>" in page
+
+
+def test_a_report_of_an_older_build_does_not_claim_to_know_what_it_did_not_count(tmp_path):
+    """Builds before counts of events wrote no MACs for operators that they did not know."""
+    result = accelsim.simulate("systolic_ws", str(two_layers(tmp_path)))
+    data = json.loads(to_json(result))
+    for layer in data["layers"]:
+        del layer["events"], layer["dram_bits_touched"]
+    data["layers"][1]["macs"] = 0
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(data))
+    assert read_report(path).coverage == {"macs": None, "layers": 0.5, "dram_bits": None}

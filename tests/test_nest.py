@@ -1,5 +1,7 @@
 """Loop nests of many levels: published counts, counts by hand, and the brute-force twin."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
@@ -12,6 +14,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping import loopnest
 from accelsim.memory.dram import DramModel
 from accelsim.tiled import brute
+from accelsim.tiled.draw import WIDTH, draw
 from accelsim.tiled.nest import Cut, Factor, Level, Mapping, Nest, Problem, Words, factors
 from accelsim.workload.shapes import Conv2d
 
@@ -255,3 +258,49 @@ def test_a_mapping_is_written_as_one_text_per_level():
     )
     with pytest.raises(MappingError, match="'K4' is no loop; write a dimension, one of GNMCPQRS, and a factor: P4"):
         factors("K4")
+
+
+DRAWN = """\
+DRAM holds weights 18, inputs 18, outputs 21
+  weights: 18 go down
+  inputs: 18 go down
+  outputs: 21 arrive
+for P in 2 x 4, the last 3
+| GLB holds weights 18, inputs 12, outputs 12
+|   weights: 18 come in, 30 go down
+|   inputs: 18 come in, 84 go down
+|   outputs: 21 arrive, 21 leave
+| for M in 2 x 2, the last 1
+| | spread M in 2 x 1 on axis 1
+| | | RF holds weights 6, outputs 4
+| | |   weights: 30 come in, 126 go down
+| | |   outputs: 105 added to, 126 arrive, 21 leave
+| | | for C in 2 x 1
+| | | | for P in 4 x 1
+| | | | | for R in 3 x 1
+| | | | | | multiply and add
+"""
+
+
+def test_a_nest_is_drawn_loop_by_loop():
+    levels = (THREE[0], Level("GLB", (2, 2)), THREE[2])
+    nest = Nest(Problem(p=7, r=3, c=2, m=3), levels, Mapping.parse("P2", "M2 [M2@1]", "C2 P4 R3 WO"))
+    assert draw(nest, nest.count()) == DRAWN
+    assert draw(nest) == "".join(line + "\n" for line in DRAWN.splitlines() if ":" not in line)
+
+
+def test_a_deep_nest_with_large_counts_is_drawn_in_eighty_columns():
+    names = [f"a level with quite a long name, the {i}th" for i in range(12)]
+    cuts = tuple(Cut(factors("P2 M2"), factors("C2"), "WIO" if i % 3 == 0 else "") for i in range(12))
+    levels = tuple(Level(name, (2,)) for name in names)
+    nest = Nest(Problem(p=4000, m=4096, c=4096), levels, Mapping(cuts))
+    lines = draw(nest, nest.count()).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert sum(" in 2 x " in line for line in lines) == 36
+
+
+def test_the_value_types_load_no_numba():
+    code = (
+        "import sys, accelsim.tiled.nest, accelsim.tiled.draw, accelsim.tiled.brute; sys.exit('numba' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

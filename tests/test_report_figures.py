@@ -59,9 +59,10 @@ def test_the_terminals_table_shows_each_layers_figures():
 
 
 def test_the_terminals_total_sums_the_layers():
-    # stalls: 200,000 of 500,000 cycles; occupancy: 1,900,000 of 4,700,000 unit-cycles
+    # stalls: 200,000 of 500,000 cycles; occupancy: 60 % of a fifth of the time, 1/3 of 60 %,
+    # 50 % of 10 %, 40 % of 10 %
     total = next(line for line in printed(typed_result()).splitlines() if line.startswith("PARTIAL total"))
-    assert total.split()[2:] == ["2", "M", "500,000", "40", "40", "1.36", "0.280", "14.0"]
+    assert total.split()[2:] == ["2", "M", "500,000", "41", "40", "1.36", "0.280", "14.0"]
 
 
 # --- sentences of the totals
@@ -80,8 +81,8 @@ def test_the_totals_name_every_sum():
         # padding 25,000; outside 20,000; ramps 20,000; zeros 10,000
         "spent on": "DRAM stall 40 %, busy 39 %, imbalance 6.0 %, padding 5.0 %, outside the tile 4.0 %, "
         "fill and drain 4.0 %, busy on a zero 2.0 %",
-        # busy 1,800,000 of 4,700,000
-        "units": "occupancy 40 %, utilisation 38 %",
+        # busy and busy on a zero, as above
+        "units": "occupancy 41 %, utilisation 39 %",
         "DRAM": "read 1.36 MB, write 0.28 MB",
         # 13,080,000 of DRAM, 500,000 of the multipliers, 300,000 of the buffer, 120,000 of the lanes
         "energy": "14 uJ: dram 93 %, macs 3.6 %, glb.inputs 2.1 %, lanes 0.9 % (priced by 45nm)",
@@ -222,7 +223,7 @@ def test_json_holds_each_layers_figures_and_their_sums():
         "cycles": 500_000, "time_s": 2.5e-3, "macs": 2_000_000, "nonzero_weight_macs": 1_850_000,
         "nonzero_input_macs": 1_700_000, "effective_macs": 1_580_000, "performed_macs": 1_950_000,
         "total_energy_pj": 14e6, "edp_pj_s": 35_000, "dram_read_bits": 10_880_000, "dram_write_bits": 2_240_000,
-        "occupancy": 1_900 / 4_700, "utilization": 1_800 / 4_700, "tops": 1.6e-3, "tops_per_w": 4 / 14,
+        "occupancy": 0.41, "utilization": 0.39, "tops": 1.6e-3, "tops_per_w": 4 / 14,
         "effective_tops": 1.264e-3, "effective_tops_per_w": 3.16 / 14, "area_mm2": 0.75,
     }  # fmt: skip
     assert {key: report["totals"][key] for key in totals} == pytest.approx(totals)
@@ -335,7 +336,7 @@ def test_axes_name_the_unit_of_what_they_show(name, largest, shown, title):
 
 
 def test_a_result_becomes_a_point_with_its_figures():
-    (point,) = points.of_results([typed_result()])
+    (point,) = points.of_results([typed_result()]).points
     wanted = {"cycles": 500_000, "dram_bits": 13_120_000, "dram_read_bits": 10_880_000, "area_mm2": 0.75}
     assert {name: point.figures[name] for name in wanted} == wanted
     assert point.cycles_by_cause["memory"] == pytest.approx(200_000)
@@ -358,7 +359,7 @@ def test_of_many_points_the_first_and_those_of_the_least_edp_are_kept():
 
 def test_a_sweeps_page_shows_shares_in_tenths_of_a_percent_and_marks_the_front():
     shown = [shown_point("a", cycles=1e6, area_mm2=2.0), shown_point("b", cycles=2e6, area_mm2=3.0)]
-    found = sweep_page.Sweep("t", "s", "p", shown, (), ("cycles", "area_mm2"), {}, {}, {}, ())
+    found = sweep_page.Sweep("t", "s", "p", points.Compared(shown), None, (), ("cycles", "area_mm2"), {}, {}, {}, ())
     text = sweep_page.to_html(found, lambda points, names: [0])
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
     columns = {column["name"]: column["values"] for column in data["columns"]}

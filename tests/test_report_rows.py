@@ -58,7 +58,7 @@ def test_markdown_says_partial_wherever_totals_stand():
     for heading in ("# alexnet on systolic\\_ws, batch 1 (PARTIAL)", "## Totals (PARTIAL)", "## Layers (PARTIAL)"):
         assert heading in text.splitlines()
     assert "PARTIAL" not in to_markdown(alexnet())
-    assert "## Totals (isolated layers)" in to_markdown(alexnet())
+    assert "## Totals (products only)" in to_markdown(alexnet())
     assert "## Totals\n" in to_markdown(resnet50())
 
 

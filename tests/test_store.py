@@ -13,14 +13,16 @@ from accelsim.explore.grid import Grid
 from accelsim.explore.merge import merge
 from accelsim.explore.schema import OptionsSpec, read_sweep
 from accelsim.explore.space import Point
-from accelsim.explore.store import TOTALS, Row
+from accelsim.explore.store import Row
+from accelsim.explore.tables import TOTALS
 from accelsim.report.points import Shown
 from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Linear
 
 META = {"name": "s", "question": "", "axes": "[]", "sweep": "{}", "objectives": '["cycles"]'}
-SHARES = {"occupancy": 0.3, "utilization": 0.2, "coverage_macs": 0.8, "coverage_layers": 0.9}
-FIGURES = {name: i + 1 for i, name in enumerate(TOTALS)} | SHARES | {"complete": True}
+SHARES = {"occupancy": 0.3, "utilization": 0.2, "coverage_macs": 0.8, "coverage_layers": 0.9, "coverage_dram_bits": 0.7}
+WORDS = {"energy_table": "45nm", "no_area": "array"}
+FIGURES = {name: i + 1 for i, name in enumerate(TOTALS)} | SHARES | WORDS | {"complete": True}
 
 
 def point(position, key, reason=None, network="net"):

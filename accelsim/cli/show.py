@@ -101,16 +101,16 @@ def _sizes(shape: Any) -> str:
 
 
 def _energy(arch: str | None, sets: tuple[str, ...]) -> None:
-    from accelsim.energy import load_table, trace
+    from accelsim.energy import trace
     from accelsim.errors import ConfigError
-    from accelsim.layer import machine_components
+    from accelsim.layer import energy_table, machine_components
     from accelsim.simulation import load_arch
     from accelsim.spec.arch import parse_set
 
     if arch is None:
         raise ConfigError("whose energy?", "write 'accelsim show energy --arch NAME'")
     machine = load_arch(arch, [parse_set(text) for text in sets])
-    table = load_table(machine.energy.table)
+    table = energy_table(machine.energy)
     click.echo(f"{machine.name}, energy table {table.name}")
     for row in trace(machine_components(machine), table):
         value = "-" if row.value is None else f"{row.value:.6g}"

@@ -13,11 +13,13 @@ from accelsim.errors import ConfigError
 from accelsim.explore.schema import Objective
 
 STATUS = ("ok", "illegal", "failed")
-OPTIONAL = ("area_mm2",)
+OPTIONAL = ("area_mm2", "coverage_macs", "coverage_dram_bits", "no_area")
 """Figures that a point may lack."""
 FLAGS = ("complete",)
-SHARES = ("occupancy", "utilization", "coverage_macs", "coverage_layers")
+WORDS = ("energy_table", "no_area")
+SHARES = ("occupancy", "utilization", "coverage_macs", "coverage_layers", "coverage_dram_bits")
 """Figures of at most 1; a sum of shares may pass it by a rounding error."""
+_COUNTS = ("cycles", "layers_simulated", "layers_needed")
 _OBJECTIVES = set(get_args(Objective))
 _AXES = {"name": str, "keys": list, "steps": int}
 
@@ -104,7 +106,9 @@ class Cells:
                 self.fail(place, name, f"{_shown(value)} is a figure of a point that is not ok")
             if name in FLAGS:
                 good, what = type(value) is int and value in (0, 1), "neither 0 nor 1"
-            elif name not in SHARES and (name == "cycles" or name.endswith(("macs", "_bits"))):
+            elif name in WORDS:
+                good, what = isinstance(self.text(value, place, name), str), ""
+            elif name not in SHARES and (name in _COUNTS or name.endswith(("macs", "_bits"))):
                 good, what = type(value) is int and value >= 0, "no whole number of at least 0"
             else:
                 most = 1.000001 if name in SHARES else inf
@@ -123,6 +127,13 @@ class Cells:
             if type(value) not in (int, float) or not 0 <= value < inf:
                 self.fail(place, column, f"'{name}' is {_shown(value)}, no finite number of at least 0")
         return found
+
+    def names(self, text: Any, place: str) -> tuple[str, ...]:
+        """Return a list of names of layers."""
+        found = self._json(self.text(text, place, "names"), place, "names")
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+            self.fail(place, "names", f"{_shown(text)} is no list of names")
+        return tuple(found)
 
     def plain(self, text: Any, place: str, column: str) -> dict[str, Any]:
         """Return a mapping of names to words and numbers (or lists and mappings of them)."""

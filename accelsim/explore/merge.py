@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from accelsim.errors import ConfigError
-from accelsim.explore.store import PARTS, TOTALS, Store, open_reader, open_writer
+from accelsim.explore.store import Store, open_reader, open_writer
+from accelsim.explore.tables import COMMON, FORMAT, PARTS, TOTALS
 from accelsim.outputs import partial
 
 _WORDS = {
@@ -17,7 +18,7 @@ _WORDS = {
 }  # fmt: skip
 """What stores of one sweep say alike -> how a message calls it."""
 _PLAN = ("key", "machine", "network", "axes", "reason")
-_RESULT = ("status", "reason", *TOTALS, *PARTS)
+_RESULT = ("status", "reason", *TOTALS, *PARTS, "ran")
 
 
 def merge(sources: Sequence[Path], target: Path) -> tuple[int, int]:
@@ -44,11 +45,11 @@ def merge(sources: Sequence[Path], target: Path) -> tuple[int, int]:
 
 
 def _merge(sources: Sequence[Path], aside: Path) -> None:
-    with open_reader(sources[0]) as first:
+    with open_reader(sources[0], (FORMAT,)) as first:
         said = first.meta()
     with open_writer(aside, said["layers"] == "yes", model=said["model"]) as merged:
         for path in sources:
-            with open_reader(path) as source:
+            with open_reader(path, (FORMAT,)) as source:
                 theirs = source.meta()
                 for key, words in _WORDS.items():
                     if theirs.get(key) != said.get(key):
@@ -77,7 +78,21 @@ class _Merging:
             else:
                 new.append((position, *rest))
         self._merged.insert("plan", new)
+        for table, columns, keys in (("networks", ("needed", "shared"), 1), ("layer_sets", ("names",), 1)):
+            self._take(table, columns, keys)
         self._merged.insert("totals", list(self._results()))
+        self._take("common", COMMON[2:], 2)
+
+    def _take(self, table: str, columns: Sequence[str], keys: int) -> None:
+        """Take over the rows of a table whose first columns are its key."""
+        known = {row[:keys]: row[keys:] for row in self._merged.table(table)}
+        new = []
+        for row in self._source.table(table):
+            if row[:keys] in known:
+                self._same(f"table {table}, {row[0]}", columns, known[row[:keys]], row[keys:])
+            else:
+                new.append(row)
+        self._merged.insert(table, new)
 
     def _results(self) -> Iterator[tuple[Any, ...]]:
         there = self._merged.done()
@@ -104,7 +119,7 @@ class _Merging:
         ok = cells.status(status, place) == "ok"
         cells.reason(reason, place, needed=not ok)
         cells.figures(TOTALS, values[: len(TOTALS)], place, ok)
-        for name, text in zip(PARTS, values[len(TOTALS) :], strict=True):
+        for name, text in zip(PARTS, values[len(TOTALS) :], strict=False):
             cells.part(text, place, name, ok)
 
     def _same_layers(self, key: str) -> None:

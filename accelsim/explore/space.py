@@ -76,6 +76,16 @@ class Space:
         return len(self.archs) * len(self.steps) * len(self.networks)
 
     @property
+    def clocks(self) -> set[Any]:
+        """The core clocks of all machines, in MHz as they are written."""
+        for axis in self.axes:
+            for k, key in enumerate(axis.keys):
+                if key in ("clocks_mhz", "clocks_mhz.core"):
+                    values = [step[k] for step in axis.steps]
+                    return {str(v.get("core")) if isinstance(v, dict) else str(v) for v in values}
+        return {str(float(arch.clocks_mhz["core"])) for arch in self.archs.values()}
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The keys that the axes vary, in the order of the file."""
         order = [axis.name for axis in self.sweep.axes]
@@ -314,7 +324,8 @@ def _illegal(sweep: Sweep, arch: Arch, axis: Axis, key: str, value: Any) -> str 
     try:
         resolve(arch, ((key, value),))
     except UserError as error:
-        if error.problem in ("unknown key", "no such entry") or error.file == "--set":
+        wrong = ("unknown key", "no such entry", "is a value, not a mapping")
+        if error.problem.endswith(wrong) or error.file == "--set":
             remedy = f"{error.remedy} (machine '{arch.name}')"
             raise sweep.document.error(("axes", axis.name), f"{key}: {error.problem}", remedy) from None
         # an error elsewhere may be mended by another axis: the point itself decides
@@ -323,14 +334,15 @@ def _illegal(sweep: Sweep, arch: Arch, axis: Axis, key: str, value: Any) -> str 
 
 
 def _check_twice(sweep: Sweep, arch: Arch, axes: Sequence[Axis]) -> None:
-    """Raise if two axes set one value of a machine: a unit has a number and a name."""
+    """Raise if two axes set one value of a machine, or one a part of the other: a unit has a number and a name."""
     taken: dict[KeyPath, str] = {}
     for axis in axes:
         for key in axis.keys:
             path = key_path(arch.config, key)
-            if path in taken:
-                problem = f"'{key}' is what '{taken[path]}' sets too (machine '{arch.name}')"
-                raise sweep.document.error(("axes", axis.name), problem, "keep one")
+            for other, name in taken.items():
+                if path[: len(other)] == other[: len(path)]:
+                    problem = f"'{key}' sets what '{name}' sets too (machine '{arch.name}')"
+                    raise sweep.document.error(("axes", axis.name), problem, "keep one")
             taken[path] = key
 
 

@@ -107,7 +107,9 @@ def _totals(result: NetworkResult) -> dict[str, Any]:
         "effective_tops_per_w": result.effective_tops_per_w,
         "area_mm2": sum(area.values()) if area else None,
         "area_mm2_by_component": area,
+        "area_missing": result.area_missing,
         "stored": {tensor: size._asdict() for tensor, size in result.stored.items()},
+        "partial": result.partial,
         "complete": result.complete,
         "coverage": result.coverage,
     }
@@ -154,6 +156,7 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "needed_bits_per_cycle": layer.needed_bits_per_cycle,
         "total_energy_pj": float(layer.total_energy_pj),
         "energy_pj": layer.energy_pj,
+        "events": layer.events,
         "checked": layer.checked,
         "details": layer.details,
     }

@@ -11,8 +11,7 @@ from accelsim.report import facts, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.spec.arch import unsourced
-from accelsim.text import markdown as _escape
-from accelsim.text import visible_all
+from accelsim.text import markdown, visible_all
 
 _COLUMNS = (
     "layer",
@@ -28,6 +27,7 @@ _COLUMNS = (
     "bound by",
     "mapping",
 )
+_TOTALS = ("total", "value")
 _TEXT_COLUMNS = ("layer", "kind", "unit", "bound by", "mapping")
 
 
@@ -35,12 +35,10 @@ def to_markdown(result: NetworkResult) -> str:
     """Return report.md as text, ending in a newline."""
     missing, result = unsourced(result.arch), visible_all(result)
     parts = [
-        f"# {_escape(words.title(result))}",
-        f"accelsim {__version__}; {_escape(_provenance(result))}.",
+        f"# {markdown(words.title(result))}",
+        f"accelsim {__version__}; {markdown(_provenance(result))}.",
         f"## Totals{_tag(result)}",
-        _table(
-            ("total", "value"), [[label, _escape(text)] for label, text in words.totals(result)], ("total", "value")
-        ),
+        _table(_TOTALS, [[label, markdown(text)] for label, text in words.totals(result)], _TOTALS),
         "## Worst layers",
         _bullets([words.why(result, layers) for layers in facts.worst_layers(result)], words.nothing_lost()),
         f"## Layers{_tag(result)}",
@@ -50,7 +48,7 @@ def to_markdown(result: NetworkResult) -> str:
         _bullets(list(result.not_modelled), "Nothing was listed by the engines that ran."),
         *(["## Notes", _bullets(list(result.notes), "")] if result.notes else []),
         "## Resolved configuration",
-        *([f"Numbers without a source (unsourced): {_escape(', '.join(missing))}."] if missing else []),
+        *([f"Numbers without a source (unsourced): {markdown(', '.join(missing))}."] if missing else []),
         _fenced(yaml.safe_dump(plain(result.arch, "arch"), sort_keys=False, allow_unicode=True)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -74,9 +72,9 @@ def _tag(result: NetworkResult) -> str:
 
 def _row(layer: LayerResult) -> list[str]:
     return [
-        _escape(layer.name),
+        markdown(layer.name),
         layer.kind,
-        _escape(layer.unit or ""),
+        markdown(layer.unit or ""),
         words.macs(layer.macs),
         f"{layer.cycles:,}",
         words.percent(layer.occupancy),
@@ -85,7 +83,7 @@ def _row(layer: LayerResult) -> list[str]:
         words.megabytes(layer.dram_write_bits),
         words.number(layer.total_energy_pj / 1e6),
         layer.bound_by,
-        _escape(", ".join(f"{key}={_brief(value)}" for key, value in layer.mapping.items())),
+        markdown(", ".join(f"{key}={_brief(value)}" for key, value in layer.mapping.items())),
     ]
 
 
@@ -98,7 +96,7 @@ def _skipped(result: NetworkResult) -> list[str]:
     groups = facts.skipped_by_reason(result)
     if not groups:
         return []
-    rows = [[_escape(reason), str(len(layers)), _escape(_names(layers))] for reason, layers in groups.items()]
+    rows = [[markdown(reason), str(len(layers)), markdown(_names(layers))] for reason, layers in groups.items()]
     return ["## Not simulated", _table(("reason", "layers", "names"), rows, ("reason", "names"))]
 
 
@@ -112,4 +110,4 @@ def _table(head: tuple[str, ...], rows: list[list[str]], left: tuple[str, ...]) 
 
 
 def _bullets(items: list[str], empty: str) -> str:
-    return "\n".join(f"- {_escape(item)}" for item in items) if items else empty
+    return "\n".join(f"- {markdown(item)}" for item in items) if items else empty

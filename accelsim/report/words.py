@@ -175,10 +175,20 @@ def totals(result: NetworkResult) -> list[tuple[str, str]]:
         ("coverage", _coverage(result)),
     ]
     if result.area_mm2:
-        lines.append(("area", f"{number(sum(result.area_mm2.values()))} mm2"))
+        lines.append(("area", area(result)))
     if checks := _checks(result):
         lines.append(("values", checks))
     return lines
+
+
+def area(result: NetworkResult) -> str:
+    """Return the area of the machine, and which components it leaves out because the table has no figure for them."""
+    found = f"{number(sum((result.area_mm2 or {}).values()))} mm2"
+    return (
+        f"{found}; components without figures left out: {', '.join(result.area_missing)}"
+        if result.area_missing
+        else found
+    )
 
 
 def _spent(result: NetworkResult) -> str:

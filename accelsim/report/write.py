@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from accelsim.comparison import Comparison
 from accelsim.errors import UserError
 from accelsim.outputs import Content, write_set
 from accelsim.report.document import to_json
@@ -14,6 +17,8 @@ from accelsim.results import NetworkResult
 
 FILES = ("layers.csv", "report.md", "breakdown.png", "roofline.png", "report.json")
 """What a report consists of, in the order in which the files appear: the last one marks a whole report."""
+COMPARISON = ("compare.csv", "compare.md", "compare.html", "compare.png", "compare.json")
+"""What a comparison consists of; the last one marks a whole set."""
 TRACE = "trace.json"
 """Written too where a trace is given."""
 
@@ -39,8 +44,33 @@ def write_report(result: NetworkResult, folder: str | Path, trace: Trace | None 
     }
     files: dict[str, Content] = {} if trace is None else {TRACE: trace.to_json()}
     files |= {name: texts.get(name) or pictures[name] for name in FILES}
+    return _write(target, files, (TRACE,))
+
+
+def write_comparison(comparison: Comparison, folder: str | Path, options: Mapping[str, Any]) -> list[Path]:
+    """Write compare.json, .csv, .md, .html and .png; return their paths. ``options`` are what was asked for.
+
+    Raises
+    ------
+    UserError
+        As `write_report`.
+    """
+    from accelsim.report import comparison as texts
+    from accelsim.report import comparison_page, plots
+
+    files: dict[str, Content] = {
+        "compare.csv": texts.to_csv(comparison),
+        "compare.md": texts.to_markdown(comparison),
+        "compare.html": comparison_page.to_html(comparison, options),
+        "compare.png": plots.png(plots.comparison_figure(comparison)),
+        "compare.json": texts.to_json(comparison),
+    }
+    return _write(Path(folder), files)
+
+
+def _write(target: Path, files: Mapping[str, Content], stale: Sequence[str] = ()) -> list[Path]:
     try:
-        write_set(target, files, stale=(TRACE,))
+        write_set(target, files, stale)
     except OSError as error:
         problem = f"cannot write the report: {(error.strerror or str(error)).lower()}"
         remedy = "choose another folder with -o, or mend its permissions or space"

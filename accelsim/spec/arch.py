@@ -296,12 +296,23 @@ def _overridden(document: Document, sets: Sequence[tuple[str, Any]], origin: str
     changed = override(document, sets, origin)
     for key, value in sets:
         path = key_path(changed.data, key)
-        if path[0] not in ("name", "description", "source", "sources"):
+        unset = value is None and _value(document.data, path) is None
+        if path[0] not in ("name", "description", "source", "sources") and not unset:
             _note_source(changed.data, path, origin)
             changed.data["description"] = f"{changed.data.get('description', '')}; {dotted(path)} = {value}".lstrip(
                 "; "
             )
     return changed
+
+
+def _value(data: Any, path: KeyPath) -> Any:
+    """Return what stands at a key path, None where nothing does."""
+    for part in path:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data
 
 
 def _note_source(data: dict[str, Any], path: KeyPath, origin: str) -> None:

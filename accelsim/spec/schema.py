@@ -50,6 +50,10 @@ class EnergySpec(Strict):
     """Which table prices events and areas."""
 
     table: str = Field("45nm", description="packaged table or path to one")
+    node: Positive | None = Field(
+        None,
+        description="price at this feature size, nm: by its packaged table, or by 'table' scaled; null: as written",
+    )
 
 
 class PrecisionSpec(Strict):

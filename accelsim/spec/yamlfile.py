@@ -344,6 +344,7 @@ def _plain_words(kind: str, given: Any, context: Mapping[str, Any], message: str
     if kind == "value_error":
         problem, _, remedy = str(context.get("error", message)).partition("; ")
         return problem, remedy
+    message = message if len(message) <= 300 else f"{message[:297]}..."  # it may quote what was given
     return f"{shown}: {message[:1].lower()}{message[1:]}", ""
 
 

@@ -173,11 +173,10 @@ def count(sizes, windows, loops, levels, found):  # type: ignore[no-untyped-def]
                 between = parent <= loops[i, d.LEVEL] and loops[i, d.LEVEL] < child
                 spread = spread or (between and loops[i, d.SPATIAL] == 1 and loops[i, d.TIMES] > 1)
             # reads of the level above, then what all instances are given: the same if there is nothing to share
-            words = np.int64(0)
             for alone in range(1 + latched):
                 if not alone or (spread and share != d.ALONE):
                     words = moved(tensor, parent, child, np.int64(d.ALONE) if alone else share, keep, latched, sizes,
                                   windows, loops, digits, number, table, role)  # fmt: skip
                 found[child if alone else parent, tensor, IN if alone else OUT] = words
-            parent = child
+            parent = np.int64(child)
     return cycles, used

@@ -162,10 +162,8 @@ def machine(data: Any, rng: random.Random) -> Any:
     elif kind == 5:
         data["base"] = rng.choice(("eie", "edge_npu", "systolic_ws", "input", "./input.yaml", "../x.yaml", 3))
     else:
-        data.setdefault("memory", {})["dram"] = {
-            "standard": rng.choice(("lpddr4", "hbm2", "none", 3)),
-            **{key: rng.choice(NUMBERS) for key in ("gb_per_s", "latency_ns", "burst_bits")},
-        }
+        figures = {key: rng.choice(NUMBERS) for key in ("gb_per_s", "latency_ns", "burst_bits")}
+        data["memory"] = {"dram": {"standard": rng.choice(("lpddr4", "hbm2", "none", 3)), **figures}}
     return data
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,8 +56,6 @@ def _array(path: Path) -> object:
 
 
 def _arrays() -> list[bytes]:
-    import io
-
     import numpy as np
 
     seeds = []
@@ -66,26 +66,41 @@ def _arrays() -> list[bytes]:
     return seeds
 
 
+def _command(*words: object) -> None:
+    """Call the command line; what it says of wrong options is a message like others."""
+    import click
+
+    from accelsim.cli import app
+    from accelsim.errors import ConfigError
+
+    try:
+        app.main(args=[str(word) for word in words], prog_name="accelsim", standalone_mode=False)
+    except click.ClickException as error:
+        raise ConfigError(error.format_message()) from None
+
+
+def _pictures(path: Path, *kinds: str) -> None:
+    """Make the page and pictures, which take long, of one file in a hundred."""
+    if zlib.crc32(path.read_bytes()) % 100 == 0:
+        _command("report", path, "-o", path.with_name("page.html"))
+        for kind in kinds:
+            _command("plot", path, kind, "-o", path.with_name("picture.png"))
+
+
 def _page(path: Path) -> object:
-    """Read a report and show it in every form; pictures, which take long, of one in twenty."""
+    """Read a report and show it in every form."""
     from rich.console import Console
 
-    from accelsim.report import plots, run_page
     from accelsim.report.document import to_json
     from accelsim.report.markdown import to_markdown
-    from accelsim.report.points import of_results
     from accelsim.report.reader import read_report
     from accelsim.report.rows import to_csv
     from accelsim.report.table import ResultView
 
     result = read_report(path)
-    to_json(result), to_csv(result), to_markdown(result), of_results([result])
-    Console(file=open("/dev/null", "w"), width=100).print(ResultView(result))  # noqa: SIM115
-    if sum(path.read_bytes()) % 20 == 0:
-        run_page.to_html(result)
-        for draw in (plots.breakdown_figure, plots.roofline_figure, plots.utilization_figure, plots.timeline_figure):
-            plots.png(draw(result))
-        plots.edp_figure(of_results([result, result]), "two")
+    to_json(result), to_csv(result), to_markdown(result)
+    Console(file=io.StringIO(), width=100).print(ResultView(result))
+    _pictures(path, "breakdown", "roofline", "utilization", "timeline", "edp", "pareto", "account")
     return result
 
 
@@ -108,7 +123,7 @@ def _good_store() -> bytes:
 def _store(path: Path) -> object:
     """Export a store, show it, merge it with a good one, and resume its sweep."""
     from accelsim.errors import UserError
-    from accelsim.explore import choose, export
+    from accelsim.explore import export
     from accelsim.explore.merge import merge
     from accelsim.explore.store import open_reader, open_writer
 
@@ -120,15 +135,10 @@ def _store(path: Path) -> object:
             export.to_csv(export.rows(opened, layers=True))
 
     def show() -> None:
-        from accelsim.cli.plot import _of_store
-        from accelsim.cli.report import sweep_of
-        from accelsim.report import plots, sweep_page
+        from accelsim.explore import choose
 
-        sweep = sweep_of(path)
-        if sum(path.read_bytes()) % 20 == 0:
-            sweep_page.to_html(sweep, choose.on_front)
-            for kind in ("edp", "pareto", "breakdown", "account", "heatmap"):
-                plots.png(_of_store(path, kind, None, None, {"x": None, "y": None, "value": None}))
+        choose.of_store(path, None, None)
+        _pictures(path, "edp", "pareto", "breakdown", "account", "heatmap")
 
     def join() -> None:
         target, good = path.with_name("merged.db"), path.with_name("good.db")

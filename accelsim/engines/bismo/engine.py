@@ -36,7 +36,7 @@ from accelsim.engines.bismo.cost import ADDER_DEPTH, RESULT_BITS, Cut
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest
 from accelsim.operands.handle import Operands
-from accelsim.seam import Engine, Machine, NoMapping, Sample, Word
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Word, too_wide
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, ceil_div
 from accelsim.workload.network import LayerView
@@ -93,6 +93,8 @@ class Bismo(Engine[Params, NoMapping]):
         """Return why a layer cannot run: only products, of operands whose sums fit an accumulator."""
         if view.kind not in PRODUCTS:
             return f"a matrix product overlay has no {view.kind} unit"
+        if (wide := too_wide(view, self.words(view, params))) is not None:
+            return wide
         cut = _cut(view, params)
         needed = cut.lhs_bits + cut.rhs_bits + (cut.k - 1).bit_length()
         if needed > RESULT_BITS:

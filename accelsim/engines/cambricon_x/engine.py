@@ -74,6 +74,7 @@ class CambriconX(Engine[Params, NoMapping]):
     name = "cambricon_x"
     params_schema = Params
     primary = "multipliers"
+    support_params = ("operand_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""

@@ -74,6 +74,7 @@ class Cnvlutin(Engine[Params, NoMapping]):
     name = "cnvlutin"
     params_schema = Params
     primary = "multipliers"
+    support_params = ("operand_bits", "accumulator_bits", "stay")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""

@@ -80,6 +80,9 @@ class Dcnn(Engine[Params, NoMapping]):
     name = "dcnn"
     params_schema = Params
     primary = "multipliers"
+    support_params = (
+        "operand_bits", "accumulator_bits", "pe_rows", "pe_cols", "accumulator_entries", "activations_stay",
+    )  # fmt: skip
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""

@@ -36,7 +36,7 @@ from pydantic import Field
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
 from accelsim.engines.eie import sample
-from accelsim.engines.eie.passes import Geometry, Slices, cut, tree_links
+from accelsim.engines.eie.passes import Geometry, Slices, cut, pass_count, tree_links
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
@@ -47,6 +47,8 @@ from accelsim.workload.network import LayerView
 
 LARGEST_BYTES = 1 << 26
 """Upper bound of a memory of a PE."""
+MOST_WALKS = 1 << 17
+"""Most passes of vectors that are walked: some ten seconds."""
 
 
 class Params(Strict):
@@ -93,6 +95,7 @@ class Eie(Engine[Params, NoMapping]):
     name = "eie"
     params_schema = Params
     primary = "pes"
+    support_params = ("input_bits", "codebook_bits", "value_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs of all channels."""
@@ -146,6 +149,7 @@ class Eie(Engine[Params, NoMapping]):
         if view.macs * 64 * params.pes > INT64_MAX // 4:
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
         _check_codes(view, operands, params)
+        _check_passes(view, params)
         geometry = cut(view, params)
         slices = walk.compress(geometry, operands.weight.mask, params)
         return Plan(
@@ -168,6 +172,16 @@ class Eie(Engine[Params, NoMapping]):
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small matrix on a few PEs with shallow queues and short runs."""
         return sample.sample(rng)
+
+
+def _check_passes(view: LayerView, params: Params) -> None:
+    """Refuse a layer that few registers cut into more passes than can be walked one by one."""
+    passes, vectors = pass_count(view, params), view.shape.n  # type: ignore[union-attr]
+    if passes * vectors > MOST_WALKS:
+        raise MappingError(
+            f"layer '{view.name}': {passes:,} passes of {vectors:,} vectors are more than {MOST_WALKS:,} to walk",
+            "raise params.registers, or params.pass_rows if it is not 0",
+        )
 
 
 def _check_codes(view: LayerView, operands: Operands, params: Params) -> None:

@@ -89,6 +89,7 @@ class Gamma(Engine[Params, NoMapping]):
     name = "gamma"
     params_schema = Params
     primary = "pes"
+    support_params = ("value_bits",)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the processing elements."""

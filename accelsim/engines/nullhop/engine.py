@@ -68,6 +68,7 @@ class NullHop(Engine[Params, NoMapping]):
     name = "nullhop"
     params_schema = Params
     primary = "multipliers"
+    support_params = ("largest_kernel", "operand_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""

@@ -96,6 +96,7 @@ class OuterSpace(Engine[Params, NoMapping]):
     name = "outerspace"
     params_schema = Params
     primary = "pes"
+    support_params = ("merge_pes", "pes", "element_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the processing elements."""

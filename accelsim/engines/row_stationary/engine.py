@@ -37,12 +37,13 @@ import numpy as np
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
 from accelsim.engines.row_stationary import candidates, fmaps, sample
-from accelsim.engines.row_stationary.cut import Cut
+from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.engines.row_stationary.plan import Plan
 from accelsim.errors import MappingError, ModelError
+from accelsim.mapping.choose import Bounds
 from accelsim.operands.handle import Operand, Operands, from_conv_output
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample, Word
+from accelsim.seam import Columns, Engine, Machine, Sample, Word
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
@@ -55,6 +56,7 @@ class RowStationary(Engine[Params, Mapping]):
     params_schema = Params
     mapping_schema = Mapping
     primary = "pes"
+    support_params = ("word_bits", "ifmap_spad_words", "filter_spad_words", "rows")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""
@@ -108,6 +110,11 @@ class RowStationary(Engine[Params, Mapping]):
             raise MappingError(f"layer '{view.name}': the mapping needs {found[0]}", "choose smaller factors")
         if view.macs * params.word_bits > INT64_MAX:
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        if cut.passes > MOST_PASSES:
+            raise MappingError(
+                f"layer '{view.name}': {cut.passes:,} passes for a block of outputs, at most {MOST_PASSES:,} run",
+                "split the layer",
+            )
         source, sink = fmaps.input_fmap(cut, operands), fmaps.output_fmap(cut, operands)
         return Plan(view, cut, machine, source, sink, operands.effective_macs, _input_macs(operands))
 

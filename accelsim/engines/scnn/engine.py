@@ -88,6 +88,7 @@ class Scnn(Engine[Params, NoMapping]):
     name = "scnn"
     params_schema = Params
     primary = "multipliers"
+    support_params = ("operand_bits", "accumulator_bits", "activations_stay")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""

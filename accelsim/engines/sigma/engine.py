@@ -91,6 +91,7 @@ class Sigma(Engine[Params, NoMapping]):
     name = "sigma"
     params_schema = Params
     primary = "pes"
+    support_params = ("word_bits",)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""

@@ -69,6 +69,7 @@ class Snapea(Engine[Params, NoMapping]):
     name = "snapea"
     params_schema = Params
     primary = "lanes"
+    support_params = ("operand_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the lanes."""

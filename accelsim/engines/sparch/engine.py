@@ -153,6 +153,7 @@ class Sparch(Engine[Params, NoMapping]):
     name = "sparch"
     params_schema = Params
     primary = "multipliers"
+    support_params = ("element_bits", "partial_bits", "output_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return multipliers, lanes of the mergers, the column fetcher and the channels."""

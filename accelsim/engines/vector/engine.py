@@ -61,10 +61,11 @@ from accelsim.engines.vector import sample, tiles
 from accelsim.engines.vector.program import BINARY, UNARY, Counts, tile_cost
 from accelsim.engines.vector.tiles import Cut, Pieces, Tile, Work
 from accelsim.errors import MappingError
+from accelsim.mapping.choose import Bounds
 from accelsim.mapping.loopnest import dram_traffic
 from accelsim.memory import timeline
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample, Word
+from accelsim.seam import Columns, Engine, Machine, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -104,6 +105,7 @@ class Vector(Engine[Params, Cut]):
     params_schema = Params
     mapping_schema = Cut
     primary = "lanes"
+    support_params = ("lane_bits",)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the lanes."""
@@ -152,6 +154,7 @@ class Vector(Engine[Params, Cut]):
         """Return the exact cycles and traffic of each cut: there are few."""
         work = tiles.work(view, params.lane_bits)
         cycles, moved = [], []
+        events: dict[tuple[str, str], int] = {}  # the same for all
         for rows, channels in zip(columns["rows"].tolist(), columns["channels"].tolist(), strict=True):
             cut = Cut(rows=rows, channels=channels)
             plan = Plan(view, work, cut, tiles.pieces(work, cut), params, machine)
@@ -159,13 +162,13 @@ class Vector(Engine[Params, Cut]):
             cycles.append(timeline.run(activity.schedule or (), machine.dram).cycles)
             traffic: dict[tuple[str, str], int] = {}
             for flow, bits in activity.traffic.items():
-                if flow.boundary in ("dram", "glb"):
-                    key = (flow.boundary, flow.direction)
-                    traffic[key] = traffic.get(key, 0) + bits
+                key = (flow.boundary, flow.direction)
+                traffic[key] = traffic.get(key, 0) + bits
+            events = {(event.component, event.action): count for event, count in activity.events.items()}
             moved.append(traffic)
         table = {key: np.array([t.get(key, 0) for t in moved], dtype=np.int64) for key in moved[0]}
         dram_bits = sum((bits for (boundary, _), bits in table.items() if boundary == "dram"), np.int64(0))
-        return Bounds(np.array(cycles, dtype=np.int64), np.asarray(dram_bits), table)
+        return Bounds(np.array(cycles, dtype=np.int64), np.asarray(dram_bits), table, events=events)
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Cut, machine: Machine) -> Plan:
         """Check that the tiles fit and that no count can overflow."""

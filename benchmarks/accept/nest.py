@@ -1,0 +1,136 @@
+"""Loop nests of many levels: random ones against brute force, tilings against two levels, and the rate."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import numba
+import numpy as np
+
+import accelsim
+from accelsim.activity import Flow
+from accelsim.mapping import loopnest
+from accelsim.mapping import nest_kernel as tilings
+from accelsim.mapping.loopnest import LoopNest, Tiling, Widths
+from accelsim.memory.dram import DramModel
+from accelsim.tiled import brute, encode
+from accelsim.tiled.nest_kernel import count
+from accelsim.units import ceil_div
+
+from .check import ROOT, Check
+
+sys.path.insert(0, str(ROOT / "tests"))
+from nests import of_tiling, random_nest, random_tiling
+
+NESTS, TILINGS, TIMED = 4000, 2000, 2000
+
+
+def checks() -> Iterator[Check]:
+    """Yield the checks of this part."""
+    yield _as_brute_force()
+    yield _as_tilings()
+    yield from _rates()
+
+
+def _as_brute_force() -> Check:
+    equal = sum(nest.count() == brute.counted(nest) for nest in map(random_nest, range(NESTS, 2 * NESTS)))
+    return Check("random nests are counted as by brute force", f"{equal:,} of {NESTS:,}", equal == NESTS)
+
+
+def _as_tilings() -> Check:
+    dram, equal = DramModel(Fraction(1), 0, 1), 0
+    for nest in map(random_tiling, range(TILINGS, 2 * TILINGS)):
+        flows = loopnest.dram_traffic(nest.schedule(lambda tile: 1), dram)
+        words = of_tiling(nest).count().words
+
+        def bits(tensor: str, way: Any, flows: dict[Flow, int] = flows) -> int:
+            return flows.get(Flow("dram", tensor, way), 0)
+
+        outputs = words["DRAM", "O"]
+        equal += (
+            words["DRAM", "I"].reads == bits("input", "read")
+            and words["DRAM", "W"].reads == bits("weight", "read")
+            and outputs.updates == bits("output", "write") + bits("psum", "write")
+            and outputs.reads == bits("psum", "read")
+        )
+    return Check("DRAM words of tilings are those of two levels", f"{equal:,} of {TILINGS:,}", equal == TILINGS)
+
+
+def _rates() -> Iterator[Check]:
+    nests = _resnet_tilings()
+    sizes, windows, loops, levels = (
+        np.stack(part) for part in zip(*(encode.arrays(of_tiling(nest)) for nest in nests), strict=True)
+    )
+    found = np.zeros((TIMED, 2, 3, 3), dtype=np.int64)
+    rows, tiles, innermost, stays = _rows(nests)
+    moved = np.zeros((TIMED, 6), dtype=np.int64)
+    ours = _seconds(_count_all, sizes, windows, loops, levels, found)
+    today = _seconds(_traffic_all, rows, tiles, innermost, stays, moved)
+    same = bool((found[:, 0, 1, 1] == moved[:, 2]).all() and (found[:, 0, 0, 1] == moved[:, 3]).all())
+    figure = f"{TIMED / ours:,.0f} nests per CPU second, all levels and tensors; DRAM traffic of the same tilings in "
+    figure += f"mapping/nest_kernel {TIMED / today:,.0f}; ratio {ours / today:.1f}"
+    yield Check("tilings of ResNet-50 as nests of two levels", figure, same)
+
+
+def _resnet_tilings() -> list[LoopNest]:
+    rng = np.random.default_rng(0)
+    layers = accelsim.load_network("resnet50").layers
+    convs = [shape.as_conv() for layer in layers if hasattr(shape := layer.shape, "as_conv")]
+
+    def cut(size: int) -> int:
+        return ceil_div(size, int(rng.choice((1, 1, 2, 3, 4, 6, 8, 12))))
+
+    nests = []
+    for _ in range(TIMED):
+        conv, kind = convs[rng.integers(len(convs))], rng.integers(3)
+        e = conv.e if kind == 0 else cut(conv.e) if kind == 1 else 1
+        f = conv.f if kind < 2 else cut(conv.f)
+        order = loopnest.ORDERS[rng.integers(6)]
+        tiling = Tiling(groups=1, n=1, e=e, f=f, k=cut(conv.k), c=cut(conv.c), order=order)
+        nests.append(LoopNest(conv, tiling, Widths(1, 1, 1, 1)))
+    return nests
+
+
+def _rows(nests: list[LoopNest]) -> tuple[np.ndarray, ...]:
+    rows, tiles, innermost, stays = [], [], [], []
+    for nest in nests:
+        c, t = nest.conv, nest.tiling
+        rows.append((c.n, c.c, c.k, c.h, c.w, c.r, c.s, c.groups, *c.stride, *c.pad[:2], *c.dilation, c.e, c.f,
+                     *(1,) * 6, *(0,) * 4, c.k, c.c, 0))  # fmt: skip
+        tiles.append((t.groups, t.n, t.e, t.f, t.k, t.c))
+        innermost.append("mkc".find(nest.innermost) if nest.innermost else -1)
+        stays.append(int(nest.psums_stay))
+    return tuple(np.array(part, dtype=np.int64) for part in (rows, tiles, innermost, stays))
+
+
+def _seconds(function: Callable[..., None], *args: np.ndarray) -> float:
+    """Return the smallest CPU time of seven calls, after one that compiles."""
+    function(*args)
+    times = []
+    for _ in range(7):
+        start = time.process_time()
+        function(*args)
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+@numba.njit
+def _count_all(sizes, windows, loops, levels, found):  # type: ignore[no-untyped-def]
+    for i in range(len(sizes)):
+        count(sizes[i], windows[i], loops[i], levels[i], found[i])
+
+
+FILL, TRAFFIC, SIZES = tilings.fill_runs, tilings.dram_traffic, (7, 0, 14, 15, 26, 27)
+
+
+@numba.njit
+def _traffic_all(rows, tiles, innermost, stays, moved):  # type: ignore[no-untyped-def]
+    runs, counts = np.empty((6, 512, 5), dtype=np.int64), np.empty(6, dtype=np.int64)
+    for i in range(len(rows)):
+        for axis in range(6):
+            counts[axis] = FILL(rows[i], axis, rows[i, SIZES[axis]], tiles[i, axis], runs[axis])
+        TRAFFIC(rows[i], runs, counts, innermost[i], stays[i], 1, 1, moved[i])
