@@ -10,6 +10,7 @@ from accelsim.errors import ConfigError
 from accelsim.explore import evaluate, export, identity, store, sweep
 from accelsim.explore.choose import on_front
 from accelsim.explore.grid import Grid
+from accelsim.explore.layersets import layer_set
 from accelsim.explore.merge import merge
 from accelsim.explore.schema import OptionsSpec, read_sweep
 from accelsim.explore.space import Point
@@ -36,7 +37,7 @@ def ran(key, layers=(), **changes):
 
 def made(path, points, rows, meta=META, model=None):
     with store.open_writer(path, keep_layers=True, model=model) as opened:
-        opened.set_plan(points, meta)
+        opened.set_plan(points, meta, {"net": (layer_set(["a", "b"]), None)})
         opened.add(rows)
     return path
 
