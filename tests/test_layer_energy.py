@@ -52,3 +52,11 @@ def test_all_units_of_a_machine_leak_whichever_of_them_works(tmp_path):
     assert fc.unit != relu.unit
     assert fc.energy_pj[LEAKAGE] / fc.cycles == pytest.approx(relu.energy_pj[LEAKAGE] / relu.cycles)
     assert fc.energy_pj[LEAKAGE] > 0
+
+
+def test_a_layer_touches_only_what_lives_in_dram(tmp_path):
+    (tmp_path / "net.yaml").write_text(f"{NETWORK}tensors: {{fc.input: {{home: chip}}}}\n")
+    layer = accelsim.simulate("diannao", str(tmp_path / "net.yaml"), unsupported="skip").layers[0]
+    assert "at home on the chip" in layer.reason
+    # 16 x 16 weights and 16 outputs of 16 bits
+    assert layer.dram_bits_touched == (256 + 16) * 16
