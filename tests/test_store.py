@@ -79,8 +79,8 @@ def test_points_that_are_ruled_out_have_no_layer_rows(opened):
 
 
 def test_points_do_not_stand_before_the_first(tmp_path):
-    made(tmp_path / "s.db", [point(-1, "good")], [ran("good")])
-    with store.open_reader(tmp_path / "s.db") as opened, pytest.raises(ConfigError, match="position"):
+    made(tmp_path / "s.db", [point(-2, "good")], [ran("good")])
+    with store.open_reader(tmp_path / "s.db") as opened, pytest.raises(ConfigError, match="-2 is no whole number"):
         list(opened.rows())
 
 
