@@ -1,11 +1,11 @@
-# make demo | test | lint | accept | bench | fuzz: each sets up .venv by itself.
+# make demo | test | lint | accept | bench | fuzz | mutants: each sets up .venv by itself.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-modes lint accept bench fuzz reports clean
+.PHONY: demo test test-modes lint accept bench fuzz mutants mutants-drawn reports clean
 
 demo: $(READY)
 	$(BIN)/accelsim run edge_npu onnx:bvlc_alexnet
@@ -30,9 +30,17 @@ accept: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
-# every loader against ten thousand damaged files each; takes an hour or so
+# every loader against ten thousand damaged files each, and five thousand that are whole and make no sense; takes an
+# hour or so
 fuzz: $(READY)
 	$(BIN)/python -W ignore -m benchmarks.fuzz
+
+# small wrong changes of the sources, each of which a test must notice: all of them, and 20 drawn ones
+mutants: $(READY)
+	$(BIN)/python -m benchmarks.mutants
+
+mutants-drawn: $(READY)
+	$(BIN)/python -m benchmarks.mutants --draw 20
 
 # everything that is committed in reports/
 reports: $(READY)

@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from accelsim.comparison import Comparison, compare
     from accelsim.errors import AccelsimError, ModelError, UserError
     from accelsim.results import LayerResult, NetworkResult
     from accelsim.simulation import load_arch, load_network, simulate
 
 _HOMES = {
     "AccelsimError": "accelsim.errors",
+    "Comparison": "accelsim.comparison",
     "ModelError": "accelsim.errors",
     "UserError": "accelsim.errors",
     "LayerResult": "accelsim.results",
     "NetworkResult": "accelsim.results",
+    "compare": "accelsim.comparison",
     "load_arch": "accelsim.simulation",
     "load_network": "accelsim.simulation",
     "simulate": "accelsim.simulation",
@@ -30,10 +33,12 @@ _HOMES = {
 
 __all__ = [
     "AccelsimError",
+    "Comparison",
     "LayerResult",
     "ModelError",
     "NetworkResult",
     "UserError",
+    "compare",
     "load_arch",
     "load_network",
     "simulate",
@@ -47,3 +52,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Name what is public, loaded or not: for completion."""
+    return sorted({*globals(), *__all__})

@@ -36,15 +36,23 @@ class Ranking(NamedTuple):
     shown: tuple[bool, ...]
 
 
-def rank(covered: Sequence[Collection[str]], incomplete: Incomplete = "common") -> Ranking:
+def rank(
+    covered: Sequence[Collection[str]], incomplete: Incomplete = "common", known: Collection[str] | None = None
+) -> Ranking:
     """Return how results of one network that simulated the layers ``covered`` are compared.
 
     ``common``: over the layers that all of them simulated; results without any layer take no part. Where nothing is
     common to those that have layers, as ``show``. ``show``: each over its own layers, and only results that cover the
     largest set that any has rank. ``drop``: the same, and the others are not shown.
+
+    A store cannot add up any layers: ``known`` are those that it has sums over. Where results differ, these are taken
+    if all share them, else as ``show``. None: all sums can be had.
     """
     sets = [frozenset(names) for names in covered]
-    if incomplete == "common" and (layers := shared(sets)):
+    layers = shared(sets)
+    if known is not None and len({one for one in sets if one}) > 1:
+        layers = frozenset(known) if layers.issuperset(known) else frozenset()
+    if incomplete == "common" and layers:
         ran = tuple(map(bool, sets))
         return Ranking(layers, ran, (True,) * len(sets))
     widest = max(sets, key=len, default=frozenset())
@@ -54,8 +62,26 @@ def rank(covered: Sequence[Collection[str]], incomplete: Incomplete = "common") 
 
 def shared(covered: Iterable[Collection[str]]) -> frozenset[str]:
     """Return the layers that all results share which simulated any."""
-    some = [frozenset(names) for names in covered if names]
+    some = {frozenset(names) for names in covered if names}
     return frozenset.intersection(*some) if some else frozenset()
+
+
+def whole(parts: Iterable[int | None]) -> int | None:
+    """Return a sum of what a network needs, None where one part of it is unknown."""
+    total = 0
+    for part in parts:
+        if part is None:
+            return None
+        total += part
+    return total
+
+
+def covers(ran: int | None, needed: Iterable[int | None]) -> float | None:
+    """Return the share of what a network needs that ran: 1 where it needs none, None where somebody's is unknown."""
+    total = whole(needed)
+    if ran is None or total is None:
+        return None
+    return ran / total if total else 1.0
 
 
 def ran_of(ran: int, needed: int) -> str:
@@ -63,7 +89,7 @@ def ran_of(ran: int, needed: int) -> str:
     return f"{ran:,} of {needed:,} layers"
 
 
-def timed(objectives: Sequence[str], clocks_mhz: Collection[float]) -> list[str]:
+def timed(objectives: Sequence[str], clocks_mhz: Collection[Hashable]) -> list[str]:
     """Return objectives with time in place of cycles where the clocks differ."""
     if len(set(clocks_mhz)) < 2:
         return list(objectives)
@@ -76,6 +102,14 @@ def prices_differ(tables: Collection[str]) -> str | None:
     if len(named) < 2:
         return None
     return f"the energy tables differ ({', '.join(named)}): energies do not compare; --energy-table prices all alike"
+
+
+def mean(figures: Sequence[float | None]) -> float | None:
+    """Return the geometric mean of figures of one design over networks; None where one is missing or not positive."""
+    given = [float(figure) for figure in figures if figure is not None and _positive(figure)]
+    if not given or len(given) < len(figures):
+        return None
+    return given[0] if len(given) == 1 else geometric_mean(given)
 
 
 def over_networks(
@@ -101,12 +135,12 @@ def over_networks(
     whole = {
         name: {network: float(mine[network] or 0) for network in networks}
         for name, mine in figures.items()
-        if all(_positive(mine.get(network)) for network in networks)
+        if mean([mine.get(network) for network in networks]) is not None
     }
-    if not whole or not networks or (base is not None and base not in whole):
+    if not whole or (base is not None and base not in whole):
         return {}
     unit = whole[base] if base is not None else {n: min(mine[n] for mine in whole.values()) for n in networks}
-    means = {name: geometric_mean([mine[n] / unit[n] for n in networks]) for name, mine in whole.items()}
+    means = {name: mean([mine[n] / unit[n] for n in networks]) or 0.0 for name, mine in whole.items()}
     return dict(sorted(means.items(), key=lambda item: item[1]))
 
 

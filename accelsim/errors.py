@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from accelsim.text import visible
+
 LONG_WORD = 240
 """Longer words of a message are cut: no path is, but a damaged file may hold anything."""
 
@@ -68,6 +70,21 @@ class MappingError(UserError):
     """No legal mapping: what does not fit, and by how much."""
 
 
+class FitError(MappingError):
+    """A layer that no mapping of its unit makes fit: it is left out where layers may be skipped."""
+
+    @classmethod
+    def of(cls, layer: str, error: MappingError) -> FitError:
+        """Return what an engine says of a layer, which it may name or not, under the layer's name."""
+        named = f"layer '{layer}': "
+        return cls(named + error.problem.removeprefix(named), error.remedy)
+
+    def reason(self, layer: str) -> str:
+        """Return why the layer did not run, for a place that names it already."""
+        problem = self.problem.removeprefix(f"layer '{layer}': ")
+        return f"{problem}; {self.remedy}" if self.remedy else problem
+
+
 class PriceError(UserError):
     """An energy table without a price for an action of a component."""
 
@@ -78,8 +95,8 @@ class ModelError(AccelsimError):
 
 def _printable(text: str) -> str:
     """Return the text with what a terminal would not show, or would obey, spelt out, and very long words cut."""
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return " ".join(word if len(word) <= LONG_WORD else f"{word[:LONG_WORD]}..." for word in shown.split(" "))
+    words = visible(text).split(" ")
+    return " ".join(word if len(word) <= LONG_WORD else f"{word[:LONG_WORD]}..." for word in words)
 
 
 def _rebuild(

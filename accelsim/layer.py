@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 
+from accelsim import basis
 from accelsim.activity import CAUSES, Activity, Event
 from accelsim.components import Component, Dram
-from accelsim.energy import LEAKAGE, Table, energy_pj, leakage_mw, load_table
+from accelsim.energy import LEAKAGE, Table, energy_pj, kept_table, leakage_mw
 from accelsim.engines import registry
-from accelsim.errors import MappingError, ModelError, WorkloadError
+from accelsim.errors import FitError, MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Choice, Price, build, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
@@ -23,9 +23,10 @@ from accelsim.operands.golden import agree
 from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
 from accelsim.seam import Engine, Machine, finished
 from accelsim.spec.arch import Arch, Unit
+from accelsim.spec.schema import EnergySpec
 from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
-from accelsim.workload.shapes import dims
+from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Options:
     check: bool = False
     operands: str = "synthetic"
     trace: bool = False
+    unsupported: Literal["skip", "error"] = "skip"
 
 
 @dataclass(frozen=True)
@@ -68,22 +70,38 @@ class Task:
 def simulate_layer(
     arch: Arch, task: Task, options: Options, report: Callable[[float], None] | None = None
 ) -> LayerResult:
-    """Run one layer: operands, mapping, plan, walk, timeline, energy; ``report`` hears the share of it that is done."""
+    """Run one layer: operands, mapping, plan, walk, timeline, energy; ``report`` hears the share of it that is done.
+
+    A layer that does not fit its unit is not simulated, for that reason, unless ``options.unsupported`` is ``error``.
+
+    Raises
+    ------
+    FitError
+        It does not fit, and may not be skipped.
+    MappingError
+        A pinned mapping that does not fit.
+    """
     view, unit = task.view, task.unit
     blank = _blank(view)
     if unit is None:
         return replace(blank, reason=task.reason)
     engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
-    table = energy_table(arch.energy.table)
+    table = energy_table(arch.energy)
     components = unit_components(arch, unit)
     operands = handle.of(view, options.seed, task.values())
-    mapping, origin, choice = _mapping(arch, engine, params, view, machine, task.pinned, table, components)
-    plan = engine.plan(view, operands, params, mapping, machine)
+    try:
+        mapping, origin, choice = _mapping(arch, engine, params, view, machine, task.pinned, table, components)
+        plan = _plan(engine, view, operands, params, mapping, machine, pinned=task.pinned is not None)
+    except FitError as error:
+        if options.unsupported == "error":
+            raise
+        return replace(blank, reason=error.reason(view.name))
     activity, fidelity = _walk(engine, plan, options.fidelity, report)
     units = engine.units(params)
     activity.check(units)
     checked = _check(engine, plan, operands, activity) if options.check else None
     cycles, stall, needed = _with_memory(activity, machine)
+    counted = events(components, activity)
     added = cycles - activity.compute_cycles  # a coupled engine's account has its stalls already
     details: dict[str, Any] = dict(activity.details)
     if choice is not None:
@@ -112,17 +130,17 @@ def simulate_layer(
         buffers={name: BufferUse(*use) for name, use in activity.buffers.items()},
         stored=engine.stored(plan),
         needed_bits_per_cycle=needed,
-        energy_pj=_energy(arch, unit, activity, cycles),
+        events=_by_component(arch, unit, components, counted),
+        energy_pj=energy_of(arch, unit, counted, cycles, table),
         checked=checked,
         details=details,
         tiles=Tiles(activity.schedule, machine.dram) if options.trace else None,
     )
 
 
-@cache
-def energy_table(name: str) -> Table:
-    """Return an energy table, read once per process."""
-    return load_table(name)
+def energy_table(energy: EnergySpec) -> Table:
+    """Return what prices a machine, read once per process and again when it has been edited."""
+    return kept_table(energy.table, energy.node)
 
 
 def machine_view(arch: Arch) -> Machine:
@@ -137,14 +155,16 @@ def _blank(view: LayerView) -> LayerResult:
         kind=view.kind,
         shape=dims(view.shape),
         bits=_bits(view),
-        macs=view.macs,
-        dram_bits_touched=sum(t.elements * (t.bits or 0) for t in tensors if t.home == "dram"),
+        macs=macs(view.shape),
+        dram_bits_touched=basis.whole(
+            None if t.shape == UNKNOWN else t.elements * (t.bits or 0) for t in tensors if t.home == "dram"
+        ),
     )
 
 
 def _bits(view: LayerView) -> dict[str, int | None]:
     bits = {"input": view.input.bits if view.inputs else None, "output": view.output.bits if view.outputs else None}
-    return bits | ({"weight": view.weight.bits} if view.macs else {})
+    return bits | ({"weight": view.weight.bits} if view.kind in (*PRODUCTS, "spgemm") else {})
 
 
 def _mapping(
@@ -155,14 +175,39 @@ def _mapping(
     if pinned is not None:
         return pinned, "pinned", None
     try:
-        columns = engine.candidates(view, params, machine)
-        if not columns:
-            return engine.mapping_schema(), "none", None
-        price = price_of(components, table)
-        choice = choose(columns, engine.bounds(view, params, machine, columns), arch.mapping, price)
+        choice = None if arch.mapping.fixed else engine.search(view, params, machine, arch.mapping.objective)
+        columns = {} if choice is not None else engine.candidates(view, params, machine)
+    except MappingError as error:
+        raise FitError.of(view.name, error) from None
+    if choice is None and not columns:
+        return engine.mapping_schema(), "none", None
+    try:
+        if choice is None:
+            bounds, price = engine.bounds(view, params, machine, columns), price_of(components, table)
+            choice = choose(columns, bounds, arch.mapping, price, _leak_pj_per_cycle(arch, table))
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
     return build(engine.mapping_schema, choice.row), "searched", choice
+
+
+def _plan(
+    engine: Engine[Any, Any], view: LayerView, operands: handle.Operands, params: Any, mapping: Any, machine: Machine,
+    *, pinned: bool,
+) -> Any:  # fmt: skip
+    """Return the plan; MappingError under a mapping that somebody pinned, FitError if nobody did."""
+    try:
+        return engine.plan(view, operands, params, mapping, machine)
+    except MappingError as error:
+        if pinned:
+            raise
+        raise FitError.of(view.name, error) from None
+
+
+def _leak_pj_per_cycle(arch: Arch, table: Table) -> float:
+    """Return what all units leak in a cycle, for energy objectives."""
+    if arch.mapping.objective not in ("energy", "edp"):
+        return 0.0
+    return leakage_mw(machine_components(arch), table) * float(1000 / arch.clocks_mhz["core"])
 
 
 def price_of(components: tuple[Component, ...], table: Table) -> Price:
@@ -244,13 +289,24 @@ def full_name(arch: Arch, unit: Unit, component: str) -> str:
     return component if shared else f"{unit.name}.{component}"
 
 
-def _energy(arch: Arch, unit: Unit, activity: Activity, cycles: int) -> dict[str, float]:
+def energy_of(arch: Arch, unit: Unit, counted: Mapping[Event, int], cycles: int, table: Table) -> dict[str, float]:
     """Return the energy of a layer by component; all units leak for as long as it runs."""
-    table, components = energy_table(arch.energy.table), unit_components(arch, unit)
-    dynamic = energy_pj(components, events(components, activity), table)
+    dynamic = energy_pj(unit_components(arch, unit), counted, table)
     time_ns = cycles * 1000 / arch.clocks_mhz["core"]
     dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
     return {full_name(arch, unit, name): pj for name, pj in dynamic.items()}
+
+
+def _by_component(
+    arch: Arch, unit: Unit, components: tuple[Component, ...], counted: Mapping[Event, int]
+) -> dict[str, dict[str, int]]:
+    """Return component, as reports name it -> action -> count."""
+    table: dict[str, dict[str, int]] = {}
+    for component in components:
+        for action in component.actions:
+            if count := counted.get(Event(component.name, action)):
+                table.setdefault(full_name(arch, unit, component.name), {})[action] = count
+    return table
 
 
 def events(components: tuple[Component, ...], activity: Activity) -> dict[Event, int]:

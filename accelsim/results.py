@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from math import fsum
 from typing import Any, Literal, NamedTuple
+
+from accelsim import basis
 
 SCHEMA = 1
 """Version of the report format."""
@@ -66,9 +69,13 @@ class LayerResult:
     kind: str
     shape: Mapping[str, Any]
     bits: Mapping[str, int | None]
-    macs: int
-    dram_bits_touched: int
-    """Bits of the layer's tensors that live in DRAM, each counted once: for coverage, simulated or not."""
+    macs: int | None
+    """Dense multiply-accumulates; None where nobody knows those of an operator that was not simulated."""
+    dram_bits_touched: int | None
+    """Bits of the layer's tensors that live in DRAM, each counted once: for coverage, simulated or not.
+
+    None behind an operator whose output has no known shape.
+    """
     simulated: bool = False
     reason: str | None = None
     unit: str | None = None
@@ -93,6 +100,8 @@ class LayerResult:
     stored: Mapping[str, StoredBits] = field(default_factory=dict)
     """Tensor -> its size in the machine's compressed format; tensors that are not compressed are left out."""
     needed_bits_per_cycle: Mapping[str, float] = field(default_factory=dict)
+    events: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Component -> action -> how often: bits of storage, links and DRAM, else operations. Times prices, the energy."""
     energy_pj: Mapping[str, float] = field(default_factory=dict)
     checked: bool | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -127,7 +136,7 @@ class LayerResult:
     @property
     def counted_macs(self) -> int:
         """What a rate counts: dense MACs, of a sparse product (which nobody would do densely) its multiplications."""
-        return self.effective_macs if self.kind == "spgemm" else self.macs
+        return self.effective_macs if self.kind == "spgemm" else self.macs or 0
 
     @property
     def dram_read_bits(self) -> int:
@@ -197,6 +206,8 @@ class NetworkResult:
         The core clock that turns cycles into time.
     area_mm2 : mapping or None
         Component -> mm2, where the table has areas.
+    area_missing : tuple of str
+        Components on the chip for which it has none: the sum leaves them out.
     """
 
     arch: Mapping[str, Any]
@@ -210,6 +221,7 @@ class NetworkResult:
     not_modelled: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     area_mm2: Mapping[str, float] | None = None
+    area_missing: tuple[str, ...] = ()
 
     @property
     def arch_name(self) -> str:
@@ -222,9 +234,14 @@ class NetworkResult:
         return tuple(layer for layer in self.layers if layer.simulated)
 
     @property
+    def partial(self) -> bool:
+        """Whether layers with work were not simulated, for whatever reason: totals are of the others."""
+        return len(self.simulated) < len(self.layers)
+
+    @property
     def complete(self) -> bool:
         """Whether every layer of a connected network was simulated."""
-        return not self.isolated and all(layer.simulated for layer in self.layers)
+        return not (self.isolated or self.partial)
 
     @cached_property
     def cycles(self) -> int:
@@ -239,7 +256,7 @@ class NetworkResult:
     @cached_property
     def macs(self) -> int:
         """Dense multiply-accumulates of the simulated layers."""
-        return sum(layer.macs for layer in self.simulated)
+        return sum(layer.macs or 0 for layer in self.simulated)
 
     @cached_property
     def effective_macs(self) -> int:
@@ -332,24 +349,25 @@ class NetworkResult:
 
     @property
     def occupancy(self) -> float:
-        """Occupancy over all simulated layers, weighted by unit-cycles of their primary units."""
+        """Occupancy over all simulated layers, each for as long as it runs: what the time is spent on."""
         return self._share("busy", "zero")
 
     @property
     def utilization(self) -> float:
-        """Utilisation over all simulated layers, weighted by unit-cycles of their primary units."""
+        """Utilisation over all simulated layers, each for as long as it runs."""
         return self._share("busy")
 
     @property
-    def coverage(self) -> dict[str, float]:
-        """Share of MACs, layers and tensor bits in DRAM that was simulated."""
+    def coverage(self) -> dict[str, float | None]:
+        """Share of the network's MACs, layers and tensor bits in DRAM that was simulated.
+
+        None where the share is unknown: a layer that was not simulated does not say how many it has.
+        """
+        touched = basis.whole(layer.dram_bits_touched for layer in self.simulated)
         return {
-            "macs": _ratio(self.macs, sum(layer.macs for layer in self.layers)),
+            "macs": basis.covers(self.macs, (layer.macs for layer in self.layers)),
             "layers": _ratio(len(self.simulated), len(self.layers)),
-            "dram_bits": _ratio(
-                sum(layer.dram_bits_touched for layer in self.simulated),
-                sum(layer.dram_bits_touched for layer in self.layers),
-            ),
+            "dram_bits": basis.covers(touched, (layer.dram_bits_touched for layer in self.layers)),
         }
 
     def over(self, names: Collection[str]) -> NetworkResult:
@@ -361,8 +379,23 @@ class NetworkResult:
         return [layer_row(self, layer) for layer in self.layers]
 
     def _share(self, *causes: str) -> float:
-        total = sum(layer.units * layer.cycles for layer in self.simulated)
-        return _ratio(sum(layer.account.get(c, 0) for layer in self.simulated for c in causes), total, 0.0)
+        worked = [(layer.units, layer.cycles, sum(layer.account.get(c, 0) for c in causes)) for layer in self.simulated]
+        return time_share(worked)
+
+
+def time_share(spent: Iterable[tuple[int, int, int]]) -> float:
+    """Return the share of time that goes to some causes, rounded once.
+
+    ``spent`` has units, cycles and the unit-cycles of these causes. Each counts for as long as it lasts: a vector unit
+    of 16 lanes and an array of 1,024 PEs that run one after another do not weigh by their numbers.
+    """
+    by_units: dict[int, int] = {}
+    whole = 0
+    for units, cycles, part in spent:
+        if units:
+            by_units[units] = by_units.get(units, 0) + part
+            whole += cycles
+    return float(sum(Fraction(part, units) for units, part in by_units.items()) / whole) if whole else 0.0
 
 
 def _ratio(part: int, whole: int, empty: float = 1.0) -> float:

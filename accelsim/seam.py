@@ -7,6 +7,7 @@ numba. Kernels live in ``kernel.py`` and are imported inside `Engine.run`; ``ref
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable, Generator, Mapping
 from fractions import Fraction
@@ -17,13 +18,14 @@ from pydantic import BaseModel
 
 from accelsim.activity import Activity, Event
 from accelsim.components import Component
-from accelsim.mapping.choose import Price
+from accelsim.errors import MappingError
+from accelsim.mapping.choose import Bounds, Choice, Price
 from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
 from accelsim.spec.schema import MappingSpec, Strict
-from accelsim.workload.network import LayerView
+from accelsim.workload.network import LayerView, Tensor
 from accelsim.workload.shapes import Shape
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
@@ -54,27 +56,6 @@ class Machine(NamedTuple):
 
     clocks_mhz: Mapping[str, Fraction]
     dram: DramModel
-
-
-class Bounds(NamedTuple):
-    """What the mapper's objective needs of each candidate, as arrays.
-
-    Attributes
-    ----------
-    cycles : ndarray of int64
-        Estimated cycles, DRAM included.
-    dram_bits : ndarray of int64
-    traffic : dict
-        (boundary, direction) -> bits; prices energy objectives.
-    own : tuple of str and ndarray of float64, or None
-        For ``mapping.objective: engine``: the engine's own objective in words, and its value. Candidates that it
-        does not tell apart are taken in their order.
-    """
-
-    cycles: np.ndarray
-    dram_bits: np.ndarray
-    traffic: Mapping[tuple[str, str], np.ndarray]
-    own: tuple[str, np.ndarray] | None = None
 
 
 class Many(NamedTuple):
@@ -109,7 +90,7 @@ class Sample(NamedTuple):
     widest_bits : int
         Widest operand that the engine takes with these parameters.
     on_chip : bool
-        Whether tensors may be at home on the chip.
+        Whether tensors at home on the chip fit there.
     """
 
     shape: Shape
@@ -117,6 +98,64 @@ class Sample(NamedTuple):
     mapping: dict[str, Any] | None = None
     widest_bits: int = 8
     on_chip: bool = False
+
+
+class Room(NamedTuple):
+    """A storage of an engine where tensors may live between layers (``home: chip``), without traffic at DRAM.
+
+    Attributes
+    ----------
+    boundary : str
+        The boundary whose component holds them.
+    roles : tuple of str
+        What may live there: ``input``, ``input2`` (a second activation, of a matmul the right matrix), ``weight``,
+        ``output``.
+    """
+
+    boundary: str
+    roles: tuple[str, ...]
+
+
+def too_large(view: LayerView, tensor: Tensor, storage: str, keys: str) -> MappingError:
+    """Return the error of a tensor at home on the chip that its room does not hold; ``keys`` are to be raised."""
+    return MappingError(
+        f"layer '{view.name}': '{tensor.name}' is at home on the chip but does not fit {storage}",
+        f"raise {keys} or give it home: dram",
+    )
+
+
+def roles(view: LayerView) -> list[tuple[str, Tensor]]:
+    """Return all tensors of a layer with their roles; a bias is a weight."""
+    inputs = [("input" if i == 1 else f"input{i}", tensor) for i, tensor in enumerate(view.inputs, 1)]
+    return [*inputs, *(("weight", t) for t in view.weights), *(("output", t) for t in view.outputs)]
+
+
+class Word(NamedTuple):
+    """The widest tensor that ``part`` of a machine takes, a plural noun."""
+
+    bits: int
+    part: str
+
+
+def beside(bits: int, *sizes: int) -> Word:
+    """Return what an element of ``bits`` leaves for its value beside indices into dimensions of these ``sizes``."""
+    return Word(max(0, bits - sum((size - 1).bit_length() for size in sizes)), "values of elements")
+
+
+def too_wide(view: LayerView, words: Mapping[str, Word]) -> str | None:
+    """Return which tensor of a layer is wider than the word of its role, or None.
+
+    Of a layer that multiplies, ``input`` and ``weight`` are the two operands; of others, all inputs and all constants.
+    """
+    roles = {"input": view.inputs, "weight": view.weights, "output": view.outputs}
+    if view.macs:
+        roles |= {"input": (view.input,), "weight": (view.weight,)}
+    for role, tensors in roles.items():
+        for tensor in tensors if role in words else ():
+            word = words[role]
+            if (tensor.bits or 0) > word.bits:
+                return f"'{tensor.name}' has {tensor.bits} bits, the {word.part} take {word.bits}"
+    return None
 
 
 class NoMapping(Strict):
@@ -132,15 +171,43 @@ class Engine(Generic[ParamsT, MappingT]):
     primary: ClassVar[str]
     """The unit kind whose account the report shows first."""
     support_params: ClassVar[tuple[str, ...] | None] = None
-    """The parameters that `supports` looks at; None if nothing is known of it."""
+    """The parameters that `supports`, `rooms` and `words` look at; None if nothing is known of them."""
 
     def units(self, params: ParamsT) -> dict[str, int]:
         """Return how many units of each kind there are."""
         raise NotImplementedError
 
     def supports(self, view: LayerView, params: ParamsT) -> str | None:
-        """Return why a layer cannot run here, or None if it can."""
+        """Return why a layer cannot run here, or None if it can; widths apart, which `words` declares."""
         raise NotImplementedError
+
+    def rooms(self, params: ParamsT) -> tuple[Room, ...]:
+        """Return where tensors may live between layers; a layer with a tensor at home that has no room is refused.
+
+        `plan` checks that what is at home fits, and raises MappingError if it does not.
+        """
+        del params
+        return ()
+
+    def words(self, view: LayerView, params: ParamsT) -> Mapping[str, Word]:
+        """Return the widest tensor by role: ``input``, ``weight``, ``output``; a role that is left out takes any."""
+        del view, params
+        return {}
+
+    def refuses(self, view: LayerView, params: ParamsT) -> str | None:
+        """Return why a layer cannot run here: what `supports` says, a tensor without room, or one too wide."""
+        return self.supports(view, params) or self._homeless(view, params) or too_wide(view, self.words(view, params))
+
+    def _homeless(self, view: LayerView, params: ParamsT) -> str | None:
+        """Return which tensor at home on the chip has no room here, or None."""
+        roomy = {role for room in self.rooms(params) for role in room.roles}
+        for role, tensor in roles(view):
+            if tensor.home == "chip" and role not in roomy:
+                return (
+                    f"{role} '{tensor.name}' is at home on the chip, where engine '{self.name}' has no room for it; "
+                    "give it home: dram"
+                )
+        return None
 
     def components(self, params: ParamsT) -> tuple[Component, ...]:
         """Return the hardware, DRAM apart. A component that bears a boundary's name is charged for its traffic."""
@@ -154,6 +221,11 @@ class Engine(Generic[ParamsT, MappingT]):
     def bounds(self, view: LayerView, params: ParamsT, machine: Machine, columns: Columns) -> Bounds:
         """Return what the objective needs of each candidate."""
         raise NotImplementedError
+
+    def search(self, view: LayerView, params: ParamsT, machine: Machine, objective: str) -> Choice | None:
+        """Return the best of `candidates` without listing them, or None if this objective wants the list."""
+        del view, params, machine, objective
+        return None
 
     def plan(self, view: LayerView, operands: Operands, params: ParamsT, mapping: MappingT, machine: Machine) -> Any:
         """Return the integers and arrays that a walk needs, after every legality check."""
@@ -213,7 +285,11 @@ class Engine(Generic[ParamsT, MappingT]):
     @property
     def notes(self) -> Notes:
         """What the engine's docstring says of itself."""
-        return Notes.of(inspect.getmodule(type(self)).__doc__ or "")
+        module = inspect.getmodule(type(self))
+        text = module.__doc__
+        if text is None and module is not None:  # ``python -OO`` drops docstrings, and reports must not change
+            text = ast.get_docstring(ast.parse(inspect.getsource(module)))
+        return Notes.of(text or "")
 
 
 class Notes(NamedTuple):

@@ -22,6 +22,7 @@ from accelsim.passes.density import read_density, with_density
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.spec import arch as spec
+from accelsim.spec import packaged
 from accelsim.spec.arch import Arch, Unit
 from accelsim.workload.load import load_network as load_network
 from accelsim.workload.network import Layer, LayerView, Network, is_view
@@ -49,7 +50,7 @@ def load_arch(name: str, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
     sets : sequence of (key path, value)
         Keys of the resolved configuration to override.
     """
-    return spec.load(name, registry.find_params, sets)
+    return spec.load(name, registry.find_params, sets, registry.publishes)
 
 
 def simulate(
@@ -89,7 +90,7 @@ def simulate(
     check : bool
         Also compute every layer's values and compare them with NumPy.
     unsupported : "skip" or "error"
-        What to do with layers that no unit of the machine can run.
+        What to do with layers that no unit of the machine can run, or that do not fit the one that could.
     workers : int
         Processes; the result does not depend on it.
     mapping : path, optional
@@ -118,7 +119,7 @@ def simulate(
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=str(mapping))
     given = given_operands(network, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if str(operands) == "chain" else "file"
-    options = Options(seed, fidelity, check, mode, trace)
+    options = Options(seed, fidelity, check, mode, trace, unsupported)
     tasks = [
         task_for(arch, network, layer, pinned, given, unsupported)
         if layer in chosen
@@ -127,7 +128,8 @@ def simulate(
         if not is_view(layer)
     ]
     results = placed(_run(arch, tasks, options, workers, progress))
-    table = energy_table(arch.energy.table)
+    table = energy_table(arch.energy)
+    areas = area_mm2(machine_components(arch), table)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -145,7 +147,8 @@ def simulate(
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
         notes=network.notes,
-        area_mm2=area_mm2(machine_components(arch), table).mm2,
+        area_mm2=areas.mm2,
+        area_missing=areas.left_out,
     )
 
 
@@ -212,11 +215,34 @@ def _unit_for(arch: Arch, view: LayerView) -> tuple[Unit | None, str | None]:
         if not unit.takes(view.name, view.kind):
             reasons.append(f"{unit.name}: the machine file gives it other layers")
             continue
-        reason = registry.get(unit.engine).supports(view, unit.params)
+        reason = registry.get(unit.engine).refuses(view, unit.params)
         if reason is None:
             return unit, None
         reasons.append(reason if len(arch.units) == 1 else f"{unit.name}: {reason}")
     return None, "; ".join(reasons)
+
+
+def nothing_ran(result: NetworkResult) -> str | None:
+    """Return why a result has no simulated layer, by the first that was to run; None if it has one."""
+    if result.simulated:
+        return None
+    first = next(layer for layer in result.layers if layer.reason != NOT_SELECTED)
+    return f"no layer of '{result.network}' ran on '{result.arch_name}': layer '{first.name}': {first.reason}"
+
+
+def advice(arch: Arch, network: Network, result: NetworkResult) -> str:
+    """Return what to do about a result without a simulated layer: the packaged machines that have a unit, if any."""
+    name = next(layer.name for layer in result.layers if layer.reason != NOT_SELECTED)
+    layer = next(layer for layer in network.layers if layer.name == name)
+
+    def takes(arch: Arch) -> bool:
+        return _unit_for(arch, resolve(network, arch.precision).view(layer))[0] is not None
+
+    if takes(arch):
+        return ""  # it does not fit, and its reason says what to raise
+    found = [] if isinstance(layer.shape, Unsupported) else packaged.names("arch_configs")
+    able = [other for other in found if takes(load_arch(other))]
+    return f"choose another machine, such as {', '.join(able[:4])}" if able else "no packaged machine can"
 
 
 def _run(arch: Arch, tasks: list[Task], options: Options, workers: int, progress: Progress | None) -> list[LayerResult]:
@@ -254,7 +280,7 @@ def _serial(arch: Arch, tasks: list[Task], options: Options, progress: Progress 
             continue
         report = None if progress is None else _within(progress, task.view.name, done, len(tasks))
         result = simulate_layer(arch, task, options, report)
-        if key is not None:
+        if key is not None and result.simulated:  # a reason may name tensors
             known[key] = result
         yield result
 
@@ -289,4 +315,4 @@ def not_modelled(arch: Arch, units: Collection[str | None]) -> tuple[str, ...]:
     for unit in arch.units:
         if unit.name in units:
             items |= dict.fromkeys(registry.get(unit.engine).notes.not_modelled)
-    return (*items, *ALWAYS_NOT_MODELLED, *energy_table(arch.energy.table).notes)
+    return (*items, *ALWAYS_NOT_MODELLED, *energy_table(arch.energy).notes)

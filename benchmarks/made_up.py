@@ -2,6 +2,7 @@
 
 import json
 
+from accelsim.explore.layersets import layer_set
 from accelsim.explore.space import Point
 from accelsim.explore.store import Row, open_writer
 
@@ -15,11 +16,11 @@ NASTY = (
 
 def big_store(path, number, machine="my_array", network="net", question=""):
     """Write a store whose figures are made up: a hundred columns of points, one row ruled out."""
-    points, rows = [], []
+    points, rows, layers = [], [], layer_set(("conv",))
     for i in range(number):
         sets = (("params.rows", 1 + i // 100), ("params.cols", 1 + i % 100))
         points.append(Point(i, i, machine, network, sets, (), f"key{i:06}", None))
-        rows.append(Row(f"key{i:06}", "ok", None, _totals(i)))
+        rows.append(Row(f"key{i:06}", "ok", None, _totals(i), ran=layers))
     points.append(Point(number, number, machine, network, sets, (), "out", "constraint: params.rows < 3"))
     about = {
         "name": "big",
@@ -29,7 +30,7 @@ def big_store(path, number, machine="my_array", network="net", question=""):
         "sweep": json.dumps({"name": "big", "machines": [machine], "networks": [network]}),
     }
     with open_writer(path, model="made up") as store:
-        store.set_plan(points, about)
+        store.set_plan(points, about, {network: (layers, None)})
         store.add(rows)
 
 
@@ -43,6 +44,7 @@ def _totals(i):
         "edp_pj_s": pj * cycles / 1e9, "dram_read_bits": 10**7 + i, "dram_write_bits": 10**6,
         "dram_bits": 11 * 10**6 + i,
         "occupancy": 0.7, "utilization": 0.6, "tops": 1e9 / cycles, "tops_per_w": 2e9 / pj, "area_mm2": None,
-        "complete": True, "coverage_macs": 1.0, "coverage_layers": 1.0,
+        "complete": True, "coverage_macs": 1.0, "coverage_layers": 1.0, "coverage_dram_bits": 1.0,
+        "layers_simulated": 1, "layers_needed": 1, "clock_mhz": 1000.0, "energy_table": "45nm", "no_area": None,
         "energy_pj": {"macs": pj * 0.4, "glb": pj * 0.1, "dram": pj * 0.5}, "cycles_by_cause": causes,
     }  # fmt: skip

@@ -71,7 +71,7 @@ def run(
     engine = registry.get(engine_name)
     schema = engine.params_schema.model_validate({**given, **params})
     layer = view(shape, a, b)
-    if engine.supports(layer, schema) is not None:
+    if engine.refuses(layer, schema) is not None:
         return None
     operands = of(layer, given={"input": x, "weight": w})
     fields = {} if engine_name == "bismo" else whole(shape) | (mapping or {})

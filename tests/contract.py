@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -15,6 +16,13 @@ from accelsim.seam import Engine, Machine
 from accelsim.workload.network import LayerView, Tensor
 
 MACHINE = Machine({"core": Fraction(200)}, DramModel(Fraction(96, 5), 7, 64))
+MACHINES = (
+    MACHINE,
+    Machine({"core": Fraction(1000)}, DramModel(Fraction(512, 7), 0, 512)),
+    Machine({"core": Fraction(700)}, DramModel(Fraction(3, 2), 100, 256)),
+    Machine({"core": Fraction(50)}, DramModel(Fraction(4000), 1, 1)),
+)
+"""Slow and fast DRAMs, with and without latency, of four bursts; most rates are no whole number."""
 
 
 class Case(NamedTuple):
@@ -24,6 +32,10 @@ class Case(NamedTuple):
     params: Any
     mapping: Any
     machine: Machine
+
+    def on(self, view: LayerView) -> Case:
+        """Return the case with another layer, its operands from the same seed."""
+        return self._replace(view=view, operands=of(view, self.operands.input.seed))
 
     def plan(self) -> Any:
         return self.engine.plan(self.view, self.operands, self.params, self.mapping, self.machine)
@@ -51,9 +63,34 @@ def random_case(name: str, seed: int) -> Case:
     sample = engine.sample(rng)
     params = engine.params_schema.model_validate(sample.params)
     view = view_of(sample.shape, rng, sample.widest_bits, sample.on_chip)
+    words = engine.words(view, params)
+    if "output" in words:
+        view = replace(
+            view, outputs=tuple(replace(t, bits=min(t.bits or 1, words["output"].bits)) for t in view.outputs)
+        )
     mapping = engine.mapping_schema.model_validate(sample.mapping or {})
-    assert engine.supports(view, params) is None
-    return Case(engine, view, of(view, seed), params, mapping, MACHINE)
+    assert engine.refuses(view, params) is None
+    return Case(engine, view, of(view, seed), params, mapping, MACHINES[seed % len(MACHINES)])
+
+
+def at_home(case: Case, role: str) -> Case:
+    """Return the case with one of its tensors at home on the chip: "input", "input2", "weight" or "output"."""
+    part, place = {"input": ("inputs", 0), "input2": ("inputs", 1)}.get(role, (f"{role}s", 0))
+    tensors = list(getattr(case.view, part))
+    tensors[place] = replace(tensors[place], home="chip")
+    return case.on(replace(case.view, **{part: tuple(tensors)}))
+
+
+def reshaped(case: Case, flat: bool) -> Case:
+    """Return the case with inputs in other shapes of as many elements, as their producers may leave them.
+
+    ``flat`` gives all dimensions behind the first one as one; else there is one more in front and one behind.
+    """
+
+    def other(given: Tensor) -> tuple[int, ...]:
+        return (given.shape[0], given.elements // given.shape[0]) if flat else (1, *given.shape, 1)
+
+    return case.on(replace(case.view, inputs=tuple(replace(t, shape=other(t)) for t in case.view.inputs)))
 
 
 def reference_of(case: Case) -> Any:

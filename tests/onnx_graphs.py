@@ -21,7 +21,8 @@ def save(path, nodes, inputs, outputs=("y",), constants=(), opset=17, **more):
         [numpy_helper.from_array(np.asarray(array), name) for name, array in constants],
         **more,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("my", 1)])
+    domains = {"": opset, "my": 1, "com.microsoft": 1}
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid(*item) for item in domains.items()])
     model.ir_version = 8
     onnx.save(model, path)
     return model

@@ -59,12 +59,17 @@ def rows_in(path):
         return 0
 
 
-def wait_for(condition, seconds=60):
-    """Wait until a condition gives something true, and return that."""
+def wait_for(condition, process=None, seconds=900):
+    """Wait until a condition gives something true, and return that; None if ``process`` is over without it.
+
+    The bound is no measure of speed: a machine may be busy with other work for minutes.
+    """
     end = time.monotonic() + seconds
     while not (found := condition()):
+        if process is not None and process.poll() is not None:
+            return condition() or None
         assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.01)
+        time.sleep(0.02)
     return found
 
 

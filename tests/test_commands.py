@@ -141,3 +141,16 @@ def test_a_command_does_not_take_the_name_of_a_builtin_from_those_after_it():
     assert "systolic_ws" in run("list", "arch")
     assert "SCALE-Sim 3.0.0" in run("replica", "--help")
     assert "merge" in run("--help")
+
+
+def test_a_list_on_a_narrow_terminal_breaks_between_words():
+    from accelsim.cli.list_ import _line
+
+    text = "Bit-serial matrix product overlay, 8 x 256 x 8 at 200 MHz"
+    lines = _line(f"{'bismo':26} ", text, 60).splitlines()
+    assert len(lines) == 2
+    assert max(map(len, lines)) <= 60
+    assert lines[0].startswith("bismo  ")
+    assert lines[1].startswith(" " * 27)
+    assert " ".join(" ".join(lines).split()) == f"bismo {text}"
+    assert _line("a ", text, None) == f"a {text}"

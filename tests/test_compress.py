@@ -413,6 +413,20 @@ def test_json_and_csv_hold_the_same_layers_and_nothing_else_is_printed(tmp_path)
     assert document["totals"]["ratio"] == document["totals"]["dense_bits"] / document["totals"]["bits"]
 
 
+def test_a_code_table_has_a_length_for_every_symbol_of_the_alphabet_whether_it_occurs_or_not():
+    # 5, 0, 1, 1: lengths 1, 0, 2, 2; the longest, 2, takes two bits
+    assert huffman.code_lengths(np.array([5, 0, 1, 1])).tolist() == [1, 0, 2, 2]
+    assert huffman.table_bits(np.array([5, 0, 1, 1])) == 4 * 2
+    # a single symbol has no code word
+    assert huffman.table_bits(np.array([0, 7])) == 0
+
+
+@pytest.mark.parametrize(("density", "kept"), [(0.9, [1, 2, 3]), (0.8, [0, 2, 3]), (0.1, [0, 0, 0])])
+def test_pruning_keeps_the_nearest_number_of_weights(density, kept):
+    # 2.7, 2.4 and 0.3 of three weights
+    assert prune(np.array([1, 2, 3]), density).tolist() == kept
+
+
 def test_weights_come_from_an_archive(tmp_path, net):
     weights = np.random.default_rng(5).standard_normal((20, 40))
     np.savez(tmp_path / "w.npz", **{"fc.weight": weights})

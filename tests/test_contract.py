@@ -1,16 +1,19 @@
 """What every engine must satisfy. A new engine is picked up by itself."""
 
+import ast
 import os
 import time
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
-from contract import MACHINE, random_case, reference_of
+from contract import MACHINES, at_home, random_case, reference_of, reshaped
 
 from accelsim.components import Dram
 from accelsim.energy import load_table
 from accelsim.engines import registry
+from accelsim.errors import MappingError
 from accelsim.layer import events
 from accelsim.memory import timeline
 
@@ -55,6 +58,19 @@ def test_values_equal_numpy(name):
 
 
 @engines
+def test_a_tensor_in_the_shape_of_its_producer_is_computed_like_one_of_the_layers_own(name):
+    for number, case in enumerate(cases(name, 60, SECONDS / 2)):
+        if case.view.kind == "spgemm":
+            continue  # sparse matrices have no other shape
+        other = reshaped(case, flat=number % 2 == 0)
+        walked, truth = other.engine.run(other.plan(), other.operands), other.engine.truth(other.operands)
+        np.testing.assert_allclose(walked.values, truth, rtol=1e-12, err_msg=str(other.view))
+        assert truth.shape == case.view.shape.output_shape
+        assert walked.same_integers(reference_of(other)) == [], other
+        np.testing.assert_allclose(reference_of(other).values, truth, rtol=1e-12, err_msg=str(other.view))
+
+
+@engines
 def test_every_boundary_with_traffic_has_a_component_and_every_event_a_price(name):
     table = load_table("45nm")
     for case in cases(name, 15, SECONDS / 4):
@@ -65,15 +81,96 @@ def test_every_boundary_with_traffic_has_a_component_and_every_event_a_price(nam
             assert table.price(components[event.component], event.action).pj >= 0
 
 
+def test_random_cases_meet_every_dram_and_burst():
+    first = {random_case("diannao", seed).machine.dram for seed in range(10)}
+    assert first == {machine.dram for machine in MACHINES}
+    assert len({dram.burst_bits for dram in first}) == len(first)
+    assert any(dram.latency_cycles == 0 for dram in first)
+    assert any(dram.bits_per_cycle.denominator > 1 for dram in first)
+
+
 @engines
 def test_at_a_fixed_mapping_a_faster_dram_is_never_slower(name):
     for case in cases(name, 10, SECONDS / 4):
         cycles = []
         for bits_per_cycle in (Fraction(3, 2), Fraction(96, 5), Fraction(4000)):
-            machine = MACHINE._replace(dram=MACHINE.dram._replace(bits_per_cycle=bits_per_cycle))
+            machine = case.machine._replace(dram=case.machine.dram._replace(bits_per_cycle=bits_per_cycle))
             activity = case.engine.run(case._replace(machine=machine).plan())
             if activity.schedule is None:
                 cycles.append(activity.compute_cycles)
             else:
                 cycles.append(timeline.run(activity.schedule, machine.dram).cycles)
         assert cycles == sorted(cycles, reverse=True), case
+
+
+def dram_bits(activity):
+    """Return (tensor, direction) -> bits of the DRAM's traffic."""
+    return {flow[1:]: bits for flow, bits in activity.traffic.items() if flow.boundary == "dram" and bits}
+
+
+@engines
+def test_a_tensor_at_home_on_the_chip_is_refused_by_name_or_crosses_no_dram(name):
+    honoured, rooms, refused = set(), set(), []
+    for case in cases(name, 60, SECONDS / 2):
+        roomy = {role for room in case.engine.rooms(case.params) for role in room.roles}
+        rooms |= roomy
+        if any(tensor.home == "chip" for tensor in (*case.view.inputs, *case.view.weights, *case.view.outputs)):
+            continue
+        far = dram_bits(case.engine.run(case.plan()))
+        for role, has in (
+            ("input", case.view.inputs), ("input2", case.view.inputs[1:]), ("weight", case.view.weights),
+            ("output", case.view.outputs),
+        ):  # fmt: skip
+            if not has:
+                continue
+            home = at_home(case, role)
+            reason = case.engine.refuses(home.view, case.params)
+            if role not in roomy:
+                tensor = "input1" if role == "input2" else "input0" if role == "input" else role
+                assert reason == (
+                    f"{role} '{tensor}' is at home on the chip, where engine '{name}' has no room for it; "
+                    "give it home: dram"
+                )
+                continue
+            assert reason is None, role
+            try:
+                walked = case.engine.run(home.plan())
+            except MappingError as error:
+                refused.append(error.problem)
+                continue
+            assert walked.same_integers(reference_of(home)) == [], home
+            near, moved = dram_bits(walked), "weight" if role == "input2" else role
+            assert moved not in {tensor for tensor, _ in near}, (role, case)
+            assert all(bits <= far.get(flow, 0) for flow, bits in near.items()), (role, case)
+            honoured.add(role)
+    assert honoured == rooms
+    assert all("layer 'layer'" in problem for problem in refused)
+
+
+@engines
+def test_rooms_are_storage_of_the_engine(name):
+    for case in cases(name, 10, 0):
+        storage = {component.name for component in case.engine.components(case.params) if component.counts_bits}
+        assert {room.boundary for room in case.engine.rooms(case.params)} <= storage
+
+
+def test_references_import_nothing_of_their_engines():
+    """What a reference took from its engine, both would say wrongly."""
+    files = sorted((Path(registry.__file__).parent).glob("*/*reference*.py"))
+    assert {file.parent.name for file in files if file.name == "reference.py"} >= {
+        name for name, module in registry.modules().items() if module.startswith("accelsim.engines")
+    }
+    for file in files:
+        for module in imports_of(ast.parse(file.read_text())):
+            inside = module.startswith((".", "accelsim.engines"))
+            helper = ".".join(module.split(".")[3:]).startswith(("reference", "pass_reference"))
+            assert helper or not inside, f"{file} imports {module}"
+
+
+def imports_of(tree):
+    """Yield what a file imports, within functions too; "from a import b" as a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 import accelsim
+from accelsim.cli import app
 
 ROOT = Path(accelsim.__file__).parents[1]
 
@@ -46,10 +48,27 @@ def test_the_snippet_of_the_readme_runs(capsys):
     assert "conv1" in capsys.readouterr().out
 
 
-def test_the_trace_of_the_reports_page_runs(capsys):
-    (code,) = blocks("docs/reports.md", "python")
-    exec(code, {})
+def test_the_comparison_the_names_and_the_trace_of_the_reports_page_run(capsys):
+    comparison, names, trace = blocks("docs/reports.md", "python")
+    exec(comparison, {})
+    assert "vgg16 eyeriss" in capsys.readouterr().out
+    exec(names, {})
+    exec(trace, {})
     assert "leaves out" in capsys.readouterr().out
+
+
+def test_the_prices_of_the_guide_run(capsys):
+    (code,) = blocks("docs/guide.md", "python")
+    exec(code, {})
+    assert "65nm scaled to 22 nm" in capsys.readouterr().out
+
+
+def test_the_table_of_the_reports_page_is_what_the_command_prints(tmp_path):
+    text = (ROOT / "docs" / "reports.md").read_text()
+    command, *lines = re.search(r"```\n\$ accelsim (compare .*?)\n```", text, re.DOTALL)[1].splitlines()
+    args = [*command.split()[:-1], str(tmp_path)]
+    done = CliRunner().invoke(app, args, catch_exceptions=False)
+    assert done.output.splitlines()[:-1] == lines[:-1]
 
 
 def test_every_kind_of_picture_is_described():

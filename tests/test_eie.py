@@ -14,6 +14,7 @@ from contract import random_case, reference_of
 from accelsim import load_arch, load_network, simulate
 from accelsim.engines import registry
 from accelsim.engines.eie import kernel
+from accelsim.engines.eie.passes import cut, pass_count
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.memory.dram import DramModel
 from accelsim.operands.csc import Csc
@@ -178,8 +179,8 @@ def test_a_layer_that_is_no_product_with_vectors_is_refused_with_the_reason():
 
 def test_too_wide_operands_are_refused_with_their_names():
     view, _ = layer(np.ones((2, 2), int), [1, 1], bits=16)
-    assert ENGINE.supports(view, params(name="ese")) == "'w' has 16 bits, entries have 12"
-    assert "'x' has 16 bits, the multipliers 8" in ENGINE.supports(view, params(input_bits=8))
+    assert ENGINE.refuses(view, params(name="ese")) == "'w' has 16 bits, the entries take 12"
+    assert ENGINE.refuses(view, params(input_bits=8)) == "'x' has 16 bits, the multipliers take 8"
 
 
 def test_weights_that_do_not_fit_stream_and_a_pass_that_does_not_fit_is_refused():
@@ -294,3 +295,21 @@ def test_the_pictures_and_the_sensitivity_can_be_made(tmp_path):
             [sys.executable, str(folder / script), str(tmp_path), "NT-LSTM"], check=True, capture_output=True, cwd=ROOT
         )
         assert (tmp_path / made).stat().st_size > 500
+
+
+def test_a_layer_that_few_registers_cut_into_too_many_passes_is_refused_before_they_are_made():
+    view = LayerView(
+        "fc", Linear(64, 1 << 20, 1 << 20), (Tensor("x", (64, 1 << 20), 16),),
+        (Tensor("w", (1 << 20, 1 << 20), 4, weight=True),), (Tensor("y", (64, 1 << 20), 16),), 64,
+    )  # fmt: skip
+    refusal = (
+        r"layer 'fc': 1,099,511,627,776 passes of 64 vectors are more than 131,072 to walk; raise params.registers"
+    )
+    with pytest.raises(MappingError, match=refusal):
+        ENGINE.plan(view, of(view), params(pes=1, registers=1), NoMapping(), MACHINE)
+
+
+def test_passes_are_counted_as_they_are_cut():
+    for seed in range(30):
+        case = random_case("eie", seed)
+        assert pass_count(case.view, case.params) == len(cut(case.view, case.params).passes)

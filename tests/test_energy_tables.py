@@ -225,3 +225,19 @@ def test_prices_are_finite_and_positive_over_all_that_tables_cover():
     for table in TABLES.values():
         for row in trace(MACHINE, table):
             assert row.value is None or (math.isfinite(row.value) and row.value >= 0)
+
+
+def test_a_unit_of_a_relative_table_is_shown_as_so_many_pj(tmp_path):
+    text = (FOLDER / "eyeriss_normalized.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(text.replace("unit: {name: MAC, pj: 1,", "unit: {name: MAC, pj: 2.5,"))
+    mine, shipped = load_table(str(tmp_path / "mine.yaml")), TABLES["eyeriss_normalized"]
+    mac, dram = Mac("macs", input_bits=16, weight_bits=16), Dram("dram", standard="lpddr4")
+    assert shipped.price(mac, "mac").pj == 1
+    assert mine.price(mac, "mac").pj == 2.5
+    assert mine.price(dram, "read").pj == 2.5 * shipped.price(dram, "read").pj
+
+
+def test_leakage_between_two_sizes_of_memory_is_on_a_straight_line():
+    # 45 nm: 0 mW at 0.5 KiB and 0.0001 at 2; 0.0009 at 32 KiB and 0.0028 at 108
+    for kib, mw in ((1, 0.0001 / 3), (70, (0.0009 + 0.0028) / 2)):
+        assert T45.leak_mw(Sram("s", size_bits=kib * KIB)).value == pytest.approx(mw, rel=1e-9)

@@ -9,7 +9,9 @@ import accelsim
 
 ROOT = Path(accelsim.__file__).parent
 TIERS = [
+    {"text"},
     {"errors", "units", "basis"},
+    {"outputs"},
     {"activity", "results", "components", "spec", "jit"},
     {"memory"},
     {"workload"},
@@ -20,7 +22,8 @@ TIERS = [
     {"engines", "replicas", "energy"},
     {"layer"},
     {"simulation"},
-    {"report"},
+    {"comparison"},
+    {"report", "repricing"},
     {"validate", "explore"},
     {"cli"},
     {"__main__"},

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+import accelsim
 from accelsim.errors import ConfigError, UserError, WorkloadError
 from accelsim.operands.golden import agree, golden, multiply
 from accelsim.operands.handle import of
@@ -14,7 +15,9 @@ from accelsim.workload.load import load_network
 from accelsim.workload.matrix_file import read_edges, read_matrix
 from accelsim.workload.matrix_make import make_matrix
 from accelsim.workload.matrix_names import find_data
-from accelsim.workload.matrix_network import network_of
+from accelsim.workload.matrix_network import matrix_network, network_of
+from accelsim.workload.network import Layer, Network, Tensor
+from accelsim.workload.shapes import SpGemm
 
 BANNER = "%%MatrixMarket matrix coordinate {} {}\n% a comment\n"
 
@@ -201,3 +204,56 @@ def test_real_matrices_have_the_published_counts(name, products, entries):
     operands = of(net.view(net.layers[0]), 0, net.values)
     assert operands.effective_macs == products
     assert golden(operands).nnz == entries
+
+
+STORED_ZEROS = """%%MatrixMarket matrix coordinate real general
+3 3 4
+1 1 1
+1 2 0
+2 2 3
+3 3 0.0
+"""
+
+
+@pytest.mark.parametrize("machine", ["sparch", "outerspace", "gamma", "sigma"])
+def test_zeros_that_a_matrix_file_stores_are_left_out_with_a_note(tmp_path, machine):
+    path = tmp_path / "zeros.mtx"
+    path.write_text(STORED_ZEROS)
+    result = accelsim.simulate(machine, str(path), check=True)
+    (layer,) = result.layers
+    assert layer.checked
+    assert layer.effective_macs == layer.details["products"] == 2
+    assert layer.nonzero_input_macs == layer.nonzero_weight_macs == 2 * 3
+    assert result.notes == ("A: 2 of its 4 stored entries are zeros and left out.",)
+
+
+@pytest.mark.parametrize("form", ["bsr", "csr", "csc", "coo"])
+def test_zeros_that_scipy_stores_are_left_out_with_a_note(tmp_path, form):
+    dense = np.zeros((8, 8), np.int64)
+    dense[[0, 1, 5, 7], [1, 1, 4, 2]] = [3, 0, -2, 5]
+    made = scipy.sparse.bsr_matrix(dense, blocksize=(2, 2)).asformat(form)
+    assert made.nnz == 12, "three blocks of four"
+    scipy.sparse.save_npz(tmp_path / "m.npz", made)
+    net = load_network(str(tmp_path / "m.npz"))
+    assert net.values["A"].nnz == 3
+    assert net.notes == ("A: 9 of its 12 stored entries are zeros and left out.",)
+    np.testing.assert_array_equal(net.values["A"].to_dense(), dense)
+    assert net.tensors["A"].density == 3 / 64
+
+
+def test_two_matrices_are_noted_apart_and_a_matrix_without_zeros_is_not(tmp_path):
+    path = tmp_path / "zeros.mtx"
+    path.write_text(STORED_ZEROS)
+    full = tmp_path / "full.mtx"
+    full.write_text(STORED_ZEROS.replace("0.0", "2").replace("2 0", "2 4"))
+    assert matrix_network(str(full), str(path)).notes == ("B: 2 of its 4 stored entries are zeros and left out.",)
+    assert matrix_network(str(full)).notes == ()
+
+
+def test_numbers_at_hand_do_not_count_stored_zeros_as_non_zero():
+    stored = from_entries((3, 3), np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2]), np.array([1, 0, 3, 0]))
+    layer = Layer("p", SpGemm(3, 3, 3), ("A", "A"), (), ("C",))
+    net = Network("n", (layer,), {k: Tensor(k, (3, 3), 8) for k in "AC"}, values={"A": stored})
+    (ran,) = accelsim.simulate("gamma", net).layers
+    assert ran.effective_macs == ran.details["products"] == 2
+    assert ran.nonzero_input_macs == 6

@@ -12,8 +12,9 @@ from accelsim.operands import streams
 from accelsim.operands.files import to_integers
 from accelsim.operands.golden import convolve, golden
 from accelsim.operands.handle import Operand, of
+from accelsim.workload.csr_matrix import from_dense
 from accelsim.workload.network import LayerView, Tensor
-from accelsim.workload.shapes import Conv2d, Linear, Matmul, Pool
+from accelsim.workload.shapes import Conv2d, Linear, Matmul, Pool, SpGemm
 
 
 def test_a_stream_depends_on_seed_name_and_image_only():
@@ -161,3 +162,24 @@ def test_a_value_fits_exactly_when_its_width_holds_it(bits, signed, value):
     else:
         with pytest.raises(WorkloadError, match="do not fit"):
             to_integers(np.array([value]), tensor)
+
+
+def test_a_product_of_sparse_matrices_counts_what_either_operand_alone_would_need():
+    # A is 2 x 3 with 4 entries, B is 3 x 5 with 6: dense in the other operand they take 4 x 5 and 6 x 2 products
+    a = np.array([[1, 0, 2], [0, 3, 4]])
+    b = np.array([[1, 0, 0, 0, 1], [0, 0, 0, 0, 0], [1, 1, 0, 1, 1]])
+    shape = SpGemm(2, 5, 3)
+    inputs = (Tensor("a", (2, 3), 8), Tensor("b", (3, 5), 8))
+    view = LayerView("layer", shape, inputs, (), (Tensor("c", (2, 5), 8),))
+    found = of(view, 0, {"a": from_dense(a), "b": from_dense(b)})
+    assert (found.nonzero_input_macs, found.nonzero_weight_macs) == (4 * 5, 6 * 2)
+    # row 0 of A meets rows 0 and 2 of B, row 1 meets rows 1 and 2
+    assert found.effective_macs == (2 + 4) + (0 + 4)
+
+
+@pytest.mark.parametrize("what", ["values", "mask", "reals"])
+def test_images_of_a_batch_have_numbers_of_their_own_whatever_the_batch(what):
+    one, three = (getattr(Operand(Tensor("x", (n, 50), 8, density=0.5), 3, n), what) for n in (1, 3))
+    np.testing.assert_array_equal(three[:1], one)
+    assert not np.array_equal(three[0], three[1])
+    assert not np.array_equal(three[1], three[2])

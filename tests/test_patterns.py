@@ -209,3 +209,16 @@ def test_a_wrong_pattern_in_a_profile_names_its_line(tmp_path, value, words):
     with pytest.raises(ConfigError) as caught:
         read_density(path)
     assert str(caught.value) == f"{path}:{words}"
+
+
+def test_a_balanced_share_is_rounded_to_the_nearest_number():
+    # each of two PEs holds three elements; 0.9 of them are 2.7
+    assert np.count_nonzero(weight((2, 3), 0.9, "balanced:2").mask, axis=1).tolist() == [3, 3]
+    assert np.count_nonzero(weight((2, 3), 0.8, "balanced:2").mask, axis=1).tolist() == [2, 2]
+
+
+def test_the_rows_of_a_balanced_activation_are_its_channels_in_every_image():
+    mask = activation((3, 4, 1, 10), 0.5, "balanced:2", batch=3).mask
+    # PE 0 has channels 0 and 2, PE 1 channels 1 and 3: ten of the twenty elements each, image by image
+    for pe in range(2):
+        assert np.count_nonzero(mask[:, pe::2], axis=(1, 2, 3)).tolist() == [10, 10, 10]

@@ -117,7 +117,8 @@ def test_buffers_that_hold_no_legal_tile_say_which_size_would(said, machine, tmp
         if code == 0:
             break
         text = one_line(code, text)
-        assert text.startswith("error: layer 'conv1': ")
+        assert text.startswith(f"error: no layer of 'n' ran on '{machine}': layer 'conv1': ")
+        assert "another machine" not in text
         assert re.search(r"(input|weight|output)", text)
         found = dict(re.findall(r"(params\.\w+) to (\d+)", text))
         assert found

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from report_samples import alexnet, densenet, every_cause, network, partial_alexnet, resnet50, skipped
 
 from accelsim.cli import app
+from accelsim.comparison import Comparison, Row
+from accelsim.report import comparison_page, run_page, sweep_page, words
 from accelsim.report import page as page_module
-from accelsim.report import run_page, sweep_page, words
 from accelsim.report.document import to_json
 from accelsim.report.scatter import Plot, axis, name_points
 from benchmarks.made_up import NASTY, big_store
@@ -129,6 +130,31 @@ def test_names_are_text_whatever_they_hold():
     page = check_policy(run_page.to_html(result))
     assert f"{NASTY[0]}0" in page.texts["button"]
     assert NASTY[1] in page.texts["li"]
+
+
+def test_a_comparisons_page_is_sealed_and_its_names_are_text():
+    layers = [
+        replace(layer, name=f"{name}{i}")
+        for i, (layer, name) in enumerate(zip(alexnet().layers, NASTY * 3, strict=False))
+    ]
+    whole = network([*layers, skipped(NASTY[2])], NASTY[0], not_modelled=(NASTY[2],), area_missing=(NASTY[1],))
+    over = whole.over([layer.name for layer in layers])
+    rows = (Row(NASTY[0], NASTY[1], whole, over, None, True), Row(NASTY[0], NASTY[2], reason=NASTY[0]))
+    found = Comparison(rows, NASTY[1])
+    text = comparison_page.to_html(found, {"sets": [NASTY[0]]})
+    assert text == comparison_page.to_html(found, {"sets": [NASTY[0]]})
+    page = check_policy(text)
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {href[1:] for attrs in page.having("a") if (href := attrs["href"])} <= set(ids)
+    assert page.texts["th"].count(f"{NASTY[0]}0") == 1
+    assert NASTY[1] in page.texts["th"]
+    assert any(NASTY[0] in text for text in page.texts["li"])
+    assert not re.search(r"(https?:)?//[\w.]+\.\w", text.replace(NASTY[0], "").replace(NASTY[1], ""))
+    rooms = [float(a["style"][7:-1]) for a in page.having("div") if a.get("style", "").startswith("--part:")]
+    assert rooms[:2] == [100, 100]  # the only machine that ran
+    most = max(layer.cycles for layer in layers)
+    assert rooms[2::2] == pytest.approx([100 * layer.cycles / most for layer in layers], abs=0.01)
 
 
 def test_a_sweeps_page_is_sealed_and_its_names_are_text(tmp_path, sweep_text):

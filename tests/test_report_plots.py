@@ -62,7 +62,7 @@ def test_every_axis_has_a_name_with_its_unit(sample):
 def test_titles_say_partial_and_isolated():
     for figure in (plots.breakdown_figure, plots.roofline_figure, plots.utilization_figure, plots.timeline_figure):
         assert "(PARTIAL)" in figure(partial_alexnet()).get_suptitle()
-        assert "(isolated layers)" in figure(alexnet()).get_suptitle()
+        assert "(products only)" in figure(alexnet()).get_suptitle()
         assert "(" not in figure(resnet50()).get_suptitle()
 
 

@@ -64,8 +64,8 @@ def test_partial_stands_in_the_title_the_total_and_the_totals(width):
 
 def test_networks_from_layer_tables_say_isolated_instead_of_partial():
     text = show(alexnet())
-    assert "isolated layers" in text.splitlines()[0]
-    assert "totals (isolated layers)" in text
+    assert "products only" in text.splitlines()[0]
+    assert "totals (products only)" in text
     assert "PARTIAL" not in text
     both = show(network([*alexnet().layers, skipped("pool1")], isolated=True))
     assert "PARTIAL, isolated layers" in both.splitlines()[0]

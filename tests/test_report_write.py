@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from report_samples import alexnet, resnet50
 
+from accelsim import outputs
 from accelsim.errors import ModelError, UserError
 from accelsim.report import plots, write
 from accelsim.report.write import write_report
@@ -43,10 +44,9 @@ def test_a_second_report_replaces_the_first_and_leaves_other_files_alone(tmp_pat
     assert "resnet50" in (tmp_path / "layers.csv").read_text()
 
 
-@pytest.mark.parametrize("step", ["breakdown", "roofline"])
+@pytest.mark.parametrize("step", ["breakdown_figure", "roofline_figure"])
 def test_a_run_that_fails_while_drawing_leaves_no_file_at_all(step, tmp_path, monkeypatch):
-    def broken(result, path):
-        Path(path).write_bytes(b"half a picture")
+    def broken(result):
         raise ModelError("boom")
 
     monkeypatch.setattr(plots, step, broken)
@@ -58,7 +58,7 @@ def test_a_run_that_fails_while_drawing_leaves_no_file_at_all(step, tmp_path, mo
 def test_a_run_that_fails_leaves_an_earlier_report_as_it_was(tmp_path, monkeypatch):
     write_report(alexnet(), tmp_path)
     before = snapshot(tmp_path)
-    monkeypatch.setattr(plots, "roofline", lambda *_: 1 / 0)
+    monkeypatch.setattr(plots, "roofline_figure", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_report(resnet50(), tmp_path)
     assert snapshot(tmp_path) == before
@@ -68,7 +68,7 @@ def test_an_interrupt_leaves_no_file_at_all(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(plots, "breakdown", interrupted)
+    monkeypatch.setattr(outputs, "_fill", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_report(alexnet(), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -78,6 +78,7 @@ KILLED = """
 import os, sys
 sys.path.insert(0, {tests!r})
 from report_samples import resnet50
+from accelsim import outputs
 from accelsim.report import plots, write
 left = {renames}
 def replace(source, target):
@@ -87,10 +88,10 @@ def replace(source, target):
     left -= 1
     os.rename(source, target)
 if {renames} < 0:
-    plots.roofline = lambda *_: os._exit(9)
+    plots.roofline_figure = lambda *_: os._exit(9)
 class Killed:
     replace = staticmethod(replace)
-write.os = Killed
+outputs.os = Killed
 write.write_report(resnet50(), {folder!r})
 """
 
@@ -117,7 +118,7 @@ def test_a_full_or_forbidden_disk_is_one_line_to_the_user(code, tmp_path, monkey
     def full(*_):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(plots, "breakdown", full)
+    monkeypatch.setattr(outputs, "_fill", full)
     with pytest.raises(UserError) as caught:
         write_report(alexnet(), tmp_path / "out")
     message = str(caught.value)

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -270,12 +269,6 @@ def test_a_wide_set_is_folded_and_what_is_left_over_shares_a_shelf():
 )
 def test_layers_that_cannot_run_say_why(shape, reason):
     assert ENGINE.supports(view_of(shape), CHIP) == reason
-
-
-def test_a_tensor_at_home_on_the_chip_has_no_room_there():
-    view = view_of(conv())
-    home = replace(view, outputs=(replace(view.output, home="chip"),))
-    assert ENGINE.supports(home, CHIP) == "'y' is at home on the chip, whose buffer holds no more than strips"
 
 
 def test_only_products_run():

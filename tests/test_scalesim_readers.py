@@ -95,6 +95,13 @@ def test_a_stride_per_dimension_is_taken_where_the_header_says_so(read):
     assert kinds(topology) == [("not_readable", 2, True)]
 
 
+def test_a_column_called_stride_behind_another_column_is_no_stride_width(read):
+    topology = read("a,9,9,3,3,2,4,1,16,2,", header=HEADER + " Batch Size, Stride note,")
+    assert sizes(topology.rows[0])[6:] == (1, 1)
+    assert topology.rows[0].batch == 16
+    assert ("extra_column", 2, False) in kinds(topology)
+
+
 def test_a_batch_column_is_kept_and_told(read):
     topology = read("a,9,9,3,3,2,4,1,16,", header=HEADER + " Batch Size,")
     assert topology.rows[0].batch == 16

@@ -2,6 +2,7 @@
 
 import itertools
 import runpy
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import accelsim
 from accelsim.engines import registry
+from accelsim.engines.scnn.cut import Axis
 from accelsim.errors import MappingError
 from accelsim.memory.dram import DramModel
 from accelsim.operands.handle import of
@@ -39,7 +41,7 @@ def run(name, shape, params=None, seed=0, given=None, values=False, **kw):
     view = view_of(shape, **kw)
     operands = of(view, seed, given)
     settings = engine.params_schema.model_validate(params or {})
-    assert engine.supports(view, settings) is None
+    assert engine.refuses(view, settings) is None
     plan = engine.plan(view, operands, settings, engine.mapping_schema(), MACHINE)
     return engine.run(plan, operands) if values else engine.run(plan)
 
@@ -268,3 +270,48 @@ def test_diannao_reads_a_synapse_for_each_product_and_keeps_sums_while_a_tile_ha
     # two tiles of 16 channels: every sum goes to NBout twice and comes back once
     assert bits(halves, "glb.outputs", "psum", "write") == 2 * bits(halves, "glb.outputs", "psum", "read") == 2 * 4096
     assert bits(halves, "dram", "psum", "write") == 0
+
+
+def calls(side):
+    """Return how many calls of Python functions a layer takes to plan and count on side x side PEs."""
+    counted = 0
+
+    def count(frame, event, argument):
+        nonlocal counted
+        counted += event == "call"
+
+    shape = Conv2d(1, 4, 4, 28, 28, 3, 3, pad=(1, 1, 1, 1))
+    engine, view = registry.get("scnn"), view_of(shape, weight=0.5, given=0.5)
+    settings = engine.params_schema.model_validate({"pe_rows": side, "pe_cols": side, "queue_depth": "unlimited"})
+    operands = of(view, 0)
+    engine.closed_form(engine.plan(view, operands, settings, engine.mapping_schema(), MACHINE))
+    sys.setprofile(count)
+    try:
+        engine.closed_form(engine.plan(view, operands, settings, engine.mapping_schema(), MACHINE))
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+def test_the_work_in_python_does_not_grow_with_the_grid_of_pes():
+    assert calls(256) < 2 * calls(2)
+
+
+def test_tiles_and_halo_of_a_band_follow_from_the_definition():
+    """Tile i holds inputs; it reaches the outputs whose window holds one of them, and owns an even share of all."""
+    rng = np.random.default_rng(4)
+    for _ in range(300):
+        size, taps, dilation, stride, pad, parts = (int(rng.integers(1, high)) for high in (30, 6, 4, 4, 4, 40))
+        outputs = max(1, (size + 2 * pad - (taps - 1) * dilation - 1) // stride + 1)
+        begin = int(rng.integers(outputs))
+        end = int(rng.integers(begin + 1, outputs + 1))
+        axis = Axis(stride, pad, dilation, taps, size, begin, end, parts)
+        edges, owned = axis.edges.tolist(), axis.owned_edges.tolist()
+        for part in range(parts):
+            tile = range(edges[part], edges[part + 1])
+            reached = [
+                o for o in range(begin, end) if tile and o * stride - pad - tile[-1] <= 0
+                and o * stride - pad + (taps - 1) * dilation - tile[0] >= 0
+            ]  # fmt: skip
+            assert axis.reach[part] == len(reached), (axis, part)
+            assert axis.own[part] == len([o for o in reached if owned[part] <= o < owned[part + 1]])

@@ -87,7 +87,7 @@ def test_a_killed_search_goes_on_to_the_same_end(tmp_path, undisturbed):
             [sys.executable, "-m", "accelsim", "search", "design", *words], cwd=tmp_path, env=environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=listens,
         )  # fmt: skip
-        wait_for(lambda wanted=wanted: rows_in(db) >= wanted)
+        wait_for(lambda wanted=wanted: rows_in(db) >= wanted, process)
         process.send_signal(send)
         said = process.communicate(timeout=60)[1]
         assert rows_in(db) < BUDGET, "it was over before it was stopped"

@@ -1,11 +1,14 @@
 """SpArch: the schedule, the prefetcher, and what each technique saves."""
 
 import runpy
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from accelsim.engines.sparch import kernel as round_kernel
 from accelsim.engines.sparch import prefetch_kernel as kernel
 from accelsim.engines.sparch.engine import ENGINE, Params, Round, Tally, activity
 from accelsim.engines.sparch.schedule import Schedule
@@ -13,6 +16,9 @@ from accelsim.errors import ModelError
 from accelsim.simulation import load_arch, simulate
 from accelsim.workload.matrix_make import make_matrix
 from accelsim.workload.matrix_network import network_of
+from accelsim.workload.network import Network, make_layer
+from accelsim.workload.shapes import SpGemm
+from benchmarks.accept.sparse_products import matrices, slower
 
 
 def rounds(weights, ways, huffman=True, running=False):
@@ -110,10 +116,49 @@ def test_more_bandwidth_is_never_slower():
     assert found == sorted(found, reverse=True)
 
 
+def five_rows(ticks_per_bit):
+    """Return the time of five rows of one product each behind a FIFO of one element; see docs/engines/sparch.md."""
+    groups = np.zeros((5, 5), np.int64)
+    groups[:, [1, 3, 4]] = 1
+    one, cost = np.ones(5, np.int64), np.array([1, 1, ticks_per_bit, 1, 5, 1])
+    finish = round_kernel.time_round(groups, 2 * one, one, one, 0 * one, 0, np.array([1]), 1 << 20, cost)[0]
+    return int(finish)
+
+
+def test_a_read_goes_while_the_bus_waits_for_a_row_that_is_not_ready():
+    assert five_rows(2) == 22
+    assert five_rows(1) == 21, "the gap before the write of row 0 is not forgotten for the one before row 1"
+
+
+NARROW = {
+    "layers": 2, "merger_width": 1, "multiplier_groups": 3, "multiplier_lanes": 16, "lookahead": 746,
+    "prefetch_lines": 404, "line_elements": 1, "tree_fifo": 1, "writer_fifo": 62, "layer_latency_cycles": 15,
+    "channels": 27, "element_bits": 84, "partial_bits": 381, "output_bits": 14, "huffman": False, "prefetch": False,
+    "pipeline_merge": False, "plain_schedule": "running",
+}  # fmt: skip
+
+
+def test_a_shallow_writer_with_a_long_latency_is_not_slower_with_more_bandwidth():
+    layer, tensors = make_layer("a", SpGemm(39, 35, 27))
+    density = {"a.input": 0.3, "a.input2": 0.3}
+    described = {name: replace(t, bits=8, density=density.get(name, 1.0)) for name, t in tensors.items()}
+    net = Network("n", (layer,), described, isolated=True)
+    sets = [*((f"params.{key}", value) for key, value in NARROW.items()), ("memory.dram.latency_ns", 100.0)]
+    rates = (468.8, 937.0, 1875.0, 4000.0)
+    cycles = [simulate(load_arch("sparch", [*sets, ("memory.dram.gb_per_s", rate)]), net).cycles for rate in rates]
+    assert min(cycles) > 0
+    assert cycles == sorted(cycles, reverse=True)
+
+
+@pytest.mark.parametrize("name", [*islice(matrices(50), 0, 50, 10)])
+def test_the_packaged_machine_is_not_slower_with_more_bandwidth(name):
+    assert slower(name) == []
+
+
 def test_a_time_below_the_bound_is_our_bug():
     zero = dict.fromkeys(Tally._fields, 0)
     with pytest.raises(ModelError, match="below the analytic bound"):
-        activity(Params(), 1, Tally(**(zero | {"rounds": (Round(3, 4, 0, 1, 0, 1, 1, 0, 1),)})), None)
+        activity(Params(), 1, Tally(**(zero | {"rounds": (Round(3, 4, 0, 1, 0, 1, 1, 0, 1, 4),)})), None)
 
 
 def test_dense_layers_are_refused():

@@ -90,6 +90,48 @@ def test_kernel_reference_and_scipy_agree_on_awkward_matrices(engine, name):
 
 
 @engines
+@pytest.mark.parametrize("empty", ["A", "B", "both"])
+def test_an_empty_operand_still_costs_its_pointers(engine, empty):
+    full, none = make_matrix("uniform:n=40,nnz=200,seed=1"), from_dense(np.zeros((40, 40), np.int64))
+    a, b = none if empty != "B" else full, none if empty != "A" else full
+    engine, params, machine, view, operands = case_of(engine, a, b)
+    walked = engine.run(engine.plan(view, operands, params, engine.mapping_schema(), machine), operands)
+    index = sum(bits for flow, bits in walked.traffic.items() if (flow.boundary, flow.tensor) == ("dram", "index"))
+    # row pointers of A in 32 bits or, of SIGMA, a bit per element of both
+    assert index >= (2 * 1600 if engine.name == "sigma" else 41 * 32)
+    assert walked.compute_cycles > 0
+    module = import_module(f"accelsim.engines.{engine.name}.reference")
+    assert walked.same_integers(module.reference(view, operands, params, engine.mapping_schema(), machine)) == []
+
+
+@pytest.mark.parametrize("off", ["condense", "pipeline_merge", "prefetch", "huffman"])
+@pytest.mark.parametrize("name", ["no entries", "no product", "empty rows and columns"])
+def test_sparch_reads_pointers_with_any_technique_off(name, off):
+    engine, params, machine, view, operands = case_of("sparch", *CASES[name])
+    params = params.model_copy(update={off: False, "pointer_bits": 13})
+    walked = engine.run(engine.plan(view, operands, params, engine.mapping_schema(), machine), operands)
+    twin = import_module("accelsim.engines.sparch.reference").reference
+    assert walked.same_integers(twin(view, operands, params, engine.mapping_schema(), machine)) == []
+    entries, rounds = operands.input.sparse.nnz, walked.details["rounds"]
+    of_a = view.shape.m + 1  # square matrices: as many columns
+    read = {flow.tensor: bits for flow, bits in walked.traffic.items() if flow.boundary == "dram"}["index"]
+    assert of_a * 13 + 2 * entries * 13 <= read <= of_a * 13 * rounds + 2 * entries * 13
+
+
+def test_one_entry_more_is_never_less_work_on_sparch():
+    engine, params, machine, *_ = case_of("sparch", nothing, None)
+    cost = []
+    for entries in range(4):
+        array = np.zeros((5, 5), np.int64)
+        array.flat[[0, 6, 12][:entries]] = 1
+        *_, view, operands = case_of("sparch", from_dense(array), None)
+        walked = engine.run(engine.plan(view, operands, params, engine.mapping_schema(), machine))
+        cost.append((walked.compute_cycles, sum(b for f, b in walked.traffic.items() if f.boundary == "dram")))
+    assert cost == sorted(cost)
+    assert cost[0] == (65, 6 * 32), "six pointers: the latency of 64 cycles, and a part of one to move them"
+
+
+@engines
 def test_a_matrix_runs_from_its_name_to_the_report(engine):
     net = network_of("m", make_matrix("uniform:n=60,nnz=300,seed=1"))
     (layer,) = simulate(load_arch(engine), net, check=True).layers

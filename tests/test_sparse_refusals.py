@@ -96,7 +96,7 @@ def test_operands_wider_than_the_machine_are_named(tmp_path, machine, layer):
     precision = tmp_path / "p.yaml"
     precision.write_text("layers:\n  layer: {input: 17}\n")
     result = accelsim.simulate(machine, network(tmp_path, layer), precision=precision)
-    assert result.layers[0].reason == "'layer.input' has 17 bits, the multipliers 16"
+    assert result.layers[0].reason == "'layer.input' has 17 bits, the multipliers take 16"
 
 
 def test_codes_outside_the_codebook_are_refused_with_the_layers_name(tmp_path):

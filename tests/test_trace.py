@@ -115,6 +115,17 @@ def test_what_is_too_much_is_dropped_and_said(squeezenet):
     assert max(ends) == squeezenet.cycles
 
 
+def test_the_slice_of_what_is_not_drawn_ends_with_its_layer_wherever_that_begins(squeezenet):
+    cut = trace(squeezenet, 200)
+    layers = {
+        e["name"]: (e["args"]["cycle"], e["args"]["cycle"] + e["args"]["cycles"]) for e in slices(cut, cat="layer")
+    }
+    rests = slices(cut, cat="dropped")
+    ends = {e["args"]["cycle"] + e["args"]["cycles"] for e in rests}
+    assert len(rests) > 3
+    assert ends <= {end for _, end in layers.values()}
+
+
 def test_an_engine_that_models_memory_itself_shows_its_layers():
     result = traced("sparch", "rmat:n=64,nnz=256,seed=1")
     found = trace(result)

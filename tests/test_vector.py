@@ -205,6 +205,14 @@ def test_every_operation_gives_integers_exactly_when_numpy_does(op):
     assert (ran.values.dtype.kind == "i") == (golden(case(shape).operands).dtype.kind == "i") == (op in INTEGER)
 
 
+@pytest.mark.parametrize("op", UNARY)
+def test_constants_beside_the_operand_of_a_function_are_fetched_and_change_no_value(op):
+    shape = Elementwise(op, (2, 3), ((2, 3),))
+    alone, beside = walk(case(shape, rows=2)), walk(case(shape, weights=[(1,), (1,)], rows=2))
+    assert (alone.values == beside.values).all()
+    assert beside.traffic[Flow("dram", "weight", "read")] == 2 * 8
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_kernel_and_reference_agree_on_layers_with_constants(seed):
     rng = np.random.default_rng(seed)
@@ -277,7 +285,7 @@ def test_it_says_why_a_layer_cannot_run(shape, reason):
 
 
 def test_operands_wider_than_a_lane_are_refused():
-    assert ENGINE.supports(layer(Softmax((1, 2), 2)), params(lane_bits=4)) == "'in0' has 8 bits, the lanes 4"
+    assert ENGINE.refuses(layer(Softmax((1, 2), 2)), params(lane_bits=4)) == "'in0' has 8 bits, the lanes take 4"
 
 
 def test_a_copy_that_permutes_elements_runs():

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from accelsim.cli.terminal import shown
 from accelsim.errors import ModelError, UserError
 
 COMMANDS = {
@@ -94,6 +95,11 @@ def app() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the user's mistake, 3 a broken invariant of ours."""
+    with shown():
+        _main(argv)
+
+
+def _main(argv: list[str] | None) -> None:
     try:
         status = app.main(args=argv, prog_name="accelsim", standalone_mode=False)
         sys.stdout.flush()

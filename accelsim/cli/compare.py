@@ -1,10 +1,14 @@
-"""``accelsim compare``: machines by networks, one table."""
+"""``accelsim compare``: machines by networks, over the layers that all of them run."""
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
+from typing import Any
 
 import click
+
+from accelsim.basis import INCOMPLETE, Incomplete
+from accelsim.cli import pricing
 
 
 class _ManyNetworks(click.Command):
@@ -25,37 +29,83 @@ class _ManyNetworks(click.Command):
         return super().parse_args(ctx, spread)
 
 
-@click.command(cls=_ManyNetworks, epilog="Example: accelsim compare systolic_ws tpu_v1 --network resnet50 vgg16")
+@click.command(
+    cls=_ManyNetworks,
+    epilog="Example: accelsim compare scnn dcnn eyeriss --network alexnet vgg16 --batch 4 --energy-table 28nm",
+)
 @click.argument("archs", nargs=-1, required=True, metavar="ARCH...")
 @click.option("-n", "--network", "networks", multiple=True, required=True, metavar="NETWORK...",
               help="One or more networks.")  # fmt: skip
+@click.option("--base", metavar="ARCH", help="The machine whose gains are 1; the first one by default.")
+@click.option("--incomplete", type=click.Choice(INCOMPLETE), default="common", show_default=True,
+              help="Where machines run different layers: compare over those that all run, show each machine's own "
+              "(only those that run most rank), or drop the others.")  # fmt: skip
 @click.option("--batch", type=click.IntRange(1), help="Images in all; totals are for all of them.")
+@click.option("--layers", default="*", metavar="GLOB", help="Only the layers whose name matches.")
+@click.option("--set", "sets", multiple=True, metavar="[ARCH:]KEY.PATH=VALUE",
+              help="Override a key of every machine, or of one.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the synthetic operands.")
-@click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of every machine.")
+@click.option("--unsupported", type=click.Choice(["skip", "error"]), default="skip", show_default=True,
+              help="What to do with layers that no unit can run; error: the machine does not take part.")  # fmt: skip
+@click.option("--fidelity", type=click.Choice(["closed", "cycle"]), default="closed", show_default=True,
+              help="Closed forms where they exist, or always the kernels.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--mapping", type=click.Path(path_type=Path), help="YAML file of pinned mappings.")
+@click.option("--matrix-b", metavar="MATRIX", help="Second matrix of products: NETWORK times itself without it.")
+@click.option("--operands", metavar="FILE.npz|chain", help="Given operands, or computed ones from layer to layer.")
+@click.option("--density", type=click.Path(path_type=Path), help="YAML or CSV: densities per layer.")
+@click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
+@pricing.options
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
               show_default=True, help="What to print.")  # fmt: skip
-def command(archs: tuple[str, ...], networks: tuple[str, ...], style: str, sets: tuple[str, ...], batch: int | None,
-            seed: int, workers: int) -> None:  # fmt: skip
-    """Compare machines on networks, over the layers that all of them simulate. The first ARCH is the baseline."""
+@click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the files.")
+def command(
+    archs: tuple[str, ...], networks: tuple[str, ...], base: str | None, incomplete: Incomplete, sets: tuple[str, ...],
+    style: str, output: Path | None, energy_table: str | None, node: float | None, matrix_b: str | None, **options: Any,
+) -> None:  # fmt: skip
+    """Compare machines on networks, over the layers that all of them simulate.
+
+    A pair that cannot run is a row with its reason. With a table on the terminal, the table, a picture and a page go to
+    reports/out/compare-<machines>-<networks>/ unless -o says otherwise; what was set becomes part of the folder's name.
+    """
+    from accelsim.cli.output import check, folder
     from accelsim.cli.run import progress
-    from accelsim.report import comparison
-    from accelsim.simulation import load_arch, load_network, simulate
+    from accelsim.comparison import compare
     from accelsim.spec.arch import parse_set
 
-    changes = [parse_set(text) for text in sets]
-    machines = [load_arch(name, changes) for name in archs]
+    priced = pricing.sets(energy_table, node)
+    changes = [*map(parse_set, sets), *priced]
+    if style == "table" and output is None:
+        named = (*sets, *(f"{key}={value}" for key, value in priced if value is not None))
+        named += tuple(f"{name}={value}" for name, value in (("base", base), ("matrix-b", matrix_b)) if value)
+        named += () if incomplete == "common" else (incomplete,)
+        output = folder("-".join(("compare", *map(_short, archs))), "-".join(map(_short, networks)), named, options)
+    if output is not None:
+        check(output)
     with progress() as report:
-        results = [
-            simulate(machine, net, batch=batch, seed=seed, workers=workers, progress=report)
-            for net in map(load_network, networks)
-            for machine in machines
-        ]
-    table = comparison.rows(results)
-    if style == "table":
-        from rich.console import Console
+        found = compare(
+            archs, networks, base=base, incomplete=incomplete, sets=changes, matrix_b=matrix_b, progress=report,
+            **options,
+        )  # fmt: skip
+    from accelsim.report import comparison as texts
 
-        Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(comparison.ComparisonView(table))
-        return
-    text = {"json": comparison.to_json, "csv": comparison.to_csv, "markdown": comparison.to_markdown}[style]
-    click.echo(text(table), nl=False)
+    if style == "table":
+        from accelsim.cli import terminal
+
+        terminal.console().print(texts.ComparisonView(found))
+    else:
+        text = {"json": texts.to_json, "csv": texts.to_csv, "markdown": texts.to_markdown}[style]
+        click.echo(text(found), nl=False)
+    if output is not None:
+        from accelsim.report.write import write_comparison
+
+        asked: dict[str, Any] = {"archs": archs, "networks": networks, "base": found.base, "incomplete": incomplete}
+        asked |= {"set": sets, "energy_table": energy_table, "node": node, "matrix_b": matrix_b, **options}
+        del asked["workers"]  # changes no figure
+        write_comparison(found, output, {k: str(v) if isinstance(v, Path) else v for k, v in asked.items()})
+        click.echo(f"table, picture and page: {output}", err=style != "table")
+
+
+def _short(name: str) -> str:
+    """Return a name for a folder: of a path, the file's without its suffix."""
+    return Path(name).stem if "/" in name or name.endswith((".yaml", ".yml", ".onnx", ".csv", ".mtx", ".npz")) else name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,8 +69,8 @@ def _print(done: Compression, style: str, options: dict[str, object]) -> None:
     from accelsim.report import compression as report
 
     if style == "table":
-        from rich.console import Console
+        from accelsim.cli import terminal
 
-        Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(report.CompressionView(done))
+        terminal.console().print(report.CompressionView(done))
         return
     click.echo(report.to_json(done, options) if style == "json" else report.to_csv(done), nl=False)

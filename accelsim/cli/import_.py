@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from accelsim import outputs
 from accelsim.errors import ConfigError
+from accelsim.text import visible
 
 if TYPE_CHECKING:
     from accelsim.workload.network import Network
@@ -58,14 +60,14 @@ def _load(file: str, batch: int | None, gemm: bool, real: bool) -> Network:
 
 
 def _network(network: Network, file: str, target: Path) -> None:
+    from accelsim.report import words
     from accelsim.units import si
     from accelsim.workload.yaml_dump import dump
 
-    _write(target, dump(network))
+    outputs.write(target, dump(network), "check the folder")
     kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(layer.kind for layer in network.layers).items())
-    click.echo(
-        f"{target}: {len(network.layers)} layers ({kinds}), {si(network.macs, 'MAC')}, {si(network.params)} params"
-    )
+    needed = words.needs([layer.macs for layer in network.layers], lambda n: si(n, "MAC"))
+    click.echo(f"{target}: {len(network.layers)} layers ({kinds}), {needed}, {si(network.params)} params")
     _tell(network.notes)
     if network.values:
         click.echo(f"note: the values of {len(network.values)} constants stay in {file}", err=True)
@@ -79,7 +81,7 @@ def _machine(file: str, target: Path) -> None:
     config = read_config(file, banks=False)
     text, notes = machine(config)
     arch_of(config)  # a size that no accelsim machine has is found before anything is written
-    _write(target, text)
+    outputs.write(target, text, "check the folder")
     mode = "USER" if config.user_bandwidth else "CALC"
     click.echo(f"{target}: {config.rows} x {config.cols} {config.dataflow}, {mode} mode, after {file}")
     _tell(notes)
@@ -87,15 +89,4 @@ def _machine(file: str, target: Path) -> None:
 
 def _tell(notes: Iterable[str]) -> None:
     for note in notes:
-        click.echo(f"note: {note}", err=True)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file in one step: whoever looks sees all of it or nothing."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigError(f"cannot be written ({error.strerror})", "check the folder", file=str(path)) from None
+        click.echo(f"note: {visible(note)}", err=True)

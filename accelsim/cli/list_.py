@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from shutil import get_terminal_size
+from textwrap import wrap
+
 import click
 
 
@@ -9,11 +13,21 @@ import click
 @click.argument("what", type=click.Choice(["arch", "network", "engine", "replica"]), required=False)
 def command(what: str | None) -> None:
     """List packaged machines, networks, engines and replicas: all of them, or one kind."""
+    width = get_terminal_size().columns if sys.stdout.isatty() else None
     for kind in [what] if what else ["arch", "network", "engine", "replica"]:
         if what is None:
             click.echo(f"{kind}:")
         for name, text in _entries(kind):
-            click.echo(f"{'  ' if what is None else ''}{name:26} {text}".rstrip())
+            click.echo(_line(f"{'  ' if what is None else ''}{name:26} ", text, width))
+
+
+def _line(head: str, text: str, width: int | None) -> str:
+    """Return an entry, on a terminal broken between words, its later lines below its text."""
+    if width is None or len(head) + len(text) <= width:
+        return (head + text).rstrip()
+    room = max(20, width - len(head))
+    lines = wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    return "\n".join((head if i == 0 else " " * len(head)) + line for i, line in enumerate(lines)).rstrip()
 
 
 def _entries(kind: str) -> list[tuple[str, str]]:
@@ -25,6 +39,7 @@ def _entries(kind: str) -> list[tuple[str, str]]:
         from accelsim.cli import declared
 
         return list(declared("replica").items())
+    from accelsim.report import words
     from accelsim.spec import packaged
     from accelsim.units import si
 
@@ -36,7 +51,8 @@ def _entries(kind: str) -> list[tuple[str, str]]:
     found = []
     for name in packaged.names("workloads"):
         net = load_network(name)
-        sizes = f"{si(net.macs):>7} MACs, {si(net.params):>7} parameters"
+        needed = words.needs([layer.macs for layer in net.layers], lambda n: f"{si(n):>7} MACs")
+        sizes = f"{needed}, {si(net.params):>7} parameters"
         found.append((name, f"{len(net.layers):4} layers, {sizes}"))
     return found + [(name, "   graph that ships with the onnx package") for name in light_names()]
 

@@ -7,6 +7,9 @@ from time import monotonic
 
 import click
 
+from accelsim.cli.terminal import raw
+from accelsim.text import visible
+
 EVERY_S = 0.2
 
 
@@ -20,12 +23,12 @@ class Live:
         """Rewrite the line, a few times a second at most."""
         if self._live and monotonic() - self._last > EVERY_S:
             self._last = monotonic()
-            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+            click.echo(f"\r\x1b[K{visible(text)}", nl=False, file=raw(sys.stderr))
 
     def clear(self) -> None:
         """Leave an empty line for what follows."""
         if self._live:
-            click.echo("\r\x1b[K", nl=False, err=True)
+            click.echo("\r\x1b[K", nl=False, file=raw(sys.stderr))
 
 
 def duration(seconds: float) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from accelsim.errors import ConfigError, UserError
+from accelsim.errors import ConfigError
 
 DEFAULT = Path("reports") / "out"
 
@@ -27,16 +26,6 @@ def folder(arch: str, network: str, sets: tuple[str, ...], options: Mapping[str,
 _FILES = ("mapping", "operands", "density", "precision")
 _PLAIN = {"batch": None, "layers": "*", "seed": 0, "fidelity": "closed", **dict.fromkeys(_FILES)}
 """Options that change figures -> their defaults, which leave no mark in a folder's name."""
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what the system says of a file that cannot be written into the user's mistake."""
-    try:
-        yield
-    except OSError as error:
-        problem = f"cannot be written ({(error.strerror or str(error)).lower()})"
-        raise UserError(problem, "choose another file with -o", file=str(path)) from None
 
 
 def check(path: Path) -> None:

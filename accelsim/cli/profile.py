@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from accelsim import outputs
+
 
 @click.command(epilog="Example: accelsim profile model.onnx --input x.npy -o profile.npz --density densities.yaml")
 @click.argument("model", metavar="MODEL.onnx")
@@ -41,10 +43,8 @@ def command(model: str, inputs: tuple[str, ...], output: Path | None, density: P
         click.echo(f"{output}: {len(arrays)} inputs of {seen.network.name}, batch {seen.network.batch}")
     if density is not None:
         measured = seen.densities()
-        try:
-            density.write_text(dump_density(measured, f"measured on {path.name}, batch {seen.network.batch}"))
-        except OSError as error:
-            raise ConfigError(f"cannot be written ({error.strerror})", "check the folder", file=str(density)) from None
+        text = dump_density(measured, f"measured on {path.name}, batch {seen.network.batch}")
+        outputs.write(density, text, "check the folder")
         click.echo(f"{density}: densities of {len(measured)} layers")
     for layer, reason in seen.missing.items():
         click.echo(f"note: layer '{layer}': {reason}; its input stays synthetic", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,21 +67,18 @@ def command(network: str, precision: Path | None, operands: Path | None, batch: 
 
 
 def _write(path: Path, network: Network, done: Quantization) -> None:
-    from accelsim.errors import ConfigError
+    from accelsim import outputs
     from accelsim.passes.precision import dump_precision
 
-    try:
-        path.write_text(dump_precision(network, done.types, "accelsim quantize"), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot be written ({error.strerror})", "check the folder", file=str(path)) from None
+    outputs.write(path, dump_precision(network, done.types, "accelsim quantize"), "check the folder")
 
 
 def _print(done: Quantization, style: str, options: dict[str, Any]) -> None:
     from accelsim.report import quantization as report
 
     if style == "table":
-        from rich.console import Console
+        from accelsim.cli import terminal
 
-        Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(report.QuantizationView(done))
+        terminal.console().print(report.QuantizationView(done))
         return
     click.echo(report.to_json(done, options) if style == "json" else report.to_csv(done), nl=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import click
+
+from accelsim.text import csv_text
 
 SHOWN = ("cycles", "dense_cycles", "mults", "idle_bricks", "idle_conflicts", "idle_pe", "idle_halo")
 """Columns of the table; csv and json have all of them."""
@@ -35,11 +35,7 @@ def command(network: str, layers: str, density: Path | None, seed: int, accumula
         click.echo(json.dumps({"replica": "dnnsim_scnn", "layers": rows}, indent=2))
         return
     if form == "csv":
-        out = io.StringIO()
-        writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        click.echo(out.getvalue(), nl=False)
+        click.echo(csv_text([rows[0], *(row.values() for row in rows)]), nl=False)
         return
     width = max(len(str(row["layer"])) for row in rows)
     click.echo("  ".join(["layer".ljust(width), *(name.rjust(14) for name in SHOWN)]))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from accelsim.text import csv_text
 
 if TYPE_CHECKING:
     from accelsim.replicas.isca16 import Row
@@ -105,9 +105,5 @@ def _json(rows: tuple[Row, ...], sums: tuple[Row, ...]) -> str:
 
 
 def _csv(rows: tuple[Row, ...], sums: tuple[Row, ...]) -> str:
-    out = io.StringIO()
     flat = [{**row.to_dict(), "mapping": _mapping_text(row.to_dict())} for row in (*rows, *sums)]
-    writer = csv.DictWriter(out, flat[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return out.getvalue()
+    return csv_text([flat[0], *(row.values() for row in flat)])

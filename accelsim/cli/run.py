@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from accelsim.cli import pricing
+
 if TYPE_CHECKING:
     from accelsim.results import NetworkResult
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the synthetic operands.")
 @click.option("--check", is_flag=True, help="Compute values and compare them with NumPy.")
 @click.option("--unsupported", type=click.Choice(["skip", "error"]), default="skip", show_default=True,
-              help="What to do with layers that no unit can run.")  # fmt: skip
+              help="What to do with layers that no unit can run, or that do not fit it.")  # fmt: skip
 @click.option("--fidelity", type=click.Choice(["closed", "cycle"]), default="closed", show_default=True,
               help="Closed forms where they exist, or always the kernels.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--operands", metavar="FILE.npz|chain", help="Given operands, or computed ones from layer to layer.")
 @click.option("--density", type=click.Path(path_type=Path), help="YAML or CSV: densities per layer.")
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
+@pricing.options
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
               show_default=True, help="What to print.")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
@@ -43,11 +46,13 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     """
     from accelsim.cli.output import check, folder
     from accelsim.errors import WorkloadError
-    from accelsim.simulation import NOT_SELECTED, load_arch, load_network, simulate
+    from accelsim.simulation import advice, load_arch, load_network, nothing_ran, simulate
     from accelsim.spec.arch import parse_set
 
     sets: tuple[str, ...] = options.pop("sets")
-    machine = load_arch(arch, [parse_set(text) for text in sets])
+    priced = pricing.sets(options.pop("energy_table"), options.pop("node"))
+    machine = load_arch(arch, [*(parse_set(text) for text in sets), *priced])
+    sets += tuple(f"{key}={value}" for key, value in priced if value is not None)
     with progress():
         net = load_network(network, matrix_b=matrix_b)
     if style == "table" and output is None:
@@ -58,10 +63,8 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         check(output)
     with progress() as report:
         result = simulate(machine, net, progress=report, **options)
-    if not result.simulated:
-        name, reason = next((x.name, x.reason) for x in result.layers if x.reason != NOT_SELECTED)
-        problem = f"no layer of '{net.name}' ran on '{machine.name}': layer '{name}': {reason}"
-        raise WorkloadError(problem, "choose another machine")
+    if (problem := nothing_ran(result)) is not None:
+        raise WorkloadError(problem, advice(machine, net, result))
     _print(result, style, output, options["trace"])
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError
@@ -80,11 +83,10 @@ def _print(result: NetworkResult, style: str, output: Path | None, traced: bool)
     elif style == "markdown":
         from accelsim.report.markdown import to_markdown as text
     else:
-        from rich.console import Console
-
+        from accelsim.cli import terminal
         from accelsim.report.table import ResultView
 
-        Console(width=None if sys.stdout.isatty() else 120).print(ResultView(result))
+        terminal.console().print(ResultView(result))
     if text is not None:
         click.echo(text(result), nl=False)
     if output is not None:
@@ -110,17 +112,24 @@ class progress:  # noqa: N801
             return None
         from threading import Timer
 
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description:24.24}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        from accelsim.cli import terminal
+        from accelsim.text import visible
+
+        columns = (
+            TextColumn("{task.description:24.24}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=terminal.console(stream=sys.stderr), transient=True)
         self._timer = Timer(PATIENCE_S, self._bar.start)
         self._timer.daemon = True
         self._timer.start()
         task = self._bar.add_task("preparing", total=None)
         return lambda name, done, total: self._bar.update(
-            task, description=f"{name} ({min(int(done) + 1, total)} of {total})", completed=done, total=total
+            task, description=f"{visible(name)} ({min(int(done) + 1, total)} of {total})", completed=done, total=total
         )
 
     def __exit__(self, *error: object) -> None:

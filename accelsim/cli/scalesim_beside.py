@@ -66,7 +66,7 @@ def _lines(config: Config, row: Row, printed: Sequence[ReportRow], layer: LayerR
         ("stall cycles", total("stall_cycles"), layer.stall_cycles),
         ("cycles from first load to last store", total("cycles_with_prefetch"), layer.cycles),
         ("busy, % of array x compute cycles", 100 * macs / (cycles - total("stall_cycles")) / size,
-         100 * layer.macs / layer.compute_cycles / size),
+         100 * layer.counted_macs / layer.compute_cycles / size),
         ("IFMAP scratchpad reads", total("words", 0), _words(layer, "glb.inputs", "input", "read", "input")),
         ("FILTER scratchpad reads", total("words", 1), _words(layer, "glb.weights", "weight", "read", "weight")),
         ("OFMAP scratchpad writes", total("words", 2), _words(layer, "glb.outputs", "psum", "write")),

@@ -119,9 +119,9 @@ def _far(distance: Distance) -> str:
 
 
 def _print_table(found: Found) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from accelsim.cli import terminal
     from accelsim.explore import search
     from accelsim.report.points import scale
 
@@ -140,6 +140,6 @@ def _print_table(found: Found) -> None:
     for row in rows[:SHOWN]:
         figures = [f"{row[name] * factors[name]:.4g}" for name in found.objectives]
         table.add_row(*(str(row[key]) for key in given), *figures)
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+    terminal.console(160).print(table)
     if len(rows) > SHOWN:
         click.echo(f"... and {len(rows) - SHOWN:,} more: --format csv prints all")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,36 +127,29 @@ def _budgets(budgets: tuple[str, ...], clock_mhz: float) -> dict[str, tuple[floa
 
 
 def _write(path: Path, space: Space, found: Found) -> None:
-    from accelsim.errors import ConfigError
+    from accelsim import outputs
     from accelsim.passes.precision import dump_precision
 
     types = space.types(found.best.choice) if found.best is not None else {}
     text = dump_precision(space.network, types, f"accelsim search precision, for {space.arch.name}")
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot be written ({error.strerror})", "check the folder", file=str(path)) from None
+    outputs.write(path, text, "check the folder")
 
 
 def _plot(path: Path, space: Space, found: Found) -> None:
-    from accelsim.errors import ConfigError
     from accelsim.explore.precision_report import curve
     from accelsim.report import plots
 
     title = f"{space.network.name} on {space.arch.name}: widths of {space.widths[0]} to {space.widths[-1]} bits"
-    try:
-        plots.save(plots.precision_figure({space.arch.name: curve(found)}, title), path)
-    except OSError as error:
-        raise ConfigError(f"cannot be written ({error.strerror})", "check the folder", file=str(path)) from None
+    plots.save(plots.precision_figure({space.arch.name: curve(found)}, title), path)
 
 
 def _print(space: Space, found: Found, style: str, options: dict[str, Any]) -> None:
     from accelsim.explore import precision_report as report
 
     if style == "table":
-        from rich.console import Console
+        from accelsim.cli import terminal
 
         view = report.SearchView(space, found)
-        Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(view)
+        terminal.console().print(view)
         return
     click.echo(report.to_json(space, found, options) if style == "json" else report.to_csv(found), nl=False)

@@ -41,7 +41,7 @@ def _is_network_file(name: str) -> bool:
 
 def _machine(name: str, sets: tuple[str, ...]) -> None:
     from accelsim.simulation import load_arch
-    from accelsim.spec.arch import parse_set
+    from accelsim.spec.arch import parse_set, unsourced
 
     machine = load_arch(name, [parse_set(text) for text in sets])
     config = dict(machine.config)
@@ -51,6 +51,8 @@ def _machine(name: str, sets: tuple[str, ...]) -> None:
         click.echo("\n# where the values come from")
         for key, text in sources.items():
             click.echo(f"# {key}: {text}")
+    if missing := unsourced(machine.config):
+        click.echo(f"\n# unsourced: {', '.join(missing)}")
 
 
 def _engine(name: str) -> None:
@@ -75,18 +77,21 @@ def _engine(name: str) -> None:
 
 
 def _network(name: str) -> None:
+    from accelsim.report import words
+    from accelsim.text import visible
     from accelsim.workload.load import load_network
 
     net = load_network(name)
-    click.echo(f"{net.name}: {len(net.layers)} layers, {net.macs:,} MACs, {net.params:,} parameters")
+    needed = words.needs([layer.macs for layer in net.layers], lambda n: f"{n:,} MACs")
+    click.echo(f"{visible(net.name)}: {len(net.layers)} layers, {needed}, {net.params:,} parameters")
     if net.description:
-        click.echo(net.description)
-    click.echo(f"source: {net.source}")
+        click.echo(visible(net.description))
+    click.echo(f"source: {visible(net.source)}")
     for note in net.notes:
-        click.echo(f"note: {note}")
+        click.echo(f"note: {visible(note)}")
     for layer in net.layers:
         shape: Any = layer.shape
-        click.echo(f"  {layer.name:32} {layer.kind:14} {layer.macs:>16,}  {_sizes(shape)}")
+        click.echo(f"  {visible(layer.name):32} {layer.kind:14} {words.macs(layer.macs):>16}  {_sizes(shape)}")
 
 
 def _sizes(shape: Any) -> str:
@@ -96,16 +101,16 @@ def _sizes(shape: Any) -> str:
 
 
 def _energy(arch: str | None, sets: tuple[str, ...]) -> None:
-    from accelsim.energy import load_table, trace
+    from accelsim.energy import trace
     from accelsim.errors import ConfigError
-    from accelsim.layer import machine_components
+    from accelsim.layer import energy_table, machine_components
     from accelsim.simulation import load_arch
     from accelsim.spec.arch import parse_set
 
     if arch is None:
         raise ConfigError("whose energy?", "write 'accelsim show energy --arch NAME'")
     machine = load_arch(arch, [parse_set(text) for text in sets])
-    table = load_table(machine.energy.table)
+    table = energy_table(machine.energy)
     click.echo(f"{machine.name}, energy table {table.name}")
     for row in trace(machine_components(machine), table):
         value = "-" if row.value is None else f"{row.value:.6g}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from accelsim.cli import executor
+from accelsim.basis import Incomplete
+from accelsim.cli import comparing, executor, pricing
 from accelsim.cli.live import Live, duration
 
 if TYPE_CHECKING:
@@ -37,15 +39,23 @@ class _Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--shard", type=_Shard(), default=(1, 1), metavar="i/n", help="Only the i-th of n parts.")
 @click.option("--keep", type=click.Choice(["totals", "layers"]), default="totals", show_default=True,
               help="Rows to store: per point, or per layer too.")  # fmt: skip
+@comparing.incomplete
+@comparing.base
+@pricing.options
 @click.option("--dry-run", is_flag=True, help="Only check the file and count its points.")
 def command(
-    file: Path, store: Path | None, shard: tuple[int, int], keep: str, dry_run: bool, **where: Any
+    file: Path, store: Path | None, shard: tuple[int, int], keep: str, dry_run: bool, incomplete: Incomplete,
+    base: str | None, energy_table: str | None, node: float | None, **where: Any,
 ) -> None:  # fmt: skip
-    """Simulate every point of SWEEP.yaml into a store. The same command resumes a sweep that was stopped."""
+    """Simulate every point of SWEEP.yaml into a store. The same command resumes a sweep that was stopped.
+
+    The last lines name the best designs of each network and over all of them: --incomplete and --base are for these.
+    """
     from accelsim.explore import sweep
 
+    sets = dict(pricing.sets(energy_table, node))
     if dry_run:
-        click.echo(_planned(sweep.count(file)))
+        click.echo(_planned(sweep.count(file, sets)))
         return
     if store is None:
         raise click.UsageError("--store FILE is missing: where the results go.")
@@ -53,18 +63,29 @@ def command(
     workers, make = executor.chosen(**where)
     try:
         end = sweep.run(
-            file, store, workers=workers, make_executor=make, keep_layers=keep == "layers", shard=shard, report=show
-        )
+            file, store, workers=workers, make_executor=make, keep_layers=keep == "layers", shard=shard, report=show,
+            sets=sets,
+        )  # fmt: skip
     except sweep.Interrupted as stopped:
         show.clear()
         click.echo(f"stopped: {stopped.done:,} of {stopped.to_run:,} points were run and stored in {store}", err=True)
         click.echo("the same command goes on from there", err=True)
         sys.exit(130)
     show.clear()
+    for line in _leaders(store, incomplete, base):
+        click.echo(line)
     click.echo(_summary(end, store))
     if end.failed:
         click.echo(f"{end.failed:,} points failed: their rows say why; the same command tries them again", err=True)
         sys.exit(1)
+
+
+def _leaders(store: Path, incomplete: Incomplete, base: str | None) -> list[str]:
+    from accelsim.explore import choose
+    from accelsim.report import leaders, points
+
+    compared, objectives = choose.leading(store, incomplete)
+    return leaders.lines(compared, objectives, points.named(compared.points, base), get_terminal_size().columns)
 
 
 def _planned(counts: Counts) -> str:

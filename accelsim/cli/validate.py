@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from accelsim import outputs
+
 
 @click.command(epilog="Example: accelsim validate systolic")
 @click.argument("engines", nargs=-1)
@@ -16,9 +18,9 @@ def command(engines: tuple[str, ...], output: Path | None) -> None:
 
     Exit status 1 when a figure is outside its band, or a known gap has closed.
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from accelsim.cli import terminal
     from accelsim.cli.run import progress
     from accelsim.validate import compare, table
 
@@ -31,12 +33,12 @@ def command(engines: tuple[str, ...], output: Path | None) -> None:
         case = row.case
         grid.add_row(row.engine, case.case, f"{table.figure(case.expected)} {case.unit}", table.figure(row.ours),
                      table.error(row), row.verdict or "-", case.kind, f"{case.origin}: {case.source}")  # fmt: skip
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = terminal.console(160)
     console.print(grid)
     for name in table.unvalidated(rows):
         console.print(f"{name} is unvalidated: all its figures are derived by hand")
     console.print(table.count(rows))
     if output is not None:
-        output.write_text(table.to_markdown(rows), encoding="utf-8")
+        outputs.write(output, table.to_markdown(rows))
     if not all(row.passed for row in rows):
         sys.exit(1)

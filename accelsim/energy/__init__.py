@@ -6,7 +6,7 @@ one carries its source and how far it can be trusted, and `trace` follows each p
 
 from accelsim.energy.account import LEAKAGE, Areas, TraceRow, area_mm2, energy_pj, leakage_mw, trace
 from accelsim.energy.price import Price, Table
-from accelsim.energy.tables import DEFAULT, load_table, table_names
+from accelsim.energy.tables import DEFAULT, at_node, kept_table, load_table, price_sets, table_names
 
 __all__ = [
     "DEFAULT",
@@ -16,9 +16,12 @@ __all__ = [
     "Table",
     "TraceRow",
     "area_mm2",
+    "at_node",
     "energy_pj",
+    "kept_table",
     "leakage_mw",
     "load_table",
+    "price_sets",
     "table_names",
     "trace",
 ]

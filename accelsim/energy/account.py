@@ -15,6 +15,9 @@ from accelsim.errors import ModelError, PriceError
 LEAKAGE = "leakage"
 """The entry beside the components: what the whole machine leaks over the time, stalls included."""
 
+OFF_CHIP = "off chip"
+"""Why a DRAM has no area."""
+
 _PJ_PER_MW_S = 1e9
 
 
@@ -23,6 +26,11 @@ class Areas(NamedTuple):
 
     mm2: dict[str, float]
     missing: dict[str, str]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Components on the chip without a figure: a sum of areas leaves them out."""
+        return tuple(name for name, why in self.missing.items() if why != OFF_CHIP)
 
 
 class TraceRow(NamedTuple):
@@ -90,7 +98,7 @@ def area_mm2(components: Sequence[Component], table: Table) -> Areas:
     areas = Areas({}, {})
     for component in _by_name(components).values():
         if component.kind == "dram":
-            areas.missing[component.name] = "off chip"
+            areas.missing[component.name] = OFF_CHIP
             continue
         try:
             areas.mm2[component.name] = table.area_mm2(component).value * component.count

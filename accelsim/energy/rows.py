@@ -49,7 +49,7 @@ class SramRow(Row):
     """An SRAM of one size with a port of ``port_bits``; energies per access of the whole port."""
 
     kib: Positive
-    port_bits: int = Field(64, ge=1)
+    port_bits: int = Field(64, ge=1, le=1 << 20)
     read_pj: Positive | None = None
     write_pj: Positive | None = None
     mm2: Positive | None = None
@@ -60,7 +60,7 @@ class AccessRow(Row):
     """Storage with one price whatever its size: ``pj`` per access of ``per_bits``, read or written."""
 
     pj: Positive
-    per_bits: int = Field(1, ge=1)
+    per_bits: int = Field(1, ge=1, le=1 << 20)
     um2_per_bit: Positive | None = None
     leak_mw_per_bit: NotNegative | None = None
 
@@ -69,7 +69,7 @@ class LinkRow(Row):
     """A wire: ``pj`` for ``per_bits`` over ``per_mm``, or over one hop where ``per_mm`` is absent."""
 
     pj: Positive
-    per_bits: int = Field(1, ge=1)
+    per_bits: int = Field(1, ge=1, le=1 << 20)
     per_mm: Positive | None = None
 
 
@@ -84,7 +84,7 @@ class DramRow(Row):
 
     standard: str = Field(pattern=r"^[a-z0-9_]+$")
     pj: Positive
-    per_bits: int = Field(1, ge=1)
+    per_bits: int = Field(1, ge=1, le=1 << 20)
 
 
 class SpecialRow(Row):
@@ -112,7 +112,7 @@ class NamedRow(Row):
     component: str
     action: str
     pj: NotNegative
-    per_bits: int = Field(1, ge=1, description="bits of that access; 1 for arithmetic")
+    per_bits: int = Field(1, ge=1, le=1 << 20, description="bits of that access; 1 for arithmetic")
 
 
 class NodeRow(Row):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,19 +26,128 @@ def table_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def load_table(name: str = DEFAULT) -> Table:
+def load_table(name: str = DEFAULT, node_nm: float | None = None) -> Table:
     """Return a packaged table by name, or the one at a path (it has a slash or a suffix).
+
+    With a node, the packaged table of that node (``28nm``), or where there is none this one, carried to it.
 
     Raises
     ------
     ConfigError
-        No such table, or something wrong in it or in a table from which it inherits; with file, line and key.
+        No such table, or something wrong in it or in a table from which it inherits; with file, line and key. A node
+        to which the table cannot be carried.
     """
+    if node_nm is not None:
+        own = table_of(node_nm)
+        return load_table(own) if own else at_node(load_table(name), node_nm)
     path = _find(name, Path())
     files: _Loaded = {}
     spec, _ = _read(path, files)
     sections = {section: _section(path, section, files, ()) for section in SECTIONS}
     update = {**sections, "sources": _sources(files), "inherits": ()}
+    return Table(spec.model_copy(update=update))
+
+
+def kept_table(name: str, node_nm: float | None = None) -> Table:
+    """Return what `load_table` returns, read again only where a file of the user's own has changed since."""
+    return _kept(name, node_nm, digest(name))
+
+
+@lru_cache(maxsize=32)
+def _kept(name: str, node_nm: float | None, content: str) -> Table:
+    del content
+    return load_table(name, node_nm)
+
+
+def digest(name: str) -> str:
+    """Return a digest of the user's own files behind a table; nothing for a packaged one.
+
+    A file that cannot be read counts as empty: loading it says what is wrong.
+    """
+    if not is_path(name):
+        return ""
+    found: dict[Path, bytes] = {}
+    todo = [Path(name)]
+    while todo:
+        path = todo.pop().resolve()
+        if path in found or path.parent == FOLDER.resolve():
+            continue
+        try:
+            found[path] = path.read_bytes() if path.is_file() else b""
+            todo += _bases(path, found[path])
+        except (OSError, ConfigError):
+            found.setdefault(path, b"")
+    return hashlib.sha256(b"".join(hashlib.sha256(body).digest() for body in found.values())).hexdigest()[:16]
+
+
+@lru_cache(maxsize=64)
+def _bases(path: Path, content: bytes) -> tuple[Path, ...]:
+    """Return the files of the tables from which one inherits; they are the same as long as its content is."""
+    del content
+    return tuple(_find(entry.table, path.parent) for entry in _read(path, {})[0].inherits)
+
+
+def table_of(node_nm: float) -> str | None:
+    """Return the name of the packaged table of a node, or None."""
+    name = f"{node_nm:g}nm"
+    return name if name in table_names() else None
+
+
+def price_sets(table: str | None, node_nm: float | None) -> list[tuple[str, Any]]:
+    """Return the keys that price a machine by a table, at a node, or both: what ``--energy-table`` and ``--node`` set.
+
+    Raises
+    ------
+    ConfigError
+        Both, where the node has a packaged table of its own: it would go before the other.
+    """
+    own = None if node_nm is None else table_of(node_nm)
+    if table is not None and own not in (None, table):
+        problem = f"{node_nm:g} nm has an energy table of its own, '{own}', which goes before '{table}'"
+        raise ConfigError(problem, "give only one of the two", file="--node")
+    sets: list[tuple[str, Any]] = []
+    if table is not None:
+        sets += [("energy.table", table), ("energy.node", None)]
+    return sets if node_nm is None else [*sets, ("energy.node", node_nm)]
+
+
+def at_node(table: Table, node_nm: float) -> Table:
+    """Return a table carried to another node at its own supply, named after both: ``45nm scaled to 22 nm``.
+
+    What does not follow the process stays (DRAM, shares, operations per special function); leakage and the power of
+    the whole chip are left out, since nothing says how they scale.
+
+    Raises
+    ------
+    ConfigError
+        A node that cannot be reached, or a table that cannot be carried: of relative costs, or with prices by name.
+    """
+    spec = table.spec
+    if spec.node.nm == node_nm:
+        return table
+    if spec.unit is not None or spec.named:
+        why = f"gives costs relative to a {spec.unit.name}" if spec.unit is not None else "has rows of 'named:'"
+        raise ConfigError(
+            f"energy table '{spec.name}' {why}, which do not scale with the process",
+            "choose a node that has a table of its own, or another energy.table",
+            key="energy.node",
+        )
+    node = spec.node.model_copy(update={"nm": node_nm})
+    try:
+        by = scaling(spec.node, node)
+    except ConfigError as error:
+        raise ConfigError(error.problem, error.remedy, key="energy.node") from None
+    rows = {section: getattr(spec, section) for section in SCALED_SECTIONS}
+    update: dict[str, Any] = {
+        section: _each(found, lambda row: scaled(row, by)) for section, found in rows.items() if found
+    }
+    update |= {
+        "name": f"{spec.name} scaled to {node_nm:g} nm",
+        "node": node,
+        "static": None,
+        "sources": dict(sorted({**by.sources, **spec.sources}.items())),
+        "not_modelled": (*spec.not_modelled, f"leakage, which is not carried over to {node_nm:g} nm"),
+    }
     return Table(spec.model_copy(update=update))
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from pydantic import BaseModel
 
 from accelsim.errors import ConfigError
 from accelsim.seam import Engine
+from accelsim.spec import packaged
 
 GROUP = "accelsim.engines"
 """Entry-point group in which other packages offer engines: ``name = "package.module"``, which holds ``ENGINE``."""
@@ -42,6 +45,24 @@ def get(name: str) -> Engine[Any, Any]:
             raise
         raise ConfigError(f"engine '{name}' cannot be imported from {known[name]} ({error})", "mend it") from None
     return engine
+
+
+def publishes(path: Path) -> bool:
+    """Whether a machine file belongs to accelsim or to a plug-in, beside its engine or one folder up."""
+    return packaged.holds(path) or path.resolve().parent in _plug_in_folders()
+
+
+@cache
+def _plug_in_folders() -> frozenset[Path]:
+    found: set[Path] = set()
+    for module in modules().values():
+        if not module.startswith("accelsim."):
+            with suppress(ImportError, ValueError):  # a broken plug-in is reported when it is used
+                spec = find_spec(module)
+                if spec is not None and spec.origin is not None:
+                    folder = Path(spec.origin).resolve().parent
+                    found |= {folder, folder.parent}
+    return frozenset(found)
 
 
 def find_params(name: str) -> type[BaseModel]:

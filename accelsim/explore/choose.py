@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from accelsim.basis import Incomplete
 from accelsim.errors import ConfigError
-from accelsim.explore import conditions
+from accelsim.explore import conditions, ranking
 from accelsim.explore.pareto import front
 from accelsim.explore.store import open_reader
-from accelsim.report.points import QUANTITIES, Shown, of_rows
+from accelsim.report.points import QUANTITIES, Compared, Shown, compared, of_rows, plain_names
 
 _SCALARS = (int, float, str)
 
@@ -24,12 +25,12 @@ class Chosen(NamedTuple):
     meta: dict[str, str]
     rows: Sequence[Mapping[str, Any]]
     keys: Sequence[str]
-    shown: list[Shown]
+    compared: Compared
     total: int
     left: int
 
 
-def of_store(path: Path, network: str | None, where: str | None) -> Chosen:
+def of_store(path: Path, network: str | None, where: str | None, incomplete: Incomplete = "common") -> Chosen:
     """Return the points of a store that ran, of one network or all, and meet a condition.
 
     Raises
@@ -40,11 +41,31 @@ def of_store(path: Path, network: str | None, where: str | None) -> Chosen:
     with open_reader(path) as store:
         meta, found = store.meta(), list(store.rows())
         total, left = store.counts()
+    if "axes" not in meta:
+        raise ConfigError("no sweep has been written into it", "run one into this store first", file=str(path))
     keys = [key for axis in json.loads(meta["axes"]) for key in axis["keys"]]
-    shown = of_rows(rows(found, network, where), keys)
-    if not shown:
+    chosen = of_chosen(rows(found, network, where), keys, incomplete)
+    if not chosen.points:
         raise ConfigError("no point to show", "run the sweep, or loosen --network and --where", file=str(path))
-    return Chosen(meta, found, keys, shown, total, left)
+    return Chosen(meta, found, keys, chosen, total, left)
+
+
+def leading(path: Path, incomplete: Incomplete = "common") -> tuple[Compared, list[str]]:
+    """Return the points of a store, their parts left out, and its objectives: for the last lines of a sweep."""
+    with open_reader(path) as store:
+        meta = store.meta()
+        keys = [key for axis in json.loads(meta["axes"]) for key in axis["keys"]]
+        compared = of_chosen(store.rows(parts=False), keys, incomplete)
+    return compared, compared.objectives(json.loads(meta["objectives"]))
+
+
+def of_chosen(chosen: Iterable[Mapping[str, Any]], keys: Sequence[str], incomplete: Incomplete = "common") -> Compared:
+    """Return the points of some rows that ran, compared with each other."""
+    ranked, rankings = ranking.ranked(chosen, incomplete)
+    shown = of_rows([{**one.figures, "ranks": one.ranks} for one in ranked if one.shown], keys)
+    names = plain_names(rankings)
+    needed = {names[one.row["network"]]: one.row["layers_needed"] for one in ranked}
+    return compared(shown, {names[name]: one for name, one in rankings.items()}, needed, incomplete)
 
 
 def rows(given: Sequence[Mapping[str, Any]], network: str | None, where: str | None) -> list[Mapping[str, Any]]:
@@ -77,7 +98,7 @@ def on_front(shown: Sequence[Shown], objectives: Sequence[str]) -> set[int]:
     """Return the indices of the points on their network's front."""
     found: set[int] = set()
     for network in dict.fromkeys(point.network for point in shown):
-        mine = [i for i, point in enumerate(shown) if point.network == network]
+        mine = [i for i, point in enumerate(shown) if point.network == network and point.ranks]
         values = [[shown[i].figures.get(name, np.nan) for name in objectives] for i in mine]
         found |= {i for i, on in zip(mine, front(np.array(values, dtype=np.float64)), strict=True) if on}
     return found

@@ -32,6 +32,7 @@ from accelsim.layer import (
     unit_components,
 )  # fmt: skip
 from accelsim.operands import handle
+from accelsim.results import NetworkResult, time_share
 from accelsim.seam import Engine, Many
 from accelsim.spec.arch import Arch, Unit
 from accelsim.workload.network import Layer, Network
@@ -67,12 +68,15 @@ class Deal(NamedTuple):
         How many layers share a row.
     facts : mapping
         The totals that do not depend on the machine.
+    ran : tuple of str
+        The simulated layers, in the order of the network.
     """
 
     blocks: tuple[Block, ...]
     rows: np.ndarray
     times: np.ndarray
     facts: Mapping[str, Any]
+    ran: tuple[str, ...]
 
 
 class Terms(NamedTuple):
@@ -94,14 +98,21 @@ class Terms(NamedTuple):
     unpriced: list[int]
 
 
+class Static(NamedTuple):
+    """Leakage in mW, area in mm2 (None without any), and the components on the chip without a figure for it."""
+
+    leakage_mw: float
+    area_mm2: float | None
+    no_area: tuple[str, ...]
+
+
 @dataclass
 class Rates:
     """What a machine costs, whatever runs on it and however fast its DRAM is: filled in when first asked for."""
 
     terms: dict[int, Terms] = field(default_factory=dict)
     """By unit."""
-    static: tuple[float, float | None] | None = None
-    """Leakage in mW, area in mm2."""
+    static: Static | None = None
 
 
 @dataclass
@@ -122,7 +133,7 @@ MOST_RATES = 4096
 def memory_of(arch: Arch) -> Memory:
     """Return an empty memory; machines of the same hardware and energy table share their prices."""
     units = tuple((unit.name, unit.engine, unit.params) for unit in arch.units)
-    key = (units, arch.memory.dram.standard, arch.energy.table)
+    key = (units, arch.memory.dram.standard, energy_table(arch.energy))  # a table that was edited is another one
     if key not in _RATES:
         if len(_RATES) >= MOST_RATES:
             _RATES.clear()
@@ -150,6 +161,7 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
     """
     found: list[dict[bytes, tuple[tuple[int, ...], Task]]] = [{} for _ in arch.units]
     simulated: list[tuple[int, bytes]] = []
+    ran: list[str] = []
     sums = dict.fromkeys(("macs", *MACS), 0)
     for layer in layers:
         if layer.name not in chosen:
@@ -167,6 +179,7 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
         key = np.array(row, dtype=np.int64).tobytes()
         found[unit].setdefault(key, (row, task))
         simulated.append((unit, key))
+        ran.append(layer.name)
         sums["macs"] += view.macs
         for name in MACS if view.macs else ():
             sums[name] += getattr(numbers, name)
@@ -180,41 +193,45 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
             table = np.array([row for row, _ in rows.values()], dtype=np.int64)
             blocks.append(Block(unit, table, tuple(rows), tuple(task for _, task in rows.values())))
     index = np.array([place[at] for at in simulated], dtype=np.int64)
-    whole = sum(layer.macs for layer in layers)
-    facts = {
-        **sums,
-        "complete": not network.isolated and len(simulated) == len(layers),
-        "coverage_macs": sums["macs"] / whole if whole else 1.0,
-        "coverage_layers": len(simulated) / len(layers),
+    facts = {**sums, **covered(arch, network, layers, ran)}
+    return Deal(tuple(blocks), index, np.bincount(index, minlength=len(place)), facts, tuple(ran))
+
+
+def covered(arch: Arch, network: Network, layers: Sequence[Layer], ran: Collection[str]) -> dict[str, Any]:
+    """Return what a result says of its coverage whose simulated ``layers`` are those named in ``ran``."""
+    blanks = [simulate_layer(arch, Task(network.view(layer)), Options()) for layer in layers]
+    parts = tuple(replace(blank, simulated=blank.name in ran) for blank in blanks)
+    return coverage(NetworkResult({}, "", "", network.batch, parts, {}, 1.0, network.isolated))
+
+
+def coverage(result: NetworkResult) -> dict[str, Any]:
+    """Return the columns of a result that say which part of its network was simulated."""
+    shares = result.coverage
+    return {
+        "complete": result.complete,
+        "coverage_macs": shares["macs"],
+        "coverage_layers": shares["layers"],
+        "coverage_dram_bits": shares["dram_bits"],
+        "layers_simulated": len(result.simulated),
+        "layers_needed": len(result.layers),
     }
-    return Deal(tuple(blocks), index, np.bincount(index, minlength=len(place)), facts)
 
 
-def totals(arch: Arch, dealt: Deal, options: Options, memory: Memory) -> dict[str, Any] | None:
-    """Return the totals row of a network on a machine, or None.
-
-    Raises
-    ------
-    UserError
-        What the plain path raises of the first layer that cannot be mapped.
-    """
-    table = energy_table(arch.energy.table)
+def totals(arch: Arch, dealt: Deal, memory: Memory) -> dict[str, Any] | None:
+    """Return the totals row of a network on a machine, or None: a layer that does not fit is for the plain path."""
+    table = energy_table(arch.energy)
     found = [_counts(arch, block, table, memory) for block in dealt.blocks]
     many = [each for each in found if each is not None]
     if len(many) < len(found):
         return None
-    for block, each in zip(dealt.blocks, many, strict=True):
-        if not each.table[:, KNOWN].all():
-            if len(many) == 1:  # the first layer in the order of the network is the one to complain
-                unknown = dealt.rows[each.table[dealt.rows, KNOWN] == 0]
-                simulate_layer(arch, replace(block.tasks[unknown[0]], unit=arch.units[block.unit]), options)
-            return None
+    if not all(each.table[:, KNOWN].all() for each in many):
+        return None
     cycles = _stacked([each.table[:, CYCLES] for each in many])
     account = _account(arch, dealt, many, cycles)
     energy = _energy(arch, dealt, many, cycles, table, memory)
     if account is None or energy is None:
         return None
-    facts, total_pj, area = dealt.facts, fsum(energy.values()), _static(arch, table, memory)[1]
+    facts, total_pj, static = dealt.facts, fsum(energy.values()), _static(arch, table, memory)
     whole, read, write, performed = (
         int(_stacked([each.table[:, column] for each in many]) @ dealt.times)
         for column in (CYCLES, READ, WRITE, PERFORMED)
@@ -234,7 +251,10 @@ def totals(arch: Arch, dealt: Deal, options: Options, memory: Memory) -> dict[st
         "utilization": account.utilization,
         "tops": 2 * facts["macs"] / time_s / 1e12,
         "tops_per_w": 2 * facts["macs"] / total_pj if total_pj else 0.0,
-        "area_mm2": area,
+        "area_mm2": static.area_mm2,
+        "no_area": ", ".join(static.no_area) or None,
+        "clock_mhz": float(arch.clocks_mhz["core"]),
+        "energy_table": table.name,
         "energy_pj": energy,
         "cycles_by_cause": {cause: part * whole for cause, part in account.shares.items()},
     }
@@ -276,7 +296,9 @@ class _Account(NamedTuple):
 def _account(arch: Arch, dealt: Deal, many: list[Many], cycles: np.ndarray) -> _Account | None:
     """Return the account of the primary units over all layers; None if a quotient might be rounded twice."""
     spent = np.zeros((len(CAUSES), len(cycles)))
-    sums, whole, start = [0] * len(CAUSES), 0, 0
+    sums, start = [0] * len(CAUSES), 0
+    worked: list[tuple[int, int, int]] = []
+    busy: list[tuple[int, int, int]] = []
     for block, each in zip(dealt.blocks, many, strict=True):
         unit = arch.units[block.unit]
         engine = registry.get(unit.engine)
@@ -288,18 +310,19 @@ def _account(arch: Arch, dealt: Deal, many: list[Many], cycles: np.ndarray) -> _
         places = [CAUSES.index(cause) for cause in each.causes]
         spent[places, start:stop] = unit_cycles / total * own
         times = dealt.times[start:stop]
-        whole += int(total @ times)
-        for place, part in zip(places, (unit_cycles @ times).tolist(), strict=True):
+        parts = dict(zip(places, (unit_cycles @ times).tolist(), strict=True))
+        for place, part in parts.items():
             sums[place] += part
+        useful = [parts.get(CAUSES.index(cause), 0) for cause in ("busy", "zero")]
+        whole = int(own @ times)
+        worked.append((units, whole, sum(useful)))
+        busy.append((units, whole, useful[0]))
         start = stop
     by_layer = spent[:, dealt.rows].tolist()
     time = {cause: sum(by_layer[i]) for i, cause in enumerate(CAUSES) if sums[i]}
-    total_time, by_cause = sum(time.values()), dict(zip(CAUSES, sums, strict=True))
-    return _Account(
-        (by_cause["busy"] + by_cause["zero"]) / whole,
-        by_cause["busy"] / whole,
-        {cause: part / total_time for cause, part in time.items()},
-    )
+    total_time = sum(time.values())
+    shares = {cause: part / total_time for cause, part in time.items()}
+    return _Account(time_share(worked), time_share(busy), shares)
 
 
 def _energy(
@@ -321,7 +344,7 @@ def _energy(
         for name, column in zip(terms.names, priced[mine].T.tolist(), strict=True):
             energy.setdefault(name, []).extend(column)
         start += len(priced)
-    leakage, clock = _static(arch, table, memory)[0], arch.clocks_mhz["core"]
+    leakage, clock = _static(arch, table, memory).leakage_mw, arch.clocks_mhz["core"]
     # whole numbers divide as the exact fraction does
     up, down = 1000 * clock.denominator, clock.numerator
     leaked = [leakage * (count * up / down) for count in cycles.tolist()]
@@ -351,10 +374,15 @@ def _terms(arch: Arch, unit: Unit, many: Many, table: Table) -> Terms:
     return Terms(tuple(found), columns, prices, [*unpriced, *places.values()])
 
 
-def _static(arch: Arch, table: Table, memory: Memory) -> tuple[float, float | None]:
-    """Return leakage in mW and area in mm2 of the machine."""
+def _static(arch: Arch, table: Table, memory: Memory) -> Static:
     if memory.rates.static is None:
-        components = machine_components(arch)
-        area = area_mm2(components, table).mm2
-        memory.rates.static = leakage_mw(components, table), sum(area.values()) if area else None
+        memory.rates.static = static(arch, table)
     return memory.rates.static
+
+
+def static(arch: Arch, table: Table) -> Static:
+    """Return what a machine leaks and occupies."""
+    components = machine_components(arch)
+    areas = area_mm2(components, table)
+    whole = sum(areas.mm2.values()) if areas.mm2 else None
+    return Static(leakage_mw(components, table), whole, areas.left_out)

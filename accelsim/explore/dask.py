@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as LateError
+from multiprocessing import resource_tracker
 from typing import Any
 
 from accelsim.errors import ConfigError
@@ -42,23 +43,32 @@ class OnDask(Executor):
         if address is not None and not re.fullmatch(r"(\w+://)?[^\s/]+:\d+", address):
             raise ConfigError(f"'{address}' is no address", "write for example tcp://head:8786", file="--scheduler")
         self._cluster: Any = None
-        if address is None:
-            # Dask would try a lost task on other workers: here `Runner` does that, and finds the point at fault
-            self._cluster = LocalCluster(
-                workers, threads_per_worker=1, dashboard_address=None, silence_logs=50,
-                scheduler_kwargs={"allowed_failures": 0}, preload=[__name__],
-            )  # fmt: skip
+        self._client: Any = None
+
+        def start() -> None:
+            if address is None:
+                # Dask would try a lost task on other workers: here `Runner` does that, and finds the point at fault
+                self._cluster = LocalCluster(
+                    workers, threads_per_worker=1, dashboard_address=None, silence_logs=50,
+                    scheduler_kwargs={"allowed_failures": 0}, preload=[__name__],
+                )  # fmt: skip
+            try:
+                self._client = Client(address or self._cluster, timeout=CONNECT_S, set_as_default=False)
+            except (OSError, LateError, ValueError) as error:
+                problem = f"no Dask scheduler answers at '{address}' ({' '.join(str(error).split())})"
+                raise ConfigError(problem, "start one with 'dask scheduler', or check --scheduler") from None
+            try:
+                self._client.wait_for_workers(1, timeout=CONNECT_S)
+            except (OSError, LateError):
+                raise ConfigError(f"no worker has come to '{address}'", "start some with 'dask worker'") from None
+
         try:
-            self._client = Client(address or self._cluster, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, LateError, ValueError) as error:
-            problem = f"no Dask scheduler answers at '{address}' ({' '.join(str(error).split())})"
-            raise ConfigError(problem, "start one with 'dask scheduler', or check --scheduler") from None
-        try:
-            self._client.wait_for_workers(1, timeout=CONNECT_S)
-        except (OSError, LateError):
+            _undisturbed(start)
+        except BaseException:
             self.shutdown()
-            raise ConfigError(f"no worker has come to '{address}'", "start some with 'dask worker'") from None
-        self._submit = self._client.get_executor(pure=False)
+            raise
+        client: Any = self._client
+        self._submit = client.get_executor(pure=False)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Send a call to a worker."""
@@ -71,9 +81,32 @@ class OnDask(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the scheduler, and end the cluster if it is ours."""
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+
+
+def _undisturbed(start: Callable[[], None]) -> None:
+    """Run ``start`` to its end even if Ctrl-C comes meanwhile, which is passed on after it.
+
+    Dask cannot be stopped while it starts. The thread it starts in does not take SIGINT, and neither do the processes
+    that come of it: what a thread blocks, its children block.
+    """
+
+    def quiet() -> None:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        start()
+
+    resource_tracker.ensure_running()  # which else is started, and SIGINT unblocked again, by the thread of a worker
+    with ThreadPoolExecutor(1) as thread:
+        started = thread.submit(quiet)
+        try:
+            started.result()
+        except KeyboardInterrupt:
+            wait([started])
+            raise
 
 
 def width(address: str) -> int:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from accelsim import simulation
-from accelsim.energy import area_mm2
 from accelsim.engines import registry
 from accelsim.errors import UserError
 from accelsim.explore import columnar
+from accelsim.explore.layersets import LayerSet, layer_set
 from accelsim.explore.schema import OptionsSpec
-from accelsim.explore.store import Row
-from accelsim.layer import Options, Task, energy_table, machine_components, simulate_layer
+from accelsim.explore.store import Common, Row
+from accelsim.explore.tables import PARTS, SUMS
+from accelsim.layer import Options, Task, energy_table, simulate_layer
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
 from accelsim.spec.arch import Arch, build, override
@@ -51,6 +52,8 @@ class Context:
         Where paths in the options start.
     keep_layers : bool
         Whether rows carry one row per layer.
+    shared : mapping
+        Network -> the layers that every machine simulates, where machines differ: points add these up too.
     columnar : bool
         Whether closed forms are evaluated for many layers at once. The rows are the same; it pays from some hundred
         points on, since it loads compiled code.
@@ -61,6 +64,7 @@ class Context:
     folder: Path
     keep_layers: bool = False
     columnar: bool = False
+    shared: Mapping[str, LayerSet] = field(default_factory=dict)
 
 
 def run_chunk(packed: bytes, jobs: tuple[Job, ...]) -> tuple[list[Row], float]:
@@ -93,16 +97,56 @@ def run_point(context: Context, job: Job) -> Row:
     try:
         machine = _machine(context, job)
         ready = _ready(context, job, machine.arch)
-        columns = context.columnar and not context.keep_layers
-        if columns and (totals := _columnar(machine, ready, job.options)) is not None:
-            return Row(job.key, "ok", None, totals)
+        shared = context.shared.get(job.network)
+        if context.columnar and not context.keep_layers:
+            row = _columnar(machine, ready, job, shared)
+            if row is not None:
+                return row
         result = _simulate(machine.arch, ready, job.options, machine.layers, context.keep_layers)
+        if (problem := simulation.nothing_ran(result)) is not None:
+            return Row(job.key, "illegal", problem)
     except UserError as error:
         return Row(job.key, "illegal", str(error))
     except Exception as error:  # a sweep does not die at point 7,000
         return Row(job.key, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
     layers = tuple(_layer(result, layer) for layer in result.layers) if context.keep_layers else ()
-    return Row(job.key, "ok", None, _totals(result), layers)
+    by_name = {layer.name: part for layer, part in zip(ready.layers, result.layers, strict=True)}
+    ran = layer_set(name for name, part in by_name.items() if part.simulated)
+
+    def over(names: LayerSet) -> dict[str, Any]:
+        return _totals(machine.arch, replace(result, layers=tuple(by_name[name] for name in names.names)))
+
+    return Row(job.key, "ok", None, _totals(machine.arch, result), layers, ran, _common(ran, shared, over))
+
+
+def ran(context: Context, job: Job) -> LayerSet:
+    """Return the layers that a point simulates, by what the units of its machine support.
+
+    Raises
+    ------
+    UserError
+        A machine or options that cannot be used.
+    """
+    arch = _machine(context, job).arch
+    ready = _ready(context, job, arch)
+    key = columnar.deal_key(arch)
+    if key not in ready.covers:
+        tasks = (
+            simulation.task_for(arch, ready.network, layer, None, {}, "skip")
+            for layer in ready.layers if layer.name in ready.chosen
+        )  # fmt: skip
+        ready.covers[key] = layer_set(task.view.name for task in tasks if task.unit is not None)
+    return ready.covers[key]
+
+
+def _common(ran: LayerSet, shared: LayerSet | None, over: Callable[[LayerSet], Mapping[str, Any]]) -> Common | None:
+    """Return the sums over the shared layers: None where just these ran, without figures where some are missing."""
+    if shared is None or ran == shared:
+        return None
+    if not ran.holds(shared):
+        return Common(shared, {})
+    totals = over(shared)
+    return Common(shared, {name: totals[name] for name in (*SUMS, *PARTS)})
 
 
 class _Machine(NamedTuple):
@@ -133,6 +177,7 @@ class _Ready:
     chosen: frozenset[str]
     likeness: dict[tuple[str, str | None], Any]
     deals: dict[Any, columnar.Deal | None]
+    covers: dict[Any, LayerSet]
 
 
 def _machine(context: Context, job: Job) -> _Machine:
@@ -144,21 +189,32 @@ def _machine(context: Context, job: Job) -> _Machine:
     return last
 
 
-def _columnar(machine: _Machine, ready: _Ready, said: OptionsSpec) -> dict[str, Any] | None:
-    """Return the totals by way of closed forms for many layers at once, or None where that does not work."""
-    if said.fidelity != "closed":
+def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | None) -> Row | None:
+    """Return the row by way of closed forms for many layers at once, or None where that does not work."""
+    if job.options.fidelity != "closed":
         return None
     key = columnar.deal_key(machine.arch)
-    if key in ready.deals:
-        dealt = ready.deals[key]
-    else:
-        if len(ready.deals) >= MOST_READY:
-            ready.deals.clear()
-        dealt = columnar.deal(machine.arch, ready.network, ready.layers, ready.chosen, said.seed)
-        ready.deals[key] = dealt
-    if dealt is None:
+
+    def totals(names: LayerSet | None) -> tuple[columnar.Deal, dict[str, Any]] | None:
+        at = (key, names)
+        if at not in ready.deals:
+            if len(ready.deals) >= MOST_READY:
+                ready.deals.clear()
+            chosen = ready.chosen if names is None else names.names
+            ready.deals[at] = columnar.deal(machine.arch, ready.network, ready.layers, chosen, job.options.seed)
+        dealt = ready.deals[at]
+        found = None if dealt is None else columnar.totals(machine.arch, dealt, machine.memory)
+        return None if dealt is None or found is None else (dealt, found)
+
+    whole = totals(None)
+    if whole is None:
         return None
-    return columnar.totals(machine.arch, dealt, Options(said.seed, said.fidelity), machine.memory)
+    ran = layer_set(whole[0].ran)
+    part = totals(shared) if shared is not None and ran != shared and ran.holds(shared) else whole
+    if part is None:
+        return None
+    sums = part[1]
+    return Row(job.key, "ok", None, whole[1], (), ran, _common(ran, shared, lambda names: sums))
 
 
 def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
@@ -173,7 +229,7 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         network = with_densities(network, options.weight_density, options.input_density)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        found = _READY[key] = _Ready(context, network, layers, chosen, {}, {})
+        found = _READY[key] = _Ready(context, network, layers, chosen, {}, {}, {})
     return found
 
 
@@ -205,11 +261,9 @@ def _simulate(
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
-    table = energy_table(arch.energy.table)
     return NetworkResult(
         arch.config, network.name, network.source, network.batch,
-        simulation.placed(results) if named else tuple(results), {}, float(arch.clocks_mhz["core"]),
-        network.isolated, area_mm2=area_mm2(machine_components(arch), table).mm2,
+        simulation.placed(results) if named else tuple(results), {}, float(arch.clocks_mhz["core"]), network.isolated,
     )  # fmt: skip
 
 
@@ -220,13 +274,17 @@ def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: 
     likeness = ready.likeness[mine]
     if likeness is None:
         return simulate_layer(arch, task, options)
-    if (likeness, options) not in known:
-        known[likeness, options] = simulate_layer(arch, task, options)
-    return known[likeness, options]
+    if (likeness, options) in known:
+        return known[likeness, options]
+    result = simulate_layer(arch, task, options)
+    if result.simulated:  # a reason may name tensors
+        known[likeness, options] = result
+    return result
 
 
-def _totals(result: NetworkResult) -> dict[str, Any]:
-    coverage, area = result.coverage, result.area_mm2
+def _totals(arch: Arch, result: NetworkResult) -> dict[str, Any]:
+    table = energy_table(arch.energy)
+    static = columnar.static(arch, table)
     return {
         "cycles": result.cycles,
         "time_s": result.time_s,
@@ -244,10 +302,11 @@ def _totals(result: NetworkResult) -> dict[str, Any]:
         "utilization": result.utilization,
         "tops": result.tops,
         "tops_per_w": result.tops_per_w,
-        "area_mm2": sum(area.values()) if area else None,
-        "complete": result.complete,
-        "coverage_macs": coverage["macs"],
-        "coverage_layers": coverage["layers"],
+        "area_mm2": static.area_mm2,
+        "no_area": ", ".join(static.no_area) or None,
+        "clock_mhz": float(arch.clocks_mhz["core"]),
+        "energy_table": table.name,
+        **columnar.coverage(result),
         "energy_pj": {name: float(pj) for name, pj in result.energy_pj.items()},
         "cycles_by_cause": {cause: part * result.cycles for cause, part in facts.time_shares(result).items()},
     }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelsim.basis import Incomplete
 from accelsim.errors import ConfigError
-from accelsim.explore.store import PARTS, Store
+from accelsim.explore import ranking
+from accelsim.explore.store import Store
+from accelsim.explore.tables import PARTS, SUMS
+from accelsim.outputs import write as write_file
+from accelsim.text import csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,10 +21,14 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".parquet")
 
 
-def rows(store: Store, layers: bool = False) -> list[dict[str, Any]]:
+def rows(store: Store, layers: bool = False, incomplete: Incomplete = "common") -> list[dict[str, Any]]:
     """Return the flat rows of all points (or of all layers), each with the same keys in the same order.
 
-    Energy is spread over columns ``energy_pj.<component>``, time over ``cycles_by_cause.<cause>``.
+    Figures are of all layers that a point ran. ``ranks`` says whether it compares with the others of its network, and
+    ``not_simulated`` names the layers that it left out. Where points of a network differ in that, columns
+    ``common.<figure>`` hold the sums over the layers that all of them simulate, or with ``incomplete`` ``drop``, those
+    that cover less than others are left out. Energy is spread over columns ``energy_pj.<component>``, time over
+    ``cycles_by_cause.<cause>``.
 
     Raises
     ------
@@ -29,7 +37,7 @@ def rows(store: Store, layers: bool = False) -> list[dict[str, Any]]:
     """
     if layers and store.meta()["layers"] != "yes":
         raise ConfigError("the store has no layer rows", "sweep with --keep layers", file=str(store.path))
-    found = list(store.layer_rows()) if layers else [_flat(row) for row in store.rows()]
+    found = list(store.layer_rows()) if layers else list(_points(store, incomplete))
     known: dict[str, None] = {}
     for row in found:
         known |= dict.fromkeys(row)
@@ -39,39 +47,27 @@ def rows(store: Store, layers: bool = False) -> list[dict[str, Any]]:
     return [{column: row.get(column) for column in columns} for row in found]
 
 
-def write(store: Store, path: Path, layers: bool = False) -> int:
+def write(store: Store, path: Path, layers: bool = False, incomplete: Incomplete = "common") -> int:
     """Write a table by the suffix of ``path`` and return the number of rows."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ConfigError(
             f"tables of type '{suffix}' are unknown", f"write to one of {', '.join(SUFFIXES)}", file=str(path)
         )
-    found = rows(store, layers)
+    found = rows(store, layers, incomplete)
     if not found:
         raise ConfigError("there are no rows to write", "run the sweep into this store first", file=str(path))
-    try:
-        if suffix == ".parquet":
-            _parquet(found, path)
-        else:
-            path.write_bytes(to_csv(found).encode())
-    except OSError as error:
-        problem = f"cannot be written ({(error.strerror or str(error)).lower()})"
-        raise ConfigError(problem, "choose another file with -o", file=str(path)) from None
+    write_file(path, _parquet(found, path) if suffix == ".parquet" else to_csv(found))
     return len(found)
 
 
 def to_csv(found: Iterable[dict[str, Any]]) -> str:
     """Return rows as CSV: floats in their shortest exact form, nothing for what has no value."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    for number, row in enumerate(found):
-        if number == 0:
-            writer.writerow(row)
-        writer.writerow(list(_cells(row.values())))
-    return text.getvalue()
+    table = list(found)
+    return csv_text([*table[:1], *(row.values() for row in table)])
 
 
-def to_pandas(store: Store, layers: bool = False) -> pd.DataFrame:
+def to_pandas(store: Store, layers: bool = False, incomplete: Incomplete = "common") -> pd.DataFrame:
     """Return the rows as a pandas frame.
 
     Raises
@@ -83,22 +79,36 @@ def to_pandas(store: Store, layers: bool = False) -> pd.DataFrame:
         import pandas as pd
     except ImportError:
         raise ConfigError("pandas is not installed", "pip install 'accelsim[table]'") from None
-    return pd.DataFrame(rows(store, layers))
+    return pd.DataFrame(rows(store, layers, incomplete))
+
+
+def _points(store: Store, incomplete: Incomplete) -> Iterator[dict[str, Any]]:
+    """Yield the rows of points; those that `rows` puts last come as they are found."""
+    found = list(store.rows())
+    ranked = iter(ranking.ranked(found, incomplete)[0])
+    needed = {network: layers.names for network, (layers, _) in store.networks().items()}
+    differ = incomplete == "common" and any(row["shared"] is not None for row in found)
+    for row in found:
+        skipped = ranks = None
+        figures: Mapping[str, Any] = {}
+        if row["status"] == "ok":
+            _, figures, ranks, shown = next(ranked)
+            if not shown:
+                continue
+            if row["ran"] is not None:
+                skipped = " ".join(name for name in needed[row["network"]] if name not in row["ran"]) or None
+        common = {f"common.{name}": figures.get(name) if ranks else None for name in SUMS} if differ else {}
+        yield _flat(row) | {"not_simulated": skipped, "ranks": ranks} | common
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    flat = {key: value for key, value in row.items() if key not in PARTS}
+    flat = {key: value for key, value in row.items() if key not in (*PARTS, "ran", "shared", "common")}
     for part in PARTS:
         flat |= {f"{part}.{name}": value for name, value in row[part].items()}
     return flat
 
 
-def _cells(values: Iterable[Any]) -> Iterator[Any]:
-    for value in values:
-        yield "" if value is None else str(value).lower() if isinstance(value, bool) else value
-
-
-def _parquet(found: list[dict[str, Any]], path: Path) -> None:
+def _parquet(found: list[dict[str, Any]], path: Path) -> bytes:
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -107,7 +117,9 @@ def _parquet(found: list[dict[str, Any]], path: Path) -> None:
         raise ConfigError("Parquet needs pyarrow", remedy, file=str(path)) from None
     columns = list(found[0]) if found else []
     arrays = {name: pa.array(_of_one_kind([row[name] for row in found])) for name in columns}
-    parquet.write_table(pa.table(arrays), path)
+    out = io.BytesIO()
+    parquet.write_table(pa.table(arrays), out)
+    return out.getvalue()
 
 
 def _of_one_kind(values: list[Any]) -> list[Any]:

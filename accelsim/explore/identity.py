@@ -12,6 +12,7 @@ from typing import Any
 
 import accelsim
 from accelsim.engines.registry import GROUP
+from accelsim.spec.arch import key_path
 from accelsim.workload.network import Network
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
@@ -55,14 +56,14 @@ def with_keys(config: Mapping[str, Any], sets: Sequence[tuple[str, Any]]) -> dic
     found: Any = dict(config)
     for key, value in sets:
         target = found
-        parts = key.split(".")
-        for part in parts[:-1]:
-            at: Any = int(part) if isinstance(target, list) else part
+        path: tuple[Any, ...] = key_path(found, key)
+        *above, last = path
+        for at in above:
             inner = target[at] if isinstance(target, list) else target.get(at)
             inner = list(inner) if isinstance(inner, list) else dict(inner or {})
             target[at] = inner
             target = inner
-        target[int(parts[-1]) if isinstance(target, list) else parts[-1]] = value
+        target[last] = value
     return found
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import geometric_mean
+from math import inf
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from accelsim.basis import mean
 from accelsim.explore.distance import best
 from accelsim.explore.grid import Grid
 from accelsim.explore.store import Store
@@ -29,7 +30,8 @@ class Ledger:
         self.on_front = 0
         self._values: dict[Design, tuple[float, ...]] = {}
         self._status: dict[Design, str] = {}
-        self._covered: dict[Design, tuple[float, ...]] = {}
+        self._covered: dict[Design, tuple[tuple[int, str], ...]] = {}
+        """Layers simulated of each network, by number and digest."""
 
     def __len__(self) -> int:
         return len(self._values)
@@ -41,8 +43,9 @@ class Ledger:
         """Enter designs with the results of their points, one per network."""
         for design, mine in results.items():
             self._judge(design, mine)
-        most = max(self._covered.values(), default=())
-        for design in [d for d, covered in self._covered.items() if covered < most]:
+        # who comes first of those that simulate most decides, whatever the workers: designs are entered in order
+        widest = max(self._covered.values(), key=lambda covered: [layers for layers, _ in covered], default=())
+        for design in [d for d, covered in self._covered.items() if covered != widest]:
             self._rule_out(design, "partial")
         self.on_front = len(best(self.all()[1]))
 
@@ -67,9 +70,9 @@ class Ledger:
         if bad:
             self._rule_out(design, bad[0])
             return
-        self._covered[design] = tuple(figures[f"coverage_{of}"] for of in ("macs", "layers") for _, figures in results)
+        self._covered[design] = tuple((figures["layers_simulated"], figures["ran"]) for _, figures in results)
         columns = [[figures[name] for _, figures in results] for name in self.objectives]
-        self._values[design] = tuple(_mean(column) for column in columns)
+        self._values[design] = tuple(inf if (one := mean(column)) is None else one for column in columns)
 
     def _rule_out(self, design: Design, status: str) -> None:
         self._values[design] = (np.inf,) * len(self.objectives)
@@ -88,10 +91,3 @@ def known(grid: Grid, store: Store, designs: np.ndarray) -> Ledger | int:
     rows = [tuple(row) for row in designs.tolist()]
     ledger.enter({row: [done[p.key] for p in mine] for row, mine in zip(rows, points, strict=True)})
     return ledger
-
-
-def _mean(figures: Sequence[float | None]) -> float:
-    given = [float(f) for f in figures if f is not None]
-    if len(given) < len(figures) or min(given) <= 0:
-        return float("inf")
-    return given[0] if len(given) == 1 else geometric_mean(given)

@@ -14,7 +14,7 @@ from accelsim.explore.precision_search import Found, Point
 from accelsim.explore.precision_space import Space
 from accelsim.operands.quantizers import decibels
 from accelsim.report.precision_plot import Curve
-from accelsim.report.rows import csv_text
+from accelsim.report.rows import csv_of
 from accelsim.units import si
 
 MOST_ROWS = 12
@@ -77,7 +77,7 @@ def to_json(space: Space, found: Found, options: Mapping[str, Any]) -> str:
 
 def to_csv(found: Found) -> str:
     """Return one line per point of the front as csv text."""
-    return csv_text(rows(found.front))
+    return csv_of(rows(found.front))
 
 
 def curve(found: Found) -> Curve:

@@ -111,7 +111,8 @@ class Space:
             )
         self.knobs = self._make_knobs(together)
         self.bound = self._bound()
-        self._work = [self._make_work(layer) for layer in work if self._unit(layer) is not None]
+        made = [self._make_work(layer) for layer in work if self._unit(layer) is not None]
+        self._work = [each for each in made if each.layer.kind in PRODUCTS or self._fits(each)]
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -276,6 +277,10 @@ class Space:
         table = np.full((*(len(self.widths),) * len(knobs), 2), np.nan)
         return _Work(layer, _alone(self.network, layer), knobs, table)
 
+    def _fits(self, work: _Work) -> bool:
+        """Whether a layer fits its unit at the narrowest widths; one that does not is left out."""
+        return self._simulate(work, (0,) * len(work.knobs))[0] < inf
+
     def _simulate(self, work: _Work, at: tuple[int, ...]) -> tuple[float, float]:
         """Return cycles and energy of a layer with its knobs at some widths."""
         width = dict(zip(work.knobs, (self.widths[i] for i in at), strict=True))
@@ -298,7 +303,7 @@ class Space:
             cost = (inf, inf)
         else:
             try:
-                result = simulate_layer(self.arch, task, Options(self.settings.seed))
+                result = simulate_layer(self.arch, task, Options(self.settings.seed, unsupported="error"))
                 self.simulated += 1
                 cost = (float(result.cycles), float(result.total_energy_pj))
             except MappingError:

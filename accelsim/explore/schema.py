@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from math import log
 from pathlib import Path
@@ -128,9 +129,9 @@ class SweepSpec(Strict):
     constraints: list[str] = Field(default_factory=list, description="conditions that a point must meet")
     sampling: SamplingSpec = SamplingSpec()
     objectives: list[Objective] = Field(
-        default_factory=lambda: list[Objective](("cycles", "total_energy_pj")),
+        default_factory=lambda: list[Objective](("time_s", "total_energy_pj")),
         min_length=1,
-        description="minimised by the front",
+        description="minimised by the front; time stands in place of cycles where clocks differ",
     )
     options: OptionsSpec = OptionsSpec()
 
@@ -152,16 +153,23 @@ class Sweep(NamedTuple):
     folder: Path
 
 
-def read_sweep(path: str | Path) -> Sweep:
-    """Read a sweep file.
+def read_sweep(path: str | Path, sets: Mapping[str, Any] | None = None) -> Sweep:
+    """Read a sweep file; ``sets`` are keys of all machines, in place of what the file sets.
 
     Raises
     ------
     ConfigError
-        Whatever is wrong with the file, with line and key.
+        Whatever is wrong with the file, with line and key; a key of ``sets`` that an axis varies.
     """
-    document = read(Path(path))
-    return parse_sweep(document, Path(path).parent)
+    sweep = parse_sweep(read(Path(path)), Path(path).parent)
+    for axis in sweep.axes:
+        for key in axis.keys:
+            for given in sets or {}:
+                if key == given or key.startswith(f"{given}.") or given.startswith(f"{key}."):
+                    problem = f"'{given}' is varied by axis '{axis.name}'"
+                    raise sweep.document.error(("axes", axis.name), problem, "drop the axis or the option")
+    spec = sweep.spec.model_copy(update={"set": {**sweep.spec.set, **(sets or {})}})
+    return sweep._replace(spec=spec)
 
 
 def parse_sweep(document: Document, folder: Path) -> Sweep:

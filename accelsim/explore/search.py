@@ -17,9 +17,10 @@ from typing import Any, NamedTuple, TypeAlias, cast, get_args
 
 import numpy as np
 
+from accelsim.basis import timed
 from accelsim.energy import area_mm2
 from accelsim.errors import ConfigError
-from accelsim.explore import optimise, pool
+from accelsim.explore import optimise, pool, shares
 from accelsim.explore.distance import Distance, distance
 from accelsim.explore.grid import Grid
 from accelsim.explore.identity import canonical, model_version
@@ -165,11 +166,15 @@ def run(
         raise ConfigError(f"a budget of {settings.budget}", "give at least 1 design", file="--budget")
     make = make_executor or (partial(pool.processes, width) if width else pool.Here)
     grid = Grid(sweep)
+    if (objectives := timed(sweep.spec.objectives, grid.space.clocks)) != sweep.spec.objectives:
+        sweep = _with_objectives(sweep, objectives)
+        grid = Grid(sweep)
     searched = _Search(grid, settings, report or (lambda progress: None))
     exact = _exact(grid, Path(against)) if against is not None else None
     with open_writer(Path(store), keep_layers) as opened:
         said = {"method": settings.method, "budget": settings.budget, "seed": settings.seed}
-        opened.set_plan((), {**about(sweep), "search": canonical(said)})
+        needed = {name: (layers, None) for name, layers in shares.needed(grid.space).items()}
+        opened.set_plan((), {**about(sweep), "search": canonical(said)}, needed)
         many = min(settings.budget, len(grid)) * len(grid.space.networks) >= COLUMNAR_FROM
         trial = Trial(grid, opened, make, max(1, width), searched.tick, many)
         try:
@@ -241,7 +246,7 @@ class _Search:
     def _no_area(self) -> dict[str, tuple[str, ...]]:
         found = {}
         for name, arch in self._grid.space.archs.items():
-            missing = area_mm2(machine_components(arch), energy_table(arch.energy.table)).missing
+            missing = area_mm2(machine_components(arch), energy_table(arch.energy)).missing
             found[name] = tuple(part for part, why in missing.items() if why != "off chip")
         return found
 

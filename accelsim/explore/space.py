@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -14,12 +14,14 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from pydantic import ValidationError
 
+from accelsim.energy.tables import digest
 from accelsim.errors import ConfigError, UserError
 from accelsim.explore import conditions, identity
 from accelsim.explore.schema import Axis, OptionsSpec, Sweep
 from accelsim.simulation import load_arch, load_network
 from accelsim.spec import packaged
-from accelsim.spec.arch import Arch, build, override
+from accelsim.spec.arch import Arch, build, key_path, override
+from accelsim.spec.yamlfile import KeyPath, dotted
 from accelsim.workload.network import Network
 
 MAX_POINTS = 10_000_000
@@ -74,6 +76,16 @@ class Space:
         return len(self.archs) * len(self.steps) * len(self.networks)
 
     @property
+    def clocks(self) -> set[Any]:
+        """The core clocks of all machines, in MHz as they are written."""
+        for axis in self.axes:
+            for k, key in enumerate(axis.keys):
+                if key in ("clocks_mhz", "clocks_mhz.core"):
+                    values = [step[k] for step in axis.steps]
+                    return {str(v.get("core")) if isinstance(v, dict) else str(v) for v in values}
+        return {str(float(arch.clocks_mhz["core"])) for arch in self.archs.values()}
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The keys that the axes vary, in the order of the file."""
         order = [axis.name for axis in self.sweep.axes]
@@ -96,7 +108,8 @@ class Space:
             for combination, row in zip(self.steps.tolist(), reasons, strict=True):
                 sets, options = self._split(combination)
                 if (shown := repr(sets)) != last:  # as text: 1, 1.0 and true are equal, but not the same
-                    group, last, text = group + 1, shown, texts.of(sets)
+                    prices = digest(str(dict(sets).get("energy.table", arch.energy.table)))
+                    group, last, text = group + 1, shown, texts.of(sets) + prices
                 said = self._said(options)
                 for network, reason in zip(self.networks, row, strict=True):
                     key = identity.point_key(text, digests[network], said)
@@ -148,7 +161,10 @@ class Space:
     @cached_property
     def _illegal(self) -> list[list[list[str | None]]]:
         """Machine, axis, step -> why a value is not allowed whatever the other axes say, or None."""
-        return [[_illegal_steps(self.sweep, arch, axis) for axis in self.axes] for arch in self.archs.values()]
+        found = [[_illegal_steps(self.sweep, arch, axis) for axis in self.axes] for arch in self.archs.values()]
+        for arch in self.archs.values():
+            _check_twice(self.sweep, arch, self.axes)
+        return found
 
     @property
     def reasons(self) -> np.ndarray:
@@ -185,17 +201,20 @@ class Space:
     def _column(self, key: str, machine: str, network: str) -> np.ndarray:
         """Return the values of a key over all combinations, of dtype object."""
         column = np.empty(len(self.steps), dtype=object)
+        config = self.archs[machine].config
+        path = key_path(config, key)
         for a, axis in enumerate(self.axes):
             for k, name in enumerate(axis.keys):
-                if key == name or key.startswith(f"{name}."):
-                    values = [_inside(step[k], key[len(name) + 1 :], key) for step in axis.steps]
+                set_here = key_path(config, name)
+                if path[: len(set_here)] == set_here:
+                    values = [_inside(step[k], dotted(path[len(set_here) :]), key) for step in axis.steps]
                     table = np.empty(len(values), dtype=object)
                     table[:] = values
                     column[:] = table[self.steps[:, a]]
                     return column
         base: dict[str, Any] = {"machine": machine, "network": network}
         options = self.sweep.spec.options.model_dump()
-        column[:] = _inside({**self.archs[machine].config, **base, "options": options}, key, key)
+        column[:] = _inside({**config, **base, "options": options}, key, key)
         return column
 
 
@@ -305,12 +324,26 @@ def _illegal(sweep: Sweep, arch: Arch, axis: Axis, key: str, value: Any) -> str 
     try:
         resolve(arch, ((key, value),))
     except UserError as error:
-        if error.problem in ("unknown key", "no such entry") or error.file == "--set":
+        wrong = ("unknown key", "no such entry", "is a value, not a mapping")
+        if error.problem.endswith(wrong) or error.file == "--set":
             remedy = f"{error.remedy} (machine '{arch.name}')"
             raise sweep.document.error(("axes", axis.name), f"{key}: {error.problem}", remedy) from None
         # an error elsewhere may be mended by another axis: the point itself decides
-        return str(error) if error.key == key else None
+        return str(error) if error.key == dotted(key_path(arch.config, key)) else None
     return None
+
+
+def _check_twice(sweep: Sweep, arch: Arch, axes: Sequence[Axis]) -> None:
+    """Raise if two axes set one value of a machine, or one a part of the other: a unit has a number and a name."""
+    taken: dict[KeyPath, str] = {}
+    for axis in axes:
+        for key in axis.keys:
+            path = key_path(arch.config, key)
+            for other, name in taken.items():
+                if path[: len(other)] == other[: len(path)]:
+                    problem = f"'{key}' sets what '{name}' sets too (machine '{arch.name}')"
+                    raise sweep.document.error(("axes", axis.name), problem, "keep one")
+            taken[path] = key
 
 
 def _illegal_option(sweep: Sweep, axis: Axis, key: str, value: Any) -> str | None:
@@ -327,9 +360,9 @@ def _illegal_option(sweep: Sweep, axis: Axis, key: str, value: Any) -> str | Non
 
 def _inside(data: Any, path: str, key: str) -> Any:
     """Return what stands at a dotted path."""
-    for part in path.split(".") if path else ():
+    for part in key_path(data, path) if path else ():
         try:
-            data = data[int(part) if isinstance(data, list) else part]
+            data = data[part]
         except (KeyError, IndexError, TypeError, ValueError):
             known = ", ".join(map(str, data)) if isinstance(data, dict) else "none"
             raise ConfigError(f"no key '{key}'", f"known here: {known}") from None

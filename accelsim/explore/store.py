@@ -13,37 +13,29 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from accelsim.errors import ConfigError
 from accelsim.explore import identity
+from accelsim.explore.cells import Cells
+from accelsim.explore.layersets import LayerSet
 from accelsim.explore.space import Point
-
-FORMAT = "1"
-"""Version of the layout of the tables."""
-
-TOTALS = (
-    "cycles", "time_s", "macs", "effective_macs", "total_energy_pj", "edp_pj_s", "dram_read_bits", "dram_write_bits",
-    "dram_bits", "occupancy", "utilization", "tops", "tops_per_w", "area_mm2", "complete", "coverage_macs",
-    "coverage_layers",
-)  # fmt: skip
-"""Columns of figures, in the order of exports."""
-PARTS = ("energy_pj", "cycles_by_cause")
-"""Columns that hold a JSON mapping."""
+from accelsim.explore.tables import COLUMNS, FIRST, FORMAT, PARTS, READABLE, SUMS, TABLES, TOTALS
 
 _AXES = json.JSONEncoder(ensure_ascii=False)
 _HEADER = b"SQLite format 3\0"
-_TABLES = f"""
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE plan (position INTEGER PRIMARY KEY, key TEXT NOT NULL, machine TEXT NOT NULL, network TEXT NOT NULL,
-                   axes TEXT NOT NULL, reason TEXT);
-CREATE INDEX plan_key ON plan (key);
-CREATE TABLE totals (key TEXT PRIMARY KEY, status TEXT NOT NULL, reason TEXT, {", ".join(TOTALS)},
-                     {", ".join(PARTS)});
-CREATE TABLE layers (key TEXT NOT NULL, number INTEGER NOT NULL, row TEXT NOT NULL,
-                     PRIMARY KEY (key, number)) WITHOUT ROWID;
-"""
+
+
+class Common(NamedTuple):
+    """What a point gave over the layers that all points of its network share.
+
+    ``figures`` are `SUMS` and `PARTS`; empty where the point did not run all of these layers.
+    """
+
+    layers: LayerSet
+    figures: Mapping[str, Any]
 
 
 class Row(NamedTuple):
@@ -57,6 +49,10 @@ class Row(NamedTuple):
         `TOTALS` and `PARTS`, empty unless the status is ok.
     layers : tuple of mapping
         One flat row per layer, when layers are kept.
+    ran : LayerSet, optional
+        The layers that were simulated.
+    common : Common, optional
+        Only where the point ran other layers than those that all share.
     """
 
     key: str
@@ -64,6 +60,8 @@ class Row(NamedTuple):
     reason: str | None
     totals: Mapping[str, Any] = {}
     layers: tuple[Mapping[str, Any], ...] = ()
+    ran: LayerSet | None = None
+    common: Common | None = None
 
 
 class Store:
@@ -71,6 +69,7 @@ class Store:
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: int | None = None) -> None:
         self.path, self._db, self._lock = path, connection, lock
+        self.cells = Cells(str(path))
 
     def __enter__(self) -> Store:
         return self
@@ -85,14 +84,31 @@ class Store:
             os.close(self._lock)
             self._lock = None
 
+    @cached_property
+    def _columns(self) -> frozenset[str]:
+        return frozenset(row[1] for row in self._db.execute("PRAGMA table_info(totals)"))
+
+    @property
+    def _shares(self) -> bool:
+        """Whether the store's format knows of shared layers."""
+        return "ran" in self._columns
+
     def meta(self) -> dict[str, str]:
         """Return what the store says of itself: format, model, sweep, objectives, ..."""
-        return dict(self._db.execute("SELECT key, value FROM meta"))
+        return self.cells.meta(list(self._read("SELECT key, value FROM meta")))
 
-    def set_plan(self, points: Iterable[Point], about: Mapping[str, str]) -> None:
-        """Replace the plan; results stay."""
-        with self._db:
+    def set_plan(
+        self, points: Iterable[Point], about: Mapping[str, str],
+        networks: Mapping[str, tuple[LayerSet, LayerSet | None]] | None = None,
+    ) -> None:  # fmt: skip
+        """Replace the plan; results stay. ``networks`` gives the needed and the shared layers of each network."""
+        with self._write():
             self._db.execute("DELETE FROM plan")
+            self._db.execute("DELETE FROM networks")
+            named = networks or {}
+            rows = [(name, needed.digest, shared and shared.digest) for name, (needed, shared) in named.items()]
+            self._db.executemany("INSERT INTO networks VALUES (?, ?, ?)", rows)
+            self._name(one for both in named.values() for one in both if one is not None)
             digest = hashlib.sha256()
 
             def planned() -> Iterator[Sequence[Any]]:
@@ -106,85 +122,185 @@ class Store:
 
     def extend_plan(self, points: Iterable[Point]) -> None:
         """Add points to the plan, at their positions."""
-        with self._db:
+        with self._write():
             self._db.executemany("INSERT OR REPLACE INTO plan VALUES (?, ?, ?, ?, ?, ?)", map(_planned, points))
 
     def add(self, rows: Iterable[Row]) -> None:
         """Write the results of a chunk, all or nothing."""
         found = list(rows)
-        marks = ", ".join("?" * (3 + len(TOTALS) + len(PARTS)))
-        with self._db:
+        marks = ", ".join("?" * (4 + len(TOTALS) + len(PARTS)))
+        common = [(row.key, row.common) for row in found if row.common is not None]
+        with self._write():
             self._db.executemany(f"INSERT OR REPLACE INTO totals VALUES ({marks})", map(_values, found))
+            self._name(row.ran for row in found if row.ran is not None)
+            self._name(each.layers for _, each in common)
+            marks = ", ".join("?" * (2 + len(SUMS) + len(PARTS)))
+            self._db.executemany(
+                f"INSERT OR REPLACE INTO common VALUES ({marks})",
+                [(key, each.layers.digest, *_figures(each.figures, SUMS)) for key, each in common],
+            )
             self._db.executemany(
                 "INSERT OR REPLACE INTO layers VALUES (?, ?, ?)",
                 [(r.key, i, identity.canonical(layer)) for r in found for i, layer in enumerate(r.layers)],
             )
 
+    def _name(self, sets: Iterable[LayerSet]) -> None:
+        rows = [(one.digest, json.dumps(one.names)) for one in dict.fromkeys(sets)]
+        self._db.executemany("INSERT OR IGNORE INTO layer_sets VALUES (?, ?)", rows)
+
     def done(self) -> dict[str, str]:
         """Return key -> status of every result, whether the present plan has it or not."""
-        return dict(self._db.execute("SELECT key, status FROM totals"))
+        found = {}
+        for key, status in self._read("SELECT key, status FROM totals"):
+            place = f"result {self.cells.text(key, 'table totals', 'key')[:12]}"
+            found[key] = self.cells.status(status, place)
+        return found
+
+    def sums_up(self) -> set[tuple[str, str]]:
+        """Return (key, digest of layers) of all sets of layers that results have sums over."""
+        query = "SELECT key, ran FROM totals WHERE ran IS NOT NULL UNION SELECT key, layers FROM common"
+        return set(self._read(query))
+
+    def networks(self) -> dict[str, tuple[LayerSet, LayerSet | None]]:
+        """Return network -> the layers that it needs, and those that all points share where points differ."""
+        if not self._shares:
+            return {}
+        named, found = self._named(), {}
+        for network, *digests in self._read("SELECT network, needed, shared FROM networks"):
+            place = f"network {self.cells.text(network, 'table networks', 'network')}"
+            needed, shared = digests[0], digests[1]
+            layers = LayerSet(needed, self._names_of(named, needed, place, "needed") or ())
+            common = self._names_of(named, shared, place, "shared")
+            found[network] = (layers, None if common is None else LayerSet(shared, common))
+        return found
+
+    def _named(self) -> dict[str, tuple[str, ...]]:
+        if not self._shares:
+            return {}
+        rows = self._read("SELECT digest, names FROM layer_sets")
+        return {digest: self.cells.names(names, f"set of layers {digest!r}") for digest, names in rows}
 
     def figures(self, keys: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Return key -> status and `TOTALS` of those results among ``keys`` that are there."""
+        """Return key -> status, and `TOTALS` and ``ran`` (a digest), of those results among ``keys`` that are there."""
         found = {}
+        columns = ("ran", *TOTALS)
         for start in range(0, len(keys), _MANY):
             part = keys[start : start + _MANY]
-            query = f"SELECT key, status, {', '.join(TOTALS)} FROM totals WHERE key IN ({', '.join('?' * len(part))})"
-            for key, status, *values in self._db.execute(query, part):
-                found[key] = (status, dict(zip(TOTALS, values, strict=True)))
+            query = f"SELECT key, status, {', '.join(columns)} FROM totals WHERE key IN ({', '.join('?' * len(part))})"
+            for key, status, ran, *values in self._read(query, part):
+                place = f"result {key[:12]}"
+                ok = self.cells.status(status, place) == "ok"
+                found[key] = (status, {"ran": ran, **self.cells.figures(TOTALS, values, place, ok)})
         return found
 
     def results(self) -> int:
         """Return how many results there are, planned or not."""
-        (number,) = self._db.execute("SELECT count(*) FROM totals").fetchone()
+        ((number,),) = self._read("SELECT count(*) FROM totals")
         return int(number)
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield one dict per planned point that has a result or a reason, in the order of the plan."""
-        figures = ", ".join(f"totals.{name}" for name in (*TOTALS, *PARTS))
+    def rows(self, parts: bool = True) -> Iterator[dict[str, Any]]:
+        """Yield one dict per planned point that has a result or a reason, in the order of the plan.
+
+        Besides `TOTALS` and `PARTS`: ``ran``, the names of the layers that were simulated (None where the store does
+        not know), ``shared``, those of the layers that all points of the network simulate (None where no two points
+        differ), and ``common``, `SUMS` and `PARTS` over these (None where just they ran). Without ``parts`` the
+        mappings are left out: they take longer to read than all figures.
+        """
+        mappings = PARTS if parts else ()
+        here = [name for name in TOTALS if name in self._columns]
+        own = ", ".join(f"totals.{name}" for name in (*here, *mappings))
+        more, joined = "NULL, NULL, NULL, ", ""
+        if self._shares:
+            more = (
+                f"ran, networks.shared, common.layers, {', '.join(f'common.{name}' for name in (*SUMS, *mappings))}, "
+            )
+            joined = "LEFT JOIN networks USING (network) LEFT JOIN common ON common.key = plan.key AND layers = shared "
         query = (
-            "SELECT position, machine, network, axes, plan.reason, totals.status, totals.reason, "
-            f"{figures} FROM plan LEFT JOIN totals USING (key) ORDER BY position"
+            f"SELECT position, machine, network, axes, plan.reason, totals.status, totals.reason, {more}{own} "
+            f"FROM plan LEFT JOIN totals ON totals.key = plan.key {joined}ORDER BY position"
         )
-        for position, machine, network, axes, planned, status, reason, *values in self._db.execute(query):
+        named, known, cells, last = self._named(), self.networks(), self.cells, -1
+        for position, machine, network, axes, planned, status, reason, ran, shared, *values in self._read(query):
+            place = f"point {cells.count(position, 'table plan', 'position')}"
+            if position == last:
+                cells.fail(place, "position", "two rows have it")
+            last = position
+            row = self._planned_row(place, position, machine, network, axes)
+            cells.reason(planned, place)
             if status is None and planned is None:
                 continue
-            row = {"point": position, "machine": machine, "network": network, **json.loads(axes)}
+            ok = status is not None and cells.status(status, place) == "ok"
+            if ok and self._shares and network not in known:
+                cells.fail(place, "network", f"table networks has no {network!r}")
             row["status"] = status if planned is None else "excluded" if _by_constraint(planned) else "illegal"
-            row["reason"] = planned or reason
-            row.update(zip(TOTALS, values, strict=False))
+            row["reason"] = planned or cells.reason(reason, place, needed=not ok and status is not None)
+            row |= dict.fromkeys(TOTALS)
+            row |= self._checked(values[-len(here) - len(mappings) :], here, mappings, place, ok)
             row["complete"] = None if row["complete"] is None else bool(row["complete"])
-            parts = values[len(TOTALS) :]
-            row.update({name: json.loads(text) if text else {} for name, text in zip(PARTS, parts, strict=True)})
+            row["ran"] = self._names_of(named, ran, place, "ran")
+            row["shared"] = self._names_of(named, shared, f"network {network}", "shared")
+            has = shared is not None and values[0] is not None and values[1] is not None
+            row["common"] = self._checked(values[1:], SUMS, mappings, f"{place}, table common", True) if has else None
             yield row
 
     def layer_rows(self) -> Iterator[dict[str, Any]]:
         """Yield one dict per planned point and layer, in the order of the plan."""
         query = (
-            "SELECT position, machine, network, axes, row FROM plan JOIN layers USING (key) "
+            "SELECT position, number, machine, network, axes, row FROM plan JOIN layers USING (key) "
             "WHERE reason IS NULL ORDER BY position, number"
         )
-        for position, machine, network, axes, row in self._db.execute(query):
-            yield {"point": position, "machine": machine, "network": network, **json.loads(axes), **json.loads(row)}
+        for position, number, machine, network, axes, row in self._read(query):
+            place = f"point {self.cells.count(position, 'table plan', 'position')}"
+            planned = self._planned_row(place, position, machine, network, axes)
+            yield planned | self.cells.plain(row, f"{place}, layer {number}", "row")
+
+    def _planned_row(self, place: str, position: int, machine: Any, network: Any, axes: Any) -> dict[str, Any]:
+        names = {"machine": self.cells.text(machine, place, "machine"),
+                 "network": self.cells.text(network, place, "network")}  # fmt: skip
+        return {"point": position, **names, **self.cells.plain(axes, place, "axes")}
 
     def counts(self) -> tuple[int, int]:
         """Return the points of the plan, and how many of them have neither a result nor a reason."""
-        (total,) = self._db.execute("SELECT count(*) FROM plan").fetchone()
+        ((total,),) = self._read("SELECT count(*) FROM plan")
         query = "SELECT count(*) FROM plan LEFT JOIN totals USING (key) WHERE status IS NULL AND plan.reason IS NULL"
-        (left,) = self._db.execute(query).fetchone()
+        ((left,),) = self._read(query)
         return total, left
 
-    def copy_from(self, other: Store) -> None:
-        """Take the plan of another store if this one has none, and all its results."""
-        planned = self._db.execute("SELECT 1 FROM plan LIMIT 1").fetchone()
-        with self._db:
-            for table in ("totals", "layers") if planned else ("meta", "plan", "totals", "layers"):
-                self._copy_table(other._db, table)
+    def _checked(
+        self, values: Sequence[Any], names: Sequence[str], mappings: Sequence[str], place: str, ok: bool
+    ) -> dict[str, Any]:
+        found = self.cells.figures(names, values[: len(names)], place, ok)
+        given = dict(zip(mappings, values[len(names) : len(names) + len(mappings)], strict=True))
+        return found | {name: self.cells.part(given[name], place, name, ok) if name in given else {} for name in PARTS}
 
-    def _copy_table(self, source: sqlite3.Connection, table: str) -> None:
-        rows = source.execute(f"SELECT * FROM {table}")
-        marks = ", ".join("?" * len(rows.description))
-        self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
+    def _names_of(self, named: Mapping[str, tuple[str, ...]], digest: Any, place: str, column: str) -> Any:
+        if digest is not None and digest not in named:
+            self.cells.fail(place, column, f"no set of layers is called {digest!r}")
+        return named.get(digest)
+
+    def table(self, name: str, where: str = "", values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a table as they are, its columns in the order of `columns`."""
+        yield from self._read(f"SELECT {', '.join(COLUMNS[name])} FROM {name} {where}", values)
+
+    def insert(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Put rows of a table in place, as they are."""
+        with self._write():
+            marks = ", ".join("?" * len(COLUMNS[name]))
+            self._db.executemany(f"INSERT OR REPLACE INTO {name} VALUES ({marks})", rows)
+
+    def _read(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        with _damage(self.path):
+            yield from self._db.execute(query, values)
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        """Make what is written in the block one transaction."""
+        try:
+            with self._db:
+                yield
+        except sqlite3.OperationalError as error:
+            remedy = "free some space or mend the permissions; the same command goes on from there"
+            raise ConfigError(f"cannot be written ({error})", remedy, file=str(self.path)) from None
 
 
 def open_writer(path: Path, keep_layers: bool = False, model: str | None = None) -> Store:
@@ -198,6 +314,7 @@ def open_writer(path: Path, keep_layers: bool = False, model: str | None = None)
         A file that is no store or is damaged, another model's store, another writer, layers wanted in a store
         without them. The file stays as it is.
     """
+    _check_regular(path)
     fresh = not path.exists() or path.stat().st_size == 0
     if not fresh:
         _check_header(path)
@@ -219,8 +336,8 @@ def open_writer(path: Path, keep_layers: bool = False, model: str | None = None)
     return store
 
 
-def open_reader(path: str | Path) -> Store:
-    """Open an existing store for reading; its model may be another one.
+def open_reader(path: str | Path, formats: Sequence[str] = READABLE) -> Store:
+    """Open an existing store of one of some formats for reading; its model may be another one.
 
     Raises
     ------
@@ -228,22 +345,35 @@ def open_reader(path: str | Path) -> Store:
         A missing file, or one that is no store or is damaged.
     """
     path = Path(path)
-    if not path.is_file():
+    _check_regular(path)
+    if not path.exists():
         raise ConfigError("no such store", "'accelsim sweep SWEEP.yaml --store FILE' makes one", file=str(path))
     _check_header(path)
     store = Store(path, _connect(path, "ro"))
-    if not _has_tables(store, path):
+    if not _has_tables(store, path, formats):
         raise _not_a_store(path)
     return store
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+    connection.text_factory = _text
+    return connection
+
+
+def _text(cell: bytes) -> str:
+    return cell.decode("utf-8", "surrogateescape")  # what is no UTF-8 is found by `Cells.text`, which can name it
+
+
+def _check_regular(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise ConfigError(f"a store is a file, this is {what}", "give the file of a sweep", file=str(path))
 
 
 def _create(store: Store, keep_layers: bool, model: str) -> None:
-    statements = [text for text in _TABLES.split(";") if text.strip()]
-    with store._db:
+    statements = [text for text in TABLES.split(";") if text.strip()]
+    with store._write():
         store._db.execute("BEGIN")
         for statement in statements:
             store._db.execute(statement)
@@ -251,10 +381,10 @@ def _create(store: Store, keep_layers: bool, model: str) -> None:
         store._db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
 
 
-def _has_tables(store: Store, path: Path) -> bool:
-    """Return whether the file has our tables; False for an empty one."""
+def _has_tables(store: Store, path: Path, formats: Sequence[str] = (FORMAT,)) -> bool:
+    """Return whether the file has our tables, in one of some formats; False for an empty one."""
     with _damage(path):
-        names = {name for (name,) in store._db.execute("SELECT name FROM sqlite_master")}
+        names = {name for (name,) in store._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not names:
             return False
         if not {"meta", "plan", "totals", "layers"} <= names:
@@ -262,9 +392,11 @@ def _has_tables(store: Store, path: Path) -> bool:
         (sound,) = store._db.execute("PRAGMA quick_check(1)").fetchone()
         if sound != "ok":
             raise _damaged(path)
-        found = store.meta().get("format")
-        if found != FORMAT:
+        found = dict(store._db.execute("SELECT key, value FROM meta WHERE key = 'format'")).get("format")
+        if found not in formats:
             raise ConfigError(f"the store has format {found}, this accelsim writes {FORMAT}", _AWAY, file=str(path))
+        store.cells.columns(store._db, COLUMNS if found == FORMAT else FIRST)
+        store.meta()
     return True
 
 
@@ -337,6 +469,11 @@ def _by_constraint(reason: str) -> bool:
 
 
 def _values(row: Row) -> Sequence[Any]:
-    figures = [row.totals.get(name) for name in TOTALS]
-    parts = [identity.canonical(row.totals[name]) if name in row.totals else None for name in PARTS]
-    return (row.key, row.status, row.reason, *figures, *parts)
+    ran = None if row.ran is None else row.ran.digest
+    return (row.key, row.status, row.reason, *_figures(row.totals, TOTALS), ran)
+
+
+def _figures(totals: Mapping[str, Any], names: Sequence[str]) -> Sequence[Any]:
+    """Return the cells of figures and `PARTS`, as `_read` reads them."""
+    parts = (identity.canonical(totals[name]) if name in totals else None for name in PARTS)
+    return (*(totals.get(name) for name in names), *parts)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+from accelsim.basis import timed
 from accelsim.errors import ConfigError
 from accelsim.explore import pool
 from accelsim.explore.evaluate import Context, Job, warm
@@ -17,6 +19,7 @@ from accelsim.explore.execute import Pace, Runner
 from accelsim.explore.identity import canonical
 from accelsim.explore.pareto import Front
 from accelsim.explore.schema import Sweep, read_sweep
+from accelsim.explore.shares import Share, of_plan, shared
 from accelsim.explore.space import Point, Space, expand
 from accelsim.explore.store import Row, Store, open_writer
 
@@ -71,6 +74,7 @@ def run(
     shard: tuple[int, int] = (1, 1),
     make_executor: Callable[[], Executor] | None = None,
     report: Report | None = None,
+    sets: Mapping[str, Any] | None = None,
 ) -> Progress:
     """Run a sweep into a store; what the store has already is not run again.
 
@@ -90,6 +94,8 @@ def run(
         Returns the executor to use in place of a pool of processes; ``workers`` says how wide it is.
     report : callable, optional
         Called with a `Progress` before the first point, after every chunk and at least twice a second.
+    sets : mapping, optional
+        Key path -> value for all machines, in place of what the file sets.
 
     Raises
     ------
@@ -103,15 +109,15 @@ def run(
     width = os.cpu_count() or 1 if workers is None else workers
     if width < 0:
         raise ConfigError(f"{width} workers", "use 0 (this process) or more", file="--workers")
-    space = expand(read_sweep(file))
+    space = expand(read_sweep(file, sets))
     make = make_executor or (partial(pool.processes, width) if width else pool.Here)
     with open_writer(Path(store), keep_layers) as opened:
         return _run(space, opened, shard, make, width, report or (lambda progress: None))
 
 
-def count(file: str | Path) -> Counts:
+def count(file: str | Path, sets: Mapping[str, Any] | None = None) -> Counts:
     """Return what a sweep would run on an empty store; nothing is simulated or written."""
-    space = expand(read_sweep(file))
+    space = expand(read_sweep(file, sets))
     return _split(list(space.points()), set(), (1, 1))[1]
 
 
@@ -119,17 +125,18 @@ def _run(
     space: Space, store: Store, shard: tuple[int, int], make: Callable[[], Executor], width: int, report: Report
 ) -> Progress:
     points = list(space.points())
-    store.set_plan(points, about(space.sweep))
-    done = {key for key, status in store.done().items() if status != "failed"}
-    todo, counts = _split(points, done, shard)
-    jobs = [Job(p.key, p.machine, p.network, p.sets, space.options_of(p)) for p in todo]
     keep_layers = store.meta()["layers"] == "yes"
     documents = {name: arch.document for name, arch in space.archs.items()}
+    context = Context(documents, space.networks, space.sweep.folder, keep_layers)
+    shares = of_plan(space, points, context)
+    store.set_plan(points, about(space.sweep), {name: share[:2] for name, share in shares.items()})
+    todo, counts = _split(points, _done(store, points, shares), shard)
+    jobs = [Job(p.key, p.machine, p.network, p.sets, space.options_of(p)) for p in todo]
     columnar = len(jobs) >= COLUMNAR_FROM and not keep_layers
-    context = Context(documents, space.networks, space.sweep.folder, keep_layers, columnar)
+    context = replace(context, columnar=columnar, shared=shared(shares))
     if columnar:
         warm(documents)
-    watch = _Watch(space, points, counts, report)
+    watch = _Watch(space, points, counts, report, shares)
     watch.include(store)
     runner = Runner(pickle.dumps(context), jobs, make, max(1, width), lambda rows: watch.write(store, rows), watch.tick)
     watch.tick(runner.pace())
@@ -140,6 +147,18 @@ def _run(
     return watch.progress(runner.pace())
 
 
+def _done(store: Store, points: list[Point], shares: Mapping[str, Share]) -> set[str]:
+    """Return the keys of points whose results are whole: with sums over what the points of this plan share."""
+    status = store.done()
+    done = {key for key, word in status.items() if word != "failed"}
+    wanted = {name: layers.digest for name, layers in shared(shares).items()}
+    if not wanted:
+        return done
+    summed = store.sums_up()
+    lacks = {p.key for p in points if p.network in wanted and (p.key, wanted[p.network]) not in summed}
+    return done - {key for key in lacks if status.get(key) == "ok"}
+
+
 def about(sweep: Sweep) -> dict[str, str]:
     """Return what a store says of its sweep."""
     spec = sweep.spec
@@ -148,7 +167,7 @@ def about(sweep: Sweep) -> dict[str, str]:
         "question": spec.question,
         "objectives": canonical(spec.objectives),
         "axes": canonical([{"name": axis.name, "keys": axis.keys, "steps": len(axis.steps)} for axis in sweep.axes]),
-        "sweep": canonical(sweep.document.data),
+        "sweep": canonical({**sweep.document.data, "set": spec.set} if spec.set else sweep.document.data),
     }
 
 
@@ -171,9 +190,12 @@ def _split(points: list[Point], done: set[str], shard: tuple[int, int]) -> tuple
 class _Watch:
     """Writes rows and keeps the figures that a person wants to see meanwhile."""
 
-    def __init__(self, space: Space, points: list[Point], counts: Counts, report: Report) -> None:
-        self._counts, self._report = counts, report
-        self._objectives = space.sweep.spec.objectives
+    def __init__(
+        self, space: Space, points: list[Point], counts: Counts, report: Report, shares: Mapping[str, Share]
+    ) -> None:
+        self._counts, self._report, self._shares = counts, report, shares
+        # with one clock the front over time is the one over cycles
+        self._objectives = timed(space.sweep.spec.objectives, (1, 2))
         self._network = {p.key: p.network for p in points}
         self._fronts = {name: Front() for name in space.networks}
         self._illegal = self._failed = 0
@@ -181,9 +203,9 @@ class _Watch:
     def include(self, store: Store) -> None:
         """Take in the results that the store has already."""
         found: dict[str, list[list[float | None]]] = {}
-        for row in store.rows():
+        for row in store.rows():  # all of them, so that an unsound cell is found before anything runs
             if row["status"] == "ok":
-                found.setdefault(row["network"], []).append([row[name] for name in self._objectives])
+                self._take(found, row["network"], row["ran"], row, row["common"])
             self._illegal += row["status"] == "illegal" and row["reason"] is not None
         self._grow(found)
 
@@ -193,9 +215,23 @@ class _Watch:
         for row in rows:
             self._illegal += row.status == "illegal"
             self._failed += row.status == "failed"
-            if row.status == "ok":
-                found.setdefault(self._network[row.key], []).append([row.totals[name] for name in self._objectives])
+            if row.status == "ok" and row.ran is not None:
+                common = row.common.figures if row.common is not None else None
+                self._take(found, self._network[row.key], row.ran.names, row.totals, common)
         self._grow(found)
+
+    def _take(
+        self, found: dict[str, list[list[float | None]]], network: str, ran: tuple[str, ...], own: Mapping[str, Any],
+        common: Mapping[str, Any] | None,
+    ) -> None:  # fmt: skip
+        """Enter the objectives of a point that ranks: over the shared layers, or as one of those that run most."""
+        share = self._shares[network]
+        if share.shared is not None and ran != share.shared.names:
+            figures = {**own, **common} if common else None
+        else:
+            figures = dict(own) if share.shared is not None or ran == share.widest.names else None
+        if figures is not None and ran:
+            found.setdefault(network, []).append([figures[name] for name in self._objectives])
 
     def _grow(self, found: dict[str, list[list[float | None]]]) -> None:
         for network, points in found.items():

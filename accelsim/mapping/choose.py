@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
@@ -17,24 +17,40 @@ from accelsim.spec.yamlfile import Document, read, validate
 Columns: TypeAlias = Mapping[str, np.ndarray]
 
 
-class CandidateBounds(Protocol):
-    """What the objective needs of each candidate, as arrays."""
+MOST_TIMED = 256
+"""Candidates that are timed at most; `benchmarks/regret.md` says how much fewer would lose."""
 
-    @property
-    def cycles(self) -> np.ndarray:
-        """Estimated cycles."""
 
-    @property
-    def dram_bits(self) -> np.ndarray:
-        """DRAM bits."""
+class Bounds(NamedTuple):
+    """What the mapper's objective needs of each candidate, as arrays.
 
-    @property
-    def traffic(self) -> Mapping[tuple[str, str], np.ndarray]:
-        """(boundary, direction) -> bits."""
+    Attributes
+    ----------
+    cycles : ndarray of int64
+        Cycles that the candidate takes at least, DRAM included; exact ones if there is no ``timed``.
+    dram_bits : ndarray of int64
+        Whole bursts, read and written.
+    traffic : dict
+        (boundary, direction) -> bits, all boundaries whose traffic a mapping changes; with ``events``, it prices
+        energy objectives.
+    own : tuple of str and ndarray of float64, or None
+        For ``mapping.objective: engine``: the engine's own objective in words, and its value. Candidates that it
+        does not tell apart are taken in their order.
+    events : dict
+        (component, action) -> count of operations, one number or one per candidate.
+    timed : callable or None
+        Places of candidates -> their exact cycles.
+    ranked : int
+        If not 0, ``cycles`` are estimates and no bounds: so many of the most promising candidates are timed.
+    """
 
-    @property
-    def own(self) -> tuple[str, np.ndarray] | None:
-        """The engine's own objective: its formula in words, and its value."""
+    cycles: np.ndarray
+    dram_bits: np.ndarray
+    traffic: Mapping[tuple[str, str], Any]
+    own: tuple[str, np.ndarray] | None = None
+    events: Mapping[tuple[str, str], Any] = {}
+    timed: Callable[[np.ndarray], np.ndarray] | None = None
+    ranked: int = 0
 
 
 Price: TypeAlias = Callable[[str, str], float]
@@ -50,10 +66,12 @@ class Choice(NamedTuple):
     why: str
 
 
-def choose(columns: Columns, bounds: CandidateBounds, spec: MappingSpec, price: Price) -> Choice:
+def choose(columns: Columns, bounds: Bounds, spec: MappingSpec, price: Price, leak_pj_per_cycle: float = 0.0) -> Choice:
     """Return the best candidate: smallest objective, then cycles, then DRAM bits, then order of preference.
 
-    Under an engine's own objective, ties go by order of preference at once.
+    Candidates are timed in the order of their bounds until the next bound is no better than the best: that one is then
+    the best of all. At most `MOST_TIMED` are timed. Under an engine's own objective, ties go by order of preference at
+    once and nothing is timed.
 
     Parameters
     ----------
@@ -63,46 +81,74 @@ def choose(columns: Columns, bounds: CandidateBounds, spec: MappingSpec, price: 
     spec : MappingSpec
         Objective and fixed keys.
     price : callable
-        pJ per bit of a boundary and direction; called for energy objectives only.
+        (boundary, direction) -> pJ per bit, (component, action) -> pJ; called for energy objectives only.
+    leak_pj_per_cycle : float
+        Of the whole machine; part of energy objectives.
     """
-    count = len(bounds.cycles)
+    kept = np.flatnonzero(_keep(columns, len(bounds.cycles), spec.fixed))
+    if spec.objective == "engine":
+        if bounds.own is None:
+            raise MappingError("the engine has no objective of its own", "set mapping.objective to cycles")
+        name, own = bounds.own
+        order = np.lexsort((kept, own[kept]))
+        why = f"{name} {own[kept[order[0]]]:.6g}"
+        if len(order) > 1:
+            why += f", next best {own[kept[order[1]]]:.6g}"
+        return Choice(_row(columns, int(kept[order[0]])), len(kept), spec.objective, why)
+    dynamic = _dynamic_pj(bounds, price) if spec.objective in ("energy", "edp") else np.zeros(0)
+
+    def keys(places: np.ndarray, cycles: np.ndarray) -> np.ndarray:
+        """Return what is compared: score, cycles, DRAM bits and place, a row per candidate."""
+        score: np.ndarray = cycles
+        if spec.objective == "dram":
+            score = bounds.dram_bits[places]
+        elif spec.objective != "cycles":
+            score = dynamic[places] + leak_pj_per_cycle * cycles
+            score = score * cycles if spec.objective == "edp" else score
+        return np.stack([score, cycles, bounds.dram_bits[places], places], axis=1, dtype=np.float64)
+
+    least = keys(kept, bounds.cycles[kept])
+    order = np.lexsort(least.T[::-1])
+    if bounds.timed is None:
+        best, timed = tuple(least[order[0]]), len(order)
+    else:
+        best, timed, most = (np.inf,) * 4, 0, min(len(order), bounds.ranked or MOST_TIMED)
+        while timed < most and (bounds.ranked or tuple(least[order[timed]]) < best):
+            some = kept[order[timed : min(2 * timed + 1, most)]]
+            best = min(best, *map(tuple, keys(some, bounds.timed(some))))
+            timed += len(some)
+    proven = timed == len(order) or (not bounds.ranked and tuple(least[order[timed]]) >= best)
+    why = f"{spec.objective} {best[0]:.6g}, the least of "
+    if timed == len(order):
+        why += f"{timed:,}"
+    elif proven:
+        why += f"{len(order):,} ({timed} timed, bounds rule out the others)"
+    else:
+        why += f"the {timed} most promising of {len(order):,}"
+    return Choice(_row(columns, int(best[3])), len(kept), spec.objective, why)
+
+
+def _row(columns: Columns, place: int) -> dict[str, Any]:
+    return {name: column[place].item() for name, column in columns.items()}
+
+
+def _keep(columns: Columns, count: int, fixed: Mapping[str, Any]) -> np.ndarray:
     keep = np.ones(count, dtype=np.bool_)
-    for key, value in spec.fixed.items():
+    for key, value in fixed.items():
         if key not in columns:
             raise MappingError(f"mapping.fixed names '{key}'", f"known keys: {', '.join(columns)}")
         keep &= columns[key] == value
     if not keep.any():
-        raise MappingError(
-            f"no candidate has {dict(spec.fixed)}", "loosen mapping.fixed or pin a mapping with --mapping"
-        )
-    kept = np.flatnonzero(keep)
-    name, score = _score(bounds, spec.objective, price)
-    ties: tuple[np.ndarray, ...] = ()
-    if spec.objective != "engine":
-        ties = (bounds.dram_bits[kept], bounds.cycles[kept])
-    order = np.lexsort((kept, *ties, score[kept]))
-    best = int(kept[order[0]])
-    row = {name: column[best].item() for name, column in columns.items()}
-    why = f"{name} {score[best]:.6g}"
-    if len(order) > 1:
-        why += f", next best {score[int(kept[order[1]])]:.6g}"
-    return Choice(row, len(kept), spec.objective, why)
+        raise MappingError(f"no candidate has {dict(fixed)}", "loosen mapping.fixed or pin a mapping with --mapping")
+    return keep
 
 
-def _score(bounds: CandidateBounds, objective: str, price: Price) -> tuple[str, np.ndarray]:
-    """Return what the objective is called, and its value for each candidate."""
-    if objective == "engine":
-        if bounds.own is None:
-            raise MappingError("the engine has no objective of its own", "set mapping.objective to cycles")
-        return bounds.own
-    if objective == "cycles":
-        return objective, bounds.cycles.astype(np.float64)
-    if objective == "dram":
-        return objective, bounds.dram_bits.astype(np.float64)
+def _dynamic_pj(bounds: Bounds, price: Price) -> np.ndarray:
+    """Return the energy of each candidate, leakage apart."""
     energy = np.zeros(len(bounds.cycles))
-    for (boundary, direction), bits in bounds.traffic.items():
-        energy += bits * price(boundary, direction)
-    return objective, energy * bounds.cycles if objective == "edp" else energy
+    for (name, action), count in (*bounds.traffic.items(), *bounds.events.items()):
+        energy += count * price(name, action)
+    return energy
 
 
 class Pinned:

@@ -109,25 +109,34 @@ def live_loops(m, k, c):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def alike(layer, d, tile, trips):  # type: ignore[no-untyped-def]
+    """Return a range of pieces of output rows (d 0) or columns (1) that are all alike: `LoopNest._alike`."""
+    step = tile * layer[STRIDE_H + d]
+    room = layer[H + d] - 1 + layer[PAD_H + d] - (layer[R + d] - 1) * layer[DILATION_H + d]
+    room -= (tile - 1) * layer[STRIDE_H + d]
+    return max(1, ceil_div(layer[PAD_H + d], step)), min(trips - 1, room // step + 1)
+
+
+@kernel
 def fill_runs(layer, axis, size, tile, runs):  # type: ignore[no-untyped-def]
     """List the pieces along an axis, equal neighbours once with their number, and return how many runs there are.
 
     ``runs`` has a row of REPEAT, EXTENT, INPUTS, FIRST, LAST per run.
     """
     trips = ceil_div(size, tile)
-    pieces = 3 if axis not in (2, 3) and trips > 3 else trips
-    count = 0
-    for piece in range(pieces):
-        i = piece if piece < 2 or pieces == trips else trips - 1
+    lead, tail = alike(layer, axis - 2, tile, trips) if axis in (2, 3) else (1, trips - 1)
+    count = i = 0
+    while i < trips:
+        times = tail - lead if i == lead and lead < tail else 1
         extent = min(tile, size - i * tile)
         inputs = inputs_under(layer, axis - 2, i * tile, extent) if axis in (2, 3) else 0
         first, last = int(i == 0), int(i == trips - 1)
-        times = trips - 2 if pieces < trips and piece == 1 else 1
-        last_run = runs[max(count - 1, 0)]
-        same = last_run[EXTENT] == extent and last_run[INPUTS] == inputs
-        if count and same and last_run[FIRST] == first and last_run[LAST] == last:
-            last_run[REPEAT] += times
-            continue
+        i += times
+        if count:
+            before = runs[count - 1]
+            if before[EXTENT] == extent and before[INPUTS] == inputs and before[FIRST] == first and not last:
+                before[REPEAT] += times
+                continue
         runs[count, REPEAT], runs[count, EXTENT], runs[count, INPUTS] = times, extent, inputs
         runs[count, FIRST], runs[count, LAST] = first, last
         count += 1

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.errors import ConfigError, WorkloadError
+from accelsim.outputs import write
 from accelsim.workload.csr_matrix import CsrMatrix
 from accelsim.workload.network import Layer, Network, Tensor, input_names
 from accelsim.workload.npy_file import UNREADABLE, check_npz
@@ -53,15 +54,14 @@ def read_npz(path: Path, network: Network) -> dict[str, np.ndarray]:
     by_name = {layer.name: layer for layer in network.layers}
     found: dict[str, np.ndarray] = {}
     try:
-        check_npz(path, MAX_BYTES)
+        shapes = check_npz(path, MAX_BYTES)
         with np.load(path, allow_pickle=False) as arrays:
             for key in arrays.files:
                 tensor = _tensor_of(key, by_name, network, path)
-                array = arrays[key]
-                if array.shape != tensor.shape:
-                    problem = f"array '{key}' is {array.shape}, the layer's tensor is {tensor.shape}"
+                if shapes[key] != tensor.shape:  # before it takes memory
+                    problem = f"array '{key}' is {shapes[key]}, the layer's tensor is {tensor.shape}"
                     raise WorkloadError(problem, "give the layer's shape", file=str(path))
-                found[tensor.name] = array
+                found[tensor.name] = arrays[key]
     except UNREADABLE as error:
         raise WorkloadError(f"cannot be read as .npz ({error})", "save it with numpy.savez", file=str(path)) from None
     return found
@@ -74,14 +74,7 @@ def save_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """
     if path.suffix != ".npz":
         raise ConfigError("an archive of operands ends in .npz", "choose another name", file=str(path))
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez_compressed(file, **dict(arrays))  # type: ignore[arg-type]
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ConfigError(f"cannot be written ({error.strerror})", "check the folder", file=str(path)) from None
+    write(path, lambda file: np.savez_compressed(file, **dict(arrays)))  # type: ignore[arg-type]
 
 
 def _tensor_of(key: str, by_name: dict[str, Layer], network: Network, path: Path) -> Tensor:

@@ -57,7 +57,7 @@ class Operand:
     def nonzeros(self) -> int:
         """Number of non-zero elements."""
         if isinstance(self.given, CsrMatrix):
-            return self.given.nnz
+            return self.sparse.nnz
         return self.tensor.elements if self.dense else int(np.count_nonzero(self.mask))
 
     @cached_property
@@ -98,9 +98,9 @@ class Operand:
 
     @cached_property
     def sparse(self) -> CsrMatrix:
-        """The non-zero elements of a matrix; of a given sparse matrix its entries, stored zeros included."""
+        """The non-zero elements of a matrix."""
         if isinstance(self.given, CsrMatrix):
-            return self.given
+            return self.given.without_zeros()
         if self.tensor.elements > MAX_DENSE:
             raise WorkloadError(
                 f"tensor '{self.tensor.name}': {self.tensor.elements:,} elements are too many to draw",
@@ -159,11 +159,14 @@ class Operands:
             return product_count(self.input.sparse, self.weight.sparse)
         if self.weight.dense:
             return self.nonzero_input_macs
-        conv, taps = self._conv, self._inputs_per_tap
-        mask = to_conv_weight(self.view, self.weight.mask)
+        conv, mask = self._conv, to_conv_weight(self.view, self.weight.mask)
         g, kg, cg = conv.groups, conv.k // conv.groups, conv.c // conv.groups
-        per_tap = mask.reshape(g, kg, cg, conv.r, conv.s).sum(axis=1, dtype=np.int64)
-        return int((taps.reshape(g, cg, conv.r, conv.s) * per_tap).sum())
+
+        def weights(i: int) -> np.ndarray:
+            row = mask[:, :, i, :].reshape(g, kg, cg, conv.s)
+            return row.sum(axis=1, dtype=np.int64).reshape(conv.c, conv.s)
+
+        return self._meetings(weights)
 
     @cached_property
     def nonzero_input_macs(self) -> int:
@@ -174,7 +177,7 @@ class Operands:
         if self.input.dense:
             rows, cols = _inside(conv)
             return conv.n * conv.k * (conv.c // conv.groups) * sum(map(_length, rows)) * sum(map(_length, cols))
-        return int(self._inputs_per_tap.sum()) * (conv.k // conv.groups)
+        return self._meetings(lambda i: np.ones((1, conv.s), np.int64)) * (conv.k // conv.groups)
 
     @cached_property
     def nonzero_weight_macs(self) -> int:
@@ -192,20 +195,36 @@ class Operands:
     def _conv(self) -> Conv2d:
         return self.view.shape.as_conv()  # type: ignore[union-attr]
 
-    @cached_property
-    def _inputs_per_tap(self) -> np.ndarray:
-        """For each (c, r, s) how many non-zero inputs meet that tap over all n, e, f; int64."""
+    def _meetings(self, weights: Callable[[int], np.ndarray]) -> int:
+        """Return how often non-zero inputs meet weights, given the number of weights (c, s) of each filter row.
+
+        One filter row at a time: no array is as large as the filters of all channels.
+        """
         conv = self._conv
         rows, cols = _inside(conv)
-        taps = np.zeros((conv.c, conv.r, conv.s), dtype=np.int64)
         mask = None if self.input.dense else to_conv_input(self.view, self.input.mask)
+        total = 0
         for i, row in enumerate(rows):
-            for j, col in enumerate(cols):
-                if mask is None:
-                    taps[:, i, j] = conv.n * _length(row) * _length(col)
-                else:
-                    taps[:, i, j] = np.count_nonzero(mask[:, :, row, col], axis=(0, 2, 3))
-        return taps
+            if mask is None:
+                lengths = np.array([_length(col) for col in cols], np.int64)
+                total += conv.n * _length(row) * int(weights(i).sum(axis=0) @ lengths)
+            else:
+                columns = mask[:, :, row, :].sum(axis=(0, 2), dtype=np.int64)
+                total += int((_sums(columns, cols) * weights(i)).sum())
+        return total
+
+
+def _sums(array: np.ndarray, parts: list[slice]) -> np.ndarray:
+    """Return the sums (c, parts) over slices with one step of the last axis of (c, w), int64."""
+    step = parts[0].step
+    c, w = array.shape
+    blocks = -(-w // step) + 1  # the first one is empty: what lies before the first step
+    before = np.zeros((c, blocks * step), np.int64)
+    before[:, step : step + w] = array
+    before = before.reshape(c, blocks, step).cumsum(axis=1).reshape(c, blocks * step)
+    starts = np.array([part.start for part in parts], np.int64)
+    lengths = np.array([_length(part) for part in parts], np.int64)
+    return before[:, starts + lengths * step] - before[:, starts]
 
 
 def _inside(conv: Conv2d) -> tuple[list[slice], list[slice]]:

@@ -6,11 +6,19 @@ from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
-from accelsim.errors import ModelError
+from accelsim.errors import MappingError, ModelError
 from accelsim.workload.csr_matrix import CsrMatrix
 
 BLOCK = 1 << 24
 """Products between two reports of progress: a tenth of a second."""
+
+
+def check_reach(layer: str, what: str, bits: int, largest: int) -> None:
+    """Raise MappingError if numbers of ``bits`` do not reach ``largest``; ``what`` they are, a plural noun."""
+    if largest >> bits:
+        raise MappingError(
+            f"layer '{layer}': {what} of {bits} bits do not reach {largest:,}", f"use {largest.bit_length()} bits"
+        )
 
 
 def row_blocks(a: CsrMatrix, b: CsrMatrix) -> Iterator[tuple[int, int, float]]:

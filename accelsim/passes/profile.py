@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, create_model
 
 from accelsim.errors import ConfigError
 from accelsim.spec.schema import Strict
-from accelsim.spec.yamlfile import Document, read, validate
+from accelsim.spec.yamlfile import MAX_FILE_BYTES, Document, read, validate
 from accelsim.workload.check import nearest
 from accelsim.workload.network import Layer, Network, Tensor
 
@@ -85,7 +85,11 @@ def _from_csv(path: Path, quantity: str) -> Document:
         return ConfigError(problem, remedy, file=shown, line=line)
 
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open("rb") as file:
+            body = file.read(MAX_FILE_BYTES + 1)
+        if len(body) > MAX_FILE_BYTES:
+            raise error(f"file is larger than {MAX_FILE_BYTES >> 20} MiB", "split it")
+        lines = body.decode("utf-8-sig").splitlines()
         rows = list(csv.reader(lines, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
         raise error(f"cannot be read ({type(problem).__name__})", "give a CSV file in UTF-8") from None

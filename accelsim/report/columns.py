@@ -65,18 +65,18 @@ def columns(result: NetworkResult, layers: Sequence[LayerResult], total: str) ->
     stalled = [_percent(layer.stall_cycles, layer.cycles) for layer in layers]
     times = [_percent(layer.cycles, result.cycles) for layer in layers]
     return [
-        _column("layer", ("layer",), [*names, total], left=True),
-        _column("kind", ("kind",), [layer.kind for layer in layers] + [""], 6, left=True),
-        _column("MACs", ("MACs",), [si(x.counted_macs) if x.counted_macs else "" for x in both], 4),
-        _column("cycles", ("cycles",), [f"{x.cycles:,}" for x in both]),
-        _column("share of time", ("time", "%"), [*times, ""], 5),
-        _column("occupancy", ("occ.", "%"), [words.percent(x.occupancy, "") for x in both]),
+        column("layer", ("layer",), [*names, total], left=True),
+        column("kind", ("kind",), [layer.kind for layer in layers] + [""], 6, left=True),
+        column("MACs", ("MACs",), [si(x.counted_macs) if x.counted_macs else "" for x in both], 4),
+        column("cycles", ("cycles",), [f"{x.cycles:,}" for x in both]),
+        column("share of time", ("time", "%"), [*times, ""], 5),
+        column("occupancy", ("occ.", "%"), [words.percent(x.occupancy, "") for x in both]),
         Column("account", ("cycles", "by cause"), ("",) * len(both), MIN_BAR, left=True),
-        _column("stalls", ("stall", "%"), [*stalled, _percent(stalls, result.cycles)], 1),
-        _column("DRAM read", ("DRAM", "read", "MB"), [words.small(x.dram_read_bits / 8e6) for x in both], 1),
-        _column("DRAM write", ("DRAM", "write", "MB"), [words.small(x.dram_write_bits / 8e6) for x in both], 2),
-        _column("energy", ("energy", "uJ"), [words.small(x.total_energy_pj / 1e6) for x in both], 1),
-        _column("bound by", ("bound", "by"), [layer.bound_by for layer in layers] + [""], left=True),
+        column("stalls", ("stall", "%"), [*stalled, _percent(stalls, result.cycles)], 1),
+        column("DRAM read", ("DRAM", "read", "MB"), [words.small(x.dram_read_bits / 8e6) for x in both], 1),
+        column("DRAM write", ("DRAM", "write", "MB"), [words.small(x.dram_write_bits / 8e6) for x in both], 2),
+        column("energy", ("energy", "uJ"), [words.small(x.total_energy_pj / 1e6) for x in both], 1),
+        column("bound by", ("bound", "by"), [layer.bound_by for layer in layers] + [""], left=True),
     ]
 
 
@@ -98,6 +98,19 @@ def fit(found: list[Column], width: int) -> tuple[list[Column], list[str]]:
     sizes = {"layer": name, "account": min(MAX_BAR, MIN_BAR + spare - (name - least))}
     fitted = [replace(column, width=sizes.get(column.name, column.width)) for column in shown]
     return fitted, [column.name for column in found if column not in shown]
+
+
+def narrowed(found: Sequence[Column], width: int) -> tuple[list[Column], list[str]]:
+    """Return the columns that fit into ``width`` cells uncut, and the names of those left out: dispensable ones."""
+    shown = list(found)
+    while _least(shown, shown[0].width) > width and any(column.dispensable for column in shown):
+        shown.remove(max(shown, key=lambda column: column.dispensable))
+    return shown, [column.name for column in found if column not in shown]
+
+
+def column(name: str, head: tuple[str, ...], cells: list[str], dispensable: int = 0, left: bool = False) -> Column:
+    """Return a column at its natural width."""
+    return Column(name, head, tuple(cells), max(map(cell_len, (*cells, *head))), dispensable, left)
 
 
 def shorten(name: str, width: int, dots: str = "…") -> str:
@@ -134,10 +147,6 @@ def _least(shown: Sequence[Column], name: int) -> int:
     """Return the width that the columns need when the names get ``name`` cells and the bar as few as it may."""
     least = {"layer": name, "account": MIN_BAR}
     return sum(min(c.width, least.get(c.name, c.width)) for c in shown) + GAP * (len(shown) - 1)
-
-
-def _column(name: str, head: tuple[str, ...], cells: list[str], dispensable: int = 0, left: bool = False) -> Column:
-    return Column(name, head, tuple(cells), max(map(cell_len, (*cells, *head))), dispensable, left)
 
 
 def _percent(part: int, whole: int) -> str:

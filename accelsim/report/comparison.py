@@ -1,161 +1,253 @@
-"""Several machines on several networks, over the layers that all machines of a network simulated."""
+"""A comparison in a terminal, as Markdown, csv and JSON, and what a reader must know of its figures."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
+from rich.text import Text
 
-from accelsim.errors import WorkloadError
+from accelsim import __version__, basis
+from accelsim.comparison import COLUMNS, GAINS, Comparison, Row
+from accelsim.report import facts, words
+from accelsim.report.columns import Column, column, narrowed
 from accelsim.report.document import plain
-from accelsim.results import NetworkResult
+from accelsim.report.table import HEAD_LINES, hanging, head_line, in_ascii, joined
+from accelsim.text import csv_text, json_text, markdown, visible
 from accelsim.units import si
 
-COLUMNS = (
-    "network",
-    "arch",
-    "layers",
-    "layers_in_all",
-    "macs",
-    "cycles",
-    "time_s",
-    "speed_up",
-    "total_energy_pj",
-    "energy_gain",
-    "edp_pj_s",
-    "edp_gain",
-    "dram_bits",
-    "occupancy",
-    "tops",
-    "tops_per_w",
-    "area_mm2",
-    "energy_table",
+_HEADS = (
+    ("machine", ("machine",), 0),
+    ("layers run", ("layers", "run"), 5),
+    ("time", ("time",), 0),
+    ("speed-up", ("speed-", "up"), 0),
+    ("energy", ("energy",), 1),
+    ("energy gain", ("energy", "gain"), 1),
+    ("EDP gain", ("EDP", "gain"), 2),
+    ("DRAM", ("DRAM",), 3),
+    ("occupancy", ("occ.", "%"), 4),
+    ("TOPS/W", ("TOPS", "/W"), 6),
+    ("area", ("area", "mm2"), 7),
 )
-"""Columns of csv and json; gains are the first machine's figure over this machine's."""
+"""Columns of the table: name, head, and which goes first where there is no room (the largest number)."""
+
+HEAD_NAMES = tuple(f"{name} {head[-1]}" if head[-1] in ("%", "mm2") else name for name, head, _ in _HEADS)
+MEANS = "all networks"
 
 
-def rows(results: Iterable[NetworkResult]) -> list[dict[str, Any]]:
-    """Return one row per machine and network; the first machine of each network is the baseline of the gains."""
-    table: list[dict[str, Any]] = []
-    by_network: dict[str, list[NetworkResult]] = {}
-    for result in results:
-        by_network.setdefault(result.network, []).append(result)
-    for group in by_network.values():
-        ran = [{layer.name for layer in result.simulated} for result in group]
-        shared = set.intersection(*ran)
-        if not shared:
-            raise _nothing_shared(group, ran)
-        cut = [result.over(shared) for result in group]
-        table += [_row(result, cut[0], len(group[0].layers)) for result in cut]
-    return table
+def heading(comparison: Comparison, network: str) -> str:
+    """Return what stands over the rows of a network: its batch, what the figures are over, whether that is partial."""
+    rows = comparison.by_network[network]
+    ran = [row.whole for row in rows if row.whole is not None]
+    if not ran:
+        return f"{network}: nothing was simulated"
+    needed, state = len(ran[0].layers), facts.table_kind(ran[0])
+    over = {len(row.over.layers) for row in rows if row.over is not None}
+    partial = [row for row in rows if row.over is not None and row.partial]
+    title = f"{network}, batch {ran[0].batch}"
+    if partial:
+        shared = comparison.incomplete == "common" and len(over) == 1
+        which = f"over the {basis.ran_of(over.pop(), needed)} that all ran" if shared else "each over what it ran"
+        state = ", ".join(word for word in (f"PARTIAL: {which}", state) if word)
+    return f"{title} ({state})" if state else title
 
 
-def _nothing_shared(group: list[NetworkResult], ran: list[set[str]]) -> WorkloadError:
-    """Return the error that says which machine runs least, and why."""
-    result = min(zip(group, ran, strict=True), key=lambda pair: len(pair[1]))[0]
-    reason = next((f": layer '{x.name}': {x.reason}" for x in result.layers if x.reason), "")
-    problem = f"no layer of '{result.network}' runs on all machines: {result.arch_name} runs {len(result.simulated)}"
-    return WorkloadError(problem + reason, "compare machines that run the same layers")
+def notes(comparison: Comparison) -> list[str]:
+    """Return what must be said beside the figures."""
+    rows = [row for row in comparison.rows if row.over is not None]
+    said = []
+    if any(row.partial for row in rows) and any(not row.ranks for row in rows):
+        rest = ", ".join(f"{row.arch} ({_ran(row)} of {row.network})" for row in rows if not row.ranks)
+        said.append(f"not ranked, since others ran more: {rest}")
+    if comparison.dropped:
+        rest = ", ".join(f"{row.arch} ({_ran(row)} of {row.network})" for row in comparison.dropped)
+        said.append(f"left out, since others ran more: {rest}")
+    said.append(f"gains are {comparison.base}'s figure over the machine's: more is better")
+    tables = sorted({str(row.over.options.get("energy_table")) for row in rows if row.over is not None})
+    said.append(f"energy priced by {', '.join(tables)}")
+    if (differ := basis.prices_differ(tables)) is not None:
+        said.append(differ)
+    missing = {row.arch: row.whole.area_missing for row in rows if row.whole is not None and row.whole.area_missing}
+    if missing:
+        said.append(
+            "areas leave out components without figures: "
+            + "; ".join(f"{', '.join(names)} of {arch}" for arch, names in missing.items())
+        )
+    if len(comparison.ranked) > 1 and not comparison.means:
+        said.append(f"no mean over networks: {comparison.base} does not rank on all of them")
+    return said
 
 
-def _row(result: NetworkResult, base: NetworkResult, layers_in_all: int) -> dict[str, Any]:
-    area = sum(result.area_mm2.values()) if result.area_mm2 else None
-    values = (
-        result.network,
-        result.arch_name,
-        len(result.layers),
-        layers_in_all,
-        result.macs,
-        result.cycles,
-        result.time_s,
-        _gain(base.time_s, result.time_s),
-        result.total_energy_pj,
-        _gain(base.total_energy_pj, result.total_energy_pj),
-        result.edp_pj_s,
-        _gain(base.edp_pj_s, result.edp_pj_s),
-        result.dram_bits,
-        result.occupancy,
-        2 * result.counted_macs / result.time_s / 1e12 if result.cycles else 0.0,
-        2 * result.counted_macs / result.total_energy_pj if result.total_energy_pj else 0.0,
-        area,
-        result.options["energy_table"],
-    )
-    return dict(zip(COLUMNS, values, strict=True))
+def failures(comparison: Comparison) -> list[str]:
+    """Return the pairs that did not run, and why."""
+    return [f"{row.arch} on {row.network}: {row.reason}" for row in comparison.rows if row.over is None]
 
 
-def _gain(base: float, ours: float) -> float | None:
-    return base / ours if ours else None
+def to_json(comparison: Comparison) -> str:
+    """Return the comparison as JSON text."""
+    found = {
+        "schema": 1,
+        "accelsim": __version__,
+        "base": comparison.base,
+        "incomplete": comparison.incomplete,
+        "notes": notes(comparison),
+        "geometric_means": comparison.means,
+        "rows": comparison.to_rows(),
+    }
+    return json_text(json.dumps(plain(found), indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
-def to_json(table: Sequence[dict[str, Any]]) -> str:
-    """Return the rows as JSON text."""
-    return json.dumps({"schema": 1, "rows": plain(list(table))}, indent=1, allow_nan=False) + "\n"
+def to_csv(comparison: Comparison) -> str:
+    """Return the rows as csv text, with a header."""
+    return csv_text([COLUMNS, *([row[name] for name in COLUMNS] for row in comparison.to_rows())])
 
 
-def to_csv(table: Sequence[dict[str, Any]]) -> str:
-    """Return the rows as csv text."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return out.getvalue()
+def to_markdown(comparison: Comparison) -> str:
+    """Return the tables as Markdown, a heading for each network."""
+    lines = []
+    for network, rows in comparison.by_network.items():
+        lines += [
+            f"## {markdown(heading(comparison, network))}",
+            "",
+            *_grid(HEAD_NAMES, [cells(comparison, r) for r in rows]),
+        ]
+    if comparison.means:
+        gains = ["machine", "speed-up", "energy gain", "EDP gain"]
+        lines += [f"## {MEANS} ({mean_words(comparison)})", "", *_grid(gains, mean_cells(comparison))]
+    if failed := failures(comparison):
+        lines += ["## Did not run", "", *(f"- {markdown(text)}" for text in failed), ""]
+    lines += ["## Notes", "", *(f"- {markdown(text)}" for text in notes(comparison)), ""]
+    return "\n".join([f"# {markdown(title(comparison))}", "", *lines])
 
 
-def to_markdown(table: Sequence[dict[str, Any]]) -> str:
-    """Return the rows as a markdown table."""
-    head, lines = _HEAD, [_cells(row) for row in table]
-    text = ["| " + " | ".join(head) + " |", "|" + " --- |" * 2 + " --: |" * (len(head) - 2)]
-    return "\n".join([*text, *("| " + " | ".join(line) + " |" for line in lines), ""])
+def _grid(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    rows = [[markdown(text) for text in line] for line in cells]
+    rule = "| :--- |" + " ---: |" * (len(heads) - 1)
+    return ["| " + " | ".join(heads) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
-_HEAD = ("network", "machine", "layers", "time", "speed-up", "energy", "gain", "EDP gain", "DRAM", "occ.", "TOPS/W")
+def title(comparison: Comparison) -> str:
+    """Return what is compared."""
+    archs, networks = comparison.archs, list(comparison.by_network)
+    shown = f"{networks[0]}" if len(networks) == 1 else f"{len(networks)} networks"
+    return f"{', '.join(archs)} on {shown}" if len(archs) <= 4 else f"{len(archs)} machines on {shown}"
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
-    times = lambda value: "-" if value is None else f"{value:.3g}x"  # noqa: E731
-    layers, in_all = row["layers"], row["layers_in_all"]
+def times(gain: float | None) -> str:
+    """Return a gain as a factor: ``2.73x``."""
+    return "-" if gain is None else f"{gain:.3g}x" if gain < 1000 else f"{gain:,.0f}x"
+
+
+def _ran(row: Row) -> str:
+    assert row.whole is not None
+    return basis.ran_of(len(row.whole.simulated), len(row.whole.layers))
+
+
+def cells(comparison: Comparison, row: Row) -> list[str]:
+    """Return the texts of a row under `HEAD_NAMES`."""
+    whole, over = row.whole, row.over
+    ran = f"{len(whole.simulated)} of {len(whole.layers)}" if whole is not None else "-"
+    if whole is None or over is None:
+        return [row.arch, ran, *["-"] * (len(_HEADS) - 2)]
+    flat = comparison.flat(row)
     return [
-        row["network"],
-        row["arch"],
-        str(layers) if layers == in_all else f"{layers} of {in_all}",
-        si(row["time_s"], "s"),
-        times(row["speed_up"]),
-        si(row["total_energy_pj"] * 1e-12, "J"),
-        times(row["energy_gain"]),
-        times(row["edp_gain"]),
-        si(row["dram_bits"] / 8, "B"),
-        f"{100 * row['occupancy']:.2g} %",
-        f"{row['tops_per_w']:.3g}",
+        row.arch,
+        ran,
+        si(over.time_s, "s"),
+        times(flat["speed_up"]),
+        si(over.total_energy_pj * 1e-12, "J"),
+        times(flat["energy_gain"]),
+        times(flat["edp_gain"]),
+        si(over.dram_bits / 8, "B"),
+        words.percent(over.occupancy, ""),
+        words.number(flat["tops_per_w"]),
+        words.number(flat["area_mm2"]) if flat["area_mm2"] is not None else "-",
     ]
 
 
-class ComparisonView:
-    """A rich renderable: one table, networks apart, gains over the first machine of each."""
+def mean_words(comparison: Comparison) -> str:
+    """Return over how many networks means are."""
+    return f"geometric mean over {len(comparison.ranked)} networks"
 
-    def __init__(self, table: Sequence[dict[str, Any]]) -> None:
-        self.table = table
+
+def mean_cells(comparison: Comparison) -> list[list[str]]:
+    """Return the means over networks as texts: a machine and its gains per line."""
+    return [[arch, *(times(comparison.means[gain].get(arch)) for gain in GAINS)] for arch in comparison.archs]
+
+
+class ComparisonView:
+    """A rich renderable: a table per network, means over networks, and what a reader must know.
+
+    Names are never cut: where the terminal is narrow, columns go, and are named.
+    """
+
+    def __init__(self, comparison: Comparison) -> None:
+        rows, dropped = (tuple(map(_visible, found)) for found in (comparison.rows, comparison.dropped))
+        self.comparison = replace(comparison, rows=rows, dropped=dropped, base=visible(comparison.base))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the table and what a reader must know of it."""
-        del console, options
-        grid = Table(box=None, pad_edge=False, header_style="bold")
-        for i, name in enumerate(_HEAD):
-            grid.add_column(name, justify="left" if i < 2 else "right")
-        last = None
-        for row in self.table:
-            if last not in (None, row["network"]):
-                grid.add_section()
-            grid.add_row(*_cells(row))
-            last = row["network"]
-        yield grid
-        if any(row["layers"] != row["layers_in_all"] for row in self.table):
-            yield "PARTIAL: totals are over the layers that all machines of a network simulated"
-        tables = sorted({row["energy_table"] for row in self.table})
-        yield f"gains are over the first machine of each network; energy priced by {', '.join(tables)}"
-        if len(tables) > 1:
-            yield "the energy tables differ: energies of different machines do not compare"
+        """Yield the lines, at most as wide as the console."""
+        for line in _lines(self.comparison, max(options.max_width, 40)):
+            line.no_wrap, line.overflow = True, "crop"
+            yield in_ascii(line) if options.ascii_only else line
+
+
+def _visible(row: Row) -> Row:
+    reason = row.reason and visible(row.reason)
+    return replace(row, network=visible(row.network), arch=visible(row.arch), reason=reason)
+
+
+def _lines(comparison: Comparison, width: int) -> Iterator[Text]:
+    tables = {name: [cells(comparison, row) for row in rows] for name, rows in comparison.by_network.items()}
+    shown, left_out = narrowed(_columns([line for lines in tables.values() for line in lines]), width)
+    first = 0
+    for network, lines in tables.items():
+        yield from hanging(
+            "", heading(comparison, network), width, "bold yellow" if _partial(comparison, network) else "bold"
+        )
+        yield from _table(shown, range(first, first + len(lines)))
+        first += len(lines)
+        yield Text()
+    if comparison.means:
+        gains = ("machine", "speed-up", "energy gain", "EDP gain")
+        heads = {name: head for name, head, _ in _HEADS}
+        found = zip(gains, zip(*mean_cells(comparison), strict=True), strict=True)
+        columns = [column(name, heads[name], list(texts), left=name == "machine") for name, texts in found]
+        columns = [Column(c.name, c.head, c.cells, max(c.width, _width(shown, c.name)), 0, c.left) for c in columns]
+        yield from hanging("", f"{MEANS}: {mean_words(comparison)}", width, "bold")
+        yield from _table(columns, range(len(comparison.archs)))
+        yield Text()
+    if left_out:
+        yield from hanging("", f"too narrow for: {', '.join(left_out)} (--format csv has all)", width, "dim")
+    for text in failures(comparison):
+        yield from hanging("did not run: ", text, width, "yellow", 2)
+    for text in notes(comparison):
+        yield from hanging("", text, width, "dim", 2)
+
+
+def _partial(comparison: Comparison, network: str) -> bool:
+    return any(row.over is not None and row.partial for row in comparison.by_network[network])
+
+
+def _columns(cells: Sequence[Sequence[str]]) -> list[Column]:
+    texts = list(zip(*cells, strict=True))
+    return [
+        column(name, head, list(found), dispensable, left=name == "machine")
+        for (name, head, dispensable), found in zip(_HEADS, texts, strict=True)
+    ]
+
+
+def _width(shown: Sequence[Column], name: str) -> int:
+    return next((found.width for found in shown if found.name == name), 0)
+
+
+def _table(shown: Sequence[Column], rows: range) -> Iterator[Text]:
+    for line in range(HEAD_LINES):
+        head = joined([Text(found.padded(head_line(found, line)), "bold") for found in shown])
+        if head.plain.strip():
+            yield head
+    yield joined([Text("─" * found.width, "dim") for found in shown])
+    for i in rows:
+        yield joined([Text(found.padded(found.cells[i])) for found in shown])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
-from accelsim.report.rows import csv_text
+from accelsim.report.rows import csv_of
 from accelsim.units import si
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def to_json(compression: Compression, options: Mapping[str, Any]) -> str:
 
 def to_csv(compression: Compression) -> str:
     """Return one line per layer as csv text."""
-    return csv_text(rows(compression))
+    return csv_of(rows(compression))
 
 
 _HEAD = ("layer", "weights", "values", "density", "bits", "padding", "dense", "pruned", "shared", "coded", "ratio")

@@ -17,6 +17,8 @@ from accelsim.activity import BOUNDARIES, TENSORS
 from accelsim.errors import ModelError
 from accelsim.report.facts import in_order
 from accelsim.results import SCHEMA, LayerResult, NetworkResult, TrafficRow
+from accelsim.spec.arch import unsourced
+from accelsim.text import json_text
 
 
 def document(result: NetworkResult) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def document(result: NetworkResult) -> dict[str, Any]:
             "isolated": result.isolated,
         },
         "options": result.options,
+        "unsourced": unsourced(result.arch),
         "not_modelled": result.not_modelled,
         "notes": result.notes,
         "totals": _totals(result),
@@ -48,7 +51,7 @@ def document(result: NetworkResult) -> dict[str, Any]:
 
 def to_json(result: NetworkResult) -> str:
     """Return report.json as text, ending in a newline."""
-    return json.dumps(document(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(json.dumps(document(result), indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def plain(value: Any, where: str = "") -> Any:
@@ -104,7 +107,9 @@ def _totals(result: NetworkResult) -> dict[str, Any]:
         "effective_tops_per_w": result.effective_tops_per_w,
         "area_mm2": sum(area.values()) if area else None,
         "area_mm2_by_component": area,
+        "area_missing": result.area_missing,
         "stored": {tensor: size._asdict() for tensor, size in result.stored.items()},
+        "partial": result.partial,
         "complete": result.complete,
         "coverage": result.coverage,
     }
@@ -151,6 +156,7 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "needed_bits_per_cycle": layer.needed_bits_per_cycle,
         "total_energy_pj": float(layer.total_energy_pj),
         "energy_pj": layer.energy_pj,
+        "events": layer.events,
         "checked": layer.checked,
         "details": layer.details,
     }

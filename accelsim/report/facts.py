@@ -7,6 +7,7 @@ from typing import Any
 
 from accelsim.activity import CAUSES
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.workload.shapes import PRODUCTS
 
 USEFUL = ("busy", "zero")
 """Causes that are work the schedule needs; every other unit-cycle is lost."""
@@ -16,10 +17,16 @@ NEGLIGIBLE = 0.01
 
 
 def status(result: NetworkResult) -> str:
-    """Return ``PARTIAL``, ``isolated layers``, both, or nothing for a complete network."""
-    partial = "PARTIAL" if len(result.simulated) < len(result.layers) else ""
-    isolated = "isolated layers" if result.isolated else ""
-    return ", ".join(word for word in (partial, isolated) if word)
+    """Return ``PARTIAL``, what kind of table of layers it is, both, or nothing for a complete network."""
+    return ", ".join(word for word in ("PARTIAL" if result.partial else "", table_kind(result)) if word)
+
+
+def table_kind(result: NetworkResult) -> str:
+    """Return ``products only`` or ``isolated layers`` of a network from a table of layers, nothing of another."""
+    if not result.isolated:
+        return ""
+    products = all(layer.kind in (*PRODUCTS, "spgemm") for layer in result.layers)
+    return "products only" if products else "isolated layers"
 
 
 def causes(layer: LayerResult) -> dict[str, int]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import yaml
 
 from accelsim import __version__
 from accelsim.report import facts, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.spec.arch import unsourced
+from accelsim.text import markdown, visible_all
 
 _COLUMNS = (
     "layer",
@@ -23,18 +27,18 @@ _COLUMNS = (
     "bound by",
     "mapping",
 )
+_TOTALS = ("total", "value")
 _TEXT_COLUMNS = ("layer", "kind", "unit", "bound by", "mapping")
 
 
 def to_markdown(result: NetworkResult) -> str:
     """Return report.md as text, ending in a newline."""
+    missing, result = unsourced(result.arch), visible_all(result)
     parts = [
-        f"# {_escape(words.title(result))}",
-        f"accelsim {__version__}; {_escape(_provenance(result))}.",
+        f"# {markdown(words.title(result))}",
+        f"accelsim {__version__}; {markdown(_provenance(result))}.",
         f"## Totals{_tag(result)}",
-        _table(
-            ("total", "value"), [[label, _escape(text)] for label, text in words.totals(result)], ("total", "value")
-        ),
+        _table(_TOTALS, [[label, markdown(text)] for label, text in words.totals(result)], _TOTALS),
         "## Worst layers",
         _bullets([words.why(result, layers) for layers in facts.worst_layers(result)], words.nothing_lost()),
         f"## Layers{_tag(result)}",
@@ -44,9 +48,16 @@ def to_markdown(result: NetworkResult) -> str:
         _bullets(list(result.not_modelled), "Nothing was listed by the engines that ran."),
         *(["## Notes", _bullets(list(result.notes), "")] if result.notes else []),
         "## Resolved configuration",
-        "```yaml\n" + yaml.safe_dump(plain(result.arch, "arch"), sort_keys=False, allow_unicode=True) + "```",
+        *([f"Numbers without a source (unsourced): {markdown(', '.join(missing))}."] if missing else []),
+        _fenced(yaml.safe_dump(plain(result.arch, "arch"), sort_keys=False, allow_unicode=True)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _fenced(text: str) -> str:
+    """Return text in a fence that nothing in it closes."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
+    return f"{fence}yaml\n{text}{fence}"
 
 
 def _provenance(result: NetworkResult) -> str:
@@ -61,10 +72,10 @@ def _tag(result: NetworkResult) -> str:
 
 def _row(layer: LayerResult) -> list[str]:
     return [
-        _escape(layer.name),
+        markdown(layer.name),
         layer.kind,
-        layer.unit or "",
-        f"{layer.macs:,}",
+        markdown(layer.unit or ""),
+        words.macs(layer.macs),
         f"{layer.cycles:,}",
         words.percent(layer.occupancy),
         words.percent(layer.stall_cycles / layer.cycles if layer.cycles else 0.0),
@@ -72,7 +83,7 @@ def _row(layer: LayerResult) -> list[str]:
         words.megabytes(layer.dram_write_bits),
         words.number(layer.total_energy_pj / 1e6),
         layer.bound_by,
-        _escape(", ".join(f"{key}={_brief(value)}" for key, value in layer.mapping.items())),
+        markdown(", ".join(f"{key}={_brief(value)}" for key, value in layer.mapping.items())),
     ]
 
 
@@ -85,7 +96,7 @@ def _skipped(result: NetworkResult) -> list[str]:
     groups = facts.skipped_by_reason(result)
     if not groups:
         return []
-    rows = [[_escape(reason), str(len(layers)), _escape(_names(layers))] for reason, layers in groups.items()]
+    rows = [[markdown(reason), str(len(layers)), markdown(_names(layers))] for reason, layers in groups.items()]
     return ["## Not simulated", _table(("reason", "layers", "names"), rows, ("reason", "names"))]
 
 
@@ -99,11 +110,4 @@ def _table(head: tuple[str, ...], rows: list[list[str]], left: tuple[str, ...]) 
 
 
 def _bullets(items: list[str], empty: str) -> str:
-    return "\n".join(f"- {_escape(item)}" for item in items) if items else empty
-
-
-def _escape(text: str) -> str:
-    """Return text that Markdown leaves alone: a layer's name may hold bars, stars or tags."""
-    for char in "\\|*_<`[":
-        text = text.replace(char, f"\\{char}")
-    return " ".join(text.split())
+    return "\n".join(f"- {markdown(item)}" for item in items) if items else empty

@@ -6,8 +6,9 @@ or version, so that the same result gives the same picture with the same matplot
 
 from __future__ import annotations
 
+import io
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,15 +16,19 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from accelsim.comparison import Comparison
+from accelsim.outputs import write
 from accelsim.report import (
     breakdown_plot,
+    comparison_plot,
+    plane_plots,
     point_plots,
     precision_plot,
     roofline_plot,
     timeline_plot,
     utilization_plot,
 )
-from accelsim.report.points import Shown
+from accelsim.report.points import Compared
 from accelsim.report.precision_plot import Curve
 from accelsim.results import NetworkResult
 
@@ -72,37 +77,43 @@ def timeline_figure(result: NetworkResult) -> Figure:
         return fig
 
 
-def edp_figure(points: Sequence[Shown], title: str) -> Figure:
-    """Return the figure of energy-delay products over each network's first point."""
+def comparison_figure(comparison: Comparison) -> Figure:
+    """Return the figure of time, energy and energy-delay product of machines, a row of panels per network."""
     with _style():
         fig = _figure()
-        point_plots.edp(fig, points, title)
+        comparison_plot.draw(fig, comparison)
         return fig
 
 
-def parts_figure(points: Sequence[Shown], title: str, kind: str) -> Figure:
+def edp_figure(given: Compared, title: str, base: str | None = None, ordered: bool = False) -> Figure:
+    """Return the figure of energy-delay products over ``base``, by default each network's first point that ranks."""
+    with _style():
+        fig = _figure()
+        point_plots.edp(fig, given, title, base, ordered)
+        return fig
+
+
+def parts_figure(given: Compared, title: str, kind: str, ordered: bool = False) -> Figure:
     """Return the figure of ``energy`` by component, ``cycles`` or ``shares`` of them by cause, one bar per point."""
     with _style():
         fig = _figure()
-        point_plots.parts(fig, points, title, kind)
+        point_plots.parts(fig, given, title, kind, ordered)
         return fig
 
 
-def pareto_figure(
-    points: Sequence[Shown], on_front: Collection[int], objectives: tuple[str, str], title: str
-) -> Figure:
+def pareto_figure(given: Compared, on_front: Collection[int], objectives: tuple[str, str], title: str) -> Figure:
     """Return the figure of two objectives with their front."""
     with _style():
         fig = _figure()
-        point_plots.pareto(fig, points, on_front, objectives, title)
+        plane_plots.pareto(fig, given, on_front, objectives, title)
         return fig
 
 
-def heatmap_figure(points: Sequence[Shown], axes: tuple[str, str], figure: str, title: str) -> Figure:
+def heatmap_figure(given: Compared, axes: tuple[str, str], figure: str, title: str) -> Figure:
     """Return the figure of a quantity over two axes."""
     with _style():
         fig = _figure()
-        point_plots.heatmap(fig, points, axes, figure, title)
+        plane_plots.heatmap(fig, given, axes, figure, title)
         return fig
 
 
@@ -125,10 +136,17 @@ def roofline(result: NetworkResult, path: Path) -> None:
 
 
 def save(fig: Figure, path: Path) -> None:
-    """Write a figure as PNG without anything that changes from run to run."""
+    """Write a figure as PNG, in one step."""
+    write(path, png(fig))
+
+
+def png(fig: Figure) -> bytes:
+    """Return a figure as PNG without anything that changes from run to run."""
+    out = io.BytesIO()
     with _style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        fig.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
+        fig.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
+    return out.getvalue()
 
 
 def _figure() -> Figure:

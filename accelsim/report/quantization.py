@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
 from accelsim.operands.quantizers import decibels
-from accelsim.report.rows import csv_text
+from accelsim.report.rows import csv_of
 from accelsim.units import si
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def to_json(done: Quantization, options: Mapping[str, Any]) -> str:
 
 def to_csv(done: Quantization) -> str:
     """Return one line per tensor as csv text."""
-    return csv_text(tensor_rows(done))
+    return csv_of(tensor_rows(done))
 
 
 class QuantizationView:

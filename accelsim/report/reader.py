@@ -11,9 +11,12 @@ from pydantic import TypeAdapter
 
 from accelsim.errors import ConfigError, ModelError
 from accelsim.report.document import document
+from accelsim.report.markdown import to_markdown
 from accelsim.results import SCHEMA, NetworkResult
 
-_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched")
+MAX_BYTES = 64 * 2**20
+"""Larger files are refused before they are parsed: a thousand layers take some megabytes."""
+_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events")
 """Keys that reports of this format had not from the start."""
 
 _COPIED = (
@@ -32,11 +35,15 @@ def read_report(path: Path) -> NetworkResult:
         A file that cannot be read, is no report, or has another version of the format.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            body = file.read(MAX_BYTES + 1)
+        if len(body) > MAX_BYTES:
+            raise ConfigError(f"larger than {MAX_BYTES >> 20} MiB", "no report is", file=str(path))
+        data = json.loads(body.decode())
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ConfigError(f"cannot be read ({reason})", "check the path", file=str(path)) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _no_report(path) from None
     if not isinstance(data, dict) or "schema" not in data:
         raise _no_report(path)
@@ -45,9 +52,12 @@ def read_report(path: Path) -> NetworkResult:
         raise ConfigError(problem, "write it again with 'accelsim run'", file=str(path))
     try:
         result: NetworkResult = TypeAdapter(NetworkResult).validate_python(_result(data))
-        document(result)  # every figure that a table or picture may ask for
+        document(result)  # every figure that a table or picture may ask for,
+        to_markdown(result)  # and every name
+        if not isinstance(result.arch["name"], str):
+            raise TypeError("name")
         return result
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, ModelError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, ModelError):
         raise _no_report(path) from None
 
 
@@ -69,11 +79,14 @@ def _result(data: Mapping[str, Any]) -> dict[str, Any]:
         "not_modelled": data["not_modelled"],
         "notes": data["notes"],
         "area_mm2": totals["area_mm2_by_component"],
+        "area_missing": totals.get("area_missing", ()),
     }
 
 
 def _layer(row: Mapping[str, Any]) -> dict[str, Any]:
     copied = ("accounts", "traffic", "buffers")
     later = (key for key in _LATER if key in row)
-    # reports of older builds do not say what was touched
-    return {"dram_bits_touched": 0} | {key: row[key] for key in (*_COPIED, *copied, *later)}
+    found = {"dram_bits_touched": None} | {key: row[key] for key in (*_COPIED, *copied, *later)}
+    if "events" not in row and row["kind"] == "unsupported":
+        found["macs"] = None  # older builds wrote 0 for what they did not know
+    return found

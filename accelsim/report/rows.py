@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accelsim.activity import CAUSES
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.text import csv_text
 
 
 def rows(result: NetworkResult) -> list[dict[str, Any]]:
@@ -28,21 +27,12 @@ def rows(result: NetworkResult) -> list[dict[str, Any]]:
 def to_csv(result: NetworkResult) -> str:
     """Return layers.csv as text: a header and one line per layer; booleans as true and false, None as nothing."""
     table = rows(result)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table[0] if table else ["arch", "network", "batch", "layer"])
-    for row in table:
-        writer.writerow([_cell(value) for value in row.values()])
-    return out.getvalue()
+    return csv_text([table[0] if table else ["arch", "network", "batch", "layer"], *(row.values() for row in table)])
 
 
-def csv_text(table: Sequence[Mapping[str, Any]]) -> str:
+def csv_of(table: Sequence[Mapping[str, Any]]) -> str:
     """Return rows as csv text, the keys of the first as its header; None as nothing."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return out.getvalue()
+    return csv_text([*table[:1], *(row.values() for row in table)])
 
 
 def _extra(layer: LayerResult, components: list[str]) -> dict[str, Any]:
@@ -54,9 +44,3 @@ def _extra(layer: LayerResult, components: list[str]) -> dict[str, Any]:
         extra[f"stored_{tensor}_index_bits"] = size and size.index_bits
     extra |= {f"energy_{name}_pj": layer.energy_pj.get(name, 0.0) for name in components}
     return extra
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return float(value) if isinstance(value, float) else value

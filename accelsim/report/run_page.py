@@ -11,6 +11,7 @@ from accelsim.report.page import Looks, Piece
 from accelsim.report.roofline_page import NOTE, roofline
 from accelsim.report.series import rows
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.spec.arch import unsourced
 
 _HEADS = (
     ("#", "number"), ("layer", "text"), ("cycles", "number"), ("time %", "number"), ("cycles by cause", "bar"),
@@ -64,6 +65,7 @@ def to_html(result: NetworkResult) -> str:
         not_modelled=result.not_modelled,
         notes=result.notes,
         sources=_sources(result),
+        unsourced=unsourced(result.arch),
         config=page.to_yaml(result.arch),
         options=page.to_yaml(
             {"network": result.network, "from": result.source, "batch": result.batch, **result.options}
@@ -124,7 +126,7 @@ def _row(
             _small(layer.dram_write_bits / 8e6),
             _small(layer.total_energy_pj / 1e6),
             bars[1],
-            _number(layer.macs, f"{layer.macs:,}" if layer.macs else ""),
+            _number(layer.macs or 0, f"{layer.macs:,}" if layer.macs else ""),
             _text(layer.bound_by),
             _text(layer.kind),
             _text(layer.unit or ""),

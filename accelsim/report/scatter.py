@@ -62,6 +62,8 @@ class Plot:
     ids: list[Any] = field(default_factory=list)
     dots: str = ""
     circles: list[dict[str, Any]] = field(default_factory=list)
+    hatched: list[tuple[float, float]] = field(default_factory=list)
+    """Places of points that do not rank."""
     lines: list[dict[str, Any]] = field(default_factory=list)
     labels: list[dict[str, Any]] = field(default_factory=list)
     legend: list[dict[str, str]] = field(default_factory=list)

@@ -11,11 +11,12 @@ from accelsim.report import page, points, scatter, words
 from accelsim.report.page import Looks
 from accelsim.report.palette import Look
 from accelsim.report.point_plots import cause_looks, component_looks
-from accelsim.report.points import QUANTITIES, Shown
+from accelsim.report.points import ALL, QUANTITIES, Compared, Shown
 
 MOST_POINTS = 20_000
 """Points that a page holds; of more, the fronts and an even choice of the others."""
 _MOST_PLOTS = 8
+_MOST_HATCHED = 500
 _STATIC_ROWS = 200
 """Rows that stand in the page itself, for readers without scripts."""
 _DIGITS = 5
@@ -31,8 +32,10 @@ class Sweep:
     Attributes
     ----------
     title, summary, provenance : str
-    points : sequence of Shown
-        Those that ran.
+    compared : Compared
+        The points that ran.
+    base : str, optional
+        Label of the design that means over networks are relative to.
     keys : sequence of str
         Keys of the axes.
     objectives : sequence of str
@@ -48,7 +51,8 @@ class Sweep:
     title: str
     summary: str
     provenance: str
-    points: Sequence[Shown]
+    compared: Compared
+    base: str | None
     keys: Sequence[str]
     objectives: Sequence[str]
     refused: Mapping[str, int]
@@ -59,27 +63,33 @@ class Sweep:
 
 def to_html(sweep: Sweep, front: Front) -> str:
     """Return the page as text; the same store gives the same text."""
-    objectives = [name for name in sweep.objectives if all(name in p.figures for p in sweep.points)]
+    every = sweep.compared.points
+    objectives = [name for name in sweep.objectives if all(name in p.figures for p in every)]
     pairs = list(combinations(objectives[:3], 2))
-    fronts = {pair: set(front(sweep.points, pair)) for pair in pairs}
-    best = sorted(next(iter(fronts.values())) if len(pairs) == 1 else front(sweep.points, objectives))
-    kept = _kept(len(sweep.points), {*best, *(i for on in fronts.values() for i in on)})
-    shown = [sweep.points[i] for i in kept]
+    fronts = {pair: set(front(every, pair)) for pair in pairs}
+    best = sorted(next(iter(fronts.values())) if len(pairs) == 1 else front(every, objectives))
+    kept = _kept(len(every), {*best, *(i for on in fronts.values() for i in on)})
+    shown = [every[i] for i in kept]
     place = {i: k for k, i in enumerate(kept)}
     plots = []
     for pair, on in fronts.items():
-        for network, mine in points.by_network(shown).items():
-            numbers = [k for k, point in enumerate(shown) if point.network == network]
-            plots.append(_plot(network, mine, numbers, {place[i] for i in on}, pair))
+        if means := _means(every, shown, pair, front, sweep.base):
+            plots.append(means)
+        for network in points.by_network(shown):
+            numbers = [k for k, p in enumerate(shown) if p.network == network and p.figures.get("cycles", 1.0) > 0]
+            if numbers:
+                mine = [shown[k] for k in numbers]
+                plots.append(_plot(network, mine, numbers, {place[i] for i in on}, pair))
     looks = Looks()
     parts = [
         _part(looks, "energy by component", component_looks(shown), [p.energy_pj for p in shown]),
         _part(looks, "cycles by cause", cause_looks(shown), [p.cycles_by_cause for p in shown]),
     ]
-    columns = _columns(shown, sweep.keys, objectives, {place[i] for i in best}, parts)
+    over = {name: points.over_networks(every, name, sweep.base) for name in objectives} if _several(every) else {}
+    columns = _columns(shown, sweep.keys, objectives, {place[i] for i in best}, parts, over)
     plots = plots[:_MOST_PLOTS]
     ranked = [place[i] for i in best]
-    left_out = len(sweep.points) - len(shown)
+    left_out = len(every) - len(shown)
     thinned = (
         f" This page holds {len(shown):,} of them: the fronts, and an even choice of the others." if left_out else ""
     )
@@ -93,8 +103,10 @@ def to_html(sweep: Sweep, front: Front) -> str:
         "sweep.html",
         looks,
         data,
-        title=sweep.title,
+        title=sweep.compared.titled(sweep.title),
         summary=sweep.summary + thinned,
+        notes=[f"{note[:1].upper()}{note[1:]}." for note in sweep.compared.said([*QUANTITIES])],
+        hatched=any(plot.hatched for plot in plots),
         plots_title=" and ".join(QUANTITIES[name].words for name in objectives) or "Objectives",
         plots=plots,
         front=ranked,
@@ -126,29 +138,60 @@ def _kept(number: int, needed: set[int]) -> list[int]:
     return sorted(needed | even)
 
 
+def _several(every: Sequence[Shown]) -> bool:
+    return len({point.network for point in every}) > 1
+
+
+def _means(
+    every: Sequence[Shown], shown: Sequence[Shown], pair: tuple[str, str], front: Front, base: str | None
+) -> scatter.Plot | None:
+    """Return the means over networks of two objectives; choosing a design chooses its points of all networks."""
+    means = points.with_means(every, pair, base)
+    if not means:
+        return None
+    on = {means[i].label for i in front(means, pair)}
+    rows: dict[str, list[int]] = {}
+    for k, point in enumerate(shown):
+        rows.setdefault(point.label, []).append(k)
+    listed = [(mean, k) for mean in means for k in rows.get(mean.label, [])]
+    best = {k for mean, k in listed if mean.label in on}
+    return _plot(ALL, [mean for mean, _ in listed], [k for _, k in listed], best, pair, each=len(means))
+
+
 def _plot(
-    network: str, mine: Sequence[Shown], numbers: list[int], on: Collection[int], pair: tuple[str, str]
-) -> scatter.Plot:
-    """Return two objectives of one network against each other."""
-    factors, titles = zip(*(points.scale(name, max(p.figures[name] for p in mine)) for name in pair), strict=True)
+    network: str, mine: Sequence[Shown], numbers: list[int], on: Collection[int], pair: tuple[str, str],
+    each: int | None = None,
+) -> scatter.Plot:  # fmt: skip
+    """Return two objectives of one network against each other; ``each`` designs where they stand there repeatedly."""
+    ratio = network == ALL
+    factors, titles = zip(
+        *(points.scale(name, max(p.figures[name] for p in mine), ratio) for name in pair), strict=True
+    )
     xs, ys = ([p.figures[name] * factor for p in mine] for name, factor in zip(pair, factors, strict=True))
     x, y = scatter.axis(titles[0], xs, False), scatter.axis(titles[1], ys, True)
     places = [(x.at(a), y.at(b)) for a, b in zip(xs, ys, strict=True)]
-    best = [i for i, number in enumerate(numbers) if number in on]
+    seen: dict[str, int] = {}
+    for i, number in enumerate(numbers):
+        if number in on:
+            seen.setdefault(mine[i].label, i)
+    best = list(seen.values())
+    ranked = each or sum(point.ranks for point in mine)
     ends = f"{_named(mine, best[0], xs)} and {_named(mine, best[-1], xs)}" if best else "none"
-    about = f"{len(best)} of {len(mine)} points are on the front, among them {ends}. The table below holds the figures."
-    plot = scatter.Plot(
-        f"{network}: {len(best)} of {len(mine):,} points are on the front", about, x, y, places, numbers
-    )
-    plot.dots = scatter.dots([place for i, place in enumerate(places) if numbers[i] not in on])
+    about = f"{len(best)} of {ranked} points are on the front, among them {ends}. The table below holds the figures."
+    title = f"{network}: {len(best)} of {ranked:,} {'designs' if each else 'points'} are on the front"
+    plot = scatter.Plot(title, about, x, y, places, numbers)
+    apart = [i for i, point in enumerate(mine) if not point.ranks]
+    plot.hatched = [places[i] for i in apart[:_MOST_HATCHED]]
+    plain = set(apart[:_MOST_HATCHED]) | {i for i, number in enumerate(numbers) if number in on}
+    plot.dots = scatter.dots([place for i, place in enumerate(places) if i not in plain])
     plot.lines = [{"look": "steps", "d": scatter.steps([places[i] for i in best]), "label": ""}] if best else []
     plot.circles = [{"x": places[i][0], "y": places[i][1], "r": 5, "fill": ""} for i in best]
     few = sorted(best, key=lambda i: xs[i])
     named = [few[k * (len(few) - 1) // 4] for k in range(5)] if len(few) > 5 else few
     circles = [(*place, 3.0) for place in places]
-    scatter.name_points(
-        plot, [(*places[i], 5.0, (mine[i].label, f"#{numbers[i] + 1:,}")) for i in dict.fromkeys(named)], circles
-    )
+    names = [(*places[i], 5.0, (mine[i].label, f"#{numbers[i] + 1:,}")) for i in dict.fromkeys(named)]
+    names += [(*places[i], 5.0, (f"{mine[i].label} ({mine[i].part})", mine[i].part)) for i in apart[:5]]
+    scatter.name_points(plot, names, circles)
     return plot
 
 
@@ -162,8 +205,12 @@ def _columns(
     objectives: Sequence[str],
     best: Collection[int],
     parts: Sequence[dict[str, Any]],
+    over: Mapping[str, Mapping[str, float]],
 ) -> list[dict[str, Any]]:
-    """Return the columns of the table: number, network, what varies, the objectives, the bars, the other figures."""
+    """Return the columns of the table: number, network, what varies, the objectives, the bars, the other figures.
+
+    ``over`` gives the means over networks of some objectives by label: they stand behind the objectives.
+    """
     columns = [
         _column("#", range(1, len(shown) + 1)),
         _column("front", ["front" if i in best else "" for i in range(len(shown))]),
@@ -172,13 +219,25 @@ def _columns(
     varied = [key for key in ("machine", *keys) if len({repr(p.axes.get(key)) for p in shown}) > 1]
     names = points.short_keys(varied)
     columns += [_column(names[key], [_plain(p.axes.get(key)) for p in shown]) for key in varied]
+    if any(p.part for p in shown):
+        columns.append(_column("simulated", [p.part or "all layers" for p in shown]))
+    if len({p.energy_table for p in shown}) > 1:
+        columns.append(_column("energy table", [p.energy_table for p in shown]))
     figures = [name for name in (*objectives, *QUANTITIES) if any(name in p.figures for p in shown)]
     for name in dict.fromkeys(figures):
         factor, title = points.scale(name, max(p.figures.get(name, 0.0) for p in shown))
         values = [float(f"{p.figures[name] * factor:.{_DIGITS}g}") if name in p.figures else None for p in shown]
         columns.append(_column(title, values))
     place = len(columns) - len(dict.fromkeys(figures)) + len(objectives)
-    return [*columns[:place], *parts, *columns[place:]]
+    means = [
+        _column(f"{QUANTITIES[name].words}, all networks (ratio)", [_digits(found.get(p.label)) for p in shown])
+        for name, found in over.items()
+    ]
+    return [*columns[:place], *means, *parts, *columns[place:]]
+
+
+def _digits(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{_DIGITS}g}")
 
 
 def _column(name: str, values: Sequence[Any]) -> dict[str, Any]:

@@ -14,11 +14,13 @@ from rich.text import Text
 from accelsim.report import bar, facts, words
 from accelsim.report.columns import GAP, GOOD_NAME, Column, columns, fit, worked
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.spec.arch import unsourced
+from accelsim.text import visible_all
 
 MAX_REASONS = 8
 """Reasons for not simulating that the terminal lists; the files list all."""
 
-_HEAD_LINES = 3
+HEAD_LINES = 3
 _TIE = "\N{NO-BREAK SPACE}"
 _LOOSE = re.compile(r" (?=%|<?[\d.]+ %)")
 """Where a line must not break: before a percentage and its sign."""
@@ -33,13 +35,13 @@ class ResultView:
     """
 
     def __init__(self, result: NetworkResult) -> None:
-        self.result = result
+        self.result = visible_all(result)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines, at most as wide as the console."""
         for line in _lines(self.result, max(options.max_width, 40)):
             line.no_wrap, line.overflow = True, "crop"
-            yield _ascii(line) if options.ascii_only else line
+            yield in_ascii(line) if options.ascii_only else line
 
 
 def _lines(result: NetworkResult, width: int) -> Iterator[Text]:
@@ -50,7 +52,7 @@ def _lines(result: NetworkResult, width: int) -> Iterator[Text]:
         yield from _table(layers, shown)
         yield from _legend(result, left_out, width)
         if cut := words.prefix([layer.name for layer in layers], GOOD_NAME):
-            yield from _hanging("", f"layer names are without '{cut}'", width, "dim")
+            yield from hanging("", f"layer names are without '{cut}'", width, "dim")
         yield Text()
     if absent := list(_absent(result, len(layers), width)):
         yield from absent
@@ -66,31 +68,32 @@ def _title(result: NetworkResult, width: int) -> Iterator[Text]:
     if state := facts.status(result):
         text.append(f"  {state}", "bold yellow")
     yield text
-    yield from _hanging("", f"{words.machine(result)}; {words.provenance(result)}", width, "dim")
+    yield from hanging("", f"{words.machine(result)}; {words.provenance(result)}", width, "dim")
 
 
 def _total_label(result: NetworkResult) -> str:
-    return "PARTIAL total" if "PARTIAL" in facts.status(result) else "total"
+    return "PARTIAL total" if result.partial else "total"
 
 
 def _table(layers: Sequence[LayerResult], shown: list[Column]) -> Iterator[Text]:
-    for line in range(_HEAD_LINES):
-        yield _row([Text(column.padded(_head(column, line)), "bold") for column in shown])
-    rule = _row([Text("─" * column.width, "dim") for column in shown])
+    for line in range(HEAD_LINES):
+        yield joined([Text(column.padded(head_line(column, line)), "bold") for column in shown])
+    rule = joined([Text("─" * column.width, "dim") for column in shown])
     yield rule
     for i, layer in enumerate(layers):
-        yield _row([_bar(layer, c) if c.name == "account" else Text(c.padded(c.cells[i])) for c in shown])
+        yield joined([_bar(layer, c) if c.name == "account" else Text(c.padded(c.cells[i])) for c in shown])
     yield rule.copy()
-    yield _row([Text(column.padded(column.cells[-1]), "bold") for column in shown])
+    yield joined([Text(column.padded(column.cells[-1]), "bold") for column in shown])
 
 
-def _head(column: Column, line: int) -> str:
+def head_line(column: Column, line: int) -> str:
     """Return one line of a column's head, which stands on the rule below it."""
-    missing = _HEAD_LINES - len(column.head)
+    missing = HEAD_LINES - len(column.head)
     return column.head[line - missing] if line >= missing else ""
 
 
-def _row(cells: list[Text]) -> Text:
+def joined(cells: list[Text]) -> Text:
+    """Return the cells of a row side by side."""
     row = Text(" " * GAP).join(cells)
     row.rstrip()
     return row
@@ -119,7 +122,7 @@ def _legend(result: NetworkResult, left_out: list[str], width: int) -> Iterator[
         line.append_text(entry)
     yield line
     if left_out:
-        yield from _hanging("", f"too narrow for: {', '.join(left_out)} (layers.csv has all)", width, "dim")
+        yield from hanging("", f"too narrow for: {', '.join(left_out)} (layers.csv has all)", width, "dim")
 
 
 def _absent(result: NetworkResult, shown: int, width: int) -> Iterator[Text]:
@@ -133,7 +136,7 @@ def _absent(result: NetworkResult, shown: int, width: int) -> Iterator[Text]:
     yield Text(f"not simulated: {number} of {len(result.layers)} layers", "yellow")
     ranked = sorted(groups.items(), key=lambda item: -len(item[1]))
     for reason, layers in ranked[:MAX_REASONS]:
-        yield from _hanging("  ", f"{_names(layers)}: {reason}", width, "dim")
+        yield from hanging("  ", f"{_names(layers)}: {reason}", width, "dim")
     if rest := sum(len(layers) for _, layers in ranked[MAX_REASONS:]):
         yield Text(f"  {rest} more layers for {len(ranked) - MAX_REASONS} other reasons", "dim")
 
@@ -147,7 +150,7 @@ def _totals(result: NetworkResult, width: int) -> Iterator[Text]:
     state = facts.status(result)
     yield Text(f"totals ({state})" if state else "totals", "bold")
     for label, value in words.totals(result):
-        yield from _hanging(f"  {label:10}", value, width, "bold red" if value.startswith("WRONG") else "")
+        yield from hanging(f"  {label:10}", value, width, "bold red" if value.startswith("WRONG") else "")
 
 
 def _worst(result: NetworkResult, width: int) -> Iterator[Text]:
@@ -155,7 +158,7 @@ def _worst(result: NetworkResult, width: int) -> Iterator[Text]:
     if worst:
         yield Text("most cycles are lost in", "bold")
         for rank, layers in enumerate(worst, 1):
-            yield from _hanging(f"  {rank}. ", words.why(result, layers), width)
+            yield from hanging(f"  {rank}. ", words.why(result, layers), width)
     elif result.simulated:
         yield Text(words.nothing_lost())
 
@@ -163,12 +166,14 @@ def _worst(result: NetworkResult, width: int) -> Iterator[Text]:
 def _remarks(result: NetworkResult, width: int) -> Iterator[Text]:
     if result.not_modelled:
         yield Text()
-        yield from _hanging("not modelled: ", words.not_modelled(result), width, "dim", 2)
+        yield from hanging("not modelled: ", words.not_modelled(result), width, "dim", 2)
+    if missing := unsourced(result.arch):
+        yield from hanging("unsourced: ", f"{', '.join(missing)} (no source in the machine file)", width, "dim", 2)
     for note in result.notes:
-        yield from _hanging("note: ", note, width, "dim", 2)
+        yield from hanging("note: ", note, width, "dim", 2)
 
 
-def _hanging(head: str, text: str, width: int, style: str = "", indent: int | None = None) -> Iterator[Text]:
+def hanging(head: str, text: str, width: int, style: str = "", indent: int | None = None) -> Iterator[Text]:
     """Yield ``head`` and ``text`` in lines of at most ``width`` cells, later ones indented as far as ``head``."""
     margin = " " * (len(head) if indent is None else indent)
     line = head
@@ -182,7 +187,7 @@ def _hanging(head: str, text: str, width: int, style: str = "", indent: int | No
     yield Text(line.replace(_TIE, " "), style)
 
 
-def _ascii(line: Text) -> Text:
+def in_ascii(line: Text) -> Text:
     """Return the line in characters that any console can show."""
     found = line.copy()
     found.plain = line.plain.translate(_FALLBACKS).encode("ascii", "replace").decode()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from accelsim import basis
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.units import si
@@ -174,10 +175,20 @@ def totals(result: NetworkResult) -> list[tuple[str, str]]:
         ("coverage", _coverage(result)),
     ]
     if result.area_mm2:
-        lines.append(("area", f"{number(sum(result.area_mm2.values()))} mm2"))
+        lines.append(("area", area(result)))
     if checks := _checks(result):
         lines.append(("values", checks))
     return lines
+
+
+def area(result: NetworkResult) -> str:
+    """Return the area of the machine, and which components it leaves out because the table has no figure for them."""
+    found = f"{number(sum((result.area_mm2 or {}).values()))} mm2"
+    return (
+        f"{found}; components without figures left out: {', '.join(result.area_missing)}"
+        if result.area_missing
+        else found
+    )
 
 
 def _spent(result: NetworkResult) -> str:
@@ -245,10 +256,28 @@ def _coverage(result: NetworkResult) -> str:
     parts = result.coverage
     if len(result.simulated) == len(result.layers):
         return f"all {len(result.layers)} layers"
-    return (
-        f"{percent(parts['macs'])} of MACs, {len(result.simulated)} of {len(result.layers)} layers, "
-        f"{percent(parts['dram_bits'])} of the tensor bits in DRAM"
-    )
+    macs, layers = basis.whole(layer.macs for layer in result.layers), len(result.layers)
+    shares = [
+        *([f"{_part(parts['macs'])} of MACs"] if macs != 0 else []),
+        f"{len(result.simulated)} of {layers} layers",
+        f"{_part(parts['dram_bits'])} of the tensor bits in DRAM",
+    ]
+    return ", ".join(shares)
+
+
+def _part(ratio: float | None) -> str:
+    return "unknown share" if ratio is None else percent(ratio)
+
+
+def needs(macs: Sequence[int | None], text: Callable[[int], str]) -> str:
+    """Return the multiply-accumulates of all layers as ``text`` writes them, and in how many they are unknown."""
+    known, unknown = text(sum(number or 0 for number in macs)), macs.count(None)
+    return f"at least {known} (unknown in {unknown} of {len(macs)} layers)" if unknown else known
+
+
+def macs(number: int | None) -> str:
+    """Return how a list of layers says multiply-accumulates."""
+    return "unknown" if number is None else f"{number:,}"
 
 
 def _checks(result: NetworkResult) -> str:

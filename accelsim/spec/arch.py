@@ -21,6 +21,9 @@ from accelsim.units import exact
 FindParams: TypeAlias = Callable[[str], type[BaseModel]]
 """Engine name -> schema of its parameters; raises ConfigError for an unknown engine."""
 
+UNSOURCED = "unsourced"
+"""Stands under ``sources`` for a number of a published machine that does not say where it comes from."""
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -63,7 +66,17 @@ class Arch:
         return build(_overridden(self.document, [(key, value)], "replace"), self.find_params)
 
 
-def load(name: str, find_params: FindParams, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
+def unsourced(config: Mapping[str, Any]) -> list[str]:
+    """Return the key paths of a resolved configuration whose numbers have no source."""
+    return [key for key, text in (config.get("sources") or {}).items() if text == UNSOURCED]
+
+
+def load(
+    name: str,
+    find_params: FindParams,
+    sets: Sequence[tuple[str, Any]] = (),
+    published: Callable[[Path], bool] = packaged.holds,
+) -> Arch:
     """Return the machine of a packaged name or path, with some keys set.
 
     Parameters
@@ -74,6 +87,9 @@ def load(name: str, find_params: FindParams, sets: Sequence[tuple[str, Any]] = (
         Engine name -> parameter schema.
     sets : sequence of (key path, value)
         Overrides, applied after bases.
+    published : callable
+        Whether a file's author owes a source for each number: one without is `UNSOURCED`. In anybody's own file its
+        source is file and line.
 
     Raises
     ------
@@ -83,13 +99,13 @@ def load(name: str, find_params: FindParams, sets: Sequence[tuple[str, Any]] = (
     path, shown = packaged.find("arch_configs", name)
     if path.suffix.lower() == ".cfg":
         raise ConfigError("no machine file", f"'accelsim import {name} -o machine.yaml' makes one", file=shown)
-    document = _with_bases(read(path, shown), path, (path.resolve(),))
+    document = _with_bases(read(path, shown), path, (path.resolve(),), published)
     return build(_overridden(document, sets, "--set"), find_params)
 
 
 def of_text(text: str, name: str, find_params: FindParams) -> Arch:
     """Return the machine of a file's text, which messages call ``name``; its base is a packaged machine."""
-    return build(_with_bases(parse(text, name), Path(name), ()), find_params)
+    return build(_with_bases(parse(text, name), Path(name), (), packaged.holds), find_params)
 
 
 def build(document: Document, find_params: FindParams) -> Arch:
@@ -161,11 +177,12 @@ def _check_sources(document: Document, config: dict[str, Any], sources: Mapping[
                 raise document.error(("sources", key), "no such key in the machine", "name a key path") from None
 
 
-def _with_bases(document: Document, path: Path, seen: tuple[Path, ...]) -> Document:
-    """Return ``document`` laid over its base, and that over its own."""
+def _with_bases(document: Document, path: Path, seen: tuple[Path, ...], published: Callable[[Path], bool]) -> Document:
+    """Return ``document`` laid over its base, and that over its own, with a source for every number."""
     name = document.data.get("base")
+    owed = bool(seen) and published(path)
     if name is None:
-        return document
+        return Document(_with_sources(document, document.data, owed, False), document.name, document.places)
     if not isinstance(name, str):
         raise document.error(("base",), "a base is the name or path of a machine", "write 'base: other.yaml'")
     try:
@@ -175,44 +192,63 @@ def _with_bases(document: Document, path: Path, seen: tuple[Path, ...]) -> Docum
     if base_path.resolve() in seen:
         chain = " -> ".join(p.stem for p in (*seen, base_path.resolve()))
         raise document.error(("base",), f"a base refers to itself: {chain}", "break the circle")
-    base = _with_bases(read(base_path, shown), base_path, (*seen, base_path.resolve()))
+    base = _with_bases(read(base_path, shown), base_path, (*seen, base_path.resolve()), published)
     places = {**base.places, **{k: v for k, v in document.places.items() if k}}
     merged = _merge(base.data, document.data)
     if "name" not in document.data:
         merged["name"] = path.stem
     if "description" not in document.data:
         merged["description"] = f"variant of {base.data.get('name', base_path.stem)}"
-    own = document.data.get("sources")
+    return Document(_with_sources(document, merged, owed, True), document.name, places)
+
+
+def _with_sources(document: Document, data: dict[str, Any], owed: bool, variant: bool) -> dict[str, Any]:
+    """Return ``data`` with an entry under sources for what ``document`` gives and does not say the source of.
+
+    That is each number, and of a variant each value, of which the base's sources say nothing.
+    """
+    data, own = dict(data), document.data.get("sources")
     stated = tuple(own) if isinstance(own, dict) else ()
-    sources = merged.get("sources") or {}
-    merged["sources"] = dict(sources) if isinstance(sources, dict) else sources
-    for key in _leaves(document.data, ()):
-        if not any(dotted(key) == s or dotted(key).startswith(f"{s}.") for s in stated):
+    if data.get("sources") is None:
+        data["sources"] = {}
+    for key, value in _leaves(document.data, ()):
+        number = _is_number(value)
+        if (variant or number) and not any(dotted(key) == s or dotted(key).startswith(f"{s}.") for s in stated):
             file, line = document.place(key)
-            _note_source(merged, key, f"{file}:{line}")
-    return Document(merged, document.name, places)
+            _note_source(data, key, UNSOURCED if owed and number else f"{file}:{line}")
+    return data
 
 
-def _leaves(data: Any, path: KeyPath) -> Iterator[KeyPath]:
-    """Yield the key paths of a file's values, its own description apart; lists count as one value."""
+def _leaves(data: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield key paths and values of a file, its own description apart; lists but that of units count as one value."""
     if isinstance(data, dict):
         for key, value in data.items():
             if path or key not in ("name", "base", "description", "source", "sources", "engine", "units"):
                 yield from _leaves(value, (*path, key))
-    elif path:
-        yield path
+        units = data.get("units") if not path else None
+        for i, unit in enumerate(units if isinstance(units, list) else ()):
+            if isinstance(unit, dict):
+                yield from _leaves(unit.get("params"), ("units", i, "params"))
+    elif path and data is not None:
+        yield path, data
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_is_number, value))
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Lay ``over`` on ``base``: mappings merge, everything else is replaced; a new 'units' drops 'engine'."""
     merged = dict(base)
-    if "units" in over:
-        merged.pop("engine", None)
-        merged.pop("params", None)
+    gone = {"engine", "params", "units"} if "units" in over else set()
     if "engine" in over:
-        merged.pop("units", None)
-        if over["engine"] != base.get("engine"):
-            merged.pop("params", None)
+        gone |= {"units"} | ({"params"} if over["engine"] != base.get("engine") else set())
+    for key in gone:
+        merged.pop(key, None)
+    if gone and isinstance(base.get("sources"), dict):
+        merged["sources"] = {key: text for key, text in base["sources"].items() if key.split(".")[0] not in gone}
     for key, value in over.items():
         old = merged.get(key)
         merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
@@ -226,7 +262,7 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
     data = dict(document.data)
     places = dict(document.places)
     for key, value in sets:
-        path = _typed_path(data, key)
+        path = key_path(data, key)
         target: Any = data
         for i, part in enumerate(path[:-1]):
             if isinstance(target, dict) and part not in target:
@@ -259,13 +295,24 @@ def _overridden(document: Document, sets: Sequence[tuple[str, Any]], origin: str
     """Return a machine with key paths set, which says so: in its description, and in place of their sources."""
     changed = override(document, sets, origin)
     for key, value in sets:
-        path = _typed_path(changed.data, key)
-        if path[0] not in ("name", "description", "source", "sources"):
+        path = key_path(changed.data, key)
+        unset = value is None and _value(document.data, path) is None
+        if path[0] not in ("name", "description", "source", "sources") and not unset:
             _note_source(changed.data, path, origin)
             changed.data["description"] = f"{changed.data.get('description', '')}; {dotted(path)} = {value}".lstrip(
                 "; "
             )
     return changed
+
+
+def _value(data: Any, path: KeyPath) -> Any:
+    """Return what stands at a key path, None where nothing does."""
+    for part in path:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data
 
 
 def _note_source(data: dict[str, Any], path: KeyPath, origin: str) -> None:
@@ -280,8 +327,8 @@ def _note_source(data: dict[str, Any], path: KeyPath, origin: str) -> None:
     sources[key] = origin
 
 
-def _typed_path(data: Any, key: str) -> KeyPath:
-    """Split a dotted path; parts that index a list become integers."""
+def key_path(data: Any, key: str) -> KeyPath:
+    """Split a dotted path; parts that index a list, by number or by an entry's name, become integers."""
     if not key or any(not part for part in key.split(".")):
         raise ConfigError(f"'{key}' is not a key path", "write for example params.rows", file="--set")
     path: list[str | int] = []

@@ -25,6 +25,11 @@ def names(kind: Folder) -> list[str]:
     return sorted(p.stem for p in folder(kind).glob("*.yaml"))
 
 
+def holds(path: Path) -> bool:
+    """Whether a machine file is a packaged one."""
+    return path.resolve().parent == folder("arch_configs").resolve()
+
+
 def is_path(name: str) -> bool:
     """Whether ``name`` is a path and not a packaged name: it has a slash or a suffix."""
     return "/" in name or "\\" in name or bool(Path(name).suffix)

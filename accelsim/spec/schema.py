@@ -6,8 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(ge=1e-12, le=1e12, allow_inf_nan=False)]
+"""A physical figure: in the units in use here none lies outside, and products of such figures stay finite."""
+NotNegative = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Clock = Annotated[float, Field(ge=1e-3, le=1e5, allow_inf_nan=False)]
+"""MHz: from 1 kHz to 100 GHz."""
 Bits = Annotated[int, Field(ge=1, le=64)]
 
 
@@ -24,7 +27,9 @@ class DramSpec(Strict):
     gb_per_s: float = Field(
         ge=1e-6, le=1e9, allow_inf_nan=False, description="peak bandwidth, 10^9 bytes per second, all channels"
     )
-    latency_ns: NotNegative = Field(0.0, description="from request to first data; prefetching hides it")
+    latency_ns: float = Field(
+        0.0, ge=0, le=1e6, allow_inf_nan=False, description="from request to first data; prefetching hides it"
+    )
     burst_bits: int = Field(512, ge=1, le=1 << 20, description="smallest transfer; each run is rounded up to it")
 
 
@@ -45,6 +50,10 @@ class EnergySpec(Strict):
     """Which table prices events and areas."""
 
     table: str = Field("45nm", description="packaged table or path to one")
+    node: Positive | None = Field(
+        None,
+        description="price at this feature size, nm: by its packaged table, or by 'table' scaled; null: as written",
+    )
 
 
 class PrecisionSpec(Strict):
@@ -84,7 +93,7 @@ class ArchSpec(Strict):
     description: str = ""
     source: str = Field("", description="author, venue and year of the machine")
     base: str | None = Field(None, description="packaged machine or path whose keys this file overrides")
-    clocks_mhz: dict[str, Positive] = Field(description="clock domains; 'core' is required")
+    clocks_mhz: dict[str, Clock] = Field(description="clock domains; 'core' is required")
     engine: str | None = Field(None, description="the only unit's engine, in place of 'units'")
     params: dict[str, Any] = Field(default_factory=dict, description="the only unit's parameters")
     units: tuple[UnitSpec, ...] = Field((), strict=False, description="several units that share the memory")

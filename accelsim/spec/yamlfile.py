@@ -25,6 +25,7 @@ MAX_DEPTH = 40
 MAX_NODES = 300_000
 """More values than this are refused."""
 
+_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT_NUMBER = re.compile(r"[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$")
 _OCTAL = re.compile(r"[-+]?0\d+$")
 _CLOCK = re.compile(r"[-+]?\d+(:[0-5]?\d)+(\.\d*)?$")
@@ -85,9 +86,11 @@ def read(path: Path, name: str | None = None) -> Document:
     """
     shown = name or str(path)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        with path.open("rb") as file:
+            body = file.read(MAX_FILE_BYTES + 1)
+        if len(body) > MAX_FILE_BYTES:
             raise ConfigError(f"file is larger than {MAX_FILE_BYTES >> 20} MiB", "split it", file=shown)
-        text = path.read_bytes().decode("utf-8")
+        text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise ConfigError("not a text file in UTF-8", "give a YAML file", file=shown) from None
     except OSError as error:
@@ -97,15 +100,13 @@ def read(path: Path, name: str | None = None) -> Document:
 
 def parse(text: str, name: str) -> Document:
     """Parse YAML text; see `read`."""
-    try:
-        loader = yaml.SafeLoader(text)
-    except yaml.reader.ReaderError as error:
-        problem = f"character U+{error.character:04X} is not allowed in YAML"
+    if bad := yaml.reader.Reader.NON_PRINTABLE.search(text):
+        problem = f"character U+{ord(bad[0]):04X} is not allowed in YAML"
         remedy = "remove it; an editor may not show it"
-        raise ConfigError(problem, remedy, file=name, line=text.count("\n", 0, error.position) + 1) from None
+        raise ConfigError(problem, remedy, file=name, line=text.count("\n", 0, bad.start()) + 1)
+    loader = _LOADER(text)
     try:
-        root = loader.get_single_node()
-        return _Builder(name, loader).document(root)
+        return _Builder(name, loader).document(_Composer(name, loader).root())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
@@ -113,10 +114,74 @@ def parse(text: str, name: str) -> Document:
         raise ConfigError(f"not valid YAML: {problem}", "correct the syntax", file=name, line=line) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"not valid YAML: {error}", "correct the syntax", file=name) from None
-    except RecursionError:
-        raise ConfigError("nested too deeply", f"use at most {MAX_DEPTH} levels", file=name) from None
     finally:
         loader.dispose()
+
+
+class _Composer:
+    """Puts the events of a file together to nodes; what is too much is refused when it comes, not after all the rest.
+
+    libyaml's events where PyYAML was built with it: a list of a million numbers costs a second before it is refused.
+    """
+
+    def __init__(self, name: str, loader: yaml.SafeLoader) -> None:
+        self._name, self._loader = name, loader
+        self._anchors: dict[str, Any] = {}
+        self._count = 0
+
+    def root(self) -> Any:
+        """Return the only document's node, None for an empty file."""
+        take = self._loader.get_event
+        take()  # the stream begins
+        if self._loader.check_event(yaml.StreamEndEvent):
+            return None
+        take()
+        node = self._node(take(), 0)
+        take()
+        if not self._loader.check_event(yaml.StreamEndEvent):
+            raise self._fail(take(), "expected a single document, but found another", "keep one")
+        return node
+
+    def _node(self, event: Any, depth: int) -> Any:
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                raise self._fail(event, f"not valid YAML: found undefined alias '{event.anchor}'", "define it")
+            return self._anchors[event.anchor]
+        if depth > MAX_DEPTH:
+            raise self._fail(event, "nested too deeply", f"use at most {MAX_DEPTH} levels")
+        mark, end, tag = event.start_mark, event.end_mark, event.tag
+        if isinstance(event, yaml.ScalarEvent):
+            if tag is None or tag == "!":
+                tag = self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
+            scalar = yaml.ScalarNode(tag, event.value, mark, end, event.style)
+            return self._anchored(event, scalar)
+        items: list[Any] = []
+        if isinstance(event, yaml.SequenceStartEvent):
+            node = self._anchored(event, yaml.SequenceNode(tag, items, mark, end))
+            while not isinstance(item := self._loader.get_event(), yaml.SequenceEndEvent):
+                self._counted(item)
+                items.append(self._node(item, depth + 1))
+            return node
+        node = self._anchored(event, yaml.MappingNode(tag, items, mark, end))
+        while not isinstance(key := self._loader.get_event(), yaml.MappingEndEvent):
+            self._counted(key)
+            items.append((self._node(key, depth + 1), self._node(self._loader.get_event(), depth + 1)))
+        return node
+
+    def _anchored(self, event: Any, node: Any) -> Any:
+        if event.anchor is not None:
+            if event.anchor in self._anchors:
+                raise self._fail(event, f"not valid YAML: found duplicate anchor '{event.anchor}'", "rename one")
+            self._anchors[event.anchor] = node
+        return node
+
+    def _counted(self, event: Any) -> None:
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise self._fail(event, f"more than {MAX_NODES:,} values", "make the file smaller")
+
+    def _fail(self, event: Any, problem: str, remedy: str) -> ConfigError:
+        return ConfigError(problem, remedy, file=self._name, line=event.start_mark.line + 1)
 
 
 class _Builder:
@@ -168,10 +233,9 @@ class _Builder:
             found[key] = self._value(value_node, here)
         return found
 
-    def _scalar(self, node: yaml.Node, path: KeyPath) -> Any:
+    def _scalar(self, node: Any, path: KeyPath) -> Any:
         text = node.value
-        plain = getattr(node, "style", None) is None
-        if not plain:
+        if node.style:  # quoted, or a block of lines
             return text
         if _OCTAL.match(text):
             raise self._fail(node, path, f"'{text}' would be octal", f"write {text.lstrip('+-0') or '0'} or quote it")
@@ -280,6 +344,7 @@ def _plain_words(kind: str, given: Any, context: Mapping[str, Any], message: str
     if kind == "value_error":
         problem, _, remedy = str(context.get("error", message)).partition("; ")
         return problem, remedy
+    message = message if len(message) <= 300 else f"{message[:297]}..."  # it may quote what was given
     return f"{shown}: {message[:1].lower()}{message[1:]}", ""
 
 

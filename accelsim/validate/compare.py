@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from accelsim import outputs
 from accelsim.errors import ConfigError
 from accelsim.report.document import document
 from accelsim.results import NetworkResult
@@ -174,7 +175,7 @@ def _file(path: Path, content: dict[str, Any] | str, kind: packaged.Folder, key:
     """Return a packaged file by its relative name, or ``path`` with the content written to it under ``key``."""
     if isinstance(content, str):
         return packaged.find(kind, content, beside=packaged.folder(kind))[0]
-    path.write_text(yaml.safe_dump({key: content}))
+    outputs.write(path, yaml.safe_dump({key: content}))
     return path
 
 

@@ -61,6 +61,14 @@ class CsrMatrix:
         """Row of each entry, int64."""
         return np.repeat(np.arange(self.shape[0], dtype=np.int64), self.row_lengths)
 
+    def without_zeros(self) -> CsrMatrix:
+        """Return the matrix without the zeros that it stores; itself if there are none."""
+        kept = self.values != 0
+        if kept.all():
+            return self
+        before = np.append(0, np.cumsum(kept, dtype=np.int64))
+        return CsrMatrix(self.shape, before[self.pointers], self.columns[kept], self.values[kept])
+
     def transposed(self) -> CsrMatrix:
         """Return the transpose: the same entries in compressed columns."""
         return from_entries((self.shape[1], self.shape[0]), self.columns, self.rows, self.values)

@@ -37,7 +37,7 @@ def read_matrix(path: Path, name: str | None = None) -> CsrMatrix:
         if suffix in (".mtx", ".mtx.gz"):
             return _read_mtx(path, name)
         return read_edges(path, name)
-    except (*UNREADABLE, OverflowError) as error:
+    except UNREADABLE as error:
         text = " ".join(str(error).split())[:120]
         raise WorkloadError(
             f"cannot be read as {suffix} ({text})", "is it cut off or another format?", file=name
@@ -49,12 +49,14 @@ def _open(path: Path) -> io.BufferedIOBase:
 
 
 def _bounded(stream: io.BufferedIOBase, limit: int, name: str) -> bytes:
-    body = stream.read(limit + 1)
-    if len(body) > limit:
-        raise WorkloadError(
-            f"holds more than the {limit:,} bytes that its size allows", "correct its header", file=name
-        )
-    return body
+    body = io.BytesIO()
+    while chunk := stream.read(1 << 20):  # not all at once: a header may allow more than there is memory
+        body.write(chunk)
+        if body.tell() > limit:
+            raise WorkloadError(
+                f"holds more than the {limit:,} bytes that its size allows", "correct its header", file=name
+            )
+    return body.getvalue()
 
 
 def _read_mtx(path: Path, name: str) -> CsrMatrix:
@@ -181,6 +183,8 @@ def _read_npz(path: Path, name: str) -> CsrMatrix:
         if missing:
             raise WorkloadError(f"has no array '{min(missing)}'", "save it with scipy.sparse.save_npz", file=name)
         shape = arrays["shape"]
+        if shape.dtype.kind not in "iu":
+            raise WorkloadError(f"its shape is of {shape.dtype}", "give whole numbers", file=name)
         if shape.shape != (2,):
             raise WorkloadError(f"is {shape.size}-dimensional", "give a matrix", file=name)
         check_size((int(shape[0]), int(shape[1])), 0, name)

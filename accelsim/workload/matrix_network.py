@@ -13,9 +13,6 @@ from accelsim.workload.matrix_names import GENERATORS, PREFIX, SUFFIXES, find_da
 from accelsim.workload.network import Layer, Network, Tensor
 from accelsim.workload.shapes import SpGemm
 
-VALUE_BITS = 64
-"""Values of matrices are doubles, as in all four machines that multiply them."""
-
 
 def load_matrix(name: str) -> CsrMatrix:
     """Return the matrix of a path, a generator's name or ``matrix:<name>``.
@@ -53,12 +50,21 @@ def matrix_network(name: str, matrix_b: str | None = None) -> Network:
 
 
 def network_of(name: str, a: CsrMatrix, b: CsrMatrix | None = None, source: str = "") -> Network:
-    """Return the product of matrices at hand as a network; A x A without ``b``."""
+    """Return the product of matrices at hand as a network; A x A without ``b``.
+
+    Zeros that a matrix stores are left out, and a note says how many.
+    """
     right = "A" if b is None or b is a else "B"
-    b = a if b is None else b
-    shape = SpGemm(a.shape[0], b.shape[1], a.shape[1])
-    values = {"A": a, right: b}
-    tensors = {key: Tensor(key, m.shape, VALUE_BITS, True, m.density) for key, m in values.items()}
-    tensors["C"] = Tensor("C", shape.output_shape, VALUE_BITS)
+    given = {"A": a, right: a if b is None else b}
+    values = {key: matrix.without_zeros() for key, matrix in given.items()}
+    shape = SpGemm(a.shape[0], values[right].shape[1], a.shape[1])
+    notes = tuple(
+        f"{key}: {matrix.nnz - values[key].nnz:,} of its {matrix.nnz:,} stored entries are zeros and left out."
+        for key, matrix in given.items()
+        if matrix is not values[key]
+    )
+    # a matrix is a list of numbers without a width: the machine's words hold them
+    tensors = {key: Tensor(key, m.shape, None, True, m.density) for key, m in values.items()}
+    tensors["C"] = Tensor("C", shape.output_shape)
     layer = Layer("product", shape, ("A", right), (), ("C",))
-    return Network(name, (layer,), tensors, source, values=values)  # type: ignore[arg-type]
+    return Network(name, (layer,), tensors, source, notes=notes, values=values)  # type: ignore[arg-type]

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from accelsim import basis
 from accelsim.errors import WorkloadError
 from accelsim.workload.check import Fault, edge_fault, layer_fault, order_fault
 from accelsim.workload.pattern import BERNOULLI
-from accelsim.workload.shapes import PRODUCTS, Shape, View, batched_dims, elements
+from accelsim.workload.shapes import PRODUCTS, Shape, View, batched_dims, elements, macs
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -76,9 +77,9 @@ class Layer:
         return self.shape.kind
 
     @property
-    def macs(self) -> int:
-        """Dense multiply-accumulates; 0 for the memory-bound kinds."""
-        return getattr(self.shape, "macs", 0)
+    def macs(self) -> int | None:
+        """Dense multiply-accumulates; 0 for the memory-bound kinds, None where they are unknown."""
+        return macs(self.shape)
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ class LayerView:
 
     @property
     def macs(self) -> int:
-        """Dense multiply-accumulates."""
-        return getattr(self.shape, "macs", 0)
+        """Dense multiply-accumulates; a unit sees only layers whose number is known."""
+        return macs(self.shape) or 0
 
     @property
     def input(self) -> Tensor:
@@ -164,9 +165,9 @@ class Network:
                 _raise(*found)
 
     @property
-    def macs(self) -> int:
-        """Dense multiply-accumulates of all layers."""
-        return sum(layer.macs for layer in self.layers)
+    def macs(self) -> int | None:
+        """Dense multiply-accumulates of all layers, None where those of one are unknown."""
+        return basis.whole(layer.macs for layer in self.layers)
 
     @property
     def params(self) -> int:

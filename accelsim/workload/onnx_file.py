@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from accelsim.errors import ConfigError, ModelError, WorkloadError
 from accelsim.spec import packaged
 from accelsim.workload.check import nearest
+from accelsim.workload.onnx_inline import inlined
 from accelsim.workload.shapes import Dims, elements
 
 if TYPE_CHECKING:
@@ -170,12 +171,9 @@ def read_model(path: Path, shown: str) -> Any:
         raise not_a_model from None
     if not model.opset_import or not (model.graph.node or model.graph.initializer):
         raise not_a_model
+    model = inlined(model, shown)
     if any(isinstance(text, bytes) for text in _texts(model)):
         raise not_a_model
-    if model.functions:
-        from onnx import inliner
-
-        model = inliner.inline_local_functions(model)
     return model
 
 

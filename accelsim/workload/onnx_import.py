@@ -13,6 +13,7 @@ from accelsim.workload.check import illegal
 from accelsim.workload.network import Layer, Network, Tensor
 from accelsim.workload.onnx_file import Constant, LazyValues, read_model
 from accelsim.workload.onnx_graph import Graph, prepare
+from accelsim.workload.onnx_macs import macs
 from accelsim.workload.onnx_names import layer_names
 from accelsim.workload.onnx_node import Node, RefusedError, UnknownShapeError
 from accelsim.workload.onnx_ops import convert
@@ -121,7 +122,7 @@ class _Importer:
         self.unknown |= {name for name in node.outputs if name not in shapes}
         outputs = node.outputs or (f"{node.label}.output",)
         inputs = tuple(shapes.get(name, UNKNOWN) for name in node.activations)
-        shape = Unsupported(node.op, reason, inputs, shapes.get(outputs[0], UNKNOWN))
+        shape = Unsupported(node.op, reason, inputs, shapes.get(outputs[0], UNKNOWN), macs(node))
         weights = tuple(Weight(n, node.shape(n)) for n in dict.fromkeys(node.inputs) if node.constant(n))
         return Work(shape, node.activations, outputs, weights)
 

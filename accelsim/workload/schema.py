@@ -224,6 +224,9 @@ class UnsupportedSpec(LayerBase):
     reason: str
     operand_shapes: Annotated[tuple[PartlyKnownDims, ...], Field(strict=False)] = ()
     shape: PartlyKnownDims
+    macs: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="multiply-accumulates that running it takes, for coverage; unknown by default"
+    )
 
 
 class BlockSpec(Strict):

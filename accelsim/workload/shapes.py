@@ -38,13 +38,11 @@ def output_size(size: int, window: int, stride: int, pads: Pair = (0, 0), dilati
     return outputs - 1 if (outputs - 1) * stride >= size + pads[0] else outputs
 
 
-def scaled(size: int, factor: Factor) -> int:
+def scaled(size: int, factor: Factor, what: str = "a leading dimension") -> int:
     """Return ``size`` times ``factor``; WorkloadError if that is not whole."""
     result = size * factor
     if result.denominator != 1:
-        raise WorkloadError(
-            f"a leading dimension of {size} cannot be scaled by {factor}", "ask for a multiple of the graph's batch"
-        )
+        raise WorkloadError(f"{what} of {size} cannot be scaled by {factor}", "ask for a multiple of the graph's batch")
     return int(result)
 
 
@@ -376,14 +374,23 @@ class View(_ListedShapes):
 
 @dataclass(frozen=True)
 class Unsupported(_ListedShapes):
-    """An operator that accelsim does not know; reported by name, never simulated. Shapes may be `UNKNOWN`."""
+    """An operator that accelsim does not know; reported by name, never simulated. Shapes may be `UNKNOWN`.
+
+    ``macs`` are what a machine that runs it would have to do, for coverage; None where nobody can tell.
+    """
 
     op: str
     reason: str
     inputs: tuple[Dims, ...]
     shape: Dims
+    macs: int | None = None
 
     kind: ClassVar[str] = "unsupported"
+
+    def batched(self, factor: Factor) -> Self:
+        """Return the same work on ``factor`` times as many images."""
+        macs = None if self.macs is None else scaled(self.macs, factor, "a number of MACs")
+        return replace(super().batched(factor), macs=macs)
 
 
 Product: TypeAlias = Conv2d | Linear | Matmul
@@ -395,6 +402,12 @@ SHAPE_TYPES: dict[str, type[Shape]] = {kind.kind: kind for kind in get_args(Shap
 """Kind -> class of its dimensions."""
 
 
+def macs(shape: Shape) -> int | None:
+    """Return the dense multiply-accumulates of a layer: 0 for the memory-bound kinds, None where they are unknown."""
+    found: int | None = getattr(shape, "macs", 0)
+    return found
+
+
 def elements(shape: Dims) -> int:
     """Return the number of elements of a tensor shape."""
     return prod(shape)
@@ -402,7 +415,7 @@ def elements(shape: Dims) -> int:
 
 def dims(shape: Shape) -> dict[str, Any]:
     """Return a shape's dimensions for reports: plain names to ints, strings and lists."""
-    table = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(shape).items()}
+    table = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(shape).items() if k != "macs"}
     if isinstance(shape, Conv2d | Pool):
         table |= {"e": shape.e, "f": shape.f}
     return table

@@ -77,7 +77,7 @@ def _product(arch: accelsim.Arch, a: int, w: int, signs: tuple[bool, bool]) -> b
     tensors = (Tensor("x", (2, 5), a, signs[0]),), (Tensor("w", (3, 5), w, signs[1], weight=True),)
     view = LayerView("layer", shape, *tensors, (Tensor("y", (2, 3), 32),))
     unit = arch.units[0]
-    if registry.get(unit.engine).supports(view, unit.params) is not None:
+    if registry.get(unit.engine).refuses(view, unit.params) is not None:
         return None
     try:
         return simulate_layer(arch, Task(view, unit, None, None, given), Options(check=True)).checked

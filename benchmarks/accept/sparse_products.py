@@ -25,6 +25,7 @@ def checks() -> Iterator[Check]:
     yield from _values()
     yield from _figures()
     yield from _bounds()
+    yield from _bandwidths()
     yield from _scale()
     yield from _kernels()
 
@@ -75,6 +76,29 @@ def _bounds() -> Iterator[Check]:
         )
         figure += f"; rounds bound by {what}" if what else ""
         yield Check(f"R-MAT of 20,000 rows on {engine}: time and analytic bound", figure, cycles >= bound)
+
+
+def matrices(count: int) -> Iterator[str]:
+    """Yield names of different matrices: R-MAT, uniform, banded and power-law ones, of 100 to 3,000 rows."""
+    for i in range(count):
+        n, per_row = (100, 300, 1000, 3000)[i % 4], (2, 5, 12)[i % 3]
+        kind = ("rmat", "uniform", "banded", "powerlaw")[i // 4 % 4]
+        width = f"width={per_row}" if kind == "banded" else f"nnz={n * per_row}"
+        yield f"{kind}:n={n},{width},seed={i}" + (f",longest={8 * per_row}" if kind == "powerlaw" else "")
+
+
+def slower(name: str, gb_per_s: tuple[float, ...] = (16, 64, 128, 256, 1024, 4096)) -> list[int]:
+    """Return the packaged SpArch's cycles at rising bandwidths if it is ever slower with more, else nothing."""
+    net = accelsim.load_network(name)
+    machines = [accelsim.load_arch("sparch", [("memory.dram.gb_per_s", rate)]) for rate in gb_per_s]
+    cycles = [accelsim.simulate(machine, net).cycles for machine in machines]
+    return [] if cycles == sorted(cycles, reverse=True) else cycles
+
+
+def _bandwidths() -> Iterator[Check]:
+    bad = {name: cycles for name in matrices(50) if (cycles := slower(name))}
+    figure = f"{len(bad)} of 50 slower with more bandwidth" + "".join(f"; {k}: {v}" for k, v in bad.items())
+    yield Check("sparch on 50 matrices at 6 bandwidths from 16 to 4,096 GB/s", figure, not bad)
 
 
 def _scale() -> Iterator[Check]:

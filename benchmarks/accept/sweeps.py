@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import random
 import tempfile
@@ -13,11 +14,16 @@ from typing import Any
 from unittest import mock
 
 import accelsim
+from accelsim.comparison import compare
 from accelsim.engines import registry
-from accelsim.explore import evaluate, execute, sweep
+from accelsim.explore import choose, evaluate, execute, sweep
 from accelsim.explore.schema import read_sweep
 from accelsim.explore.space import expand, resolve
+from accelsim.explore.store import open_reader
 from accelsim.explore.sweep import Progress
+from accelsim.explore.tables import SUMS
+from accelsim.report.points import Shown
+from accelsim.spec import packaged
 
 from ..peers.zigzag import __main__ as zigzag
 from .check import ROOT, Check
@@ -37,6 +43,7 @@ def checks() -> Iterator[Check]:
     network = next(iter(space.networks.values()))
     distinct = len({layer.shape for layer in network.layers})
     yield _identical(space)
+    yield _one_basis()
     yield from _rates(distinct, len(network.layers))
     yield _whole()
     yield from _peers()
@@ -50,9 +57,59 @@ def _identical(space: Any, number: int = 40) -> Check:
     equal = 0
     for p in points:
         row = evaluate.run_point(context, evaluate.Job(p.key, p.machine, p.network, p.sets, space.options_of(p)))
-        result = accelsim.simulate(resolve(space.archs[p.machine], p.sets), space.networks[p.network])
-        equal += row.totals == evaluate._totals(result)
+        arch = resolve(space.archs[p.machine], p.sets)
+        equal += row.totals == evaluate._totals(arch, accelsim.simulate(arch, space.networks[p.network]))
     return Check("random points equal `simulate` to the last digit", f"{equal} of {number}", equal == number)
+
+
+def _one_basis() -> Check:
+    """Every packaged machine on three networks: sweep row, `simulate`, `compare` and the data of pictures."""
+    machines, networks = packaged.names("arch_configs"), ("onnx:squeezenet", "mobilenet_v1_050_128", "eie_benchmarks")
+    differ, equal = [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        file, path = Path(folder) / "sweep.yaml", Path(folder) / "s.db"
+        file.write_text(f"name: all\nmachines: {json.dumps(machines)}\nnetworks: {json.dumps(networks)}\n")
+        sweep.run(file, path, workers=2)
+        with open_reader(path) as opened:
+            rows = {(row["machine"], row["network"]): row for row in opened.rows()}
+            unfit = {network: _unfit(rows, network) for network in networks}
+        drawn = {(p.axes["machine"], p.network): p for p in choose.of_store(path, None, None).compared.points}
+    for network in networks:
+        # one that has no room for a layer takes no part in a sweep; `compare` would leave the layer out for everybody
+        able = [name for name in machines if name not in unfit[network]]
+        beside = {row["arch"]: row for row in compare(able, [network]).to_rows()}
+        for machine in able:
+            row, other = rows[machine, network], beside[machine]
+            alike = row["status"] == "ok" and _alike(row, other, drawn.get((machine, network)))
+            if alike or (row["status"] != "ok" and other["reason"]):
+                equal += 1
+            else:
+                differ.append(f"{machine} on {network}")
+    apart = sum(map(len, unfit.values()))
+    figure = f"{equal} of {equal + len(differ)} pairs; {apart} have no room for a layer" + "".join(
+        f"; {d}" for d in differ
+    )
+    return Check("sweep row = run = compare = picture, coverage included, to the last digit", figure, not differ)
+
+
+def _unfit(rows: dict[tuple[str, str], Any], network: str) -> list[str]:
+    mine = {machine: row for (machine, name), row in rows.items() if name == network and row["status"] == "ok"}
+    return [machine for machine, row in mine.items() if not set(row["shared"] or row["ran"]) <= set(row["ran"])]
+
+
+def _alike(row: dict[str, Any], other: dict[str, Any], point: Shown | None) -> bool:
+    result = accelsim.simulate(row["machine"], row["network"])
+    over = row["common"] or row
+    same = [row[name] == getattr(result, name) for name in SUMS]
+    same += [row[f"coverage_{name}"] == share for name, share in result.coverage.items()]
+    same += [over[name] == other[name] for name in BESIDE]
+    same += [row["layers_simulated"] == other["layers_run"], row["layers_needed"] == other["layers_in_all"]]
+    if point is not None:
+        same += [point.figures[name] == float(other[name]) for name in BESIDE if name in point.figures]
+    return all(same)
+
+
+BESIDE = ("macs", "cycles", "time_s", "total_energy_pj", "edp_pj_s", "dram_bits", "occupancy")
 
 
 class _Clock:

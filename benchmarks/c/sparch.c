@@ -183,65 +183,58 @@ void time_round(ARRAY(const i64, groups), ARRAY(const i64, slots), ARRAY(const i
     const i64 per_slot = cost[0], per_element = cost[1], per_bit = cost[2], per_cycle = cost[3];
     const i64 latency = cost[4], passing = cost[5];
     i64 *begun = zeros(n * (stages + 1)), *ready = zeros(n), *done = zeros(n), *free_at = zeros(stages);
-    i64 *blocker = filled(stages, -1), *waiting = zeros(stages);
-    i64 bus = 0, written = 0, ahead = -1, fetched = 0, memory = 0, conflict = 0, control = 0, busy = 0;
-    i64 gap_from = 0, gap_to = 0;
-    for (i64 g = 0; g < n; g++) {
-        const i64 *group = groups + g * wide;
-        fetched += group[1];
-        while (fetched > lookahead && ahead < g - 1) fetched -= groups[++ahead * wide + 1];
-        const i64 space = ahead >= 0 ? done[ahead] : 0, reached = scans[g] * per_cycle, reading = bits[g] * per_bit;
-        while (written < g && ready[written] <= max(max(bus, space), reached)) {
+    i64 *blocker = filled(stages, -1), *waiting = zeros(stages), *read_at = zeros(n), *scan_bound = zeros(n);
+    i64 asked = 0, walked = 0, written = 0, bus = 0, busy = 0, ahead = -1, fetched = n ? groups[1] : 0;
+    i64 memory = 0, conflict = 0, control = 0;
+    while (written < n) {
+        while (walked < asked) {
+            const i64 g = walked, *group = groups + g * wide;
+            for (i64 s = 0; s < stages; s++)
+                while (waiting[s] > capacities[s] && blocker[s] < g - 1)
+                    waiting[s] -= groups[++blocker[s] * wide + 4 + s];
+            if (blocker[stages - 1] >= written) break;
+            i64 before_begin = read_at[g] + latency * (group[3] > 0 && group[1] > 0 ? 2 : 1);
+            i64 before_end = before_begin + bits[g] * per_bit;
+            for (i64 s = 0; s < stages; s++) {
+                const i64 block = blocker[s] >= 0 ? begun[blocker[s] * (stages + 1) + s + 1] : 0;
+                const i64 begin = max(max(free_at[s], before_begin), block);
+                const i64 work = s == 0 ? slots[g] * per_slot : group[3 + s] * per_element;
+                const i64 end = max(begin + work, before_end);
+                if (s == 0) {
+                    const i64 came = min(begin, max(free_at[0], before_begin));
+                    if (scan_bound[g])
+                        control += came - free_at[0];
+                    else
+                        memory += came - free_at[0];
+                    conflict += begin - came;
+                    memory += end - begin - work;
+                    done[g] = end;
+                }
+                begun[g * (stages + 1) + s] = begin;
+                free_at[s] = end;
+                waiting[s] += group[4 + s];
+                before_begin = begin + passing, before_end = end + passing;
+            }
+            ready[g] = free_at[stages - 1];
+            walked++;
+        }
+        const bool asks = asked < n && ahead < walked;
+        const i64 space = ahead >= 0 && asks ? done[ahead] : 0, reached = asks ? scans[asked] * per_cycle : 0;
+        const i64 read_begin = max(max(bus, space), reached);
+        if (written < walked && (!asks || max(bus, ready[written]) <= read_begin)) {
             begun[written * (stages + 1) + stages] = max(bus, ready[written]);
             bus = max(bus, ready[written]) + writes[written] * per_bit;
-            written++;
-        }
-        bool scan_bound = reached > max(bus, space);
-        i64 start = max(max(gap_from, space), reached);
-        if (start + reading <= gap_to) {
-            scan_bound = reached > max(gap_from, space);
-            gap_from = start + reading;
+            busy += writes[written++];
         } else {
-            start = max(max(bus, space), reached);
-            bus = start + reading;
+            scan_bound[asked] = reached > max(bus, space);
+            read_at[asked] = read_begin;
+            bus = read_begin + bits[asked] * per_bit;
+            busy += bits[asked++];
+            fetched += asked < n ? groups[asked * wide + 1] : 0;
+            while (fetched > lookahead && ahead < asked - 1) fetched -= groups[++ahead * wide + 1];
         }
-        const i64 delay = latency * (group[3] > 0 && group[1] > 0 ? 2 : 1);
-        i64 before_begin = start + delay, before_end = start + reading + delay;
-        for (i64 s = 0; s < stages; s++) {
-            while (waiting[s] > capacities[s] && blocker[s] < g - 1) waiting[s] -= groups[++blocker[s] * wide + 4 + s];
-            i64 block = 0;
-            if (blocker[s] >= 0) {
-                if (s == stages - 1)
-                    for (; written <= blocker[s]; written++) {
-                        if (ready[written] > bus) gap_from = bus, gap_to = ready[written];
-                        begun[written * (stages + 1) + stages] = max(bus, ready[written]);
-                        bus = max(bus, ready[written]) + writes[written] * per_bit;
-                    }
-                block = begun[blocker[s] * (stages + 1) + s + 1];
-            }
-            const i64 begin = max(max(free_at[s], before_begin), block);
-            const i64 work = s == 0 ? slots[g] * per_slot : group[3 + s] * per_element;
-            const i64 end = max(begin + work, before_end);
-            if (s == 0) {
-                const i64 came = min(begin, max(free_at[0], before_begin));
-                if (scan_bound)
-                    control += came - free_at[0];
-                else
-                    memory += came - free_at[0];
-                conflict += begin - came;
-                memory += end - begin - work;
-                done[g] = end;
-            }
-            begun[g * (stages + 1) + s] = begin;
-            free_at[s] = end;
-            waiting[s] += group[4 + s];
-            before_begin = begin + passing, before_end = end + passing;
-        }
-        ready[g] = free_at[stages - 1];
-        busy += bits[g] + writes[g];
     }
-    for (; written < n; written++) bus = max(bus, ready[written]) + writes[written] * per_bit;
     result[0] = max(bus, largest(free_at, stages));
     result[1] = memory, result[2] = conflict, result[3] = control, result[4] = busy * per_bit;
-    free(begun), free(ready), free(done), free(free_at), free(blocker), free(waiting);
+    free(begun), free(ready), free(done), free(free_at), free(blocker), free(waiting), free(read_at), free(scan_bound);
 }

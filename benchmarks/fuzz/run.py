@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.fuzz import watch
+from benchmarks.fuzz.absurd_targets import ABSURD
 from benchmarks.fuzz.targets import TARGETS, Target
+
+ALL = {**TARGETS, **ABSURD}
 
 
 def inputs(name: str, count: int, first: int = 0) -> Iterator[bytes]:
     """Yield the mutated inputs of a kind of file; number i does not depend on how many there are."""
-    target = TARGETS[name]
+    target = ALL[name]
     seeds = target.seeds()
     for i in range(first, first + count):
         yield target.make(seeds, random.Random(f"{name} {i}"))
@@ -21,7 +24,7 @@ def inputs(name: str, count: int, first: int = 0) -> Iterator[bytes]:
 
 def fuzz(name: str, count: int) -> watch.Outcome:
     """Use ``count`` mutated files as a user would."""
-    target = TARGETS[name]
+    target = ALL[name]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"input{target.suffix}"
         warm(target, path)

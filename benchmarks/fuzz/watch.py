@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 import sysconfig
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 LIMIT_S = 10.0
-"""Wall time of one input; a defect if it takes longer."""
-LIMIT_BYTES = 6 << 30
+"""Processor time of one input; a defect if it takes longer. Other processes of the machine do not count."""
+HANGS_S = 60.0
+"""Wall time without any work after which an input that waits for something is given up, which is a defect too."""
+LIMIT_BYTES = 3 << 29
 """Memory of one input beyond the most that the process has held before; a defect if it needs more."""
 FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "pickle.find_class", "socket.connect")
 """Audit events that no file may cause."""
@@ -92,7 +95,7 @@ def _work(use: Callable[[Path], object], bodies: list[bytes], first: int, path: 
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + LIMIT_BYTES, mapped + LIMIT_BYTES))
     before = peak_bytes()
-    signal.signal(signal.SIGALRM, _alarm)
+    signal.signal(signal.SIGPROF, _alarm)
     for body in bodies[first:]:
         path.write_bytes(body)
         caught.clear()
@@ -109,7 +112,17 @@ def _work(use: Callable[[Path], object], bodies: list[bytes], first: int, path: 
 def _one(use: Callable[[Path], object], path: Path) -> str:
     from accelsim.errors import UserError
 
-    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    worked = time.process_time()
+
+    def idle(*_: object) -> None:
+        nonlocal worked
+        before, worked = worked, time.process_time()
+        if worked - before < HANGS_S / 1000:  # else others have the processor, and it goes on
+            _alarm()
+
+    signal.signal(signal.SIGALRM, idle)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT_S)
+    signal.setitimer(signal.ITIMER_REAL, HANGS_S, HANGS_S)
     try:
         use(path)
     except UserError as error:
@@ -124,6 +137,7 @@ def _one(use: Callable[[Path], object], path: Path) -> str:
         return f"{type(error).__name__}: {str(error)[:100]!r} {_where()}"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return "result"
 
 
@@ -157,6 +171,7 @@ def _quiet() -> None:
 def _allowed(path: Path) -> tuple[str, ...]:
     """Return the folders that reading ``path`` may open: its own, accelsim's and Python's."""
     root = str(Path(__file__).resolve().parents[2])
-    python = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
-    caches = os.environ.get("ACCELSIM_CACHE_DIR", str(Path("~/.cache/accelsim").expanduser()))
-    return (str(path.parent) + os.sep, root, *python, sys.base_prefix, "/proc/", "/sys/", os.devnull, caches)
+    python = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {p for p in sys.path if p}
+    caches = [os.environ.get("ACCELSIM_CACHE_DIR", str(Path("~/.cache/accelsim").expanduser()))]
+    caches += [os.environ.get("MPLCONFIGDIR", str(Path("~/.cache/matplotlib").expanduser()))]
+    return (str(path.parent) + os.sep, root, *python, sys.base_prefix, "/proc/", "/sys/", os.devnull, *caches)

@@ -12,7 +12,6 @@ Modelled:
 - Legality: four stripes fit each operand memory; a block of a stripe stays below 32 KiB.
 
 Not modelled:
-- Tensors whose home is the chip: layers that have one are not run.
 - Bias; the host, which lowers convolutions and cuts matrices in planes: operands stand in memory in that form.
 - The token queues' depths beyond double buffering: tiles overlap with their neighbours only.
 - The FPGA: energy is that of the table's cells.
@@ -35,9 +34,9 @@ from accelsim.components import Alu, Component, Sram
 from accelsim.engines.bismo import sample
 from accelsim.engines.bismo.cost import ADDER_DEPTH, RESULT_BITS, Cut
 from accelsim.errors import MappingError
-from accelsim.mapping import loopnest, tilings
+from accelsim.mapping import loopnest
 from accelsim.operands.handle import Operands
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Word, too_wide
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, ceil_div
 from accelsim.workload.network import LayerView
@@ -94,14 +93,19 @@ class Bismo(Engine[Params, NoMapping]):
         """Return why a layer cannot run: only products, of operands whose sums fit an accumulator."""
         if view.kind not in PRODUCTS:
             return f"a matrix product overlay has no {view.kind} unit"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 1) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the overlay takes {params.operand_bits}"
+        if (wide := too_wide(view, self.words(view, params))) is not None:
+            return wide
         cut = _cut(view, params)
         needed = cut.lhs_bits + cut.rhs_bits + (cut.k - 1).bit_length()
         if needed > RESULT_BITS:
             return f"sums of {cut.k} products need {needed} bits, accumulators have {RESULT_BITS}"
-        return tilings.at_home(view)
+        return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "overlay's operands")
+        return {"input": operand, "weight": operand, "output": Word(RESULT_BITS, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return gates and memories; per result two buffers."""

@@ -13,7 +13,6 @@ Modelled:
 - Legality: tiles against half buffers, banks of whole words, widths between the brick's and the widest.
 
 Not modelled:
-- Tensors whose home is the chip: layers that have one are not run.
 - Bias, activation functions and pooling beside the array; registers and links inside it.
 - Port conflicts of the buffers, and the time to form the im2col order.
 - Overlap between tiles inside the array, and of a layer's first load with the layer before it.
@@ -37,10 +36,12 @@ from accelsim.engines.bitfusion import sample, tilecost
 from accelsim.engines.bitfusion.params import Fused, FusionTiling, Params, fuse
 from accelsim.engines.bitfusion.tilecost import TileCost
 from accelsim.errors import MappingError
-from accelsim.mapping import loopnest, tilings
+from accelsim.mapping import loopnest, search, tile_forms, tilings
+from accelsim.mapping.choose import Bounds, Choice
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
+from accelsim.mapping.search import TiledNest, Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Columns, Engine, Machine, Sample, Word
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
@@ -64,6 +65,7 @@ class BitFusion(Engine[Params, FusionTiling]):
     params_schema = Params
     mapping_schema = FusionTiling
     primary = "bricks"
+    support_params = ("max_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the bricks."""
@@ -71,12 +73,16 @@ class BitFusion(Engine[Params, FusionTiling]):
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run: only products, and only widths that bricks fuse to."""
+        del params
         if view.kind not in PRODUCTS:
             return f"a fusion array has no {view.kind} unit"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 1) > params.max_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, bricks fuse to {params.max_bits}"
-        return tilings.at_home(view)
+        return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.max_bits, "fused bricks")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return the units and the buffers, one bank per row, unit and column."""
@@ -94,43 +100,34 @@ class BitFusion(Engine[Params, FusionTiling]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
         """Return tilings that fit, each with the inner order that moves the fewest bits."""
         del machine
-        conv, widths, array = _conv(view), loopnest.widths(view, params.accumulator_bits), _array(view, params)
-        table = tilings.tilings(conv, widths, _halves(params), (params.cols, array.lanes), c_unit=array.lanes)
-        sizes = (table["groups"], table["n"] * table["e"] * table["f"], table["k"], table["c"])
-        bits = (widths.input, widths.weight, widths.psum)
-        return table | {"inner": tilecost.best_inner(array, conv.r * conv.s, bits, *sizes)}
+        return _with_inner(view, params, search.tilings(tiled_nest(view, params)))
+
+    def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
+        """Return the best tiling of the list, with its inner order."""
+        choice = search.best(tiled_nest(view, params), machine.dram, objective)
+        if choice is None:
+            return None
+        columns = {name: np.array([value]) for name, value in choice.row.items()}
+        inner = _with_inner(view, params, columns)["inner"][0].item()
+        return choice._replace(row=choice.row | {"inner": inner})
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
-        """Return exact compute cycles and traffic with an estimate of what DRAM adds."""
-        conv, widths, array = _conv(view), loopnest.widths(view, params.accumulator_bits), _array(view, params)
-        taps = conv.r * conv.s
+        """Return exact traffic and operations, and cycles that no candidate undercuts."""
+        w, total = loopnest.widths(view, params.accumulator_bits), _totals(view, params, columns)
 
-        def count(which: str) -> np.ndarray:
-            found = np.zeros(len(columns["k"]), dtype=np.int64)
-            for inner in set(columns["inner"].tolist()):
-                rows = columns["inner"] == inner
-                part = {name: column[rows] for name, column in columns.items()}
+        def on_chip(moved: search.Measured) -> dict[tuple[str, str], np.ndarray]:
+            sums = total.sums * w.psum + moved.spill
+            return {
+                ("glb.inputs", "read"): total.inputs * w.input,
+                ("glb.inputs", "write"): moved.input,
+                ("glb.weights", "read"): total.weights * w.weight,
+                ("glb.weights", "write"): moved.weight,
+                ("glb.outputs", "read"): sums,
+                ("glb.outputs", "write"): sums,
+            }
 
-                def cost(g, n, e, f, k, c, inner=inner):  # type: ignore[no-untyped-def]
-                    return getattr(tilecost.tile_cost(array, inner, taps, g, n * e * f, k, c), which)
-
-                found[rows] = tilings.total(conv, part, cost)
-            return found
-
-        moved = tilings.traffic(conv, widths, machine.dram, columns)
-        sums = count("sums") * widths.psum
-        traffic = {
-            ("dram", "read"): moved.read,
-            ("dram", "write"): moved.write,
-            ("glb.inputs", "read"): count("inputs") * widths.input,
-            ("glb.inputs", "write"): moved.input,
-            ("glb.weights", "read"): count("weights") * widths.weight,
-            ("glb.weights", "write"): moved.weight,
-            ("glb.outputs", "read"): sums + moved.spill,
-            ("glb.outputs", "write"): sums + moved.spill,
-        }
-        cycles = tilings.estimate(count("cycles"), moved, machine.dram)
-        return Bounds(cycles, tilings.whole(moved.read + moved.write), traffic)
+        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
+        return found._replace(events={("units", "mac"): total.unit_ops})
 
     def plan(
         self, view: LayerView, operands: Operands, params: Params, mapping: FusionTiling, machine: Machine
@@ -178,6 +175,38 @@ def _array(view: LayerView, params: Params) -> Fused:
 def _halves(params: Params) -> dict[str, int]:
     kib = {"input": params.input_kib, "weight": params.weight_kib, "output": params.output_kib}
     return {tensor: size * KIB_BITS // 2 for tensor, size in kib.items()}
+
+
+def tiled_nest(view: LayerView, params: Params) -> TiledNest:
+    """Return the layer as the search for its tiling sees it."""
+    conv, array = _conv(view), _array(view, params)
+    inside, outside = (conv.r * conv.s, 1) if array.packed else (1, conv.r * conv.s)
+    start, scale = array.rows + array.cols - 1, array.passes * outside
+    form = (tile_forms.PRODUCT, start, scale, 1, 1, array.cols, inside, array.lanes, 1)
+    widths, units = loopnest.widths(view, params.accumulator_bits), (params.cols, array.lanes)
+    return TiledNest(view.name, conv, widths, _halves(params), units, array.lanes, (Variant({}, form),))
+
+
+def _with_inner(view: LayerView, params: Params, table: Columns) -> Columns:
+    conv, w, array = _conv(view), loopnest.widths(view, params.accumulator_bits), _array(view, params)
+    sizes = (table["groups"], table["n"] * table["e"] * table["f"], table["k"], table["c"])
+    bits = (w.input, w.weight, w.psum)
+    return table | {"inner": tilecost.best_inner(array, conv.r * conv.s, bits, *sizes)}
+
+
+def _totals(view: LayerView, params: Params, columns: Columns) -> TileCost:
+    """Return the counts of the whole layer under each candidate."""
+    conv, array = _conv(view), _array(view, params)
+    found = np.zeros((len(TileCost._fields), len(columns["k"])), dtype=np.int64)
+    for inner in set(columns["inner"].tolist()):
+        rows = columns["inner"] == inner
+        part = {name: column[rows] for name, column in columns.items()}
+
+        def costs(g, n, e, f, k, c, inner=inner):  # type: ignore[no-untyped-def]
+            return np.stack(tilecost.tile_cost(array, inner, conv.r * conv.s, g, n * e * f, k, c))
+
+        found[:, rows] = tilings.total(conv, part, costs)
+    return TileCost(*found)
 
 
 def _activity(plan: Plan, costs: dict[Tile, TileCost], values: np.ndarray | None) -> Activity:

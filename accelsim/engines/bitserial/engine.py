@@ -16,7 +16,6 @@ Modelled:
 - Double-buffered memories whose halves hold a tile; operands at their own width or in whole words.
 
 Not modelled:
-- Tensors whose home is the chip: layers that have one are not run.
 - Bias, activation functions and the registers inside a unit; the time to lay activations out for the lanes.
 - Port conflicts of the memories; the dispatcher that cuts activations into bits or terms.
 - Overlap of a layer's first load with the layer before it, and between tiles inside the grid.
@@ -30,7 +29,7 @@ Assumed:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,12 +38,14 @@ from accelsim.components import Alu, Component, Mac, Sram
 from accelsim.engines.bitserial import grid as gridlib
 from accelsim.engines.bitserial import sample
 from accelsim.engines.bitserial.grid import Counts, Grid
-from accelsim.engines.bitserial.params import GridTiling, Params, grid_of, unfit
+from accelsim.engines.bitserial.params import GridTiling, Params, grid_of, unfit, widest
 from accelsim.errors import MappingError
-from accelsim.mapping import loopnest, tilings
+from accelsim.mapping import loopnest, search, tilings
+from accelsim.mapping.choose import Bounds, Choice
 from accelsim.mapping.loopnest import LoopNest, Tiling, Widths
+from accelsim.mapping.search import TiledNest, Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Columns, Engine, Machine, Sample, Word, too_wide
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
@@ -77,7 +78,12 @@ class BitSerial(Engine[Params, GridTiling]):
         """Return why a layer cannot run: only products, and only widths that lanes or joined lanes take."""
         if view.kind not in PRODUCTS:
             return f"a grid of inner-product units has no {view.kind} unit"
-        return unfit(view, params) or tilings.at_home(view)
+        return too_wide(view, self.words(view, params)) or unfit(view, params)
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of lanes, joined where the machine can join them."""
+        del view
+        return widest(params)
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return the lanes and the memories."""
@@ -93,37 +99,31 @@ class BitSerial(Engine[Params, GridTiling]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
         """Return the tilings that fit, for each thing that the columns may take."""
         del machine
-        conv = _conv(view)
-        units = (params.rows * params.tiles, params.rows)
-        table = tilings.tilings(conv, _widths(view, params), _halves(params), units, cut_c=False)
-        kinds = ["windows"]
-        if conv.e * conv.f == 1 and not gridlib.is_depthwise(conv) and params.fc_columns != "windows":
-            kinds = [params.fc_columns, "windows"] if conv.n > 1 else [params.fc_columns]
-        rows = len(table["k"])
-        return {name: np.tile(column, len(kinds)) for name, column in table.items()} | {
-            "columns": np.repeat(np.array(kinds), rows)
-        }
+        return search.tilings(tiled_nest(view, params))
+
+    def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
+        """Return the best tiling of the list."""
+        return search.best(tiled_nest(view, params), machine.dram, objective)
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
-        """Return cycles (of operands at full width where they decide) with an estimate of what DRAM adds."""
-        conv, widths = _conv(view), _widths(view, params)
-        cycles = np.zeros(len(columns["k"]), dtype=np.int64)
-        for kind in set(columns["columns"].tolist()):
-            grid, rows = grid_of(view, params, kind), columns["columns"] == kind
-            part = {name: column[rows] for name, column in columns.items()}
-            steps = len(gridlib.lane_taps(conv, grid.lanes, params.space_to_depth))
+        """Return exact traffic, and cycles that no candidate undercuts (of operands at full width, if they decide)."""
+        conv, w = _conv(view), _widths(view, params)
+        total = _totals(view, params, columns)
 
-            def cost(g, n, e, f, k, c, grid=grid, steps=steps):  # type: ignore[no-untyped-def]
-                del c
-                return _count_many(grid, steps, _taps(conv), g, n * e * f, k)
+        def on_chip(moved: search.Measured) -> dict[tuple[str, str], Any]:
+            outputs = conv.n * conv.k * conv.e * conv.f * w.output
+            return {
+                ("glb.inputs", "read"): total.inputs * w.input,
+                ("glb.inputs", "write"): moved.input,
+                ("glb.weights", "read"): total.weights * w.weight,
+                ("glb.weights", "write"): moved.weight,
+                ("glb.outputs", "read"): outputs,
+                ("glb.outputs", "write"): outputs,
+            }
 
-            cycles[rows] = tilings.total(conv, part, cost)
-        moved = tilings.traffic(conv, widths, machine.dram, columns)
-        on_bus = {("dram", "read"): moved.read, ("dram", "write"): moved.write}
-        fills = {("glb.inputs", "write"): moved.input, ("glb.weights", "write"): moved.weight}
-        return Bounds(
-            tilings.estimate(cycles, moved, machine.dram), tilings.whole(moved.read + moved.write), on_bus | fills
-        )
+        event = ("macs", "mac") if params.machine == "dadiannao" else ("lanes", "add")
+        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
+        return found._replace(events={event: total.busy})
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: GridTiling, machine: Machine) -> Plan:
         """Check that the tiles fit, that the columns can do what the mapping asks, and that no count overflows."""
@@ -189,8 +189,37 @@ def _taps(conv: Conv2d) -> int:
     return conv.c // conv.groups * conv.r * conv.s
 
 
-def _count_many(grid: Grid, steps: int, taps: int, g: np.ndarray, m: np.ndarray, k: np.ndarray) -> np.ndarray:
-    return gridlib.tile_counts(grid, steps, taps, g, m, k).cycles
+def tiled_nest(view: LayerView, params: Params) -> TiledNest:
+    """Return the layer as the search for its tiling sees it."""
+    conv = _conv(view)
+    kinds = ["windows"]
+    if conv.e * conv.f == 1 and not gridlib.is_depthwise(conv) and params.fc_columns != "windows":
+        kinds = [params.fc_columns, "windows"] if conv.n > 1 else [params.fc_columns]
+    variants = []
+    for kind in kinds:
+        grid = grid_of(view, params, kind)
+        steps = len(gridlib.lane_taps(conv, grid.lanes, params.space_to_depth))
+        variants.append(Variant({"columns": kind}, gridlib.form(grid, steps)))
+    units = (params.rows * params.tiles, params.rows)
+    return TiledNest(view.name, conv, _widths(view, params), _halves(params), units, 0, tuple(variants))
+
+
+def _totals(view: LayerView, params: Params, columns: Columns) -> Counts:
+    """Return the counts of the whole layer under each candidate."""
+    conv = _conv(view)
+    found = np.zeros((len(Counts._fields), len(columns["k"])), dtype=np.int64)
+    for kind in set(columns["columns"].tolist()):
+        grid, rows = grid_of(view, params, kind), columns["columns"] == kind
+        part = {name: column[rows] for name, column in columns.items()}
+        steps = len(gridlib.lane_taps(conv, grid.lanes, params.space_to_depth))
+
+        def costs(g, n, e, f, k, c, grid=grid, steps=steps):  # type: ignore[no-untyped-def]
+            return np.stack(
+                np.broadcast_arrays(*gridlib.tile_counts(grid, steps, _taps(conv), g, n * e * f, k), c)[:-1]
+            )
+
+        found[:, rows] = tilings.total(conv, part, costs)
+    return Counts(*found)
 
 
 def _widths(view: LayerView, params: Params) -> Widths:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from accelsim.mapping import tile_forms
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d
 
@@ -148,6 +149,17 @@ def tile_counts(grid: Grid, steps: int, taps: int, groups: np.ndarray, m: np.nda
     fill = zero + unit * c * (c - 1)
     return Counts(cycles, work, zero, unmapped, zero, products * (slot - t), fill, sets * m * taps,
                   groups * m * k * taps)  # fmt: skip
+
+
+def form(grid: Grid, steps: int) -> tuple[int, ...]:
+    """Return what `tile_counts` says of cycles as a row of `tile_kernel`; ``steps`` are those of a filter."""
+    if grid.spread == STEPS:
+        return (tile_forms.STREAM, grid.filters, steps, grid.columns, grid.ta * grid.tw)
+    if grid.spread == FILTERS:
+        slot, outputs = grid.tw * max(grid.columns, grid.ta), grid.filters * grid.columns
+        return (tile_forms.PRODUCT, grid.columns - 1, steps * slot, 1, 1, outputs, 0, 1, 1)
+    scale = steps * grid.ta * grid.tw
+    return (tile_forms.PRODUCT, 0, scale, grid.depthwise or 1, grid.columns, grid.filters, 0, 1, 1)
 
 
 def blocks_of(bits: int, pe_bits: int) -> int:

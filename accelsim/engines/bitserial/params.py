@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from accelsim.engines.bitserial import grid as g
 from accelsim.engines.bitserial.grid import Grid
 from accelsim.mapping.loopnest import Tiling
+from accelsim.seam import Word
 from accelsim.spec.schema import Strict
 from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
@@ -72,16 +73,17 @@ class GridTiling(Tiling):
     )
 
 
+def widest(params: Params) -> dict[str, Word]:
+    """Return the widest activation and weight: of a lane, or of all columns or rows joined."""
+    if params.machine not in TRIMS or params.trim != "layer":
+        return dict.fromkeys(("input", "weight"), Word(params.pe_bits, "lanes"))
+    joined = {"input": ("columns", params.columns), "weight": ("rows", params.rows)}
+    return {role: Word(params.pe_bits * most, f"joined {what}") for role, (what, most) in joined.items()}
+
+
 def unfit(view: LayerView, params: Params) -> str | None:
     """Return why the widths of a layer do not fit the grid, or None."""
     a, w = view.input.bits or 1, view.weight.bits or 1
-    rigid = params.machine not in TRIMS or params.trim != "layer"
-    for bits, tensor, what, most in ((a, view.input, "columns", params.columns), (w, view.weight, "rows", params.rows)):
-        joined = g.blocks_of(bits, params.pe_bits)
-        if joined > 1 and rigid:
-            return f"'{tensor.name}' has {bits} bits, the lanes of {params.machine} take {params.pe_bits}"
-        if joined > most:
-            return f"'{tensor.name}' has {bits} bits, all {most} {what} joined take {params.pe_bits * most}"
     if a + w > 40:
         return (
             f"'{view.input.name}' of {a} and '{view.weight.name}' of {w} bits leave too little of a 64-bit sum; "

@@ -33,7 +33,7 @@ from accelsim.errors import MappingError
 from accelsim.operands.handle import Operands, to_conv_weight
 from accelsim.operands.step_index import StepIndex
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -74,6 +74,7 @@ class CambriconX(Engine[Params, NoMapping]):
     name = "cambricon_x"
     params_schema = Params
     primary = "multipliers"
+    support_params = ("operand_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""
@@ -81,12 +82,16 @@ class CambriconX(Engine[Params, NoMapping]):
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run: only layers with synapses of their own."""
+        del params
         if not isinstance(view.shape, Conv2d | Linear):
             return f"the PEs hold synapses, which a {view.kind} layer does not have"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers and the three buffers."""

@@ -95,13 +95,12 @@ def _schedule(plan: Any, cycles: np.ndarray, groups: list[tuple[int, int]]) -> t
     for i, (k0, k1) in enumerate(groups):
         loads: tuple[Transfer, ...] = ()
         entries = int(plan.entries[k0:k1].sum())
-        if view.input.home == "dram" and (not once or i % per_group == 0):
+        if not once or i % per_group == 0:
             loads += (Transfer("input", "read", _inputs(plan)),)
-        if view.weight.home == "dram":
-            loads += (Transfer("weight", "read", entries * (view.weight.bits or 0)),)
-            loads += (Transfer("index", "read", index_bits(plan, entries, k1 - k0)),)
+        loads += (Transfer("weight", "read", entries * (view.weight.bits or 0)),)
+        loads += (Transfer("index", "read", index_bits(plan, entries, k1 - k0)),)
         outputs = conv.n * conv.e * conv.f * (k1 - k0) * (view.output.bits or 0)
-        stores = (Transfer("output", "write", outputs),) if view.output.home == "dram" else ()
+        stores = (Transfer("output", "write", outputs),)
         steps.append(Step(tuple(t for t in loads if t.run_bits), int(cycles[i]), stores))
     return tuple(steps)
 
@@ -112,14 +111,13 @@ def _on_chip(plan: Any, groups: list[tuple[int, int]]) -> dict[Flow, int]:
     entries, in_bits, w_bits = int(plan.entries.sum()), view.input.bits or 0, view.weight.bits or 0
     outputs = windows * conv.k * (view.output.bits or 0)
     step = p.step_bits if p.skip_zeros else 0
-    written = _inputs(plan) * conv.groups * _streams(plan) if view.input.home == "dram" else 0
     return {
-        Flow("glb.inputs", "input", "write"): written,
+        Flow("glb.inputs", "input", "write"): _inputs(plan) * conv.groups * _streams(plan),
         Flow("glb.inputs", "input", "read"): windows * length * len(groups) * in_bits,
         Flow("pe.synapses", "weight", "write"): entries * w_bits,
         Flow("pe.synapses", "index", "write"): index_bits(plan, entries, conv.k),
         Flow("pe.synapses", "weight", "read"): windows * entries * w_bits,
         Flow("pe.synapses", "index", "read"): windows * entries * step,
         Flow("glb.outputs", "output", "write"): outputs,
-        Flow("glb.outputs", "output", "read"): outputs if view.output.home == "dram" else 0,
+        Flow("glb.outputs", "output", "read"): outputs,
     }

@@ -34,11 +34,11 @@ from accelsim.errors import MappingError
 from accelsim.operands.codec import split
 from accelsim.operands.handle import Operands, to_conv_input
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word, too_large
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
-from accelsim.workload.shapes import PRODUCTS, Conv2d, Linear
+from accelsim.workload.shapes import PRODUCTS, Conv2d, Linear, Matmul
 
 
 class Params(Strict):
@@ -74,6 +74,7 @@ class Cnvlutin(Engine[Params, NoMapping]):
     name = "cnvlutin"
     params_schema = Params
     primary = "multipliers"
+    support_params = ("operand_bits", "accumulator_bits", "stay")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""
@@ -81,12 +82,21 @@ class Cnvlutin(Engine[Params, NoMapping]):
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run: only products, and only operands that fit the multipliers."""
+        del params
         if view.kind not in PRODUCTS:
             return f"neuron lanes have no {view.kind} unit"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         return None
+
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the eDRAM, where tensors stay."""
+        kept = (Room("glb.neurons", ("input", "output")), Room("glb.synapses", ("weight", "input2")))
+        return kept if params.stay else ()
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, partial-sum registers and eDRAM."""
@@ -109,7 +119,14 @@ class Cnvlutin(Engine[Params, NoMapping]):
         bricks = split(np.moveaxis(mask, 2, -1), params.brick).sum(axis=-1, dtype=np.int64)
         nonzeros = np.ascontiguousarray(np.moveaxis(bricks, -1, 2))
         skips = params.skip_zeros and conv.c // conv.groups >= params.brick
-        return Plan(view, conv, params, machine, skips, nonzeros, operands.effective_macs)
+        plan = Plan(view, conv, params, machine, skips, nonzeros, operands.effective_macs)
+        neurons, weights = totals.moves(plan)
+        for tensor, moves, memory in (
+            (view.input, neurons, "neuron"), (view.output, neurons, "neuron"), (view.weight, weights, "synapse"),
+        ):  # fmt: skip
+            if tensor.home == "chip" and moves:
+                raise too_large(view, tensor, f"the {memory} memory", f"params.{memory}_kib")
+        return plan
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk every window; with operands, multiply lane by lane."""
@@ -135,8 +152,11 @@ class Cnvlutin(Engine[Params, NoMapping]):
             "units": draw(1, 3), "filters": draw(1, 3), "lanes": draw(1, 4), "brick": draw(1, 4),
             "skip_zeros": bool(draw(0, 3)), "neuron_kib": draw(1, 2), "synapse_kib": 1, "stay": bool(draw(0, 2)),
         }  # fmt: skip
-        if draw(0, 4) == 0:
+        kind = draw(0, 5)
+        if kind == 0:
             return Sample(Linear(n=draw(1, 3), c=draw(1, 20), k=draw(1, 9)), params, widest_bits=16)
+        if kind == 1:
+            return Sample(Matmul(draw(1, 3), draw(1, 4), draw(1, 9), draw(1, 20)), params, widest_bits=16)
         groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
         shape = Conv2d(
             n=draw(1, 2), c=groups * draw(1, 9), k=groups * draw(1, 7), h=draw(5, 7), w=draw(5, 7), r=r, s=s,

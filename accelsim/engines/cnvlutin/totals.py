@@ -111,27 +111,26 @@ def _synapses(plan: Any) -> int:
     return int(plan.view.weight.elements * (plan.view.weight.bits or 0))
 
 
-def _moves(plan: Any) -> tuple[bool, bool, bool]:
-    """Whether inputs, weights and outputs go through DRAM."""
-    p, view = plan.params, plan.view
+def moves(plan: Any) -> tuple[bool, bool]:
+    """Whether neurons, and whether weights go through DRAM."""
+    p = plan.params
     neurons = not (p.stay and sum(_neurons(plan)) <= p.neuron_kib * KIB_BITS)
     weights = not (p.stay and _synapses(plan) <= p.synapse_kib * KIB_BITS)
-    homes = (view.input.home == "dram", view.weight.home == "dram", view.output.home == "dram")
-    return neurons and homes[0], weights and homes[1], neurons and homes[2]
+    return neurons, weights
 
 
 def _schedule(plan: Any, cycles: int) -> tuple[Step, ...]:
     """Return a step per image; the first one fetches the weights."""
     conv, view, offset = plan.conv, plan.view, _offset_bits(plan)
-    moves, slots, n = _moves(plan), _slots(plan), plan.conv.n
+    (neurons, weights), slots, n = moves(plan), _slots(plan), plan.conv.n
     steps = []
     for image in range(n):
         loads: tuple[Transfer, ...] = ()
-        if moves[0]:
+        if neurons:
             loads += _transfers("input", "read", slots[0] // n, view.input.bits or 0, offset)
-        if moves[1] and image == 0:
+        if weights and image == 0:
             loads += (Transfer("weight", "read", _synapses(plan)),)
-        stores = _transfers("output", "write", slots[1] // n, view.output.bits or 0, offset) if moves[2] else ()
+        stores = _transfers("output", "write", slots[1] // n, view.output.bits or 0, offset) if neurons else ()
         length = cycles * (image + 1) // conv.n - cycles * image // conv.n
         steps.append(Step(loads, length, stores))
     return tuple(steps)
@@ -145,7 +144,7 @@ def _transfers(tensor: str, direction: Direction, slots: int, bits: int, offset:
 def _on_chip(plan: Any, counts: Counts, passes: int) -> dict[Flow, int]:
     p, conv, view = plan.params, plan.conv, plan.view
     kg, acc, offset = conv.k // conv.groups, p.accumulator_bits, _offset_bits(plan)
-    read, slots, moves = counts.bricks * p.brick * passes, _slots(plan), _moves(plan)
+    read, slots, (neurons, weights) = counts.bricks * p.brick * passes, _slots(plan), moves(plan)
     flows = {
         Flow("glb.neurons", "input", "read"): read * (view.input.bits or 0),
         Flow("glb.neurons", "index", "read"): read * offset,
@@ -155,12 +154,11 @@ def _on_chip(plan: Any, counts: Counts, passes: int) -> dict[Flow, int]:
         Flow("pe.partial", "psum", "read"): counts.cycles * kg * acc,
         Flow("pe.partial", "psum", "write"): counts.cycles * kg * acc,
     }
-    if moves[0]:
+    if weights:
+        flows[Flow("glb.synapses", "weight", "write")] = _synapses(plan)
+    if neurons:
         flows[Flow("glb.neurons", "input", "write")] = slots[0] * (view.input.bits or 0)
         flows[Flow("glb.neurons", "index", "write")] += slots[0] * offset
-    if moves[1]:
-        flows[Flow("glb.synapses", "weight", "write")] = _synapses(plan)
-    if moves[2]:
         flows[Flow("glb.neurons", "output", "read")] = slots[1] * (view.output.bits or 0)
         flows[Flow("glb.neurons", "index", "read")] += slots[1] * offset
     return flows

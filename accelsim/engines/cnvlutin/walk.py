@@ -20,7 +20,7 @@ def walk(plan: Any, operands: Operands | None) -> tuple[Counts, np.ndarray | Non
     x, w = np.zeros((1, 1, 1, 1, 1), dtype=np.int64), np.zeros((1, 1, 1, 1, 1), dtype=np.int64)
     out = np.zeros((1, 1, 1, 1, 1), dtype=np.int64)
     if operands is not None:
-        values, weights = operands.conv_arrays()
+        values, weights = map(np.ascontiguousarray, operands.conv_arrays())  # those of a matmul are transposed
         x = values.reshape(conv.n, conv.groups, cg, conv.h, conv.w)
         w = weights.reshape(conv.groups, kg, cg, conv.r, conv.s)
         out = np.zeros((conv.n, conv.groups, kg, conv.e, conv.f), dtype=np.int64)

@@ -34,7 +34,7 @@ from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input
 from accelsim.operands.zero_run import ZeroRun
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word, too_large
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
@@ -80,6 +80,9 @@ class Dcnn(Engine[Params, NoMapping]):
     name = "dcnn"
     params_schema = Params
     primary = "multipliers"
+    support_params = (
+        "operand_bits", "accumulator_bits", "pe_rows", "pe_cols", "accumulator_entries", "activations_stay",
+    )  # fmt: skip
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""
@@ -89,13 +92,20 @@ class Dcnn(Engine[Params, NoMapping]):
         """Return why a layer cannot run: convolutions only, their tile of outputs within the accumulators."""
         if not isinstance(view.shape, Conv2d):
             return f"DCNN runs convolutions, not {view.kind} layers: they have no plane to share out"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         tile = ceil_div(view.shape.e, params.pe_rows) * ceil_div(view.shape.f, params.pe_cols)
         if tile > params.accumulator_entries:
             return f"a tile of {tile} outputs exceeds the {params.accumulator_entries} accumulators of a PE"
         return None
+
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the activation RAMs, where activations stay."""
+        return (Room("pe.activations", ("input", "output")),) if params.activations_stay else ()
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, accumulators, activation RAMs and weight buffers."""
@@ -122,6 +132,9 @@ class Dcnn(Engine[Params, NoMapping]):
         outputs = view.output.elements // conv.n * (view.output.bits or 0)
         room = p.activation_kib * KIB_BITS * p.pe_rows * p.pe_cols
         resident = p.activations_stay and conv.n * (pixels + outputs) <= room
+        for tensor in (view.input, view.output):
+            if tensor.home == "chip" and not resident:
+                raise too_large(view, tensor, "the activation RAMs", "params.activation_kib")
         bands = min(te, ceil_div(pixels + outputs, room))
         described = Operand(view.output, operands.input.seed, operands.input.batch)
         moved_in = _moved(operands.input, params, conv.n, view, True)
@@ -157,13 +170,16 @@ class Dcnn(Engine[Params, NoMapping]):
             return int(rng.integers(low, high + 1))
 
         groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
+        large = draw(0, 5) == 0  # two images on one PE: more than stay, or than fit at once
         shape = Conv2d(
-            n=draw(1, 2), c=groups * draw(1, 4), k=groups * draw(1, 5), h=draw(5, 11), w=draw(5, 11), r=r, s=s,
+            n=2 if large else draw(1, 2), c=groups * (4 if large else draw(1, 4)), k=groups * draw(1, 5),
+            h=draw(9, 11) if large else draw(5, 11), w=draw(9, 11) if large else draw(5, 11), r=r, s=s,
             groups=groups, stride=(draw(1, 3), draw(1, 2)), dilation=(draw(1, 2), draw(1, 2)),
             pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
         )  # fmt: skip
         params = {
-            "pe_rows": draw(1, 4), "pe_cols": draw(1, 4), "lanes": draw(1, 9), "accumulator_entries": draw(169, 400),
+            "pe_rows": 1 if large else draw(1, 4), "pe_cols": 1 if large else draw(1, 4), "lanes": draw(1, 9),
+            "accumulator_entries": draw(169, 400),
             "activation_kib": 1, "activations_stay": bool(draw(0, 2)), "gating": bool(draw(0, 1)),
             "compressed_dram": bool(draw(0, 1)), "run_bits": draw(1, 4),
         }  # fmt: skip

@@ -92,13 +92,10 @@ def _schedule(plan: Any, counts: Counts) -> tuple[Step, ...]:
     for image in range(conv.n):
         for band in range(bands):
             rows = te * (band + 1) // bands - te * band // bands
-            loads: tuple[Transfer, ...] = ()
+            loads: tuple[Transfer, ...] = (Transfer("weight", "read", weights),)
             stores: tuple[Transfer, ...] = ()
-            if not plan.resident and view.input.home == "dram":
-                loads = _share("input", "read", plan.input_bits[image], band, bands)
-            if view.weight.home == "dram":
-                loads += (Transfer("weight", "read", weights),)
-            if not plan.resident and view.output.home == "dram":
+            if not plan.resident:
+                loads = (*_share("input", "read", plan.input_bits[image], band, bands), *loads)
                 stores = _share("output", "write", plan.output_bits[image], band, bands)
             steps.append(Step(loads, rows * row, stores))
     return tuple(steps)
@@ -130,8 +127,7 @@ def _on_chip(plan: Any) -> dict[Flow, int]:
         Flow("pe.accumulators", "psum", "write"): dots * acc,
         Flow("pe.activations", "output", "write"): outputs * (view.output.bits or 0),
     }
-    if not plan.resident and view.input.home == "dram":
+    if not plan.resident:
         flows[Flow("pe.activations", "input", "write")] = view.input.elements * in_bits
-    if not plan.resident and view.output.home == "dram":
         flows[Flow("pe.activations", "output", "read")] = outputs * (view.output.bits or 0)
     return flows

@@ -14,7 +14,6 @@ Not modelled:
 - Filter positions are not cut: a tile holds all taps of its input channels, so that large filters make small tiles.
 - The circular use of NBin: neighbouring tiles fetch the inputs that they share twice.
 - Sums are exact: the rounding to 16 bits is not.
-- Tensors whose home is the chip: layers that have one are not run.
 
 Assumed:
 - Groups of a layer run one after another.
@@ -32,10 +31,12 @@ from accelsim.components import Component, Mac, Sram
 from accelsim.engines.diannao import sample
 from accelsim.engines.diannao.cost import TileCost, tile_cost
 from accelsim.errors import MappingError
-from accelsim.mapping import loopnest, tilings
+from accelsim.mapping import loopnest, search, tile_forms, tilings
+from accelsim.mapping.choose import Bounds, Choice
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
+from accelsim.mapping.search import TiledNest, Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Columns, Engine, Machine, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -70,6 +71,7 @@ class DianNao(Engine[Params, Tiling]):
     params_schema = Params
     mapping_schema = Tiling
     primary = "multipliers"
+    support_params = ("operand_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers of NFU-1."""
@@ -77,12 +79,16 @@ class DianNao(Engine[Params, Tiling]):
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run: only products, and only operands that fit the multipliers."""
+        del params
         if view.kind not in PRODUCTS:
             return f"the functional unit multiplies and adds: it has no {view.kind} unit"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
-        return tilings.at_home(view)
+        return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers and the three buffers, whose rows feed all of them at once."""
@@ -97,34 +103,33 @@ class DianNao(Engine[Params, Tiling]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
         """Return tilings that fit half of each buffer."""
         del machine
-        return tilings.tilings(
-            _conv(view), _widths(view, params), _halves(params), (params.outputs,), c_unit=params.inputs
-        )
+        return search.tilings(tiled_nest(view, params))
+
+    def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
+        """Return the best tiling of the list."""
+        return search.best(tiled_nest(view, params), machine.dram, objective)
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
-        """Return exact compute cycles with an estimate of what DRAM adds."""
-        conv, widths = _conv(view), _widths(view, params)
+        """Return exact traffic, and cycles that no candidate undercuts."""
+        conv, w = _conv(view), _widths(view, params)
 
-        def count(which: str) -> np.ndarray:
-            def cost(g, n, e, f, k, c):  # type: ignore[no-untyped-def]
-                return getattr(tile_cost(params, conv.r * conv.s, g, n * e * f, k, c), which)
+        def costs(g, n, e, f, k, c):  # type: ignore[no-untyped-def]
+            return np.stack(tile_cost(params, conv.r * conv.s, g, n * e * f, k, c))
 
-            return tilings.total(conv, columns, cost)
+        def on_chip(moved: search.Measured) -> dict[tuple[str, str], np.ndarray]:
+            total = TileCost(*tilings.total(conv, columns, costs))
+            sums = total.sums * w.psum + moved.spill
+            return {
+                ("glb.inputs", "read"): total.inputs * w.input,
+                ("glb.inputs", "write"): moved.input,
+                ("glb.weights", "read"): total.work * w.weight,
+                ("glb.weights", "write"): moved.weight,
+                ("glb.outputs", "read"): sums,
+                ("glb.outputs", "write"): sums,
+            }
 
-        moved = tilings.traffic(conv, widths, machine.dram, columns)
-        sums = count("sums") * widths.psum
-        traffic = {
-            ("dram", "read"): moved.read,
-            ("dram", "write"): moved.write,
-            ("glb.inputs", "read"): count("inputs") * widths.input,
-            ("glb.inputs", "write"): moved.input,
-            ("glb.weights", "read"): count("work") * widths.weight,
-            ("glb.weights", "write"): moved.weight,
-            ("glb.outputs", "read"): sums + moved.spill,
-            ("glb.outputs", "write"): sums + moved.spill,
-        }
-        cycles = tilings.estimate(count("cycles"), moved, machine.dram)
-        return Bounds(cycles, tilings.whole(moved.read + moved.write), traffic)
+        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
+        return found._replace(events={("macs", "mac"): conv.macs})
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Tiling, machine: Machine) -> Plan:
         """Check that the tiles fit and that no count can overflow."""
@@ -166,6 +171,15 @@ def _widths(view: LayerView, params: Params) -> loopnest.Widths:
 def _halves(params: Params) -> dict[str, int]:
     kib = {"input": params.input_kib, "weight": params.weight_kib, "output": params.output_kib}
     return {tensor: size * KIB_BITS // 2 for tensor, size in kib.items()}
+
+
+def tiled_nest(view: LayerView, params: Params) -> TiledNest:
+    """Return the layer as the search for its tiling sees it."""
+    conv = _conv(view)
+    form = (tile_forms.PRODUCT, 0, conv.r * conv.s, 1, 1, params.outputs, 1, params.inputs, 1)
+    return TiledNest(
+        view.name, conv, _widths(view, params), _halves(params), (params.outputs,), params.inputs, (Variant({}, form),)
+    )
 
 
 def _activity(plan: Plan, costs: dict[Tile, TileCost], values: np.ndarray | None) -> Activity:

@@ -36,17 +36,19 @@ from pydantic import Field
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
 from accelsim.engines.eie import sample
-from accelsim.engines.eie.passes import Geometry, Slices, cut, tree_links
+from accelsim.engines.eie.passes import Geometry, Slices, cut, pass_count, tree_links
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX
 from accelsim.workload.network import LayerView
 
 LARGEST_BYTES = 1 << 26
 """Upper bound of a memory of a PE."""
+MOST_WALKS = 1 << 17
+"""Most passes of vectors that are walked: some ten seconds."""
 
 
 class Params(Strict):
@@ -62,7 +64,7 @@ class Params(Strict):
     input_bits: int = Field(16, ge=2, le=32, description="widest input")
     accumulator_bits: int = Field(16, ge=2, le=64, description="width of a destination register; sums are not rounded")
     registers: int = Field(ge=1, le=1 << 20, description="source registers per PE, and destination registers")
-    pass_rows: int = Field(0, ge=0, description="outputs of a pass at most; 0: as many as there are registers")
+    pass_rows: int = Field(0, ge=0, le=1 << 31, description="outputs of a pass at most; 0: by the registers")
     row_entries: int = Field(8, ge=1, le=64, description="entries in a row of the matrix memory")
     pointer_banks: int = Field(2, ge=1, le=2, description="2: both pointers of a column in one cycle")
     bypass: bool = Field(True, description="an accumulator can be used in two neighbouring cycles")
@@ -93,22 +95,31 @@ class Eie(Engine[Params, NoMapping]):
     name = "eie"
     params_schema = Params
     primary = "pes"
+    support_params = ("input_bits", "codebook_bits", "value_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs of all channels."""
         return {"pes": params.pes * params.channels}
 
     def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only matrix times vector, and only widths that fit."""
-        if view.kind != "linear":
-            return f"EIE multiplies a matrix by vectors: it has no {view.kind} unit"
-        if (view.input.bits or 0) > params.input_bits:
-            return f"'{view.input.name}' has {view.input.bits} bits, the multipliers {params.input_bits}"
-        widest = params.codebook_bits or params.value_bits
-        if (view.weight.bits or 0) > widest:
-            what = "decoded weights" if params.codebook_bits else "entries"
-            return f"'{view.weight.name}' has {view.weight.bits} bits, {what} have {widest}"
-        return None
+        """Return why a layer cannot run: only matrix times vector."""
+        del params
+        return None if view.kind == "linear" else f"EIE multiplies a matrix by vectors: it has no {view.kind} unit"
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of inputs, of weights as they are decoded, and of sums."""
+        del view
+        decoded = Word(params.codebook_bits, "codebooks") if params.codebook_bits else None
+        return {
+            "input": Word(params.input_bits, "multipliers"),
+            "weight": decoded or Word(params.value_bits, "entries"),
+            "output": Word(params.accumulator_bits, "accumulators"),
+        }
+
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the memories of the PEs."""
+        del params
+        return (Room("glb.activations", ("input", "output")), Room("glb.weights", ("weight",)))
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, registers, queues, codebooks, the tree and the memories."""
@@ -138,6 +149,7 @@ class Eie(Engine[Params, NoMapping]):
         if view.macs * 64 * params.pes > INT64_MAX // 4:
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
         _check_codes(view, operands, params)
+        _check_passes(view, params)
         geometry = cut(view, params)
         slices = walk.compress(geometry, operands.weight.mask, params)
         return Plan(
@@ -160,6 +172,16 @@ class Eie(Engine[Params, NoMapping]):
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small matrix on a few PEs with shallow queues and short runs."""
         return sample.sample(rng)
+
+
+def _check_passes(view: LayerView, params: Params) -> None:
+    """Refuse a layer that few registers cut into more passes than can be walked one by one."""
+    passes, vectors = pass_count(view, params), view.shape.n  # type: ignore[union-attr]
+    if passes * vectors > MOST_WALKS:
+        raise MappingError(
+            f"layer '{view.name}': {passes:,} passes of {vectors:,} vectors are more than {MOST_WALKS:,} to walk",
+            "raise params.registers, or params.pass_rows if it is not 0",
+        )
 
 
 def _check_codes(view: LayerView, operands: Operands, params: Params) -> None:

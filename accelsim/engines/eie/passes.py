@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
 
 
@@ -79,6 +80,13 @@ def cut(view: LayerView, params: Any) -> Geometry:
         for col in range(0, c, batch)
     )
     return Geometry(n, c, k, view.input.bits or 0, view.output.bits or 0, passes)
+
+
+def pass_count(view: LayerView, params: Any) -> int:
+    """Return how many passes `cut` would make."""
+    batch = params.pes * params.registers
+    group = min(batch, params.pass_rows or batch)
+    return ceil_div(view.shape.k, group) * ceil_div(view.shape.c, batch)  # type: ignore[union-attr]
 
 
 def sized(starts: np.ndarray, values: np.ndarray, runs: np.ndarray, params: Any) -> Slices:

@@ -81,59 +81,63 @@ def _walk_pass(
 
 
 class _Total:
-    """Adds passes up: causes, bits that move, tiles."""
+    """Adds passes up: causes, bits that move, tiles. A layer may have tens of thousands of passes."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.causes: Counter[str] = Counter()
+        self.causes = np.zeros(len(CAUSES), dtype=np.int64)
+        """Of `CAUSES`; ``imbalance`` and ``fill_drain`` between passes and ``unmapped`` are apart."""
+        self.imbalance = self.drain = self.unmapped = 0
         self.flows: Counter[Flow] = Counter()
         self.steps: list[Step] = []
-        self.broadcasts = self.entries = self.issued = 0
+        self.inputs = self.broadcasts = self.queued = self.rows = self.entries = self.outputs = 0
         ends = np.cumsum([[s.weight_bits, s.index_bits] for s in plan.slices], axis=0)
         self.places = [(0, 0), *map(tuple, ends.tolist())]
 
     def add(self, i: int, one: Pass, batch: range, counts: np.ndarray) -> None:
         """Add a pass that ``batch`` vectors went through; ``counts`` has a row per vector."""
-        p, mapped = self.plan.params, min(self.plan.params.pes, one.outputs)
-        walked = int(counts[:, 0].max())
+        p, mapped, vectors = self.plan.params, min(self.plan.params.pes, one.outputs), len(batch)
+        sums, walked = counts.sum(axis=0), int(counts[:, 0].max())
         drain = (p.pipeline_stages - 1) if one.last else 0
         cycles = walked + drain
-        for slot, cause in enumerate(CAUSES, 1):
-            self.causes[cause] += int(counts[:, slot].sum())
-        self.causes["imbalance"] += mapped * int((walked - counts[:, 0]).sum())
-        self.causes["fill_drain"] += mapped * drain * len(batch)
-        self.causes["unmapped"] += cycles * (p.pes * p.channels - mapped * len(batch))
-        self._on_chip(one, len(batch), counts.sum(axis=0).tolist(), mapped)
+        self.causes += sums[1 : 1 + len(CAUSES)]
+        total, broadcasts, rows, entries = sums[[0, 8, 9, 10]].tolist()
+        self.imbalance += mapped * (walked * vectors - total)
+        self.drain += mapped * drain * vectors
+        self.unmapped += cycles * (p.pes * p.channels - mapped * vectors)
+        self.inputs += vectors * one.inputs
+        self.broadcasts += broadcasts
+        self.queued += broadcasts * mapped
+        self.rows += rows
+        self.entries += entries
+        self.outputs += vectors * one.outputs if one.last else 0
         self.steps.append(Step(self._loads(i, one, batch), cycles, self._stores(one, batch)))
 
-    def _on_chip(self, one: Pass, vectors: int, counts: list[int], mapped: int) -> None:
-        g, p, flows = self.plan.geometry, self.plan.params, self.flows
-        broadcasts, rows = counts[8], counts[9]
-        issued = counts[1] + counts[2]
-        self.broadcasts += broadcasts
-        self.entries += counts[10]
-        self.issued += issued
+    def _on_chip(self, issued: int) -> dict[Flow, int]:
+        """Return the bits that all passes moved on the chip, but for what came from DRAM and went there."""
+        g, p = self.plan.geometry, self.plan.params
         column_bits = (p.pes * p.registers - 1).bit_length()
         down, up = tree_links(p.pes)
-        inputs = vectors * one.inputs * g.input_bits
-        flows[Flow("glb.activations", "input", "read")] += inputs
-        flows[Flow("pe", "input", "write")] += inputs
-        flows[Flow("pe", "input", "read")] += broadcasts * g.input_bits
+        flows = {
+            Flow("glb.activations", "input", "read"): self.inputs * g.input_bits,
+            Flow("pe", "input", "write"): self.inputs * g.input_bits,
+            Flow("pe", "input", "read"): self.broadcasts * g.input_bits,
+            Flow("glb.pointers", "index", "read"): 2 * self.queued * p.pointer_bits,
+            Flow("glb.weights", "weight", "read"): self.rows * p.row_entries * p.value_bits,
+            Flow("glb.weights", "index", "read"): self.rows * p.row_entries * p.run_bits,
+            Flow("pe", "psum", "read"): issued * p.accumulator_bits,
+            Flow("pe", "psum", "write"): issued * p.accumulator_bits,
+            Flow("pe", "output", "read"): self.outputs * p.accumulator_bits,
+            Flow("glb.activations", "output", "write"): self.outputs * g.output_bits,
+        }
         for tensor, bits in (("input", g.input_bits), ("index", column_bits)):
-            flows[Flow("array", tensor, "write")] += broadcasts * bits * up
-            flows[Flow("array", tensor, "read")] += broadcasts * bits * down
-            flows[Flow("pe.queue", tensor, "write")] += broadcasts * bits * mapped
-            flows[Flow("pe.queue", tensor, "read")] += broadcasts * bits * mapped
-        flows[Flow("glb.pointers", "index", "read")] += 2 * broadcasts * mapped * p.pointer_bits
-        flows[Flow("glb.weights", "weight", "read")] += rows * p.row_entries * p.value_bits
-        flows[Flow("glb.weights", "index", "read")] += rows * p.row_entries * p.run_bits
+            flows[Flow("array", tensor, "write")] = self.broadcasts * bits * up
+            flows[Flow("array", tensor, "read")] = self.broadcasts * bits * down
+            flows[Flow("pe.queue", tensor, "write")] = self.queued * bits
+            flows[Flow("pe.queue", tensor, "read")] = self.queued * bits
         if p.codebook_bits:
-            flows[Flow("pe.codebook", "weight", "read")] += issued * p.codebook_bits
-        flows[Flow("pe", "psum", "read")] += issued * p.accumulator_bits
-        flows[Flow("pe", "psum", "write")] += issued * p.accumulator_bits
-        if one.last:
-            flows[Flow("pe", "output", "read")] += vectors * one.outputs * p.accumulator_bits
-            flows[Flow("glb.activations", "output", "write")] += vectors * one.outputs * g.output_bits
+            flows[Flow("pe.codebook", "weight", "read")] = issued * p.codebook_bits
+        return flows
 
     def _loads(self, i: int, one: Pass, batch: range) -> tuple[Transfer, ...]:
         plan, g, s = self.plan, self.plan.geometry, self.plan.slices[i]
@@ -165,13 +169,19 @@ class _Total:
     def activity(self, out: np.ndarray | None) -> Activity:
         """Return everything added so far."""
         p, schedule = self.plan.params, tuple(self.steps)
+        causes = dict(zip(CAUSES, self.causes.tolist(), strict=True))
+        issued, padding = causes["busy"] + causes["padding"], self.entries - causes["busy"]
+        causes["imbalance"] += self.imbalance
+        causes["fill_drain"] += self.drain
+        causes["unmapped"] = self.unmapped
         traffic = dict(self.flows) | dram_traffic(schedule, self.plan.machine.dram)
-        padding = self.entries - self.causes["busy"]
+        for flow, bits in self._on_chip(issued).items():
+            traffic[flow] = traffic.get(flow, 0) + bits
         return Activity(
             compute_cycles=sum(step.compute_cycles for step in schedule),
-            accounts={"pes": dict(self.causes)},
+            accounts={"pes": causes},
             traffic=traffic,
-            events={Event("macs", "mac"): self.issued},
+            events={Event("macs", "mac"): issued},
             schedule=schedule,
             buffers=_buffers(self.plan),
             details={
@@ -183,7 +193,7 @@ class _Total:
                 "stored_entries": sum(s.entries for s in self.plan.slices),
                 "ideal_cycles": ceil_div(self.entries, p.pes * min(p.channels, self.plan.geometry.n)),
             },
-            performed_macs=self.issued,
+            performed_macs=issued,
             values=out,
         )
 

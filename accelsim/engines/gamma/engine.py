@@ -34,8 +34,8 @@ from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Alu, Component, Sram
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
-from accelsim.operands.product import filled, row_sizes
-from accelsim.seam import Engine, Machine, NoMapping, Sample, Walk
+from accelsim.operands.product import check_reach, filled, row_sizes
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Walk, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
@@ -89,6 +89,7 @@ class Gamma(Engine[Params, NoMapping]):
     name = "gamma"
     params_schema = Params
     primary = "pes"
+    support_params = ("value_bits",)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the processing elements."""
@@ -98,6 +99,11 @@ class Gamma(Engine[Params, NoMapping]):
         """Return why a layer cannot run: only products of sparse matrices."""
         del params
         return None if view.kind == "spgemm" else f"a sparse matrix multiplier has no {view.kind} unit"
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of a value, which an element has beside its coordinate."""
+        del view
+        return dict.fromkeys(("input", "weight", "output"), Word(params.value_bits, "values"))
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, adders, comparators of the mergers and the FiberCache."""
@@ -109,11 +115,13 @@ class Gamma(Engine[Params, NoMapping]):
         )
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
-        """Check that no count can overflow."""
+        """Check that no count can overflow, and that coordinates and pointers reach every element."""
         del mapping
         a, b = operands.input.sparse, operands.weight.sparse
         if product_count(a, b) * 4096 > INT64_MAX:
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        check_reach(view.name, "coordinates", params.coordinate_bits, max(a.shape[1], b.shape[1]) - 1)
+        check_reach(view.name, "pointers", params.pointer_bits, max(a.nnz, b.nnz))
         return Plan(a, b, params, machine.dram.bits_per_cycle)
 
     def walk(self, plan: Plan, operands: Operands | None = None) -> Walk:

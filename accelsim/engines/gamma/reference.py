@@ -1,48 +1,140 @@
-"""The plain twin: rows as dictionaries, the cache as a list, processing elements as a list of ends."""
+"""The plain twin: rows as dictionaries, the cache as a list, processing elements as ends. Blind to any plan."""
 
 from __future__ import annotations
 
+from collections import Counter
 from math import ceil
 from typing import Any
 
 import numpy as np
 
-from accelsim.activity import Activity
-from accelsim.engines.gamma.engine import Params, Tally, activity
+from accelsim.activity import Activity, Direction, Event, Flow
 from accelsim.operands.handle import Operands
-from accelsim.seam import Machine, NoMapping
-from accelsim.units import KIB_BITS
+from accelsim.seam import Machine
 from accelsim.workload.csr_matrix import CsrMatrix, from_entries
 from accelsim.workload.network import LayerView
 
 
-def reference(view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Activity:
+def reference(view: LayerView, operands: Operands, params: Any, mapping: object, machine: Machine) -> Activity:
     """Return what the engine must give; knows the operands and parameters, not the plan."""
     del mapping
-    a, b = operands.input.sparse, operands.weight.sparse
-    rows_a, rows_b = _rows(a), _rows(b)
-    ends = [0] * params.pes
-    work = swaps = products = 0
-    entries: list[tuple[int, int, Any]] = []
-    for r, row in enumerate(rows_a):
-        fibres = [{j: v * w for j, w in rows_b[c].items()} for c, v in row.items() if rows_b[c]]
-        elements = sum(map(len, fibres))
-        cost, heads = 0, len(fibres)
+    return _Twin(operands.input.sparse, operands.weight.sparse, params, machine).run(view)
+
+
+class _Twin:
+    def __init__(self, a: CsrMatrix, b: CsrMatrix, p: Any, machine: Machine) -> None:
+        self.p, self.rate = p, machine.dram.bits_per_cycle
+        self.rows_a, self.rows_b = _rows(a), _rows(b)
+        self.kind = (a.values[:0] * b.values[:0]).dtype
+        self.room = p.cache_kib * 8192 // self.element
+        self.held: list[int] = []
+        self.touched: set[int] = set()
+        self.peak = 0
+        self.flows: dict[Flow, int] = {}
+        self.sums: Counter[str] = Counter()
+
+    @property
+    def element(self) -> int:
+        return int(self.p.coordinate_bits + self.p.value_bits)
+
+    def run(self, view: LayerView) -> Activity:
+        p, ends = self.p, [0] * self.p.pes
+        entries: list[tuple[int, int, Any]] = []
+        # each row of a compressed matrix begins at a pointer; one more ends the last row
+        self._move("dram", "index", "read", (len(self.rows_a) + 1) * p.pointer_bits)
+        self._move("dram", "index", "write", (len(self.rows_a) + 1) * p.pointer_bits)
+        for r, row in enumerate(self.rows_a):
+            fibres = []
+            for k, value in row.items():
+                self._move("dram", "input", "read", self.element)
+                self._take(k)
+                if self.rows_b[k]:
+                    fibres.append({j: value * w for j, w in self.rows_b[k].items()})
+                for _ in self.rows_b[k]:
+                    self._move("glb.fibers", "weight", "read", self.element)
+                    self.sums["products"] += 1
+            ends[ends.index(min(ends))] += self._time(fibres)
+            while len(fibres) > 1:
+                fibres = [self._add(fibres[i : i + 2]) for i in range(0, len(fibres), 2)]
+            for fibre in fibres:
+                for j, value in fibre.items():
+                    self._move("dram", "output", "write", self.element)
+                    entries.append((r, j, value))
+        rows, columns, values = (list(part) for part in zip(*entries, strict=True)) if entries else ([], [], [])
+        shape: tuple[int, int] = view.shape.output_shape  # type: ignore[assignment]
+        product = from_entries(shape, np.array(rows), np.array(columns), np.array(values, self.kind))
+        return self._activity(ends, len(entries), product)
+
+    def _take(self, row: int) -> None:
+        """Use a row of B: from the cache, else from DRAM, for which the oldest rows make room."""
+        if row not in self.touched:
+            self.touched.add(row)  # its two pointers, where it begins and ends, come once
+            self._move("dram", "index", "read", 2 * self.p.pointer_bits)
+        length = len(self.rows_b[row])
+        if row in self.held:
+            self.held.remove(row)
+        else:
+            self._move("dram", "weight", "read", length * self.element)
+            self._move("glb.fibers", "weight", "write", length * self.element)
+            self.sums["read"] += length
+            if length > self.room:
+                return
+            while sum(len(self.rows_b[r]) for r in self.held) + length > self.room:
+                self.held.pop(0)
+        self.held.append(row)
+        self.peak = max(self.peak, sum(len(self.rows_b[r]) for r in self.held))
+
+    def _time(self, fibres: list[dict[int, Any]]) -> int:
+        """Return the cycles of a row: its products, or its swaps where they are more."""
+        elements, heads, swaps = sum(map(len, fibres)), len(fibres), 0
         while heads > 1:
-            cost += elements + heads
-            heads = ceil(heads / params.radix)
-        ends[ends.index(min(ends))] += max(cost, elements)
-        work, swaps, products = work + max(cost, elements), swaps + cost, products + elements
-        while len(fibres) > 1:
-            fibres = [_add(*fibres[i : i + 2]) for i in range(0, len(fibres), 2)]
-        entries += [(r, j, v) for fibre in fibres for j, v in fibre.items()]
-    cached = _cache([c for row in rows_a for c in row], [len(row) for row in rows_b], params)
-    tally = Tally(max(ends), work, swaps, products, len(entries), *cached)
-    kind = (a.values[:0] * b.values[:0]).dtype
-    rows, columns, values = (list(part) for part in zip(*entries, strict=True)) if entries else ([], [], [])
-    shape: tuple[int, int] = view.shape.output_shape  # type: ignore[assignment]
-    product = from_entries(shape, np.array(rows), np.array(columns), np.array(values, kind))
-    return activity(params, machine.dram.bits_per_cycle, a.nnz, a.shape[0], tally, product)
+            swaps += elements + heads
+            heads = ceil(heads / self.p.radix)
+        self.sums["swaps"] += swaps
+        return max(swaps, elements)
+
+    def _add(self, fibres: list[dict[int, Any]]) -> dict[int, Any]:
+        total = dict(fibres[0])
+        for column, value in (fibres[1] if len(fibres) > 1 else {}).items():
+            self.sums["additions"] += column in total
+            total[column] = total[column] + value if column in total else value
+        return total
+
+    def _activity(self, ends: list[int], outputs: int, product: CsrMatrix) -> Activity:
+        p, n, last = self.p, self.sums, max(ends)
+        bits = sum(bits for flow, bits in self.flows.items() if flow.boundary == "dram")
+        dram = ceil(bits / self.rate)
+        cycles = max(last, dram)
+        causes = {"busy": sum(ends), "imbalance": sum(last - end for end in ends), "memory": (cycles - last) * p.pes}
+        return Activity(
+            compute_cycles=cycles,
+            accounts={"pes": causes},
+            traffic=self.flows,
+            events={
+                Event("multipliers", "mul"): n["products"],
+                Event("adders", "add"): n["additions"],
+                Event("comparators", "compare"): n["swaps"],
+            },
+            schedule=None,
+            stall_cycles=cycles - last,
+            buffers={"glb.fibers": (p.cache_kib * 8192, self.peak * self.element)},
+            details={
+                "products": n["products"],
+                "additions": n["additions"],
+                "outputs": outputs,
+                "swaps": n["swaps"],
+                "b_elements_used": n["products"],
+                "b_elements_read": n["read"],
+                "bound_cycles": max(ceil(n["swaps"] / p.pes), ceil(n["products"] / p.pes), dram),
+                "dram_bytes": bits // 8,
+            },
+            performed_macs=n["products"],
+            values=product,
+        )
+
+    def _move(self, boundary: str, tensor: str, direction: Direction, bits: int) -> None:
+        flow = Flow(boundary, tensor, direction)
+        self.flows[flow] = self.flows.get(flow, 0) + bits
 
 
 def _rows(matrix: CsrMatrix) -> list[dict[int, Any]]:
@@ -50,28 +142,3 @@ def _rows(matrix: CsrMatrix) -> list[dict[int, Any]]:
     for r, c, v in zip(matrix.rows.tolist(), matrix.columns.tolist(), matrix.values.tolist(), strict=True):
         rows[r][c] = v
     return rows
-
-
-def _add(left: dict[int, Any], right: dict[int, Any] | None = None) -> dict[int, Any]:
-    total = dict(left)
-    for column, value in (right or {}).items():
-        total[column] = total[column] + value if column in total else value
-    return total
-
-
-def _cache(uses: list[int], lengths: list[int], p: Params) -> tuple[int, int, int]:
-    capacity = p.cache_kib * KIB_BITS // p.element_bits
-    held: list[int] = []
-    read = peak = 0
-    for row in uses:
-        if row in held:
-            held.remove(row)
-        else:
-            read += lengths[row]
-            if lengths[row] > capacity:
-                continue
-            while sum(lengths[r] for r in held) + lengths[row] > capacity:
-                held.pop(0)
-        held.append(row)
-        peak = max(peak, sum(lengths[r] for r in held))
-    return len(set(uses)), read, peak

@@ -32,7 +32,7 @@ from accelsim.engines.nullhop import totals
 from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -68,6 +68,7 @@ class NullHop(Engine[Params, NoMapping]):
     name = "nullhop"
     params_schema = Params
     primary = "multipliers"
+    support_params = ("largest_kernel", "operand_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""
@@ -79,10 +80,13 @@ class NullHop(Engine[Params, NoMapping]):
             return f"NullHop runs convolutions, not {view.kind} layers"
         if max(view.shape.r, view.shape.s) > params.largest_kernel:
             return f"a {view.shape.r} x {view.shape.s} kernel exceeds {params.largest_kernel} x {params.largest_kernel}"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, accumulators and the two memories."""

@@ -82,14 +82,11 @@ def _schedule(plan: Any, cycles: np.ndarray) -> tuple[Step, ...]:
                 values, rows = done.get(y, (0, 0))
                 done[y] = (values + int(plan.made[n, k0:k1, e].sum()), rows + 1)
             for y in range(conv.h):
-                loads: tuple[Transfer, ...] = ()
+                loads: tuple[Transfer, ...] = (Transfer("weight", "read", kernels),) if y == 0 else ()
                 stores: tuple[Transfer, ...] = ()
-                if y == 0 and view.weight.home == "dram":
-                    loads += (Transfer("weight", "read", kernels),)
-                if view.input.home == "dram":
-                    loads += (Transfer("input", "read", int(nonzeros[n, g, y]) * (view.input.bits or 0)),)
-                    loads += (Transfer("index", "read", cg * conv.w),)
-                if y in done and view.output.home == "dram":
+                loads += (Transfer("input", "read", int(nonzeros[n, g, y]) * (view.input.bits or 0)),)
+                loads += (Transfer("index", "read", cg * conv.w),)
+                if y in done:
                     values, rows = done[y]
                     stores += (Transfer("output", "write", values * (view.output.bits or 0)),)
                     stores += (Transfer("index", "write", rows * (k1 - k0) * conv.f),)

@@ -34,8 +34,8 @@ from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Alu, Component, Sram
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
-from accelsim.operands.product import filled, row_sizes
-from accelsim.seam import Engine, Machine, NoMapping, Sample, Walk
+from accelsim.operands.product import check_reach, filled, row_sizes
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Walk, Word, beside
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
@@ -96,6 +96,7 @@ class OuterSpace(Engine[Params, NoMapping]):
     name = "outerspace"
     params_schema = Params
     primary = "pes"
+    support_params = ("merge_pes", "pes", "element_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the processing elements."""
@@ -108,6 +109,13 @@ class OuterSpace(Engine[Params, NoMapping]):
         more = params.merge_pes > params.pes
         return f"{params.merge_pes} merge_pes are more than the {params.pes} elements" if more else None
 
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return what an element leaves beside its index: of the row in a column of A, of the column in B and C."""
+        shape = view.shape
+        assert isinstance(shape, SpGemm)
+        index = {"input": shape.m, "weight": shape.n, "output": shape.n}
+        return {role: beside(params.element_bits, size) for role, size in index.items()}
+
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return arithmetic, tile caches and scratchpads."""
         scratchpad = params.scratchpad_elements * params.element_bits
@@ -118,11 +126,12 @@ class OuterSpace(Engine[Params, NoMapping]):
         )
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
-        """Check that no count can overflow."""
+        """Check that no count can overflow, and that pointers reach every element."""
         del mapping
         a, b, dram = operands.input.sparse, operands.weight.sparse, machine.dram
         if product_count(a, b) * 64 * (params.element_bits + dram.burst_bits + dram.latency_cycles) > INT64_MAX:
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        check_reach(view.name, "pointers", params.pointer_bits, max(a.nnz, b.nnz))
         return Plan(a.transposed(), a, b, params, dram.bits_per_cycle, dram.latency_cycles, dram.burst_bits)
 
     def walk(self, plan: Plan, operands: Operands | None = None) -> Walk:

@@ -1,78 +1,165 @@
-"""The plain twin: real lists of chunks, filled column by column and merged row by row."""
+"""The plain twin: real lists of chunks, filled column by column and merged row by row. Blind to any plan."""
 
 from __future__ import annotations
 
+from collections import Counter
 from math import ceil
 from typing import Any
 
 import numpy as np
 
-from accelsim.activity import Activity
-from accelsim.engines.outerspace.engine import Params, Tally, activity
+from accelsim.activity import Activity, Direction, Event, Flow
 from accelsim.operands.handle import Operands
-from accelsim.seam import Machine, NoMapping
-from accelsim.units import KIB_BITS
+from accelsim.seam import Machine
 from accelsim.workload.csr_matrix import CsrMatrix, from_entries
 from accelsim.workload.network import LayerView
 
+Chunk = list[tuple[int, Any]]
+"""(column, product) of one entry of A."""
 
-def reference(view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Activity:
+
+def reference(view: LayerView, operands: Operands, params: Any, mapping: object, machine: Machine) -> Activity:
     """Return what the engine must give; knows the operands and parameters, not the plan."""
     del mapping
-    p, dram = params, machine.dram
-    latency, burst = dram.latency_cycles, dram.burst_bits
-    a, b = operands.input.sparse, operands.weight.sparse
-    inner = a.shape[1]
-    of_a, of_b = _by(a, 1, inner), _by(b, 0, inner)
+    return _Twin(operands.input.sparse, operands.weight.sparse, params, machine).run(view)
 
-    def bursts(elements: int) -> int:
-        return ceil(elements * p.element_bits / burst) * burst
 
-    lists: list[list[list[tuple[int, Any]]]] = [[] for _ in range(a.shape[0])]
-    tiles, waits, b_read, bus, products = [0] * p.tiles, 0, 0, 0, 0
-    for k in range(inner):
-        tile = tiles.index(min(tiles))
-        column, row = of_a[k], of_b[k]
-        if column:
-            bus += bursts(len(column))
-        for start in range(0, len(column), p.tile_pes):
-            together = column[start : start + p.tile_pes]
-            cached = start > 0 and len(row) * p.element_bits <= p.cache_kib * KIB_BITS
-            requests = 1 if cached or not row else 2
-            if requests == 2:
-                b_read += len(row)
-                bus += bursts(len(row))
-            tiles[tile] += requests * latency + len(row)
-            waits += len(together) * requests * latency
-            for i, value in together:
-                if row:
-                    lists[i].append([(j, value * w) for j, w in row])
-                products += len(row)
-                bus += bursts(len(row))
-    ends, merge_wait, taken, merge_bus = [0] * p.merge_pes, 0, 0, 0
-    entries: list[tuple[int, int, Any]] = []
-    for i, chunks in enumerate(lists):
-        if not chunks:
-            continue
-        total: dict[int, Any] = {}
-        for chunk in chunks:
-            for j, value in chunk:
+class _Twin:
+    def __init__(self, a: CsrMatrix, b: CsrMatrix, p: Any, machine: Machine) -> None:
+        self.a, self.b, self.p, self.dram = a, b, p, machine.dram
+        self.flows: dict[Flow, int] = {}
+        self.bus = {"multiply": 0, "merge": 0}
+        """Bits on the bus in each phase, whole bursts."""
+        self.sums: Counter[str] = Counter()
+
+    def run(self, view: LayerView) -> Activity:
+        a, b, p = self.a, self.b, self.p
+        kind = (a.values[:0] * b.values[:0]).dtype
+        lists: list[list[Chunk]] = [[] for _ in range(a.shape[0])]
+        multiplied = self._multiply(lists)
+        made, merged = self._merge(lists)
+        # pointers: where the columns of A and the rows of B begin; then, with the merge phase, the head of every list,
+        # written and read, and where the rows of C begin
+        inner, rows = a.shape[1], a.shape[0]
+        self._pointers("multiply", inner + 1 + inner + 1, 0)
+        self._pointers("merge", rows, rows + rows + 1)
+        places = [(i, j) for i, row in made.items() for j in row]
+        values = np.array([made[i][j] for i, j in places], kind)
+        shape: tuple[int, int] = view.shape.output_shape  # type: ignore[assignment]
+        product = from_entries(shape, np.array([i for i, _ in places]), np.array([j for _, j in places]), values)
+        return self._activity(multiplied, merged, p, len(places), product)
+
+    def _multiply(self, lists: list[list[Chunk]]) -> list[int]:
+        """Deal the columns to the tiles, whose elements multiply entries with rows; return the tiles' ends."""
+        p, inner = self.p, self.a.shape[1]
+        of_a, of_b = _by(self.a, 1, inner), _by(self.b, 0, inner)
+        tiles = [0] * p.tiles
+        for column, row in zip(of_a, of_b, strict=True):
+            tile = tiles.index(min(tiles))
+            self._move("multiply", "input", "read", len(column))
+            for start in range(0, len(column), p.tile_pes):
+                together = column[start : start + p.tile_pes]
+                kept = start > 0 and len(row) * p.element_bits <= p.cache_kib * 8192
+                requests = 1 if kept or not row else 2
+                if requests == 2:
+                    self._move("multiply", "weight", "read", len(row))
+                    self._add("glb.rows", "weight", "write", len(row) * p.element_bits)
+                tiles[tile] += requests * self.dram.latency_cycles + len(row)
+                self.sums["waits"] += len(together) * requests * self.dram.latency_cycles
+                for i, value in together:
+                    chunk = [(j, value * w) for j, w in row]
+                    self._add("glb.rows", "weight", "read", len(chunk) * p.element_bits)
+                    self._move("multiply", "psum", "write", len(chunk))
+                    self.sums["products"] += len(chunk)
+                    if chunk:
+                        lists[i].append(chunk)
+        return tiles
+
+    def _merge(self, lists: list[list[Chunk]]) -> tuple[dict[int, dict[int, Any]], list[int]]:
+        """Deal the lists to the merging elements; return the rows of C and the elements' ends."""
+        p, ends = self.p, [0] * self.p.merge_pes
+        made: dict[int, dict[int, Any]] = {}
+        for i, chunks in enumerate(lists):
+            if not chunks:
+                continue
+            total: dict[int, Any] = {}
+            for j, value in (entry for chunk in chunks for entry in chunk):
+                self.sums["additions"] += j in total
                 total[j] = total[j] + value if j in total else value
-        entries += [(i, j, total[j]) for j in sorted(total)]
-        size, count, passes = sum(map(len, chunks)), len(chunks), 1
-        while count > p.scratchpad_elements:
-            count, passes = ceil(count / p.scratchpad_elements), passes + 1
-        requests = 1 + len(chunks) + passes * size
-        ends[ends.index(min(ends))] += requests * latency + passes * size
-        merge_wait, taken = merge_wait + requests * latency, taken + passes * size
-        merge_bus += sum(bursts(len(chunk)) for chunk in chunks) + bursts(len(total))
-        merge_bus += 2 * (passes - 1) * bursts(size)
-    tally = Tally(max(tiles), waits, max(ends), merge_wait, products, taken, len(entries), b_read, bus, merge_bus)
-    kind = (a.values[:0] * b.values[:0]).dtype
-    rows, columns, values = (list(part) for part in zip(*entries, strict=True)) if entries else ([], [], [])
-    shape: tuple[int, int] = view.shape.output_shape  # type: ignore[assignment]
-    product = from_entries(shape, np.array(rows), np.array(columns), np.array(values, kind))
-    return activity(p, dram.bits_per_cycle, burst, (*a.shape, a.nnz), tally, product)
+            made[i] = dict(sorted(total.items()))
+            for chunk in chunks:
+                self._move("merge", "psum", "read", len(chunk))
+            size, lengths, passes = sum(map(len, chunks)), len(chunks), 1
+            while lengths > p.scratchpad_elements:
+                # more chunks than heads: what a pass merges goes out and comes back
+                self._move("merge", "psum", "write", size)
+                self._move("merge", "psum", "read", size)
+                lengths, passes = ceil(lengths / p.scratchpad_elements), passes + 1
+            self._add("pe", "psum", "write", passes * size * p.element_bits)
+            self._add("pe", "psum", "read", passes * size * p.element_bits)
+            self._move("merge", "output", "write", len(total))
+            # the head of the list, the first head of each chunk, and one for every element taken
+            wait = (1 + len(chunks) + passes * size) * self.dram.latency_cycles
+            ends[ends.index(min(ends))] += wait + passes * size
+            self.sums["waits"] += wait
+            self.sums["taken"] += passes * size
+        return made, ends
+
+    def _activity(self, tiles: list[int], ends: list[int], p: Any, outputs: int, product: CsrMatrix) -> Activity:
+        n, pes = self.sums, p.tiles * p.tile_pes
+        dram = [ceil(bits / self.dram.bits_per_cycle) for bits in self.bus.values()]
+        walked = [max(tiles), max(ends)]
+        times = [max(pair) for pair in zip(walked, dram, strict=True)]
+        stalls = [time - own for time, own in zip(times, walked, strict=True)]
+        useful = sum(bits for flow, bits in self.flows.items() if flow.boundary == "dram")
+        self._add("dram", "other", "read", sum(self.bus.values()) - useful)
+        causes = {
+            "busy": n["products"] + n["taken"],
+            "unmapped": (pes - p.merge_pes) * times[1],
+            "memory": n["waits"] + stalls[0] * pes + stalls[1] * p.merge_pes,
+        }
+        causes["imbalance"] = pes * sum(times) - sum(causes.values())
+        bound = max(ceil(n["products"] / pes), dram[0]) + max(ceil(n["taken"] / p.merge_pes), dram[1])
+        return Activity(
+            compute_cycles=sum(times),
+            accounts={"pes": causes},
+            traffic=self.flows,
+            events={
+                Event("alus", "mul"): n["products"],
+                Event("alus", "add"): n["additions"],
+                Event("alus", "compare"): n["taken"],
+            },
+            schedule=None,
+            stall_cycles=sum(stalls),
+            details={
+                "products": n["products"],
+                "additions": n["additions"],
+                "outputs": outputs,
+                "multiply_cycles": times[0],
+                "merge_cycles": times[1],
+                "bound_cycles": bound,
+                "dram_bytes": useful // 8,
+            },
+            performed_macs=n["products"],
+            values=product,
+        )
+
+    def _move(self, phase: str, tensor: str, direction: Direction, elements: int) -> None:
+        """Move elements that lie side by side over the bus, in whole bursts."""
+        bits = elements * self.p.element_bits
+        self._add("dram", tensor, direction, bits)
+        self.bus[phase] += ceil(bits / self.dram.burst_bits) * self.dram.burst_bits
+
+    def _pointers(self, phase: str, read: int, written: int) -> None:
+        """Move all pointers of a phase, one after another."""
+        width, burst = self.p.pointer_bits, self.dram.burst_bits
+        self._add("dram", "index", "read", read * width)
+        self._add("dram", "index", "write", written * width)
+        self.bus[phase] += ceil((read + written) * width / burst) * burst
+
+    def _add(self, boundary: str, tensor: str, direction: Direction, bits: int) -> None:
+        flow = Flow(boundary, tensor, direction)
+        self.flows[flow] = self.flows.get(flow, 0) + bits
 
 
 def _by(matrix: CsrMatrix, axis: int, size: int) -> list[list[tuple[int, Any]]]:

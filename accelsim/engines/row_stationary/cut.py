@@ -14,6 +14,9 @@ from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.shapes import Conv2d
 
+MOST_PASSES = 1 << 20
+"""Most passes over what stays in the buffer: each is listed."""
+
 
 class Geometry(NamedTuple):
     """What all passes of a layer share, as the kernel takes it."""
@@ -147,6 +150,12 @@ class Cut:
                 for images in self.image_blocks:
                     for rows in self.strips:
                         yield Residency(group, filters, images, rows)
+
+    @property
+    def passes(self) -> int:
+        """Kinds of passes at most: those of a residency."""
+        mp = self.mapping
+        return ceil_div(self.channels, mp.q * mp.r) * ceil_div(min(mp.m, self.filters), mp.p * mp.t)
 
     def reads_psums(self, block: int) -> bool:
         """Whether the passes of a channel block read psums from the buffer."""

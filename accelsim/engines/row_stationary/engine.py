@@ -37,12 +37,13 @@ import numpy as np
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
 from accelsim.engines.row_stationary import candidates, fmaps, sample
-from accelsim.engines.row_stationary.cut import Cut
+from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.engines.row_stationary.plan import Plan
 from accelsim.errors import MappingError, ModelError
+from accelsim.mapping.choose import Bounds
 from accelsim.operands.handle import Operand, Operands, from_conv_output
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Columns, Engine, Machine, Sample, Word
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
@@ -55,21 +56,16 @@ class RowStationary(Engine[Params, Mapping]):
     params_schema = Params
     mapping_schema = Mapping
     primary = "pes"
+    support_params = ("word_bits", "ifmap_spad_words", "filter_spad_words", "rows")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""
         return {"pes": params.rows * params.cols}
 
     def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only products from and to DRAM, filters that fit, and no dilation."""
+        """Return why a layer cannot run: only products, filters that fit, and no dilation."""
         if view.kind not in PRODUCTS:
             return f"a row-stationary array has no {view.kind} unit"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.word_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the machine's words {params.word_bits}"
-        for tensor in (*view.inputs, *view.weights, *view.outputs):
-            if tensor.home == "chip":
-                return f"'{tensor.name}' is at home on the chip, whose buffer holds no more than strips"
         conv = _conv(view)
         if conv.dilation != (1, 1):
             return "a PE slides over neighbouring words: no dilation"
@@ -78,6 +74,11 @@ class RowStationary(Engine[Params, Mapping]):
             if need > room:
                 return f"the filter has {need} {what}, the machine takes {room}"
         return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the one width that the machine has."""
+        del view
+        return dict.fromkeys(("input", "weight", "output"), Word(params.word_bits, "words"))
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, spads, networks and buffer banks."""
@@ -109,6 +110,11 @@ class RowStationary(Engine[Params, Mapping]):
             raise MappingError(f"layer '{view.name}': the mapping needs {found[0]}", "choose smaller factors")
         if view.macs * params.word_bits > INT64_MAX:
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        if cut.passes > MOST_PASSES:
+            raise MappingError(
+                f"layer '{view.name}': {cut.passes:,} passes for a block of outputs, at most {MOST_PASSES:,} run",
+                "split the layer",
+            )
         source, sink = fmaps.input_fmap(cut, operands), fmaps.output_fmap(cut, operands)
         return Plan(view, cut, machine, source, sink, operands.effective_macs, _input_macs(operands))
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, NamedTuple
 
-from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.workload.shapes import Conv2d
 
 
@@ -50,7 +49,7 @@ class _Pe:
 class PassMachine:
     """The array and its networks for one pass."""
 
-    def __init__(self, layer: Any, conv: Conv2d, params: Params, mapping: Mapping, work: Work) -> None:
+    def __init__(self, layer: Any, conv: Conv2d, params: Any, mapping: Any, work: Work) -> None:
         self.layer, self.conv, self.params, self.mapping, self.work = layer, conv, params, mapping, work
         self.width = params.word_bits
         self.causes = dict.fromkeys(("busy", "zero", "padding", "fill_drain", "starved", "conflict"), 0)

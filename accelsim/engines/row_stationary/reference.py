@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
-from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.engines.row_stationary.pass_reference import PassMachine, Work
 from accelsim.operands.handle import Operand, Operands, from_conv_output
 from accelsim.operands.rlc import Rlc
@@ -20,7 +19,7 @@ from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Matmul
 
 
-def reference(view: LayerView, operands: Operands, params: Params, mapping: Mapping, machine: Machine) -> Activity:
+def reference(view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> Activity:
     """Return the activity of a layer, values included."""
     return _Layer(view, operands, params, mapping, machine).run()
 
@@ -30,7 +29,7 @@ def _cut(size: int, step: int) -> list[range]:
 
 
 class _Layer:
-    def __init__(self, view: LayerView, operands: Operands, params: Params, mapping: Mapping, machine: Machine) -> None:
+    def __init__(self, view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> None:
         self.view, self.params, self.mapping, self.machine = view, params, mapping, machine
         self.conv = view.shape.as_conv()  # type: ignore[union-attr]
         self.x, self.w = operands.conv_arrays()

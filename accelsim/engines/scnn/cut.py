@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d
@@ -29,39 +32,40 @@ class Axis:
         last = min(self.size, end)
         return (first, last) if last > first else (0, 0)
 
-    @property
-    def edges(self) -> list[int]:
-        """Where the tiles begin, and where the last one ends."""
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """Where the tiles begin, and where the last one ends: int64, (parts + 1,)."""
         first, last = self.inputs
         tile = ceil_div(last - first, self.parts)
-        return [min(first + i * tile, last) for i in range(self.parts + 1)]
+        return np.minimum(first + tile * np.arange(self.parts + 1, dtype=np.int64), last)
 
-    @property
-    def owned_edges(self) -> list[int]:
-        """Where the outputs that each PE keeps begin, and where the last ones end."""
+    @cached_property
+    def owned_edges(self) -> np.ndarray:
+        """Where the outputs that each PE keeps begin, and where the last ones end: int64, (parts + 1,)."""
         tile = ceil_div(self.out_to - self.out_from, self.parts)
-        return [min(self.out_from + i * tile, self.out_to) for i in range(self.parts + 1)]
+        return np.minimum(self.out_from + tile * np.arange(self.parts + 1, dtype=np.int64), self.out_to)
 
-    def reached(self, part: int) -> tuple[int, int]:
-        """First and last + 1 output that a tile's inputs can reach; equal if none."""
-        edges = self.edges
-        if edges[part] == edges[part + 1]:
-            return 0, 0
-        first = max(self.out_from, ceil_div(edges[part] + self.pad - (self.taps - 1) * self.dilation, self.stride))
-        last = min(self.out_to, (edges[part + 1] - 1 + self.pad) // self.stride + 1)
-        return (first, last) if last > first else (0, 0)
+    @cached_property
+    def _reached(self) -> tuple[np.ndarray, np.ndarray]:
+        """First and last + 1 output that the inputs of each tile can reach; equal if none."""
+        low, high = self.edges[:-1], self.edges[1:]
+        first = -(-(low + self.pad - (self.taps - 1) * self.dilation) // self.stride)
+        first = np.maximum(first, self.out_from)
+        last = np.minimum((high - 1 + self.pad) // self.stride + 1, self.out_to)
+        return first, np.where(low < high, np.maximum(first, last), first)
 
-    def reach(self) -> list[int]:
-        """Outputs that each tile reaches."""
-        return [b - a for a, b in map(self.reached, range(self.parts))]
+    @cached_property
+    def reach(self) -> np.ndarray:
+        """Outputs that each tile reaches: int64, (parts,)."""
+        first, last = self._reached
+        return last - first
 
-    def own(self) -> list[int]:
-        """Outputs among them that the PE keeps."""
-        edges, kept = self.owned_edges, []
-        for part in range(self.parts):
-            first, last = self.reached(part)
-            kept.append(max(0, min(last, edges[part + 1]) - max(first, edges[part])))
-        return kept
+    @cached_property
+    def own(self) -> np.ndarray:
+        """Outputs among them that the PE keeps: int64, (parts,)."""
+        first, last = self._reached
+        edges = self.owned_edges
+        return np.maximum(0, np.minimum(last, edges[1:]) - np.maximum(first, edges[:-1]))
 
 
 @dataclass(frozen=True)
@@ -72,26 +76,26 @@ class Band:
     rows: Axis
     cols: Axis
 
-    @property
-    def mapped(self) -> list[int]:
-        """Per PE, 1 if it has pixels."""
-        rows, cols = self.rows.edges, self.cols.edges
-        return [
-            int(rows[i + 1] > rows[i] and cols[j + 1] > cols[j])
-            for i in range(self.rows.parts)
-            for j in range(self.cols.parts)
-        ]
+    @cached_property
+    def mapped(self) -> np.ndarray:
+        """Whether a PE has pixels: bool, (PEs,)."""
+        return np.logical_and.outer(np.diff(self.rows.edges) > 0, np.diff(self.cols.edges) > 0).ravel()
 
     @property
-    def reached(self) -> list[int]:
-        """Accumulators per output channel that each PE needs."""
-        return [a * b for a in self.rows.reach() for b in self.cols.reach()]
+    def most_reached(self) -> int:
+        """Accumulators per output channel that some PE needs."""
+        return int(self.rows.reach.max() * self.cols.reach.max())
 
     @property
-    def foreign(self) -> list[int]:
-        """Of them, those that belong to other PEs: the halo."""
-        own = [a * b for a in self.rows.own() for b in self.cols.own()]
-        return [r - o for r, o in zip(self.reached, own, strict=True)]
+    def all_reached(self) -> int:
+        """Accumulators per output channel that all PEs need."""
+        return int(self.rows.reach.sum() * self.cols.reach.sum())
+
+    @cached_property
+    def foreign(self) -> np.ndarray:
+        """Of the accumulators of each PE, those that belong to other PEs, the halo: int64, (PEs,)."""
+        reached, own = (np.outer(getattr(self.rows, what), getattr(self.cols, what)) for what in ("reach", "own"))
+        return (reached - own).ravel()
 
 
 def bands(conv: Conv2d, image: int, height: int, pe_rows: int, pe_cols: int) -> list[Band]:

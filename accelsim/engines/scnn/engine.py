@@ -39,7 +39,7 @@ from accelsim.engines.scnn import sample, totals
 from accelsim.engines.scnn.plan import Plan
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import KIB_BITS
 from accelsim.workload.network import LayerView
@@ -88,6 +88,7 @@ class Scnn(Engine[Params, NoMapping]):
     name = "scnn"
     params_schema = Params
     primary = "multipliers"
+    support_params = ("operand_bits", "accumulator_bits", "activations_stay")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""
@@ -95,12 +96,20 @@ class Scnn(Engine[Params, NoMapping]):
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run: only convolutions, and only operands that fit the multipliers."""
+        del params
         if not isinstance(view.shape, Conv2d):
             return f"SCNN runs convolutions, not {view.kind} layers: they have no plane to share out"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         return None
+
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the activation RAMs, where activations stay."""
+        return (Room("pe.iaram", ("input",)), Room("pe.oaram", ("output",))) if params.activations_stay else ()
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, crossbar, accumulators, activation RAMs and weight FIFOs."""

@@ -11,7 +11,7 @@ from accelsim.engines.scnn import cut
 from accelsim.engines.scnn.cut import Band
 from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input, to_conv_weight
-from accelsim.seam import Machine
+from accelsim.seam import Machine, too_large
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Conv2d
@@ -114,7 +114,7 @@ def _fit(view: LayerView, conv: Conv2d, params: Any, x_mask: np.ndarray) -> tupl
     for height in range(1, conv.e + 1):
         bands = cut.bands(conv, 0, height, params.pe_rows, params.pe_cols)
         if _kc(conv, params, bands):
-            heights.append((sum(band.rows.edges[1] - band.rows.edges[0] for band in bands), len(bands), height))
+            heights.append((sum(int(band.rows.edges[1] - band.rows.edges[0]) for band in bands), len(bands), height))
     if not heights:
         raise MappingError(
             f"layer '{view.name}': one output row at a time reaches more outputs per PE than the accumulators hold",
@@ -133,7 +133,7 @@ def _fit(view: LayerView, conv: Conv2d, params: Any, x_mask: np.ndarray) -> tupl
         if max(held) <= room:
             stay = params.activations_stay and len(bands) == conv.n and sum(held) <= room
             if not stay and view.input.home == "chip":
-                raise _homeless(view, view.input.name)
+                raise too_large(view, view.input, "the activation RAMs", "params.iaram_kib")
             return bands, firsts, stay
         fullest = max(held)
     raise MappingError(
@@ -142,20 +142,13 @@ def _fit(view: LayerView, conv: Conv2d, params: Any, x_mask: np.ndarray) -> tupl
     )
 
 
-def _homeless(view: LayerView, tensor: str) -> MappingError:
-    return MappingError(
-        f"layer '{view.name}': '{tensor}' is at home on the chip but does not fit the activation RAMs",
-        "raise params.iaram_kib and params.oaram_kib or give it home: dram",
-    )
-
-
 def _check_outputs(
     view: LayerView, conv: Conv2d, params: Any, kc: int, bands: list[Band], resident: tuple[bool, bool]
 ) -> None:
     """Outputs that do not stay leave group by group: the RAM must hold those of one."""
     if not resident[1] and view.output.home == "chip":
-        raise _homeless(view, view.output.name)
-    owned = max(_largest(*_edges(band.rows.owned_edges, band.cols.owned_edges)) for band in bands)
+        raise too_large(view, view.output, "the activation RAMs", "params.oaram_kib")
+    owned = max(_largest(band.rows.owned_edges, band.cols.owned_edges) for band in bands)
     needed = owned * min(kc, conv.k) * ((view.output.bits or 0) + params.run_bits)
     if needed > params.oaram_kib * KIB_BITS:
         raise MappingError(
@@ -165,17 +158,13 @@ def _check_outputs(
         )
 
 
-def _edges(rows: list[int], cols: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array(rows, dtype=np.int64), np.array(cols, dtype=np.int64)
-
-
 def _activation_blocks(conv: Conv2d, params: Any, band: Band, x_mask: np.ndarray) -> np.ndarray:
     """Return the first entry of each (channel, PE, phase) block."""
     from accelsim.engines.scnn.kernel import encode_tiles
 
     blocks = conv.c * params.pe_rows * params.pe_cols * conv.stride[0] * conv.stride[1]
     first = np.zeros(blocks + 1, dtype=np.int64)
-    rows, cols = _edges(band.rows.edges, band.cols.edges)
+    rows, cols = band.rows.edges, band.cols.edges
     nothing, span = np.zeros(0, dtype=np.int64), 1 << params.run_bits
     encode_tiles(x_mask[band.image], rows, cols, *conv.stride, *conv.pad[:2], span, first, nothing)
     return first
@@ -190,8 +179,8 @@ def _per_pe(conv: Conv2d, params: Any, first: np.ndarray) -> np.ndarray:
 def accumulators(params: Any, bands: list[Band]) -> int:
     """Return the accumulators that an output channel takes: all that a PE reaches, or only those it owns."""
     if params.kc == "own_tile":
-        return max(_largest(*_edges(band.rows.owned_edges, band.cols.owned_edges)) for band in bands)
-    return max(max(band.reached) for band in bands)
+        return max(_largest(band.rows.owned_edges, band.cols.owned_edges) for band in bands)
+    return max(band.most_reached for band in bands)
 
 
 def _kc(conv: Conv2d, params: Any, bands: list[Band]) -> int:
@@ -209,10 +198,10 @@ def _pass(
     pes, phases = params.pe_rows * params.pe_cols, conv.stride[0] * conv.stride[1]
     in_bits, out_bits = view.input.bits or 0, view.output.bits or 0
     held = _per_pe(conv, params, first)
-    count_bits = _largest(*_edges(band.rows.edges, band.cols.edges)).bit_length()
+    count_bits = _largest(band.rows.edges, band.cols.edges).bit_length()
     inputs = _size(int(held.sum()), conv.c * phases * pes * count_bits, in_bits, params.run_bits)
 
-    rows, cols = _edges(band.rows.owned_edges, band.cols.owned_edges)
+    rows, cols = band.rows.owned_edges, band.cols.owned_edges
     if out_mask is None:
         made = np.broadcast_to((np.diff(rows)[:, None] * np.diff(cols)).ravel(), (conv.k, pes))
     else:

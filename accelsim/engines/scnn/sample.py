@@ -47,4 +47,4 @@ def sample(rng: np.random.Generator) -> Sample:
         "drain_entries_per_cycle": draw(1, 32),
         "halo_entries_per_cycle": draw(1, 8),
     }
-    return Sample(shape, params, widest_bits=16, on_chip=False)
+    return Sample(shape, params, widest_bits=16)

@@ -45,7 +45,7 @@ def count(plan: Plan) -> Counts:
     cycles = np.zeros((len(plan.passes), len(plan.groups)), dtype=np.int64)
     steps = imbalance = empties = 0
     for index, one in enumerate(plan.passes):
-        sizes, mapped = entries(plan, one), np.array(one.band.mapped, dtype=bool)
+        sizes, mapped = entries(plan, one), one.band.mapped
         vectors_a, vectors_w = -(-sizes.a // p.i), -(-sizes.w // p.f)
         for g, (_, _, c0, c1) in enumerate(plan.groups.tolist()):
             cost = np.einsum("cph,ch->cp", vectors_a[c0:c1], vectors_w[g])[:, mapped]
@@ -69,7 +69,7 @@ def activity(plan: Plan, counts: Counts, values: np.ndarray | None) -> Activity:
     compute, waits = _with_drains(plan, counts.cycles)
     idle = mapped_waits = products = 0
     for index, one in enumerate(plan.passes):
-        mapped = sum(one.band.mapped)
+        mapped = int(np.count_nonzero(one.band.mapped))
         idle += (pes - mapped) * int(compute[index].sum())
         mapped_waits += mapped * int(waits[index].sum())
         products += _products(plan, one)
@@ -117,8 +117,8 @@ def _with_drains(plan: Plan, cycles: np.ndarray) -> tuple[np.ndarray, np.ndarray
     channels = plan.groups[:, 1] - plan.groups[:, 0]
     drains = np.stack(
         [
-            -(-channels * max(one.band.foreign) // p.halo_entries_per_cycle)
-            + -(-channels * max(one.band.reached) // p.drain_entries_per_cycle)
+            -(-channels * int(one.band.foreign.max()) // p.halo_entries_per_cycle)
+            + -(-channels * one.band.most_reached // p.drain_entries_per_cycle)
             for one in passes
         ]
     ).ravel()
@@ -167,12 +167,11 @@ def _through_dram(plan: Plan) -> tuple[bool, bool]:
 def _schedule(plan: Plan, compute: np.ndarray) -> tuple[Step, ...]:
     """Return a step per pass and group: inputs come before a pass, weights and outputs of a group around it."""
     reads, writes = _through_dram(plan)
-    at_home = plan.view.weight.home == "chip"
     steps = []
     for one, lengths in zip(plan.passes, compute.tolist(), strict=True):
         for g, (length, weights) in enumerate(zip(lengths, plan.weights, strict=True)):
             loads = _moved("input", one.inputs, "read") if reads and g == 0 else ()
-            loads += () if at_home else _moved("weight", weights, "read")
+            loads += _moved("weight", weights, "read")
             steps.append(Step(loads, length, _moved("output", one.outputs[g], "write") if writes else ()))
     return tuple(steps)
 
@@ -196,8 +195,8 @@ def _on_chip(plan: Plan) -> dict[Flow, int]:
         weights = sizes.w.reshape(per_group).sum(axis=1).reshape(conv.c, -1)
         read += int((sizes.a.sum(axis=1) * uses).sum())
         fifo += int((-(-sizes.a // p.i)).sum(axis=1).ravel() @ weights.ravel())
-        kept += sum(one.band.reached) * conv.k
-        foreign += sum(one.band.foreign) * conv.k
+        kept += one.band.all_reached * conv.k
+        foreign += int(one.band.foreign.sum()) * conv.k
     broadcast = int(plan.w_first[-1]) * pes * len(plan.passes)
     landed, inputs, outputs = plan.effective_macs, _inputs(plan), _outputs(plan)
     reads, writes = _through_dram(plan)

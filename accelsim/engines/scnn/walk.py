@@ -44,14 +44,14 @@ def _layer(plan: Plan, one: Pass, a_at: np.ndarray, w_at: np.ndarray) -> Layer:
     conv, rows = plan.conv, one.band.rows
     geometry = [conv.w, conv.r, conv.s, *conv.stride, *conv.pad[:2], *conv.dilation]
     geometry += [rows.out_from, rows.out_to, conv.f, plan.phases]
-    mapped = np.array(one.band.mapped, dtype=np.int64)
+    mapped = one.band.mapped.astype(np.int64)
     return Layer(
         one.a_first, a_at, plan.w_first, w_at, plan.groups, mapped, tuple(np.int64(number) for number in geometry)
     )
 
 
 def _places(plan: Plan, one: Pass) -> np.ndarray:
-    rows, cols = (np.array(axis.edges, dtype=np.int64) for axis in (one.band.rows, one.band.cols))
+    rows, cols = one.band.rows.edges, one.band.cols.edges
     at = np.zeros(int(one.a_first[-1]), dtype=np.int64)
     first = np.zeros_like(one.a_first)
     conv, span = plan.conv, 1 << plan.params.run_bits

@@ -34,7 +34,7 @@ from accelsim.components import Alu, Component, Link, Sram
 from accelsim.engines.sigma import operand
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix
@@ -91,6 +91,7 @@ class Sigma(Engine[Params, NoMapping]):
     name = "sigma"
     params_schema = Params
     primary = "pes"
+    support_params = ("word_bits",)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""
@@ -100,6 +101,11 @@ class Sigma(Engine[Params, NoMapping]):
         """Return why a layer cannot run: only products of two matrices."""
         del params
         return None if view.kind in ("spgemm", "linear", "matmul") else f"a GEMM accelerator has no {view.kind} unit"
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the one width that the machine has."""
+        del view
+        return dict.fromkeys(("input", "weight", "output"), Word(params.word_bits, "words"))
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, adders of the trees, the distribution network and the SRAM."""

@@ -10,7 +10,7 @@ import numpy as np
 from accelsim.operands.handle import Operands
 from accelsim.workload.csr_matrix import CsrMatrix, from_dense
 from accelsim.workload.network import LayerView
-from accelsim.workload.shapes import Linear, SpGemm
+from accelsim.workload.shapes import Linear, Matmul, SpGemm
 
 Pairs = tuple[tuple[CsrMatrix, CsrMatrix], ...]
 
@@ -41,6 +41,8 @@ def pairs(operands: Operands) -> Pairs:
     x, w = operands.input.values, operands.weight.values
     if isinstance(shape, Linear):
         return ((from_dense(x.reshape(shape.n, shape.c)), from_dense(w.reshape(shape.k, shape.c).T)),)
+    assert isinstance(shape, Matmul)  # which `supports` made sure of
+    x, w = x.reshape(shape.batch, shape.m, shape.k), w.reshape(shape.batch, shape.k, shape.n)
     return tuple((from_dense(left), from_dense(right)) for left, right in zip(x, w, strict=True))
 
 

@@ -33,7 +33,7 @@ from accelsim.errors import MappingError
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -69,6 +69,7 @@ class Snapea(Engine[Params, NoMapping]):
     name = "snapea"
     params_schema = Params
     primary = "lanes"
+    support_params = ("operand_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the lanes."""
@@ -76,12 +77,16 @@ class Snapea(Engine[Params, NoMapping]):
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run: only convolutions, which a ReLU follows."""
+        del params
         if not isinstance(view.shape, Conv2d):
             return f"SnaPEA runs convolutions with a ReLU, not {view.kind} layers"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers and the buffers of the PEs."""

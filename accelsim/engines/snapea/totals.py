@@ -71,10 +71,10 @@ def _schedule(plan: Any, counts: Counts) -> tuple[Step, ...]:
     weights = view.weight.elements
     steps = []
     for n, length in enumerate(counts.cycles):
-        loads = [Transfer("input", "read", image)] if view.input.home == "dram" else []
-        if n == 0 and view.weight.home == "dram":
+        loads = [Transfer("input", "read", image)]
+        if n == 0:
             loads += [Transfer("weight", "read", weights * (view.weight.bits or 0))]
             loads += [Transfer("index", "read", weights * index_bits(plan))]
-        stores = (Transfer("output", "write", outputs),) if view.output.home == "dram" else ()
+        stores = (Transfer("output", "write", outputs),)
         steps.append(Step(tuple(t for t in loads if t.run_bits), length, stores))
     return tuple(steps)

@@ -10,19 +10,24 @@ Modelled:
 - Groups of multipliers that each take one entry of A at a time; a merge tree with one merger per layer.
 - FIFOs between the units with back-pressure, a writer with a FIFO, and DRAM shared by reads and writes.
 - Values: products are added where equal coordinates meet in the tree, left stream plus right stream, layer by layer.
+- Row pointers: all of A's in every round that scans them, else once; two of B's for each entry of A. They take the bus
+  with what they lead to.
 - Each technique switched off: condense, huffman, prefetch, pipeline_merge.
 
 Not modelled:
 - Bursts, banks and the assignment of addresses to channels: DRAM is one pipe as wide as all channels.
-- Row pointers of A and B, which the published traffic does not count either.
+- The memory that holds row pointers on the chip; pointers of C, which leaves with its coordinates.
 - Overlap of a round with the next one.
 - The order of nodes within a layer: the nodes of a layer share its merger in the order of the rows.
 
 Assumed:
-- The column fetcher scans one row of A per cycle; without condensing, A is stored by columns and nothing is scanned.
+- The column fetcher scans one row of A per cycle, to the last that holds something of the round; without condensing, A
+  is stored by columns and nothing is scanned.
+- Pointers come ahead of the scan, those behind the last entry with it: they cost bandwidth and no latency.
 - The rate of a unit is a fluid: a row starts where the one before it ends, also within a cycle.
 - A row of B is asked for once its entry of A has arrived: one DRAM latency more.
-- Finished rows are written before further reads are issued; while the bus waits for a row, reads that fit go first.
+- Reads and writes share the bus, each in the order of the rows; what can begin first goes first, and of two that can,
+  the write.
 - The prefetch buffer is empty at the start of a round.
 - One comparison per element and layer in the energy: comparators that lose are not counted.
 """
@@ -41,11 +46,13 @@ from accelsim.components import Alu, Component, Sram
 from accelsim.engines.sparch import sample
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
-from accelsim.seam import Engine, Machine, NoMapping, Sample, Walk
+from accelsim.operands.product import check_reach
+from accelsim.seam import Engine, Machine, NoMapping, Sample, Walk, Word, beside
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
 from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import SpGemm
 
 
 class Params(Strict):
@@ -64,6 +71,7 @@ class Params(Strict):
     channels: int = Field(16, ge=1, le=1024, description="DRAM channels; they share the machine's bandwidth")
     element_bits: int = Field(96, ge=1, le=512, description="value and column of an entry of A or B")
     partial_bits: int = Field(128, ge=1, le=512, description="value, row and column of an element of a partial product")
+    pointer_bits: int = Field(32, ge=1, le=64, description="start of a row of A or B")
     output_bits: int = Field(128, ge=1, le=512, description="an element of C: with its row (COO) or without (CSR)")
     condense: bool = Field(True, description="leaves are condensed columns; else the columns of A")
     huffman: bool = Field(True, description="lightest nodes first; else in the order of plain_schedule")
@@ -105,6 +113,8 @@ class Round(NamedTuple):
     b_read: int
     partial_read: int
     written: int
+    pointers: int
+    """Of rows of A and B, or of columns of A, read."""
 
 
 UNITS = ("multipliers", "mergers", "fetchers", "channels")
@@ -143,6 +153,7 @@ class Sparch(Engine[Params, NoMapping]):
     name = "sparch"
     params_schema = Params
     primary = "multipliers"
+    support_params = ("element_bits", "partial_bits", "output_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return multipliers, lanes of the mergers, the column fetcher and the channels."""
@@ -157,6 +168,17 @@ class Sparch(Engine[Params, NoMapping]):
         """Return why a layer cannot run: only products of sparse matrices."""
         del params
         return None if view.kind == "spgemm" else f"a sparse matrix multiplier has no {view.kind} unit"
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return what an element leaves beside its column, and a partial product beside its row too."""
+        shape = view.shape
+        assert isinstance(shape, SpGemm)
+        p, m, n = params, shape.m, shape.n
+        return {
+            "input": beside(p.element_bits, shape.k),
+            "weight": beside(p.element_bits, n),
+            "output": min(beside(p.output_bits, n), beside(p.partial_bits, m, n)),
+        }
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, adders and comparators of the tree, and the buffers."""
@@ -176,9 +198,11 @@ class Sparch(Engine[Params, NoMapping]):
         """Check that no count can overflow and choose the ticks."""
         del mapping
         a, b = operands.input.sparse, operands.weight.sparse
+        check_reach(view.name, "pointers", params.pointer_bits, max(a.nnz, b.nnz))
         rate = machine.dram.bits_per_cycle
         ticks = lcm(rate.numerator, params.multiplier_groups, params.merger_width)
-        bits = product_count(a, b) * 2 * (params.layers + 2) * max(params.partial_bits, params.element_bits)
+        p, pointers = params, (max(a.shape) + 2 * a.nnz + 1) * params.pointer_bits
+        bits = product_count(a, b) * 2 * (p.layers + 2) * max(p.partial_bits, p.element_bits) + pointers * p.ways
         if (bits + a.nnz + a.shape[0]) * ticks * max(1, rate.denominator) > INT64_MAX // 16:
             raise MappingError(
                 f"layer '{view.name}': its times exceed 64-bit integers",
@@ -205,10 +229,16 @@ def activity(params: Params, ticks: int, tally: Tally, values: Any) -> Activity:
             raise ModelError(
                 f"round {number}: {made.cycles} cycles are below the analytic bound of {made.bound_cycles}"
             )
+    dram = {
+        Flow("dram", "input", "read"): tally.total("a_read") * params.element_bits,
+        Flow("dram", "weight", "read"): tally.total("b_read") * params.element_bits,
+        Flow("dram", "index", "read"): tally.total("pointers") * params.pointer_bits,
+        Flow("dram", "psum", "read"): tally.total("partial_read") * params.partial_bits,
+        Flow("dram", "psum", "write"): (tally.total("written") - tally.output) * params.partial_bits,
+        Flow("dram", "output", "write"): tally.output * params.output_bits,
+    }
     cycles, multipliers = tally.total("cycles"), params.multiplier_groups * params.multiplier_lanes
-    a_read, b_read, partial_read = (tally.total(name) for name in ("a_read", "b_read", "partial_read"))
-    output = tally.output
-    partial_written = tally.total("written") - output
+    a_read, b_read, output = tally.total("a_read"), tally.total("b_read"), tally.output
     lanes = params.layers * params.merger_width
     padding = tally.slots * params.multiplier_lanes - tally.products
     waits = {
@@ -228,11 +258,7 @@ def activity(params: Params, ticks: int, tally: Tally, values: Any) -> Activity:
             "channels": {"busy": bus, "starved": params.channels * cycles - bus},
         },
         traffic={
-            Flow("dram", "input", "read"): a_read * e,
-            Flow("dram", "weight", "read"): b_read * e,
-            Flow("dram", "psum", "read"): partial_read * p,
-            Flow("dram", "psum", "write"): partial_written * p,
-            Flow("dram", "output", "write"): output * params.output_bits,
+            **dram,
             Flow("glb.lookahead", "input", "write"): a_read * e,
             Flow("glb.lookahead", "input", "read"): a_read * e,
             Flow("glb.rows", "weight", "write"): b_read * e,
@@ -262,8 +288,7 @@ def activity(params: Params, ticks: int, tally: Tally, values: Any) -> Activity:
             "b_elements_used": tally.b_used,
             "b_elements_read": b_read,
             "bound_cycles": tally.total("bound_cycles"),
-            "dram_bytes": (a_read * e + b_read * e + (partial_read + partial_written) * p + output * params.output_bits)
-            // 8,
+            "dram_bytes": sum(dram.values()) // 8,
             **{f"rounds_bound_by_{unit}": sum(r.bound_by == i for r in tally.rounds) for i, unit in enumerate(UNITS)},
             "round_log": _log(tally.rounds),
         },

@@ -79,6 +79,7 @@ def time_round(groups, slots, bits, writes, scans, layers, capacities, lookahead
     """Return the time of a round and how the multipliers waited, in ticks.
 
     Stage 0 multiplies, stages 1 .. layers merge, stage layers + 1 writes. A stage passes a row on as it works on it.
+    The bus takes reads in the order of the rows, and writes too: whichever can begin first, and of two the write.
 
     Parameters
     ----------
@@ -90,72 +91,67 @@ def time_round(groups, slots, bits, writes, scans, layers, capacities, lookahead
     cost : ticks per slot, per merged element, per bit, per cycle, DRAM latency, layer latency, B's latency per row
     """
     n, stages = groups.shape[0], layers + 1
+    last = stages - 1
     per_slot, per_element, per_bit, per_cycle, latency, passing = cost[0], cost[1], cost[2], cost[3], cost[4], cost[5]
     begun = np.zeros((n, stages + 1), np.int64)
-    ready, done = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    read_at, done, ready = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
+    scan_bound = np.zeros(n, np.bool_)
     free = np.zeros(stages, np.int64)
     blocker, waiting = np.full(stages, -1, np.int64), np.zeros(stages, np.int64)
-    bus, written, ahead, fetched = 0, 0, -1, 0
-    memory, conflict, control, busy = 0, 0, 0, 0
-    gap_from, gap_to = 0, 0
-    for g in range(n):
-        fetched += groups[g, 1]
-        while fetched > lookahead and ahead < g - 1:
-            ahead += 1
-            fetched -= groups[ahead, 1]
-        space = done[ahead] if ahead >= 0 else 0
-        reached = scans[g] * per_cycle
-        while written < g and ready[written] <= max(bus, space, reached):
+    asked, walked, written = 0, 0, 0  # rows whose reads are issued, that went through the stages, that are written
+    bus, busy = 0, 0
+    ahead, fetched = -1, groups[0, 1] if n else 0
+    memory, conflict, control = 0, 0, 0
+    while written < n:
+        while walked < asked:
+            g = walked
+            for s in range(stages):
+                while waiting[s] > capacities[s] and blocker[s] < g - 1:
+                    blocker[s] += 1
+                    waiting[s] -= groups[blocker[s], 4 + s]
+            if blocker[last] >= written:
+                break  # it waits for a row that the bus has not taken yet
+            first = read_at[g] + latency * (2 if groups[g, 3] > 0 and groups[g, 1] > 0 else 1)
+            before_begin, before_end = first, first + bits[g] * per_bit
+            for s in range(stages):
+                block = begun[blocker[s], s + 1] if blocker[s] >= 0 else 0
+                begin = max(free[s], before_begin, block)
+                work = slots[g] * per_slot if s == 0 else groups[g, 3 + s] * per_element
+                end = max(begin + work, before_end)
+                if s == 0:
+                    came = min(begin, max(free[0], before_begin))
+                    if scan_bound[g]:
+                        control += came - free[0]
+                    else:
+                        memory += came - free[0]
+                    conflict += begin - came
+                    memory += end - begin - work
+                    done[g] = end
+                begun[g, s] = begin
+                free[s] = end
+                waiting[s] += groups[g, 4 + s]
+                before_begin, before_end = begin + passing, end + passing
+            ready[g] = free[last]
+            walked += 1
+        # a read waits for the scan, and for room in the look-ahead FIFO, which a row that waits itself does not make
+        asks = asked < n and ahead < walked
+        space = done[ahead] if ahead >= 0 and asks else 0
+        reached = scans[asked] * per_cycle if asks else 0
+        if written < walked and (not asks or max(bus, ready[written]) <= max(bus, space, reached)):
             begun[written, stages] = max(bus, ready[written])
             bus = begun[written, stages] + writes[written] * per_bit
+            busy += writes[written]
             written += 1
-        scan_bound = reached > max(bus, space)
-        start = max(gap_from, space, reached)
-        if start + bits[g] * per_bit <= gap_to:
-            # reads go while the bus waits for the row that it must write next
-            scan_bound = reached > max(gap_from, space)
-            gap_from = start + bits[g] * per_bit
         else:
-            start = max(bus, space, reached)
-            bus = start + bits[g] * per_bit
-        delay = latency * (2 if groups[g, 3] > 0 and groups[g, 1] > 0 else 1)
-        first, last = start + delay, start + bits[g] * per_bit + delay
-        before_begin, before_end = first, last
-        for s in range(stages):
-            while waiting[s] > capacities[s] and blocker[s] < g - 1:
-                blocker[s] += 1
-                waiting[s] -= groups[blocker[s], 4 + s]
-            block = 0
-            if blocker[s] >= 0:
-                if s == stages - 1:
-                    while written <= blocker[s]:
-                        if ready[written] > bus:
-                            gap_from, gap_to = bus, ready[written]
-                        begun[written, stages] = max(bus, ready[written])
-                        bus = begun[written, stages] + writes[written] * per_bit
-                        written += 1
-                block = begun[blocker[s], s + 1]
-            begin = max(free[s], before_begin, block)
-            work = slots[g] * per_slot if s == 0 else groups[g, 3 + s] * per_element
-            end = max(begin + work, before_end)
-            if s == 0:
-                came = min(begin, max(free[0], before_begin))
-                if scan_bound:
-                    control += came - free[0]
-                else:
-                    memory += came - free[0]
-                conflict += begin - came
-                memory += end - begin - work
-                done[g] = end
-            begun[g, s] = begin
-            free[s] = end
-            waiting[s] += groups[g, 4 + s]
-            before_begin, before_end = begin + passing, end + passing
-        ready[g] = free[stages - 1]
-        busy += bits[g] + writes[g]
-    while written < n:
-        bus = max(bus, ready[written]) + writes[written] * per_bit
-        written += 1
+            scan_bound[asked] = reached > max(bus, space)
+            read_at[asked] = max(bus, space, reached)
+            bus = read_at[asked] + bits[asked] * per_bit
+            busy += bits[asked]
+            asked += 1
+            fetched += groups[asked, 1] if asked < n else 0
+            while fetched > lookahead and ahead < asked - 1:
+                ahead += 1
+                fetched -= groups[ahead, 1]
     finish = bus
     for s in range(stages):
         finish = max(finish, free[s])

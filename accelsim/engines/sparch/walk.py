@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.engines.sparch import kernel, prefetch_kernel, values_kernel
-from accelsim.engines.sparch.engine import Params, Plan, Round, Tally
+from accelsim.engines.sparch.engine import UNITS, Params, Plan, Round, Tally
 from accelsim.engines.sparch.schedule import Schedule
 from accelsim.engines.sparch.stream import Pieces, Stream, blocks, pieces_of_leaves, pieces_of_stream
 from accelsim.errors import ModelError
@@ -65,18 +65,24 @@ class _Machine:
         self,
         groups: np.ndarray,
         uses: np.ndarray,
-        scans: np.ndarray,
+        scans: bool,
         layers: int,
         out_bits: int,
         nodes: tuple[int, int],
     ) -> None:
-        """Time a round whose rows are ``groups`` and add it up; ``nodes`` are new leaves and partial products."""
+        """Time a round whose rows are ``groups`` and add it up; ``nodes`` are new leaves and partial products.
+
+        With ``scans`` the column fetcher goes over the rows of A.
+        """
         p, plan = self.params, self.plan
         read = self.read_rows(uses)
         ends = np.append(0, np.cumsum(groups[:, 1]))
         lanes = -(-plan.b.row_lengths[uses] // p.multiplier_lanes)
         slots, fetched = _sums(lanes, ends), _sums(read, ends)
-        bits = (groups[:, 1] + fetched) * p.element_bits + groups[:, 2] * p.partial_bits
+        reached = groups[:, 0] + 1 if scans else np.zeros(len(groups), np.int64)
+        pointers = self.pointers(reached, scans) + 2 * groups[:, 1]
+        elements = groups[:, 1] + fetched
+        bits = elements * p.element_bits + groups[:, 2] * p.partial_bits + pointers * p.pointer_bits
         writes = groups[:, 4 + layers] * out_bits
         rate = plan.bits_per_cycle
         per_bit = plan.ticks * rate.denominator // rate.numerator
@@ -87,9 +93,9 @@ class _Machine:
         )  # fmt: skip
         capacities = np.array([p.tree_fifo] * layers + [p.writer_fifo], np.int64)
         finish, memory, conflict, control, bus = kernel.time_round(
-            groups, slots, bits, writes, scans, layers, capacities, p.lookahead, cost
+            groups, slots, bits, writes, reached, layers, capacities, p.lookahead, cost
         ).tolist()
-        scanned = int(scans[-1]) if scans.size else 0
+        scanned = int(reached[-1]) if scans else 0
         merged = [int(groups[:, 4 + layer].sum()) for layer in range(layers)]
         parts = (
             int(slots.sum()) * per_slot,
@@ -100,7 +106,8 @@ class _Machine:
         bound = max(parts)
         made = Round(
             ceil_div(finish, plan.ticks), ceil_div(bound, plan.ticks), parts.index(bound), *nodes,
-            *map(int, (groups[:, 1].sum(), read.sum(), groups[:, 2].sum(), groups[:, 4 + layers].sum())),
+            *map(int, (groups[:, 1].sum(), read.sum(), groups[:, 2].sum(), groups[:, 4 + layers].sum(),
+                   pointers.sum())),
         )  # fmt: skip
         self.rounds.append(made)
         self.add(
@@ -108,6 +115,26 @@ class _Machine:
             layer_elements=sum(merged), scans=scanned, memory_ticks=memory, conflict_ticks=conflict,
             control_ticks=control, bus_ticks=bus,
         )  # fmt: skip
+
+    def pointers(self, reached: np.ndarray, scans: bool) -> np.ndarray:
+        """Return how many pointers of A come with each row of a round that is ``reached`` at these cycles."""
+        p, a, found = self.params, self.plan.a, np.zeros(reached.size, np.int64)
+        if scans:
+            found[:] = np.diff(reached, prepend=-1)
+            found[-1] += a.shape[0] - reached[-1]
+        elif not self.rounds and not (p.condense and p.pipeline_merge):
+            found[0] = a.shape[0 if p.condense else 1] + 1
+        return found
+
+    def spend_nothing(self) -> None:
+        """Time the look at an A without entries: its pointers are read, and then nothing is left to do."""
+        p, plan = self.params, self.plan
+        pointers = plan.a.shape[0 if p.condense else 1] + 1
+        bus = pointers * p.pointer_bits * plan.ticks * plan.bits_per_cycle.denominator // plan.bits_per_cycle.numerator
+        finish = bus + plan.latency_cycles * plan.ticks
+        ends = ceil_div(finish, plan.ticks), ceil_div(bus, plan.ticks)
+        self.rounds.append(Round(*ends, UNITS.index("channels"), 0, 0, 0, 0, 0, 0, pointers))
+        self.add(memory_ticks=finish, bus_ticks=bus)
 
 
 def _sums(counts: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -130,7 +157,9 @@ def walk(plan: Plan, with_values: bool) -> Generator[float, None, tuple[Tally, C
     latest, products = np.full(b.shape[0], -1, np.int64), max(1, product_count(a, b))
     machine = _Machine(plan, with_values, leaf_of, order, bounds, last, held, latest, products)
     weights = np.bincount(leaf_of, b.row_lengths[a.columns].astype(np.float64), leaves).astype(np.int64).tolist()
-    if not p.pipeline_merge and leaves:
+    if not leaves:
+        machine.spend_nothing()
+    elif not p.pipeline_merge:
         _multiply_all(machine)
     schedule = Schedule(weights, p.ways, p.huffman, p.plain_schedule == "running")
     weight_of = dict(enumerate(weights))
@@ -185,7 +214,7 @@ def _round(machine: _Machine, nodes: list[int], leaves: int, final: bool) -> Gen
         yield machine.merged / machine.products
     groups = groups[:count]
     multiplied = leaf.entries if p.pipeline_merge else leaf.entries[:0]
-    scans = groups[:, 0] + 1 if p.condense and multiplied.size else np.zeros(count, np.int64)
+    scans = bool(p.condense and multiplied.size)
     out_bits = p.output_bits if final else p.partial_bits
     fresh = len(new) if p.pipeline_merge else 0
     machine.spend(groups, plan.a.columns[multiplied], scans, p.layers, out_bits, (fresh, len(nodes) - fresh))
@@ -248,5 +277,4 @@ def _multiply_all(machine: _Machine) -> None:
     lengths = b.row_lengths[uses]
     groups = np.zeros((uses.size, 5), np.int64)
     groups[:, 1], groups[:, 3], groups[:, 4] = 1, lengths, lengths
-    scans = np.zeros(uses.size, np.int64)
-    machine.spend(groups, uses, scans, 0, machine.params.partial_bits, (len(machine.bounds) - 1, 0))
+    machine.spend(groups, uses, False, 0, machine.params.partial_bits, (len(machine.bounds) - 1, 0))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.activity import Event
-from accelsim.engines.systolic.columnar_kernel import COUNTS, CYCLES, DRAM, EDP, ENERGY, evaluate
+from accelsim.engines.systolic.columnar_kernel import COUNTS, evaluate
 from accelsim.engines.systolic.engine import Params, scratchpad_bits
 from accelsim.engines.systolic.tilecost import FLOWS
-from accelsim.errors import PriceError
 from accelsim.mapping import loopnest
-from accelsim.mapping.choose import Price
+from accelsim.mapping.search_kernel import CYCLES, DRAM
 from accelsim.seam import Machine, Many
 from accelsim.spec.schema import MappingSpec
 from accelsim.workload.network import LayerView
@@ -19,8 +18,8 @@ from accelsim.workload.shapes import Conv2d
 MOST = 2**59
 """No count may come near 64 bits: what could grow beyond this is left to the plain path."""
 
-OBJECTIVES = {"cycles": CYCLES, "dram": DRAM, "energy": ENERGY, "edp": EDP}
-PRICED = ("glb.inputs", "glb.weights", "glb.outputs", "dram")
+OBJECTIVES = {"cycles": CYCLES, "dram": DRAM}
+"""Energy objectives are priced candidate by candidate: on the plain path."""
 CAUSES = ("busy", "zero", "unmapped", "fill_drain", "starved", "memory")
 EVENTS = (
     Event("macs", "mac"), Event("pe", "read"), Event("pe", "write"), Event("array", "transfer"),
@@ -53,22 +52,13 @@ def encode(view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
     )  # fmt: skip
 
 
-def totals(layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price) -> Many | None:
+def totals(layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec) -> Many | None:
     """Return the totals of layers that `encode` described; None where a mapping is not chosen from all candidates."""
-    objective = OBJECTIVES.get(mapping.objective)
-    if objective is None or mapping.fixed:
-        return None
-    prices = np.zeros(8)
-    if objective in (ENERGY, EDP):
-        try:
-            prices[:] = [price(name, direction) for name in PRICED for direction in ("read", "write")]
-        except PriceError:
-            return None
-    bus = bus_row(params, machine)
-    if bus is None:
+    objective, bus = OBJECTIVES.get(mapping.objective), bus_row(params, machine)
+    if objective is None or mapping.fixed or bus is None:
         return None
     out = np.zeros((len(layers), len(COUNTS)), dtype=np.int64)
-    evaluate(layers, array_row(params), bus, float(machine.dram.bits_per_cycle), objective, prices, out)
+    evaluate(layers, array_row(params), bus, objective, out)
     return Many(out, CAUSES, EVENTS)
 
 
@@ -80,7 +70,7 @@ def array_row(params: Params) -> np.ndarray:
 
 
 def bus_row(params: Params, machine: Machine) -> np.ndarray | None:
-    """Return the DRAM in the order of `columnar_kernel.BUS`, and the most that a layer may move; None if too fine."""
+    """Return the DRAM in the order of `search_kernel.BUS`, and the most that a layer may move; None if too fine."""
     rate, latency, burst = machine.dram
     if max(rate.numerator, rate.denominator) > MOST:
         return None

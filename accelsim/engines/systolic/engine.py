@@ -22,12 +22,13 @@ Not modelled:
 Assumed:
 - One multiply-accumulate per PE and cycle; zero operands are multiplied like any other.
 - In os, a finished output leaves over a bus of its column: PE (i, j) finishes one cycle after PE (i-1, j).
-- A searched mapping is the best of a pruned list, not of all tilings: a pinned one may be a few per cent better.
+- A searched mapping is the best of a list of tilings (`docs/decisions/0070-mapper.md`), not of all of them.
 - Groups of a layer run one after another: depthwise layers use one column (ws, os) at a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -35,13 +36,14 @@ from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
-from accelsim.engines.systolic import candidates, sample, tilecost
+from accelsim.engines.systolic import sample, tilecost
 from accelsim.errors import MappingError
-from accelsim.mapping import loopnest, tilings
-from accelsim.mapping.choose import Price
+from accelsim.mapping import loopnest, search, tile_forms, tilings
+from accelsim.mapping.choose import Bounds, Choice, Price
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
+from accelsim.mapping.search import TiledNest, Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Many, Sample
+from accelsim.seam import Columns, Engine, Machine, Many, Room, Sample, Word
 from accelsim.spec.schema import MappingSpec, Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -86,7 +88,7 @@ class Systolic(Engine[Params, Tiling]):
     params_schema = Params
     mapping_schema = Tiling
     primary = "pes"
-    support_params = ("operand_bits",)
+    support_params = ("operand_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""
@@ -94,12 +96,21 @@ class Systolic(Engine[Params, Tiling]):
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run: only products, and only operands that fit the multiplier."""
+        del params
         if view.kind not in PRODUCTS:
             return f"a systolic array has no {view.kind} unit"
-        for tensor in (view.input, view.weight):
-            if (tensor.bits or 0) > params.operand_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the multipliers {params.operand_bits}"
         return None
+
+    def rooms(self, params: Params) -> tuple[Room, ...]:
+        """Return the scratchpads: outputs at home leave the accumulators for the inputs' one."""
+        del params
+        return (Room("glb.inputs", ("input", "output")), Room("glb.weights", ("weight", "input2")))
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of operands and of sums."""
+        del view
+        operand = Word(params.operand_bits, "multipliers")
+        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, PE registers, links and scratchpads."""
@@ -115,16 +126,37 @@ class Systolic(Engine[Params, Tiling]):
         )
 
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
-        """Return tilings that fit the scratchpads, each with the largest channel tile that fits."""
+        """Return tilings that fit the scratchpads."""
         del machine
-        units = (params.rows, params.cols)
-        return tilings.tilings(_conv(view), _widths(view, params), _limits(view, params), units, c_unit=None)
+        return search.tilings(tiled_nest(view, params))
+
+    def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
+        """Return the best tiling of the list."""
+        return search.best(tiled_nest(view, params), machine.dram, objective)
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
-        """Return exact compute cycles and traffic with an estimate of what DRAM adds."""
-        flow = tilecost.FLOWS[params.dataflow]
-        array = (flow, params.rows, params.cols, params.overlap_folds)
-        return candidates.bounds(_nest(view, params), array, machine.dram, columns)
+        """Return exact traffic, and cycles that no candidate undercuts."""
+        nest, array = _nest(view, params), (params.rows, params.cols, params.overlap_folds)
+        conv, flow, taps = nest.conv, tilecost.FLOWS[params.dataflow], nest.conv.r * nest.conv.s
+
+        def costs(g, n, e, f, k, c):  # type: ignore[no-untyped-def]
+            return np.stack(tilecost.tile_cost(flow, *array, g, n * e * f, k, c * taps))
+
+        def on_chip(moved: search.Measured) -> dict[tuple[str, str], Any]:
+            total = tilecost.TileCost(*tilings.total(conv, columns, costs))
+            dram = {
+                Flow("dram", "input", "read"): moved.input,
+                Flow("dram", "weight", "read"): moved.weight,
+                Flow("dram", "psum", "read"): moved.spill,
+                Flow("dram", "psum", "write"): moved.spill,
+            }
+            bits: dict[tuple[str, str], Any] = {}
+            for flow, count in _on_chip(nest, params.dataflow, total, dram).items():
+                bits[flow.boundary, flow.direction] = bits.get((flow.boundary, flow.direction), 0) + count
+            return bits
+
+        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
+        return found._replace(events={("macs", "mac"): conv.macs})
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Tiling, machine: Machine) -> Plan:
         """Check that the tiles fit and that no count can overflow."""
@@ -175,7 +207,8 @@ class Systolic(Engine[Params, Tiling]):
         """Choose mappings, count and run the timeline in one kernel."""
         from accelsim.engines.systolic import columnar
 
-        return columnar.totals(layers, params, machine, mapping, price)
+        del price
+        return columnar.totals(layers, params, machine, mapping)
 
     @staticmethod
     def _gemm(plan: Plan) -> Any:
@@ -197,6 +230,18 @@ def _widths(view: LayerView, params: Params) -> loopnest.Widths:
 
 def _nest(view: LayerView, params: Params, tiling: Tiling = WHOLE) -> LoopNest:
     return LoopNest(_conv(view), tiling, _widths(view, params), loopnest.resident(view))
+
+
+def tiled_nest(view: LayerView, params: Params) -> TiledNest:
+    """Return the layer as the search for its tiling sees it."""
+    conv = _conv(view)
+    flow = tilecost.FLOWS[params.dataflow]
+    form = (tile_forms.FOLDS, flow, params.rows, params.cols, int(params.overlap_folds), conv.r * conv.s)
+    units = (params.rows, params.cols)
+    return TiledNest(
+        view.name, conv, _widths(view, params), _limits(view, params), units, 1, (Variant({}, form),),
+        loopnest.resident(view),
+    )  # fmt: skip
 
 
 def scratchpad_bits(params: Params) -> dict[str, int]:
@@ -229,8 +274,9 @@ def _limits(view: LayerView, params: Params) -> dict[str, int]:
 def _activity(plan: Plan, costs: Cost, values: np.ndarray | None) -> Activity:
     """Add tiles up to the layer's account, traffic and schedule."""
     nest, params, conv = plan.nest, plan.params, plan.nest.conv
+    tiles = nest.tiles()
     total = tilecost.TileCost(
-        *(sum(times * costs[tile][i] for tile, times in nest.tiles().items()) for i in range(10))  # type: ignore[arg-type]
+        *(sum(times * int(costs[tile][i]) for tile, times in tiles.items()) for i in range(10))  # type: ignore[arg-type]
     )
     schedule = nest.schedule(lambda tile: costs[tile][0])
     dram = loopnest.dram_traffic(schedule, plan.machine.dram)
@@ -249,16 +295,16 @@ def _activity(plan: Plan, costs: Cost, values: np.ndarray | None) -> Activity:
         events={Event("macs", "mac"): conv.macs},
         schedule=schedule,
         buffers=_buffers(nest, params),
-        details={"tiles": sum(nest.tiles().values()), "held_words": int(total.held)},
+        details={"tiles": sum(tiles.values()), "held_words": int(total.held)},
         performed_macs=conv.macs,
         values=values,
     )
 
 
-def _on_chip(nest: LoopNest, dataflow: str, total: tilecost.TileCost, dram: dict[Flow, int]) -> dict[Flow, int]:
-    """Return the traffic of scratchpads, links and PE registers, in bits."""
+def _on_chip(nest: LoopNest, dataflow: str, total: tilecost.TileCost, dram: Mapping[Flow, Any]) -> dict[Flow, Any]:
+    """Return the traffic of scratchpads, links and PE registers in bits: of a layer, or of many candidates."""
     w, conv = nest.widths, nest.conv
-    left, top, held, results = int(total.left), int(total.top), int(total.held), int(total.results)
+    left, top, held, results = total.left, total.top, total.held, total.results
     words = {
         "ws": {"input": left, "weight": held},
         "is": {"input": held, "weight": left},
@@ -270,7 +316,7 @@ def _on_chip(nest: LoopNest, dataflow: str, total: tilecost.TileCost, dram: dict
     spilled = dram.get(Flow("dram", "psum", "write"), 0)
     returned = dram.get(Flow("dram", "psum", "read"), 0)
     hops = {"ws": ("weight", w.weight), "is": ("input", w.input)}.get(dataflow)
-    flows = {
+    flows: dict[Flow, Any] = {
         Flow("glb.inputs", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
         Flow("glb.inputs", "input", "read"): words["input"] * w.input,
         Flow("glb.weights", "weight", "write"): dram.get(Flow("dram", "weight", "read"), 0),
@@ -284,8 +330,8 @@ def _on_chip(nest: LoopNest, dataflow: str, total: tilecost.TileCost, dram: dict
         Flow("pe", "psum", "read"): conv.macs * w.psum,
         Flow("pe", "psum", "write"): conv.macs * w.psum,
     }
-    held_hops = int(total.held_hops)
-    moves = {"input": conv.macs * w.input, "weight": conv.macs * w.weight}
+    held_hops = total.held_hops
+    moves: dict[str, Any] = {"input": conv.macs * w.input, "weight": conv.macs * w.weight}
     if hops is not None:
         moves[hops[0]] = held_hops * hops[1]
         flows[Flow("array", "psum", "write")] = conv.macs * w.psum

@@ -10,7 +10,6 @@ Modelled:
 - Three double-buffered memories: half of each holds a tile; tiles and loop order are chosen or pinned.
 
 Not modelled:
-- Tensors whose home is the chip: layers that have one are not run.
 - The real mapping, which is not published in readable form: the split over units, outputs and inputs is derived.
 - Bias, the 1-D SIMD unit, the controller; registers and the network between cores.
 - Overlap between tiles inside the units, and of a layer's first load with the layer before it.
@@ -33,10 +32,12 @@ from accelsim.components import Alu, Component, Sram
 from accelsim.engines.unpu import sample
 from accelsim.engines.unpu.cost import TileCost, Units, tile_cost
 from accelsim.errors import MappingError
-from accelsim.mapping import loopnest, tilings
+from accelsim.mapping import loopnest, search, tile_forms, tilings
+from accelsim.mapping.choose import Bounds, Choice
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
+from accelsim.mapping.search import TiledNest, Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Columns, Engine, Machine, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -86,19 +87,27 @@ class Unpu(Engine[Params, UnitTiling]):
     params_schema = Params
     mapping_schema = UnitTiling
     primary = "ports"
+    support_params = ("input_bits", "weight_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the table inputs that the outputs of all units could look up together."""
         return {"ports": params.units * params.outputs * params.ports}
 
     def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only products, and only widths that tables and planes take."""
+        """Return why a layer cannot run: only products."""
+        del params
         if view.kind not in PRODUCTS:
             return f"lookup-table units have no {view.kind} unit"
-        for tensor, most in ((view.input, params.input_bits), (view.weight, params.weight_bits)):
-            if (tensor.bits or 1) > most:
-                return f"'{tensor.name}' has {tensor.bits} bits, the units take {most}"
-        return tilings.at_home(view)
+        return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return what tables are built for, what comes as planes, and the width of sums."""
+        del view
+        return {
+            "input": Word(params.input_bits, "tables"),
+            "weight": Word(params.weight_bits, "planes"),
+            "output": Word(params.accumulator_bits, "accumulators"),
+        }
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return the accumulators behind the tables, the table builders and the memories."""
@@ -114,36 +123,31 @@ class Unpu(Engine[Params, UnitTiling]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
         """Return tilings that fit, for every split of the units over pixels and inputs."""
         del machine
-        table = tilings.tilings(
-            _conv(view), _widths(view, params), _halves(params), (params.outputs,), c_unit=params.table_inputs
-        )
-        splits = [n for n in range(1, params.units + 1) if params.units % n == 0]
-        rows = len(table["k"])
-        return {name: np.tile(column, len(splits)) for name, column in table.items()} | {
-            "across": np.repeat(np.array(splits, dtype=np.int64), rows)
-        }
+        return search.tilings(tiled_nest(view, params))
+
+    def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
+        """Return the best tiling of the list."""
+        return search.best(tiled_nest(view, params), machine.dram, objective)
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
-        """Return exact compute cycles with an estimate of what DRAM adds."""
-        conv = _conv(view)
-        cycles = np.zeros(len(columns["k"]), dtype=np.int64)
-        for across in set(columns["across"].tolist()):
-            units, rows = _units(view, params, across), columns["across"] == across
-            part = {name: column[rows] for name, column in columns.items()}
+        """Return exact traffic and operations, and cycles that no candidate undercuts."""
+        w = _widths(view, params)
+        total = _totals(view, params, columns)
+        entries = 2 ** _units(view, params, 1).inputs - 1 - _units(view, params, 1).inputs
 
-            def cost(g, n, e, f, k, c, units=units):  # type: ignore[no-untyped-def]
-                return tile_cost(units, conv.r * conv.s, g, n * e * f, k, c).cycles
+        def on_chip(moved: search.Measured) -> dict[tuple[str, str], np.ndarray]:
+            sums = total.sums * w.psum + moved.spill
+            return {
+                ("glb.inputs", "read"): total.inputs * w.input,
+                ("glb.inputs", "write"): moved.input,
+                ("glb.weights", "read"): total.weights * w.weight,
+                ("glb.weights", "write"): moved.weight,
+                ("glb.outputs", "read"): sums,
+                ("glb.outputs", "write"): sums,
+            }
 
-            cycles[rows] = tilings.total(conv, part, cost)
-        moved = tilings.traffic(conv, _widths(view, params), machine.dram, columns)
-        traffic = {
-            ("dram", "read"): moved.read,
-            ("dram", "write"): moved.write,
-            ("glb.inputs", "write"): moved.input,
-            ("glb.weights", "write"): moved.weight,
-            ("glb.outputs", "write"): moved.spill,
-        }
-        return Bounds(tilings.estimate(cycles, moved, machine.dram), tilings.whole(moved.read + moved.write), traffic)
+        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
+        return found._replace(events={("lookups", "add"): total.lookups, ("builders", "add"): total.tables * entries})
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: UnitTiling, machine: Machine) -> Plan:
         """Check that the tiles fit, that the split divides the units, and that no count can overflow."""
@@ -196,6 +200,34 @@ def _units(view: LayerView, params: Params, across: int) -> Units:
     planes = view.weight.bits or 1
     inputs = params.binary_inputs if planes == 1 else params.table_inputs
     return Units(params.units // across, across, params.outputs, inputs, params.ports, planes)
+
+
+def tiled_nest(view: LayerView, params: Params) -> TiledNest:
+    """Return the layer as the search for its tiling sees it."""
+    conv, taps = _conv(view), _conv(view).r * _conv(view).s
+    variants = []
+    for across in range(1, params.units + 1):
+        if params.units % across == 0:
+            u = _units(view, params, across)
+            form = (tile_forms.PRODUCT, 0, u.planes, 1, u.pixels, u.outputs, taps, u.inputs, across)
+            variants.append(Variant({"across": across}, form))
+    halves, units = _halves(params), (params.outputs,)
+    return TiledNest(view.name, conv, _widths(view, params), halves, units, params.table_inputs, tuple(variants))
+
+
+def _totals(view: LayerView, params: Params, columns: Columns) -> TileCost:
+    """Return the counts of the whole layer under each candidate."""
+    conv = _conv(view)
+    found = np.zeros((len(TileCost._fields), len(columns["k"])), dtype=np.int64)
+    for across in set(columns["across"].tolist()):
+        units, rows = _units(view, params, across), columns["across"] == across
+        part = {name: column[rows] for name, column in columns.items()}
+
+        def costs(g, n, e, f, k, c, units=units):  # type: ignore[no-untyped-def]
+            return np.stack(tile_cost(units, conv.r * conv.s, g, n * e * f, k, c))
+
+        found[:, rows] = tilings.total(conv, part, costs)
+    return TileCost(*found)
 
 
 def _activity(plan: Plan, costs: dict[Tile, TileCost], values: np.ndarray | None) -> Activity:

@@ -61,10 +61,11 @@ from accelsim.engines.vector import sample, tiles
 from accelsim.engines.vector.program import BINARY, UNARY, Counts, tile_cost
 from accelsim.engines.vector.tiles import Cut, Pieces, Tile, Work
 from accelsim.errors import MappingError
+from accelsim.mapping.choose import Bounds
 from accelsim.mapping.loopnest import dram_traffic
 from accelsim.memory import timeline
 from accelsim.operands.handle import Operands
-from accelsim.seam import Bounds, Columns, Engine, Machine, Sample
+from accelsim.seam import Columns, Engine, Machine, Sample, Word
 from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
@@ -104,13 +105,15 @@ class Vector(Engine[Params, Cut]):
     params_schema = Params
     mapping_schema = Cut
     primary = "lanes"
+    support_params = ("lane_bits",)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the lanes."""
         return {"lanes": params.lanes}
 
     def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only memory-bound kinds, known operations, operands no wider than a lane."""
+        """Return why a layer cannot run: only memory-bound kinds, and known operations."""
+        del params
         shape = view.shape
         if not isinstance(shape, Pool | Elementwise | Normalization | Softmax):
             return f"a vector unit has no {view.kind} unit"
@@ -124,10 +127,12 @@ class Vector(Engine[Params, Cut]):
             for operand in (*shape.input_shapes, *(t.shape for t in view.weights)):
                 if not _reaches(operand, shape.shape):
                     return f"'{shape.op}' from {operand} to {shape.shape} moves elements"
-        for tensor in (*view.inputs, *view.weights, *view.outputs):
-            if (tensor.bits or 0) > params.lane_bits:
-                return f"'{tensor.name}' has {tensor.bits} bits, the lanes {params.lane_bits}"
         return None
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the width of a lane."""
+        del view
+        return dict.fromkeys(("input", "weight", "output"), Word(params.lane_bits, "lanes"))
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return lanes, their accumulators, the links between them and the scratchpad."""
@@ -149,6 +154,7 @@ class Vector(Engine[Params, Cut]):
         """Return the exact cycles and traffic of each cut: there are few."""
         work = tiles.work(view, params.lane_bits)
         cycles, moved = [], []
+        events: dict[tuple[str, str], int] = {}  # the same for all
         for rows, channels in zip(columns["rows"].tolist(), columns["channels"].tolist(), strict=True):
             cut = Cut(rows=rows, channels=channels)
             plan = Plan(view, work, cut, tiles.pieces(work, cut), params, machine)
@@ -156,13 +162,13 @@ class Vector(Engine[Params, Cut]):
             cycles.append(timeline.run(activity.schedule or (), machine.dram).cycles)
             traffic: dict[tuple[str, str], int] = {}
             for flow, bits in activity.traffic.items():
-                if flow.boundary in ("dram", "glb"):
-                    key = (flow.boundary, flow.direction)
-                    traffic[key] = traffic.get(key, 0) + bits
+                key = (flow.boundary, flow.direction)
+                traffic[key] = traffic.get(key, 0) + bits
+            events = {(event.component, event.action): count for event, count in activity.events.items()}
             moved.append(traffic)
         table = {key: np.array([t.get(key, 0) for t in moved], dtype=np.int64) for key in moved[0]}
         dram_bits = sum((bits for (boundary, _), bits in table.items() if boundary == "dram"), np.int64(0))
-        return Bounds(np.array(cycles, dtype=np.int64), np.asarray(dram_bits), table)
+        return Bounds(np.array(cycles, dtype=np.int64), np.asarray(dram_bits), table, events=events)
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Cut, machine: Machine) -> Plan:
         """Check that the tiles fit and that no count can overflow."""

@@ -197,10 +197,11 @@ class _Elementwise(_Layer):
                 self.step(BINARY[op][0] * max(1, len(self.given) - 1), all_lanes)
             for i in group:
                 value = self.given[0].values[i]
-                if op in UNARY:
+                if op in UNARY:  # constants beside the operand, such as the bounds of a clip, do not matter
                     value = UNARY[op][1](value)
-                for operand in self.given[1:]:
-                    value = BINARY[op][1](value, operand.values[i])
+                else:
+                    for operand in self.given[1:]:
+                        value = BINARY[op][1](value, operand.values[i])
                 self.out.flat[i] = value
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from accelsim.errors import ConfigError
+from accelsim.outputs import write
 
 COMPUTE_HEADER = (
     "LayerID, Total Cycles (incl. prefetch), Total Cycles, Stall Cycles, Overall Util %, "
@@ -159,19 +158,10 @@ _SPARSE_HEADER = (
 
 
 def _write_whole(path: Path, text: str) -> Path:
-    """Write beside ``path``, then rename: a reader never sees half a file."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
     except OSError as failure:
-        problem = f"cannot be written: {failure.strerror or failure}"
+        problem = f"cannot be written ({(failure.strerror or str(failure)).lower()})"
         raise ConfigError(problem, "choose another output folder", file=str(path)) from None
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    write(path, text, "choose another output folder")
     return path

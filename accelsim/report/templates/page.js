@@ -295,5 +295,8 @@ document.addEventListener("DOMContentLoaded", () => {
   const data = JSON.parse(find("#data").textContent);
   tips();
   if (data.kind === "run") layers(find("#layers"), data);
-  else new Points(find("#points"), data);
+  else if (find("#points")) new Points(find("#points"), data);
+  for (const box of every("input.stretch")) {
+    box.addEventListener("change", () => box.closest("section").classList.toggle("stretch", box.checked));
+  }
 });

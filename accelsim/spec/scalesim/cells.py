@@ -36,9 +36,11 @@ def read_text(path: str | Path, error: type[UserError], shown: str | None = None
     """Return the text of ``path`` (UTF-8, a byte-order mark dropped), or raise ``error`` about ``shown``."""
     file, shown = Path(path), shown or str(path)
     try:
-        if file.is_file() and file.stat().st_size > MAX_FILE_BYTES:
+        with file.open("rb") as stream:
+            body = stream.read(MAX_FILE_BYTES + 1)
+        if len(body) > MAX_FILE_BYTES:
             raise error("file is larger than 16 MiB", "split it", file=shown)
-        return file.read_bytes().decode("utf-8-sig")
+        return body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise error("not a text file (UTF-8 expected)", "save it as UTF-8", file=shown) from None
     except OSError as failure:

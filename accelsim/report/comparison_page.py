@@ -1,0 +1,164 @@
+"""A comparison as an HTML page: machines side by side, in total and layer by layer, with causes and energy by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from accelsim.comparison import Comparison, Row
+from accelsim.energy import LEAKAGE
+from accelsim.report import comparison as texts
+from accelsim.report import facts, page, palette, words
+from accelsim.report.page import Looks
+from accelsim.report.palette import Look
+from accelsim.results import LayerResult, NetworkResult
+from accelsim.units import si
+
+CLASSES = {
+    "mac": "arithmetic", "alu": "arithmetic", "register_file": "registers", "link": "links", "sram": "buffers",
+    "dram": "DRAM",
+}  # fmt: skip
+"""Kind of a component -> class: machines have components of different names, but the same few kinds."""
+CLASS_LOOKS = {
+    "arithmetic": Look(palette.BLUE),
+    "registers": Look(palette.SKY, letters="black"),
+    "links": Look(palette.YELLOW, letters="black"),
+    "buffers": Look(palette.GREEN),
+    "DRAM": palette.DRAM,
+    "leakage": Look(palette.DARK_GREY),
+    "other": Look(palette.LIGHT_GREY, letters="black"),
+}
+"""Class -> look, in the order of bars: from arithmetic outwards."""
+_CAUSES = {words.CAUSE_WORDS[cause]: look for cause, look in palette.CAUSES.items()}
+
+
+class Cell(NamedTuple):
+    """A cell of a table: text, or a bar whose length is ``part`` percent of the largest."""
+
+    text: str = ""
+    bar: str = ""
+    part: float = 0.0
+    pieces: Sequence[page.Piece] = ()
+
+
+def to_html(comparison: Comparison, options: Mapping[str, Any]) -> str:
+    """Return the page as text; the same comparison gives the same text. ``options`` are what was asked for."""
+    looks = Looks()
+    networks = [_network(looks, comparison, name, i) for i, name in enumerate(comparison.by_network)]
+    machines = {row.arch: row.whole for row in reversed(comparison.rows) if row.whole is not None}
+    return page.render(
+        "compare.html",
+        looks,
+        {"kind": "compare"},
+        title=texts.title(comparison),
+        notes=texts.notes(comparison),
+        networks=networks,
+        means=texts.mean_cells(comparison) if comparison.means else [],
+        mean_title=f"{texts.MEANS}: {texts.mean_words(comparison)}" if comparison.means else "",
+        mean_heads=("machine", "speed-up", "energy gain", "EDP gain"),
+        failures=texts.failures(comparison),
+        not_modelled=[(name, machines[name].not_modelled) for name in comparison.archs if name in machines],
+        configs=[(name, page.to_yaml(machines[name].arch)) for name in comparison.archs if name in machines],
+        options=page.to_yaml(dict(options)),
+    )
+
+
+def energy_by_class(energy_pj: Mapping[str, float], kinds: Mapping[str, str]) -> dict[str, float]:
+    """Return the energy of components by class, in pJ."""
+    found: dict[str, float] = {}
+    for name, pj in energy_pj.items():
+        group = "leakage" if name == LEAKAGE else CLASSES.get(kinds.get(name, ""), "other")
+        found[group] = found.get(group, 0.0) + pj
+    return found
+
+
+def _network(looks: Looks, comparison: Comparison, name: str, number: int) -> dict[str, Any]:
+    rows = [row for row in comparison.by_network[name] if row.over is not None]
+    slowest = max((row.over.time_s for row in rows if row.over is not None), default=0.0)
+    dearest = max((row.over.total_energy_pj for row in rows if row.over is not None), default=0.0)
+    totals = []
+    for row in comparison.by_network[name]:
+        cells = [Cell(text) for text in texts.cells(comparison, row)]
+        if row.over is not None:
+            cells += _bars(looks, row, row.over.layers, row.over.total_energy_pj, slowest, dearest)
+        totals.append(cells)
+    return {
+        "id": f"network{number}",
+        "heading": texts.heading(comparison, name),
+        "heads": [*texts.HEAD_NAMES, "time by cause", "energy by class"],
+        "totals": totals,
+        "causes": _legend(looks, _CAUSES, {words.CAUSE_WORDS.get(c, c) for row in rows for c in _causes(row.over)}),
+        "classes": _legend(
+            looks, CLASS_LOOKS, {c for row in rows if row.over for c in energy_by_class(row.over.energy_pj, row.kinds)}
+        ),
+        "layer_heads": ["layer", "kind", "MACs", *(text for row in rows for text in _layer_heads(row))],
+        "layers": _layers(looks, rows),
+    }
+
+
+def _causes(result: NetworkResult | None) -> list[str]:
+    return facts.all_causes(result) if result is not None else []
+
+
+def _legend(looks: Looks, known: Mapping[str, Look], used: Iterable[str]) -> list[tuple[str, str]]:
+    wanted = set(used)
+    return [(looks.name(look), name) for name, look in known.items() if name in wanted]
+
+
+def _layer_heads(row: Row) -> list[str]:
+    return [f"{row.arch}: {what}" for what in ("time", "by cause", "energy", "by class", "bound by")]
+
+
+def _layers(looks: Looks, rows: Sequence[Row]) -> list[list[Cell]]:
+    """Return a line per layer that any row is over, in the order of the network, with the same cells per machine."""
+    if not rows:
+        return []
+    by_row = [{layer.name: layer for layer in row.over.layers} if row.over else {} for row in rows]
+    whole = rows[0].whole.layers if rows[0].whole is not None else ()
+    order = [layer for layer in whole if any(layer.name in mine for mine in by_row)]
+    found = [(row, layer) for row, mine in zip(rows, by_row, strict=True) for layer in mine.values()]
+    slowest = max((_time_s(row, layer) for row, layer in found), default=0.0)
+    dearest = max((layer.total_energy_pj for _, layer in found), default=0.0)
+    lines = []
+    for layer in order:
+        cells = [Cell(layer.name), Cell(layer.kind), Cell(f"{layer.macs:,}" if layer.macs else "")]
+        for row, mine in zip(rows, by_row, strict=True):
+            cells += _layer_cells(looks, row, mine.get(layer.name), slowest, dearest)
+        lines.append(cells)
+    return lines
+
+
+def _layer_cells(looks: Looks, row: Row, layer: LayerResult | None, slowest: float, dearest: float) -> list[Cell]:
+    if layer is None or row.over is None:
+        return [Cell("not run"), *[Cell()] * 4]
+    time, energy = _bars(looks, row, [layer], layer.total_energy_pj, slowest, dearest)
+    seconds, joules = si(_time_s(row, layer), "s"), si(layer.total_energy_pj * 1e-12, "J")
+    return [Cell(seconds), time, Cell(joules), energy, Cell(layer.bound_by)]
+
+
+def _time_s(row: Row, layer: LayerResult) -> float:
+    return layer.cycles / (row.over.clock_mhz * 1e6) if row.over is not None else 0.0
+
+
+def _bars(
+    looks: Looks, row: Row, layers: Sequence[LayerResult], pj: float, slowest: float, dearest: float
+) -> list[Cell]:
+    """Return the bar of time by cause and that of energy by class."""
+    causes: dict[str, float] = {}
+    energy: dict[str, float] = {}
+    for layer in layers:
+        for cause in facts.causes(layer):
+            name = words.CAUSE_WORDS.get(cause, cause)
+            causes[name] = causes.get(name, 0.0) + facts.share(layer, cause) * layer.cycles
+        for name, part in energy_by_class(layer.energy_pj, row.kinds).items():
+            energy[name] = energy.get(name, 0.0) + part
+    time = sum(_time_s(row, layer) for layer in layers)
+    what = f"{row.arch}, {layers[0].name}" if len(layers) == 1 else row.arch
+    return [
+        Cell("", f"time of {what}", _percent(time, slowest), page.pieces(looks, causes, _CAUSES)),
+        Cell("", f"energy of {what}", _percent(pj, dearest), page.pieces(looks, energy, CLASS_LOOKS)),
+    ]
+
+
+def _percent(part: float, whole: float) -> float:
+    return round(100 * part / whole, 2) if whole else 0.0

@@ -1,0 +1,1 @@
+"""Small wrong changes of accelsim, and whether its tests notice them."""

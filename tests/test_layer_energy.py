@@ -1,0 +1,45 @@
+"""What one small layer costs, event by event: counts made by hand times the table's prices."""
+
+import pytest
+
+import accelsim
+from accelsim.components import Dram, Mac, Sram
+from accelsim.energy import LEAKAGE, load_table
+
+T65 = load_table("65nm")
+KIB = 8192
+NETWORK = "name: one\nisolated: true\nlayers:\n- {name: fc, kind: linear, n: 1, c: 16, k: 16}\n"
+WHOLE = "fc: {groups: 1, n: 1, e: 1, f: 1, k: 16, c: 16, order: mkc}\n"
+
+
+@pytest.fixture
+def layer(tmp_path):
+    """DianNao (65 nm, 980 MHz) with 16 inputs of 16 outputs, 16 bits each, in one tile: 256 products in one cycle."""
+    for name, text in (("net.yaml", NETWORK), ("map.yaml", WHOLE)):
+        (tmp_path / name).write_text(text)
+    return accelsim.simulate("diannao", str(tmp_path / "net.yaml"), mapping=tmp_path / "map.yaml").layers[0]
+
+
+def test_each_component_costs_its_events_times_their_price(layer):
+    mac = Mac("macs", 256, input_bits=16, weight_bits=16, accumulator_bits=16)
+    narrow, wide = Sram("glb", size_bits=2 * KIB, width_bits=256), Sram("w", size_bits=32 * KIB, width_bits=4096)
+    dram = Dram("dram", standard="ddr3")
+
+    def cost(component, **bits):
+        return pytest.approx(sum(count * T65.price(component, action).pj for action, count in bits.items()))
+
+    found = layer.energy_pj
+    assert found["macs"] == cost(mac, mac=256)
+    assert found["glb.inputs"] == cost(narrow, write=16 * 16, read=16 * 16)
+    assert found["glb.weights"] == cost(wide, write=256 * 16, read=256 * 16)
+    assert found["glb.outputs"] == cost(narrow, write=16 * 16, read=16 * 16)
+    # 256 bits of inputs in a burst of 512, 4096 of weights; 256 of outputs in a burst
+    assert found["dram"] == cost(dram, read=512 + 4096, write=512)
+    assert set(found) == {"macs", "glb.inputs", "glb.weights", "glb.outputs", "dram", LEAKAGE}
+
+
+def test_the_machine_leaks_while_the_layer_waits_for_dram_too(layer):
+    # 98 cycles of latency, 4608 bits at 104.49 per cycle, the one cycle of work, 512 bits: 148 of 149 cycles stall
+    assert (layer.cycles, layer.compute_cycles, layer.stall_cycles) == (98 + 45 + 1 + 5, 1, 148)
+    # 0.0005 mW for each of two buffers of 2 KiB, 0.0061 for one of 32; the table has no leakage of multipliers
+    assert layer.energy_pj[LEAKAGE] == pytest.approx(0.0071 * 149 * 1000 / 980)
