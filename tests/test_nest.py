@@ -201,6 +201,12 @@ def test_words_in_the_padding_do_not_move(count):
     assert fetched == {"refetch": 2 + 3 + 1, "keep": 3}
 
 
+def test_a_tile_at_the_edge_stays_while_the_loops_inside_have_no_second_chunk(count):
+    # weights 0 1, 2 3, then 4 alone; the pixel goes on between: (2 + 2) + (2 + 2), then 1, which stays
+    nest = Nest(Problem(m=5, p=2), (Level("DRAM"), Level("GLB")), Mapping.parse("M2 P2 M2", "M2"))
+    assert count(nest).words["GLB", "W"].fills == 9
+
+
 def test_a_tensor_kept_nowhere_inside_is_read_in_every_cycle(count):
     nest = Nest(Problem(p=4, m=3), (Level("DRAM"), Level("RF")), Mapping.parse("M3 P4", "WO"))
     assert count(nest).words["DRAM", "I"].reads == 12
