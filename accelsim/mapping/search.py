@@ -168,6 +168,7 @@ def bounds(
     Bits are exact below 2^53, cycles a bound below which no candidate stays; `Bounds.timed` gives the exact ones.
     """
     from accelsim.mapping import list_kernel as kernel
+    from accelsim.mapping.search_kernel import FOREVER
 
     layer, bus, psum = layer_row(nest), bus_row(dram), nest.widths.psum
     table = np.stack([columns[field] for field in FIELDS] + [_orders(columns["order"])], axis=1).astype(np.int64)
@@ -177,7 +178,7 @@ def bounds(
         part = np.zeros((len(mine), 7))
         kernel.measure(layer, form_row(variant.form), psum, bus, table[mine], part)
         figures[mine] = part
-    values = np.minimum(figures, kernel.FOREVER).astype(np.int64).T
+    values = np.minimum(figures, FOREVER).astype(np.int64).T
     compute, least, read, write, inputs, weights, spill = values
     traffic = {("dram", "read"): read, ("dram", "write"): write}
     traffic |= on_chip(Measured(compute, read, write, inputs, weights, spill))
