@@ -6,8 +6,7 @@ import numpy as np
 
 from accelsim.jit import kernel
 from accelsim.mapping import nest_kernel as nest
-from accelsim.mapping.cuts_kernel import MOST_CUTS, input_cuts, largest_tile, output_cuts, pieces, pixel_cuts
-from accelsim.mapping.search_kernel import (
+from accelsim.mapping.bound_kernel import (
     BURST,
     DENOMINATOR,
     FOREVER,
@@ -21,9 +20,10 @@ from accelsim.mapping.search_kernel import (
     ends,
     last,
     sweep,
-    timed,
     workspace,
 )  # fmt: skip
+from accelsim.mapping.cuts_kernel import MOST_CUTS, input_cuts, largest_tile, output_cuts, pieces, pixel_cuts
+from accelsim.mapping.search_kernel import timed
 from accelsim.mapping.tile_kernel import tile_cycles
 
 
@@ -72,7 +72,7 @@ def measure(layer, form, psum_width, bus, tilings, out):  # type: ignore[no-unty
     """Write the figures (`COMPUTE` and so on) of each tiling, a row of ``out`` in float64: exact below 2^53."""
     rate = bus[NUMERATOR] / bus[DENOMINATOR]
     runs, counts, tile, whole, trips = workspace(layer)
-    moved, useful, found = np.empty(8), np.empty(8), np.empty(2)
+    moved, useful = np.empty(8), np.empty(8)
     compute = last_compute = 0.0
     for at in range(len(tilings)):
         same = at > 0
@@ -93,13 +93,13 @@ def measure(layer, form, psum_width, bus, tilings, out):  # type: ignore[no-unty
             )  # fmt: skip
         live = nest.live_loops(trips[1] * trips[2] * trips[3], trips[4], trips[5])
         innermost = nest.INNERMOST[live, tilings[at, 6]]
-        bound(moved, trips, innermost, compute, last_compute, layer, bus, rate, found)
+        bits, least = bound(moved, trips, innermost, compute, last_compute, layer, bus, rate)
         again_in = 1.0 if innermost == 1 else float(trips[4])
         again_weight = 1.0 if innermost == 0 else float(trips[1]) * trips[2] * trips[3]
         spill = 0.0 if trips[5] == 1 or innermost == 2 else float(trips[5] - 1)
-        out[at, COMPUTE], out[at, LEAST] = compute, found[1]
+        out[at, COMPUTE], out[at, LEAST] = compute, least
         out[at, WRITE] = moved[OUT_BUS] + moved[PSUM_BUS] * spill
-        out[at, READ] = found[0] - out[at, WRITE]
+        out[at, READ] = bits - out[at, WRITE]
         out[at, IN_BITS], out[at, WEIGHT_BITS] = useful[IN_BUS] * again_in, useful[WEIGHT_BUS] * again_weight
         out[at, SPILL_BITS] = useful[PSUM_BUS] * spill
 

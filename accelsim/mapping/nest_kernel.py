@@ -50,6 +50,7 @@ order; and one order of each kind that differs, ended by -1 (`tilings._orders`).
 
 REPEAT, EXTENT, INPUTS, FIRST, LAST = 0, 1, 2, 3, 4
 MOST_BITS = 2**62
+HALF_WORD = 2**30
 
 
 @kernel
@@ -64,6 +65,8 @@ def on_bus_cycles(bits, numerator, denominator):  # type: ignore[no-untyped-def]
 
     Where the product would leave 64 bits, the quotient is built bit by bit; the rate's parts stay below 2^60.
     """
+    if bits <= HALF_WORD and denominator <= HALF_WORD:  # the usual case, without a division to see it
+        return ceil_div(bits * denominator, numerator)
     if bits <= MOST_BITS // denominator:
         return ceil_div(bits * denominator, numerator)
     whole, rest = denominator // numerator, denominator % numerator
@@ -234,27 +237,52 @@ def dram_traffic(layer, runs, counts, innermost, stays, psum_width, burst_bits, 
     moved[5] = moved[4]
 
 
+IN_BITS, WEIGHT_BITS, OUT_BITS, PSUM_BITS = range(4)
+"""Bits on the bus of a tile's tensors; 0 of those that do not cross."""
+INPUT_AXES, WEIGHT_AXES, OUTPUT_AXES = 0b101111, 0b110001, 0b011111
+"""On which axes (bits, groups first) the tiles of a tensor depend."""
+
+
 @kernel
-def step_bits(layer, at, innermost, stays, psum_width, burst_bits):  # type: ignore[no-untyped-def]
-    """Return the bits on the bus of a tile's loads and of its stores; ``at`` has a run of each axis as a row."""
+def price_tile(layer, at, stale, psum_width, burst_bits, bits):  # type: ignore[no-untyped-def]
+    """Write the bits on the bus (`IN_BITS` and so on) of a tile, if its tensor depends on an axis of ``stale``.
+
+    ``at`` has a run of each axis as a row.
+    """
     g, n, e, f, k, c = at[0, EXTENT], at[1, EXTENT], at[2, EXTENT], at[3, EXTENT], at[4, EXTENT], at[5, EXTENT]
-    load = store = 0
-    if layer[INPUT_X] and (innermost != 1 or at[4, FIRST]):
-        run, number = input_block(layer, g, n, at[2, INPUTS], at[3, INPUTS], c)
-        load += on_bus(run, number, burst_bits) if run * number else 0
-    if layer[WEIGHT_X] and (innermost != 0 or (at[1, FIRST] and at[2, FIRST] and at[3, FIRST])):
-        run, number = weight_block(layer, g, k, c)
-        load += on_bus(run, number, burst_bits)
-    if not stays and not at[5, FIRST]:
-        run, number = output_block(layer, g, n, e, f, k, psum_width)
-        load += on_bus(run, number, burst_bits)
-    if at[5, LAST]:
+    if stale & INPUT_AXES:
+        bits[IN_BITS] = 0
+        if layer[INPUT_X] and at[2, INPUTS] * at[3, INPUTS]:
+            run, number = input_block(layer, g, n, at[2, INPUTS], at[3, INPUTS], c)
+            bits[IN_BITS] = on_bus(run, number, burst_bits)
+    if stale & WEIGHT_AXES:
+        bits[WEIGHT_BITS] = 0
+        if layer[WEIGHT_X]:
+            run, number = weight_block(layer, g, k, c)
+            bits[WEIGHT_BITS] = on_bus(run, number, burst_bits)
+    if stale & OUTPUT_AXES:
+        bits[OUT_BITS] = 0
         if layer[OUTPUT_X]:
             run, number = output_block(layer, g, n, e, f, k, layer[OUTPUT_W])
-            store += on_bus(run, number, burst_bits)
-    elif not stays:
+            bits[OUT_BITS] = on_bus(run, number, burst_bits)
         run, number = output_block(layer, g, n, e, f, k, psum_width)
-        store += on_bus(run, number, burst_bits)
+        bits[PSUM_BITS] = on_bus(run, number, burst_bits)
+
+
+@kernel
+def step_bits(at, bits, innermost, stays):  # type: ignore[no-untyped-def]
+    """Return the bits on the bus of a tile's loads and of its stores; ``bits`` are those of `price_tile`."""
+    load = store = 0
+    if innermost != 1 or at[4, FIRST]:
+        load += bits[IN_BITS]
+    if innermost != 0 or (at[1, FIRST] and at[2, FIRST] and at[3, FIRST]):
+        load += bits[WEIGHT_BITS]
+    if not stays and not at[5, FIRST]:
+        load += bits[PSUM_BITS]
+    if at[5, LAST]:
+        store += bits[OUT_BITS]
+    elif not stays:
+        store += bits[PSUM_BITS]
     return load, store
 
 
@@ -282,12 +310,17 @@ def tick(clock, load, compute, store, latency):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def standing(clock):  # type: ignore[no-untyped-def]
+    """Return the state seen from the end of the computation: `timeline._Clock.relative`."""
+    done = clock[DONE]
+    bus, stored = max(clock[BUS], clock[BEFORE]) - done, max(clock[STORED], done) - done
+    return bus, clock[BEFORE] - done, stored, clock[PENDING]
+
+
+@kernel
 def relative(clock, state):  # type: ignore[no-untyped-def]
     """Write the state seen from the end of the computation: `timeline._Clock.relative`, and the clock as it is."""
-    state[0] = max(clock[BUS], clock[BEFORE]) - clock[DONE]
-    state[1] = clock[BEFORE] - clock[DONE]
-    state[2] = max(clock[STORED], clock[DONE]) - clock[DONE]
-    state[3] = clock[PENDING]
+    state[0], state[1], state[2], state[3] = standing(clock)
     state[4] = clock[DONE]
     state[5] = clock[COMPUTE]
 
@@ -304,13 +337,11 @@ def finish(clock):  # type: ignore[no-untyped-def]
 @kernel
 def jump(clock, state, since, left):  # type: ignore[no-untyped-def]
     """Skip whole periods if the clock stands as it did ``since`` rounds ago; return how many rounds were skipped."""
-    now = np.empty(6, dtype=np.int64)
-    relative(clock, now)
-    for i in range(4):
-        if now[i] != state[i]:
-            return 0
+    bus, before, stored, pending = standing(clock)
+    if bus != state[0] or before != state[1] or stored != state[2] or pending != state[3]:
+        return 0
     jumps = left // since
-    cycles, compute = jumps * (now[4] - state[4]), jumps * (now[5] - state[5])
+    cycles, compute = jumps * (clock[DONE] - state[4]), jumps * (clock[COMPUTE] - state[5])
     for i in range(4):
         clock[i] += cycles
     clock[COMPUTE] += compute

@@ -87,7 +87,7 @@ def layer_row(nest: TiledNest) -> np.ndarray:
 
 
 def bus_row(dram: DramModel) -> np.ndarray:
-    """Return the DRAM in the order of `search_kernel.BUS`; a rate of too many digits is rounded."""
+    """Return the DRAM in the order of `bound_kernel.BUS`; a rate of too many digits is rounded."""
     rate, latency, burst = dram
     if max(rate.numerator, rate.denominator) > MOST:
         rate = max(min(rate, Fraction(MOST)).limit_denominator(10**9), Fraction(1, MOST))
@@ -168,7 +168,7 @@ def bounds(
     Bits are exact below 2^53, cycles a bound below which no candidate stays; `Bounds.timed` gives the exact ones.
     """
     from accelsim.mapping import list_kernel as kernel
-    from accelsim.mapping.search_kernel import FOREVER
+    from accelsim.mapping.bound_kernel import FOREVER
 
     layer, bus, psum = layer_row(nest), bus_row(dram), nest.widths.psum
     table = np.stack([columns[field] for field in FIELDS] + [_orders(columns["order"])], axis=1).astype(np.int64)

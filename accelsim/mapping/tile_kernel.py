@@ -21,6 +21,27 @@ def ceil_div(a, b):  # type: ignore[no-untyped-def]
     return (a + b - 1) // b
 
 
+GROUPS, PIXELS, OUTPUTS, INPUTS = range(4)
+"""Axes of a tile."""
+
+
+@kernel
+def share(form, axis, size):  # type: ignore[no-untyped-def]
+    """Return into how many parts the units cut an axis of a tile: all that its cycles need of it beside its size."""
+    if form[0] == PRODUCT:
+        if axis == INPUTS:
+            return max(1, ceil_div(ceil_div(size * form[6], form[7]), form[8]))
+        return ceil_div(size, form[3 + axis])
+    if form[0] != FOLDS:
+        return ceil_div(size, form[1]) if axis == OUTPUTS else size
+    flow = form[1]
+    if axis == OUTPUTS:
+        return size if flow == IS else ceil_div(size, form[3])
+    if axis == PIXELS:
+        return size if flow == WS else ceil_div(size, form[2] if flow == OS else form[3])
+    return size if axis == GROUPS or flow == OS else ceil_div(size * form[5], form[2])
+
+
 @kernel
 def tile_cycles(form, g, m, k, c):  # type: ignore[no-untyped-def]
     """Return the cycles of a tile.
@@ -34,14 +55,22 @@ def tile_cycles(form, g, m, k, c):  # type: ignore[no-untyped-def]
 
     FOLDS: folds of a systolic array: constants flow, rows, cols, overlap, taps.
     """
+    shares = (share(form, GROUPS, g), share(form, PIXELS, m), share(form, OUTPUTS, k), share(form, INPUTS, c))
+    return shared_cycles(form, g, m, k, c, shares)
+
+
+@kernel
+def shared_cycles(form, g, m, k, c, shares):  # type: ignore[no-untyped-def]
+    """Return `tile_cycles`, the `share` of each axis being known."""
     if form[0] == PRODUCT:
-        blocks = ceil_div(g, form[3]) * ceil_div(m, form[4]) * ceil_div(k, form[5])
-        return form[1] + form[2] * blocks * max(1, ceil_div(ceil_div(c * form[6], form[7]), form[8]))
+        return form[1] + form[2] * shares[0] * shares[1] * shares[2] * shares[3]
     if form[0] != FOLDS:
-        last = g * ceil_div(k, form[1]) * m * form[2] - 1
+        last = g * shares[2] * m * form[2] - 1
         units, step = form[3], form[4]
         return last + step if step <= units else last // units * step + last % units + step
-    return fold_cycles(form[1], form[2], form[3], form[4], g, m, k, c * form[5])
+    sr, sc, t = sides(form[1], m, k, c * form[5])
+    row_folds, col_folds, _ = sides(form[1], shares[1], shares[2], shares[3])
+    return fold_cycles(form[1], form[2], form[3], form[4], g, sr, sc, t, row_folds, col_folds)
 
 
 @kernel
@@ -53,10 +82,8 @@ def sides(flow, m, n, k):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fold_cycles(flow, rows, cols, overlap, g, m, n, k):  # type: ignore[no-untyped-def]
-    """Return the cycles of ``g`` products of (m, k) by (k, n) on a systolic array, from first word to last result."""
-    sr, sc, t = sides(flow, m, n, k)
-    row_folds, col_folds = ceil_div(sr, rows), ceil_div(sc, cols)
+def fold_cycles(flow, rows, cols, overlap, g, sr, sc, t, row_folds, col_folds):  # type: ignore[no-untyped-def]
+    """Return the cycles of ``g`` products on a systolic array, from first word to last result: `sides` and folds."""
     load = 0 if flow == OS else 1
     if not overlap:
         return g * row_folds * col_folds * (t - 2) + (1 + load) * g * sr * col_folds + g * sc * row_folds
@@ -82,12 +109,20 @@ def least_cycles(form, g, m, k, c):  # type: ignore[no-untyped-def]
     That is `tile_cycles` itself but for overlapped folds, where short ones may load in the shadow of others: what they
     stream and what they hold are bounds, and of what a tile pays once, what no cut can take away.
     """
+    shares = (share(form, GROUPS, g), share(form, PIXELS, m), share(form, OUTPUTS, k), share(form, INPUTS, c))
+    return least_shared(form, g, m, k, c, shares)
+
+
+@kernel
+def least_shared(form, g, m, k, c, shares):  # type: ignore[no-untyped-def]
+    """Return `least_cycles`, the `share` of each axis being known."""
     if form[0] != FOLDS or form[4] == 0:
-        return tile_cycles(form, g, m, k, c)
+        return shared_cycles(form, g, m, k, c, shares)
     flow, rows, cols = form[1], form[2], form[3]
     sr, sc, t = sides(flow, m, k, c * form[5])
+    row_folds, col_folds, _ = sides(flow, shares[1], shares[2], shares[3])
     once = (sr if sr <= rows else 1) + (sc if sc <= cols else 1) - 2
-    streamed = ceil_div(sr, rows) * t
+    streamed = row_folds * t
     if flow == OS:
-        return g * ceil_div(sc, cols) * streamed + once
-    return g * ceil_div(sc, cols) * max(streamed, sr) + once + min(t, min(sr, rows))
+        return g * col_folds * streamed + once
+    return g * col_folds * max(streamed, sr) + once + min(t, min(sr, rows))

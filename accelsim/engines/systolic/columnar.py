@@ -70,7 +70,7 @@ def array_row(params: Params) -> np.ndarray:
 
 
 def bus_row(params: Params, machine: Machine) -> np.ndarray | None:
-    """Return the DRAM in the order of `search_kernel.BUS`, and the most that a layer may move; None if too fine."""
+    """Return the DRAM in the order of `bound_kernel.BUS`, and the most that a layer may move; None if too fine."""
     rate, latency, burst = machine.dram
     if max(rate.numerator, rate.denominator) > MOST:
         return None

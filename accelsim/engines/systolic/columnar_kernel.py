@@ -10,14 +10,14 @@ import numpy as np
 
 from accelsim.jit import kernel
 from accelsim.mapping import nest_kernel as nest
-from accelsim.mapping import search_kernel
+from accelsim.mapping import bound_kernel, search_kernel
 from accelsim.mapping.tile_kernel import COLUMNS, FOLDS, IS, OS, WS, fold_cycles, sides
 
 ARRAY = ("flow", "rows", "cols", "overlap", "psum_width", "input_bits", "weight_bits", "output_bits")
 """The array's integers: the last three are the capacities of the scratchpads."""
 FLOW, ROWS, COLS, OVERLAP, PSUM_W, INPUT_BITS, WEIGHT_BITS, OUTPUT_BITS = range(8)
 MOST = 4
-"""Behind the DRAM's integers (`search_kernel.BUS`): the most that a layer may move."""
+"""Behind the DRAM's integers (`bound_kernel.BUS`): the most that a layer may move."""
 
 COUNTS = (
     "known", "cycles", "dram_read", "dram_write", "performed_macs", "busy", "zero", "unmapped", "fill_drain", "starved",
@@ -33,7 +33,8 @@ def tile_cost(flow, rows, cols, overlap, g, m, n, k):  # type: ignore[no-untyped
     sr, sc, t = sides(flow, m, n, k)
     row_folds, col_folds = nest.ceil_div(sr, rows), nest.ceil_div(sc, cols)
     r_last, c_last = sr - (row_folds - 1) * rows, sc - (col_folds - 1) * cols
-    cycles, work = fold_cycles(flow, rows, cols, overlap, g, m, n, k), g * m * n * k
+    cycles = fold_cycles(flow, rows, cols, overlap, g, sr, sc, t, row_folds, col_folds)
+    work = g * m * n * k
     held = hops = top = 0
     left, results = g * sr * t * col_folds, g * sc * t * row_folds
     if flow == OS:
@@ -73,18 +74,18 @@ def layer_cost(layer, array, tile, total):  # type: ignore[no-untyped-def]
     for i in range(9):
         total[i] = 0
     for a in range(2):
-        g, groups = search_kernel.kind(layer[nest.GROUPS], tile[0], a)
+        g, groups = bound_kernel.kind(layer[nest.GROUPS], tile[0], a)
         for b in range(2 if groups else 0):
-            n, images = search_kernel.kind(layer[nest.N], tile[1], b)
+            n, images = bound_kernel.kind(layer[nest.N], tile[1], b)
             for d in range(2 if images else 0):
-                e, tall = search_kernel.kind(layer[nest.E], tile[2], d)
+                e, tall = bound_kernel.kind(layer[nest.E], tile[2], d)
                 for j in range(2 if tall else 0):
-                    f, wide = search_kernel.kind(layer[nest.F], tile[3], j)
+                    f, wide = bound_kernel.kind(layer[nest.F], tile[3], j)
                     pixels = groups * images * tall * wide
                     for p in range(2 if wide else 0):
-                        k, outputs = search_kernel.kind(layer[nest.KG], tile[4], p)
+                        k, outputs = bound_kernel.kind(layer[nest.KG], tile[4], p)
                         for q in range(2 if outputs else 0):
-                            c, inputs = search_kernel.kind(layer[nest.CG], tile[5], q)
+                            c, inputs = bound_kernel.kind(layer[nest.CG], tile[5], q)
                             times = pixels * outputs * inputs
                             if times:
                                 cost = tile_cost(flow, rows, cols, overlap, g, n * e * f, k, c * taps)
@@ -121,7 +122,7 @@ def evaluate(layers, array, bus, objective, out):  # type: ignore[no-untyped-def
     Parameters
     ----------
     layers : array of int64, shape (layers, columns of `nest_kernel.LAYER`)
-    array, bus : arrays of int64, in the order of `ARRAY`, and of `search_kernel.BUS` and `MOST`
+    array, bus : arrays of int64, in the order of `ARRAY`, and of `bound_kernel.BUS` and `MOST`
     objective : int
         CYCLES or DRAM of `search_kernel`.
     out : array of int64, shape (layers, columns of `COUNTS`), written
@@ -143,7 +144,7 @@ def evaluate(layers, array, bus, objective, out):  # type: ignore[no-untyped-def
 @kernel
 def count_layer(layer, array, form, bus, tiling, out):  # type: ignore[no-untyped-def]
     """Count everything of a layer cut by ``tiling``: `engine._activity`, and the timeline."""
-    runs, counts, tile, whole, trips = search_kernel.workspace(layer)
+    runs, counts, tile, whole, trips = bound_kernel.workspace(layer)
     for axis in range(6):
         tile[axis] = tiling[axis]
         counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
@@ -152,10 +153,10 @@ def count_layer(layer, array, form, bus, tiling, out):  # type: ignore[no-untype
     innermost = nest.INNERMOST[live, tiling[6]]
     stays = trips[5] == 1 or innermost == 2
     moved, total, clock = np.empty(6, dtype=np.int64), np.empty(9, dtype=np.int64), np.empty(6, dtype=np.int64)
-    burst = bus[search_kernel.BURST]
+    burst = bus[bound_kernel.BURST]
     nest.dram_traffic(layer, runs, counts, innermost, stays, array[PSUM_W], burst, moved)
     layer_cost(layer, array, tile, total)
-    most = np.int64(search_kernel.FOREVER)
+    most = np.int64(bound_kernel.FOREVER)
     if not search_kernel.timeline(
         layer, form, array[PSUM_W], tiling[6], runs, counts, innermost, stays, bus, most, clock
     ):

@@ -1,0 +1,205 @@
+"""What a tiling moves and computes, and what its schedule takes at least, in machine code.
+
+Rows of integers as in `search_kernel`; ``runs`` and ``counts`` are the pieces of each axis (`nest_kernel.fill_runs`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.jit import kernel
+from accelsim.mapping import nest_kernel as nest
+from accelsim.mapping.tile_kernel import least_cycles, tile_cycles
+
+BUS = ("numerator", "denominator", "latency_cycles", "burst_bits")
+"""The DRAM's integers: bits per cycle as a fraction, latency, burst."""
+NUMERATOR, DENOMINATOR, LATENCY, BURST = range(4)
+FOREVER = 4e18
+
+IN_BUS, WEIGHT_BUS, OUT_BUS, PSUM_BUS, FIRST_LOAD, LAST_STORE, LARGEST_STORE, EMPTY = range(8)
+"""What one sweep over all tiles moves, in bits on the bus; the ends of the schedule; whether a tile has no input."""
+
+
+@kernel
+def run_rows(layer):  # type: ignore[no-untyped-def]
+    """Return how many runs an axis has at most, however it is cut."""
+    most = 4
+    for d in range(2):
+        lead, tail = nest.alike(layer, d, 1, layer[nest.E + d])
+        most = max(most, min(layer[nest.E + d], lead + max(0, layer[nest.E + d] - tail)) + 4)
+    return most
+
+
+@kernel
+def workspace(layer):  # type: ignore[no-untyped-def]
+    """Return runs of the axes, their numbers, a tile, the sizes of the axes groups, n, e, f, k, c, and trips."""
+    runs = np.empty((6, run_rows(layer), 5), dtype=np.int64)
+    whole = np.array([layer[nest.GROUPS], layer[nest.N], layer[nest.E], layer[nest.F], layer[nest.KG], layer[nest.CG]])
+    return runs, np.empty(6, dtype=np.int64), whole.copy(), whole, np.empty(6, dtype=np.int64)
+
+
+@kernel
+def sweep(layer, runs, counts, psum_width, burst, moved):  # type: ignore[no-untyped-def]
+    """Write what one sweep over all tiles moves (`IN_BUS` and so on), in float64: exact below 2^53."""
+    moved[IN_BUS], moved[EMPTY] = sweep_inputs(layer, runs, counts, burst), empty(runs, counts)
+    moved[OUT_BUS] = sweep_outputs(layer, runs, counts, layer[nest.OUTPUT_W], burst) if layer[nest.OUTPUT_X] else 0.0
+    moved[PSUM_BUS] = sweep_outputs(layer, runs, counts, psum_width, burst)
+    moved[WEIGHT_BUS] = 0.0
+    for a in range(counts[0]):
+        for i in range(counts[4] * layer[nest.WEIGHT_X]):
+            for j in range(counts[5]):
+                k, c = runs[4, i, nest.EXTENT], runs[5, j, nest.EXTENT]
+                run, number = nest.weight_block(layer, runs[0, a, nest.EXTENT], k, c)
+                times = float(runs[0, a, nest.REPEAT]) * runs[4, i, nest.REPEAT] * runs[5, j, nest.REPEAT]
+                moved[WEIGHT_BUS] += times * nest.on_bus(run, number, burst)
+
+
+@kernel
+def empty(runs, counts):  # type: ignore[no-untyped-def]
+    """Return 1.0 if a tile lies under padding alone, else 0.0."""
+    for axis in (2, 3):
+        for i in range(counts[axis]):
+            if runs[axis, i, nest.INPUTS] == 0:
+                return 1.0
+    return 0.0
+
+
+@kernel
+def sweep_inputs(layer, runs, counts, burst):  # type: ignore[no-untyped-def]
+    """Return the bits on the bus of all input tiles, each once."""
+    moved = 0.0
+    for a in range(counts[0]):
+        for b in range(counts[1]):
+            images = float(runs[0, a, nest.REPEAT]) * runs[1, b, nest.REPEAT]
+            for d in range(counts[2]):
+                for j in range(counts[3]):
+                    rows, cols = runs[2, d, nest.INPUTS], runs[3, j, nest.INPUTS]
+                    pixels = images * runs[2, d, nest.REPEAT] * runs[3, j, nest.REPEAT]
+                    for i in range(counts[5] if layer[nest.INPUT_X] and rows * cols else 0):
+                        g, n, c = runs[0, a, nest.EXTENT], runs[1, b, nest.EXTENT], runs[5, i, nest.EXTENT]
+                        run, number = nest.input_block(layer, g, n, rows, cols, c)
+                        moved += pixels * runs[5, i, nest.REPEAT] * nest.on_bus(run, number, burst)
+    return moved
+
+
+@kernel
+def sweep_outputs(layer, runs, counts, width, burst):  # type: ignore[no-untyped-def]
+    """Return the bits on the bus of all output tiles, each once, at a width of their elements."""
+    moved = 0.0
+    for a in range(counts[0]):
+        for b in range(counts[1]):
+            images = float(runs[0, a, nest.REPEAT]) * runs[1, b, nest.REPEAT]
+            for d in range(counts[2]):
+                for j in range(counts[3]):
+                    pixels = images * runs[2, d, nest.REPEAT] * runs[3, j, nest.REPEAT]
+                    for i in range(counts[4]):
+                        g, n, e = runs[0, a, nest.EXTENT], runs[1, b, nest.EXTENT], runs[2, d, nest.EXTENT]
+                        f, k = runs[3, j, nest.EXTENT], runs[4, i, nest.EXTENT]
+                        run, number = nest.output_block(layer, g, n, e, f, k, width)
+                        moved += pixels * runs[4, i, nest.REPEAT] * nest.on_bus(run, number, burst)
+    return moved
+
+
+@kernel
+def ends(layer, runs, counts, psum_width, burst, moved):  # type: ignore[no-untyped-def]
+    """Write the bits of the first load, of the last store and of the largest store."""
+    moved[FIRST_LOAD] = moved[LAST_STORE] = 0.0
+    g, n, k, c = (
+        runs[0, 0, nest.EXTENT],
+        runs[1, 0, nest.EXTENT],
+        runs[4, 0, nest.EXTENT],
+        runs[5, 0, nest.EXTENT],
+    )
+    e, f = runs[2, 0, nest.EXTENT], runs[3, 0, nest.EXTENT]
+    if layer[nest.INPUT_X]:
+        run, number = nest.input_block(layer, g, n, runs[2, 0, nest.INPUTS], runs[3, 0, nest.INPUTS], c)
+        moved[FIRST_LOAD] += nest.on_bus(run, number, burst) if run * number else 0
+    if layer[nest.WEIGHT_X]:
+        run, number = nest.weight_block(layer, g, k, c)
+        moved[FIRST_LOAD] += nest.on_bus(run, number, burst)
+    width = max(psum_width, layer[nest.OUTPUT_W])
+    run, number = nest.output_block(layer, g, n, e, f, k, width)
+    moved[LARGEST_STORE] = nest.on_bus(run, number, burst)
+    if layer[nest.OUTPUT_X]:
+        g, n, e = (
+            runs[0, counts[0] - 1, nest.EXTENT],
+            runs[1, counts[1] - 1, nest.EXTENT],
+            runs[2, counts[2] - 1, nest.EXTENT],
+        )
+        f, k = runs[3, counts[3] - 1, nest.EXTENT], runs[4, counts[4] - 1, nest.EXTENT]
+        run, number = nest.output_block(layer, g, n, e, f, k, layer[nest.OUTPUT_W])
+        moved[LAST_STORE] = nest.on_bus(run, number, burst)
+
+
+@kernel
+def computed(form, whole, tile, k, c, least):  # type: ignore[no-untyped-def]
+    """Return the cycles that all tiles compute, full ones and those at the edges, with ``k`` and ``c`` in place of the
+    tile's own; with ``least``, a bound for all that cut these tiles further."""
+    total = 0.0
+    for a in range(2):
+        g, groups = kind(whole[0], tile[0], a)
+        for b in range(2 if groups else 0):
+            n, images = kind(whole[1], tile[1], b)
+            for d in range(2 if images else 0):
+                e, tall = kind(whole[2], tile[2], d)
+                for j in range(2 if tall else 0):
+                    f, wide = kind(whole[3], tile[3], j)
+                    pixels = float(groups * images) * tall * wide
+                    for p in range(2 if wide else 0):
+                        some_k, outputs = kind(whole[4], k, p)
+                        for q in range(2 if outputs else 0):
+                            some_c, inputs = kind(whole[5], c, q)
+                            if inputs:
+                                times = pixels * outputs * inputs
+                                if least:
+                                    total += times * least_cycles(form, g, n * e * f, some_k, some_c)
+                                else:
+                                    total += times * tile_cycles(form, g, n * e * f, some_k, some_c)
+    return total
+
+
+@kernel
+def kind(size, tile, edge):  # type: ignore[no-untyped-def]
+    """Return extent and number of the full pieces of a loop, or of the piece at its edge."""
+    full = size // tile
+    if edge:
+        rest = size - full * tile
+        return rest, np.int64(rest > 0)
+    return tile, full
+
+
+@kernel
+def last(runs, counts, axis):  # type: ignore[no-untyped-def]
+    """Return the extent of the last piece of an axis."""
+    return runs[axis, counts[axis] - 1, nest.EXTENT]
+
+
+@kernel
+def bound(moved, trips, innermost, compute, last_compute, layer, bus, rate):  # type: ignore[no-untyped-def]
+    """Return the bits on the bus and the cycles that no schedule of these tiles beats.
+
+    Every tile computes after its load and the tile before; the first load and the last store overlap nothing. The bus
+    carries all bits, and after the last load there are a latency and a computation. A tile's load waits for the
+    computation of the tile two before and for its store on the bus: the tiles at even places, and those at odd ones,
+    each add up their loads, latencies, computations and stores.
+    """
+    pixels = float(trips[1]) * trips[2] * trips[3]
+    again_in = 1.0 if innermost == 1 else float(trips[4])
+    again_weight = 1.0 if innermost == 0 else pixels
+    spill = 0.0 if trips[5] == 1 or innermost == 2 else float(trips[5] - 1)
+    read = moved[IN_BUS] * again_in + moved[WEIGHT_BUS] * again_weight + moved[PSUM_BUS] * spill
+    write = moved[OUT_BUS] + moved[PSUM_BUS] * spill
+    tiles = pixels * trips[0] * trips[4] * trips[5]
+    loads = 0.0
+    if layer[nest.WEIGHT_X]:
+        loads = tiles / pixels if innermost == 0 else tiles
+    if layer[nest.INPUT_X] and moved[EMPTY] == 0.0:
+        loads = max(loads, tiles / trips[4] if innermost == 1 else tiles)
+    on_bus = (read + write) / rate
+    latency = bus[LATENCY] if loads else 0
+    least = compute + np.floor(moved[FIRST_LOAD] / rate) + latency + np.floor(moved[LAST_STORE] / rate)
+    least = max(least, on_bus)
+    if loads == tiles:
+        least = max(least, on_bus - moved[LARGEST_STORE] / rate - 1 + latency + last_compute)
+    least = max(least, (compute + on_bus + loads * bus[LATENCY]) / 2)
+    return read + write, min(np.floor(least), FOREVER)
