@@ -195,7 +195,7 @@ def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, bes
         low[p] = np.floor((swept[p] * input_bits + weights + outputs) / scale)
         if objective == CYCLES:
             kind_count = table.fill_pixels(form, tile, whole, kinds)
-            low[p] = max(low[p], table.least_of(form, groups, all_share, kinds, kind_count, outs[0], ins[0]))
+            low[p] = max(low[p], table.least_of(form, groups, all_share, kinds, kind_count, outs, 0, ins, 0))
     order_by(low, pixel_count, visit)
     for at in range(pixel_count):
         p = visit[at]
@@ -208,15 +208,18 @@ def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, bes
                 counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
             trips[axis] = nest.ceil_div(whole[axis], tile[axis])
             pixels *= trips[axis]
-        if groups == 1:
-            table.whole_pixels(layer, runs, counts, psum_width, burst, moved, whole_moved)
         kind_count = table.fill_pixels(form, tile, whole, kinds)
         last_m = last(runs, counts, 1) * last(runs, counts, 2) * last(runs, counts, 3)
         last_share = share(form, PIXELS, last_m)
+        first_pixels = float(tile[1] * runs[2, 0, nest.INPUTS] * runs[3, 0, nest.INPUTS])
         moved[EMPTY] = empty(runs, counts)
         region = tile[1] * nest.reach(layer, 0, tile[2]) * nest.reach(layer, 1, tile[3])
         region_bits, taps_bits = region * layer[nest.INPUT_W], layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W]
         pixel_bits = tile[1] * tile[2] * tile[3] * psum_width
+        if groups == 1 and region_bits * whole[5] <= limits[0]:
+            table.whole_inputs(layer, runs, counts, burst, whole_moved)
+        if groups == 1 and pixel_bits * whole[4] <= limits[2]:
+            table.whole_outputs(layer, runs, counts, psum_width, burst, moved, whole_moved)
         for i in range(k_count):
             tile[4] = k = size[0, i]
             smallest = 1 if c_unit else whole[5]
@@ -231,10 +234,11 @@ def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, bes
                 continue
             compute = 0.0
             if objective == CYCLES:
-                compute = table.least_of(form, groups, all_share, kinds, kind_count, outs[i], ins[0])
+                compute = table.least_of(form, groups, all_share, kinds, kind_count, outs, i, ins, 0)
                 if compute > figures[0]:
                     continue
             trips[4] = np.int64(again)
+            table.stored_of(layer, runs, counts, whole_moved, outs, i, moved)
             for q in range(c_count):
                 tile[5] = c = size[1, q]
                 if taps_bits * k * c > limits[1] or max(1, region_bits * c) > limits[0]:
@@ -242,37 +246,45 @@ def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, bes
                 here, since = ((p * 160 + i) * 160 + q) * 256, tried
                 trips[0], trips[5] = groups, ins[q, table.FULL] + (ins[q, table.REST] > 0)
                 figures[3] += 1
-                table.moved_of(layer, runs, counts, swept[p], whole_moved, outs[i], ins[q], moved)
+                if q == 0:
+                    moved[WEIGHT_BUS] = float(groups) * outs[i, table.FILTERS_ALL]
+                    moved[FIRST_LOAD] = outs[i, table.FILTERS_TILE]
+                else:
+                    moved[WEIGHT_BUS] = float(groups) * whole[4] * ins[q, table.WEIGHT_ALL]
+                    moved[FIRST_LOAD] = float(k) * ins[q, table.WEIGHT_TILE]
+                if q == 0 and groups == 1:
+                    moved[IN_BUS] = whole_moved[table.P_IN]
+                    moved[FIRST_LOAD] += whole_moved[table.P_FIRST]
+                else:
+                    moved[IN_BUS] = swept[p] * ins[q, table.IN_ALL]
+                    moved[FIRST_LOAD] += first_pixels * ins[q, table.IN_TILE]
                 if worth(moved, trips, compute, rate, objective, figures):
-                    exact = table.computed_of(form, groups, one_share, kinds, kind_count, outs[i], ins[q])
-                    shares = (
-                        one_share,
-                        last_share,
-                        outs[i, table.SHARE + (outs[i, table.REST] > 0)],
-                        ins[q, table.SHARE + (ins[q, table.REST] > 0)],
-                    )
-                    last_k = outs[i, table.REST] if outs[i, table.REST] else k
-                    last_c = ins[q, table.REST] if ins[q, table.REST] else c
-                    last_compute = shared_cycles(form, 1, last_m, last_k, last_c, shares)
-                    tile[0] = 1
-                    tried = keep(
-                        layer, bus, rate, objective, state, moved, exact, last_compute, here, place, figures, tries,
-                        bounds, tried,
-                    )  # fmt: skip
+                    exact = table.computed_of(form, groups, one_share, kinds, kind_count, outs, i, ins, q)
+                    if objective != CYCLES or worth(moved, trips, exact, rate, objective, figures):
+                        last_k = outs[i, table.REST] if outs[i, table.REST] else k
+                        last_c = ins[q, table.REST] if ins[q, table.REST] else c
+                        k_share = outs[i, table.SHARE + (outs[i, table.REST] > 0)]
+                        c_share = ins[q, table.SHARE + (ins[q, table.REST] > 0)]
+                        last_shares = (one_share, last_share, k_share, c_share)
+                        last_compute = shared_cycles(form, 1, last_m, last_k, last_c, last_shares)
+                        tile[0] = 1
+                        tried = keep(
+                            layer, bus, rate, objective, tile, trips, moved, exact, last_compute, here, place, figures,
+                            tries, bounds, tried,
+                        )  # fmt: skip
                 if groups > 1 and k == whole[4] and c == whole[5]:
                     fits = largest_tile(layer, cuts[p], limits, k, c, psum_width)
                     for j in range(g_count):
                         tile[0] = size[2, j]
                         if 1 < tile[0] <= fits:
                             tried = bound_orders(
-                                layer, form, psum_width, bus, rate, objective, state, here + 8 * (j + 1), place, figures,
-                                tries, bounds, tried,
+                                layer, form, psum_width, bus, rate, objective, state, here + 8 * (j + 1), place,
+                                figures, tries, bounds, tried,
                             )  # fmt: skip
                         if tried > MOST_TRIES - 8:
                             place = time_all(layer, form, psum_width, bus, objective, timing, tries, bounds, tried,
                                              place, best, figures)  # fmt: skip
                             tried = 0
-                    moved[EMPTY] = empty(runs, counts)
                 if place < 0 and tried > since:
                     place = time_best(layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place,
                                       best, figures)  # fmt: skip
@@ -280,7 +292,10 @@ def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, bes
                     place = time_all(layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place,
                                      best, figures)  # fmt: skip
                     tried = 0
-        place = time_best(layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place, best, figures)
+        if at & (at + 1) == 0:
+            place = time_best(
+                layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place, best, figures
+            )
     place = time_all(layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place, best, figures)
     return place >= 0
 
@@ -302,9 +317,9 @@ def worth(moved, trips, compute, rate, objective, figures):  # type: ignore[no-u
     bits = min(bits, moved[IN_BUS] * trips[4] + moved[WEIGHT_BUS]) + moved[OUT_BUS]
     if objective != CYCLES:
         return bits <= figures[0]
-    if np.floor(bits / rate) > figures[0]:
-        return False
-    return compute + (moved[FIRST_LOAD] + moved[LAST_STORE]) / rate - 2 <= figures[0]
+    # with two cycles to spare, so that no rounding matters
+    left = (figures[0] + 2 - compute) * rate
+    return bits <= (figures[0] + 2) * rate and moved[FIRST_LOAD] + moved[LAST_STORE] <= left
 
 
 @kernel
@@ -330,18 +345,29 @@ def bound_orders(  # type: ignore[no-untyped-def]
         last(runs, counts, 4), last(runs, counts, 5),
     )  # fmt: skip
     return keep(
-        layer, bus, rate, objective, state, moved, compute, last_compute, here, place, figures, tries, bounds, tried
+        layer,
+        bus,
+        rate,
+        objective,
+        tile,
+        trips,
+        moved,
+        compute,
+        last_compute,
+        here,
+        place,
+        figures,
+        tries,
+        bounds,
+        tried,
     )
 
 
 @kernel
 def keep(  # type: ignore[no-untyped-def]
-    layer, bus, rate, objective, state, moved, compute, last_compute, here, place, figures, tries, bounds, tried
+    layer, bus, rate, objective, tile, trips, moved, compute, last_compute, here, place, figures, tries, bounds, tried
 ):
     """Keep those orders of a tile that may be best, by their bounds; return how many are kept."""
-    _, _, tile, _, trips = state
-    if objective == CYCLES and compute + (moved[FIRST_LOAD] + moved[LAST_STORE]) / rate - 2 > figures[0]:
-        return tried
     live = nest.live_loops(trips[1] * trips[2] * trips[3], trips[4], trips[5])
     known = -2
     bits = cycles = 0.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 from accelsim.jit import kernel
 from accelsim.mapping import bound_kernel as bound
 from accelsim.mapping import nest_kernel as nest
-from accelsim.mapping.tile_kernel import GROUPS, INPUTS, OUTPUTS, PIXELS, least_shared, share, shared_cycles
+from accelsim.mapping.tile_kernel import INPUTS, OUTPUTS, PIXELS, least_shared, share, shared_cycles
 
 SIZE, FULL, REST, SHARE, REST_SHARE = range(5)
 """Columns of both tables: extent of a tile, how many are full, extent of the last one if it is not, shares of both."""
@@ -41,13 +41,13 @@ def fill_channels(form, axis, whole, sizes, count, table):  # type: ignore[no-un
 
 @kernel
 def fill_outputs(layer, form, psum_width, burst, sizes, count, table):  # type: ignore[no-untyped-def]
-    """Write the table of output-channel tiles."""
+    """Write the table of output-channel tiles; what does not cross the DRAM boundary has no bits."""
     fill_channels(form, OUTPUTS, layer[nest.KG], sizes, count, table)
-    filter_bits = layer[nest.CG] * layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W]
+    filter_bits = layer[nest.CG] * layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W] * layer[nest.WEIGHT_X]
     for i in range(count):
         full, rest = table[i, FULL], table[i, REST]
         for tile, total, width in (
-            (OUT_TILE, OUT_ALL, layer[nest.OUTPUT_W]), (PSUM_TILE, PSUM_ALL, psum_width),
+            (OUT_TILE, OUT_ALL, layer[nest.OUTPUT_W] * layer[nest.OUTPUT_X]), (PSUM_TILE, PSUM_ALL, psum_width),
             (FILTERS_TILE, FILTERS_ALL, filter_bits),
         ):  # fmt: skip
             table[i, tile] = nest.on_bus(table[i, SIZE] * width, 1, burst)
@@ -59,12 +59,13 @@ def fill_outputs(layer, form, psum_width, burst, sizes, count, table):  # type: 
 
 @kernel
 def fill_inputs(layer, form, burst, sizes, count, table):  # type: ignore[no-untyped-def]
-    """Write the table of input-channel tiles."""
+    """Write the table of input-channel tiles; what does not cross the DRAM boundary has no bits."""
     fill_channels(form, INPUTS, layer[nest.CG], sizes, count, table)
-    weight_bits = layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W]
+    weight_bits = layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W] * layer[nest.WEIGHT_X]
+    input_bits = layer[nest.INPUT_W] * layer[nest.INPUT_X]
     for i in range(count):
         full, rest = table[i, FULL], table[i, REST]
-        for tile, total, width in ((IN_TILE, IN_ALL, layer[nest.INPUT_W]), (WEIGHT_TILE, WEIGHT_ALL, weight_bits)):
+        for tile, total, width in ((IN_TILE, IN_ALL, input_bits), (WEIGHT_TILE, WEIGHT_ALL, weight_bits)):
             table[i, tile] = nest.on_bus(table[i, SIZE] * width, 1, burst)
             table[i, total] = full * table[i, tile] + nest.on_bus(rest * width, 1, burst)
 
@@ -87,85 +88,69 @@ def fill_pixels(form, tile, whole, pixels):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def least_of(form, g, g_share, pixels, count, outs, ins):  # type: ignore[no-untyped-def]
-    """Return `bound_kernel.computed`, the bound, of ``g`` groups at a time and all input channels, of rows of tables."""
+def least_of(form, g, g_share, pixels, count, outs, o, ins, i):  # type: ignore[no-untyped-def]
+    """Return `bound_kernel.computed`, the bound, of ``g`` groups at a time and all input channels: rows of tables."""
     total = 0.0
-    for i in range(count):
-        m, m_share, times = pixels[i, M_SIZE], pixels[i, M_SHARE], float(pixels[i, M_TIMES])
-        k, c = outs[SIZE], ins[SIZE]
-        shares = (g_share, m_share, outs[SHARE], ins[SHARE])
-        total += times * outs[FULL] * least_shared(form, g, m, k, c, shares)
-        if outs[REST]:
-            shares = (g_share, m_share, outs[REST_SHARE], ins[SHARE])
-            total += times * least_shared(form, g, m, outs[REST], c, shares)
+    for a in range(count):
+        m, m_share, times = pixels[a, M_SIZE], pixels[a, M_SHARE], float(pixels[a, M_TIMES])
+        k, c = outs[o, SIZE], ins[i, SIZE]
+        shares = (g_share, m_share, outs[o, SHARE], ins[i, SHARE])
+        total += times * outs[o, FULL] * least_shared(form, g, m, k, c, shares)
+        if outs[o, REST]:
+            shares = (g_share, m_share, outs[o, REST_SHARE], ins[i, SHARE])
+            total += times * least_shared(form, g, m, outs[o, REST], c, shares)
     return total
 
 
 @kernel
-def computed_of(form, groups, g_share, pixels, count, outs, ins):  # type: ignore[no-untyped-def]
+def computed_of(form, groups, g_share, pixels, count, outs, o, ins, i):  # type: ignore[no-untyped-def]
     """Return the cycles that all tiles of a single group compute: `bound_kernel.computed` of rows of the tables."""
     total = 0.0
-    for i in range(count):
-        m, m_share, times = pixels[i, M_SIZE], pixels[i, M_SHARE], float(pixels[i, M_TIMES])
+    for a in range(count):
+        m, m_share, times = pixels[a, M_SIZE], pixels[a, M_SHARE], float(pixels[a, M_TIMES])
         for p in range(2):
-            k, outputs = (outs[REST], 1) if p else (outs[SIZE], outs[FULL])
+            k, outputs = (outs[o, REST], 1) if p else (outs[o, SIZE], outs[o, FULL])
             for q in range(2 if k else 0):
-                c, inputs = (ins[REST], 1) if q else (ins[SIZE], ins[FULL])
+                c, inputs = (ins[i, REST], 1) if q else (ins[i, SIZE], ins[i, FULL])
                 if c:
-                    shares = (g_share, m_share, outs[SHARE + p], ins[SHARE + q])
+                    shares = (g_share, m_share, outs[o, SHARE + p], ins[i, SHARE + q])
                     total += times * outputs * inputs * shared_cycles(form, 1, m, k, c, shares)
     return total * groups
 
 
 @kernel
-def whole_pixels(layer, runs, counts, psum_width, burst, moved, found):  # type: ignore[no-untyped-def]
-    """Write what tiles with all channels of a single group move (`P_IN` and so on); needs runs of all axes."""
-    found[P_IN] = bound.sweep_inputs(layer, runs, counts, burst)
-    found[P_OUT] = bound.sweep_outputs(layer, runs, counts, layer[nest.OUTPUT_W], burst) * layer[nest.OUTPUT_X]
-    found[P_PSUM] = bound.sweep_outputs(layer, runs, counts, psum_width, burst)
-    bound.ends(layer, runs, counts, psum_width, burst, moved)
-    found[P_LAST], found[P_LARGEST] = moved[bound.LAST_STORE], moved[bound.LARGEST_STORE]
-    found[P_FIRST] = 0.0
-    if layer[nest.INPUT_X] and runs[2, 0, nest.INPUTS] * runs[3, 0, nest.INPUTS]:
-        rows, cols = runs[2, 0, nest.INPUTS], runs[3, 0, nest.INPUTS]
-        run, number = nest.input_block(
-            layer, runs[0, 0, nest.EXTENT], runs[1, 0, nest.EXTENT], rows, cols, runs[5, 0, nest.EXTENT]
-        )
+def whole_inputs(layer, runs, counts, burst, found):  # type: ignore[no-untyped-def]
+    """Write what tiles with all input channels of a single group load; needs runs of all axes."""
+    found[P_IN], found[P_FIRST] = bound.sweep_inputs(layer, runs, counts, burst), 0.0
+    rows, cols = runs[2, 0, nest.INPUTS], runs[3, 0, nest.INPUTS]
+    if layer[nest.INPUT_X] and rows * cols:
+        run, number = nest.input_block(layer, 1, runs[1, 0, nest.EXTENT], rows, cols, runs[5, 0, nest.EXTENT])
         found[P_FIRST] = nest.on_bus(run, number, burst)
 
 
 @kernel
-def moved_of(layer, runs, counts, swept, pixels, outs, ins, moved):  # type: ignore[no-untyped-def]
-    """Write what tiles of a single group move: `bound_kernel.sweep` and `ends` of rows of the tables.
+def whole_outputs(layer, runs, counts, psum_width, burst, moved, found):  # type: ignore[no-untyped-def]
+    """Write what tiles with all output channels of a single group store; needs runs of all axes."""
+    found[P_OUT] = bound.sweep_outputs(layer, runs, counts, layer[nest.OUTPUT_W], burst) * layer[nest.OUTPUT_X]
+    found[P_PSUM] = bound.sweep_outputs(layer, runs, counts, psum_width, burst)
+    bound.ends(layer, runs, counts, psum_width, burst, moved)
+    found[P_LAST], found[P_LARGEST] = moved[bound.LAST_STORE], moved[bound.LARGEST_STORE]
 
-    ``swept`` are the input pixels of a sweep, all images and groups; ``pixels`` is what `whole_pixels` says.
+
+@kernel
+def stored_of(layer, runs, counts, pixels, outs, o, moved):  # type: ignore[no-untyped-def]
+    """Write what tiles of a single group store: `bound_kernel.sweep` and `ends` of a row of the table.
+
+    ``pixels`` is what `whole_outputs` says.
     """
     groups = layer[nest.GROUPS]
-    n, e, f = runs[1, 0, nest.EXTENT], runs[2, 0, nest.EXTENT], runs[3, 0, nest.EXTENT]
-    if ins[SIZE] == layer[nest.CG] and groups == 1:
-        moved[bound.IN_BUS], moved[bound.FIRST_LOAD] = pixels[P_IN], pixels[P_FIRST]
-    elif layer[nest.INPUT_X]:
-        moved[bound.IN_BUS] = swept * ins[IN_ALL]
-        moved[bound.FIRST_LOAD] = float(n * runs[2, 0, nest.INPUTS] * runs[3, 0, nest.INPUTS]) * ins[IN_TILE]
-    else:
-        moved[bound.IN_BUS] = moved[bound.FIRST_LOAD] = 0.0
-    moved[bound.WEIGHT_BUS] = 0.0
-    if layer[nest.WEIGHT_X]:
-        if ins[SIZE] == layer[nest.CG]:
-            moved[bound.WEIGHT_BUS] = float(groups) * outs[FILTERS_ALL]
-            moved[bound.FIRST_LOAD] += outs[FILTERS_TILE]
-        else:
-            moved[bound.WEIGHT_BUS] = float(groups) * layer[nest.KG] * ins[WEIGHT_ALL]
-            moved[bound.FIRST_LOAD] += float(outs[SIZE]) * ins[WEIGHT_TILE]
-    if outs[SIZE] == layer[nest.KG] and groups == 1:
+    if o == 0 and groups == 1:
         moved[bound.OUT_BUS], moved[bound.LAST_STORE] = pixels[P_OUT], pixels[P_LAST]
         moved[bound.PSUM_BUS], moved[bound.LARGEST_STORE] = pixels[P_PSUM], pixels[P_LARGEST]
         return
     every = float(groups * layer[nest.N]) * (layer[nest.E] * layer[nest.F])
-    moved[bound.PSUM_BUS] = every * outs[PSUM_ALL]
-    moved[bound.LARGEST_STORE] = float(n * e * f) * max(outs[PSUM_TILE], outs[OUT_TILE])
-    moved[bound.OUT_BUS] = moved[bound.LAST_STORE] = 0.0
-    if layer[nest.OUTPUT_X]:
-        moved[bound.OUT_BUS] = every * outs[OUT_ALL]
-        last = bound.last(runs, counts, 1) * bound.last(runs, counts, 2) * bound.last(runs, counts, 3)
-        moved[bound.LAST_STORE] = float(last) * outs[OUT_LAST]
+    moved[bound.OUT_BUS], moved[bound.PSUM_BUS] = every * outs[o, OUT_ALL], every * outs[o, PSUM_ALL]
+    tile = runs[1, 0, nest.EXTENT] * runs[2, 0, nest.EXTENT] * runs[3, 0, nest.EXTENT]
+    moved[bound.LARGEST_STORE] = float(tile) * max(outs[o, PSUM_TILE], outs[o, OUT_TILE])
+    last = bound.last(runs, counts, 1) * bound.last(runs, counts, 2) * bound.last(runs, counts, 3)
+    moved[bound.LAST_STORE] = float(last) * outs[o, OUT_LAST]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import kernel
-from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping import bound_kernel, search_kernel
+from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping.tile_kernel import COLUMNS, FOLDS, IS, OS, WS, fold_cycles, sides
 
 ARRAY = ("flow", "rows", "cols", "overlap", "psum_width", "input_bits", "weight_bits", "output_bits")
