@@ -406,7 +406,7 @@ def time_best(layer, form, psum_width, bus, objective, state, tries, bounds, tri
     for i in range(tried):
         if bounds[i, 2] < 0 or bounds[i, 0] > figures[0]:
             continue
-        if at < 0 or bounds[i, 0] < bounds[at, 0] or (bounds[i, 0] == bounds[at, 0] and bounds[i, 1] < bounds[at, 1]):
+        if at < 0 or before(bounds[i, 0], bounds[i, 1], bounds[i, 2], bounds[at], bounds[at, 2]):
             at = i
     if at < 0 or not before(bounds[at, 0], bounds[at, 1], bounds[at, 2], figures, place):
         return place
@@ -441,7 +441,7 @@ def timed(layer, form, psum_width, bus, tiling, state, stall):  # type: ignore[n
 
 @kernel
 def before(score, other, here, figures, place):  # type: ignore[no-untyped-def]
-    """Whether a candidate comes before the best so far."""
+    """Whether a candidate comes before another one: its two figures, and its place in the list."""
     if score != figures[0]:
         return score < figures[0]
     if other != figures[1]:
