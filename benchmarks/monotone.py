@@ -190,7 +190,13 @@ def measure(pairs: int, seed: int = 0, engines: tuple[str, ...] = tuple(MACHINES
 
 def main() -> None:
     """Measure and print."""
-    ran, found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)
+    each_engine = (int(sys.argv[1]) if len(sys.argv) > 1 else 2000) // len(MACHINES)
+    ran, found = Counter[str](), list[Broken]()
+    for engine in MACHINES:
+        more, broke = measure(each_engine, engines=(engine,))
+        ran.update(more)
+        found += broke
+        print(dict(more), Counter(each.promise for each in broke), flush=True)
     print(dict(ran))
     for (engine, promise), count in sorted(Counter((b.engine, b.promise) for b in found).items()):
         print(f"{engine}: {promise}: {count} of {ran[engine]}; {RULES.get(engine, 'no rule')}")

@@ -20,7 +20,8 @@ from accelsim.engines import registry
 from accelsim.errors import UserError
 from accelsim.layer import Options, machine_view, simulate_layer
 from accelsim.mapping.loopnest import ORDERS
-from accelsim.mapping.search import FIELDS
+from accelsim.mapping.search import FIELDS, TiledNest
+from accelsim.operands import handle
 from accelsim.simulation import prepare, task_for
 
 MACHINES = ("systolic_ws", "systolic_os", "systolic_is", "systolic_ws_128", "tpu_v1", "diannao", "dadiannao", "stripes",
@@ -94,24 +95,39 @@ def _outside(
     """Return random legal mappings that are not on the list, at most ``tried`` of some thousand draws."""
     listed = set(zip(*(column.tolist() for column in columns.values()), strict=True))
     found: list[dict[str, Any]] = []
-    operands = None
+    module, operands = import_module(type(engine).__module__), None
     for _ in range(20 * tried):
         if len(found) == tried:
             break
         pin = _draw(engine, task.view, params, columns, rng)
         if tuple(pin.values()) in listed:
             continue
+        if hasattr(module, "tiled_nest"):
+            if _fits(module.tiled_nest(task.view, params), pin):
+                found.append(pin)
+            continue
+        operands = operands or handle.of(task.view, 0)
         try:
-            mapping = engine.mapping_schema.model_validate(pin)
-            if operands is None:
-                from accelsim.operands import handle
-
-                operands = handle.of(task.view, 0)
-            engine.plan(task.view, operands, params, mapping, view)
+            engine.plan(task.view, operands, params, engine.mapping_schema.model_validate(pin), view)
         except (UserError, ValueError):
             continue
         found.append(pin)
     return found
+
+
+def _fits(nest: TiledNest, pin: dict[str, Any]) -> bool:
+    """Whether a tile of one group fits half of each buffer."""
+    conv, w = nest.conv, nest.widths
+    reach = [
+        min(size, (pin[axis] - 1) * conv.stride[d] + (window - 1) * conv.dilation[d] + 1)
+        for d, (axis, size, window) in enumerate((("e", conv.h, conv.r), ("f", conv.w, conv.s)))
+    ]
+    needed = {
+        "input": pin["n"] * reach[0] * reach[1] * pin["c"] * w.input,
+        "weight": pin["k"] * pin["c"] * conv.r * conv.s * w.weight,
+        "output": pin["n"] * pin["e"] * pin["f"] * pin["k"] * w.psum,
+    }
+    return all(needed[role] <= limit for role, limit in nest.limits.items())
 
 
 def _draw(engine: Any, view: Any, params: Any, columns: Any, rng: np.random.Generator) -> dict[str, Any]:
@@ -158,11 +174,13 @@ def table(found: list[Row]) -> str:
 
 def main() -> None:
     """Measure, print and write the page."""
-    found = list(rows(tuple(sys.argv[1:]) or MACHINES))
-    text = table(found)
-    print(text)
+    found: list[Row] = []
+    for machine in sys.argv[1:] or MACHINES:
+        mine = list(rows((machine,)))
+        print(table(mine), flush=True)
+        found += mine
     if not sys.argv[1:]:
-        FILE.write_text(HEAD + text + "\n")
+        FILE.write_text(HEAD + table(found) + "\n")
 
 
 HEAD = """# What the mapper misses

@@ -43,3 +43,20 @@ def test_the_machine_leaks_while_the_layer_waits_for_dram_too(layer):
     assert (layer.cycles, layer.compute_cycles, layer.stall_cycles) == (98 + 45 + 1 + 5, 1, 148)
     # 0.0005 mW for each of two buffers of 2 KiB, 0.0061 for one of 32; the table has no leakage of multipliers
     assert layer.energy_pj[LEAKAGE] == pytest.approx(0.0071 * 149 * 1000 / 980)
+
+
+def test_all_units_of_a_machine_leak_whichever_of_them_works(tmp_path):
+    relu = "- {name: relu, kind: elementwise, op: relu, shape: [1, 4096]}\n"
+    (tmp_path / "net.yaml").write_text(NETWORK + relu)
+    fc, relu = accelsim.simulate("edge_npu", str(tmp_path / "net.yaml")).layers
+    assert fc.unit != relu.unit
+    assert fc.energy_pj[LEAKAGE] / fc.cycles == pytest.approx(relu.energy_pj[LEAKAGE] / relu.cycles)
+    assert fc.energy_pj[LEAKAGE] > 0
+
+
+def test_a_layer_touches_only_what_lives_in_dram(tmp_path):
+    (tmp_path / "net.yaml").write_text(f"{NETWORK}tensors: {{fc.input: {{home: chip}}}}\n")
+    layer = accelsim.simulate("diannao", str(tmp_path / "net.yaml"), unsupported="skip").layers[0]
+    assert "at home on the chip" in layer.reason
+    # 16 x 16 weights and 16 outputs of 16 bits
+    assert layer.dram_bits_touched == (256 + 16) * 16

@@ -13,6 +13,7 @@ import typing
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import annotated_types
 import numpy as np
@@ -32,8 +33,9 @@ from accelsim.report.document import to_json
 from accelsim.report.markdown import to_markdown
 from accelsim.report.reader import read_report
 from accelsim.spec import packaged, yamlfile
-from accelsim.workload import matrix_file, onnx_inline
+from accelsim.workload import matrix_file, onnx_inline, onnx_names
 from accelsim.workload.network import Network, make_layer
+from accelsim.workload.scalesim import network as scalesim_network
 from accelsim.workload.shapes import Conv2d, Linear
 
 
@@ -347,6 +349,25 @@ def test_effective_macs_of_a_large_filter_take_no_array_of_its_size(role, monkey
         expected = 2 * int(np.einsum("nchw,h,w->", mask.astype(np.int64), rows, rows))
     assert operands.effective_macs == expected
     assert all(size <= 2 * 1500 * 1500 for size in sizes)
+
+
+class Counted(str):
+    """A name that counts how often another one is made of it."""
+
+    times = 0
+
+    def __format__(self, how):
+        Counted.times += 1
+        return super().__format__(how)
+
+
+def test_one_name_for_every_layer_costs_no_search_of_all_copies(monkeypatch):
+    monkeypatch.setattr(Counted, "times", 0)
+    names = onnx_names.layer_names([(Counted("block"), "Relu", "")] * 1000)
+    assert names == ["block", *(f"block.{i}" for i in range(2, 1001))]
+    rows = [SimpleNamespace(name=Counted("q"), line=i) for i in range(1000)]
+    assert [name for name, _ in scalesim_network._named(rows, [])] == ["q", *(f"q.{i}" for i in range(2, 1001))]
+    assert Counted.times < 3000
 
 
 # --- energy tables

@@ -65,10 +65,11 @@ WRITES = {
     "search": [(*SEARCH, "-o", "out.yaml"), (*SEARCH, "--plot", "out.png")],
     "merge": [("merge", "s.db", "-o", "out.db")],
     "replica": [("replica", "scalesim", "os_32.cfg", "small.csv", "-o", "out")],
+    "compare": [("compare", "systolic_ws", "systolic_ws_8", "-n", "tiny.yaml", "-o", "out")],
     "run": [("run", "systolic_ws", "tiny.yaml", "-o", "out", "--trace")],
 }  # fmt: skip
 """Command -> how it is called so that it writes ``out``."""
-READ_ONLY = {"compare", "list", "show", "schema"}
+READ_ONLY = {"list", "show", "schema"}
 IN_PLACE = {"sweep"}
 """What writes a store, whose transactions are SQLite's; so does a search of designs."""
 

@@ -18,7 +18,7 @@ from accelsim.errors import WorkloadError
 from accelsim.operands.files import load_npz, to_integers
 from accelsim.operands.quantizers import decibels, noise_ratio, quantize
 from accelsim.passes.precision import Type, dump_precision, read_precision, with_precision
-from accelsim.passes.quantize import Settings, quantize_network
+from accelsim.passes.quantize import QuantizedLayer, Settings, quantize_network
 from accelsim.spec.yamlfile import parse
 from accelsim.workload.network import Tensor
 from accelsim.workload.yaml_network import build
@@ -275,3 +275,7 @@ def test_given_codes_that_do_not_fit_name_layer_tensor_and_width(net, tmp_path):
     words = "layer 'fc': tensor 'fc.input': values -3..0 do not fit 4 bits unsigned; declare at least 3 bits signed"
     with pytest.raises(WorkloadError, match=re.escape(words)):
         load_npz(tmp_path / "w.npz", net)
+
+
+def test_the_noise_of_an_output_is_that_of_two_independent_errors():
+    assert QuantizedLayer("a", "linear", 0.5, 0.2, None).noise == pytest.approx(1.5 * 1.2 - 1)

@@ -10,6 +10,7 @@ from accelsim.errors import ConfigError
 from accelsim.explore import evaluate, export, identity, store, sweep
 from accelsim.explore.choose import on_front
 from accelsim.explore.grid import Grid
+from accelsim.explore.layersets import layer_set
 from accelsim.explore.merge import merge
 from accelsim.explore.schema import OptionsSpec, read_sweep
 from accelsim.explore.space import Point
@@ -36,7 +37,7 @@ def ran(key, layers=(), **changes):
 
 def made(path, points, rows, meta=META, model=None):
     with store.open_writer(path, keep_layers=True, model=model) as opened:
-        opened.set_plan(points, meta)
+        opened.set_plan(points, meta, {"net": (layer_set(("a", "b")), None)})
         opened.add(rows)
     return path
 
@@ -78,8 +79,8 @@ def test_points_that_are_ruled_out_have_no_layer_rows(opened):
 
 
 def test_points_do_not_stand_before_the_first(tmp_path):
-    made(tmp_path / "s.db", [point(-1, "good")], [ran("good")])
-    with store.open_reader(tmp_path / "s.db") as opened, pytest.raises(ConfigError, match="position"):
+    made(tmp_path / "s.db", [point(-2, "good")], [ran("good")])
+    with store.open_reader(tmp_path / "s.db") as opened, pytest.raises(ConfigError, match="-2 is no whole number"):
         list(opened.rows())
 
 

@@ -115,6 +115,7 @@ def best(nest: TiledNest, dram: DramModel, objective: str) -> Choice | None:
     MappingError
         Nothing fits: says which buffer is too small for the smallest tile, and what would do.
     """
+    from accelsim.mapping import list_kernel
     from accelsim.mapping import search_kernel as kernel
 
     if objective not in ("cycles", "dram"):
@@ -132,7 +133,7 @@ def best(nest: TiledNest, dram: DramModel, objective: str) -> Choice | None:
         mapping = dict(zip(FIELDS, row[:6].tolist(), strict=True)) | {"order": ORDERS[row[6]]} | dict(variant.fields)
         found.append((figures[0], figures[1], at, mapping))
     score, _, _, mapping = min(found, key=lambda each: each[:3])
-    number = len(nest.variants) * kernel.listed(
+    number = len(nest.variants) * list_kernel.listed(
         layer, limits, nest.widths.psum, units, nest.c_unit, np.empty((0, 7), dtype=np.int64)
     )
     why = f"{objective} {score:.6g}, the least of {number:,} ({timed} timed, bounds rule out the others)"
@@ -141,7 +142,7 @@ def best(nest: TiledNest, dram: DramModel, objective: str) -> Choice | None:
 
 def tilings(nest: TiledNest) -> Columns:
     """Return the whole list, a row per tiling and variant; raise MappingError if nothing fits."""
-    from accelsim.mapping import search_kernel as kernel
+    from accelsim.mapping import list_kernel as kernel
 
     layer, (limits, units) = layer_row(nest), machine_rows(nest)
     table = np.empty((0, 7), dtype=np.int64)
@@ -166,7 +167,8 @@ def bounds(
 
     Bits are exact below 2^53, cycles a bound below which no candidate stays; `Bounds.timed` gives the exact ones.
     """
-    from accelsim.mapping import search_kernel as kernel
+    from accelsim.mapping import list_kernel as kernel
+    from accelsim.mapping.search_kernel import FOREVER
 
     layer, bus, psum = layer_row(nest), bus_row(dram), nest.widths.psum
     table = np.stack([columns[field] for field in FIELDS] + [_orders(columns["order"])], axis=1).astype(np.int64)
@@ -176,7 +178,7 @@ def bounds(
         part = np.zeros((len(mine), 7))
         kernel.measure(layer, form_row(variant.form), psum, bus, table[mine], part)
         figures[mine] = part
-    values = np.minimum(figures, kernel.FOREVER).astype(np.int64).T
+    values = np.minimum(figures, FOREVER).astype(np.int64).T
     compute, least, read, write, inputs, weights, spill = values
     traffic = {("dram", "read"): read, ("dram", "write"): write}
     traffic |= on_chip(Measured(compute, read, write, inputs, weights, spill))

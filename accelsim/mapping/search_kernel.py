@@ -15,6 +15,7 @@ import numpy as np
 
 from accelsim.jit import kernel
 from accelsim.mapping import nest_kernel as nest
+from accelsim.mapping.cuts_kernel import MOST_CUTS, input_cuts, largest_tile, output_cuts, pieces, pixel_cuts
 from accelsim.mapping.tile_kernel import least_cycles, tile_cycles
 
 BUS = ("numerator", "denominator", "latency_cycles", "burst_bits")
@@ -24,134 +25,12 @@ NUMERATOR, DENOMINATOR, LATENCY, BURST = range(4)
 CYCLES, DRAM = 0, 1
 """Objectives: the other one breaks ties, then the place in the list does."""
 
-SPLITS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096], dtype=np.int64)
-"""Into how many pieces a loop is cut; a piece is rounded up."""
-MOST_CUTS = 512
 MOST_TRIES = 512
 """Tilings that are kept before all that may still be best are timed."""
 FOREVER = 4e18
 
 IN_BUS, WEIGHT_BUS, OUT_BUS, PSUM_BUS, FIRST_LOAD, LAST_STORE, LARGEST_STORE, EMPTY = range(8)
 """What one sweep over all tiles moves, in bits on the bus; the ends of the schedule; whether a tile has no input."""
-
-
-@kernel
-def pieces(size, found):  # type: ignore[no-untyped-def]
-    """List the sizes of even pieces, large ones first, and return how many there are."""
-    count, last = 0, 0
-    for i in range(len(SPLITS) + 1):
-        piece = nest.ceil_div(size, SPLITS[i]) if i < len(SPLITS) else 1
-        if piece != last:
-            found[count], last = piece, piece
-            count += 1
-    return count
-
-
-@kernel
-def doublings(size, found):  # type: ignore[no-untyped-def]
-    """List ``size`` and all of 1, 2, 3, 4, 6, 8, 12, ... below it, large ones first: the same below any size."""
-    count, step = 0, 1
-    while step < size:
-        found[count] = step
-        count += 1
-        if step > 1 and step // 2 * 3 < size:
-            found[count] = step // 2 * 3
-            count += 1
-        step *= 2
-    found[count] = size
-    return decreasing(found, count + 1)
-
-
-@kernel
-def decreasing(found, count):  # type: ignore[no-untyped-def]
-    """Sort a short list in place, large ones first and equal ones once; return how many are left."""
-    kept = 0
-    for i in range(count):
-        size, at = found[i], kept
-        while at > 0 and found[at - 1] < size:
-            at -= 1
-        if at > 0 and found[at - 1] == size:
-            continue
-        for j in range(kept, at, -1):
-            found[j] = found[j - 1]
-        found[at] = size
-        kept += 1
-    return kept
-
-
-@kernel
-def pixel_cuts(layer, found):  # type: ignore[no-untyped-def]
-    """List (n, e, f): several whole images, rows of one image, or halvings of both where rows are cut as often."""
-    size = np.empty(160, dtype=np.int64)
-    e, f, count = layer[nest.E], layer[nest.F], 0
-    for i in range(doublings(layer[nest.N], size)):
-        found[count, 0], found[count, 1], found[count, 2] = size[i], e, f
-        count += 1
-    for i in range(1, pieces(e, size)):
-        found[count, 0], found[count, 1], found[count, 2] = 1, size[i], f
-        count += 1
-    tall, halved = e, 0
-    while tall > 1:
-        tall, halved, wide = nest.ceil_div(tall, 2), halved + 1, f
-        for _ in range(64 if tall == 1 else halved):
-            if wide == 1:
-                break
-            wide = nest.ceil_div(wide, 2)
-            found[count, 0], found[count, 1], found[count, 2] = 1, tall, wide
-            count += 1
-    if e == 1:
-        wide = f
-        while wide > 1:
-            wide = nest.ceil_div(wide, 2)
-            found[count, 0], found[count, 1], found[count, 2] = 1, 1, wide
-            count += 1
-    return count
-
-
-@kernel
-def output_cuts(kg, units, found):  # type: ignore[no-untyped-def]
-    """List output-channel tiles: doublings of the units, and halvings of the smallest."""
-    found[0], count, least = kg, 1, kg
-    for unit in units:
-        size = unit
-        least = min(least, unit)
-        while size < kg:
-            found[count] = size
-            count += 1
-            size *= 2
-    while least > 1:
-        least = nest.ceil_div(least, 2)
-        found[count] = least
-        count += 1
-    return decreasing(found, count)
-
-
-@kernel
-def input_cuts(cg, unit, found):  # type: ignore[no-untyped-def]
-    """List input-channel tiles: even pieces, and pieces that are whole units (of 0: all channels alone)."""
-    if unit == 0:
-        found[0] = cg
-        return 1
-    count, piece = 1, cg
-    found[0] = cg
-    while piece > 1:
-        piece = nest.ceil_div(piece, 2)
-        found[count] = piece
-        count += 1
-        if 1 < unit < piece:
-            found[count] = nest.ceil_div(piece, unit) * unit
-            count += 1
-    return decreasing(found, count)
-
-
-@kernel
-def largest_tile(layer, cut, limits, k, c, psum_width):  # type: ignore[no-untyped-def]
-    """Return how many groups fit as one tile: 0 if none does."""
-    region = cut[0] * nest.reach(layer, 0, cut[1]) * nest.reach(layer, 1, cut[2])
-    inputs = region * c * layer[nest.INPUT_W]
-    weights = k * c * layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W]
-    outputs = cut[0] * cut[1] * cut[2] * k * psum_width
-    return min(limits[0] // max(1, inputs), limits[1] // weights, limits[2] // outputs)
 
 
 @kernel
@@ -479,91 +358,6 @@ def workspace(layer):  # type: ignore[no-untyped-def]
     runs = np.empty((6, run_rows(layer), 5), dtype=np.int64)
     whole = np.array([layer[nest.GROUPS], layer[nest.N], layer[nest.E], layer[nest.F], layer[nest.KG], layer[nest.CG]])
     return runs, np.empty(6, dtype=np.int64), whole.copy(), whole, np.empty(6, dtype=np.int64)
-
-
-@kernel
-def listed(layer, limits, psum_width, k_units, c_unit, found):  # type: ignore[no-untyped-def]
-    """Write all tilings that `search` chooses from to ``found``, as far as it has room; return how many there are."""
-    cuts, size = np.empty((MOST_CUTS, 3), dtype=np.int64), np.empty((3, 160), dtype=np.int64)
-    k_count = output_cuts(layer[nest.KG], k_units, size[0])
-    c_count = input_cuts(layer[nest.CG], c_unit, size[1])
-    g_count = pieces(layer[nest.GROUPS], size[2])
-    _, _, tile, whole, trips = workspace(layer)
-    count = 0
-    for p in range(pixel_cuts(layer, cuts)):
-        for axis in range(1, 4):
-            tile[axis] = cuts[p, axis - 1]
-        for i in range(k_count):
-            tile[4] = size[0, i]
-            for q in range(c_count):
-                tile[5] = size[1, q]
-                fits = largest_tile(layer, cuts[p], limits, tile[4], tile[5], psum_width)
-                for j in range(g_count + 1 if tile[4] == whole[4] and tile[5] == whole[5] else 1):
-                    tile[0] = size[2, j - 1] if j else 1
-                    if tile[0] > fits or (j and tile[0] == 1):
-                        continue
-                    for axis in range(6):
-                        trips[axis] = nest.ceil_div(whole[axis], tile[axis])
-                    live = nest.live_loops(trips[1] * trips[2] * trips[3], trips[4], trips[5])
-                    for at in range(6):
-                        if nest.DISTINCT[live, at] < 0:
-                            break
-                        if count < len(found):
-                            for axis in range(6):
-                                found[count, axis] = tile[axis]
-                            found[count, 6] = nest.DISTINCT[live, at]
-                        count += 1
-    return count
-
-
-COMPUTE, LEAST, READ, WRITE, IN_BITS, WEIGHT_BITS, SPILL_BITS = range(7)
-"""What `measure` says of a tiling: cycles of computation and at least in all; bits on the bus; useful bits of inputs,
-of weights, and of partial sums one way."""
-
-
-@kernel
-def measure(layer, form, psum_width, bus, tilings, out):  # type: ignore[no-untyped-def]
-    """Write the figures (`COMPUTE` and so on) of each tiling, a row of ``out`` in float64: exact below 2^53."""
-    rate = bus[NUMERATOR] / bus[DENOMINATOR]
-    runs, counts, tile, whole, trips = workspace(layer)
-    moved, useful, found = np.empty(8), np.empty(8), np.empty(2)
-    compute = last_compute = 0.0
-    for at in range(len(tilings)):
-        same = at > 0
-        for axis in range(6):
-            same = same and tile[axis] == tilings[at, axis]
-            tile[axis] = tilings[at, axis]
-            trips[axis] = nest.ceil_div(whole[axis], tile[axis])
-        if not same:
-            for axis in range(6):
-                counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
-            compute = computed(form, whole, tile, tile[4], tile[5], False)
-            ends(layer, runs, counts, psum_width, bus[BURST], moved)
-            sweep(layer, runs, counts, psum_width, bus[BURST], moved)
-            sweep(layer, runs, counts, psum_width, 1, useful)
-            last_compute = tile_cycles(
-                form, last(runs, counts, 0), last(runs, counts, 1) * last(runs, counts, 2) * last(runs, counts, 3),
-                last(runs, counts, 4), last(runs, counts, 5),
-            )  # fmt: skip
-        live = nest.live_loops(trips[1] * trips[2] * trips[3], trips[4], trips[5])
-        innermost = nest.INNERMOST[live, tilings[at, 6]]
-        bound(moved, trips, innermost, compute, last_compute, layer, bus, rate, found)
-        again_in = 1.0 if innermost == 1 else float(trips[4])
-        again_weight = 1.0 if innermost == 0 else float(trips[1]) * trips[2] * trips[3]
-        spill = 0.0 if trips[5] == 1 or innermost == 2 else float(trips[5] - 1)
-        out[at, COMPUTE], out[at, LEAST] = compute, found[1]
-        out[at, WRITE] = moved[OUT_BUS] + moved[PSUM_BUS] * spill
-        out[at, READ] = found[0] - out[at, WRITE]
-        out[at, IN_BITS], out[at, WEIGHT_BITS] = useful[IN_BUS] * again_in, useful[WEIGHT_BUS] * again_weight
-        out[at, SPILL_BITS] = useful[PSUM_BUS] * spill
-
-
-@kernel
-def time_many(layer, form, psum_width, bus, tilings, out):  # type: ignore[no-untyped-def]
-    """Write the cycles of each tiling, stalls included."""
-    state = workspace(layer)
-    for at in range(len(tilings)):
-        out[at] = timed(layer, form, psum_width, bus, tilings[at], state, np.int64(FOREVER))
 
 
 @kernel

@@ -24,15 +24,17 @@ def layer_names(labels: Sequence[tuple[str, str, str]]) -> list[str]:
     scope = _common_scope([stem for stem in stems if stem])
     numbers: Counter[str] = Counter()
     taken: set[str] = set()
+    last: dict[str, int] = {}  # where the search for a free name ended: all nodes may have one name
     names = []
     for (node, op, _), stem in zip(labels, stems, strict=True):
         word = op.rpartition(".")[2].lower().replace("normalization", "norm").replace("average", "avg")
         numbers[word] += 1
         name = stem.removeprefix(scope) or (f"{word}{numbers[word]}" if _EMPTY.match(node) else node)
-        distinct, copies = name, 1
+        distinct, copies = name, last.get(name, 1)
         while distinct in taken:
             copies += 1
             distinct = f"{name}.{copies}"
+        last[name] = copies
         taken.add(distinct)
         names.append(distinct)
     return names

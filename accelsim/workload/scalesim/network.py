@@ -108,12 +108,14 @@ KEPT = frozenset(
 def _named(rows: Iterable[Row], told: list[tuple[str, str, str]]) -> Iterator[tuple[str, Row]]:
     """Yield each row with a name of its own."""
     seen: set[str] = set()
+    copies: dict[str, int] = {}  # where the last search for a free name ended: a table may repeat one name throughout
     for row in rows:
         wanted = row.name or f"line{row.line}"
-        name, copy = wanted, 1
+        name, copy = wanted, copies.get(wanted, 1)
         while name in seen:
             copy += 1
             name = f"{wanted}.{copy}"
+        copies[wanted] = copy
         seen.add(name)
         if name != row.name:
             told.append(("name", f"line {row.line}", f"is called '{name}' here, its name is taken or empty"))
