@@ -102,7 +102,7 @@ print("LOADED:", *(name for name in {forbidden!r} if name in sys.modules))
         (["show", "systolic_ws"], ["numba", "matplotlib", "scipy", "onnx"]),
         (["show", "nothing"], ["numba", "matplotlib", "onnx"]),
         (["run", "systolic_ws", "alexnet", "--set", "params.row=3"], ["numba", "matplotlib", "onnx"]),
-        (["run", "systolic_ws", "alexnet", "--format", "csv"], ["numba", "matplotlib", "onnx", "scipy"]),
+        (["run", "systolic_ws", "alexnet", "--format", "csv"], ["matplotlib", "onnx"]),
         (["schema"], ["numba", "matplotlib", "onnx"]),
         (["list"], ["numba", "matplotlib"]),
         (["report", "nothing.json"], ["numba", "matplotlib", "onnx", "scipy"]),

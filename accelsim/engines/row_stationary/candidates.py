@@ -11,7 +11,6 @@ from functools import cache
 
 import numpy as np
 
-from accelsim.engines.row_stationary import schedule
 from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut, shelves_needed
 from accelsim.engines.row_stationary.fmaps import Fmap
 from accelsim.engines.row_stationary.params import Mapping, Params
@@ -143,7 +142,7 @@ def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Columns) -> B
 
 def _timed(conv: Conv2d, params: Params, dram: DramModel, columns: Columns, places: np.ndarray) -> np.ndarray:
     """Return the cycles of some candidates, with feature maps as they are without a code."""
-    from accelsim.engines.row_stationary import walk
+    from accelsim.engines.row_stationary import schedule, walk
 
     found = []
     source = Fmap("input", (conv.n, conv.c, conv.h, conv.w), params.word_bits, None)
