@@ -11,6 +11,7 @@ version, the bounds-check mode and a hash of every file of this package that hol
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import sys
@@ -150,6 +151,7 @@ def _choose_cache() -> Path | None:
         if _writable(base / key):
             if fresh:
                 _prune(base, base / key)
+                logging.getLogger("accelsim").info("compiling machine code once; later runs start with it")
             return base / key
     return None
 

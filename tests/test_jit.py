@@ -33,6 +33,17 @@ def run(rows, **env):
     )
 
 
+def test_the_first_use_says_that_it_compiles(tmp_path):
+    code = "import logging; logging.basicConfig(level='INFO'); import accelsim.jit"
+
+    def said():
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELSIM_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "0"}
+        return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stderr
+
+    assert "compiling machine code once" in said()
+    assert said() == ""
+
+
 def test_indices_without_a_sign_find_the_same_elements():
     array = np.arange(12).reshape(3, 4)
     expected = [array[i, i + 1] + array[1:, 0].sum() + array[-1, -1] for i in (0, 2, 1)]

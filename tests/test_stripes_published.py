@@ -40,4 +40,4 @@ def test_tiling_only_takes_from_the_ideal(pair):
 def test_fully_connected_layers_are_no_faster(pair):
     _, stripes, dadiannao = pair
     for ours, base in zip(kind(stripes, "linear"), kind(dadiannao, "linear"), strict=True):
-        assert base.compute_cycles <= ours.compute_cycles <= 1.2 * base.compute_cycles
+        assert base.cycles <= ours.cycles <= 1.2 * base.cycles

@@ -7,6 +7,7 @@ next to nothing.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import traceback
@@ -96,6 +97,9 @@ def app() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the user's mistake, 3 a broken invariant of ours."""
     with shown():
+        if sys.stderr.isatty():
+            logging.basicConfig(format="%(message)s", stream=sys.stderr)
+            logging.getLogger("accelsim").setLevel(logging.INFO)
         _main(argv)
 
 

@@ -306,7 +306,7 @@ def _without_tags(document: Document, path: KeyPath, loc: KeyPath) -> KeyPath:
 
 
 def _plain_words(kind: str, given: Any, context: Mapping[str, Any], message: str) -> tuple[str, str]:
-    shown = _shown(given)
+    value = shown(given)
     bounds = {
         "greater_than_equal": ("is too small", "at least", "ge"),
         "greater_than": ("is too small", "more than", "gt"),
@@ -316,7 +316,7 @@ def _plain_words(kind: str, given: Any, context: Mapping[str, Any], message: str
     }
     if kind in bounds:
         problem, words, key = bounds[kind]
-        return f"{shown} {problem}", f"must be {words} {context.get(key)}"
+        return f"{value} {problem}", f"must be {words} {context.get(key)}"
     wanted = {
         "int_type": "a whole number",
         "int_parsing": "a whole number",
@@ -334,21 +334,22 @@ def _plain_words(kind: str, given: Any, context: Mapping[str, Any], message: str
         "model_attributes_type": "a mapping of keys to values",
     }
     if kind in wanted:
-        return f"{shown} is of the wrong type", f"must be {wanted[kind]}"
+        return f"{value} is of the wrong type", f"must be {wanted[kind]}"
     if kind == "too_short":
         return "the list is too short", f"give at least {context.get('min_length')}"
     if kind == "string_pattern_mismatch":
-        return f"{shown} has characters that are not allowed", "use letters, digits, '_', '.' and '-'"
+        return f"{value} has characters that are not allowed", "use letters, digits, '_', '.' and '-'"
     if kind in ("literal_error", "enum"):
-        return f"{shown} is not a known value", f"must be {context.get('expected')}"
+        return f"{value} is not a known value", f"must be {context.get('expected')}"
     if kind == "value_error":
         problem, _, remedy = str(context.get("error", message)).partition("; ")
         return problem, remedy
     message = message if len(message) <= 300 else f"{message[:297]}..."  # it may quote what was given
-    return f"{shown}: {message[:1].lower()}{message[1:]}", ""
+    return f"{value}: {message[:1].lower()}{message[1:]}", ""
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return how a message shows what a file gives: short, whatever it is."""
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list | tuple):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from accelsim.spec.yamlfile import Document, KeyPath, read, validate
+from accelsim.spec.yamlfile import Document, KeyPath, read, shown, validate
 from accelsim.workload.check import edge_fault, layer_fault, nearest
 from accelsim.workload.network import Layer, Network, Tensor, input_names
 from accelsim.workload.schema import (
@@ -63,7 +63,7 @@ def _check_kinds(document: Document, layers: Any, path: KeyPath) -> None:
             raise document.error((*here, "kind"), "missing key", f"add 'kind: ...', one of {', '.join(known)}")
         if kind not in known:
             hint = nearest(str(kind), known, f"known kinds: {', '.join(known)}")
-            raise document.error((*here, "kind"), f"'{kind}' is not a kind of layer", hint)
+            raise document.error((*here, "kind"), f"{shown(kind)} is not a kind of layer", hint)
         _check_kinds(document, layer.get("layers"), (*here, "layers"))
 
 
