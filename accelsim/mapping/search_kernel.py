@@ -377,7 +377,8 @@ def keep(  # type: ignore[no-untyped-def]
             break
         innermost = nest.INNERMOST[live, order]
         if innermost != known:
-            bits, cycles, known = *bound(moved, trips, innermost, compute, last_compute, layer, bus, rate), innermost
+            known = innermost
+            bits, cycles = bound(moved, trips, innermost, compute, last_compute, layer, bus, rate)
         score, other = (cycles, bits) if objective == CYCLES else (bits, cycles)
         if before(score, other, here + i, figures, place):
             for j in range(6):
