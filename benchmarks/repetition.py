@@ -27,6 +27,7 @@ SKIPPING = ("cnvlutin", "cambricon_x", "nullhop", "snapea", "dcnn")
 PIECES = {
     "nest, tilings, cost, timeline, columns of systolic (B6)": (
         "mapping/loopnest.py", "mapping/til*.py", "mapping/nest_kernel.py", "mapping/search*.py",
+        "mapping/bound*.py", "mapping/table*.py",
         "memory/timeline.py", "engines/systolic/tilecost.py", "engines/systolic/candidates.py",
         "engines/systolic/columnar_kernel.py", "engines/systolic/columnar.py",
     ),

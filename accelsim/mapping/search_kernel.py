@@ -62,9 +62,9 @@ def timeline(layer, form, psum_width, order, runs, counts, innermost, stays, bus
 
     Returns False as soon as the computations have waited for more than ``stall``, or if a count would leave 64 bits.
     """
-    at, bits, axes = np.zeros((6, 5), dtype=np.int64), np.zeros(4, dtype=np.int64), nest.AXES[order]
-    run, done, since, gap = np.zeros((4, 6), dtype=np.int64)
-    states = np.empty((6, 6), dtype=np.int64)
+    scratch, axes = np.zeros((17, 6), dtype=np.int64), nest.AXES[order]
+    at, states, bits = scratch[:6], scratch[6:12], scratch[12]
+    run, done, since, gap = scratch[13], scratch[14], scratch[15], scratch[16]
     compute = 0
     for i in range(6):
         clock[i] = 0
