@@ -178,3 +178,19 @@ def test_blocks_of_rows_and_columns_are_tried():
     layer = accelsim.simulate(arch, accelsim.load_network("squeezenet1_1"), layers="fire4.expand3x3")
     (found,) = [each for each in layer.layers if each.simulated]
     assert found.cycles <= 151_671
+
+
+def test_of_equal_tilings_the_first_of_the_list_is_chosen():
+    """A DRAM so slow that many tilings take the cycles of their bits alone."""
+    conv = Conv2d(n=1, c=14, k=566, h=44, w=20, r=1, s=3, stride=(1, 4), pad=(1, 1, 1, 1), dilation=(2, 1))
+    limits = dict.fromkeys(search.ROLES, 16384)
+    variants = (search.Variant({}, (tile_forms.STREAM, 38, 20, 16, 7)),)
+    nest = search.TiledNest("l", conv, Widths(14, 6, 11, 16), limits, (8,), 4, variants)
+    dram = DramModel(Fraction(1, 1000), 100, 512)
+    columns = search.tilings(nest)
+    bounds = search.bounds(nest, dram, columns, lambda _: {})
+    cycles = bounds.timed(np.arange(len(columns["k"])))
+    order = np.lexsort((bounds.dram_bits, cycles))
+    assert len(set(zip(cycles[order[:2]].tolist(), bounds.dram_bits[order[:2]].tolist(), strict=True))) == 1
+    chosen = search.best(nest, dram, "cycles").row
+    assert chosen == {key: column[order[0]].item() for key, column in columns.items()}
