@@ -248,6 +248,15 @@ class LoopNest:
             at = dict(zip(axes, combination, strict=True))
             yield tuple(number for axis in self._axes() for number in at[axis])
 
+    def follows(self) -> dict[str, bool]:
+        """Return of which tensors there is more than one tile."""
+        trips = self.trips
+        return {
+            "input": trips["groups"] * trips["m"] * trips["c"] > 1,
+            "weight": trips["groups"] * trips["k"] * trips["c"] > 1,
+            "output": trips["groups"] * trips["m"] * trips["k"] > 1,
+        }
+
     def largest_bits(self) -> dict[str, int]:
         """Return the bits of the largest input, weight and accumulator tile."""
         tiles = list(self.tiles())

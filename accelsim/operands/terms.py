@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import WorkloadError
+from accelsim.operands.handle import Operands
 
 Ints = NDArray[np.int64]
 
@@ -52,6 +53,13 @@ def check_fit(values: Ints, bits: int, signed: bool, what: str, sign_only: bool 
             f"{what}: the value {wrong} does not fit in {bits} {kind} bits",
             f"declare {'signed with ' if wrong < 0 and not signed else ''}{needed} bits",
         )
+
+
+def check_operands(operands: Operands, x: Ints, w: Ints, sign_only: bool = True) -> None:
+    """Raise WorkloadError, naming layer and tensor, unless input and weights of a layer fit their widths."""
+    for operand, numbers in ((operands.input, x), (operands.weight, w)):
+        what = f"layer '{operands.view.name}': tensor '{operand.tensor.name}'"
+        check_fit(numbers, operand.bits, operand.tensor.signed, what, sign_only)
 
 
 def width_of(value: int, signed: bool) -> int:

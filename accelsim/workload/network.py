@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from accelsim import basis
-from accelsim.errors import WorkloadError
+from accelsim.errors import ModelError, WorkloadError
 from accelsim.workload.check import Fault, edge_fault, layer_fault, order_fault
 from accelsim.workload.pattern import BERNOULLI
-from accelsim.workload.shapes import PRODUCTS, Shape, View, batched_dims, elements, macs
+from accelsim.workload.shapes import PRODUCTS, Conv2d, Linear, Matmul, Shape, View, batched_dims, elements, macs
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -55,6 +56,13 @@ class Tensor:
     def elements(self) -> int:
         """Number of elements."""
         return elements(self.shape)
+
+    @property
+    def width(self) -> int:
+        """Bits of an element; ModelError before the machine's default precision is applied."""
+        if self.bits is None:
+            raise ModelError(f"tensor '{self.name}' has no width yet")
+        return self.bits
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,13 @@ class LayerView:
     def macs(self) -> int:
         """Dense multiply-accumulates; a unit sees only layers whose number is known."""
         return macs(self.shape) or 0
+
+    @cached_property
+    def conv(self) -> Conv2d:
+        """A product as a convolution; of a layer of another kind, ModelError."""
+        if isinstance(self.shape, Conv2d | Linear | Matmul):
+            return self.shape.as_conv()
+        raise ModelError(f"layer '{self.name}' is no convolution but {self.kind}")
 
     @property
     def input(self) -> Tensor:

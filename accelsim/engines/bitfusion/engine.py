@@ -26,39 +26,28 @@ Assumed:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from accelsim.activity import Activity, Event, Flow
+from accelsim.activity import Event
 from accelsim.components import Component, Mac, Sram
-from accelsim.engines.bitfusion import sample, tilecost
-from accelsim.engines.bitfusion.params import Fused, FusionTiling, Params, fuse
-from accelsim.engines.bitfusion.tilecost import TileCost
-from accelsim.errors import MappingError
-from accelsim.mapping import loopnest, search, tile_forms, tilings
-from accelsim.mapping.choose import Bounds, Choice
-from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
-from accelsim.mapping.search import TiledNest, Variant
+from accelsim.engines.bitfusion import tilecost
+from accelsim.engines.bitfusion.params import INNER, Fused, FusionTiling, Params, fuse, supported
+from accelsim.engines.bitfusion.tilecost import Counts
+from accelsim.mapping import tile_forms
+from accelsim.mapping.search import Variant
+from accelsim.operands import terms
 from accelsim.operands.handle import Operands
-from accelsim.seam import Columns, Engine, Machine, Sample, Word
-from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
+from accelsim.seam import Columns, Sample, Word
+from accelsim.tiled import sample
+from accelsim.tiled.engine import Count, TiledEngine, TiledPlan
+from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
-from accelsim.workload.shapes import PRODUCTS, Conv2d
 
 
-class Plan(NamedTuple):
-    """What a walk needs."""
-
-    nest: LoopNest
-    array: Fused
-    inner: str
-    params: Params
-    machine: Machine
-    effective_macs: int
-
-
-class BitFusion(Engine[Params, FusionTiling]):
+class BitFusion(TiledEngine[Params, FusionTiling]):
     """The engine of this folder."""
 
     name = "bitfusion"
@@ -66,17 +55,12 @@ class BitFusion(Engine[Params, FusionTiling]):
     mapping_schema = FusionTiling
     primary = "bricks"
     support_params = ("max_bits", "accumulator_bits")
+    what = "a fusion array"
+    counts = Counts
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the bricks."""
         return {"bricks": params.rows * params.cols * params.unit_bricks}
-
-    def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only products, and only widths that bricks fuse to."""
-        del params
-        if view.kind not in PRODUCTS:
-            return f"a fusion array has no {view.kind} unit"
-        return None
 
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
         """Return the width of operands and of sums."""
@@ -97,172 +81,95 @@ class BitFusion(Engine[Params, FusionTiling]):
             Sram("glb.outputs", p.cols, size_bits=p.output_kib * KIB_BITS // p.cols, width_bits=acc),
         )
 
-    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
-        """Return tilings that fit, each with the inner order that moves the fewest bits."""
-        del machine
-        return _with_inner(view, params, search.tilings(tiled_nest(view, params)))
+    def unit(self, view: LayerView, params: Params, fields: Mapping[str, Any]) -> Fused:
+        """Return the array as the layer's widths fuse it, and the operand that stays inside a tile."""
+        channels = view.conv.c // view.conv.groups
+        return fuse(view.input.width, view.weight.width, channels, params, fields.get("inner", "os"))
 
-    def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
-        """Return the best tiling of the list, with its inner order."""
-        choice = search.best(tiled_nest(view, params), machine.dram, objective)
-        if choice is None:
-            return None
-        columns = {name: np.array([value]) for name, value in choice.row.items()}
-        inner = _with_inner(view, params, columns)["inner"][0].item()
-        return choice._replace(row=choice.row | {"inner": inner})
+    def variants(self, view: LayerView, params: Params) -> tuple[Variant, ...]:
+        """Return the only one: the inner order changes no cycle."""
+        array, taps = self.unit(view, params, {}), view.conv.r * view.conv.s
+        inside, outside = (taps, 1) if array.packed else (1, taps)
+        start, scale = array.rows + array.cols - 1, array.passes * outside
+        return (Variant({}, (tile_forms.PRODUCT, start, scale, 1, 1, array.cols, inside, array.lanes, 1)),)
 
-    def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
-        """Return exact traffic and operations, and cycles that no candidate undercuts."""
-        w, total = loopnest.widths(view, params.accumulator_bits), _totals(view, params, columns)
+    def grain(self, view: LayerView, params: Params) -> tuple[tuple[int, ...], int]:
+        """Return the columns, and the products that add up in one."""
+        lanes = self.unit(view, params, {}).lanes
+        return (params.cols, lanes), lanes
 
-        def on_chip(moved: search.Measured) -> dict[tuple[str, str], np.ndarray]:
-            sums = total.sums * w.psum + moved.spill
-            return {
-                ("glb.inputs", "read"): total.inputs * w.input,
-                ("glb.inputs", "write"): moved.input,
-                ("glb.weights", "read"): total.weights * w.weight,
-                ("glb.weights", "write"): moved.weight,
-                ("glb.outputs", "read"): sums,
-                ("glb.outputs", "write"): sums,
-            }
+    def completed(self, view: LayerView, params: Params, columns: Columns) -> Columns:
+        """Return candidates with the inner order that moves the fewest bits."""
+        w, array = self.widths(view, params), self.unit(view, params, {})
+        sizes = (columns["groups"], columns["n"] * columns["e"] * columns["f"], columns["k"], columns["c"])
+        inner = tilecost.best_inner(array, view.conv.r * view.conv.s, (w.input, w.weight, w.psum), *sizes)
+        return columns | {"inner": inner}
 
-        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
-        return found._replace(events={("units", "mac"): total.unit_ops})
+    def cost(self, unit: Fused, taps: int, g: Count, m: Count, k: Count, c: Count) -> Counts:
+        """Return the cost of each tile."""
+        return tilecost.tile_cost(unit, taps, g, m, k, c)
 
-    def plan(
-        self, view: LayerView, operands: Operands, params: Params, mapping: FusionTiling, machine: Machine
-    ) -> Plan:
-        """Check that the tiles fit and that no count can overflow."""
-        tiling = Tiling(**mapping.model_dump(exclude={"inner"}))
-        nest = LoopNest(_conv(view), tiling, loopnest.widths(view, params.accumulator_bits))
-        tilings.check_halves(view.name, nest, _halves(params))
-        if view.macs * params.rows * params.cols * params.unit_bricks * 4 > INT64_MAX // 64:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
-        return Plan(nest, _array(view, params), mapping.inner, params, machine, operands.effective_macs)
+    def account(self, unit: Fused, total: Counts, params: Params, effective_macs: int) -> dict[str, Count]:
+        """Return brick-cycles."""
+        busy = effective_macs * unit.bricks * unit.passes
+        return {
+            "busy": busy, "zero": total.work - busy, "unmapped": total.unmapped, "fill_drain": total.fill_drain,
+        }  # fmt: skip
 
-    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
-        """Walk every distinct tile; with operands, every tile with its values."""
-        from accelsim.engines.bitfusion import walk
+    def events(self, unit: Fused, total: Counts, params: Params, macs: int) -> dict[Event, Count]:
+        """Return operations of whole units, whatever they are fused to."""
+        return {Event("units", "mac"): total.unit_ops}
 
-        costs = walk.walk(plan.nest, plan.array, plan.inner)
-        if operands is None:
-            return _activity(plan, costs, None)
-        return _activity(plan, costs, walk.values(plan.nest, plan.array, plan.inner, plan.params, operands))
+    def details(self, plan: TiledPlan, total: Counts) -> dict[str, int]:
+        """Return the compute cycles without fill and drain, which the released model counts, and `_soft`."""
+        array = plan.unit
+        words = (total.work + total.unmapped) // (array.rows * array.cols * array.unit_bricks)
+        return {"word_cycles": int(words), **_soft(plan)}
 
-    def closed_form(self, plan: Plan) -> Activity:
-        """Evaluate the closed form of every distinct tile."""
-        taps = plan.nest.conv.r * plan.nest.conv.s
-        costs = {
-            t: tilecost.tile_cost(plan.array, plan.inner, taps, t.groups, t.m, t.k, t.c)  # type: ignore[arg-type]
-            for t in plan.nest.tiles()
-        }
-        return _activity(plan, costs, None)
+    def growth(self, params: Params) -> int:
+        """Return a bound from brick-cycles of 16-bit operands and from bits of sums."""
+        return 64 * 4 * params.rows * params.cols * params.unit_bricks
+
+    def coded(self, operands: Operands) -> tuple[np.ndarray, np.ndarray]:
+        """Return the operands, whose values must fit what the bricks are fused to."""
+        x, w = operands.conv_arrays()
+        terms.check_operands(operands, x, w)
+        return x, w
+
+    def walk_tile(self, plan: TiledPlan, operands: Operands | None, *tile: Any) -> np.ndarray:
+        """Go through a tile word by word; products are made brick by brick."""
+        from accelsim.engines.bitfusion.kernel import walk_tile
+
+        span, shape, with_values, x, w, out = tile
+        p, coding = plan.params, (8, 8, 2, True, True)
+        if operands is not None:
+            widths = (supported(operand.bits, p) for operand in (operands.input, operands.weight))
+            coding = (*widths, p.brick_bits, operands.view.input.signed, operands.view.weight.signed)
+        counts: np.ndarray = walk_tile(plan.unit, span, shape, with_values, coding, x, w, out)
+        return counts
 
     def sample(self, rng: np.random.Generator) -> Sample:
-        """Return a small layer of any product kind, cut at random, on a small array."""
-        return sample.sample(rng)
+        """Return a small layer of any product kind, cut at random, on a small array of any brick."""
+        draw = sample.drawing(rng)
+        shape = sample.product(draw)
+        brick, spatial, widest = ((2, 8, 16), (2, 8, 8), (1, 4, 8), (4, 8, 16))[draw(0, 3)]
+        params = {
+            "rows": draw(1, 4) if draw(0, 1) else 2, "cols": draw(1, 3), "brick_bits": brick, "spatial_bits": spatial,
+            "max_bits": widest, "im2col_channels": draw(0, 3), "input_kib": 12, "weight_kib": 36, "output_kib": 12,
+        }  # fmt: skip
+        cut = sample.tiling(shape.as_conv(), draw, 16, 32, 49152)
+        return Sample(shape, params, cut | {"inner": INNER[draw(0, 2)]}, widest)
 
 
-def _conv(view: LayerView) -> Conv2d:
-    return view.shape.as_conv()  # type: ignore[union-attr]
-
-
-def _array(view: LayerView, params: Params) -> Fused:
-    conv = _conv(view)
-    return fuse(view.input.bits or 1, view.weight.bits or 1, conv.c // conv.groups, params)
-
-
-def _halves(params: Params) -> dict[str, int]:
-    kib = {"input": params.input_kib, "weight": params.weight_kib, "output": params.output_kib}
-    return {tensor: size * KIB_BITS // 2 for tensor, size in kib.items()}
-
-
-def tiled_nest(view: LayerView, params: Params) -> TiledNest:
-    """Return the layer as the search for its tiling sees it."""
-    conv, array = _conv(view), _array(view, params)
-    inside, outside = (conv.r * conv.s, 1) if array.packed else (1, conv.r * conv.s)
-    start, scale = array.rows + array.cols - 1, array.passes * outside
-    form = (tile_forms.PRODUCT, start, scale, 1, 1, array.cols, inside, array.lanes, 1)
-    widths, units = loopnest.widths(view, params.accumulator_bits), (params.cols, array.lanes)
-    return TiledNest(view.name, conv, widths, _halves(params), units, array.lanes, (Variant({}, form),))
-
-
-def _with_inner(view: LayerView, params: Params, table: Columns) -> Columns:
-    conv, w, array = _conv(view), loopnest.widths(view, params.accumulator_bits), _array(view, params)
-    sizes = (table["groups"], table["n"] * table["e"] * table["f"], table["k"], table["c"])
-    bits = (w.input, w.weight, w.psum)
-    return table | {"inner": tilecost.best_inner(array, conv.r * conv.s, bits, *sizes)}
-
-
-def _totals(view: LayerView, params: Params, columns: Columns) -> TileCost:
-    """Return the counts of the whole layer under each candidate."""
-    conv, array = _conv(view), _array(view, params)
-    found = np.zeros((len(TileCost._fields), len(columns["k"])), dtype=np.int64)
-    for inner in set(columns["inner"].tolist()):
-        rows = columns["inner"] == inner
-        part = {name: column[rows] for name, column in columns.items()}
-
-        def costs(g, n, e, f, k, c, inner=inner):  # type: ignore[no-untyped-def]
-            return np.stack(tilecost.tile_cost(array, inner, conv.r * conv.s, g, n * e * f, k, c))
-
-        found[:, rows] = tilings.total(conv, part, costs)
-    return TileCost(*found)
-
-
-def _activity(plan: Plan, costs: dict[Tile, TileCost], values: np.ndarray | None) -> Activity:
-    """Add tiles up to the layer's account, traffic and schedule."""
-    nest, conv, w = plan.nest, plan.nest.conv, plan.nest.widths
-    tiles = nest.tiles()
-    total = TileCost(*(sum(times * int(costs[t][i]) for t, times in tiles.items()) for i in range(8)))  # type: ignore[arg-type]
-    schedule = nest.schedule(lambda tile: int(costs[tile].cycles))
-    dram = loopnest.dram_traffic(schedule, plan.machine.dram)
-    busy = plan.effective_macs * plan.array.bricks * plan.array.passes
-    outputs = conv.n * conv.k * conv.e * conv.f
-    sums = int(total.sums)
-    spilled, returned = (dram.get(Flow("dram", "psum", way), 0) for way in ("write", "read"))
-    on_chip = {
-        Flow("glb.inputs", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
-        Flow("glb.inputs", "input", "read"): int(total.inputs) * w.input,
-        Flow("glb.weights", "weight", "write"): dram.get(Flow("dram", "weight", "read"), 0),
-        Flow("glb.weights", "weight", "read"): int(total.weights) * w.weight,
-        Flow("glb.outputs", "psum", "write"): sums * w.psum + returned,
-        Flow("glb.outputs", "psum", "read"): (sums - outputs) * w.psum + spilled,
-        Flow("glb.outputs", "output", "read"): outputs * w.psum,
-    }
-    return Activity(
-        compute_cycles=int(total.cycles),
-        accounts={
-            "bricks": {
-                "busy": busy,
-                "zero": int(total.work) - busy,
-                "unmapped": int(total.unmapped),
-                "fill_drain": int(total.fill_drain),
-            }
-        },
-        traffic={**dram, **on_chip},
-        events={Event("units", "mac"): int(total.unit_ops)},
-        schedule=schedule,
-        buffers=tilings.buffer_use(nest, _halves(plan.params)),
-        details={"tiles": sum(tiles.values()), "word_cycles": _word_cycles(plan, total), **_soft(plan)},
-        performed_macs=conv.macs,
-        values=values,
-    )
-
-
-def _word_cycles(plan: Plan, total: TileCost) -> int:
-    """Return the compute cycles without fill and drain: what the released model counts."""
-    return int(total.work + total.unmapped) // (plan.array.rows * plan.array.cols * plan.array.unit_bricks)
-
-
-def _soft(plan: Plan) -> dict[str, int]:
+def _soft(plan: TiledPlan) -> dict[str, int]:
     """Return how much of rows and columns the layer's channels can fill, in parts per million.
 
     These are the rules that a layer may break at a price: input channels (of a packed layer, filter positions times
     channels) a multiple of the lanes, output channels a multiple of the columns.
     """
-    conv, lanes, cols = plan.nest.conv, plan.array.lanes, plan.array.cols
+    conv, lanes, cols = plan.nest.conv, plan.unit.lanes, plan.unit.cols
     c, k = conv.c // conv.groups, conv.k // conv.groups
-    c = c * conv.r * conv.s if plan.array.packed else c
+    c = c * conv.r * conv.s if plan.unit.packed else c
     return {
         "row_utilization_ppm": c * 1_000_000 // (lanes * ceil_div(c, lanes)),
         "column_utilization_ppm": k * 1_000_000 // (cols * ceil_div(k, cols)),

@@ -25,14 +25,12 @@ def fused_product(a, w, a_width, w_width, brick, a_signed, w_signed):  # type: i
 
 
 @kernel
-def walk_tile(array, inner, span, shape, with_values, coding, x, w, out):  # type: ignore[no-untyped-def]
-    """Walk the words of one tile and return its counts in the order of `TileCost`.
+def walk_tile(array, span, shape, with_values, coding, x, w, out):  # type: ignore[no-untyped-def]
+    """Walk the words of one tile and return its counts in the order of `Counts`.
 
     Parameters
     ----------
     array : Fused
-    inner : int
-        0 inputs, 1 outputs, 2 weights stay.
     span : tuple of int
         First index and extent of groups, n, e, f, k, c.
     shape : tuple of int
@@ -54,9 +52,9 @@ def walk_tile(array, inner, span, shape, with_values, coding, x, w, out):  # typ
     depth = chunks if array.packed else chunks * taps
     totals = np.zeros(8, dtype=np.int64)
     units = array.rows * array.cols * array.unit_bricks
-    if inner == 0:
+    if array.inner == 0:
         outer, middle, last = m, depth, blocks
-    elif inner == 1:
+    elif array.inner == 1:
         outer, middle, last = blocks, m, depth
     else:
         outer, middle, last = blocks, depth, m
@@ -65,9 +63,9 @@ def walk_tile(array, inner, span, shape, with_values, coding, x, w, out):  # typ
         for i in range(outer):
             for j in range(middle):
                 for at in range(last):
-                    if inner == 0:
+                    if array.inner == 0:
                         pixel, deep, block = i, j, at
-                    elif inner == 1:
+                    elif array.inner == 1:
                         block, pixel, deep = i, j, at
                     else:
                         block, deep, pixel = i, j, at

@@ -73,6 +73,8 @@ class Fused(NamedTuple):
         Bricks per product; products of a unit per cycle; cycles per product.
     packed : int
         Whether filter positions share the rows with channels.
+    inner : int
+        Which operand stays inside a tile: a place in `INNER`.
     """
 
     rows: int
@@ -83,6 +85,7 @@ class Fused(NamedTuple):
     passes: int
     unit_bricks: int
     packed: int
+    inner: int
 
 
 def supported(bits: int, params: Params) -> int:
@@ -93,8 +96,8 @@ def supported(bits: int, params: Params) -> int:
     return width
 
 
-def fuse(a_bits: int, w_bits: int, channels: int, params: Params) -> Fused:
-    """Return the fused array for operands of two widths and a number of channels per group."""
+def fuse(a_bits: int, w_bits: int, channels: int, params: Params, inner: str = "os") -> Fused:
+    """Return the fused array for operands of two widths, channels of a group, and the operand that stays."""
     bricks = passes = 1
     for bits in (a_bits, w_bits):
         width = supported(bits, params)
@@ -103,7 +106,8 @@ def fuse(a_bits: int, w_bits: int, channels: int, params: Params) -> Fused:
     products = params.unit_bricks // bricks
     packed = int(channels <= params.im2col_channels)
     return Fused(
-        params.rows, params.cols, params.rows * products, bricks, products, passes, params.unit_bricks, packed
+        params.rows, params.cols, params.rows * products, bricks, products, passes, params.unit_bricks, packed,
+        INNER.index(inner),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ LOOPS = {"is": ("pixel", "depth", "filters"), "os": ("filters", "pixel", "depth"
 """Loops over words inside a tile, from the outermost to the innermost."""
 
 
-class TileCost(NamedTuple):
+class Counts(NamedTuple):
     """Counts of a tile: cycles, brick-cycles by cause, unit operations, elements moved by the buffers."""
 
     cycles: np.ndarray
@@ -25,16 +25,12 @@ class TileCost(NamedTuple):
     sums: np.ndarray
 
 
-def tile_cost(
-    array: Fused, inner: str, taps: int, g: np.ndarray, m: np.ndarray, k: np.ndarray, c: np.ndarray
-) -> TileCost:
-    """Return the cost of each tile.
+def tile_cost(array: Fused, taps: int, g: np.ndarray, m: np.ndarray, k: np.ndarray, c: np.ndarray) -> Counts:
+    """Return the cost of each tile; a buffer is read (or written) when the operand differs from that of the word before.
 
     Parameters
     ----------
     array : Fused
-    inner : str
-        Key of ``LOOPS``. A buffer is read (or written) when the operand differs from that of the word before.
     taps : int
         Filter positions.
     g, m, k, c : int or ndarray of int64
@@ -46,8 +42,9 @@ def tile_cost(
     words = g * m * blocks * depth
     cycles = words * array.passes + array.rows + array.cols - 1
     work = g * m * k * taps * c * array.bricks * array.passes
+    inner = INNER[array.inner]
     trips = {"pixel": m, "depth": depth, "filters": blocks}
-    return TileCost(
+    return Counts(
         cycles=cycles,
         work=work,
         unmapped=words * array.passes * units - work,
@@ -82,7 +79,7 @@ def best_inner(
 ) -> np.ndarray:
     """Return the inner order of each tile that moves the fewest bits of inputs, weights and sums; ties as listed."""
     moved = []
-    for inner in INNER:
-        cost = tile_cost(array, inner, taps, g, m, k, c)
+    for inner in range(len(INNER)):
+        cost = tile_cost(array._replace(inner=inner), taps, g, m, k, c)
         moved.append(cost.inputs * bits[0] + cost.weights * bits[1] + 2 * cost.sums * bits[2])
     return np.array(INNER)[np.argmin(np.stack(moved), axis=0)]

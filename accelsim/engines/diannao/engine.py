@@ -21,26 +21,24 @@ Assumed:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
-from accelsim.activity import Activity, Event, Flow
+from accelsim.activity import Event
 from accelsim.components import Component, Mac, Sram
-from accelsim.engines.diannao import sample
-from accelsim.engines.diannao.cost import TileCost, tile_cost
-from accelsim.errors import MappingError
-from accelsim.mapping import loopnest, search, tile_forms, tilings
-from accelsim.mapping.choose import Bounds, Choice
-from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
-from accelsim.mapping.search import TiledNest, Variant
+from accelsim.mapping import tile_forms
+from accelsim.mapping.loopnest import Tiling
+from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Columns, Engine, Machine, Sample, Word
+from accelsim.seam import Sample, Word
 from accelsim.spec.schema import Strict
-from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.tiled import sample
+from accelsim.tiled.engine import Count, TiledEngine, TiledPlan
+from accelsim.units import KIB_BITS
 from accelsim.workload.network import LayerView
-from accelsim.workload.shapes import PRODUCTS, Conv2d
 
 
 class Params(Strict):
@@ -55,16 +53,23 @@ class Params(Strict):
     output_kib: int = Field(2, ge=1, le=1 << 20, description="NBout, both halves")
 
 
-class Plan(NamedTuple):
-    """What a walk needs."""
+class Unit(NamedTuple):
+    """The functional unit: output neurons at once, and inputs of each in a cycle."""
 
-    nest: LoopNest
-    params: Params
-    machine: Machine
-    effective_macs: int
+    outputs: int
+    inputs: int
 
 
-class DianNao(Engine[Params, Tiling]):
+class Counts(NamedTuple):
+    """Counts of a tile: cycles; products, each with a synapse of its own; inputs read; sums that go to NBout."""
+
+    cycles: Count
+    weights: Count
+    inputs: Count
+    sums: Count
+
+
+class DianNao(TiledEngine[Params, Tiling]):
     """The engine of this folder."""
 
     name = "diannao"
@@ -72,17 +77,12 @@ class DianNao(Engine[Params, Tiling]):
     mapping_schema = Tiling
     primary = "multipliers"
     support_params = ("operand_bits", "accumulator_bits")
+    what = "the functional unit multiplies and adds: it"
+    counts = Counts
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers of NFU-1."""
         return {"multipliers": params.outputs * params.inputs}
-
-    def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only products, and only operands that fit the multipliers."""
-        del params
-        if view.kind not in PRODUCTS:
-            return f"the functional unit multiplies and adds: it has no {view.kind} unit"
-        return None
 
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
         """Return the width of operands and of sums."""
@@ -100,122 +100,61 @@ class DianNao(Engine[Params, Tiling]):
             Sram("glb.outputs", 1, p.output_kib * KIB_BITS, p.outputs * acc),
         )
 
-    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
-        """Return tilings that fit half of each buffer."""
-        del machine
-        return search.tilings(tiled_nest(view, params))
+    def unit(self, view: LayerView, params: Params, fields: Mapping[str, Any]) -> Unit:
+        """Return the functional unit, the same for every layer."""
+        del view, fields
+        return Unit(params.outputs, params.inputs)
 
-    def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
-        """Return the best tiling of the list."""
-        return search.best(tiled_nest(view, params), machine.dram, objective)
+    def variants(self, view: LayerView, params: Params) -> tuple[Variant, ...]:
+        """Return the only one."""
+        taps = view.conv.r * view.conv.s
+        return (Variant({}, (tile_forms.PRODUCT, 0, taps, 1, 1, params.outputs, 1, params.inputs, 1)),)
 
-    def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
-        """Return exact traffic, and cycles that no candidate undercuts."""
-        conv, w = _conv(view), _widths(view, params)
+    def grain(self, view: LayerView, params: Params) -> tuple[tuple[int, ...], int]:
+        """Return rows of outputs and of inputs."""
+        del view
+        return (params.outputs,), params.inputs
 
-        def costs(g, n, e, f, k, c):  # type: ignore[no-untyped-def]
-            return np.stack(tile_cost(params, conv.r * conv.s, g, n * e * f, k, c))
+    def cost(self, unit: Unit, taps: int, g: Count, m: Count, k: Count, c: Count) -> Counts:
+        """Return the cost of each tile: a cycle for every pixel, tap, row of outputs and row of inputs."""
+        blocks = -(-k // unit.outputs)
+        return Counts(
+            cycles=g * m * taps * blocks * -(-c // unit.inputs),
+            weights=g * m * k * taps * c,
+            inputs=g * m * blocks * taps * c,
+            sums=g * m * k,
+        )
 
-        def on_chip(moved: search.Measured) -> dict[tuple[str, str], np.ndarray]:
-            total = TileCost(*tilings.total(conv, columns, costs))
-            sums = total.sums * w.psum + moved.spill
-            return {
-                ("glb.inputs", "read"): total.inputs * w.input,
-                ("glb.inputs", "write"): moved.input,
-                ("glb.weights", "read"): total.work * w.weight,
-                ("glb.weights", "write"): moved.weight,
-                ("glb.outputs", "read"): sums,
-                ("glb.outputs", "write"): sums,
-            }
+    def account(self, unit: Unit, total: Counts, params: Params, effective_macs: int) -> dict[str, Count]:
+        """Return multiplier-cycles: what padding to whole rows leaves without work is unmapped."""
+        work = total.weights
+        unmapped = total.cycles * unit.outputs * unit.inputs - work
+        return {"busy": effective_macs, "zero": work - effective_macs, "unmapped": unmapped}
 
-        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
-        return found._replace(events={("macs", "mac"): conv.macs})
+    def events(self, unit: Unit, total: Counts, params: Params, macs: int) -> dict[Event, Count]:
+        """Return the multiplications."""
+        return {Event("macs", "mac"): macs}
 
-    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Tiling, machine: Machine) -> Plan:
-        """Check that the tiles fit and that no count can overflow."""
-        nest = LoopNest(_conv(view), mapping, _widths(view, params))
-        tilings.check_halves(view.name, nest, _halves(params))
-        if view.macs * 32 * params.outputs * params.inputs > INT64_MAX // 64:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
-        return Plan(nest, params, machine, operands.effective_macs)
+    def growth(self, params: Params) -> int:
+        """Return a bound from the multipliers' cycles and from bits of operands and sums."""
+        return 64 * 32 * params.outputs * params.inputs
 
-    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
-        """Walk every distinct tile; with operands, every tile with its values."""
-        from accelsim.engines.diannao import walk
+    def walk_tile(self, plan: TiledPlan, operands: Operands | None, *tile: Any) -> np.ndarray:
+        """Step through a tile cycle by cycle."""
+        from accelsim.engines.diannao.kernel import walk_tile
 
-        costs = walk.walk(plan.nest, plan.params)
-        return _activity(plan, costs, None if operands is None else walk.values(plan.nest, plan.params, operands))
-
-    def closed_form(self, plan: Plan) -> Activity:
-        """Evaluate the closed form of every distinct tile."""
-        taps = plan.nest.conv.r * plan.nest.conv.s
-        costs = {
-            t: tile_cost(plan.params, taps, t.groups, t.m, t.k, t.c)  # type: ignore[arg-type]
-            for t in plan.nest.tiles()
-        }
-        return _activity(plan, costs, None)
+        counts: np.ndarray = walk_tile(plan.unit, *tile)
+        return counts
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any product kind, cut at random, on a narrow unit."""
-        return sample.sample(rng)
-
-
-def _conv(view: LayerView) -> Conv2d:
-    return view.shape.as_conv()  # type: ignore[union-attr]
-
-
-def _widths(view: LayerView, params: Params) -> loopnest.Widths:
-    return loopnest.widths(view, params.accumulator_bits)
-
-
-def _halves(params: Params) -> dict[str, int]:
-    kib = {"input": params.input_kib, "weight": params.weight_kib, "output": params.output_kib}
-    return {tensor: size * KIB_BITS // 2 for tensor, size in kib.items()}
-
-
-def tiled_nest(view: LayerView, params: Params) -> TiledNest:
-    """Return the layer as the search for its tiling sees it."""
-    conv = _conv(view)
-    form = (tile_forms.PRODUCT, 0, conv.r * conv.s, 1, 1, params.outputs, 1, params.inputs, 1)
-    return TiledNest(
-        view.name, conv, _widths(view, params), _halves(params), (params.outputs,), params.inputs, (Variant({}, form),)
-    )
-
-
-def _activity(plan: Plan, costs: dict[Tile, TileCost], values: np.ndarray | None) -> Activity:
-    """Add tiles up to the layer's account, traffic and schedule."""
-    nest, conv, w, p = plan.nest, plan.nest.conv, plan.nest.widths, plan.params
-    tiles = nest.tiles()
-    cycles, work, inputs, sums = (sum(times * int(costs[t][i]) for t, times in tiles.items()) for i in range(4))
-    schedule = nest.schedule(lambda tile: int(costs[tile].cycles))
-    dram = loopnest.dram_traffic(schedule, plan.machine.dram)
-    outputs = conv.n * conv.k * conv.e * conv.f
-    spilled, returned = (dram.get(Flow("dram", "psum", way), 0) for way in ("write", "read"))
-    on_chip = {
-        Flow("glb.inputs", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
-        Flow("glb.inputs", "input", "read"): inputs * w.input,
-        Flow("glb.weights", "weight", "write"): dram.get(Flow("dram", "weight", "read"), 0),
-        Flow("glb.weights", "weight", "read"): work * w.weight,
-        Flow("glb.outputs", "psum", "write"): sums * w.psum + returned,
-        Flow("glb.outputs", "psum", "read"): (sums - outputs) * w.psum + spilled,
-        Flow("glb.outputs", "output", "read"): outputs * w.psum,
-    }
-    causes = {
-        "busy": plan.effective_macs,
-        "zero": work - plan.effective_macs,
-        "unmapped": cycles * p.outputs * p.inputs - work,
-    }
-    return Activity(
-        compute_cycles=cycles,
-        accounts={"multipliers": causes},
-        traffic={**dram, **on_chip},
-        events={Event("macs", "mac"): work},
-        schedule=schedule,
-        buffers=tilings.buffer_use(nest, _halves(p)),
-        details={"tiles": sum(tiles.values())},
-        performed_macs=work,
-        values=values,
-    )
+        draw = sample.drawing(rng)
+        shape = sample.product(draw)
+        params = {
+            "outputs": draw(1, 4), "inputs": draw(1, 4), "accumulator_bits": draw(8, 40),
+            "input_kib": 8, "weight_kib": 8, "output_kib": 16,
+        }  # fmt: skip
+        return Sample(shape, params, sample.tiling(shape.as_conv(), draw, 16, 40, 32768), widest_bits=16)
 
 
 ENGINE = DianNao()

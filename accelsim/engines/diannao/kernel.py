@@ -9,12 +9,11 @@ from accelsim.jit import kernel
 
 @kernel
 def walk_tile(unit, span, shape, with_values, x, w, out):  # type: ignore[no-untyped-def]
-    """Walk one tile and return its counts in the order of `TileCost`.
+    """Walk one tile and return its counts in the order of `engine.Counts`.
 
     Parameters
     ----------
-    unit : tuple of int
-        Outputs and inputs of a cycle.
+    unit : Unit
     span : tuple of int
         First index and extent of groups, n, e, f, k, c.
     shape : tuple of int

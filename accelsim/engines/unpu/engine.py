@@ -22,26 +22,26 @@ Assumed:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
-from accelsim.activity import Activity, Event, Flow
+from accelsim.activity import Event
 from accelsim.components import Alu, Component, Sram
-from accelsim.engines.unpu import sample
-from accelsim.engines.unpu.cost import TileCost, Units, tile_cost
 from accelsim.errors import MappingError
-from accelsim.mapping import loopnest, search, tile_forms, tilings
-from accelsim.mapping.choose import Bounds, Choice
-from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
-from accelsim.mapping.search import TiledNest, Variant
+from accelsim.mapping import tile_forms
+from accelsim.mapping.loopnest import LoopNest, Tiling
+from accelsim.mapping.search import Variant
+from accelsim.operands import terms
 from accelsim.operands.handle import Operands
-from accelsim.seam import Columns, Engine, Machine, Sample, Word
+from accelsim.seam import Sample, Word
 from accelsim.spec.schema import Strict
-from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.tiled import sample
+from accelsim.tiled.engine import Count, TiledEngine, TiledPlan
+from accelsim.units import KIB_BITS
 from accelsim.workload.network import LayerView
-from accelsim.workload.shapes import PRODUCTS, Conv2d
 
 
 class Params(Strict):
@@ -70,17 +70,54 @@ class UnitTiling(Tiling):
     across: int = Field(1, ge=1, description="units on different inputs of one pixel; divides the units")
 
 
-class Plan(NamedTuple):
-    """What a walk needs."""
+class Units(NamedTuple):
+    """The units as a layer uses them.
 
-    nest: LoopNest
-    units: Units
-    params: Params
-    machine: Machine
-    effective_macs: int
+    Attributes
+    ----------
+    pixels, across : int
+        Units on different pixels, and units that share a pixel's inputs.
+    outputs : int
+        Output channels of a unit.
+    inputs : int
+        Inputs of a table: ``ports`` of it with one-bit weights, fewer otherwise.
+    ports : int
+        Inputs of the largest table: what a lookup could cover.
+    planes : int
+        Bits of a weight.
+    """
+
+    pixels: int
+    across: int
+    outputs: int
+    inputs: int
+    ports: int
+    planes: int
+
+    @property
+    def all_ports(self) -> int:
+        """Table inputs of all outputs of all units."""
+        return self.pixels * self.across * self.outputs * self.ports
+
+    @property
+    def entries(self) -> int:
+        """Entries of a table that take an addition: all but zero and single inputs."""
+        return int(2**self.inputs - 1 - self.inputs)
 
 
-class Unpu(Engine[Params, UnitTiling]):
+class Counts(NamedTuple):
+    """Counts of a tile: cycles; port-cycles with work; lookups; tables built; elements read and sums written."""
+
+    cycles: Count
+    work: Count
+    lookups: Count
+    tables: Count
+    inputs: Count
+    weights: Count
+    sums: Count
+
+
+class Unpu(TiledEngine[Params, UnitTiling]):
     """The engine of this folder."""
 
     name = "unpu"
@@ -88,17 +125,13 @@ class Unpu(Engine[Params, UnitTiling]):
     mapping_schema = UnitTiling
     primary = "ports"
     support_params = ("input_bits", "weight_bits", "accumulator_bits")
+    what = "lookup-table units"
+    counts = Counts
+    weight_axes = 5
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the table inputs that the outputs of all units could look up together."""
         return {"ports": params.units * params.outputs * params.ports}
-
-    def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only products."""
-        del params
-        if view.kind not in PRODUCTS:
-            return f"lookup-table units have no {view.kind} unit"
-        return None
 
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
         """Return what tables are built for, what comes as planes, and the width of sums."""
@@ -120,148 +153,92 @@ class Unpu(Engine[Params, UnitTiling]):
             Sram("glb.outputs", 1, size_bits=p.output_kib * KIB_BITS, width_bits=p.units * acc),
         )
 
-    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
-        """Return tilings that fit, for every split of the units over pixels and inputs."""
-        del machine
-        return search.tilings(tiled_nest(view, params))
+    def unit(self, view: LayerView, params: Params, fields: Mapping[str, Any]) -> Units:
+        """Return the units as the mapping splits them over pixels and inputs, with tables for the weights' width."""
+        planes, across = view.weight.width, fields["across"]
+        inputs = params.binary_inputs if planes == 1 else params.table_inputs
+        return Units(params.units // across, across, params.outputs, inputs, params.ports, planes)
 
-    def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
-        """Return the best tiling of the list."""
-        return search.best(tiled_nest(view, params), machine.dram, objective)
+    def variants(self, view: LayerView, params: Params) -> tuple[Variant, ...]:
+        """Return every split of the units."""
+        taps, found = view.conv.r * view.conv.s, []
+        for across in (n for n in range(1, params.units + 1) if params.units % n == 0):
+            u = self.unit(view, params, {"across": across})
+            form = (tile_forms.PRODUCT, 0, u.planes, 1, u.pixels, u.outputs, taps, u.inputs, across)
+            found.append(Variant({"across": across}, form))
+        return tuple(found)
 
-    def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
-        """Return exact traffic and operations, and cycles that no candidate undercuts."""
-        w = _widths(view, params)
-        total = _totals(view, params, columns)
-        entries = 2 ** _units(view, params, 1).inputs - 1 - _units(view, params, 1).inputs
+    def grain(self, view: LayerView, params: Params) -> tuple[tuple[int, ...], int]:
+        """Return the outputs of a unit and the inputs of a table."""
+        del view
+        return (params.outputs,), params.table_inputs
 
-        def on_chip(moved: search.Measured) -> dict[tuple[str, str], np.ndarray]:
-            sums = total.sums * w.psum + moved.spill
-            return {
-                ("glb.inputs", "read"): total.inputs * w.input,
-                ("glb.inputs", "write"): moved.input,
-                ("glb.weights", "read"): total.weights * w.weight,
-                ("glb.weights", "write"): moved.weight,
-                ("glb.outputs", "read"): sums,
-                ("glb.outputs", "write"): sums,
-            }
-
-        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
-        return found._replace(events={("lookups", "add"): total.lookups, ("builders", "add"): total.tables * entries})
-
-    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: UnitTiling, machine: Machine) -> Plan:
-        """Check that the tiles fit, that the split divides the units, and that no count can overflow."""
-        nest = LoopNest(_conv(view), Tiling(**mapping.model_dump(exclude={"across"})), _widths(view, params))
-        tilings.check_halves(view.name, nest, _halves(params))
+    def check(self, view: LayerView, params: Params, mapping: UnitTiling, nest: LoopNest) -> None:
+        """Refuse a split with units left over."""
         if params.units % mapping.across:
             raise MappingError(
                 f"layer '{view.name}': across {mapping.across} does not divide {params.units} units",
                 "use a divisor",
             )
-        if view.macs * 16 * params.units * params.outputs * params.ports > INT64_MAX // 64:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
-        return Plan(nest, _units(view, params, mapping.across), params, machine, operands.effective_macs)
 
-    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
-        """Walk every distinct tile; with operands, every tile with its values."""
-        from accelsim.engines.unpu import walk
+    def cost(self, unit: Units, taps: int, g: Count, m: Count, k: Count, c: Count) -> Counts:
+        """Return the cost of each tile."""
+        inputs = c * taps
+        tables = -(-inputs // unit.inputs)
+        blocks = -(-k // unit.outputs)
+        rounds = -(-m // unit.pixels)
+        return Counts(
+            cycles=g * blocks * rounds * -(-tables // unit.across) * unit.planes,
+            work=g * m * k * inputs * unit.planes,
+            lookups=g * m * k * tables * unit.planes,
+            tables=g * blocks * m * tables,
+            inputs=g * blocks * m * inputs,
+            weights=g * rounds * k * inputs,
+            sums=g * m * k,
+        )
 
-        costs = walk.walk(plan.nest, plan.units)
-        return _activity(plan, costs, None if operands is None else walk.values(plan.nest, plan.units, operands))
+    def account(self, unit: Units, total: Counts, params: Params, effective_macs: int) -> dict[str, Count]:
+        """Return port-cycles."""
+        busy = effective_macs * unit.planes
+        unmapped = unit.all_ports * total.cycles - total.work
+        return {"busy": busy, "zero": total.work - busy, "unmapped": unmapped}
 
-    def closed_form(self, plan: Plan) -> Activity:
-        """Evaluate the closed form of every distinct tile."""
-        taps = plan.nest.conv.r * plan.nest.conv.s
-        costs: dict[Tile, Any] = {
-            t: tile_cost(plan.units, taps, t.groups, t.m, t.k, t.c)  # type: ignore[arg-type]
-            for t in plan.nest.tiles()
-        }
-        return _activity(plan, costs, None)
+    def events(self, unit: Units, total: Counts, params: Params, macs: int) -> dict[Event, Count]:
+        """Return sums that are looked up and added, and entries of tables."""
+        return {Event("lookups", "add"): total.lookups, Event("builders", "add"): total.tables * unit.entries}
+
+    def details(self, plan: TiledPlan, total: Counts) -> dict[str, int]:
+        """Return the tables that were built."""
+        return {"tables": total.tables}
+
+    def growth(self, params: Params) -> int:
+        """Return a bound from port-cycles of the widest weights and from bits of sums."""
+        return 64 * 16 * params.units * params.outputs * params.ports
+
+    def coded(self, operands: Operands) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weights as masks of the planes that add and that subtract, shape (2, k, c per group, r, s)."""
+        x, w = operands.conv_arrays()
+        terms.check_operands(operands, x, w)
+        return x, np.stack(terms.planes(w, operands.weight.bits, operands.view.weight.signed))
+
+    def walk_tile(self, plan: TiledPlan, operands: Operands | None, *tile: Any) -> np.ndarray:
+        """Go through a tile round by round."""
+        from accelsim.engines.unpu.kernel import walk_tile
+
+        counts: np.ndarray = walk_tile(plan.unit, *tile)
+        return counts
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any product kind, cut at random, on a few small units."""
-        return sample.sample(rng)
-
-
-def _conv(view: LayerView) -> Conv2d:
-    return view.shape.as_conv()  # type: ignore[union-attr]
-
-
-def _widths(view: LayerView, params: Params) -> loopnest.Widths:
-    return loopnest.widths(view, params.accumulator_bits)
-
-
-def _halves(params: Params) -> dict[str, int]:
-    kib = {"input": params.input_kib, "weight": params.weight_kib, "output": params.output_kib}
-    return {tensor: size * KIB_BITS // 2 for tensor, size in kib.items()}
-
-
-def _units(view: LayerView, params: Params, across: int) -> Units:
-    planes = view.weight.bits or 1
-    inputs = params.binary_inputs if planes == 1 else params.table_inputs
-    return Units(params.units // across, across, params.outputs, inputs, params.ports, planes)
-
-
-def tiled_nest(view: LayerView, params: Params) -> TiledNest:
-    """Return the layer as the search for its tiling sees it."""
-    conv, taps = _conv(view), _conv(view).r * _conv(view).s
-    variants = []
-    for across in range(1, params.units + 1):
-        if params.units % across == 0:
-            u = _units(view, params, across)
-            form = (tile_forms.PRODUCT, 0, u.planes, 1, u.pixels, u.outputs, taps, u.inputs, across)
-            variants.append(Variant({"across": across}, form))
-    halves, units = _halves(params), (params.outputs,)
-    return TiledNest(view.name, conv, _widths(view, params), halves, units, params.table_inputs, tuple(variants))
-
-
-def _totals(view: LayerView, params: Params, columns: Columns) -> TileCost:
-    """Return the counts of the whole layer under each candidate."""
-    conv = _conv(view)
-    found = np.zeros((len(TileCost._fields), len(columns["k"])), dtype=np.int64)
-    for across in set(columns["across"].tolist()):
-        units, rows = _units(view, params, across), columns["across"] == across
-        part = {name: column[rows] for name, column in columns.items()}
-
-        def costs(g, n, e, f, k, c, units=units):  # type: ignore[no-untyped-def]
-            return np.stack(tile_cost(units, conv.r * conv.s, g, n * e * f, k, c))
-
-        found[:, rows] = tilings.total(conv, part, costs)
-    return TileCost(*found)
-
-
-def _activity(plan: Plan, costs: dict[Tile, TileCost], values: np.ndarray | None) -> Activity:
-    """Add tiles up to the layer's account, traffic and schedule."""
-    nest, conv, w, units = plan.nest, plan.nest.conv, plan.nest.widths, plan.units
-    tiles = nest.tiles()
-    total = TileCost(*(sum(times * int(costs[t][i]) for t, times in tiles.items()) for i in range(7)))  # type: ignore[arg-type]
-    schedule = nest.schedule(lambda tile: int(costs[tile].cycles))
-    dram = loopnest.dram_traffic(schedule, plan.machine.dram)
-    busy, work, outputs = plan.effective_macs * units.planes, int(total.work), conv.n * conv.k * conv.e * conv.f
-    sums = int(total.sums)
-    on_chip = {
-        Flow("glb.inputs", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
-        Flow("glb.inputs", "input", "read"): int(total.inputs) * w.input,
-        Flow("glb.weights", "weight", "write"): dram.get(Flow("dram", "weight", "read"), 0),
-        Flow("glb.weights", "weight", "read"): int(total.weights) * w.weight,
-        Flow("glb.outputs", "psum", "write"): sums * w.psum + dram.get(Flow("dram", "psum", "read"), 0),
-        Flow("glb.outputs", "psum", "read"): (sums - outputs) * w.psum + dram.get(Flow("dram", "psum", "write"), 0),
-        Flow("glb.outputs", "output", "read"): outputs * w.psum,
-    }
-    entries = 2**units.inputs - 1 - units.inputs
-    return Activity(
-        compute_cycles=int(total.cycles),
-        accounts={
-            "ports": {"busy": busy, "zero": work - busy, "unmapped": units.all_ports * int(total.cycles) - work},
-        },
-        traffic={**dram, **on_chip},
-        events={Event("lookups", "add"): int(total.lookups), Event("builders", "add"): int(total.tables) * entries},
-        schedule=schedule,
-        buffers=tilings.buffer_use(nest, _halves(plan.params)),
-        details={"tiles": sum(tiles.values()), "tables": int(total.tables)},
-        performed_macs=conv.macs,
-        values=values,
-    )
+        draw = sample.drawing(rng)
+        shape, units = sample.product(draw), draw(1, 6)
+        params = {
+            "units": units, "outputs": draw(1, 5), "table_inputs": draw(1, 3), "binary_inputs": draw(1, 4),
+            "input_kib": 8, "weight_kib": 8, "output_kib": 8,
+        }  # fmt: skip
+        divisors = [n for n in range(1, units + 1) if units % n == 0]
+        cut = sample.tiling(shape.as_conv(), draw, 8, 32, 32768)
+        return Sample(shape, params, cut | {"across": divisors[draw(0, len(divisors) - 1)]})
 
 
 ENGINE = Unpu()

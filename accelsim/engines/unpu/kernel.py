@@ -9,7 +9,7 @@ from accelsim.jit import kernel
 
 @kernel
 def walk_tile(units, span, shape, with_values, x, w, out):  # type: ignore[no-untyped-def]
-    """Walk one tile and return its counts in the order of `TileCost`.
+    """Walk one tile and return its counts in the order of `engine.Counts`.
 
     Parameters
     ----------

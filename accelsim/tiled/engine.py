@@ -1,0 +1,302 @@
+"""What engines share that cut a layer in tiles and hold two of each tensor: everything but the unit that works on one.
+
+An engine gives its unit (the numbers that a tile's cost depends on), the cost of a tile in closed form, a kernel that
+walks a tile, and what the counts of a tile mean: causes, traffic, events. Candidates, search, bounds, plan, closed form,
+walk, activity and buffers are the same for all and stand here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+from pydantic import BaseModel
+
+from accelsim.activity import Activity, Event, Flow
+from accelsim.errors import MappingError
+from accelsim.mapping import loopnest, search
+from accelsim.mapping.choose import Bounds, Choice
+from accelsim.mapping.loopnest import LoopNest, Tile, Tiling, Widths
+from accelsim.mapping.search import TiledNest, Variant
+from accelsim.operands.handle import Operands
+from accelsim.seam import Columns, Engine, Machine
+from accelsim.tiled import totals
+from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
+from accelsim.workload.network import LayerView
+from accelsim.workload.shapes import PRODUCTS, Conv2d
+
+ParamsT = TypeVar("ParamsT", bound=BaseModel)
+TilingT = TypeVar("TilingT", bound=Tiling)
+
+Count: TypeAlias = Any
+"""A count of a layer, int; of candidates, ndarray of int64."""
+Cut: TypeAlias = LoopNest | TiledNest
+"""A layer with its widths and its tensors at home, whether its tiling is chosen or not."""
+
+BUFFERS = {"input": "glb.inputs", "weight": "glb.weights", "output": "glb.outputs"}
+"""Tensor -> the buffer whose halves hold its tiles."""
+
+
+class TiledPlan(NamedTuple):
+    """What a walk needs."""
+
+    nest: LoopNest
+    unit: Any
+    params: Any
+    machine: Machine
+    operands: Operands
+
+
+class TiledEngine(Engine[ParamsT, TilingT]):
+    """Base of engines with three double-buffered buffers, ``params.input_kib``, ``weight_kib`` and ``output_kib``."""
+
+    counts: ClassVar[Any]
+    """The named tuple of a tile's counts; the first is ``cycles``."""
+    what: ClassVar[str]
+    """The unit in words, as the subject of "has no pool unit"."""
+    weight_axes: ClassVar[int] = 4
+    """Axes of the weights that `walk_tile` takes."""
+
+    # what an engine gives
+
+    def unit(self, view: LayerView, params: ParamsT, fields: Mapping[str, Any]) -> Any:
+        """Return the numbers that a tile's cost depends on; ``fields`` are those of the mapping beside its tiling."""
+        raise NotImplementedError
+
+    def variants(self, view: LayerView, params: ParamsT) -> tuple[Variant, ...]:
+        """Return the fields that a mapping may have beside its tiling, each with the form of a tile's cycles."""
+        raise NotImplementedError
+
+    def grain(self, view: LayerView, params: ParamsT) -> tuple[tuple[int, ...], int]:
+        """Return what tiles of output channels should be multiples of, and of input channels (0: never cut)."""
+        raise NotImplementedError
+
+    def cost(self, unit: Any, taps: int, g: Count, m: Count, k: Count, c: Count) -> Any:
+        """Return the `counts` of tiles.
+
+        Tiles are of ``g`` groups, ``m`` output pixels, ``k`` output and ``c`` input channels of a group, arrays of
+        int64 of one length; ``taps`` are the positions of a filter.
+        """
+        raise NotImplementedError
+
+    def account(self, unit: Any, total: Any, params: ParamsT, effective_macs: int) -> dict[str, Count]:
+        """Return the unit-cycles of the primary units by cause, stalls apart."""
+        raise NotImplementedError
+
+    def events(self, unit: Any, total: Any, params: ParamsT, macs: int) -> dict[Event, Count]:
+        """Return the operations."""
+        raise NotImplementedError
+
+    def growth(self, params: ParamsT) -> int:
+        """Return what a multiplication adds to any count at most, with some room: counts stay below 2^63."""
+        raise NotImplementedError
+
+    def walk_tile(self, plan: TiledPlan, operands: Operands | None, *tile: Any) -> np.ndarray:
+        """Call the kernel of a tile with ``(span, shape, with values, x, w, out)``; return counts as `cost` does."""
+        raise NotImplementedError
+
+    # what an engine may say otherwise
+
+    def widths(self, view: LayerView, params: ParamsT) -> Widths:
+        """Return the width of elements in buffers and DRAM."""
+        return loopnest.widths(view, params.accumulator_bits)  # type: ignore[attr-defined]
+
+    def limits(self, view: LayerView, params: ParamsT) -> dict[str, int]:
+        """Return the bits that a tile of each tensor may take: half of its buffer."""
+        del view
+        return {tensor: size // 2 for tensor, size in buffer_bits(params).items()}
+
+    def completed(self, view: LayerView, params: ParamsT, columns: Columns) -> Columns:
+        """Return candidates with the fields that follow from their tiling."""
+        del view, params
+        return columns
+
+    def check(self, view: LayerView, params: ParamsT, mapping: TilingT, nest: LoopNest) -> None:
+        """Raise MappingError for a mapping that fits and still cannot run."""
+
+    def on_chip(self, unit: Any, total: Any, cut: Cut, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
+        """Return the traffic of the buffers in bits; ``dram`` is what crosses their other side.
+
+        By default counts are called ``inputs``, ``weights`` (elements read) and ``sums`` (written, and but for the
+        first of each output read before).
+        """
+        del unit
+        w, outputs = cut.widths, output_elements(cut.conv)
+        spilled, returned = (dram.get(Flow("dram", "psum", way), 0) for way in ("write", "read"))
+        return {
+            Flow("glb.inputs", "input", "read"): total.inputs * w.input,
+            Flow("glb.inputs", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
+            Flow("glb.weights", "weight", "read"): total.weights * w.weight,
+            Flow("glb.weights", "weight", "write"): dram.get(Flow("dram", "weight", "read"), 0),
+            Flow("glb.outputs", "psum", "read"): (total.sums - outputs) * w.psum + spilled,
+            Flow("glb.outputs", "output", "read"): outputs * w.psum,
+            Flow("glb.outputs", "psum", "write"): total.sums * w.psum + returned,
+        }
+
+    def details(self, plan: TiledPlan, total: Any) -> dict[str, int]:
+        """Return figures for the report beside the number of tiles."""
+        del plan, total
+        return {}
+
+    def buffer_use(self, nest: LoopNest, params: ParamsT) -> dict[str, tuple[int, int]]:
+        """Return capacity and peak of each buffer: two tiles where another one follows, else one."""
+        largest, follows = nest.largest_bits(), nest.follows()
+        sizes = buffer_bits(params).items()
+        return {BUFFERS[tensor]: (size, largest[tensor] * (1 + follows[tensor])) for tensor, size in sizes}
+
+    def coded(self, operands: Operands) -> tuple[np.ndarray, np.ndarray]:
+        """Return input, shape (n, c, h, w), and weights, shape (k, c per group, r, s), as `walk_tile` takes them."""
+        x, w = operands.conv_arrays()
+        return x, w
+
+    # what follows
+
+    def supports(self, view: LayerView, params: ParamsT) -> str | None:
+        """Return why a layer cannot run: only products."""
+        del params
+        return None if view.kind in PRODUCTS else f"{self.what} has no {view.kind} unit"
+
+    def tiled_nest(self, view: LayerView, params: ParamsT) -> TiledNest:
+        """Return the layer as the search for its tiling sees it."""
+        k_units, c_unit = self.grain(view, params)
+        return TiledNest(
+            view.name, view.conv, self.widths(view, params), self.limits(view, params), k_units, c_unit,
+            self.variants(view, params), loopnest.resident(view),
+        )  # fmt: skip
+
+    def candidates(self, view: LayerView, params: ParamsT, machine: Machine) -> Columns:
+        """Return every tiling of the list that fits, with the engine's own fields."""
+        del machine
+        return self.completed(view, params, search.tilings(self.tiled_nest(view, params)))
+
+    def search(self, view: LayerView, params: ParamsT, machine: Machine, objective: str) -> Choice | None:
+        """Return the best mapping of the list under ``cycles`` and ``dram``."""
+        choice = search.best(self.tiled_nest(view, params), machine.dram, objective)
+        if choice is None:
+            return None
+        columns = {name: np.array([value]) for name, value in choice.row.items()}
+        row = {name: column[0].item() for name, column in self.completed(view, params, columns).items()}
+        return choice._replace(row=row)
+
+    def bounds(self, view: LayerView, params: ParamsT, machine: Machine, columns: Columns) -> Bounds:
+        """Return exact traffic and operations, and cycles that no candidate undercuts."""
+        nest = self.tiled_nest(view, params)
+        alike = [(self.unit(view, params, fields), rows) for fields, rows in self._by_fields(columns)]
+        count = len(columns["k"])
+        events: dict[tuple[str, str], np.ndarray] = {}
+
+        def on_chip(moved: search.Measured) -> dict[tuple[str, str], np.ndarray]:
+            traffic: dict[tuple[str, str], np.ndarray] = {}
+            for unit, rows in alike:
+                part = {name: column[rows] for name, column in columns.items()}
+                total = totals.of_candidates(nest.conv, part, lambda *tile, unit=unit: self.cost(unit, *tile))
+                dram = {
+                    Flow("dram", "input", "read"): moved.input[rows],
+                    Flow("dram", "weight", "read"): moved.weight[rows],
+                    Flow("dram", "psum", "read"): moved.spill[rows],
+                    Flow("dram", "psum", "write"): moved.spill[rows],
+                }
+                for flow, bits in self.on_chip(unit, total, nest, dram).items():
+                    _add(traffic, (flow.boundary, flow.direction), bits, rows, count)
+                for event, times in self.events(unit, total, params, nest.conv.macs).items():
+                    _add(events, (event.component, event.action), times, rows, count)
+            return traffic
+
+        return search.bounds(nest, machine.dram, columns, on_chip)._replace(events=events)
+
+    def plan(
+        self, view: LayerView, operands: Operands, params: ParamsT, mapping: TilingT, machine: Machine
+    ) -> TiledPlan:
+        """Check that the tiles fit, that the engine can do what the mapping asks, and that no count overflows."""
+        said = mapping.model_dump()
+        tiling = Tiling(**{name: said.pop(name) for name in Tiling.model_fields})
+        nest = LoopNest(view.conv, tiling, self.widths(view, params), loopnest.resident(view))
+        check_fit(view.name, nest, self.limits(view, params))
+        self.check(view, params, mapping, nest)
+        if view.macs * self.growth(params) > INT64_MAX:
+            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        return TiledPlan(nest, self.unit(view, params, said), params, machine, operands)
+
+    def run(self, plan: TiledPlan, operands: Operands | None = None) -> Activity:
+        """Walk every distinct tile; with operands, every tile with its values."""
+        from accelsim.tiled import walk
+
+        def tile(*args: Any) -> np.ndarray:
+            return self.walk_tile(plan, operands, *args)
+
+        found = walk.counts(plan.nest, tile, self.weight_axes)
+        values = None if operands is None else walk.values(plan.nest, tile, operands.view, *self.coded(operands))
+        return self.activity(plan, found, values)
+
+    def closed_form(self, plan: TiledPlan) -> Activity | None:
+        """Evaluate the closed form of every distinct tile."""
+        return self.activity(plan, self.costs(plan), None)
+
+    def costs(self, plan: TiledPlan) -> dict[Tile, tuple[int, ...]]:
+        """Return the counts of each distinct tile, in closed form."""
+        conv, tiles = plan.nest.conv, list(plan.nest.tiles())
+        sizes = np.array([(t.groups, t.m, t.k, t.c) for t in tiles], dtype=np.int64).T
+        counts = np.stack(np.broadcast_arrays(*self.cost(plan.unit, conv.r * conv.s, *sizes)), axis=1)
+        return dict(zip(tiles, map(tuple, counts.tolist()), strict=True))
+
+    def activity(self, plan: TiledPlan, costs: Mapping[Tile, tuple[int, ...]], values: np.ndarray | None) -> Activity:
+        """Add tiles up to the layer's account, traffic and schedule."""
+        nest, macs = plan.nest, plan.nest.conv.macs
+        tiles = nest.tiles()
+        total = self.counts(*(sum(n * costs[t][i] for t, n in tiles.items()) for i in range(len(self.counts._fields))))
+        schedule = nest.schedule(lambda tile: costs[tile][0])
+        dram = loopnest.dram_traffic(schedule, plan.machine.dram)
+        return Activity(
+            compute_cycles=total.cycles,
+            accounts={self.primary: self.account(plan.unit, total, plan.params, plan.operands.effective_macs)},
+            traffic={**dram, **self.on_chip(plan.unit, total, nest, dram)},
+            events=self.events(plan.unit, total, plan.params, macs),
+            schedule=schedule,
+            buffers=self.buffer_use(nest, plan.params),
+            details={"tiles": sum(tiles.values()), **self.details(plan, total)},
+            performed_macs=macs,
+            values=values,
+        )
+
+    def _by_fields(self, columns: Columns) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        """Yield the values that the engine's own fields have, and the candidates that have them."""
+        own = [name for name in self.mapping_schema.model_fields if name not in Tiling.model_fields]
+        if not own:
+            yield {}, np.arange(len(columns["k"]))
+            return
+        rows = list(zip(*(columns[name].tolist() for name in own), strict=True))
+        for values in dict.fromkeys(rows):
+            yield dict(zip(own, values, strict=True)), np.array([i for i, row in enumerate(rows) if row == values])
+
+
+def buffer_bits(params: Any) -> dict[str, int]:
+    """Return the bits of each buffer, both halves."""
+    kib = {"input": params.input_kib, "weight": params.weight_kib, "output": params.output_kib}
+    return {tensor: size * KIB_BITS for tensor, size in kib.items()}
+
+
+def output_elements(conv: Conv2d) -> int:
+    """Return the outputs of a layer."""
+    return conv.n * conv.k * conv.e * conv.f
+
+
+def check_fit(layer: str, nest: LoopNest, limits: Mapping[str, int]) -> None:
+    """Raise MappingError, naming layer, tensor and the size that would fit, unless each tile fits half a buffer."""
+    needed = nest.largest_bits()
+    for tensor, half in limits.items():
+        if needed[tensor] > half:
+            raise MappingError(
+                f"layer '{layer}': the {tensor} tile takes {needed[tensor]:,} bits, half the buffer holds {half:,}",
+                f"cut it smaller or raise params.{tensor}_kib to {ceil_div(2 * needed[tensor], KIB_BITS)}",
+            )
+    if nest.tiling.groups > 1 and (nest.trips["k"], nest.trips["c"]) != (1, 1):
+        raise MappingError(
+            f"layer '{layer}': a tile of {nest.tiling.groups} groups must hold all their channels", "set groups: 1"
+        )
+
+
+def _add(sums: dict[tuple[str, str], np.ndarray], key: tuple[str, str], more: Count, rows: np.ndarray, n: int) -> None:
+    if key not in sums:
+        sums[key] = np.zeros(n, dtype=np.int64)
+    sums[key][rows] += more

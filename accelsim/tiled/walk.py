@@ -1,0 +1,51 @@
+"""Feeds the kernel of a tile: each distinct tile once for its counts, or all with values in the order of the schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from accelsim.mapping.loopnest import LoopNest, Tile
+from accelsim.operands.handle import from_conv_output
+from accelsim.workload.network import LayerView
+
+TileWalk: TypeAlias = Callable[..., np.ndarray]
+"""(span, shape, with values, x, w, out) -> the counts of a tile.
+
+span: first index and extent of groups, n, e, f, k, c. shape: channels and filters of a group, filter rows and columns,
+stride and dilation in rows and columns. x: padded input, shape (n, c, h, w). out: shape (n, k, e, f), added to.
+"""
+
+
+def counts(nest: LoopNest, walk: TileWalk, weight_axes: int) -> dict[Tile, tuple[int, ...]]:
+    """Return the counts of each distinct tile, walked without values."""
+    nothing, no_weights = np.zeros((1,) * 4, dtype=np.int64), np.zeros((1,) * weight_axes, dtype=np.int64)
+    found = {}
+    for tile in nest.tiles():
+        span = (0, tile.groups, 0, tile.n, 0, tile.e, 0, tile.f, 0, tile.k, 0, tile.c)
+        found[tile] = tuple(walk(span, shape_of(nest), False, nothing, no_weights, nothing).tolist())
+    return found
+
+
+def values(nest: LoopNest, walk: TileWalk, view: LayerView, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Return the layer's output, added up tile by tile."""
+    conv = nest.conv
+    x, w = padded(nest, x), np.ascontiguousarray(w)
+    out = np.zeros((conv.n, conv.k, conv.e, conv.f), dtype=np.int64)
+    for span in nest.spans():
+        walk(span, shape_of(nest), True, x, w, out)
+    return from_conv_output(view, out)
+
+
+def padded(nest: LoopNest, x: np.ndarray) -> np.ndarray:
+    """Return the input with its zeros around it."""
+    top, left, bottom, right = nest.conv.pad
+    return np.ascontiguousarray(np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right))))
+
+
+def shape_of(nest: LoopNest) -> tuple[int, ...]:
+    """Return the ``shape`` of `TileWalk`."""
+    conv = nest.conv
+    return (conv.c // conv.groups, conv.k // conv.groups, conv.r, conv.s, *conv.stride, *conv.dilation)
