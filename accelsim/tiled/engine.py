@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from pydantic import BaseModel
 
-from accelsim.activity import Activity, Event, Flow
+from accelsim.activity import Activity, Event, Flow, Loop, Step
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, search
 from accelsim.mapping.choose import Bounds, Choice
@@ -55,8 +55,8 @@ class TiledEngine(Engine[ParamsT, TilingT]):
     """The named tuple of a tile's counts; the first is ``cycles``."""
     what: ClassVar[str]
     """The unit in words, as the subject of "has no pool unit"."""
-    weight_axes: ClassVar[int] = 4
-    """Axes of the weights that `walk_tile` takes."""
+    operand_axes: ClassVar[tuple[int, int]] = (4, 4)
+    """Axes of input and weights as `walk_tile` takes them."""
 
     # what an engine gives
 
@@ -124,11 +124,7 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         del unit
         w, outputs = cut.widths, output_elements(cut.conv)
         spilled, returned = (dram.get(Flow("dram", "psum", way), 0) for way in ("write", "read"))
-        return {
-            Flow("glb.inputs", "input", "read"): total.inputs * w.input,
-            Flow("glb.inputs", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
-            Flow("glb.weights", "weight", "read"): total.weights * w.weight,
-            Flow("glb.weights", "weight", "write"): dram.get(Flow("dram", "weight", "read"), 0),
+        return feeds(total, w, dram) | {
             Flow("glb.outputs", "psum", "read"): (total.sums - outputs) * w.psum + spilled,
             Flow("glb.outputs", "output", "read"): outputs * w.psum,
             Flow("glb.outputs", "psum", "write"): total.sums * w.psum + returned,
@@ -145,8 +141,9 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         sizes = buffer_bits(params).items()
         return {BUFFERS[tensor]: (size, largest[tensor] * (1 + follows[tensor])) for tensor, size in sizes}
 
-    def coded(self, operands: Operands) -> tuple[np.ndarray, np.ndarray]:
-        """Return input, shape (n, c, h, w), and weights, shape (k, c per group, r, s), as `walk_tile` takes them."""
+    def coded(self, plan: TiledPlan, operands: Operands) -> tuple[np.ndarray, np.ndarray]:
+        """Return input, shape (..., n, c, h, w), and weights, shape (..., k, c per group, r, s), for `walk_tile`."""
+        del plan
         x, w = operands.conv_arrays()
         return x, w
 
@@ -225,8 +222,8 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         def tile(*args: Any) -> np.ndarray:
             return self.walk_tile(plan, operands, *args)
 
-        found = walk.counts(plan.nest, tile, self.weight_axes)
-        values = None if operands is None else walk.values(plan.nest, tile, operands.view, *self.coded(operands))
+        found = walk.counts(plan.nest, tile, self.operand_axes)
+        values = None if operands is None else walk.values(plan.nest, tile, operands.view, *self.coded(plan, operands))
         return self.activity(plan, found, values)
 
     def closed_form(self, plan: TiledPlan) -> Activity | None:
@@ -242,20 +239,25 @@ class TiledEngine(Engine[ParamsT, TilingT]):
 
     def activity(self, plan: TiledPlan, costs: Mapping[Tile, tuple[int, ...]], values: np.ndarray | None) -> Activity:
         """Add tiles up to the layer's account, traffic and schedule."""
-        nest, macs = plan.nest, plan.nest.conv.macs
-        tiles = nest.tiles()
+        tiles = plan.nest.tiles()
         total = self.counts(*(sum(n * costs[t][i] for t, n in tiles.items()) for i in range(len(self.counts._fields))))
-        schedule = nest.schedule(lambda tile: costs[tile][0])
+        return self.added_up(plan, total, plan.nest.schedule(lambda tile: costs[tile][0]), values)
+
+    def added_up(
+        self, plan: TiledPlan, total: Any, schedule: tuple[Step | Loop, ...], values: np.ndarray | None
+    ) -> Activity:
+        """Return the activity of a layer whose counts and schedule are known."""
+        nest, unit, params = plan.nest, plan.unit, plan.params
         dram = loopnest.dram_traffic(schedule, plan.machine.dram)
         return Activity(
             compute_cycles=total.cycles,
-            accounts={self.primary: self.account(plan.unit, total, plan.params, plan.operands.effective_macs)},
-            traffic={**dram, **self.on_chip(plan.unit, total, nest, dram)},
-            events=self.events(plan.unit, total, plan.params, macs),
+            accounts={self.primary: self.account(unit, total, params, plan.operands.effective_macs)},
+            traffic={**dram, **self.on_chip(unit, total, nest, dram)},
+            events=self.events(unit, total, params, nest.conv.macs),
             schedule=schedule,
-            buffers=self.buffer_use(nest, plan.params),
-            details={"tiles": sum(tiles.values()), **self.details(plan, total)},
-            performed_macs=macs,
+            buffers=self.buffer_use(nest, params),
+            details={"tiles": sum(nest.tiles().values()), **self.details(plan, total)},
+            performed_macs=nest.conv.macs,
             values=values,
         )
 
@@ -274,6 +276,16 @@ def buffer_bits(params: Any) -> dict[str, int]:
     """Return the bits of each buffer, both halves."""
     kib = {"input": params.input_kib, "weight": params.weight_kib, "output": params.output_kib}
     return {tensor: size * KIB_BITS for tensor, size in kib.items()}
+
+
+def feeds(total: Any, widths: Widths, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
+    """Return what the buffers of inputs and weights give to the unit, and what fills them."""
+    return {
+        Flow("glb.inputs", "input", "read"): total.inputs * widths.input,
+        Flow("glb.inputs", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
+        Flow("glb.weights", "weight", "read"): total.weights * widths.weight,
+        Flow("glb.weights", "weight", "write"): dram.get(Flow("dram", "weight", "read"), 0),
+    }
 
 
 def output_elements(conv: Conv2d) -> int:

@@ -1,4 +1,4 @@
-"""Feeds the kernel of a tile: each distinct tile once for its counts, or all with values in the order of the schedule."""
+"""Feeds the kernel of a tile: each distinct tile once for its counts, or all with values, as scheduled."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ TileWalk: TypeAlias = Callable[..., np.ndarray]
 """(span, shape, with values, x, w, out) -> the counts of a tile.
 
 span: first index and extent of groups, n, e, f, k, c. shape: channels and filters of a group, filter rows and columns,
-stride and dilation in rows and columns. x: padded input, shape (n, c, h, w). out: shape (n, k, e, f), added to.
+stride and dilation in rows and columns. x: padded input, shape (..., n, c, h, w). out: shape (n, k, e, f), added to.
 """
 
 
-def counts(nest: LoopNest, walk: TileWalk, weight_axes: int) -> dict[Tile, tuple[int, ...]]:
-    """Return the counts of each distinct tile, walked without values."""
-    nothing, no_weights = np.zeros((1,) * 4, dtype=np.int64), np.zeros((1,) * weight_axes, dtype=np.int64)
+def counts(nest: LoopNest, walk: TileWalk, axes: tuple[int, int]) -> dict[Tile, tuple[int, ...]]:
+    """Return the counts of each distinct tile, walked without values; ``axes`` are those of x and of w."""
+    x, w, out = (np.zeros((1,) * number, dtype=np.int64) for number in (*axes, 4))
     found = {}
     for tile in nest.tiles():
         span = (0, tile.groups, 0, tile.n, 0, tile.e, 0, tile.f, 0, tile.k, 0, tile.c)
-        found[tile] = tuple(walk(span, shape_of(nest), False, nothing, no_weights, nothing).tolist())
+        found[tile] = tuple(walk(span, shape_of(nest), False, x, w, out).tolist())
     return found
 
 
@@ -40,9 +40,10 @@ def values(nest: LoopNest, walk: TileWalk, view: LayerView, x: np.ndarray, w: np
 
 
 def padded(nest: LoopNest, x: np.ndarray) -> np.ndarray:
-    """Return the input with its zeros around it."""
+    """Return the input with zeros around its last two axes."""
     top, left, bottom, right = nest.conv.pad
-    return np.ascontiguousarray(np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right))))
+    around = ((0, 0),) * (x.ndim - 2) + ((top, bottom), (left, right))
+    return np.ascontiguousarray(np.pad(x, around))
 
 
 def shape_of(nest: LoopNest) -> tuple[int, ...]:

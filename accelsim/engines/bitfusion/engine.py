@@ -130,7 +130,7 @@ class BitFusion(TiledEngine[Params, FusionTiling]):
         """Return a bound from brick-cycles of 16-bit operands and from bits of sums."""
         return 64 * 4 * params.rows * params.cols * params.unit_bricks
 
-    def coded(self, operands: Operands) -> tuple[np.ndarray, np.ndarray]:
+    def coded(self, plan: TiledPlan, operands: Operands) -> tuple[np.ndarray, np.ndarray]:
         """Return the operands, whose values must fit what the bricks are fused to."""
         x, w = operands.conv_arrays()
         terms.check_operands(operands, x, w)

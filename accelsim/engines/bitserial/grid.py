@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,8 @@ class Grid(NamedTuple):
         Lanes that one product occupies.
     depthwise : int
         Groups side by side if each group has one channel and one filter, else 0.
+    steps : int
+        Steps of a filter.
     ta, tw : int
         Cycles for the activation's and the weight's bits; a fixed step lasts ``ta * tw``.
     trim_weights : int
@@ -48,6 +51,7 @@ class Grid(NamedTuple):
     depthwise: int
     mode: int
     spread: int
+    steps: int
     ta: int
     tw: int
     bits_per_cycle: int
@@ -80,6 +84,7 @@ def is_depthwise(conv: Conv2d) -> bool:
     return 1 < conv.groups == conv.c == conv.k
 
 
+@lru_cache(maxsize=64)
 def lane_taps(conv: Conv2d, lanes: int, space_to_depth: bool) -> np.ndarray:
     """Return which tap each lane holds in each step: (channel * r + row) * s + column of the filter, or -1.
 
@@ -105,7 +110,15 @@ def lane_taps(conv: Conv2d, lanes: int, space_to_depth: bool) -> np.ndarray:
     table = np.full((len(rows), lanes), -1, dtype=np.int64)
     for i, row in enumerate(rows):
         table[i, : len(row)] = row
+    table.flags.writeable = False  # it is shared
     return table
+
+
+def steps_of(conv: Conv2d, lanes: int, space_to_depth: bool) -> int:
+    """Return the rows of `lane_taps`."""
+    step = conv.stride[0] if space_to_depth and folds_to_depth(conv) else 1
+    places = ceil_div(conv.r, step) * ceil_div(conv.s, step)
+    return places * ceil_div(conv.c // conv.groups * step * step, lanes)
 
 
 def folds_to_depth(conv: Conv2d) -> bool:
@@ -114,17 +127,17 @@ def folds_to_depth(conv: Conv2d) -> bool:
     return conv.c == 3 and conv.groups == 1 and stride == other > 1 and conv.dilation == (1, 1)
 
 
-def tile_counts(grid: Grid, steps: int, taps: int, groups: np.ndarray, m: np.ndarray, k: np.ndarray) -> Counts:
+def tile_counts(grid: Grid, taps: np.ndarray, groups: np.ndarray, m: np.ndarray, k: np.ndarray) -> Counts:
     """Return the cost of tiles whose steps last ``ta * tw`` cycles; all work counts as busy.
 
     Parameters
     ----------
-    steps, taps : int
-        Steps per filter, and taps in them.
+    taps : int or ndarray of int64
+        Products of an output.
     groups, m, k : int or ndarray of int64
         Groups, output pixels and output channels of each tile.
     """
-    t = grid.ta * grid.tw
+    t, steps = grid.ta * grid.tw, grid.steps
     products = groups * m * k * taps * grid.blocks
     work, zero = products * t, products * 0
     c, f, unit = grid.columns, grid.filters, grid.column_units
@@ -151,8 +164,9 @@ def tile_counts(grid: Grid, steps: int, taps: int, groups: np.ndarray, m: np.nda
                   groups * m * k * taps)  # fmt: skip
 
 
-def form(grid: Grid, steps: int) -> tuple[int, ...]:
-    """Return what `tile_counts` says of cycles as a row of `tile_kernel`; ``steps`` are those of a filter."""
+def form(grid: Grid) -> tuple[int, ...]:
+    """Return what `tile_counts` says of cycles as a row of `tile_kernel`."""
+    steps = grid.steps
     if grid.spread == STEPS:
         return (tile_forms.STREAM, grid.filters, steps, grid.columns, grid.ta * grid.tw)
     if grid.spread == FILTERS:

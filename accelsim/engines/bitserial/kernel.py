@@ -79,7 +79,7 @@ def walk_tile(grid, span, shape, lanes, data, with_values, whole, x_marks, w_mar
     ----------
     grid : Grid
     span : tuple of int
-        First index and extent of groups, n, e, f, k: what the tile computes.
+        First index and extent of groups, n, e, f, k, c: what the tile computes, with all input channels.
     shape : tuple of int
         Channels and filters per group, filter rows and columns, stride and dilation in rows and columns.
     lanes : ndarray of int64, shape (steps, lanes)
@@ -97,7 +97,7 @@ def walk_tile(grid, span, shape, lanes, data, with_values, whole, x_marks, w_mar
         Masks that add and that subtract, for values.
     out : ndarray of int64, shape (n, k, e, f)
     """
-    g0, groups, n0, images, e0, rows, f0, cols, k0, filters = span
+    g0, groups, n0, images, e0, rows, f0, cols, k0, filters, _, _ = span
     m, steps = images * rows * cols, lanes.shape[0]
     totals = np.zeros(9, dtype=np.int64)
     per_set = grid.filters * grid.columns if grid.spread == FILTERS else grid.filters

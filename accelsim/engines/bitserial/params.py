@@ -83,7 +83,7 @@ def widest(params: Params) -> dict[str, Word]:
 
 def unfit(view: LayerView, params: Params) -> str | None:
     """Return why the widths of a layer do not fit the grid, or None."""
-    a, w = view.input.bits or 1, view.weight.bits or 1
+    a, w = view.input.width, view.weight.width
     if a + w > 40:
         return (
             f"'{view.input.name}' of {a} and '{view.weight.name}' of {w} bits leave too little of a 64-bit sum; "
@@ -94,8 +94,8 @@ def unfit(view: LayerView, params: Params) -> str | None:
 
 def grid_of(view: LayerView, params: Params, columns: str) -> Grid:
     """Return the grid as a layer's widths arrange it."""
-    p, conv = params, view.shape.as_conv()  # type: ignore[union-attr]
-    a, w = view.input.bits or 1, view.weight.bits or 1
+    p, conv = params, view.conv
+    a, w = view.input.width, view.weight.width
     join_a, join_w = g.blocks_of(a, p.pe_bits), g.blocks_of(w, p.pe_bits)
     joined, rows = p.columns // join_a, p.rows // join_w
     per_column = p.lanes * p.rows * p.tiles
@@ -111,6 +111,7 @@ def grid_of(view: LayerView, params: Params, columns: str) -> Grid:
         depthwise=min(p.lanes, rows) * p.tiles if g.is_depthwise(conv) else 0,
         mode=mode,
         spread=g.SPREAD[columns],
+        steps=g.steps_of(conv, p.lanes, p.space_to_depth),
         ta=ceil_div(min(a, p.pe_bits), p.activation_bits_per_cycle) if serial_a else 1,
         tw=min(w, p.pe_bits) if serial_w else 1,
         bits_per_cycle=p.activation_bits_per_cycle,

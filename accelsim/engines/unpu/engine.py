@@ -127,7 +127,7 @@ class Unpu(TiledEngine[Params, UnitTiling]):
     support_params = ("input_bits", "weight_bits", "accumulator_bits")
     what = "lookup-table units"
     counts = Counts
-    weight_axes = 5
+    operand_axes = (4, 5)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the table inputs that the outputs of all units could look up together."""
@@ -215,7 +215,7 @@ class Unpu(TiledEngine[Params, UnitTiling]):
         """Return a bound from port-cycles of the widest weights and from bits of sums."""
         return 64 * 16 * params.units * params.outputs * params.ports
 
-    def coded(self, operands: Operands) -> tuple[np.ndarray, np.ndarray]:
+    def coded(self, plan: TiledPlan, operands: Operands) -> tuple[np.ndarray, np.ndarray]:
         """Return the weights as masks of the planes that add and that subtract, shape (2, k, c per group, r, s)."""
         x, w = operands.conv_arrays()
         terms.check_operands(operands, x, w)
