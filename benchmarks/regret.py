@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from accelsim.mapping.loopnest import ORDERS
 from accelsim.mapping.search import FIELDS, TiledNest
 from accelsim.operands import handle
 from accelsim.simulation import prepare, task_for
+from accelsim.tiled.engine import TiledEngine
 
 MACHINES = ("systolic_ws", "systolic_os", "systolic_is", "systolic_ws_128", "tpu_v1", "diannao", "dadiannao", "stripes",
             "loom", "unpu", "bitfusion", "edge_npu", "eyeriss")  # fmt: skip
@@ -95,15 +95,15 @@ def _outside(
     """Return random legal mappings that are not on the list, at most ``tried`` of some thousand draws."""
     listed = set(zip(*(column.tolist() for column in columns.values()), strict=True))
     found: list[dict[str, Any]] = []
-    module, operands = import_module(type(engine).__module__), None
+    operands = None
     for _ in range(20 * tried):
         if len(found) == tried:
             break
         pin = _draw(engine, task.view, params, columns, rng)
         if tuple(pin.values()) in listed:
             continue
-        if hasattr(module, "tiled_nest"):
-            if _fits(module.tiled_nest(task.view, params), pin):
+        if isinstance(engine, TiledEngine):
+            if _fits(engine.tiled_nest(task.view, params), pin):
                 found.append(pin)
             continue
         operands = operands or handle.of(task.view, 0)
@@ -147,7 +147,7 @@ def _draw(engine: Any, view: Any, params: Any, columns: Any, rng: np.random.Gene
         return pin | {"m": kg if rng.random() < 0.5 else max(step, pin["m"] // step * step)}
     most = {"groups": 1, "n": conv.n, "e": conv.e, "f": conv.f, "k": kg, "c": cg}
     pin = {axis: size(most[axis]) for axis in FIELDS}
-    if not import_module(type(engine).__module__).tiled_nest(view, params).c_unit:
+    if not engine.tiled_nest(view, params).c_unit:
         pin["c"] = cg
     extra = {key: rng.choice(column).item() for key, column in columns.items() if key not in (*FIELDS, "order")}
     return pin | {"order": str(rng.choice(ORDERS))} | extra

@@ -18,7 +18,6 @@ from accelsim.activity import Event
 from accelsim.components import Dram
 from accelsim.engines import registry
 from accelsim.engines.systolic import columnar, columnar_kernel
-from accelsim.engines.systolic import engine as systolic
 from accelsim.explore import evaluate, export, store, sweep
 from accelsim.explore.schema import OptionsSpec
 from accelsim.layer import events
@@ -137,7 +136,7 @@ def test_any_tiling_is_counted_as_by_the_plain_path():
         tile = [*np.minimum(tile, sizes), nest_kernel.ORDERS.index(case.mapping.order)]
         out = np.zeros(len(columnar_kernel.COUNTS), dtype=np.int64)
         array, bus = columnar.array_row(case.params), columnar.bus_row(case.params, machine)
-        form = search.form_row(systolic.tiled_nest(case.view, case.params).variants[0].form)
+        form = search.form_row(case.engine.tiled_nest(case.view, case.params).variants[0].form)
         columnar_kernel.count_layer(row, array, form, bus, np.array(tile, dtype=np.int64), out)
         found = dict(zip(columnar_kernel.COUNTS, out.tolist(), strict=True))
         causes = activity.accounts["pes"] | {"memory": case.params.rows * case.params.cols * ran.stall_cycles}

@@ -50,8 +50,8 @@ def test_a_changed_constant_is_named_with_its_figures(tmp_path, monkeypatch):
         cost = plain(*args)
         return cost._replace(cycles=cost.cycles + 1)
 
-    plain = engine.tile_cost
-    monkeypatch.setattr(engine, "tile_cost", slower)
+    plain = engine.DianNao.cost
+    monkeypatch.setattr(engine.DianNao, "cost", slower)
     found = [str(d) for d in frozen.differences(frozen.read(tmp_path / "a.gz"), few())]
     assert found
     assert all(line.startswith("diannao on alexnet") for line in found)

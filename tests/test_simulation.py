@@ -1,5 +1,6 @@
 """The whole line: network and machine in, a closed and reproducible result out."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -206,8 +207,8 @@ def test_no_layer_matching_a_pattern_is_an_error():
 def test_a_broken_account_is_our_error(small, monkeypatch):
     from accelsim.engines.systolic import engine
 
-    honest = engine._activity
-    monkeypatch.setattr(engine, "_activity", lambda *a: __import__("dataclasses").replace(honest(*a), compute_cycles=1))
+    honest = engine.Systolic.activity
+    monkeypatch.setattr(engine.Systolic, "activity", lambda *a: dataclasses.replace(honest(*a), compute_cycles=1))
     with pytest.raises(ModelError, match="causes sum to"):
         run(network=small)
 

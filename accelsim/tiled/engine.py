@@ -1,8 +1,8 @@
 """What engines share that cut a layer in tiles and hold two of each tensor: everything but the unit that works on one.
 
 An engine gives its unit (the numbers that a tile's cost depends on), the cost of a tile in closed form, a kernel that
-walks a tile, and what the counts of a tile mean: causes, traffic, events. Candidates, search, bounds, plan, closed form,
-walk, activity and buffers are the same for all and stand here.
+walks a tile, and what the counts of a tile mean: causes, traffic, events. Candidates, search, bounds, plan, closed
+form, walk, activity and buffers are the same for all and stand here.
 """
 
 from __future__ import annotations

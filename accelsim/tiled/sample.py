@@ -29,8 +29,9 @@ def product(draw: Draw) -> Conv2d | Linear | Matmul:
     groups, r, s = draw(1, 3), draw(1, 3), draw(1, 3)
     return Conv2d(
         n=draw(1, 2), c=groups * draw(1, 5), k=groups * draw(1, 4), h=draw(4, 7), w=draw(4, 7), r=r, s=s,
-        groups=groups, stride=(draw(1, 3), draw(1, 2)), dilation=(1, draw(1, 2) if s < 3 else 1),
+        groups=groups, stride=(draw(1, 3), draw(1, 2)),
         pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
+        dilation=(draw(1, 2) if r < 3 else 1, draw(1, 2) if s < 3 else 1),
     )  # fmt: skip
 
 

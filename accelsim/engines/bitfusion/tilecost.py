@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from accelsim.engines.bitfusion.params import INNER, Fused
+from accelsim.tiled.engine import Count
 
 LOOPS = {"is": ("pixel", "depth", "filters"), "os": ("filters", "pixel", "depth"), "ws": ("filters", "depth", "pixel")}
 """Loops over words inside a tile, from the outermost to the innermost."""
@@ -15,18 +16,18 @@ LOOPS = {"is": ("pixel", "depth", "filters"), "os": ("filters", "pixel", "depth"
 class Counts(NamedTuple):
     """Counts of a tile: cycles, brick-cycles by cause, unit operations, elements moved by the buffers."""
 
-    cycles: np.ndarray
-    work: np.ndarray
-    unmapped: np.ndarray
-    fill_drain: np.ndarray
-    unit_ops: np.ndarray
-    inputs: np.ndarray
-    weights: np.ndarray
-    sums: np.ndarray
+    cycles: Count
+    work: Count
+    unmapped: Count
+    fill_drain: Count
+    unit_ops: Count
+    inputs: Count
+    weights: Count
+    sums: Count
 
 
 def tile_cost(array: Fused, taps: int, g: np.ndarray, m: np.ndarray, k: np.ndarray, c: np.ndarray) -> Counts:
-    """Return the cost of each tile; a buffer is read (or written) when the operand differs from that of the word before.
+    """Return the cost of each tile; buffers are read (or written) when an operand is not that of the word before.
 
     Parameters
     ----------

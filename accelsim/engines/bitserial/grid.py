@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from accelsim.mapping import tile_forms
+from accelsim.tiled.engine import Count
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d
 
@@ -68,15 +69,15 @@ class Grid(NamedTuple):
 class Counts(NamedTuple):
     """What a tile costs: cycles, unit-cycles by cause, operands read from the buffers. Ints or arrays."""
 
-    cycles: np.ndarray
-    busy: np.ndarray
-    zero: np.ndarray
-    unmapped: np.ndarray
-    imbalance: np.ndarray
-    starved: np.ndarray
-    fill_drain: np.ndarray
-    inputs: np.ndarray
-    weights: np.ndarray
+    cycles: Count
+    busy: Count
+    zero: Count
+    unmapped: Count
+    imbalance: Count
+    starved: Count
+    fill_drain: Count
+    inputs: Count
+    weights: Count
 
 
 def is_depthwise(conv: Conv2d) -> bool:

@@ -67,27 +67,16 @@ def over_operands(
     if with_values:
         x_terms, w_terms = coded(plan.params, operands)
         x_terms = padded(nest, x_terms)
-    lanes = lane_taps(conv, grid.lanes, plan.params.space_to_depth)
+    lanes, marks, masks = (
+        lane_taps(conv, grid.lanes, plan.params.space_to_depth),
+        (x_marks, w_marks),
+        (x_terms, w_terms),
+    )
     out = np.zeros((conv.n, conv.k, conv.e, conv.f), dtype=np.int64)
-    counts = [
-        tuple(
-            walk_tile(
-                grid,
-                span,
-                shape_of(nest),
-                lanes,
-                True,
-                with_values,
-                coding[:2],
-                x_marks,
-                w_marks,
-                x_terms,
-                w_terms,
-                out,
-            ).tolist()
-        )
-        for span in nest.spans()
-    ]
+    counts: list[tuple[int, ...]] = []
+    for span in nest.spans():
+        row = walk_tile(grid, span, shape_of(nest), lanes, True, with_values, coding[:2], *marks, *masks, out)
+        counts.append(tuple(row.tolist()))
     return counts, from_conv_output(view, out) if with_values else None
 
 

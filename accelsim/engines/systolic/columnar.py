@@ -6,12 +6,13 @@ import numpy as np
 
 from accelsim.activity import Event
 from accelsim.engines.systolic.columnar_kernel import COUNTS, evaluate
-from accelsim.engines.systolic.engine import Params, scratchpad_bits
+from accelsim.engines.systolic.engine import Params
 from accelsim.engines.systolic.tilecost import FLOWS
 from accelsim.mapping import loopnest
 from accelsim.mapping.search_kernel import CYCLES, DRAM
 from accelsim.seam import Machine, Many
 from accelsim.spec.schema import MappingSpec
+from accelsim.tiled.engine import buffer_bits
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Conv2d
 
@@ -64,7 +65,7 @@ def totals(layers: np.ndarray, params: Params, machine: Machine, mapping: Mappin
 
 def array_row(params: Params) -> np.ndarray:
     """Return the array in the order of `columnar_kernel.ARRAY`."""
-    flow, sizes = FLOWS[params.dataflow], scratchpad_bits(params).values()
+    flow, sizes = FLOWS[params.dataflow], buffer_bits(params).values()
     row = [flow, params.rows, params.cols, params.overlap_folds, params.accumulator_bits, *sizes]
     return np.array(row, dtype=np.int64)
 

@@ -36,24 +36,20 @@ from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
-from accelsim.engines.systolic import sample, tilecost
+from accelsim.engines.systolic import tilecost
+from accelsim.engines.systolic.tilecost import Counts
 from accelsim.errors import MappingError
-from accelsim.mapping import loopnest, search, tile_forms, tilings
-from accelsim.mapping.choose import Bounds, Choice, Price
-from accelsim.mapping.loopnest import LoopNest, Tile, Tiling
-from accelsim.mapping.search import TiledNest, Variant
+from accelsim.mapping import loopnest, tile_forms
+from accelsim.mapping.choose import Price
+from accelsim.mapping.loopnest import LoopNest, Tiling
+from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Columns, Engine, Machine, Many, Room, Sample, Word
+from accelsim.seam import Machine, Many, Room, Sample, Word
 from accelsim.spec.schema import MappingSpec, Strict
+from accelsim.tiled import sample
+from accelsim.tiled.engine import BUFFERS, Count, Cut, TiledEngine, TiledPlan, buffer_bits, output_elements
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
-from accelsim.workload.shapes import PRODUCTS, Conv2d
-
-WHOLE = Tiling(groups=1, n=1, e=1, f=1, k=1, c=1, order="mkc")
-"""A tiling for where only the layer matters."""
-
-Cost = dict[Tile, tuple[int, ...]]
-"""Tile -> its counts in the order of `TileCost`."""
 
 
 class Params(Strict):
@@ -72,16 +68,16 @@ class Params(Strict):
     output_kib: int = Field(ge=1, le=1 << 22, description="accumulator scratchpad, both halves")
 
 
-class Plan(NamedTuple):
-    """What a walk needs: the cut layer, the parameters and the DRAM."""
+class Array(NamedTuple):
+    """The array: a key of `tilecost.FLOWS` by number, its sides, and whether folds follow behind each other."""
 
-    nest: LoopNest
-    params: Params
-    machine: Machine
-    effective_macs: int
+    flow: int
+    rows: int
+    cols: int
+    overlap: bool
 
 
-class Systolic(Engine[Params, Tiling]):
+class Systolic(TiledEngine[Params, Tiling]):
     """The engine of this folder."""
 
     name = "systolic"
@@ -89,17 +85,12 @@ class Systolic(Engine[Params, Tiling]):
     mapping_schema = Tiling
     primary = "pes"
     support_params = ("operand_bits", "accumulator_bits")
+    what = "a systolic array"
+    counts = Counts
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""
         return {"pes": params.rows * params.cols}
-
-    def supports(self, view: LayerView, params: Params) -> str | None:
-        """Return why a layer cannot run: only products, and only operands that fit the multiplier."""
-        del params
-        if view.kind not in PRODUCTS:
-            return f"a systolic array has no {view.kind} unit"
-        return None
 
     def rooms(self, params: Params) -> tuple[Room, ...]:
         """Return the scratchpads: outputs at home leave the accumulators for the inputs' one."""
@@ -125,75 +116,86 @@ class Systolic(Engine[Params, Tiling]):
             Sram("glb.outputs", 1, size_bits=params.output_kib * KIB_BITS, width_bits=params.cols * acc),
         )
 
-    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
-        """Return tilings that fit the scratchpads."""
-        del machine
-        return search.tilings(tiled_nest(view, params))
-
-    def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
-        """Return the best tiling of the list."""
-        return search.best(tiled_nest(view, params), machine.dram, objective)
-
-    def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
-        """Return exact traffic, and cycles that no candidate undercuts."""
-        nest, array = _nest(view, params), (params.rows, params.cols, params.overlap_folds)
-        conv, flow, taps = nest.conv, tilecost.FLOWS[params.dataflow], nest.conv.r * nest.conv.s
-
-        def costs(g, n, e, f, k, c):  # type: ignore[no-untyped-def]
-            return np.stack(tilecost.tile_cost(flow, *array, g, n * e * f, k, c * taps))
-
-        def on_chip(moved: search.Measured) -> dict[tuple[str, str], Any]:
-            total = tilecost.TileCost(*tilings.total(conv, columns, costs))
-            dram = {
-                Flow("dram", "input", "read"): moved.input,
-                Flow("dram", "weight", "read"): moved.weight,
-                Flow("dram", "psum", "read"): moved.spill,
-                Flow("dram", "psum", "write"): moved.spill,
-            }
-            bits: dict[tuple[str, str], Any] = {}
-            for flow, count in _on_chip(nest, params.dataflow, total, dram).items():
-                bits[flow.boundary, flow.direction] = bits.get((flow.boundary, flow.direction), 0) + count
-            return bits
-
-        found = search.bounds(tiled_nest(view, params), machine.dram, columns, on_chip)
-        return found._replace(events={("macs", "mac"): conv.macs})
-
-    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Tiling, machine: Machine) -> Plan:
-        """Check that the tiles fit and that no count can overflow."""
-        nest = _nest(view, params, mapping)
-        needed = nest.largest_bits()
-        for tensor, limit in _limits(view, params).items():
-            if needed[tensor] > limit:
+    def limits(self, view: LayerView, params: Params) -> dict[str, int]:
+        """Return half of what tensors at home in a scratchpad leave free; one at home needs no second half."""
+        capacities = buffer_bits(params)
+        homes = {"input": ("input", view.input), "output": ("input", view.output), "weight": ("weight", view.weight)}
+        taken = {"input": 0, "weight": 0, "output": 0}
+        for role in loopnest.resident(view):
+            scratchpad, tensor = homes[role]
+            taken[scratchpad] += tensor.elements * tensor.width
+            if taken[scratchpad] > capacities[scratchpad]:
                 raise MappingError(
-                    f"layer '{view.name}': the {tensor} tile takes {needed[tensor]:,} bits, half the scratchpad "
-                    f"holds {limit:,}",
-                    f"cut it smaller or raise params.{tensor}_kib to {-(-needed[tensor] * 2 // KIB_BITS)}",
+                    f"layer '{view.name}': tensors at home on the chip take {taken[scratchpad]:,} bits, the "
+                    f"{scratchpad} scratchpad holds {capacities[scratchpad]:,}",
+                    f"raise params.{scratchpad}_kib or give them home: dram",
                 )
-        if mapping.groups > 1 and (nest.trips["k"], nest.trips["c"]) != (1, 1):
-            raise MappingError(
-                f"layer '{view.name}': a tile of {mapping.groups} groups must hold all their channels", "set groups: 1"
-            )
-        if view.macs * max(params.rows * params.cols, params.accumulator_bits) > INT64_MAX // 4:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
-        return Plan(nest, params, machine, operands.effective_macs)
+        at_home = {role for role in ("input", "weight") if role in loopnest.resident(view)}
+        return {t: INT64_MAX if t in at_home else (capacities[t] - taken[t]) // 2 for t in capacities}
 
-    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
-        """Walk every distinct tile; with operands, every tile with its values."""
+    def unit(self, view: LayerView, params: Params, fields: Mapping[str, Any]) -> Array:
+        """Return the array, the same for every layer."""
+        del view, fields
+        return Array(tilecost.FLOWS[params.dataflow], params.rows, params.cols, params.overlap_folds)
+
+    def variants(self, view: LayerView, params: Params) -> tuple[Variant, ...]:
+        """Return the only one."""
+        array = self.unit(view, params, {})
+        form = (tile_forms.FOLDS, array.flow, array.rows, array.cols, int(array.overlap), view.conv.r * view.conv.s)
+        return (Variant({}, form),)
+
+    def grain(self, view: LayerView, params: Params) -> tuple[tuple[int, ...], int]:
+        """Return both sides of the array for output channels; any number of input channels."""
+        del view
+        return (params.rows, params.cols), 1
+
+    def cost(self, unit: Array, taps: int, g: Count, m: Count, k: Count, c: Count) -> Counts:
+        """Return the cost of each tile as a matrix product."""
+        return tilecost.tile_cost(*unit, g, m, k, c * taps)
+
+    def account(self, unit: Array, total: Counts, params: Params, effective_macs: int) -> dict[str, Count]:
+        """Return PE-cycles."""
+        del unit, params
+        return {
+            "busy": effective_macs, "zero": total.work - effective_macs, "unmapped": total.unmapped,
+            "fill_drain": total.fill_drain, "starved": total.starved,
+        }  # fmt: skip
+
+    def events(self, unit: Array, total: Counts, params: Params, macs: int) -> dict[Event, Count]:
+        """Return the multiplications."""
+        del unit, total, params
+        return {Event("macs", "mac"): macs}
+
+    def on_chip(self, unit: Array, total: Counts, cut: Cut, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
+        """Return the traffic of scratchpads, links and PE registers in bits."""
+        return _on_chip(unit.flow, total, cut, dram)
+
+    def details(self, plan: TiledPlan, total: Counts) -> dict[str, int]:
+        """Return the words that were shifted in to stay."""
+        del plan
+        return {"held_words": total.held}
+
+    def growth(self, params: Params) -> int:
+        """Return a bound from PE-cycles and from bits of sums."""
+        return 4 * max(params.rows * params.cols, params.accumulator_bits)
+
+    def buffer_use(self, nest: LoopNest, params: Params) -> dict[str, tuple[int, int]]:
+        """Return capacity and peak of each scratchpad, with the tensors at home there."""
+        conv, w, found = nest.conv, nest.widths, super().buffer_use(nest, params)
+        peak = {tensor: found[name][1] for tensor, name in BUFFERS.items()}
+        if "input" in nest.resident:
+            peak["input"] = conv.n * conv.c * conv.h * conv.w * w.input
+        if "output" in nest.resident:
+            peak["input"] += output_elements(conv) * w.output
+        if "weight" in nest.resident:
+            peak["weight"] = conv.k * (conv.c // conv.groups) * conv.r * conv.s * w.weight
+        return {name: (found[name][0], peak[tensor]) for tensor, name in BUFFERS.items()}
+
+    def run(self, plan: TiledPlan, operands: Operands | None = None) -> Activity:
+        """Walk every distinct tile as a matrix product; with operands, every tile with its values."""
         from accelsim.engines.systolic import walk
 
-        p = plan.params
-        array = (tilecost.FLOWS[p.dataflow], p.rows, p.cols, p.overlap_folds)
-        costs, values = walk.walk(plan.nest, array, operands)
-        return _activity(plan, costs, values)
-
-    def closed_form(self, plan: Plan) -> Activity:
-        """Evaluate the closed form of every distinct tile."""
-        p, tiles = plan.params, list(plan.nest.tiles())
-        g, m, n, k = (np.array(column, dtype=np.int64) for column in zip(*map(self._gemm(plan), tiles), strict=True))
-        flow = tilecost.FLOWS[p.dataflow]
-        cost = tilecost.tile_cost(flow, p.rows, p.cols, p.overlap_folds, g, m, n, k)
-        counts = np.stack(cost, axis=1).tolist()
-        return _activity(plan, {tile: tuple(row) for tile, row in zip(tiles, counts, strict=True)}, None)
+        return self.activity(plan, *walk.walk(plan.nest, plan.unit, operands))
 
     def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
         """Return a product layer as a row of the kernel's table."""
@@ -210,112 +212,32 @@ class Systolic(Engine[Params, Tiling]):
         del price
         return columnar.totals(layers, params, machine, mapping)
 
-    @staticmethod
-    def _gemm(plan: Plan) -> Any:
-        taps = plan.nest.conv.r * plan.nest.conv.s
-        return lambda t: (t.groups, t.m, t.k, t.c * taps)
-
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any product kind, cut at random, on a small array of any shape."""
-        return sample.sample(rng)
+        draw = sample.drawing(rng)
+        shape, on_chip = sample.product(draw), bool(draw(0, 1))
+        params = {
+            "rows": draw(1, 6), "cols": draw(1, 6), "dataflow": ("ws", "os", "is")[draw(0, 2)],
+            "overlap_folds": bool(draw(0, 1)), "accumulator_bits": 24, "input_kib": 8 if on_chip else 4,
+            "weight_kib": 8 if on_chip else 4, "output_kib": 4,
+        }  # fmt: skip
+        return Sample(shape, params, sample.tiling(shape.as_conv(), draw, 8, 24, 16384), on_chip=on_chip)
 
 
-def _conv(view: LayerView) -> Conv2d:
-    return view.shape.as_conv()  # type: ignore[union-attr]
-
-
-def _widths(view: LayerView, params: Params) -> loopnest.Widths:
-    return loopnest.widths(view, params.accumulator_bits)
-
-
-def _nest(view: LayerView, params: Params, tiling: Tiling = WHOLE) -> LoopNest:
-    return LoopNest(_conv(view), tiling, _widths(view, params), loopnest.resident(view))
-
-
-def tiled_nest(view: LayerView, params: Params) -> TiledNest:
-    """Return the layer as the search for its tiling sees it."""
-    conv = _conv(view)
-    flow = tilecost.FLOWS[params.dataflow]
-    form = (tile_forms.FOLDS, flow, params.rows, params.cols, int(params.overlap_folds), conv.r * conv.s)
-    units = (params.rows, params.cols)
-    return TiledNest(
-        view.name, conv, _widths(view, params), _limits(view, params), units, 1, (Variant({}, form),),
-        loopnest.resident(view),
-    )  # fmt: skip
-
-
-def scratchpad_bits(params: Params) -> dict[str, int]:
-    """Return the bits of each scratchpad."""
-    kib = {"input": params.input_kib, "weight": params.weight_kib, "output": params.output_kib}
-    return {tensor: size * KIB_BITS for tensor, size in kib.items()}
-
-
-def _limits(view: LayerView, params: Params) -> dict[str, int]:
-    """Return the bits that a tile may take: half of what tensors at home in its scratchpad leave free.
-
-    A tensor at home needs no second half: its tile is already there.
-    """
-    capacities = scratchpad_bits(params)
-    homes = {"input": ("input", view.input), "output": ("input", view.output), "weight": ("weight", view.weight)}
-    taken = {"input": 0, "weight": 0, "output": 0}
-    for role in loopnest.resident(view):
-        scratchpad, tensor = homes[role]
-        taken[scratchpad] += tensor.elements * (tensor.bits or 0)
-        if taken[scratchpad] > capacities[scratchpad]:
-            raise MappingError(
-                f"layer '{view.name}': tensors at home on the chip take {taken[scratchpad]:,} bits, the {scratchpad} "
-                f"scratchpad holds {capacities[scratchpad]:,}",
-                f"raise params.{scratchpad}_kib or give them home: dram",
-            )
-    at_home = {role for role in ("input", "weight") if role in loopnest.resident(view)}
-    return {t: INT64_MAX if t in at_home else (capacities[t] - taken[t]) // 2 for t in capacities}
-
-
-def _activity(plan: Plan, costs: Cost, values: np.ndarray | None) -> Activity:
-    """Add tiles up to the layer's account, traffic and schedule."""
-    nest, params, conv = plan.nest, plan.params, plan.nest.conv
-    tiles = nest.tiles()
-    total = tilecost.TileCost(
-        *(sum(times * int(costs[tile][i]) for tile, times in tiles.items()) for i in range(10))  # type: ignore[arg-type]
-    )
-    schedule = nest.schedule(lambda tile: costs[tile][0])
-    dram = loopnest.dram_traffic(schedule, plan.machine.dram)
-    causes = {
-        "busy": plan.effective_macs,
-        "zero": int(total.work) - plan.effective_macs,
-        "unmapped": int(total.unmapped),
-        "fill_drain": int(total.fill_drain),
-        "starved": int(total.starved),
-    }
-    traffic = {**dram, **_on_chip(nest, params.dataflow, total, dram)}
-    return Activity(
-        compute_cycles=int(total.cycles),
-        accounts={"pes": causes},
-        traffic=traffic,
-        events={Event("macs", "mac"): conv.macs},
-        schedule=schedule,
-        buffers=_buffers(nest, params),
-        details={"tiles": sum(tiles.values()), "held_words": int(total.held)},
-        performed_macs=conv.macs,
-        values=values,
-    )
-
-
-def _on_chip(nest: LoopNest, dataflow: str, total: tilecost.TileCost, dram: Mapping[Flow, Any]) -> dict[Flow, Any]:
-    """Return the traffic of scratchpads, links and PE registers in bits: of a layer, or of many candidates."""
-    w, conv = nest.widths, nest.conv
+def _on_chip(flow: int, total: Counts, cut: Cut, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
+    w, conv = cut.widths, cut.conv
     left, top, held, results = total.left, total.top, total.held, total.results
     words = {
-        "ws": {"input": left, "weight": held},
-        "is": {"input": held, "weight": left},
-        "os": {"input": left, "weight": top},
-    }[dataflow]
-    outputs = conv.n * conv.k * conv.e * conv.f
+        tilecost.WS: {"input": left, "weight": held},
+        tilecost.IS: {"input": held, "weight": left},
+        tilecost.OS: {"input": left, "weight": top},
+    }[flow]
+    outputs = output_elements(conv)
     # every result is added to what the scratchpad holds, except the first of each output
     read_back = results - outputs
     spilled = dram.get(Flow("dram", "psum", "write"), 0)
     returned = dram.get(Flow("dram", "psum", "read"), 0)
-    hops = {"ws": ("weight", w.weight), "is": ("input", w.input)}.get(dataflow)
+    hops = {tilecost.WS: ("weight", w.weight), tilecost.IS: ("input", w.input)}.get(flow)
     flows: dict[Flow, Any] = {
         Flow("glb.inputs", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
         Flow("glb.inputs", "input", "read"): words["input"] * w.input,
@@ -324,7 +246,7 @@ def _on_chip(nest: LoopNest, dataflow: str, total: tilecost.TileCost, dram: Mapp
         Flow("glb.outputs", "psum", "write"): results * w.psum + returned,
         Flow("glb.outputs", "psum", "read"): read_back * w.psum + spilled,
         Flow("glb.outputs", "output", "read"): outputs * w.psum,
-        Flow("glb.inputs", "output", "write"): outputs * w.output if "output" in nest.resident else 0,
+        Flow("glb.inputs", "output", "write"): outputs * w.output if "output" in cut.resident else 0,
         Flow("pe", "input", "read"): conv.macs * w.input,
         Flow("pe", "weight", "read"): conv.macs * w.weight,
         Flow("pe", "psum", "read"): conv.macs * w.psum,
@@ -341,24 +263,6 @@ def _on_chip(nest: LoopNest, dataflow: str, total: tilecost.TileCost, dram: Mapp
         flows[Flow("array", tensor, "read")] = bits
         flows[Flow("pe", tensor, "write")] = bits
     return flows
-
-
-def _buffers(nest: LoopNest, params: Params) -> dict[str, tuple[int, int]]:
-    """Return capacity and peak of each scratchpad: two tiles where another one follows, else one; tensors at home."""
-    largest, trips, conv, w = nest.largest_bits(), nest.trips, nest.conv, nest.widths
-    follows = {
-        "input": trips["groups"] * trips["m"] * trips["c"] > 1,
-        "weight": trips["groups"] * trips["k"] * trips["c"] > 1,
-        "output": trips["groups"] * trips["m"] * trips["k"] > 1,
-    }
-    peak = {t: largest[t] * (2 if follows[t] else 1) for t in follows}
-    if "input" in nest.resident:
-        peak["input"] = conv.n * conv.c * conv.h * conv.w * w.input
-    if "output" in nest.resident:
-        peak["input"] += conv.n * conv.k * conv.e * conv.f * w.output
-    if "weight" in nest.resident:
-        peak["weight"] = conv.k * (conv.c // conv.groups) * conv.r * conv.s * w.weight
-    return {f"glb.{t}s": (size, peak[t]) for t, size in scratchpad_bits(params).items()}
 
 
 ENGINE = Systolic()

@@ -11,7 +11,7 @@ OS, WS, IS = 0, 1, 2
 
 @kernel
 def walk_tile(flow, rows, cols, overlap, m, n, k, with_values, a, b, out):  # type: ignore[no-untyped-def]
-    """Walk one tile of ``g`` products and return its counts in the order of `TileCost`.
+    """Walk one tile of ``g`` products and return its counts in the order of `tilecost.Counts`.
 
     Parameters
     ----------

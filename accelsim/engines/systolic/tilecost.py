@@ -20,11 +20,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from accelsim.tiled.engine import Count
+
 OS, WS, IS = 0, 1, 2
 FLOWS = {"os": OS, "ws": WS, "is": IS}
 
 
-class TileCost(NamedTuple):
+class Counts(NamedTuple):
     """Counts of a tile: unit-cycles of the PEs, words at the array's edges, word-hops inside it.
 
     ``cycles`` runs from the first stationary word to the last result. Words: ``left`` enters the rows (inputs; in
@@ -32,16 +34,16 @@ class TileCost(NamedTuple):
     ``results`` leave at the bottom. ``held_hops`` counts the links that held words pass on their way.
     """
 
-    cycles: np.ndarray
-    work: np.ndarray
-    fill_drain: np.ndarray
-    starved: np.ndarray
-    unmapped: np.ndarray
-    left: np.ndarray
-    top: np.ndarray
-    held: np.ndarray
-    held_hops: np.ndarray
-    results: np.ndarray
+    cycles: Count
+    work: Count
+    fill_drain: Count
+    starved: Count
+    unmapped: Count
+    left: Count
+    top: Count
+    held: Count
+    held_hops: Count
+    results: Count
 
 
 def sides(flow: int, m: np.ndarray, n: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -53,7 +55,7 @@ def sides(flow: int, m: np.ndarray, n: np.ndarray, k: np.ndarray) -> tuple[np.nd
 
 def tile_cost(
     flow: int, rows: int, cols: int, overlap: bool, g: np.ndarray, m: np.ndarray, n: np.ndarray, k: np.ndarray
-) -> TileCost:
+) -> Counts:
     """Return the cost of each tile.
 
     Parameters
@@ -89,7 +91,7 @@ def tile_cost(
         # sum over folds of r c (load r + r + c - 2)
         fill = g * ((1 + load) * square_r * sc + sr * square_c - 2 * sr * sc)
         starved = np.zeros_like(work)
-        return TileCost(cycles, work, fill, starved, pes * cycles - work - fill, left, top, held, hops, results)
+        return Counts(cycles, work, fill, starved, pes * cycles - work - fill, left, top, held, hops, results)
     shift = np.zeros_like(t) if flow == OS else np.ones_like(t)
     head = r_first * shift
     slot_full, slot_last = np.maximum(t, rows * shift), np.maximum(t, r_last * shift)
@@ -105,7 +107,7 @@ def tile_cost(
     starved = g * sc * waiting_rows - first_waits
     tail = end - (last_start + t)
     fill = r_first * c_first * head + _skew(r_first, c_first) + r_last * c_last * tail - _skew(r_last, c_last)
-    return TileCost(end, work, fill, starved, pes * end - work - fill - starved, left, top, held, hops, results)
+    return Counts(end, work, fill, starved, pes * end - work - fill - starved, left, top, held, hops, results)
 
 
 def _skew(r: np.ndarray, c: np.ndarray) -> np.ndarray:
