@@ -125,9 +125,9 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         w, outputs = cut.widths, output_elements(cut.conv)
         spilled, returned = (dram.get(Flow("dram", "psum", way), 0) for way in ("write", "read"))
         return feeds(total, w, dram) | {
+            Flow("glb.outputs", "psum", "write"): total.sums * w.psum + returned,
             Flow("glb.outputs", "psum", "read"): (total.sums - outputs) * w.psum + spilled,
             Flow("glb.outputs", "output", "read"): outputs * w.psum,
-            Flow("glb.outputs", "psum", "write"): total.sums * w.psum + returned,
         }
 
     def details(self, plan: TiledPlan, total: Any) -> dict[str, int]:
