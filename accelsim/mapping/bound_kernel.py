@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel
+from accelsim.jit import kernel, lean
 from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping.tile_kernel import least_cycles, tile_cycles
 
@@ -15,12 +15,14 @@ BUS = ("numerator", "denominator", "latency_cycles", "burst_bits")
 """The DRAM's integers: bits per cycle as a fraction, latency, burst."""
 NUMERATOR, DENOMINATOR, LATENCY, BURST = range(4)
 FOREVER = 4e18
+HANDS = 18
+"""Rows of integers that a timeline works in (`timeline_kernel`)."""
 
 IN_BUS, WEIGHT_BUS, OUT_BUS, PSUM_BUS, FIRST_LOAD, LAST_STORE, LARGEST_STORE, EMPTY = range(8)
 """What one sweep over all tiles moves, in bits on the bus; the ends of the schedule; whether a tile has no input."""
 
 
-@kernel
+@lean
 def run_rows(layer):  # type: ignore[no-untyped-def]
     """Return how many runs an axis has at most, however it is cut."""
     most = 4
@@ -32,13 +34,28 @@ def run_rows(layer):  # type: ignore[no-untyped-def]
 
 @kernel
 def workspace(layer):  # type: ignore[no-untyped-def]
-    """Return runs of the axes, their numbers, a tile, the sizes of the axes groups, n, e, f, k, c, and trips."""
-    runs = np.empty((6, run_rows(layer), 5), dtype=np.int64)
-    whole = np.array([layer[nest.GROUPS], layer[nest.N], layer[nest.E], layer[nest.F], layer[nest.KG], layer[nest.CG]])
-    return runs, np.empty(6, dtype=np.int64), whole.copy(), whole, np.empty(6, dtype=np.int64)
+    """Return runs of the axes, their numbers, a tile, the sizes of the axes groups, n, e, f, k, c, trips, and `HANDS`
+    rows for a timeline."""
+    state = room_for(run_rows(layer))
+    fill_sizes(layer, state[3])
+    return state
 
 
 @kernel
+def room_for(rows):  # type: ignore[no-untyped-def]
+    """Return a `workspace` for any layer of no more than ``rows`` runs per axis (`run_rows`), without its sizes."""
+    small = np.zeros((4 + HANDS, 6), dtype=np.int64)
+    return np.empty((6, rows, 5), dtype=np.int64), small[0], small[1], small[2], small[3], small[4:]
+
+
+@lean
+def fill_sizes(layer, whole):  # type: ignore[no-untyped-def]
+    """Write the sizes of the axes groups, n, e, f, k, c."""
+    whole[0], whole[1], whole[2], whole[3] = layer[nest.GROUPS], layer[nest.N], layer[nest.E], layer[nest.F]
+    whole[4], whole[5] = layer[nest.KG], layer[nest.CG]
+
+
+@lean
 def sweep(layer, runs, counts, psum_width, burst, moved):  # type: ignore[no-untyped-def]
     """Write what one sweep over all tiles moves (`IN_BUS` and so on), in float64: exact below 2^53."""
     moved[IN_BUS], moved[EMPTY] = sweep_inputs(layer, runs, counts, burst), empty(runs, counts)
@@ -54,7 +71,7 @@ def sweep(layer, runs, counts, psum_width, burst, moved):  # type: ignore[no-unt
                 moved[WEIGHT_BUS] += times * nest.on_bus(run, number, burst)
 
 
-@kernel
+@lean
 def empty(runs, counts):  # type: ignore[no-untyped-def]
     """Return 1.0 if a tile lies under padding alone, else 0.0."""
     for axis in (2, 3):
@@ -64,7 +81,7 @@ def empty(runs, counts):  # type: ignore[no-untyped-def]
     return 0.0
 
 
-@kernel
+@lean
 def sweep_inputs(layer, runs, counts, burst):  # type: ignore[no-untyped-def]
     """Return the bits on the bus of all input tiles, each once."""
     moved = 0.0
@@ -82,7 +99,7 @@ def sweep_inputs(layer, runs, counts, burst):  # type: ignore[no-untyped-def]
     return moved
 
 
-@kernel
+@lean
 def sweep_outputs(layer, runs, counts, width, burst):  # type: ignore[no-untyped-def]
     """Return the bits on the bus of all output tiles, each once, at a width of their elements."""
     moved = 0.0
@@ -100,7 +117,7 @@ def sweep_outputs(layer, runs, counts, width, burst):  # type: ignore[no-untyped
     return moved
 
 
-@kernel
+@lean
 def ends(layer, runs, counts, psum_width, burst, moved):  # type: ignore[no-untyped-def]
     """Write the bits of the first load, of the last store and of the largest store."""
     moved[FIRST_LOAD] = moved[LAST_STORE] = 0.0
@@ -131,7 +148,7 @@ def ends(layer, runs, counts, psum_width, burst, moved):  # type: ignore[no-unty
         moved[LAST_STORE] = nest.on_bus(run, number, burst)
 
 
-@kernel
+@lean
 def computed(form, whole, tile, k, c, least):  # type: ignore[no-untyped-def]
     """Return the cycles that all tiles compute, full ones and those at the edges, with ``k`` and ``c`` in place of the
     tile's own; with ``least``, a bound for all that cut these tiles further."""
@@ -158,7 +175,7 @@ def computed(form, whole, tile, k, c, least):  # type: ignore[no-untyped-def]
     return total
 
 
-@kernel
+@lean
 def kind(size, tile, edge):  # type: ignore[no-untyped-def]
     """Return extent and number of the full pieces of a loop, or of the piece at its edge."""
     full = size // tile
@@ -168,13 +185,13 @@ def kind(size, tile, edge):  # type: ignore[no-untyped-def]
     return tile, full
 
 
-@kernel
+@lean
 def last(runs, counts, axis):  # type: ignore[no-untyped-def]
     """Return the extent of the last piece of an axis."""
     return runs[axis, counts[axis] - 1, nest.EXTENT]
 
 
-@kernel
+@lean
 def bound(moved, trips, innermost, compute, last_compute, layer, bus, rate):  # type: ignore[no-untyped-def]
     """Return the bits on the bus and the cycles that no schedule of these tiles beats.
 
