@@ -82,38 +82,77 @@ def empty(runs, counts):  # type: ignore[no-untyped-def]
 
 
 @lean
+def all_inputs(runs, count):  # type: ignore[no-untyped-def]
+    """Return the input rows or columns of all pieces, halos again per piece."""
+    total = 0.0
+    for i in range(count):
+        total += float(runs[i, nest.REPEAT]) * runs[i, nest.INPUTS]
+    return total
+
+
+@lean
 def sweep_inputs(layer, runs, counts, burst):  # type: ignore[no-untyped-def]
     """Return the bits on the bus of all input tiles, each once."""
-    moved = 0.0
+    if layer[nest.INPUT_X] == 0:
+        return 0.0
+    width, images = layer[nest.INPUT_W], float(layer[nest.N])
+    rows = all_inputs(runs[2], counts[2])
+    pixels, moved = images * rows * all_inputs(runs[3], counts[3]), 0.0
     for a in range(counts[0]):
-        for b in range(counts[1]):
-            images = float(runs[0, a, nest.REPEAT]) * runs[1, b, nest.REPEAT]
-            for d in range(counts[2]):
-                for j in range(counts[3]):
-                    rows, cols = runs[2, d, nest.INPUTS], runs[3, j, nest.INPUTS]
-                    pixels = images * runs[2, d, nest.REPEAT] * runs[3, j, nest.REPEAT]
-                    for i in range(counts[5] if layer[nest.INPUT_X] and rows * cols else 0):
-                        g, n, c = runs[0, a, nest.EXTENT], runs[1, b, nest.EXTENT], runs[5, i, nest.EXTENT]
-                        run, number = nest.input_block(layer, g, n, rows, cols, c)
-                        moved += pixels * runs[5, i, nest.REPEAT] * nest.on_bus(run, number, burst)
+        for i in range(counts[5]):
+            g, c = runs[0, a, nest.EXTENT], runs[5, i, nest.EXTENT]
+            times = float(runs[0, a, nest.REPEAT]) * runs[5, i, nest.REPEAT]
+            if c < layer[nest.CG]:
+                moved += times * pixels * nest.on_bus(c * width, g, burst)
+            elif g < layer[nest.GROUPS]:
+                moved += times * pixels * nest.on_bus(g * c * width, 1, burst)
+            else:
+                moved += times * sweep_whole_pixels(layer, runs, counts, g * c * width, burst, images, rows)
+    return moved
+
+
+@lean
+def sweep_whole_pixels(layer, runs, counts, width, burst, images, rows):  # type: ignore[no-untyped-def]
+    """Return `sweep_inputs` of tiles with all channels, ``width`` bits: a run goes on over columns, rows, images."""
+    moved = 0.0
+    for j in range(counts[3]):
+        cols, wide = runs[3, j, nest.INPUTS], float(runs[3, j, nest.REPEAT])
+        if cols < layer[nest.W]:
+            moved += wide * images * rows * nest.on_bus(cols * width, 1, burst)
+            continue
+        for d in range(counts[2]):
+            tall, tile_rows = float(runs[2, d, nest.REPEAT]), runs[2, d, nest.INPUTS]
+            if tile_rows < layer[nest.H]:
+                moved += wide * tall * images * nest.on_bus(tile_rows * cols * width, 1, burst)
+                continue
+            for b in range(counts[1]):
+                run = runs[1, b, nest.EXTENT] * tile_rows * cols * width
+                moved += wide * tall * runs[1, b, nest.REPEAT] * nest.on_bus(run, 1, burst)
     return moved
 
 
 @lean
 def sweep_outputs(layer, runs, counts, width, burst):  # type: ignore[no-untyped-def]
     """Return the bits on the bus of all output tiles, each once, at a width of their elements."""
-    moved = 0.0
+    pixels, moved = float(layer[nest.N]) * layer[nest.E] * layer[nest.F], 0.0
     for a in range(counts[0]):
-        for b in range(counts[1]):
-            images = float(runs[0, a, nest.REPEAT]) * runs[1, b, nest.REPEAT]
-            for d in range(counts[2]):
-                for j in range(counts[3]):
-                    pixels = images * runs[2, d, nest.REPEAT] * runs[3, j, nest.REPEAT]
-                    for i in range(counts[4]):
-                        g, n, e = runs[0, a, nest.EXTENT], runs[1, b, nest.EXTENT], runs[2, d, nest.EXTENT]
-                        f, k = runs[3, j, nest.EXTENT], runs[4, i, nest.EXTENT]
-                        run, number = nest.output_block(layer, g, n, e, f, k, width)
-                        moved += pixels * runs[4, i, nest.REPEAT] * nest.on_bus(run, number, burst)
+        for i in range(counts[4]):
+            g, k = runs[0, a, nest.EXTENT], runs[4, i, nest.EXTENT]
+            times = float(runs[0, a, nest.REPEAT]) * runs[4, i, nest.REPEAT]
+            if k < layer[nest.KG]:
+                moved += times * pixels * nest.on_bus(k * width, g, burst)
+            elif g < layer[nest.GROUPS]:
+                moved += times * pixels * nest.on_bus(g * k * width, 1, burst)
+            else:
+                # a run goes on over columns, rows, images as far as they are not cut
+                run, axis, others = g * k * width, 3, float(layer[nest.N]) * layer[nest.E]
+                if runs[3, 0, nest.EXTENT] == layer[nest.F]:
+                    run, axis, others = run * layer[nest.F], 2, float(layer[nest.N])
+                    if runs[2, 0, nest.EXTENT] == layer[nest.E]:
+                        run, axis, others = run * layer[nest.E], 1, 1.0
+                for j in range(counts[axis]):
+                    bits = nest.on_bus(run * runs[axis, j, nest.EXTENT], 1, burst)
+                    moved += times * others * runs[axis, j, nest.REPEAT] * bits
     return moved
 
 

@@ -29,8 +29,8 @@ from accelsim.mapping.bound_kernel import (
     NUMERATOR,
     OUT_BUS,
     WEIGHT_BUS,
+    all_inputs,
     bound,
-    computed,
     empty,
     ends,
     fill_sizes,
@@ -119,7 +119,8 @@ def search_with(  # type: ignore[no-untyped-def]
     figures : array of float64, shape (4,), written
         Score and the other figure of the best; tilings that were timed, and tiles that were bounded.
     """
-    rate, burst = bus[NUMERATOR] / bus[DENOMINATOR], bus[BURST]
+    rate, burst, groups = bus[NUMERATOR] / bus[DENOMINATOR], bus[BURST], layer[nest.GROUPS]
+    taps_bits = layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W]
     cuts, size, outs, ins, state, timing = room.cuts, room.size, room.outs, room.ins, room.state, room.timing
     pixel_count = pixel_cuts(layer, size[3], cuts)
     k_count = output_cuts(layer[nest.KG], k_units, size[0])
@@ -127,6 +128,12 @@ def search_with(  # type: ignore[no-untyped-def]
     g_count = pieces(layer[nest.GROUPS], size[2])
     table.fill_outputs(layer, form, psum_width, burst, size[0], k_count, outs)
     table.fill_inputs(layer, form, burst, size[1], c_count, ins)
+    first, q = size[3], c_count
+    for i in range(k_count):
+        # the first tile of input channels whose weights fit: fewer outputs leave room for no fewer inputs
+        while q > 0 and taps_bits * size[0, i] * size[1, q - 1] <= limits[1]:
+            q -= 1
+        first[i] = q
     runs, counts, tile, whole, trips, _ = state
     fill_sizes(layer, whole)
     fill_sizes(layer, timing[3])
@@ -137,7 +144,7 @@ def search_with(  # type: ignore[no-untyped-def]
     moved, group_moved, whole_moved, inputs = room.moved[0], room.moved[1], room.moved[2], room.moved[3]
     figures[0] = figures[1] = np.inf
     figures[2] = figures[3] = 0.0
-    place, tried, groups = np.int64(-1), 0, layer[nest.GROUPS]
+    place, tried = np.int64(-1), 0
     one_share, all_share = share(form, GROUPS, 1), share(form, GROUPS, groups)
     weights = float(layer[nest.K]) * layer[nest.CG] * layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W]
     weights *= layer[nest.WEIGHT_X]
@@ -146,14 +153,14 @@ def search_with(  # type: ignore[no-untyped-def]
     input_bits = float(layer[nest.CG] * layer[nest.INPUT_W] * layer[nest.INPUT_X])
     scale = rate if objective == CYCLES else 1.0
     for axis in (2, 3):
-        inputs[axis] = inputs_of(runs[axis], counts[axis])
+        inputs[axis] = all_inputs(runs[axis], counts[axis])
     for p in range(pixel_count):
         tile[1] = cuts[p, 0]
         for axis in (2, 3):
             if tile[axis] != cuts[p, axis - 1]:
                 tile[axis] = cuts[p, axis - 1]
                 counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
-                inputs[axis] = inputs_of(runs[axis], counts[axis])
+                inputs[axis] = all_inputs(runs[axis], counts[axis])
         swept[p] = inputs[2] * inputs[3] * float(layer[nest.N] * groups)
         low[p] = np.floor((swept[p] * input_bits + weights + outputs) / scale)
         if objective == CYCLES:
@@ -177,19 +184,18 @@ def search_with(  # type: ignore[no-untyped-def]
         first_pixels = float(tile[1] * runs[2, 0, nest.INPUTS] * runs[3, 0, nest.INPUTS])
         moved[EMPTY] = empty(runs, counts)
         region = tile[1] * nest.reach(layer, 0, tile[2]) * nest.reach(layer, 1, tile[3])
-        region_bits, taps_bits = region * layer[nest.INPUT_W], layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W]
+        region_bits, q_first = region * layer[nest.INPUT_W], c_count
+        while q_first > 0 and max(1, region_bits * size[1, q_first - 1]) <= limits[0]:
+            q_first -= 1
         pixel_bits = tile[1] * tile[2] * tile[3] * psum_width
         if groups == 1 and region_bits * whole[5] <= limits[0]:
             table.whole_inputs(layer, runs, counts, burst, whole_moved)
         if groups == 1 and pixel_bits * whole[4] <= limits[2]:
             table.whole_outputs(layer, runs, counts, psum_width, burst, moved, whole_moved)
-        for i in range(k_count):
+        for i in range(k_count if q_first < c_count else 0):
             tile[4] = k = size[0, i]
-            smallest = 1 if c_unit else whole[5]
-            if pixel_bits * k > limits[2] or taps_bits * k * smallest > limits[1]:
+            if pixel_bits * k > limits[2] or first[i] == c_count:
                 continue
-            if max(1, region_bits * smallest) > limits[0]:
-                break
             again = float(outs[i, table.FULL] + (outs[i, table.REST] > 0))
             least = swept[p] * input_bits
             least = min(least + weights * pixels, least * again + weights) + outputs
@@ -202,10 +208,8 @@ def search_with(  # type: ignore[no-untyped-def]
                     continue
             trips[4] = np.int64(again)
             table.stored_of(layer, runs, counts, whole_moved, outs, i, moved)
-            for q in range(c_count):
+            for q in range(max(first[i], q_first), c_count):
                 tile[5] = c = size[1, q]
-                if taps_bits * k * c > limits[1] or max(1, region_bits * c) > limits[0]:
-                    continue
                 here, since = ((p * 160 + i) * 160 + q) * 256, tried
                 trips[0], trips[5] = groups, ins[q, table.FULL] + (ins[q, table.REST] > 0)
                 figures[3] += 1
@@ -241,8 +245,8 @@ def search_with(  # type: ignore[no-untyped-def]
                         tile[0] = size[2, j]
                         if 1 < tile[0] <= fits:
                             tried = bound_orders(
-                                layer, form, psum_width, bus, rate, objective, state, group_moved,
-                                here + 8 * (j + 1), place, figures, tries, bounds, tried,
+                                layer, form, psum_width, bus, rate, objective, state, group_moved, kinds, kind_count,
+                                compute, here + 8 * (j + 1), place, figures, tries, bounds, tried,
                             )  # fmt: skip
                         if tried > MOST_TRIES - 8:
                             place = time_all(layer, form, psum_width, bus, objective, timing, tries, bounds, tried,
@@ -264,15 +268,6 @@ def search_with(  # type: ignore[no-untyped-def]
 
 
 @lean
-def inputs_of(runs, count):  # type: ignore[no-untyped-def]
-    """Return the input rows or columns of all pieces."""
-    total = 0.0
-    for i in range(count):
-        total += float(runs[i, nest.REPEAT]) * runs[i, nest.INPUTS]
-    return total
-
-
-@lean
 def worth(moved, trips, compute, rate, objective, figures):  # type: ignore[no-untyped-def]
     """Whether a tile may be the best in some order, as far as its bits and a bound of its computation say."""
     pixels = float(trips[1]) * trips[2] * trips[3]
@@ -287,21 +282,24 @@ def worth(moved, trips, compute, rate, objective, figures):  # type: ignore[no-u
 
 @lean
 def bound_orders(  # type: ignore[no-untyped-def]
-    layer, form, psum_width, bus, rate, objective, state, moved, here, place, figures, tries, bounds, tried
-):
-    """Bound the orders of a tile of several groups and keep those that may be best; return how many are kept."""
+    layer, form, psum_width, bus, rate, objective, state, moved, kinds, kind_count, least, here, place, figures, tries,
+    bounds, tried
+):  # fmt: skip
+    """Bound the orders of a tile of several groups and keep those that may be best; return how many are kept.
+
+    ``state`` has the pieces of the pixels and of all channels, ``least`` is a bound of the computation.
+    """
     runs, counts, tile, whole, trips, _ = state
-    compute = computed(form, whole, tile, tile[4], tile[5], False)
     figures[3] += 1
-    if objective == CYCLES and compute > figures[0]:
-        return tried
-    for axis in (0, 4, 5):
-        counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
-        trips[axis] = nest.ceil_div(whole[axis], tile[axis])
+    counts[0] = nest.fill_runs(layer, 0, whole[0], tile[0], runs[0])
+    trips[0] = nest.ceil_div(whole[0], tile[0])
     ends(layer, runs, counts, psum_width, bus[BURST], moved)
-    if objective == CYCLES and compute + (moved[FIRST_LOAD] + moved[LAST_STORE]) / rate - 2 > figures[0]:
-        return tried
     sweep(layer, runs, counts, psum_width, bus[BURST], moved)
+    if not worth(moved, trips, least, rate, objective, figures):
+        return tried
+    compute = table.computed_groups(form, whole, tile, kinds, kind_count)
+    if objective == CYCLES and not worth(moved, trips, compute, rate, objective, figures):
+        return tried
     last_compute = tile_cycles(
         form, last(runs, counts, 0), last(runs, counts, 1) * last(runs, counts, 2) * last(runs, counts, 3),
         last(runs, counts, 4), last(runs, counts, 5),

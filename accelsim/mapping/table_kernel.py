@@ -10,7 +10,7 @@ from __future__ import annotations
 from accelsim.jit import lean
 from accelsim.mapping import bound_kernel as bound
 from accelsim.mapping import nest_kernel as nest
-from accelsim.mapping.tile_kernel import INPUTS, OUTPUTS, PIXELS, least_shared, share, shared_cycles
+from accelsim.mapping.tile_kernel import GROUPS, INPUTS, OUTPUTS, PIXELS, least_shared, share, shared_cycles
 
 SIZE, FULL, REST, SHARE, REST_SHARE = range(5)
 """Columns of both tables: extent of a tile, how many are full, extent of the last one if it is not, shares of both."""
@@ -116,6 +116,20 @@ def computed_of(form, groups, g_share, pixels, count, outs, o, ins, i):  # type:
                     shares = (g_share, m_share, outs[o, SHARE + p], ins[i, SHARE + q])
                     total += times * outputs * inputs * shared_cycles(form, 1, m, k, c, shares)
     return total * groups
+
+
+@lean
+def computed_groups(form, whole, tile, pixels, count):  # type: ignore[no-untyped-def]
+    """Return the cycles that all tiles of several groups with all their channels compute: `bound_kernel.computed`."""
+    k, c, total = whole[4], whole[5], 0.0
+    k_share, c_share = share(form, OUTPUTS, k), share(form, INPUTS, c)
+    for b in range(2):
+        g, groups = bound.kind(whole[0], tile[0], b)
+        for a in range(count if groups else 0):
+            shares = (share(form, GROUPS, g), pixels[a, M_SHARE], k_share, c_share)
+            times = float(groups * pixels[a, M_TIMES])
+            total += times * shared_cycles(form, g, pixels[a, M_SIZE], k, c, shares)
+    return total
 
 
 @lean
