@@ -79,6 +79,7 @@ class Scratch(NamedTuple):
     swept: Any
     bounds: Any
     moved: Any
+    moves: Any
 
 
 @kernel
@@ -89,7 +90,7 @@ def scratch(rows):  # type: ignore[no-untyped-def]
         room_for(rows), room_for(rows), np.empty((MOST_CUTS, 3), dtype=np.int64),
         np.empty((4, MOST_SIZES), dtype=np.int64), tables[0], tables[1], np.empty(MOST_CUTS, dtype=np.int64),
         np.empty((MOST_TRIES, 7), dtype=np.int64), np.empty((8, 3), dtype=np.int64), np.empty(MOST_CUTS),
-        np.empty(MOST_CUTS), np.empty((MOST_TRIES, 4)), np.empty((4, 8)),
+        np.empty(MOST_CUTS), np.empty((MOST_TRIES, 5)), np.empty((4, 8)), np.empty(8, dtype=np.int64),
     )  # fmt: skip
 
 

@@ -7,8 +7,11 @@ import numpy as np
 from accelsim.activity import Event
 from accelsim.engines.systolic.columnar_kernel import COUNTS, evaluate
 from accelsim.engines.systolic.engine import Params, scratchpad_bits
+from accelsim.engines.systolic.priced_kernel import EDP, ENERGY, PRICED
 from accelsim.engines.systolic.tilecost import FLOWS
+from accelsim.errors import PriceError
 from accelsim.mapping import loopnest
+from accelsim.mapping.choose import Price
 from accelsim.mapping.search_kernel import CYCLES, DRAM
 from accelsim.seam import Machine, Many
 from accelsim.spec.schema import MappingSpec
@@ -18,8 +21,7 @@ from accelsim.workload.shapes import Conv2d
 MOST = 2**59
 """No count may come near 64 bits: what could grow beyond this is left to the plain path."""
 
-OBJECTIVES = {"cycles": CYCLES, "dram": DRAM}
-"""Energy objectives are priced candidate by candidate: on the plain path."""
+OBJECTIVES = {"cycles": CYCLES, "dram": DRAM, "energy": ENERGY, "edp": EDP}
 CAUSES = ("busy", "zero", "unmapped", "fill_drain", "starved", "memory")
 EVENTS = (
     Event("macs", "mac"), Event("pe", "read"), Event("pe", "write"), Event("array", "transfer"),
@@ -52,13 +54,21 @@ def encode(view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
     )  # fmt: skip
 
 
-def totals(layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec) -> Many | None:
+def totals(
+    layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price, leak_pj_per_cycle: float
+) -> Many | None:
     """Return the totals of layers that `encode` described; None where a mapping is not chosen from all candidates."""
     objective, bus = OBJECTIVES.get(mapping.objective), bus_row(params, machine)
     if objective is None or mapping.fixed or bus is None:
         return None
+    rates = np.zeros(len(PRICED) + 1)
+    if objective in (ENERGY, EDP):
+        try:
+            rates[:] = [*(price(name, action) for name, action in PRICED), leak_pj_per_cycle]
+        except PriceError:
+            return None
     out = np.zeros((len(layers), len(COUNTS)), dtype=np.int64)
-    evaluate(layers, array_row(params), bus, objective, out)
+    evaluate(layers, array_row(params), bus, objective, rates, out)
     return Many(out, CAUSES, EVENTS)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from accelsim.engines.systolic import priced_kernel
 from accelsim.jit import kernel, lean
 from accelsim.mapping import bound_kernel, search_kernel, timeline_kernel
 from accelsim.mapping import nest_kernel as nest
@@ -116,7 +117,7 @@ def room(layer, array, limits):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def evaluate(layers, array, bus, objective, out):  # type: ignore[no-untyped-def]
+def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-untyped-def]
     """Evaluate layers on an array.
 
     Parameters
@@ -124,10 +125,12 @@ def evaluate(layers, array, bus, objective, out):  # type: ignore[no-untyped-def
     layers : array of int64, shape (layers, columns of `nest_kernel.LAYER`)
     array, bus : arrays of int64, in the order of `ARRAY`, and of `bound_kernel.BUS` and `MOST`
     objective : int
-        CYCLES or DRAM of `search_kernel`.
+        CYCLES or DRAM of `search_kernel`, ENERGY or EDP of `priced_kernel`.
+    rates : array of float64, shape (14,)
+        Prices and leakage in the order of `priced_kernel.PRICED`.
     out : array of int64, shape (layers, columns of `COUNTS`), written
     """
-    limits, best, figures = np.empty(3, dtype=np.int64), np.empty(7, dtype=np.int64), np.empty(4)
+    limits, best, figures = np.empty(3, dtype=np.int64), np.empty(7, dtype=np.int64), np.empty(5)
     rows = 4
     for i in range(len(layers)):
         rows = max(rows, bound_kernel.run_rows(layers[i]))
@@ -142,7 +145,15 @@ def evaluate(layers, array, bus, objective, out):  # type: ignore[no-untyped-def
         if layer[nest.ACCESSES] > bus[MOST] or not room(layer, array, limits):
             continue
         form[5] = layer[nest.R] * layer[nest.S]
-        if search_kernel.search_with(work, layer, form, limits, array[PSUM_W], units, 1, bus, objective, best, figures):
+        if objective in (priced_kernel.ENERGY, priced_kernel.EDP):
+            found = priced_kernel.search(
+                work, layer, form, limits, array[PSUM_W], units, bus, objective, rates, best, figures
+            )
+        else:
+            found = search_kernel.search_with(
+                work, layer, form, limits, array[PSUM_W], units, 1, bus, objective, best, figures
+            )
+        if found:
             count_layer(layer, array, form, bus, best, work.timing, sums, out[i])
 
 

@@ -202,13 +202,13 @@ class Systolic(Engine[Params, Tiling]):
         return columnar.encode(view, effective_macs)
 
     def closed_form_many(
-        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price
-    ) -> Many | None:
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price,
+        leak_pj_per_cycle: float,
+    ) -> Many | None:  # fmt: skip
         """Choose mappings, count and run the timeline in one kernel."""
         from accelsim.engines.systolic import columnar
 
-        del price
-        return columnar.totals(layers, params, machine, mapping)
+        return columnar.totals(layers, params, machine, mapping, price, leak_pj_per_cycle)
 
     @staticmethod
     def _gemm(plan: Plan) -> Any:
