@@ -184,7 +184,7 @@ def _mapping(
     try:
         if choice is None:
             bounds, price = engine.bounds(view, params, machine, columns), price_of(components, table)
-            choice = choose(columns, bounds, arch.mapping, price, _leak_pj_per_cycle(arch, table))
+            choice = choose(columns, bounds, arch.mapping, price, leak_pj_per_cycle(arch, table))
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
     return build(engine.mapping_schema, choice.row), "searched", choice
@@ -203,7 +203,7 @@ def _plan(
         raise FitError.of(view.name, error) from None
 
 
-def _leak_pj_per_cycle(arch: Arch, table: Table) -> float:
+def leak_pj_per_cycle(arch: Arch, table: Table) -> float:
     """Return what all units leak in a cycle, for energy objectives."""
     if arch.mapping.objective not in ("energy", "edp"):
         return 0.0

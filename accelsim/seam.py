@@ -253,8 +253,9 @@ class Engine(Generic[ParamsT, MappingT]):
         return None
 
     def closed_form_many(
-        self, layers: np.ndarray, params: ParamsT, machine: Machine, mapping: MappingSpec, price: Price
-    ) -> Many | None:
+        self, layers: np.ndarray, params: ParamsT, machine: Machine, mapping: MappingSpec, price: Price,
+        leak_pj_per_cycle: float,
+    ) -> Many | None:  # fmt: skip
         """Return the totals of many layers, each under the mapping that is chosen for it, as the plain path has them.
 
         Parameters
@@ -264,9 +265,11 @@ class Engine(Generic[ParamsT, MappingT]):
         mapping : MappingSpec
             How mappings are chosen.
         price : callable
-            (boundary, direction) -> pJ per bit; called for energy objectives only.
+            (boundary, direction) -> pJ per bit, (component, action) -> pJ; called for energy objectives only.
+        leak_pj_per_cycle : float
+            Of the whole machine; 0 under other objectives.
         """
-        del layers, params, machine, mapping, price
+        del layers, params, machine, mapping, price, leak_pj_per_cycle
         return None
 
     def stored(self, plan: Any) -> dict[str, StoredBits]:

@@ -21,7 +21,7 @@ from accelsim.engines.systolic import columnar, columnar_kernel
 from accelsim.explore import evaluate, export, store, sweep
 from accelsim.explore.schema import OptionsSpec
 from accelsim.layer import events
-from accelsim.mapping import loopnest, nest_kernel, search, tile_forms, tile_kernel
+from accelsim.mapping import bound_kernel, loopnest, nest_kernel, search, tile_forms, tile_kernel
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.seam import Machine
@@ -137,7 +137,8 @@ def test_any_tiling_is_counted_as_by_the_plain_path():
         out = np.zeros(len(columnar_kernel.COUNTS), dtype=np.int64)
         array, bus = columnar.array_row(case.params), columnar.bus_row(case.params, machine)
         form = search.form_row(case.engine.tiled_nest(case.view, case.params).variants[0].form)
-        columnar_kernel.count_layer(row, array, form, bus, np.array(tile, dtype=np.int64), out)
+        state, sums = bound_kernel.workspace(row), np.empty((2, 9), dtype=np.int64)
+        columnar_kernel.count_layer(row, array, form, bus, np.array(tile, dtype=np.int64), state, sums, out)
         found = dict(zip(columnar_kernel.COUNTS, out.tolist(), strict=True))
         causes = activity.accounts["pes"] | {"memory": case.params.rows * case.params.cols * ran.stall_cycles}
         assert found["known"] == 1

@@ -25,6 +25,7 @@ from accelsim.layer import (
     Task,
     energy_table,
     full_name,
+    leak_pj_per_cycle,
     machine_components,
     machine_view,
     price_of,
@@ -273,7 +274,8 @@ def _counts(arch: Arch, block: Block, table: Table, memory: Memory) -> Many | No
         return price_of(unit_components(arch, unit), table)(boundary, direction)
 
     def ask(rows: np.ndarray) -> Many | None:
-        return engine.closed_form_many(rows, unit.params, machine_view(arch), arch.mapping, price)
+        leaks = leak_pj_per_cycle(arch, table)
+        return engine.closed_form_many(rows, unit.params, machine_view(arch), arch.mapping, price, leaks)
 
     known = memory.rows.setdefault(block.unit, {})
     new = [i for i, key in enumerate(block.keys) if key not in known]

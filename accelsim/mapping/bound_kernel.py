@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel
+from accelsim.jit import kernel, lean
 from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping.tile_kernel import least_cycles, tile_cycles
 
@@ -15,12 +15,14 @@ BUS = ("numerator", "denominator", "latency_cycles", "burst_bits")
 """The DRAM's integers: bits per cycle as a fraction, latency, burst."""
 NUMERATOR, DENOMINATOR, LATENCY, BURST = range(4)
 FOREVER = 4e18
+HANDS = 18
+"""Rows of integers that a timeline works in (`timeline_kernel`)."""
 
 IN_BUS, WEIGHT_BUS, OUT_BUS, PSUM_BUS, FIRST_LOAD, LAST_STORE, LARGEST_STORE, EMPTY = range(8)
 """What one sweep over all tiles moves, in bits on the bus; the ends of the schedule; whether a tile has no input."""
 
 
-@kernel
+@lean
 def run_rows(layer):  # type: ignore[no-untyped-def]
     """Return how many runs an axis has at most, however it is cut."""
     most = 4
@@ -32,13 +34,28 @@ def run_rows(layer):  # type: ignore[no-untyped-def]
 
 @kernel
 def workspace(layer):  # type: ignore[no-untyped-def]
-    """Return runs of the axes, their numbers, a tile, the sizes of the axes groups, n, e, f, k, c, and trips."""
-    runs = np.empty((6, run_rows(layer), 5), dtype=np.int64)
-    whole = np.array([layer[nest.GROUPS], layer[nest.N], layer[nest.E], layer[nest.F], layer[nest.KG], layer[nest.CG]])
-    return runs, np.empty(6, dtype=np.int64), whole.copy(), whole, np.empty(6, dtype=np.int64)
+    """Return runs of the axes, their numbers, a tile, the sizes of the axes groups, n, e, f, k, c, trips, and `HANDS`
+    rows for a timeline."""
+    state = room_for(run_rows(layer))
+    fill_sizes(layer, state[3])
+    return state
 
 
 @kernel
+def room_for(rows):  # type: ignore[no-untyped-def]
+    """Return a `workspace` for any layer of no more than ``rows`` runs per axis (`run_rows`), without its sizes."""
+    small = np.zeros((4 + HANDS, 6), dtype=np.int64)
+    return np.empty((6, rows, 5), dtype=np.int64), small[0], small[1], small[2], small[3], small[4:]
+
+
+@lean
+def fill_sizes(layer, whole):  # type: ignore[no-untyped-def]
+    """Write the sizes of the axes groups, n, e, f, k, c."""
+    whole[0], whole[1], whole[2], whole[3] = layer[nest.GROUPS], layer[nest.N], layer[nest.E], layer[nest.F]
+    whole[4], whole[5] = layer[nest.KG], layer[nest.CG]
+
+
+@lean
 def sweep(layer, runs, counts, psum_width, burst, moved):  # type: ignore[no-untyped-def]
     """Write what one sweep over all tiles moves (`IN_BUS` and so on), in float64: exact below 2^53."""
     moved[IN_BUS], moved[EMPTY] = sweep_inputs(layer, runs, counts, burst), empty(runs, counts)
@@ -54,7 +71,7 @@ def sweep(layer, runs, counts, psum_width, burst, moved):  # type: ignore[no-unt
                 moved[WEIGHT_BUS] += times * nest.on_bus(run, number, burst)
 
 
-@kernel
+@lean
 def empty(runs, counts):  # type: ignore[no-untyped-def]
     """Return 1.0 if a tile lies under padding alone, else 0.0."""
     for axis in (2, 3):
@@ -64,43 +81,82 @@ def empty(runs, counts):  # type: ignore[no-untyped-def]
     return 0.0
 
 
-@kernel
+@lean
+def all_inputs(runs, count):  # type: ignore[no-untyped-def]
+    """Return the input rows or columns of all pieces, halos again per piece."""
+    total = 0.0
+    for i in range(count):
+        total += float(runs[i, nest.REPEAT]) * runs[i, nest.INPUTS]
+    return total
+
+
+@lean
 def sweep_inputs(layer, runs, counts, burst):  # type: ignore[no-untyped-def]
     """Return the bits on the bus of all input tiles, each once."""
-    moved = 0.0
+    if layer[nest.INPUT_X] == 0:
+        return 0.0
+    width, images = layer[nest.INPUT_W], float(layer[nest.N])
+    rows = all_inputs(runs[2], counts[2])
+    pixels, moved = images * rows * all_inputs(runs[3], counts[3]), 0.0
     for a in range(counts[0]):
-        for b in range(counts[1]):
-            images = float(runs[0, a, nest.REPEAT]) * runs[1, b, nest.REPEAT]
-            for d in range(counts[2]):
-                for j in range(counts[3]):
-                    rows, cols = runs[2, d, nest.INPUTS], runs[3, j, nest.INPUTS]
-                    pixels = images * runs[2, d, nest.REPEAT] * runs[3, j, nest.REPEAT]
-                    for i in range(counts[5] if layer[nest.INPUT_X] and rows * cols else 0):
-                        g, n, c = runs[0, a, nest.EXTENT], runs[1, b, nest.EXTENT], runs[5, i, nest.EXTENT]
-                        run, number = nest.input_block(layer, g, n, rows, cols, c)
-                        moved += pixels * runs[5, i, nest.REPEAT] * nest.on_bus(run, number, burst)
+        for i in range(counts[5]):
+            g, c = runs[0, a, nest.EXTENT], runs[5, i, nest.EXTENT]
+            times = float(runs[0, a, nest.REPEAT]) * runs[5, i, nest.REPEAT]
+            if c < layer[nest.CG]:
+                moved += times * pixels * nest.on_bus(c * width, g, burst)
+            elif g < layer[nest.GROUPS]:
+                moved += times * pixels * nest.on_bus(g * c * width, 1, burst)
+            else:
+                moved += times * sweep_whole_pixels(layer, runs, counts, g * c * width, burst, images, rows)
     return moved
 
 
-@kernel
+@lean
+def sweep_whole_pixels(layer, runs, counts, width, burst, images, rows):  # type: ignore[no-untyped-def]
+    """Return `sweep_inputs` of tiles with all channels, ``width`` bits: a run goes on over columns, rows, images."""
+    moved = 0.0
+    for j in range(counts[3]):
+        cols, wide = runs[3, j, nest.INPUTS], float(runs[3, j, nest.REPEAT])
+        if cols < layer[nest.W]:
+            moved += wide * images * rows * nest.on_bus(cols * width, 1, burst)
+            continue
+        for d in range(counts[2]):
+            tall, tile_rows = float(runs[2, d, nest.REPEAT]), runs[2, d, nest.INPUTS]
+            if tile_rows < layer[nest.H]:
+                moved += wide * tall * images * nest.on_bus(tile_rows * cols * width, 1, burst)
+                continue
+            for b in range(counts[1]):
+                run = runs[1, b, nest.EXTENT] * tile_rows * cols * width
+                moved += wide * tall * runs[1, b, nest.REPEAT] * nest.on_bus(run, 1, burst)
+    return moved
+
+
+@lean
 def sweep_outputs(layer, runs, counts, width, burst):  # type: ignore[no-untyped-def]
     """Return the bits on the bus of all output tiles, each once, at a width of their elements."""
-    moved = 0.0
+    pixels, moved = float(layer[nest.N]) * layer[nest.E] * layer[nest.F], 0.0
     for a in range(counts[0]):
-        for b in range(counts[1]):
-            images = float(runs[0, a, nest.REPEAT]) * runs[1, b, nest.REPEAT]
-            for d in range(counts[2]):
-                for j in range(counts[3]):
-                    pixels = images * runs[2, d, nest.REPEAT] * runs[3, j, nest.REPEAT]
-                    for i in range(counts[4]):
-                        g, n, e = runs[0, a, nest.EXTENT], runs[1, b, nest.EXTENT], runs[2, d, nest.EXTENT]
-                        f, k = runs[3, j, nest.EXTENT], runs[4, i, nest.EXTENT]
-                        run, number = nest.output_block(layer, g, n, e, f, k, width)
-                        moved += pixels * runs[4, i, nest.REPEAT] * nest.on_bus(run, number, burst)
+        for i in range(counts[4]):
+            g, k = runs[0, a, nest.EXTENT], runs[4, i, nest.EXTENT]
+            times = float(runs[0, a, nest.REPEAT]) * runs[4, i, nest.REPEAT]
+            if k < layer[nest.KG]:
+                moved += times * pixels * nest.on_bus(k * width, g, burst)
+            elif g < layer[nest.GROUPS]:
+                moved += times * pixels * nest.on_bus(g * k * width, 1, burst)
+            else:
+                # a run goes on over columns, rows, images as far as they are not cut
+                run, axis, others = g * k * width, 3, float(layer[nest.N]) * layer[nest.E]
+                if runs[3, 0, nest.EXTENT] == layer[nest.F]:
+                    run, axis, others = run * layer[nest.F], 2, float(layer[nest.N])
+                    if runs[2, 0, nest.EXTENT] == layer[nest.E]:
+                        run, axis, others = run * layer[nest.E], 1, 1.0
+                for j in range(counts[axis]):
+                    bits = nest.on_bus(run * runs[axis, j, nest.EXTENT], 1, burst)
+                    moved += times * others * runs[axis, j, nest.REPEAT] * bits
     return moved
 
 
-@kernel
+@lean
 def ends(layer, runs, counts, psum_width, burst, moved):  # type: ignore[no-untyped-def]
     """Write the bits of the first load, of the last store and of the largest store."""
     moved[FIRST_LOAD] = moved[LAST_STORE] = 0.0
@@ -131,7 +187,7 @@ def ends(layer, runs, counts, psum_width, burst, moved):  # type: ignore[no-unty
         moved[LAST_STORE] = nest.on_bus(run, number, burst)
 
 
-@kernel
+@lean
 def computed(form, whole, tile, k, c, least):  # type: ignore[no-untyped-def]
     """Return the cycles that all tiles compute, full ones and those at the edges, with ``k`` and ``c`` in place of the
     tile's own; with ``least``, a bound for all that cut these tiles further."""
@@ -158,7 +214,7 @@ def computed(form, whole, tile, k, c, least):  # type: ignore[no-untyped-def]
     return total
 
 
-@kernel
+@lean
 def kind(size, tile, edge):  # type: ignore[no-untyped-def]
     """Return extent and number of the full pieces of a loop, or of the piece at its edge."""
     full = size // tile
@@ -168,13 +224,13 @@ def kind(size, tile, edge):  # type: ignore[no-untyped-def]
     return tile, full
 
 
-@kernel
+@lean
 def last(runs, counts, axis):  # type: ignore[no-untyped-def]
     """Return the extent of the last piece of an axis."""
     return runs[axis, counts[axis] - 1, nest.EXTENT]
 
 
-@kernel
+@lean
 def bound(moved, trips, innermost, compute, last_compute, layer, bus, rate):  # type: ignore[no-untyped-def]
     """Return the bits on the bus and the cycles that no schedule of these tiles beats.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel
+from accelsim.jit import lean
 from accelsim.mapping import nest_kernel as nest
 
 SPLITS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096], dtype=np.int64)
@@ -16,7 +16,7 @@ MOST_CUTS = 1024
 """Cuts of the output pixels, at most: dimensions stay below 2^31."""
 
 
-@kernel
+@lean
 def pieces(size, found):  # type: ignore[no-untyped-def]
     """List the sizes of even pieces, large ones first, and return how many there are."""
     count, last = 0, 0
@@ -28,7 +28,7 @@ def pieces(size, found):  # type: ignore[no-untyped-def]
     return count
 
 
-@kernel
+@lean
 def doublings(size, found):  # type: ignore[no-untyped-def]
     """List ``size`` and all of 1, 2, 3, 4, 6, 8, 12, ... below it, large ones first: the same below any size."""
     count, step = 0, 1
@@ -43,7 +43,7 @@ def doublings(size, found):  # type: ignore[no-untyped-def]
     return decreasing(found, count + 1)
 
 
-@kernel
+@lean
 def decreasing(found, count):  # type: ignore[no-untyped-def]
     """Sort a short list in place, large ones first and equal ones once; return how many are left."""
     kept = 0
@@ -60,11 +60,10 @@ def decreasing(found, count):  # type: ignore[no-untyped-def]
     return kept
 
 
-@kernel
-def pixel_cuts(layer, found):  # type: ignore[no-untyped-def]
+@lean
+def pixel_cuts(layer, size, found):  # type: ignore[no-untyped-def]
     """List (n, e, f): several whole images, rows of one image, or blocks of both: halvings, columns cut at most as
-    often as rows; of at most four rows, any width."""
-    size = np.empty(160, dtype=np.int64)
+    often as rows; of at most four rows, any width. ``size`` has room for 160 integers."""
     e, f, count = layer[nest.E], layer[nest.F], 0
     for i in range(doublings(layer[nest.N], size)):
         found[count, 0], found[count, 1], found[count, 2] = size[i], e, f
@@ -88,7 +87,7 @@ def pixel_cuts(layer, found):  # type: ignore[no-untyped-def]
     return count
 
 
-@kernel
+@lean
 def parts_of_a_row(f, tall, size, count, found):  # type: ignore[no-untyped-def]
     """Add blocks of a few rows, of every width: the smallest buffers hold nothing else; return how many there are."""
     for i in range(1, doublings(f, size)):
@@ -97,7 +96,7 @@ def parts_of_a_row(f, tall, size, count, found):  # type: ignore[no-untyped-def]
     return count
 
 
-@kernel
+@lean
 def output_cuts(kg, units, found):  # type: ignore[no-untyped-def]
     """List output-channel tiles: doublings of the units, and halvings of the smallest."""
     found[0], count, least = kg, 1, kg
@@ -115,7 +114,7 @@ def output_cuts(kg, units, found):  # type: ignore[no-untyped-def]
     return decreasing(found, count)
 
 
-@kernel
+@lean
 def input_cuts(cg, unit, found):  # type: ignore[no-untyped-def]
     """List input-channel tiles: even pieces, and pieces that are whole units (of 0: all channels alone)."""
     if unit == 0:
@@ -133,7 +132,7 @@ def input_cuts(cg, unit, found):  # type: ignore[no-untyped-def]
     return decreasing(found, count)
 
 
-@kernel
+@lean
 def largest_tile(layer, cut, limits, k, c, psum_width):  # type: ignore[no-untyped-def]
     """Return how many groups fit as one tile: 0 if none does."""
     region = cut[0] * nest.reach(layer, 0, cut[1]) * nest.reach(layer, 1, cut[2])

@@ -23,20 +23,21 @@ from accelsim.mapping.bound_kernel import (
     workspace,
 )  # fmt: skip
 from accelsim.mapping.cuts_kernel import MOST_CUTS, input_cuts, largest_tile, output_cuts, pieces, pixel_cuts
-from accelsim.mapping.search_kernel import timed
 from accelsim.mapping.tile_kernel import tile_cycles
+from accelsim.mapping.timeline_kernel import timed
 
 
 @kernel
 def listed(layer, limits, psum_width, k_units, c_unit, found):  # type: ignore[no-untyped-def]
     """Write all tilings that `search` chooses from to ``found``, as far as it has room; return how many there are."""
     cuts, size = np.empty((MOST_CUTS, 3), dtype=np.int64), np.empty((3, 160), dtype=np.int64)
+    sizes = np.empty(160, dtype=np.int64)
     k_count = output_cuts(layer[nest.KG], k_units, size[0])
     c_count = input_cuts(layer[nest.CG], c_unit, size[1])
     g_count = pieces(layer[nest.GROUPS], size[2])
-    _, _, tile, whole, trips = workspace(layer)
+    _, _, tile, whole, trips, _ = workspace(layer)
     count = 0
-    for p in range(pixel_cuts(layer, cuts)):
+    for p in range(pixel_cuts(layer, sizes, cuts)):
         for axis in range(1, 4):
             tile[axis] = cuts[p, axis - 1]
         for i in range(k_count):
@@ -71,7 +72,7 @@ of weights, and of partial sums one way."""
 def measure(layer, form, psum_width, bus, tilings, out):  # type: ignore[no-untyped-def]
     """Write the figures (`COMPUTE` and so on) of each tiling, a row of ``out`` in float64: exact below 2^53."""
     rate = bus[NUMERATOR] / bus[DENOMINATOR]
-    runs, counts, tile, whole, trips = workspace(layer)
+    runs, counts, tile, whole, trips, _ = workspace(layer)
     moved, useful = np.empty(8), np.empty(8)
     compute = last_compute = 0.0
     for at in range(len(tilings)):

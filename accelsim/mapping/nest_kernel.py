@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel
+from accelsim.jit import lean
 
 LAYER = (
     "n", "c", "k", "h", "w", "r", "s", "groups", "stride_h", "stride_w", "pad_h", "pad_w", "dilation_h", "dilation_w",
@@ -53,13 +53,13 @@ MOST_BITS = 2**62
 HALF_WORD = 2**30
 
 
-@kernel
+@lean
 def ceil_div(a, b):  # type: ignore[no-untyped-def]
     """Return ``a / b`` rounded up, for ``a >= 0``."""
     return (a + b - 1) // b
 
 
-@kernel
+@lean
 def on_bus_cycles(bits, numerator, denominator):  # type: ignore[no-untyped-def]
     """Return ``bits * denominator / numerator`` rounded up: cycles at a rate of numerator / denominator.
 
@@ -80,14 +80,14 @@ def on_bus_cycles(bits, numerator, denominator):  # type: ignore[no-untyped-def]
     return quotient + (1 if remainder > 0 else 0)
 
 
-@kernel
+@lean
 def reach(layer, d, outputs):  # type: ignore[no-untyped-def]
     """Return the in-image input rows (d 0) or columns (1) under neighbouring outputs, at most."""
     span = (outputs - 1) * layer[STRIDE_H + d] + (layer[R + d] - 1) * layer[DILATION_H + d] + 1
     return min(layer[H + d], span)
 
 
-@kernel
+@lean
 def inputs_under(layer, d, start, extent):  # type: ignore[no-untyped-def]
     """Return the in-image input rows or columns from the first to the last tap of a piece of outputs."""
     first = start * layer[STRIDE_H + d] - layer[PAD_H + d]
@@ -96,7 +96,7 @@ def inputs_under(layer, d, start, extent):  # type: ignore[no-untyped-def]
     return max(0, min(last, layer[H + d] - 1) - max(first, 0) + 1)
 
 
-@kernel
+@lean
 def swept(layer, d, tile):  # type: ignore[no-untyped-def]
     """Return the input rows or columns fetched in one sweep over all outputs of a dimension, halos again per tile."""
     size, total = layer[E + d], 0
@@ -105,13 +105,13 @@ def swept(layer, d, tile):  # type: ignore[no-untyped-def]
     return total
 
 
-@kernel
+@lean
 def live_loops(m, k, c):  # type: ignore[no-untyped-def]
     """Return the row of `INNERMOST` and `DISTINCT` of loops with so many iterations."""
     return int(m > 1) + 2 * int(k > 1) + 4 * int(c > 1)
 
 
-@kernel
+@lean
 def alike(layer, d, tile, trips):  # type: ignore[no-untyped-def]
     """Return a range of pieces of output rows (d 0) or columns (1) that are all alike: `LoopNest._alike`."""
     step = tile * layer[STRIDE_H + d]
@@ -120,7 +120,7 @@ def alike(layer, d, tile, trips):  # type: ignore[no-untyped-def]
     return max(1, ceil_div(layer[PAD_H + d], step)), min(trips - 1, room // step + 1)
 
 
-@kernel
+@lean
 def fill_runs(layer, axis, size, tile, runs):  # type: ignore[no-untyped-def]
     """List the pieces along an axis, equal neighbours once with their number, and return how many runs there are.
 
@@ -146,7 +146,7 @@ def fill_runs(layer, axis, size, tile, runs):  # type: ignore[no-untyped-def]
     return count
 
 
-@kernel
+@lean
 def block(extents, width):  # type: ignore[no-untyped-def]
     """Return (bits per contiguous run, number of runs) of a block of (extent, full size), innermost first."""
     run, count, whole = width, 1, True
@@ -159,50 +159,46 @@ def block(extents, width):  # type: ignore[no-untyped-def]
     return run, count
 
 
-@kernel
+@lean
 def input_block(layer, g, n, rows, cols, c):  # type: ignore[no-untyped-def]
     """Return run and number of runs of an input tile."""
     extents = ((c, layer[CG]), (g, layer[GROUPS]), (cols, layer[W]), (rows, layer[H]), (n, layer[N]))
     return block(extents, layer[INPUT_W])
 
 
-@kernel
+@lean
 def weight_block(layer, g, k, c):  # type: ignore[no-untyped-def]
     """Return run and number of runs of a weight tile."""
     extents = ((c, layer[CG]), (k, layer[KG]), (g, layer[GROUPS]))
     return block(extents, layer[R] * layer[S] * layer[WEIGHT_W])
 
 
-@kernel
+@lean
 def output_block(layer, g, n, e, f, k, width):  # type: ignore[no-untyped-def]
     """Return run and number of runs of a tile of outputs or partial sums."""
     extents = ((k, layer[KG]), (g, layer[GROUPS]), (f, layer[F]), (e, layer[E]), (n, layer[N]))
     return block(extents, width)
 
 
-@kernel
+@lean
 def on_bus(run_bits, runs, burst_bits):  # type: ignore[no-untyped-def]
     """Return the bits that a transfer takes on the bus: whole bursts per run."""
     return runs * ceil_div(run_bits, burst_bits) * burst_bits
 
 
-@kernel
-def dram_traffic(layer, runs, counts, innermost, stays, psum_width, burst_bits, moved):  # type: ignore[no-untyped-def]
+@lean
+def dram_traffic(layer, runs, counts, trips, innermost, stays, psum_width, burst_bits, moved):  # type: ignore[no-untyped-def]
     """Count the DRAM traffic of a cut layer.
 
     Parameters
     ----------
-    runs, counts : arrays, shapes (6, most, 5) and (6,)
-        Runs of each axis.
+    runs, counts, trips : arrays, shapes (6, most, 5), (6,) and (6,)
+        Runs of each axis, how many runs, how many pieces.
     moved : array, shape (6,), written
         Bits on the bus read and written; useful bits of inputs and weights read, partial sums written and read.
     """
     for i in range(6):
         moved[i] = 0
-    trips = np.zeros(6, dtype=np.int64)
-    for axis in range(6):
-        for i in range(counts[axis]):
-            trips[axis] += runs[axis, i, REPEAT]
     for a in range(counts[0]):
         groups, g = runs[0, a, REPEAT], runs[0, a, EXTENT]
         for b in range(counts[1]):
@@ -243,7 +239,7 @@ INPUT_AXES, WEIGHT_AXES, OUTPUT_AXES = 0b101111, 0b110001, 0b011111
 """On which axes (bits, groups first) the tiles of a tensor depend."""
 
 
-@kernel
+@lean
 def price_tile(layer, at, stale, psum_width, burst_bits, bits):  # type: ignore[no-untyped-def]
     """Write the bits on the bus (`IN_BITS` and so on) of a tile, if its tensor depends on an axis of ``stale``.
 
@@ -269,7 +265,7 @@ def price_tile(layer, at, stale, psum_width, burst_bits, bits):  # type: ignore[
         bits[PSUM_BITS] = on_bus(run, number, burst_bits)
 
 
-@kernel
+@lean
 def step_bits(at, bits, innermost, stays):  # type: ignore[no-untyped-def]
     """Return the bits on the bus of a tile's loads and of its stores; ``bits`` are those of `price_tile`."""
     load = store = 0
@@ -290,7 +286,7 @@ BUS, DONE, BEFORE, STORED, PENDING, COMPUTE = 0, 1, 2, 3, 4, 5
 """The state of `timeline._Clock`: bus_free, computed, computed_before, stored, pending_store, compute_cycles."""
 
 
-@kernel
+@lean
 def tick(clock, load, compute, store, latency):  # type: ignore[no-untyped-def]
     """Let one tile pass: `timeline._Clock.step`."""
     arrived = 0
@@ -309,7 +305,7 @@ def tick(clock, load, compute, store, latency):  # type: ignore[no-untyped-def]
     clock[COMPUTE] += compute
 
 
-@kernel
+@lean
 def standing(clock):  # type: ignore[no-untyped-def]
     """Return the state seen from the end of the computation: `timeline._Clock.relative`."""
     done = clock[DONE]
@@ -317,7 +313,7 @@ def standing(clock):  # type: ignore[no-untyped-def]
     return bus, clock[BEFORE] - done, stored, clock[PENDING]
 
 
-@kernel
+@lean
 def relative(clock, state):  # type: ignore[no-untyped-def]
     """Write the state seen from the end of the computation: `timeline._Clock.relative`, and the clock as it is."""
     state[0], state[1], state[2], state[3] = standing(clock)
@@ -325,7 +321,7 @@ def relative(clock, state):  # type: ignore[no-untyped-def]
     state[5] = clock[COMPUTE]
 
 
-@kernel
+@lean
 def finish(clock):  # type: ignore[no-untyped-def]
     """Return the end of the last computation or store: `timeline._Clock.finish`."""
     end = clock[DONE]
@@ -334,7 +330,7 @@ def finish(clock):  # type: ignore[no-untyped-def]
     return max(end, clock[STORED])
 
 
-@kernel
+@lean
 def jump(clock, state, since, left):  # type: ignore[no-untyped-def]
     """Skip whole periods if the clock stands as it did ``since`` rounds ago; return how many rounds were skipped."""
     bus, before, stored, pending = standing(clock)

@@ -11,9 +11,11 @@ timeline itself, cannot become slower with bandwidth or with a larger buffer.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from accelsim.jit import kernel
+from accelsim.jit import kernel, lean
 from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping import table_kernel as table
 from accelsim.mapping.bound_kernel import (
@@ -24,110 +26,33 @@ from accelsim.mapping.bound_kernel import (
     FOREVER,
     IN_BUS,
     LAST_STORE,
-    LATENCY,
     NUMERATOR,
     OUT_BUS,
     WEIGHT_BUS,
+    all_inputs,
     bound,
-    computed,
     empty,
     ends,
+    fill_sizes,
     last,
+    room_for,
+    run_rows,
     sweep,
-    workspace,
 )  # fmt: skip
 from accelsim.mapping.cuts_kernel import MOST_CUTS, input_cuts, largest_tile, output_cuts, pieces, pixel_cuts
 from accelsim.mapping.tile_kernel import GROUPS, PIXELS, share, shared_cycles, tile_cycles
+from accelsim.mapping.timeline_kernel import timed
 
 CYCLES, DRAM = 0, 1
 """Objectives: the other one breaks ties, then the place in the list does."""
 
+MOST_SIZES = 160
+"""Sizes of channel tiles, at most."""
 MOST_TRIES = 512
 """Tilings that are kept before all that may still be best are timed."""
 
 
-@kernel
-def enter(at, runs, axis, run):  # type: ignore[no-untyped-def]
-    """Let a run of an axis be the current one; return the axis as a bit, or 0 if its tiles are as large as before."""
-    changed = at[axis, nest.EXTENT] != runs[axis, run, nest.EXTENT]
-    changed = changed or at[axis, nest.INPUTS] != runs[axis, run, nest.INPUTS]
-    for i in range(5):
-        at[axis, i] = runs[axis, run, i]
-    return 1 << axis if changed else 0
-
-
-@kernel
-def timeline(layer, form, psum_width, order, runs, counts, innermost, stays, bus, stall, clock):  # type: ignore[no-untyped-def]
-    """Let the tiles of a cut layer pass, loop by loop: `timeline.run` on `LoopNest.schedule`.
-
-    Returns False as soon as the computations have waited for more than ``stall``, or if a count would leave 64 bits.
-    """
-    scratch, axes = np.zeros((17, 6), dtype=np.int64), nest.AXES[order]
-    at, states, bits = scratch[:6], scratch[6:12], scratch[12]
-    run, done, since, gap = scratch[13], scratch[14], scratch[15], scratch[16]
-    compute = 0
-    for i in range(6):
-        clock[i] = 0
-    depth = 0
-    stale = enter(at, runs, axes[0], 0)
-    nest.relative(clock, states[0])
-    gap[0] = 1
-    while depth >= 0:
-        axis = axes[depth]
-        if done[depth] == runs[axis, run[depth], nest.REPEAT]:
-            run[depth] += 1
-            if run[depth] == counts[axis]:
-                depth -= 1
-                if depth < 0:
-                    break
-                finished = True
-            else:
-                stale |= enter(at, runs, axis, run[depth])
-                done[depth], since[depth], gap[depth] = 0, 0, 1
-                nest.relative(clock, states[depth])
-                finished = False
-        elif depth < 5:
-            depth += 1
-            axis = axes[depth]
-            run[depth], done[depth], since[depth], gap[depth] = 0, 0, 0, 1
-            stale |= enter(at, runs, axis, 0)
-            nest.relative(clock, states[depth])
-            finished = False
-        else:
-            if stale:
-                nest.price_tile(layer, at, stale, psum_width, bus[BURST], bits)
-                m = at[1, nest.EXTENT] * at[2, nest.EXTENT] * at[3, nest.EXTENT]
-                compute = tile_cycles(form, at[0, nest.EXTENT], m, at[4, nest.EXTENT], at[5, nest.EXTENT])
-                stale = 0
-            load, store = nest.step_bits(at, bits, innermost, stays)
-            load = nest.on_bus_cycles(load, bus[NUMERATOR], bus[DENOMINATOR])
-            store = nest.on_bus_cycles(store, bus[NUMERATOR], bus[DENOMINATOR])
-            waited = clock[nest.DONE] - clock[nest.COMPUTE]
-            if (
-                waited > stall
-                or clock[nest.DONE] > nest.MOST_BITS // 4
-                or max(load, store, compute) > nest.MOST_BITS // 16
-            ):
-                return False
-            nest.tick(clock, load, compute, store, bus[LATENCY])
-            finished = True
-        if finished:
-            done[depth] += 1
-            left = runs[axes[depth], run[depth], nest.REPEAT] - done[depth]
-            if left > 0 and gap[depth] > 0:
-                rounds = done[depth] - since[depth]
-                skipped = nest.jump(clock, states[depth], rounds, left)
-                if skipped:
-                    done[depth] += skipped
-                    gap[depth] = 0  # fewer rounds than a period are left: no more looking
-                elif rounds == gap[depth]:
-                    # compare with an ever later round, so that any period is found
-                    since[depth], gap[depth] = done[depth], 2 * gap[depth]
-                    nest.relative(clock, states[depth])
-    return True
-
-
-@kernel
+@lean
 def order_by(values, count, order):  # type: ignore[no-untyped-def]
     """Write the places of the first ``count`` values, small ones first, equal ones as they stand."""
     for i in range(count):
@@ -138,8 +63,48 @@ def order_by(values, count, order):  # type: ignore[no-untyped-def]
         order[at] = i
 
 
+class Scratch(NamedTuple):
+    """Arrays that a search works in."""
+
+    state: Any
+    timing: Any
+    cuts: Any
+    size: Any
+    outs: Any
+    ins: Any
+    visit: Any
+    tries: Any
+    kinds: Any
+    low: Any
+    swept: Any
+    bounds: Any
+    moved: Any
+    moves: Any
+
+
+@kernel
+def scratch(rows):  # type: ignore[no-untyped-def]
+    """Return what a search works in, of layers of no more than ``rows`` runs per axis (`bound_kernel.run_rows`)."""
+    tables = np.empty((2, MOST_SIZES, table.TABLE), dtype=np.int64)
+    return Scratch(
+        room_for(rows), room_for(rows), np.empty((MOST_CUTS, 3), dtype=np.int64),
+        np.empty((4, MOST_SIZES), dtype=np.int64), tables[0], tables[1], np.empty(MOST_CUTS, dtype=np.int64),
+        np.empty((MOST_TRIES, 7), dtype=np.int64), np.empty((8, 3), dtype=np.int64), np.empty(MOST_CUTS),
+        np.empty(MOST_CUTS), np.empty((MOST_TRIES, 5)), np.empty((4, 8)), np.empty(8, dtype=np.int64),
+    )  # fmt: skip
+
+
 @kernel
 def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, best, figures):  # type: ignore[no-untyped-def]
+    """Find the best tiling of a single layer: `search_with` arrays of its own."""
+    room = scratch(run_rows(layer))
+    return search_with(room, layer, form, limits, psum_width, k_units, c_unit, bus, objective, best, figures)
+
+
+@lean
+def search_with(  # type: ignore[no-untyped-def]
+    room, layer, form, limits, psum_width, k_units, c_unit, bus, objective, best, figures
+):
     """Write the best tiling (groups, n, e, f, k, c, order) to ``best``; return False if none fits.
 
     Best is the smallest (cycles, bits on the bus, place in the list), of ``DRAM`` (bits, cycles, place). Branches
@@ -155,24 +120,32 @@ def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, bes
     figures : array of float64, shape (4,), written
         Score and the other figure of the best; tilings that were timed, and tiles that were bounded.
     """
-    rate, burst = bus[NUMERATOR] / bus[DENOMINATOR], bus[BURST]
-    cuts, size = np.empty((MOST_CUTS, 3), dtype=np.int64), np.empty((3, 160), dtype=np.int64)
-    pixel_count = pixel_cuts(layer, cuts)
+    rate, burst, groups = bus[NUMERATOR] / bus[DENOMINATOR], bus[BURST], layer[nest.GROUPS]
+    taps_bits = layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W]
+    cuts, size, outs, ins, state, timing = room.cuts, room.size, room.outs, room.ins, room.state, room.timing
+    pixel_count = pixel_cuts(layer, size[3], cuts)
     k_count = output_cuts(layer[nest.KG], k_units, size[0])
     c_count = input_cuts(layer[nest.CG], c_unit, size[1])
     g_count = pieces(layer[nest.GROUPS], size[2])
-    outs, ins = np.empty((k_count, table.TABLE), dtype=np.int64), np.empty((c_count, table.TABLE), dtype=np.int64)
     table.fill_outputs(layer, form, psum_width, burst, size[0], k_count, outs)
     table.fill_inputs(layer, form, burst, size[1], c_count, ins)
-    state, timing = workspace(layer), workspace(layer)
-    runs, counts, tile, whole, trips = state
+    first, q = size[3], c_count
+    for i in range(k_count):
+        # the first tile of input channels whose weights fit: fewer outputs leave room for no fewer inputs
+        while q > 0 and taps_bits * size[0, i] * size[1, q - 1] <= limits[1]:
+            q -= 1
+        first[i] = q
+    runs, counts, tile, whole, trips, _ = state
+    fill_sizes(layer, whole)
+    fill_sizes(layer, timing[3])
     for axis in range(6):
+        tile[axis] = whole[axis]
         counts[axis] = nest.fill_runs(layer, axis, whole[axis], whole[axis], runs[axis])
-    low, visit, swept = np.empty(MOST_CUTS), np.empty(MOST_CUTS, dtype=np.int64), np.empty(MOST_CUTS)
-    kinds, whole_moved, moved = np.empty((8, 3), dtype=np.int64), np.empty(6), np.empty(8)
+    low, visit, swept, kinds, tries, bounds = room.low, room.visit, room.swept, room.kinds, room.tries, room.bounds
+    moved, group_moved, whole_moved, inputs = room.moved[0], room.moved[1], room.moved[2], room.moved[3]
     figures[0] = figures[1] = np.inf
     figures[2] = figures[3] = 0.0
-    place, tried, groups = np.int64(-1), 0, layer[nest.GROUPS]
+    place, tried = np.int64(-1), 0
     one_share, all_share = share(form, GROUPS, 1), share(form, GROUPS, groups)
     weights = float(layer[nest.K]) * layer[nest.CG] * layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W]
     weights *= layer[nest.WEIGHT_X]
@@ -180,17 +153,15 @@ def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, bes
     outputs *= layer[nest.OUTPUT_W] * layer[nest.OUTPUT_X]
     input_bits = float(layer[nest.CG] * layer[nest.INPUT_W] * layer[nest.INPUT_X])
     scale = rate if objective == CYCLES else 1.0
-    tries, bounds = np.empty((MOST_TRIES, 7), dtype=np.int64), np.empty((MOST_TRIES, 4))
-    inputs = np.zeros(4)
     for axis in (2, 3):
-        inputs[axis] = inputs_of(runs[axis], counts[axis])
+        inputs[axis] = all_inputs(runs[axis], counts[axis])
     for p in range(pixel_count):
         tile[1] = cuts[p, 0]
         for axis in (2, 3):
             if tile[axis] != cuts[p, axis - 1]:
                 tile[axis] = cuts[p, axis - 1]
                 counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
-                inputs[axis] = inputs_of(runs[axis], counts[axis])
+                inputs[axis] = all_inputs(runs[axis], counts[axis])
         swept[p] = inputs[2] * inputs[3] * float(layer[nest.N] * groups)
         low[p] = np.floor((swept[p] * input_bits + weights + outputs) / scale)
         if objective == CYCLES:
@@ -214,19 +185,18 @@ def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, bes
         first_pixels = float(tile[1] * runs[2, 0, nest.INPUTS] * runs[3, 0, nest.INPUTS])
         moved[EMPTY] = empty(runs, counts)
         region = tile[1] * nest.reach(layer, 0, tile[2]) * nest.reach(layer, 1, tile[3])
-        region_bits, taps_bits = region * layer[nest.INPUT_W], layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W]
+        region_bits, q_first = region * layer[nest.INPUT_W], c_count
+        while q_first > 0 and max(1, region_bits * size[1, q_first - 1]) <= limits[0]:
+            q_first -= 1
         pixel_bits = tile[1] * tile[2] * tile[3] * psum_width
         if groups == 1 and region_bits * whole[5] <= limits[0]:
             table.whole_inputs(layer, runs, counts, burst, whole_moved)
         if groups == 1 and pixel_bits * whole[4] <= limits[2]:
             table.whole_outputs(layer, runs, counts, psum_width, burst, moved, whole_moved)
-        for i in range(k_count):
+        for i in range(k_count if q_first < c_count else 0):
             tile[4] = k = size[0, i]
-            smallest = 1 if c_unit else whole[5]
-            if pixel_bits * k > limits[2] or taps_bits * k * smallest > limits[1]:
+            if pixel_bits * k > limits[2] or first[i] == c_count:
                 continue
-            if max(1, region_bits * smallest) > limits[0]:
-                break
             again = float(outs[i, table.FULL] + (outs[i, table.REST] > 0))
             least = swept[p] * input_bits
             least = min(least + weights * pixels, least * again + weights) + outputs
@@ -239,10 +209,8 @@ def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, bes
                     continue
             trips[4] = np.int64(again)
             table.stored_of(layer, runs, counts, whole_moved, outs, i, moved)
-            for q in range(c_count):
+            for q in range(max(first[i], q_first), c_count):
                 tile[5] = c = size[1, q]
-                if taps_bits * k * c > limits[1] or max(1, region_bits * c) > limits[0]:
-                    continue
                 here, since = ((p * 160 + i) * 160 + q) * 256, tried
                 trips[0], trips[5] = groups, ins[q, table.FULL] + (ins[q, table.REST] > 0)
                 figures[3] += 1
@@ -278,8 +246,8 @@ def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, bes
                         tile[0] = size[2, j]
                         if 1 < tile[0] <= fits:
                             tried = bound_orders(
-                                layer, form, psum_width, bus, rate, objective, state, here + 8 * (j + 1), place,
-                                figures, tries, bounds, tried,
+                                layer, form, psum_width, bus, rate, objective, state, group_moved, kinds, kind_count,
+                                compute, here + 8 * (j + 1), place, figures, tries, bounds, tried,
                             )  # fmt: skip
                         if tried > MOST_TRIES - 8:
                             place = time_all(layer, form, psum_width, bus, objective, timing, tries, bounds, tried,
@@ -300,16 +268,7 @@ def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, bes
     return place >= 0
 
 
-@kernel
-def inputs_of(runs, count):  # type: ignore[no-untyped-def]
-    """Return the input rows or columns of all pieces."""
-    total = 0.0
-    for i in range(count):
-        total += float(runs[i, nest.REPEAT]) * runs[i, nest.INPUTS]
-    return total
-
-
-@kernel
+@lean
 def worth(moved, trips, compute, rate, objective, figures):  # type: ignore[no-untyped-def]
     """Whether a tile may be the best in some order, as far as its bits and a bound of its computation say."""
     pixels = float(trips[1]) * trips[2] * trips[3]
@@ -322,24 +281,26 @@ def worth(moved, trips, compute, rate, objective, figures):  # type: ignore[no-u
     return bits <= (figures[0] + 2) * rate and moved[FIRST_LOAD] + moved[LAST_STORE] <= left
 
 
-@kernel
+@lean
 def bound_orders(  # type: ignore[no-untyped-def]
-    layer, form, psum_width, bus, rate, objective, state, here, place, figures, tries, bounds, tried
-):
-    """Bound the orders of a tile of several groups and keep those that may be best; return how many are kept."""
-    runs, counts, tile, whole, trips = state
-    compute = computed(form, whole, tile, tile[4], tile[5], False)
+    layer, form, psum_width, bus, rate, objective, state, moved, kinds, kind_count, least, here, place, figures, tries,
+    bounds, tried
+):  # fmt: skip
+    """Bound the orders of a tile of several groups and keep those that may be best; return how many are kept.
+
+    ``state`` has the pieces of the pixels and of all channels, ``least`` is a bound of the computation.
+    """
+    runs, counts, tile, whole, trips, _ = state
     figures[3] += 1
-    if objective == CYCLES and compute > figures[0]:
-        return tried
-    for axis in (0, 4, 5):
-        counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
-        trips[axis] = nest.ceil_div(whole[axis], tile[axis])
-    moved = np.empty(8)
+    counts[0] = nest.fill_runs(layer, 0, whole[0], tile[0], runs[0])
+    trips[0] = nest.ceil_div(whole[0], tile[0])
     ends(layer, runs, counts, psum_width, bus[BURST], moved)
-    if objective == CYCLES and compute + (moved[FIRST_LOAD] + moved[LAST_STORE]) / rate - 2 > figures[0]:
-        return tried
     sweep(layer, runs, counts, psum_width, bus[BURST], moved)
+    if not worth(moved, trips, least, rate, objective, figures):
+        return tried
+    compute = table.computed_groups(form, whole, tile, kinds, kind_count)
+    if objective == CYCLES and not worth(moved, trips, compute, rate, objective, figures):
+        return tried
     last_compute = tile_cycles(
         form, last(runs, counts, 0), last(runs, counts, 1) * last(runs, counts, 2) * last(runs, counts, 3),
         last(runs, counts, 4), last(runs, counts, 5),
@@ -363,7 +324,7 @@ def bound_orders(  # type: ignore[no-untyped-def]
     )
 
 
-@kernel
+@lean
 def keep(  # type: ignore[no-untyped-def]
     layer, bus, rate, objective, tile, trips, moved, compute, last_compute, here, place, figures, tries, bounds, tried
 ):
@@ -390,7 +351,7 @@ def keep(  # type: ignore[no-untyped-def]
     return tried
 
 
-@kernel
+@lean
 def time_all(layer, form, psum_width, bus, objective, state, tries, bounds, tried, place, best, figures):  # type: ignore[no-untyped-def]
     """Time tries by their bounds until no other may be the best; return the place of the best."""
     more = -1.0
@@ -400,7 +361,7 @@ def time_all(layer, form, psum_width, bus, objective, state, tries, bounds, trie
     return place
 
 
-@kernel
+@lean
 def time_best(layer, form, psum_width, bus, objective, state, tries, bounds, tried, place, best, figures):  # type: ignore[no-untyped-def]
     """Time the try with the best bound, if it may be the best of all; return the place of the best."""
     at = -1
@@ -424,23 +385,7 @@ def time_best(layer, form, psum_width, bus, objective, state, tries, bounds, tri
     return place
 
 
-@kernel
-def timed(layer, form, psum_width, bus, tiling, state, stall):  # type: ignore[no-untyped-def]
-    """Return the cycles of a tiling, stalls included; `FOREVER` if these are more than ``stall`` or leave 64 bits."""
-    runs, counts, tile, whole, trips = state
-    for axis in range(6):
-        tile[axis] = tiling[axis]
-        counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
-        trips[axis] = nest.ceil_div(whole[axis], tile[axis])
-    live = nest.live_loops(trips[1] * trips[2] * trips[3], trips[4], trips[5])
-    innermost, clock = nest.INNERMOST[live, tiling[6]], np.empty(6, dtype=np.int64)
-    stays = trips[5] == 1 or innermost == 2
-    if not timeline(layer, form, psum_width, tiling[6], runs, counts, innermost, stays, bus, stall, clock):
-        return FOREVER
-    return float(nest.finish(clock))
-
-
-@kernel
+@lean
 def before(score, other, here, figures, place):  # type: ignore[no-untyped-def]
     """Whether a candidate comes before another one: its two figures, and its place in the list."""
     if score != figures[0]:

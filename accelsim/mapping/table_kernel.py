@@ -7,10 +7,10 @@ are a product of both. Where one run goes on into the next pixel, the pieces are
 
 from __future__ import annotations
 
-from accelsim.jit import kernel
+from accelsim.jit import lean
 from accelsim.mapping import bound_kernel as bound
 from accelsim.mapping import nest_kernel as nest
-from accelsim.mapping.tile_kernel import INPUTS, OUTPUTS, PIXELS, least_shared, share, shared_cycles
+from accelsim.mapping.tile_kernel import GROUPS, INPUTS, OUTPUTS, PIXELS, least_shared, share, shared_cycles
 
 SIZE, FULL, REST, SHARE, REST_SHARE = range(5)
 """Columns of both tables: extent of a tile, how many are full, extent of the last one if it is not, shares of both."""
@@ -29,7 +29,7 @@ M_SIZE, M_TIMES, M_SHARE = range(3)
 """Of tiles with the same number of pixels: this number, how many there are (of a group), its share."""
 
 
-@kernel
+@lean
 def fill_channels(form, axis, whole, sizes, count, table):  # type: ignore[no-untyped-def]
     """Write the columns that both tables have."""
     for i in range(count):
@@ -39,7 +39,7 @@ def fill_channels(form, axis, whole, sizes, count, table):  # type: ignore[no-un
         table[i, REST_SHARE] = share(form, axis, table[i, REST]) if table[i, REST] else 0
 
 
-@kernel
+@lean
 def fill_outputs(layer, form, psum_width, burst, sizes, count, table):  # type: ignore[no-untyped-def]
     """Write the table of output-channel tiles; what does not cross the DRAM boundary has no bits."""
     fill_channels(form, OUTPUTS, layer[nest.KG], sizes, count, table)
@@ -57,7 +57,7 @@ def fill_outputs(layer, form, psum_width, burst, sizes, count, table):  # type: 
                 table[i, OUT_LAST] = last if rest else table[i, tile]
 
 
-@kernel
+@lean
 def fill_inputs(layer, form, burst, sizes, count, table):  # type: ignore[no-untyped-def]
     """Write the table of input-channel tiles; what does not cross the DRAM boundary has no bits."""
     fill_channels(form, INPUTS, layer[nest.CG], sizes, count, table)
@@ -70,7 +70,7 @@ def fill_inputs(layer, form, burst, sizes, count, table):  # type: ignore[no-unt
             table[i, total] = full * table[i, tile] + nest.on_bus(rest * width, 1, burst)
 
 
-@kernel
+@lean
 def fill_pixels(form, tile, whole, pixels):  # type: ignore[no-untyped-def]
     """List the tiles of a cut of pixels by their number of pixels; return how many kinds there are."""
     count = 0
@@ -87,7 +87,7 @@ def fill_pixels(form, tile, whole, pixels):  # type: ignore[no-untyped-def]
     return count
 
 
-@kernel
+@lean
 def least_of(form, g, g_share, pixels, count, outs, o, ins, i):  # type: ignore[no-untyped-def]
     """Return `bound_kernel.computed`, the bound, of ``g`` groups at a time and all input channels: rows of tables."""
     total = 0.0
@@ -102,7 +102,7 @@ def least_of(form, g, g_share, pixels, count, outs, o, ins, i):  # type: ignore[
     return total
 
 
-@kernel
+@lean
 def computed_of(form, groups, g_share, pixels, count, outs, o, ins, i):  # type: ignore[no-untyped-def]
     """Return the cycles that all tiles of a single group compute: `bound_kernel.computed` of rows of the tables."""
     total = 0.0
@@ -118,7 +118,21 @@ def computed_of(form, groups, g_share, pixels, count, outs, o, ins, i):  # type:
     return total * groups
 
 
-@kernel
+@lean
+def computed_groups(form, whole, tile, pixels, count):  # type: ignore[no-untyped-def]
+    """Return the cycles that all tiles of several groups with all their channels compute: `bound_kernel.computed`."""
+    k, c, total = whole[4], whole[5], 0.0
+    k_share, c_share = share(form, OUTPUTS, k), share(form, INPUTS, c)
+    for b in range(2):
+        g, groups = bound.kind(whole[0], tile[0], b)
+        for a in range(count if groups else 0):
+            shares = (share(form, GROUPS, g), pixels[a, M_SHARE], k_share, c_share)
+            times = float(groups * pixels[a, M_TIMES])
+            total += times * shared_cycles(form, g, pixels[a, M_SIZE], k, c, shares)
+    return total
+
+
+@lean
 def whole_inputs(layer, runs, counts, burst, found):  # type: ignore[no-untyped-def]
     """Write what tiles with all input channels of a single group load; needs runs of all axes."""
     found[P_IN], found[P_FIRST] = bound.sweep_inputs(layer, runs, counts, burst), 0.0
@@ -128,7 +142,7 @@ def whole_inputs(layer, runs, counts, burst, found):  # type: ignore[no-untyped-
         found[P_FIRST] = nest.on_bus(run, number, burst)
 
 
-@kernel
+@lean
 def whole_outputs(layer, runs, counts, psum_width, burst, moved, found):  # type: ignore[no-untyped-def]
     """Write what tiles with all output channels of a single group store; needs runs of all axes."""
     found[P_OUT] = bound.sweep_outputs(layer, runs, counts, layer[nest.OUTPUT_W], burst) * layer[nest.OUTPUT_X]
@@ -137,7 +151,7 @@ def whole_outputs(layer, runs, counts, psum_width, burst, moved, found):  # type
     found[P_LAST], found[P_LARGEST] = moved[bound.LAST_STORE], moved[bound.LARGEST_STORE]
 
 
-@kernel
+@lean
 def stored_of(layer, runs, counts, pixels, outs, o, moved):  # type: ignore[no-untyped-def]
     """Write what tiles of a single group store: `bound_kernel.sweep` and `ends` of a row of the table.
 

@@ -6,7 +6,7 @@ A form is a row of integers: the first says which closed form, the others are it
 
 from __future__ import annotations
 
-from accelsim.jit import kernel
+from accelsim.jit import lean
 
 PRODUCT, STREAM, FOLDS = 0, 1, 2
 COLUMNS = 10
@@ -15,7 +15,7 @@ COLUMNS = 10
 OS, WS, IS = 0, 1, 2
 
 
-@kernel
+@lean
 def ceil_div(a, b):  # type: ignore[no-untyped-def]
     """Return ``a / b`` rounded up, for ``a >= 0``."""
     return (a + b - 1) // b
@@ -25,7 +25,7 @@ GROUPS, PIXELS, OUTPUTS, INPUTS = range(4)
 """Axes of a tile."""
 
 
-@kernel
+@lean
 def share(form, axis, size):  # type: ignore[no-untyped-def]
     """Return into how many parts the units cut an axis of a tile: all that its cycles need of it beside its size."""
     if form[0] == PRODUCT:
@@ -42,7 +42,7 @@ def share(form, axis, size):  # type: ignore[no-untyped-def]
     return size if axis == GROUPS or flow == OS else ceil_div(size * form[5], form[2])
 
 
-@kernel
+@lean
 def tile_cycles(form, g, m, k, c):  # type: ignore[no-untyped-def]
     """Return the cycles of a tile.
 
@@ -59,7 +59,7 @@ def tile_cycles(form, g, m, k, c):  # type: ignore[no-untyped-def]
     return shared_cycles(form, g, m, k, c, shares)
 
 
-@kernel
+@lean
 def shared_cycles(form, g, m, k, c, shares):  # type: ignore[no-untyped-def]
     """Return `tile_cycles`, the `share` of each axis being known."""
     if form[0] == PRODUCT:
@@ -73,7 +73,7 @@ def shared_cycles(form, g, m, k, c, shares):  # type: ignore[no-untyped-def]
     return fold_cycles(form[1], form[2], form[3], form[4], g, sr, sc, t, row_folds, col_folds)
 
 
-@kernel
+@lean
 def sides(flow, m, n, k):  # type: ignore[no-untyped-def]
     """Return the operand sizes along rows and columns of a systolic array, and the stream length."""
     if flow == OS:
@@ -81,7 +81,7 @@ def sides(flow, m, n, k):  # type: ignore[no-untyped-def]
     return (k, n, m) if flow == WS else (k, m, n)
 
 
-@kernel
+@lean
 def fold_cycles(flow, rows, cols, overlap, g, sr, sc, t, row_folds, col_folds):  # type: ignore[no-untyped-def]
     """Return the cycles of ``g`` products on a systolic array, from first word to last result: `sides` and folds."""
     load = 0 if flow == OS else 1
@@ -102,7 +102,7 @@ def fold_cycles(flow, rows, cols, overlap, g, sr, sc, t, row_folds, col_folds): 
     return end
 
 
-@kernel
+@lean
 def least_cycles(form, g, m, k, c):  # type: ignore[no-untyped-def]
     """Return cycles that a tile takes at least, and that its parts take at least in sum, however it is cut.
 
@@ -113,7 +113,7 @@ def least_cycles(form, g, m, k, c):  # type: ignore[no-untyped-def]
     return least_shared(form, g, m, k, c, shares)
 
 
-@kernel
+@lean
 def least_shared(form, g, m, k, c, shares):  # type: ignore[no-untyped-def]
     """Return `least_cycles`, the `share` of each axis being known."""
     if form[0] != FOLDS or form[4] == 0:

@@ -16,12 +16,13 @@ from pydantic import BaseModel
 from accelsim.activity import Activity, Event, Flow, Loop, Step
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, search
-from accelsim.mapping.choose import Bounds, Choice
+from accelsim.mapping.choose import Bounds, Choice, Price
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling, Widths
 from accelsim.mapping.search import TiledNest, Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Columns, Engine, Machine
-from accelsim.tiled import totals
+from accelsim.seam import Columns, Engine, Machine, Many
+from accelsim.spec.schema import MappingSpec
+from accelsim.tiled import columns, totals
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
@@ -31,8 +32,8 @@ TilingT = TypeVar("TilingT", bound=Tiling)
 
 Count: TypeAlias = Any
 """A count of a layer, int; of candidates, ndarray of int64."""
-Cut: TypeAlias = LoopNest | TiledNest
-"""A layer with its widths and its tensors at home, whether its tiling is chosen or not."""
+Cut: TypeAlias = LoopNest | TiledNest | columns.Stack
+"""A layer with its widths and its tensors at home, whether its tiling is chosen or not; or many of them."""
 
 BUFFERS = {"input": "glb.inputs", "weight": "glb.weights", "output": "glb.outputs"}
 """Tensor -> the buffer whose halves hold its tiles."""
@@ -72,7 +73,7 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         """Return what tiles of output channels should be multiples of, and of input channels (0: never cut)."""
         raise NotImplementedError
 
-    def cost(self, unit: Any, taps: int, g: Count, m: Count, k: Count, c: Count) -> Any:
+    def cost(self, unit: Any, taps: Count, g: Count, m: Count, k: Count, c: Count) -> Any:
         """Return the `counts` of tiles.
 
         Tiles are of ``g`` groups, ``m`` output pixels, ``k`` output and ``c`` input channels of a group, arrays of
@@ -107,10 +108,15 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         del view
         return {tensor: size // 2 for tensor, size in buffer_bits(params).items()}
 
-    def completed(self, view: LayerView, params: ParamsT, columns: Columns) -> Columns:
+    def completed(self, view: LayerView, params: ParamsT, candidates: Columns) -> Columns:
         """Return candidates with the fields that follow from their tiling."""
         del view, params
-        return columns
+        return candidates
+
+    def settled(self, unit: Any, widths: Widths, taps: Count, g: Count, m: Count, k: Count, c: Count) -> Any:
+        """Return the unit with what follows from its largest tile, as `completed` does; arrays as in `cost`."""
+        del widths, taps, g, m, k, c
+        return unit
 
     def check(self, view: LayerView, params: ParamsT, mapping: TilingT, nest: LoopNest) -> None:
         """Raise MappingError for a mapping that fits and still cannot run."""
@@ -147,6 +153,15 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         x, w = operands.conv_arrays()
         return x, w
 
+    def alike(self, unit: Any) -> Any:
+        """Return a key of units whose `cost` and accounts are the same formulas, so that arrays may stand in them."""
+        del unit
+
+    def in_columns(self, unit: Any) -> bool:
+        """Whether counts do not depend on operands."""
+        del unit
+        return True
+
     # what follows
 
     def supports(self, view: LayerView, params: ParamsT) -> str | None:
@@ -172,21 +187,21 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         choice = search.best(self.tiled_nest(view, params), machine.dram, objective)
         if choice is None:
             return None
-        columns = {name: np.array([value]) for name, value in choice.row.items()}
-        row = {name: column[0].item() for name, column in self.completed(view, params, columns).items()}
+        one = {name: np.array([value]) for name, value in choice.row.items()}
+        row = {name: column[0].item() for name, column in self.completed(view, params, one).items()}
         return choice._replace(row=row)
 
-    def bounds(self, view: LayerView, params: ParamsT, machine: Machine, columns: Columns) -> Bounds:
+    def bounds(self, view: LayerView, params: ParamsT, machine: Machine, candidates: Columns) -> Bounds:
         """Return exact traffic and operations, and cycles that no candidate undercuts."""
         nest = self.tiled_nest(view, params)
-        alike = [(self.unit(view, params, fields), rows) for fields, rows in self._by_fields(columns)]
-        count = len(columns["k"])
+        alike = [(self.unit(view, params, fields), rows) for fields, rows in self._by_fields(candidates)]
+        count = len(candidates["k"])
         events: dict[tuple[str, str], np.ndarray] = {}
 
         def on_chip(moved: search.Measured) -> dict[tuple[str, str], np.ndarray]:
             traffic: dict[tuple[str, str], np.ndarray] = {}
             for unit, rows in alike:
-                part = {name: column[rows] for name, column in columns.items()}
+                part = {name: column[rows] for name, column in candidates.items()}
                 total = totals.of_candidates(nest.conv, part, lambda *tile, unit=unit: self.cost(unit, *tile))
                 dram = {
                     Flow("dram", "input", "read"): moved.input[rows],
@@ -200,7 +215,7 @@ class TiledEngine(Engine[ParamsT, TilingT]):
                     _add(events, (event.component, event.action), times, rows, count)
             return traffic
 
-        return search.bounds(nest, machine.dram, columns, on_chip)._replace(events=events)
+        return search.bounds(nest, machine.dram, candidates, on_chip)._replace(events=events)
 
     def plan(
         self, view: LayerView, operands: Operands, params: ParamsT, mapping: TilingT, machine: Machine
@@ -237,6 +252,18 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         counts = np.stack(np.broadcast_arrays(*self.cost(plan.unit, conv.r * conv.s, *sizes)), axis=1)
         return dict(zip(tiles, map(tuple, counts.tolist()), strict=True))
 
+    def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
+        """Return a product layer as a row of integers."""
+        return columns.encode(view, effective_macs)
+
+    def closed_form_many(
+        self, layers: np.ndarray, params: ParamsT, machine: Machine, mapping: MappingSpec, price: Price,
+        leak_pj_per_cycle: float,
+    ) -> Many | None:  # fmt: skip
+        """Choose mappings and run the timeline in one kernel, and count by the same formulas as `closed_form`."""
+        del price, leak_pj_per_cycle
+        return columns.totals(self, layers, params, machine, mapping)
+
     def activity(self, plan: TiledPlan, costs: Mapping[Tile, tuple[int, ...]], values: np.ndarray | None) -> Activity:
         """Add tiles up to the layer's account, traffic and schedule."""
         tiles = plan.nest.tiles()
@@ -261,13 +288,13 @@ class TiledEngine(Engine[ParamsT, TilingT]):
             values=values,
         )
 
-    def _by_fields(self, columns: Columns) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+    def _by_fields(self, candidates: Columns) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
         """Yield the values that the engine's own fields have, and the candidates that have them."""
         own = [name for name in self.mapping_schema.model_fields if name not in Tiling.model_fields]
         if not own:
-            yield {}, np.arange(len(columns["k"]))
+            yield {}, np.arange(len(candidates["k"]))
             return
-        rows = list(zip(*(columns[name].tolist() for name in own), strict=True))
+        rows = list(zip(*(candidates[name].tolist() for name in own), strict=True))
         for values in dict.fromkeys(rows):
             yield dict(zip(own, values, strict=True)), np.array([i for i, row in enumerate(rows) if row == values])
 

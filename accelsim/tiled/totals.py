@@ -13,6 +13,11 @@ from accelsim.workload.shapes import Conv2d
 FIELDS = ("groups", "n", "e", "f", "k", "c")
 
 
+def tile_sizes(groups: Any, n: Any, e: Any, f: Any, k: Any, c: Any) -> tuple[Any, ...]:
+    """Return groups, pixels, output and input channels of a tile cut by a tiling."""
+    return groups, n * e * f, k, c
+
+
 def of_candidates(conv: Conv2d, columns: Mapping[str, np.ndarray], cost: Callable[..., Any]) -> Any:
     """Return the counts of a layer under each of many tilings.
 

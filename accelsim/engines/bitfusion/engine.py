@@ -37,12 +37,14 @@ from accelsim.engines.bitfusion import tilecost
 from accelsim.engines.bitfusion.params import INNER, Fused, FusionTiling, Params, fuse, supported
 from accelsim.engines.bitfusion.tilecost import Counts
 from accelsim.mapping import tile_forms
+from accelsim.mapping.loopnest import Widths
 from accelsim.mapping.search import Variant
 from accelsim.operands import terms
 from accelsim.operands.handle import Operands
 from accelsim.seam import Columns, Sample, Word
 from accelsim.tiled import sample
 from accelsim.tiled.engine import Count, TiledEngine, TiledPlan
+from accelsim.tiled.totals import tile_sizes
 from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
 
@@ -98,14 +100,19 @@ class BitFusion(TiledEngine[Params, FusionTiling]):
         lanes = self.unit(view, params, {}).lanes
         return (params.cols, lanes), lanes
 
-    def completed(self, view: LayerView, params: Params, columns: Columns) -> Columns:
+    def completed(self, view: LayerView, params: Params, candidates: Columns) -> Columns:
         """Return candidates with the inner order that moves the fewest bits."""
-        w, array = self.widths(view, params), self.unit(view, params, {})
-        sizes = (columns["groups"], columns["n"] * columns["e"] * columns["f"], columns["k"], columns["c"])
-        inner = tilecost.best_inner(array, view.conv.r * view.conv.s, (w.input, w.weight, w.psum), *sizes)
-        return columns | {"inner": inner}
+        sizes = (candidates[axis] for axis in ("groups", "n", "e", "f", "k", "c"))
+        unit, taps = self.unit(view, params, {}), view.conv.r * view.conv.s
+        inner = self.settled(unit, self.widths(view, params), taps, *tile_sizes(*sizes)).inner
+        return candidates | {"inner": np.array(INNER)[inner]}
 
-    def cost(self, unit: Fused, taps: int, g: Count, m: Count, k: Count, c: Count) -> Counts:
+    def settled(self, unit: Fused, widths: Widths, taps: Count, *tile: Count) -> Fused:
+        """Return the array with the inner order that moves the fewest bits of a tile."""
+        bits = (widths.input, widths.weight, widths.psum)
+        return unit._replace(inner=tilecost.best_inner(unit, taps, bits, *tile))  # type: ignore[arg-type]
+
+    def cost(self, unit: Fused, taps: Count, g: Count, m: Count, k: Count, c: Count) -> Counts:
         """Return the cost of each tile."""
         return tilecost.tile_cost(unit, taps, g, m, k, c)
 

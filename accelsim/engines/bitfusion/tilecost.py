@@ -9,8 +9,8 @@ import numpy as np
 from accelsim.engines.bitfusion.params import INNER, Fused
 from accelsim.tiled.engine import Count
 
-LOOPS = {"is": ("pixel", "depth", "filters"), "os": ("filters", "pixel", "depth"), "ws": ("filters", "depth", "pixel")}
-"""Loops over words inside a tile, from the outermost to the innermost."""
+IS, OS, WS = range(3)
+"""Places in `INNER`."""
 
 
 class Counts(NamedTuple):
@@ -26,61 +26,46 @@ class Counts(NamedTuple):
     sums: Count
 
 
-def tile_cost(array: Fused, taps: int, g: np.ndarray, m: np.ndarray, k: np.ndarray, c: np.ndarray) -> Counts:
-    """Return the cost of each tile; buffers are read (or written) when an operand is not that of the word before.
+def tile_cost(array: Fused, taps: Count, g: Count, m: Count, k: Count, c: Count) -> Counts:
+    """Return the cost of each tile of ``g`` groups, ``m`` pixels, ``k`` outputs, ``c`` channels of ``taps`` taps.
 
-    Parameters
-    ----------
-    array : Fused
-    taps : int
-        Filter positions.
-    g, m, k, c : int or ndarray of int64
-        Groups, pixels, output channels and input channels of each tile.
+    Words of a tile follow each other in three loops, over pixels, depth and blocks of filters; in ``is`` in this order
+    from outside in, in ``os`` filters, pixels, depth, in ``ws`` filters, depth, pixels. A buffer is read (or written)
+    when the operand is not that of the word before: again in every trip of a loop around one that changes it.
     """
     depth, unit_rows = _depth(array, taps, c)
-    blocks = -(-k // array.cols)
+    blocks, inner = -(-k // array.cols), np.asarray(array.inner)
     units = array.rows * array.cols * array.unit_bricks
     words = g * m * blocks * depth
-    cycles = words * array.passes + array.rows + array.cols - 1
     work = g * m * k * taps * c * array.bricks * array.passes
-    inner = INNER[array.inner]
-    trips = {"pixel": m, "depth": depth, "filters": blocks}
+    inputs_again = (inner != IS) & ((m > 1) | (depth > 1))
+    weights_again = ((inner == IS) & ((depth > 1) | (blocks > 1))) | ((inner == OS) & (depth > 1))
+    sums_again = ((inner == IS) & (blocks > 1)) | ((inner == WS) & (m > 1))
     return Counts(
-        cycles=cycles,
+        cycles=words * array.passes + array.rows + array.cols - 1,
         work=work,
         unmapped=words * array.passes * units - work,
         fill_drain=work * 0 + (array.rows + array.cols - 1) * units,
         unit_ops=g * m * k * unit_rows * array.passes,
-        inputs=g * m * taps * c * _again(inner, trips, ("pixel", "depth")),
-        weights=g * k * taps * c * _again(inner, trips, ("filters", "depth")),
-        sums=g * m * k * _again(inner, trips, ("filters", "pixel")),
+        inputs=g * m * taps * c * np.where(inputs_again, blocks, 1),
+        weights=g * k * taps * c * np.where(weights_again, m, 1),
+        sums=g * m * k * np.where(sums_again, depth, 1),
     )
 
 
-def _depth(array: Fused, taps: int, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _depth(array: Fused, taps: Count, c: Count) -> tuple[Count, Count]:
     """Return words per pixel, and units in use over all of them."""
-    if array.packed:
-        total = c * taps
-        return -(-total // array.lanes), total // array.lanes * array.rows + -(-(total % array.lanes) // array.products)
-    rows = c // array.lanes * array.rows + -(-(c % array.lanes) // array.products)
-    return taps * -(-c // array.lanes), taps * rows
+    together = np.where(array.packed, c * taps, c)
+    words = -(-together // array.lanes)
+    units = together // array.lanes * array.rows + -(-(together % array.lanes) // array.products)
+    times = np.where(array.packed, 1, taps)
+    return times * words, times * units
 
 
-def _again(inner: str, trips: dict[str, np.ndarray], own: tuple[str, str]) -> np.ndarray:
-    """Return how often an operand passes: the trips of the other loop if that lies outside one that changes it."""
-    order = LOOPS[inner]
-    (other,) = set(order) - set(own)
-    inside = [loop for loop in order[order.index(other) + 1 :] if loop in own]
-    changes = np.any([np.asarray(trips[loop]) > 1 for loop in inside], axis=0) if inside else np.False_
-    return np.where(changes, trips[other], 1)
-
-
-def best_inner(
-    array: Fused, taps: int, bits: tuple[int, int, int], g: np.ndarray, m: np.ndarray, k: np.ndarray, c: np.ndarray
-) -> np.ndarray:
+def best_inner(array: Fused, taps: Count, bits: tuple[Count, Count, Count], *tile: Count) -> np.ndarray:
     """Return the inner order of each tile that moves the fewest bits of inputs, weights and sums; ties as listed."""
     moved = []
     for inner in range(len(INNER)):
-        cost = tile_cost(array._replace(inner=inner), taps, g, m, k, c)
+        cost = tile_cost(array._replace(inner=inner), taps, *tile)
         moved.append(cost.inputs * bits[0] + cost.weights * bits[1] + 2 * cost.sums * bits[2])
-    return np.array(INNER)[np.argmin(np.stack(moved), axis=0)]
+    return np.argmin(np.stack(moved), axis=0)

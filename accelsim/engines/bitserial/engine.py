@@ -118,7 +118,7 @@ class BitSerial(TiledEngine[Params, GridTiling]):
         if mapping.columns != "windows" and gridlib.is_depthwise(view.conv):
             raise MappingError(f"layer '{view.name}': depthwise layers run by windows", "set columns: windows")
 
-    def cost(self, unit: Grid, taps: int, g: Count, m: Count, k: Count, c: Count) -> Counts:
+    def cost(self, unit: Grid, taps: Count, g: Count, m: Count, k: Count, c: Count) -> Counts:
         """Return the cost of each tile, of operands at full width if they decide."""
         return gridlib.tile_counts(unit, taps * c, g, m, k)
 
@@ -151,9 +151,17 @@ class BitSerial(TiledEngine[Params, GridTiling]):
         """Return a bound from the lanes' cycles, of operands and steps of any length."""
         return 2048 * params.units
 
+    def alike(self, unit: Grid) -> Grid:
+        """Return the grid but for the steps of a filter: what its columns do side by side decides its formulas."""
+        return unit._replace(steps=0)
+
+    def in_columns(self, unit: Grid) -> bool:
+        """Whether all steps of a layer last the same."""
+        return unit.mode == gridlib.FIXED
+
     def run(self, plan: TiledPlan, operands: Operands | None = None) -> Activity:
         """Walk each distinct tile, or where operands decide how long steps last, each tile over its operands."""
-        if plan.unit.mode == gridlib.FIXED:
+        if self.in_columns(plan.unit):
             return super().run(plan, operands)
         from accelsim.engines.bitserial import walk
 
@@ -177,7 +185,7 @@ class BitSerial(TiledEngine[Params, GridTiling]):
 
     def closed_form(self, plan: TiledPlan) -> Activity | None:
         """Evaluate the closed form of every distinct tile, unless operands decide how long steps last."""
-        return super().closed_form(plan) if plan.unit.mode == gridlib.FIXED else None
+        return super().closed_form(plan) if self.in_columns(plan.unit) else None
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any product kind on a small grid of any machine."""

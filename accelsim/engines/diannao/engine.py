@@ -115,7 +115,7 @@ class DianNao(TiledEngine[Params, Tiling]):
         del view
         return (params.outputs,), params.inputs
 
-    def cost(self, unit: Unit, taps: int, g: Count, m: Count, k: Count, c: Count) -> Counts:
+    def cost(self, unit: Unit, taps: Count, g: Count, m: Count, k: Count, c: Count) -> Counts:
         """Return the cost of each tile: a cycle for every pixel, tap, row of outputs and row of inputs."""
         blocks = -(-k // unit.outputs)
         return Counts(

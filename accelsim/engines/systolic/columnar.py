@@ -7,20 +7,19 @@ import numpy as np
 from accelsim.activity import Event
 from accelsim.engines.systolic.columnar_kernel import COUNTS, evaluate
 from accelsim.engines.systolic.engine import Params
+from accelsim.engines.systolic.priced_kernel import EDP, ENERGY, PRICED
 from accelsim.engines.systolic.tilecost import FLOWS
-from accelsim.mapping import loopnest
+from accelsim.errors import PriceError
+from accelsim.mapping.choose import Price
 from accelsim.mapping.search_kernel import CYCLES, DRAM
 from accelsim.seam import Machine, Many
 from accelsim.spec.schema import MappingSpec
 from accelsim.tiled.engine import buffer_bits
-from accelsim.workload.network import LayerView
-from accelsim.workload.shapes import Conv2d
 
 MOST = 2**59
 """No count may come near 64 bits: what could grow beyond this is left to the plain path."""
 
-OBJECTIVES = {"cycles": CYCLES, "dram": DRAM}
-"""Energy objectives are priced candidate by candidate: on the plain path."""
+OBJECTIVES = {"cycles": CYCLES, "dram": DRAM, "energy": ENERGY, "edp": EDP}
 CAUSES = ("busy", "zero", "unmapped", "fill_drain", "starved", "memory")
 EVENTS = (
     Event("macs", "mac"), Event("pe", "read"), Event("pe", "write"), Event("array", "transfer"),
@@ -29,37 +28,21 @@ EVENTS = (
 )  # fmt: skip
 
 
-def encode(view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
-    """Return a layer in the order of `nest_kernel.LAYER`, or None for a layer with a tensor of unknown width."""
-    conv: Conv2d = view.shape.as_conv()  # type: ignore[union-attr]
-    tensors = (view.input, view.weight, view.output)
-    widths = [tensor.bits for tensor in tensors]
-    if None in widths:
-        return None
-    homes = loopnest.resident(view)
-    roles = ("input", "weight", "output")
-    at_home = [t.elements * (t.bits or 0) * (role in homes) for role, t in zip(roles, tensors, strict=True)]
-    # every count is at most one per element that the smallest tiles would move, or per multiplication
-    most = conv.n * conv.c * (conv.k // conv.groups)
-    for outputs, taps, stride, dilation in (
-        (conv.e, conv.r, conv.stride[0], conv.dilation[0]), (conv.f, conv.s, conv.stride[1], conv.dilation[1])
-    ):  # fmt: skip
-        most *= outputs * ((taps - 1) * dilation + 1 + stride)
-    return (
-        conv.n, conv.c, conv.k, conv.h, conv.w, conv.r, conv.s, conv.groups, *conv.stride, *conv.pad[:2],
-        *conv.dilation, conv.e, conv.f, *(bits or 0 for bits in widths), *(int(role not in homes) for role in roles),
-        *(min(bits, MOST) for bits in at_home), effective_macs, conv.k // conv.groups, conv.c // conv.groups,
-        min(most, MOST),
-    )  # fmt: skip
-
-
-def totals(layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec) -> Many | None:
+def totals(
+    layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price, leak_pj_per_cycle: float
+) -> Many | None:
     """Return the totals of layers that `encode` described; None where a mapping is not chosen from all candidates."""
     objective, bus = OBJECTIVES.get(mapping.objective), bus_row(params, machine)
     if objective is None or mapping.fixed or bus is None:
         return None
+    rates = np.zeros(len(PRICED) + 1)
+    if objective in (ENERGY, EDP):
+        try:
+            rates[:] = [*(price(name, action) for name, action in PRICED), leak_pj_per_cycle]
+        except PriceError:
+            return None
     out = np.zeros((len(layers), len(COUNTS)), dtype=np.int64)
-    evaluate(layers, array_row(params), bus, objective, out)
+    evaluate(layers, array_row(params), bus, objective, rates, out)
     return Many(out, CAUSES, EVENTS)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel
-from accelsim.mapping import bound_kernel, search_kernel
+from accelsim.engines.systolic import priced_kernel
+from accelsim.jit import kernel, lean
+from accelsim.mapping import bound_kernel, search_kernel, timeline_kernel
 from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping.tile_kernel import COLUMNS, FOLDS, IS, OS, WS, fold_cycles, sides
 
@@ -27,7 +28,7 @@ COUNTS = (
 """Columns of what comes out; ``known`` is 0 for a layer that is declined."""
 
 
-@kernel
+@lean
 def tile_cost(flow, rows, cols, overlap, g, m, n, k):  # type: ignore[no-untyped-def]
     """Return what `tilecost.tile_cost` says of one tile: all but ``unmapped``, which closes the account."""
     sr, sc, t = sides(flow, m, n, k)
@@ -60,13 +61,13 @@ def tile_cost(flow, rows, cols, overlap, g, m, n, k):  # type: ignore[no-untyped
     return cycles, work, fill, starved, left, top, held, hops, results
 
 
-@kernel
+@lean
 def skew(r, c):  # type: ignore[no-untyped-def]
     """Return the sum of ``i + j`` over an r x c block."""
     return c * (r * (r - 1) // 2) + r * (c * (c - 1) // 2)
 
 
-@kernel
+@lean
 def layer_cost(layer, array, tile, total):  # type: ignore[no-untyped-def]
     """Add up the tiles of a layer, full ones and those at the edges; ``total`` is in the order of `tile_cost`."""
     taps = layer[nest.R] * layer[nest.S]
@@ -93,7 +94,7 @@ def layer_cost(layer, array, tile, total):  # type: ignore[no-untyped-def]
                                     total[i] += times * cost[i]
 
 
-@kernel
+@lean
 def entering(flow, cost):  # type: ignore[no-untyped-def]
     """Return the words of inputs and of weights that enter the array."""
     left, top, held = cost[4], cost[5], cost[6]
@@ -102,7 +103,7 @@ def entering(flow, cost):  # type: ignore[no-untyped-def]
     return (left, held) if flow == WS else (held, left)
 
 
-@kernel
+@lean
 def room(layer, array, limits):  # type: ignore[no-untyped-def]
     """Write the bits that a tile of inputs, weights, outputs may take; False if tensors at home leave none."""
     taken_input = layer[nest.INPUT_HOME] + layer[nest.OUTPUT_HOME]
@@ -116,7 +117,7 @@ def room(layer, array, limits):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def evaluate(layers, array, bus, objective, out):  # type: ignore[no-untyped-def]
+def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-untyped-def]
     """Evaluate layers on an array.
 
     Parameters
@@ -124,10 +125,17 @@ def evaluate(layers, array, bus, objective, out):  # type: ignore[no-untyped-def
     layers : array of int64, shape (layers, columns of `nest_kernel.LAYER`)
     array, bus : arrays of int64, in the order of `ARRAY`, and of `bound_kernel.BUS` and `MOST`
     objective : int
-        CYCLES or DRAM of `search_kernel`.
+        CYCLES or DRAM of `search_kernel`, ENERGY or EDP of `priced_kernel`.
+    rates : array of float64, shape (14,)
+        Prices and leakage in the order of `priced_kernel.PRICED`.
     out : array of int64, shape (layers, columns of `COUNTS`), written
     """
-    limits, best, figures = np.empty(3, dtype=np.int64), np.empty(7, dtype=np.int64), np.empty(4)
+    limits, best, figures = np.empty(3, dtype=np.int64), np.empty(7, dtype=np.int64), np.empty(5)
+    rows = 4
+    for i in range(len(layers)):
+        rows = max(rows, bound_kernel.run_rows(layers[i]))
+    work = search_kernel.scratch(rows)
+    sums = np.empty((2, 9), dtype=np.int64)
     form, units = np.zeros(COLUMNS, dtype=np.int64), np.empty(2, dtype=np.int64)
     form[0], form[1], form[2], form[3], form[4] = FOLDS, array[FLOW], array[ROWS], array[COLS], array[OVERLAP]
     units[0], units[1] = array[ROWS], array[COLS]
@@ -137,14 +145,25 @@ def evaluate(layers, array, bus, objective, out):  # type: ignore[no-untyped-def
         if layer[nest.ACCESSES] > bus[MOST] or not room(layer, array, limits):
             continue
         form[5] = layer[nest.R] * layer[nest.S]
-        if search_kernel.search(layer, form, limits, array[PSUM_W], units, 1, bus, objective, best, figures):
-            count_layer(layer, array, form, bus, best, out[i])
+        if objective in (priced_kernel.ENERGY, priced_kernel.EDP):
+            found = priced_kernel.search(
+                work, layer, form, limits, array[PSUM_W], units, bus, objective, rates, best, figures
+            )
+        else:
+            found = search_kernel.search_with(
+                work, layer, form, limits, array[PSUM_W], units, 1, bus, objective, best, figures
+            )
+        if found:
+            count_layer(layer, array, form, bus, best, work.timing, sums, out[i])
 
 
-@kernel
-def count_layer(layer, array, form, bus, tiling, out):  # type: ignore[no-untyped-def]
-    """Count everything of a layer cut by ``tiling``: `engine._activity`, and the timeline."""
-    runs, counts, tile, whole, trips = bound_kernel.workspace(layer)
+@lean
+def count_layer(layer, array, form, bus, tiling, state, sums, out):  # type: ignore[no-untyped-def]
+    """Count everything of a layer cut by ``tiling``: `engine._activity`, and the timeline.
+
+    ``state`` is a `bound_kernel.workspace` of the layer, ``sums`` room for two rows of nine integers.
+    """
+    runs, counts, tile, whole, trips, hands = state
     for axis in range(6):
         tile[axis] = tiling[axis]
         counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
@@ -152,13 +171,13 @@ def count_layer(layer, array, form, bus, tiling, out):  # type: ignore[no-untype
     live = nest.live_loops(trips[1] * trips[2] * trips[3], trips[4], trips[5])
     innermost = nest.INNERMOST[live, tiling[6]]
     stays = trips[5] == 1 or innermost == 2
-    moved, total, clock = np.empty(6, dtype=np.int64), np.empty(9, dtype=np.int64), np.empty(6, dtype=np.int64)
+    moved, total, clock = sums[0], sums[1], hands[timeline_kernel.CLOCK]
     burst = bus[bound_kernel.BURST]
-    nest.dram_traffic(layer, runs, counts, innermost, stays, array[PSUM_W], burst, moved)
+    nest.dram_traffic(layer, runs, counts, trips, innermost, stays, array[PSUM_W], burst, moved)
     layer_cost(layer, array, tile, total)
     most = np.int64(bound_kernel.FOREVER)
-    if not search_kernel.timeline(
-        layer, form, array[PSUM_W], tiling[6], runs, counts, innermost, stays, bus, most, clock
+    if not timeline_kernel.timeline(
+        layer, form, array[PSUM_W], tiling[6], runs, counts, innermost, stays, bus, most, hands
     ):
         return
     pes, macs, psum_width = array[ROWS] * array[COLS], total[1], array[PSUM_W]

@@ -149,7 +149,7 @@ class Systolic(TiledEngine[Params, Tiling]):
         del view
         return (params.rows, params.cols), 1
 
-    def cost(self, unit: Array, taps: int, g: Count, m: Count, k: Count, c: Count) -> Counts:
+    def cost(self, unit: Array, taps: Count, g: Count, m: Count, k: Count, c: Count) -> Counts:
         """Return the cost of each tile as a matrix product."""
         return tilecost.tile_cost(*unit, g, m, k, c * taps)
 
@@ -197,20 +197,14 @@ class Systolic(TiledEngine[Params, Tiling]):
 
         return self.activity(plan, *walk.walk(plan.nest, plan.unit, operands))
 
-    def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
-        """Return a product layer as a row of the kernel's table."""
-        from accelsim.engines.systolic import columnar
-
-        return columnar.encode(view, effective_macs)
-
     def closed_form_many(
-        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price
-    ) -> Many | None:
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price,
+        leak_pj_per_cycle: float,
+    ) -> Many | None:  # fmt: skip
         """Choose mappings, count and run the timeline in one kernel."""
         from accelsim.engines.systolic import columnar
 
-        del price
-        return columnar.totals(layers, params, machine, mapping)
+        return columnar.totals(layers, params, machine, mapping, price, leak_pj_per_cycle)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any product kind, cut at random, on a small array of any shape."""

@@ -102,7 +102,7 @@ class Units(NamedTuple):
     @property
     def entries(self) -> int:
         """Entries of a table that take an addition: all but zero and single inputs."""
-        return int(2**self.inputs - 1 - self.inputs)
+        return (1 << self.inputs) - 1 - self.inputs
 
 
 class Counts(NamedTuple):
@@ -181,7 +181,7 @@ class Unpu(TiledEngine[Params, UnitTiling]):
                 "use a divisor",
             )
 
-    def cost(self, unit: Units, taps: int, g: Count, m: Count, k: Count, c: Count) -> Counts:
+    def cost(self, unit: Units, taps: Count, g: Count, m: Count, k: Count, c: Count) -> Counts:
         """Return the cost of each tile."""
         inputs = c * taps
         tables = -(-inputs // unit.inputs)

@@ -1,0 +1,335 @@
+"""The tiling of least energy, or least energy times cycles, of a layer on an array, in machine code.
+
+`mapping.choose` over the engine's candidates, their `bounds` and the prices of all boundaries and operations: the same
+list, and the same floating-point operations in the same order. What on the chip moves is a product of sums along each
+axis of the tiles, so that most tilings are left by a bound of a few products.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.jit import lean
+from accelsim.mapping import bound_kernel, cuts_kernel, table_kernel
+from accelsim.mapping import nest_kernel as nest
+from accelsim.mapping.bound_kernel import BURST, DENOMINATOR, FOREVER, NUMERATOR, OUT_BUS, PSUM_BUS, last
+from accelsim.mapping.search_kernel import MOST_TRIES, order_by
+from accelsim.mapping.table_kernel import FULL, M_SHARE, M_TIMES, REST, REST_SHARE, SHARE, SIZE
+from accelsim.mapping.tile_kernel import GROUPS, INPUTS, IS, OS, OUTPUTS, WS, share, tile_cycles
+from accelsim.mapping.timeline_kernel import timed
+
+ENERGY, EDP = 2, 3
+"""Objectives, beside those of `search_kernel`."""
+PRICED = (
+    ("dram", "read"), ("dram", "write"), ("glb.inputs", "write"), ("glb.inputs", "read"), ("glb.weights", "write"),
+    ("glb.weights", "read"), ("glb.outputs", "write"), ("glb.outputs", "read"), ("pe", "read"), ("pe", "write"),
+    ("array", "write"), ("array", "read"), ("macs", "mac"),
+)  # fmt: skip
+"""What is priced, in the order in which `choose` adds it up; behind the prices stands what leaks in a cycle."""
+LEAK = 13
+MOST_TIMED = 255
+"""With no more than this, `choose` times all that may be best: its own limit is one more."""
+EXACT = 2**53
+SLACK = 1 - 1e-9
+"""So much less than a bound no rounding leads."""
+
+TRIPS, SUM_FOLDS, HOPS = 5, 6, 7
+"""Behind the columns that both tables of `table_kernel` have: tiles along the axis, their folds, hops of a column."""
+SCORE, CYCLES, BITS, PLACE, DYNAMIC = range(5)
+"""Of a candidate: what `choose` compares, and its energy without leakage."""
+INPUT_WORDS, WEIGHT_WORDS, RESULTS, PE_READ, PE_WRITE, ARRAY_WRITE, ARRAY_READ, MACS = range(8)
+"""Words that leave the scratchpads of inputs and weights; bits elsewhere, all on the chip."""
+
+
+@lean
+def fill_axis(form, axis, whole, sizes, count, table):  # type: ignore[no-untyped-def]
+    """Write the table of the tiles of output or input channels; a last row has the least of each sum."""
+    table_kernel.fill_channels(form, axis, whole, sizes, count, table)
+    rows, taps = form[2], form[5]
+    for i in range(count):
+        full, rest = table[i, FULL], table[i, REST]
+        table[i, TRIPS] = full + (1 if rest else 0)
+        table[i, SUM_FOLDS] = full * table[i, SHARE] + table[i, REST_SHARE]
+        table[i, HOPS] = full * column_hops(table[i, SIZE] * taps, rows) + column_hops(rest * taps, rows)
+        for column in range(TRIPS, HOPS + 1):
+            if i == 0 or table[i, column] < table[count, column]:
+                table[count, column] = table[i, column]
+
+
+@lean
+def column_hops(words, rows):  # type: ignore[no-untyped-def]
+    """Return the links that the held words of a column of folds pass."""
+    full, rest = words // rows, words % rows
+    return full * (rows * (rows + 1) // 2) + rest * (rest + 1) // 2
+
+
+@lean
+def move(layer, flow, psum_width, m_trips, m_folds, k_row, c_row, moves):  # type: ignore[no-untyped-def]
+    """Write what moves on the chip (`INPUT_WORDS` and so on): `tilecost.tile_cost` and `engine._on_chip`, summed up."""
+    groups, m, k = layer[nest.GROUPS], layer[nest.N] * layer[nest.E] * layer[nest.F], layer[nest.KG]
+    c = layer[nest.CG] * layer[nest.R] * layer[nest.S]
+    macs, held_hops = groups * m * k * c, 0
+    if flow == OS:
+        inputs, weights = groups * m * c * k_row[SUM_FOLDS], groups * k * c * m_folds
+        results = groups * m * k * c_row[TRIPS]
+    elif flow == WS:
+        inputs, weights = groups * c * m * k_row[SUM_FOLDS], groups * c * k * m_trips
+        results, held_hops = groups * k * m * c_row[SUM_FOLDS], groups * k * c_row[HOPS] * m_trips
+    else:
+        inputs, weights = groups * c * m * k_row[TRIPS], groups * c * k * m_folds
+        results, held_hops = groups * m * k * c_row[SUM_FOLDS], groups * m * c_row[HOPS] * k_row[TRIPS]
+    input_hops = (held_hops if flow == IS else macs) * layer[nest.INPUT_W]
+    weight_hops = (held_hops if flow == WS else macs) * layer[nest.WEIGHT_W]
+    moves[INPUT_WORDS], moves[WEIGHT_WORDS] = inputs * layer[nest.INPUT_W], weights * layer[nest.WEIGHT_W]
+    moves[RESULTS], moves[MACS] = results * psum_width, macs
+    moves[PE_READ] = macs * (layer[nest.INPUT_W] + layer[nest.WEIGHT_W] + psum_width)
+    moves[PE_WRITE] = macs * psum_width + input_hops + weight_hops
+    moves[ARRAY_WRITE] = (results if flow == OS else macs) * psum_width
+    moves[ARRAY_READ] = input_hops + weight_hops
+
+
+@lean
+def dynamic_pj(rates, read, write, inputs, weights, spilled, moves):  # type: ignore[no-untyped-def]
+    """Return the energy of a candidate without leakage: `choose._dynamic_pj`.
+
+    ``read`` and ``write`` are bits on the bus; the others useful ones: what comes into the scratchpads of inputs and
+    weights, partial sums one way.
+    """
+    energy = 0.0
+    energy += np.float64(read) * rates[0]
+    energy += np.float64(write) * rates[1]
+    energy += np.float64(inputs) * rates[2]
+    energy += np.float64(moves[INPUT_WORDS]) * rates[3]
+    energy += np.float64(weights) * rates[4]
+    energy += np.float64(moves[WEIGHT_WORDS]) * rates[5]
+    energy += np.float64(moves[RESULTS] + spilled) * rates[6]
+    energy += np.float64(moves[RESULTS] + spilled) * rates[7]
+    energy += np.float64(moves[PE_READ]) * rates[8]
+    energy += np.float64(moves[PE_WRITE]) * rates[9]
+    energy += np.float64(moves[ARRAY_WRITE]) * rates[10]
+    energy += np.float64(moves[ARRAY_READ]) * rates[11]
+    energy += np.float64(moves[MACS]) * rates[12]
+    return energy
+
+
+@lean
+def scored(dynamic, cycles, objective, rates):  # type: ignore[no-untyped-def]
+    """Return what is compared first."""
+    score = dynamic + rates[LEAK] * cycles
+    return score * cycles if objective == EDP else score
+
+
+@lean
+def before(one, other):  # type: ignore[no-untyped-def]
+    """Whether a candidate comes before another one."""
+    for i in range(4):
+        if one[i] != other[i]:
+            return one[i] < other[i]
+    return False
+
+
+@lean
+def useful_bits(layer, psum_width, swept, innermost, m_trips, k_trips, c_trips):  # type: ignore[no-untyped-def]
+    """Return the bits of inputs and weights that are fetched, of partial sums one way, and of outputs, without bursts.
+
+    ``swept`` are the elements of one sweep over the inputs.
+    """
+    inputs = swept * layer[nest.INPUT_W] * layer[nest.INPUT_X] * (1 if innermost == 1 else k_trips)
+    weights = layer[nest.K] * layer[nest.CG] * layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W]
+    weights *= layer[nest.WEIGHT_X] * (1 if innermost == 0 else m_trips)
+    outputs = layer[nest.N] * layer[nest.K] * layer[nest.E] * layer[nest.F]
+    spilled = 0 if c_trips == 1 or innermost == 2 else outputs * psum_width * (c_trips - 1)
+    return inputs, weights, spilled, outputs * layer[nest.OUTPUT_W] * layer[nest.OUTPUT_X]
+
+
+@lean
+def least_score(  # type: ignore[no-untyped-def]
+    layer, psum_width, swept, innermost, trips, kept, compute, rate, objective, rates, moves
+):
+    """Return a bound of the score of tilings with so many tiles of pixels, outputs and inputs."""
+    inputs, weights, spilled, outputs = useful_bits(layer, psum_width, swept, innermost, trips[0], trips[1], trips[2])
+    read, write = inputs + weights + spilled, outputs + spilled
+    cycles = max(compute, np.floor((read + write) / rate * SLACK))
+    dynamic = dynamic_pj(rates, read, write, inputs + kept, weights, spilled, moves)
+    return scored(dynamic, cycles, objective, rates) * SLACK
+
+
+@lean
+def search(  # type: ignore[no-untyped-def]
+    work, layer, form, limits, psum_width, k_units, bus, objective, rates, best, figures
+):
+    """Write the best tiling to ``best``; return False if none fits, or if `choose` might not come to an end.
+
+    Parameters
+    ----------
+    work : `search_kernel.Scratch`
+    rates : array of float64, shape (14,)
+        Prices of `PRICED` in pJ per bit and operation; leakage in pJ per cycle.
+    figures : array of float64, shape (5,), written
+        `SCORE` and so on of the best.
+    """
+    rate, flow, cuts, size, kinds = bus[NUMERATOR] / bus[DENOMINATOR], form[1], work.cuts, work.size, work.kinds
+    runs, counts, tile, whole, trips, _ = work.state
+    low, visit, moves, outs, ins = work.low, work.visit, work.moves, work.outs, work.ins
+    bound_kernel.fill_sizes(layer, whole)
+    bound_kernel.fill_sizes(layer, work.timing[3])
+    pixel_count = cuts_kernel.pixel_cuts(layer, size[3], cuts)
+    k_count = cuts_kernel.output_cuts(layer[nest.KG], k_units, size[0])
+    c_count = cuts_kernel.input_cuts(layer[nest.CG], 1, size[1])
+    g_count = cuts_kernel.pieces(layer[nest.GROUPS], size[2])
+    fill_axis(form, OUTPUTS, layer[nest.KG], size[0], k_count, outs)
+    fill_axis(form, INPUTS, layer[nest.CG], size[1], c_count, ins)
+    all_share = share(form, GROUPS, layer[nest.GROUPS])
+    kept = layer[nest.N] * layer[nest.K] * layer[nest.E] * layer[nest.F] * layer[nest.OUTPUT_W]
+    kept *= 1 - layer[nest.OUTPUT_X]
+    for i in range(4):
+        figures[i] = np.inf
+    tried = timings = 0
+    for visited in range(2 * pixel_count):
+        # first a bound of each cut of the pixels, then the cuts in the order of these
+        p = visited if visited < pixel_count else visit[visited - pixel_count]
+        if visited == pixel_count:
+            order_by(low, pixel_count, visit)
+            p = visit[0]
+        if visited >= pixel_count and low[p] > figures[SCORE]:
+            break
+        m_trips = swept = 1
+        for axis in range(1, 4):
+            if visited == 0 or tile[axis] != cuts[p, axis - 1]:
+                tile[axis] = cuts[p, axis - 1]
+                counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
+            trips[axis] = nest.ceil_div(whole[axis], tile[axis])
+            m_trips *= trips[axis]
+        swept = layer[nest.N] * layer[nest.C] * np.int64(bound_kernel.all_inputs(runs[2], counts[2]))
+        swept *= np.int64(bound_kernel.all_inputs(runs[3], counts[3]))
+        kind_count, m_folds = table_kernel.fill_pixels(form, tile, whole, kinds), 0
+        for a in range(kind_count):
+            m_folds += kinds[a, M_TIMES] * kinds[a, M_SHARE]
+        if visited < pixel_count:
+            least = table_kernel.least_of(form, layer[nest.GROUPS], all_share, kinds, kind_count, outs, 0, ins, 0)
+            move(layer, flow, psum_width, m_trips, m_folds, outs[k_count], ins[c_count], moves)
+            few = (1, 1, 1)
+            low[p] = least_score(layer, psum_width, swept, -1, few, kept, least, rate, objective, rates, moves)
+            continue
+        for i in range(k_count):
+            tile[4] = k = size[0, i]
+            if cuts_kernel.largest_tile(layer, cuts[p], limits, k, size[1, c_count - 1], psum_width) < 1:
+                continue
+            least = table_kernel.least_of(form, layer[nest.GROUPS], all_share, kinds, kind_count, outs, i, ins, 0)
+            move(layer, flow, psum_width, m_trips, m_folds, outs[i], ins[c_count], moves)
+            few = (m_trips, outs[i, TRIPS], 1)
+            by_k = least_score(layer, psum_width, swept, 1, few, kept, least, rate, objective, rates, moves)
+            by_m = least_score(layer, psum_width, swept, 0, few, kept, least, rate, objective, rates, moves)
+            if min(by_k, by_m) > figures[SCORE]:
+                continue
+            for q in range(c_count):
+                tile[5] = c = size[1, q]
+                fits = cuts_kernel.largest_tile(layer, cuts[p], limits, k, c, psum_width)
+                if fits < 1:
+                    continue
+                move(layer, flow, psum_width, m_trips, m_folds, outs[i], ins[q], moves)
+                for j in range(g_count + 1 if k == whole[4] and c == whole[5] else 1):
+                    tile[0] = size[2, j - 1] if j else 1
+                    if tile[0] > fits or (j and tile[0] == 1):
+                        continue
+                    place = ((p * 160 + i) * 160 + q) * 256 + 8 * j
+                    tried = keep(
+                        layer, form, psum_width, bus, objective, rates, work, swept, kept, least, outs[i, TRIPS],
+                        ins[q, TRIPS], place, figures, tried,
+                    )  # fmt: skip
+                    if tried < 0:
+                        return False
+                    if tried > MOST_TRIES - 8 or (tried and figures[SCORE] == np.inf):
+                        timings += time_all(
+                            layer, form, psum_width, bus, objective, rates, work, tried, best, figures, timings
+                        )
+                        tried = 0
+                    if timings > MOST_TIMED:
+                        return False
+    timings += time_all(layer, form, psum_width, bus, objective, rates, work, tried, best, figures, timings)
+    return timings <= MOST_TIMED and figures[SCORE] < np.inf
+
+
+@lean
+def keep(  # type: ignore[no-untyped-def]
+    layer, form, psum_width, bus, objective, rates, work, swept, kept, least, k_trips, c_trips, place, figures, tried
+):
+    """Keep those orders of a tile that may be best; return how many are kept, -1 if floats do not hold their bits."""
+    runs, counts, tile, whole, trips, _ = work.state
+    moved, moves, tries, found, rate = (
+        work.moved[0],
+        work.moves,
+        work.tries,
+        work.bounds,
+        bus[NUMERATOR] / bus[DENOMINATOR],
+    )
+    m_trips = trips[1] * trips[2] * trips[3]
+    live, known, promising, counted = nest.live_loops(m_trips, k_trips, c_trips), -2, False, False
+    bits = cycles = dynamic = compute = last_compute = 0.0
+    for i in range(6):
+        order = nest.DISTINCT[live, i]
+        if order < 0:
+            break
+        innermost = nest.INNERMOST[live, order]
+        if innermost != known:
+            known, few = innermost, (m_trips, k_trips, c_trips)
+            score = least_score(layer, psum_width, swept, innermost, few, kept, least, rate, objective, rates, moves)
+            promising = score <= figures[SCORE]
+            if promising and not counted:
+                counted = True
+                for axis in (0, 4, 5):
+                    counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
+                    trips[axis] = nest.ceil_div(whole[axis], tile[axis])
+                compute = bound_kernel.computed(form, whole, tile, tile[4], tile[5], False)
+                bound_kernel.ends(layer, runs, counts, psum_width, bus[BURST], moved)
+                bound_kernel.sweep(layer, runs, counts, psum_width, bus[BURST], moved)
+                last_compute = tile_cycles(
+                    form, last(runs, counts, 0), last(runs, counts, 1) * last(runs, counts, 2) * last(runs, counts, 3),
+                    last(runs, counts, 4), last(runs, counts, 5),
+                )  # fmt: skip
+            if promising:
+                bits, cycles = bound_kernel.bound(moved, trips, innermost, compute, last_compute, layer, bus, rate)
+                if bits >= EXACT:
+                    return -1
+                inputs, weights, spilled, _ = useful_bits(
+                    layer, psum_width, swept, innermost, m_trips, k_trips, c_trips
+                )
+                spill = 0.0 if c_trips == 1 or innermost == 2 else float(c_trips - 1)
+                write = moved[OUT_BUS] + moved[PSUM_BUS] * spill
+                dynamic = dynamic_pj(rates, bits - write, write, inputs + kept, weights, spilled, moves)
+        if promising:
+            found[tried, SCORE] = scored(dynamic, cycles, objective, rates)
+            found[tried, CYCLES], found[tried, BITS], found[tried, PLACE] = cycles, bits, place + i
+            found[tried, DYNAMIC] = dynamic
+            if before(found[tried], figures):
+                for axis in range(6):
+                    tries[tried, axis] = tile[axis]
+                tries[tried, 6] = order
+                tried += 1
+    return tried
+
+
+@lean
+def time_all(  # type: ignore[no-untyped-def]
+    layer, form, psum_width, bus, objective, rates, work, tried, best, figures, timings
+):
+    """Time what is kept in the order of its bounds until nothing may be better; return how many were timed."""
+    found, number = work.bounds, 0
+    while timings + number <= MOST_TIMED:
+        at = -1
+        for i in range(tried):
+            if found[i, PLACE] >= 0 and before(found[i], figures) and (at < 0 or before(found[i], found[at])):
+                at = i
+        if at < 0:
+            break
+        number += 1
+        cycles = timed(layer, form, psum_width, bus, work.tries[at], work.timing, np.int64(FOREVER))
+        found[at, SCORE] = scored(found[at, DYNAMIC], cycles, objective, rates)
+        found[at, CYCLES] = cycles
+        if before(found[at], figures):
+            for i in range(5):
+                figures[i] = found[at, i]
+            for axis in range(7):
+                best[axis] = work.tries[at, axis]
+        found[at, PLACE] = -1
+    return number

@@ -1,0 +1,113 @@
+"""The exact time of a tiling, in machine code: its tiles pass one by one, periods are skipped.
+
+Rows of integers as in `search_kernel`; ``runs`` and ``counts`` are the pieces of each axis (`nest_kernel.fill_runs`).
+"""
+
+from __future__ import annotations
+
+from accelsim.jit import lean
+from accelsim.mapping import nest_kernel as nest
+from accelsim.mapping.bound_kernel import BURST, DENOMINATOR, FOREVER, LATENCY, NUMERATOR
+from accelsim.mapping.tile_kernel import tile_cycles
+
+CLOCK = 17
+"""Of the rows that a timeline works in."""
+
+
+@lean
+def enter(at, runs, axis, run):  # type: ignore[no-untyped-def]
+    """Let a run of an axis be the current one; return the axis as a bit, or 0 if its tiles are as large as before."""
+    changed = at[axis, nest.EXTENT] != runs[axis, run, nest.EXTENT]
+    changed = changed or at[axis, nest.INPUTS] != runs[axis, run, nest.INPUTS]
+    for i in range(5):
+        at[axis, i] = runs[axis, run, i]
+    return 1 << axis if changed else 0
+
+
+@lean
+def timeline(layer, form, psum_width, order, runs, counts, innermost, stays, bus, stall, hands):  # type: ignore[no-untyped-def]
+    """Let the tiles of a cut layer pass, loop by loop: `timeline.run` on `LoopNest.schedule`.
+
+    ``hands`` are `bound_kernel.HANDS` rows to work in; row `CLOCK` is the clock at the end.
+    Returns False as soon as the computations have waited for more than ``stall``, or if a count would leave 64 bits.
+    """
+    axes, at, states, bits, clock = nest.AXES[order], hands[:6], hands[6:12], hands[12], hands[CLOCK]
+    run, done, since, gap = hands[13], hands[14], hands[15], hands[16]
+    compute = load_bits = store_bits = load = store = depth = 0
+    for i in range(6):
+        at[i, nest.EXTENT] = at[i, nest.INPUTS] = clock[i] = 0
+    run[0] = done[0] = since[0] = 0
+    stale = enter(at, runs, axes[0], 0)
+    nest.relative(clock, states[0])
+    gap[0] = 1
+    while depth >= 0:
+        axis = axes[depth]
+        if done[depth] == runs[axis, run[depth], nest.REPEAT]:
+            run[depth] += 1
+            if run[depth] == counts[axis]:
+                depth -= 1
+                if depth < 0:
+                    break
+                finished = True
+            else:
+                stale |= enter(at, runs, axis, run[depth])
+                done[depth], since[depth], gap[depth] = 0, 0, 1
+                nest.relative(clock, states[depth])
+                finished = False
+        elif depth < 5:
+            depth += 1
+            axis = axes[depth]
+            run[depth], done[depth], since[depth], gap[depth] = 0, 0, 0, 1
+            stale |= enter(at, runs, axis, 0)
+            nest.relative(clock, states[depth])
+            finished = False
+        else:
+            if stale:
+                nest.price_tile(layer, at, stale, psum_width, bus[BURST], bits)
+                m = at[1, nest.EXTENT] * at[2, nest.EXTENT] * at[3, nest.EXTENT]
+                compute = tile_cycles(form, at[0, nest.EXTENT], m, at[4, nest.EXTENT], at[5, nest.EXTENT])
+                stale = 0
+            loaded, stored = nest.step_bits(at, bits, innermost, stays)
+            if loaded != load_bits:
+                load_bits, load = loaded, nest.on_bus_cycles(loaded, bus[NUMERATOR], bus[DENOMINATOR])
+            if stored != store_bits:
+                store_bits, store = stored, nest.on_bus_cycles(stored, bus[NUMERATOR], bus[DENOMINATOR])
+            waited = clock[nest.DONE] - clock[nest.COMPUTE]
+            if (
+                waited > stall
+                or clock[nest.DONE] > nest.MOST_BITS // 4
+                or max(load, store, compute) > nest.MOST_BITS // 16
+            ):
+                return False
+            nest.tick(clock, load, compute, store, bus[LATENCY])
+            finished = True
+        if finished:
+            done[depth] += 1
+            left = runs[axes[depth], run[depth], nest.REPEAT] - done[depth]
+            if left > 0 and gap[depth] > 0:
+                rounds = done[depth] - since[depth]
+                skipped = nest.jump(clock, states[depth], rounds, left)
+                if skipped:
+                    done[depth] += skipped
+                    gap[depth] = 0  # fewer rounds than a period are left: no more looking
+                elif rounds == gap[depth]:
+                    # compare with an ever later round, so that any period is found
+                    since[depth], gap[depth] = done[depth], 2 * gap[depth]
+                    nest.relative(clock, states[depth])
+    return True
+
+
+@lean
+def timed(layer, form, psum_width, bus, tiling, state, stall):  # type: ignore[no-untyped-def]
+    """Return the cycles of a tiling, stalls included; `FOREVER` if these are more than ``stall`` or leave 64 bits."""
+    runs, counts, tile, whole, trips, hands = state
+    for axis in range(6):
+        tile[axis] = tiling[axis]
+        counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
+        trips[axis] = nest.ceil_div(whole[axis], tile[axis])
+    live = nest.live_loops(trips[1] * trips[2] * trips[3], trips[4], trips[5])
+    innermost = nest.INNERMOST[live, tiling[6]]
+    stays = trips[5] == 1 or innermost == 2
+    if not timeline(layer, form, psum_width, tiling[6], runs, counts, innermost, stays, bus, stall, hands):
+        return FOREVER
+    return float(nest.finish(hands[CLOCK]))
