@@ -57,6 +57,7 @@ class BitSerial(TiledEngine[Params, GridTiling]):
     params_schema = Params
     mapping_schema = GridTiling
     primary = "lanes"
+    support_params = ("machine", "trim", "pe_bits", "columns", "rows")
     what = "a grid of inner-product units"
     counts = Counts
     operand_axes = (5, 5)
