@@ -196,7 +196,7 @@ def test_a_report_that_was_tampered_with_is_no_report(old, new, tmp_path):
 def test_tiles_of_a_very_long_image_are_counted_without_listing_them():
     conv = Conv2d(n=1, c=8, k=8, h=12, w=2**31 - 1, r=3, s=3, pad=(1, 1, 1, 1))
     nest = LoopNest(conv, Tiling(groups=1, n=1, e=4, f=1, k=8, c=8, order="mkc"), Widths(8, 8, 8, 32))
-    runs = nest.runs("f")
+    runs = nest.runs["f"]
     assert len(runs) == 3
     assert sum(times for times, _ in runs) == conv.f
     assert sum(times * piece.extent for times, piece in runs) == conv.f
@@ -219,7 +219,7 @@ def test_counted_tiles_equal_the_listed_ones(seed):
         taps = [o * stride + t * dilation - pad for o in range(start, start + extent) for t in range(r)]
         covered = range(max(0, min(taps)), min(h - 1, max(taps)) + 1)
         listed.append((extent, len(covered), start == 0, start + extent == conv.e))
-    assert [tuple(piece) for times, piece in nest.runs("e") for _ in range(times)] == listed
+    assert [tuple(piece) for times, piece in nest.runs["e"] for _ in range(times)] == listed
 
 
 def test_macs_of_a_dense_layer_are_counted_without_an_array():

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby, product
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +29,7 @@ from accelsim.workload.shapes import Conv2d
 
 Order = Literal["mkc", "mck", "kmc", "kcm", "cmk", "ckm"]
 ORDERS: tuple[Order, ...] = ("mkc", "mck", "kmc", "kcm", "cmk", "ckm")
+AXES_OF_A_TILE = ("groups", "n", "e", "f", "k", "c")
 AXES = {"m": ("n", "e", "f"), "k": ("k",), "c": ("c",)}
 
 
@@ -89,9 +91,20 @@ class LoopNest:
     resident: frozenset[str] = frozenset()
     """Tensors (input, weight, output) whose home is on the chip: they never cross the DRAM boundary."""
 
-    def runs(self, axis: str) -> list[tuple[int, Piece]]:
-        """Return the pieces along a tile loop, equal neighbours counted together."""
-        size, tile = self._size(axis), min(getattr(self.tiling, axis), self._size(axis))
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Axis -> how many there are in the layer."""
+        conv = self.conv
+        k, c = conv.k // conv.groups, conv.c // conv.groups
+        return {"groups": conv.groups, "n": conv.n, "e": conv.e, "f": conv.f, "k": k, "c": c}
+
+    @cached_property
+    def runs(self) -> dict[str, list[tuple[int, Piece]]]:
+        """Axis -> the pieces along its loop over tiles, equal neighbours counted together."""
+        return {axis: self._runs(axis) for axis in AXES_OF_A_TILE}
+
+    def _runs(self, axis: str) -> list[tuple[int, Piece]]:
+        size, tile = self.sizes[axis], min(getattr(self.tiling, axis), self.sizes[axis])
         trips = ceil_div(size, tile)
 
         def piece(i: int) -> Piece:
@@ -116,17 +129,6 @@ class LoopNest:
         room = size - 1 + conv.pad[d] - (window - 1) * conv.dilation[d] - (tile - 1) * conv.stride[d]
         return max(1, ceil_div(conv.pad[d], step)), min(trips - 1, room // step + 1)
 
-    def _size(self, axis: str) -> int:
-        conv = self.conv
-        return {
-            "groups": conv.groups,
-            "n": conv.n,
-            "e": conv.e,
-            "f": conv.f,
-            "k": conv.k // conv.groups,
-            "c": conv.c // conv.groups,
-        }[axis]
-
     def _inputs_under(self, axis: str, start: int, extent: int) -> int:
         """Return the in-image rows (axis e) or columns (axis f) from the first to the last tap of a piece."""
         conv = self.conv
@@ -138,20 +140,13 @@ class LoopNest:
         last = (start + extent - 1) * conv.stride[d] - conv.pad[d] + (window - 1) * conv.dilation[d]
         return max(0, min(last, size - 1) - max(first, 0) + 1)
 
-    @property
+    @cached_property
     def trips(self) -> dict[str, int]:
         """Iterations of the loops ``groups``, ``m``, ``k`` and ``c``."""
-        count = {a: ceil_div(self._size(a), min(getattr(self.tiling, a), self._size(a))) for a in self._axes()}
+        count = {axis: ceil_div(size, min(getattr(self.tiling, axis), size)) for axis, size in self.sizes.items()}
         return {
-            "groups": count["groups"],
-            "m": count["n"] * count["e"] * count["f"],
-            "k": count["k"],
-            "c": count["c"],
-        }
-
-    @staticmethod
-    def _axes() -> tuple[str, ...]:
-        return ("groups", "n", "e", "f", "k", "c")
+            "groups": count["groups"], "m": count["n"] * count["e"] * count["f"], "k": count["k"], "c": count["c"],
+        }  # fmt: skip
 
     @property
     def innermost(self) -> str:
@@ -174,13 +169,12 @@ class LoopNest:
         """
         axes = ["groups", *(axis for loop in self.tiling.order for axis in AXES[loop])]
         innermost, stay = self.innermost, self.psums_stay
-        runs = {axis: self.runs(axis) for axis in axes}
 
         def nest(depth: int, at: dict[str, Piece]) -> tuple[Step | Loop, ...]:
             if depth == len(axes):
                 return (self._step(at, innermost, stay, cycles),)
             items: list[Step | Loop] = []
-            for repeat, piece in runs[axes[depth]]:
+            for repeat, piece in self.runs[axes[depth]]:
                 body = nest(depth + 1, {**at, axes[depth]: piece})
                 items.extend(body if repeat == 1 else (Loop(repeat, body),))
             return tuple(items)
@@ -188,7 +182,7 @@ class LoopNest:
         return nest(0, {})
 
     def _step(self, at: dict[str, Piece], innermost: str, stay: bool, cycles: Callable[[Tile], int]) -> Step:
-        tile = _tile(tuple(at[axis] for axis in self._axes()))
+        tile = _tile(tuple(at[axis] for axis in AXES_OF_A_TILE))
         loads: list[Transfer] = []
         first_m = at["n"].first and at["e"].first and at["f"].first
         if innermost != "k" or at["k"].first:
@@ -221,10 +215,11 @@ class LoopNest:
         run, count = contiguous(extents["output" if tensor == "psum" else tensor])
         return [Transfer(tensor, direction, run * width, count)] if run * count else []
 
+    @cached_property
     def tiles(self) -> dict[Tile, int]:
-        """Return the distinct tiles and how often each occurs."""
+        """Distinct tile -> how often it occurs."""
         counts: dict[Tile, int] = {}
-        runs = [self.runs(axis) for axis in self._axes()]
+        runs = [self.runs[axis] for axis in AXES_OF_A_TILE]
 
         def walk(depth: int, times: int, at: tuple[Piece, ...]) -> None:
             if depth == len(runs):
@@ -242,11 +237,11 @@ class LoopNest:
         axes = ["groups", *(axis for loop in self.tiling.order for axis in AXES[loop])]
         cuts = []
         for axis in axes:
-            size, tile = self._size(axis), getattr(self.tiling, axis)
+            size, tile = self.sizes[axis], getattr(self.tiling, axis)
             cuts.append([(start, min(tile, size - start)) for start in range(0, size, tile)])
         for combination in product(*cuts):
             at = dict(zip(axes, combination, strict=True))
-            yield tuple(number for axis in self._axes() for number in at[axis])
+            yield tuple(number for axis in AXES_OF_A_TILE for number in at[axis])
 
     def follows(self) -> dict[str, bool]:
         """Return of which tensors there is more than one tile."""
@@ -259,8 +254,7 @@ class LoopNest:
 
     def largest_bits(self) -> dict[str, int]:
         """Return the bits of the largest input, weight and accumulator tile."""
-        tiles = list(self.tiles())
-        conv, w = self.conv, self.widths
+        tiles, conv, w = self.tiles, self.conv, self.widths
         return {
             "input": max(t.groups * t.n * t.c * t.rows * t.cols for t in tiles) * w.input,
             "weight": max(t.groups * t.k * t.c for t in tiles) * conv.r * conv.s * w.weight,

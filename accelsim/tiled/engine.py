@@ -247,7 +247,7 @@ class TiledEngine(Engine[ParamsT, TilingT]):
 
     def costs(self, plan: TiledPlan) -> dict[Tile, tuple[int, ...]]:
         """Return the counts of each distinct tile, in closed form."""
-        conv, tiles = plan.nest.conv, list(plan.nest.tiles())
+        conv, tiles = plan.nest.conv, list(plan.nest.tiles)
         sizes = np.array([(t.groups, t.m, t.k, t.c) for t in tiles], dtype=np.int64).T
         counts = np.stack(np.broadcast_arrays(*self.cost(plan.unit, conv.r * conv.s, *sizes)), axis=1)
         return dict(zip(tiles, map(tuple, counts.tolist()), strict=True))
@@ -266,7 +266,7 @@ class TiledEngine(Engine[ParamsT, TilingT]):
 
     def activity(self, plan: TiledPlan, costs: Mapping[Tile, tuple[int, ...]], values: np.ndarray | None) -> Activity:
         """Add tiles up to the layer's account, traffic and schedule."""
-        tiles = plan.nest.tiles()
+        tiles = plan.nest.tiles
         total = self.counts(*(sum(n * costs[t][i] for t, n in tiles.items()) for i in range(len(self.counts._fields))))
         return self.added_up(plan, total, plan.nest.schedule(lambda tile: costs[tile][0]), values)
 
@@ -283,7 +283,7 @@ class TiledEngine(Engine[ParamsT, TilingT]):
             events=self.events(unit, total, params, nest.conv.macs),
             schedule=schedule,
             buffers=self.buffer_use(nest, params),
-            details={"tiles": sum(nest.tiles().values()), **self.details(plan, total)},
+            details={"tiles": sum(nest.tiles.values()), **self.details(plan, total)},
             performed_macs=nest.conv.macs,
             values=values,
         )

@@ -23,7 +23,7 @@ def counts(nest: LoopNest, walk: TileWalk, axes: tuple[int, int]) -> dict[Tile, 
     """Return the counts of each distinct tile, walked without values; ``axes`` are those of x and of w."""
     x, w, out = (np.zeros((1,) * number, dtype=np.int64) for number in (*axes, 4))
     found = {}
-    for tile in nest.tiles():
+    for tile in nest.tiles:
         span = (0, tile.groups, 0, tile.n, 0, tile.e, 0, tile.f, 0, tile.k, 0, tile.c)
         found[tile] = tuple(walk(span, shape_of(nest), False, x, w, out).tolist())
     return found

@@ -24,7 +24,7 @@ def walk(
     taps = nest.conv.r * nest.conv.s
     costs: dict[Tile, tuple[int, ...]] = {}
     nothing = np.zeros((1, 1, 1), dtype=np.int64)
-    for tile in nest.tiles():
+    for tile in nest.tiles:
         groups = np.zeros((tile.groups, 1, 1), dtype=np.int64)
         counts = walk_tile(*array, tile.m, tile.k, tile.c * taps, False, groups, nothing, nothing)
         costs[tile] = tuple(counts.tolist())
