@@ -11,6 +11,7 @@ import ast
 import inspect
 from collections.abc import Callable, Generator, Mapping
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -285,7 +286,7 @@ class Engine(Generic[ParamsT, MappingT]):
         """Return a small random legal case: what the contract tests run."""
         raise NotImplementedError
 
-    @property
+    @cached_property
     def notes(self) -> Notes:
         """What the engine's docstring says of itself."""
         module = inspect.getmodule(type(self))
