@@ -1,4 +1,4 @@
-"""Sweep columns of every engine that tiles: the totals of `simulate` to the last digit."""
+"""Sweep columns of every engine that has them: the totals of `simulate` to the last digit."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ MACHINES = {
     "loom": {
         "params.lanes": SIDES, "params.columns": (1, 3, 8), "params.rows": SIDES,
         "params.fc_columns": ("windows", "filters"), "params.activation_bits_per_cycle": (1, 2), **KIB,
+    },
+    "bismo": {
+        "params.dm": SIDES, "params.dk": (32, 64, 256), "params.dn": SIDES, "params.lhs_entries": (64, 1024, 8192),
+        "params.rhs_entries": (64, 1024, 8192), "params.instruction_cycles": (0, 1, 7),
     },
 }  # fmt: skip
 """Packaged machine -> keys and the values that are drawn for them."""

@@ -12,7 +12,7 @@ Layout in DRAM: input and output (n, h, w, c), channels innermost; weights (k, c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, product
@@ -286,26 +286,31 @@ def contiguous(extents: tuple[tuple[int, int], ...]) -> tuple[int, int]:
 
 
 def dram_traffic(schedule: tuple[Step | Loop, ...], dram: DramModel) -> dict[Flow, int]:
-    """Return the DRAM traffic of a schedule; what whole bursts move beyond the useful bits is tensor ``other``."""
-    total: dict[Flow, int] = {}
+    """Return the DRAM traffic of a schedule: what `moved` says of its transfers."""
 
-    def add(transfers: tuple[Transfer, ...], times: int) -> None:
-        for t in transfers:
-            flow = Flow("dram", t.tensor, t.direction)
-            total[flow] = total.get(flow, 0) + times * t.bits
-            if over := dram.bus_bits(t) - t.bits:
-                extra = Flow("dram", "other", t.direction)
-                total[extra] = total.get(extra, 0) + times * over
-
-    def walk(items: tuple[Step | Loop, ...], times: int) -> None:
+    def transfers(items: tuple[Step | Loop, ...], times: int) -> Iterator[tuple[Transfer, int]]:
         for item in items:
             if isinstance(item, Loop):
-                walk(item.body, times * item.repeat)
+                yield from transfers(item.body, times * item.repeat)
             else:
-                for transfers in (item.loads, item.before, item.after, item.stores):
-                    add(transfers, times)
+                for part in (item.loads, item.before, item.after, item.stores):
+                    yield from ((t, times) for t in part)
 
-    walk(schedule, 1)
+    return moved(transfers(schedule, 1), dram)
+
+
+def moved(transfers: Iterable[tuple[Transfer, int]], dram: DramModel) -> dict[Flow, int]:
+    """Return the DRAM traffic of transfers, each as often as its number says.
+
+    What whole bursts move beyond the useful bits is tensor ``other``.
+    """
+    total: dict[Flow, int] = {}
+    for t, times in transfers:
+        flow = Flow("dram", t.tensor, t.direction)
+        total[flow] = total.get(flow, 0) + times * t.bits
+        if over := dram.bus_bits(t) - t.bits:
+            extra = Flow("dram", "other", t.direction)
+            total[extra] = total.get(extra, 0) + times * over
     return total
 
 

@@ -29,15 +29,16 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
-from accelsim.activity import Activity, Event, Flow
+from accelsim.activity import Activity, Event
 from accelsim.components import Alu, Component, Sram
-from accelsim.engines.bismo import sample
-from accelsim.engines.bismo.cost import ADDER_DEPTH, RESULT_BITS, Cut
+from accelsim.engines.bismo import cost, sample
+from accelsim.engines.bismo.cost import ADDER_DEPTH, RESULT_BITS, STRIPES_HELD, Cut
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest
+from accelsim.mapping.choose import Price
 from accelsim.operands.handle import Operands
-from accelsim.seam import Engine, Machine, NoMapping, Sample, Word, too_wide
-from accelsim.spec.schema import Strict
+from accelsim.seam import Engine, Machine, Many, NoMapping, Sample, Word, too_wide
+from accelsim.spec.schema import MappingSpec, Strict
 from accelsim.units import INT64_MAX, ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS
@@ -45,8 +46,8 @@ from accelsim.workload.shapes import PRODUCTS
 BLOCK_BITS = 8 * 2**15
 """Largest block of one plane of a stripe."""
 
-STRIPES_HELD = 4
-"""Stripes that an operand memory must hold at once: the tokens between fetch and execute."""
+MOST_COUNT = INT64_MAX // 4
+"""Of gate-cycles."""
 
 
 class Params(Strict):
@@ -84,6 +85,7 @@ class Bismo(Engine[Params, NoMapping]):
     name = "bismo"
     params_schema = Params
     primary = "gates"
+    support_params = ("operand_bits",)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the AND gates."""
@@ -121,12 +123,12 @@ class Bismo(Engine[Params, NoMapping]):
         """Check that the stripes fit the operand memories and that no count can overflow."""
         del mapping
         cut = _cut(view, params)
+        lhs, rhs = cut.entries
         sides = (
-            (view.input.name, "lhs_entries", params.lhs_entries, cut.lhs_bits, cut.lhs_stripe),
-            (view.weight.name, "rhs_entries", params.rhs_entries, cut.rhs_bits, cut.rhs_stripe),
+            (view.input.name, "lhs_entries", params.lhs_entries, lhs, cut.lhs_stripe),
+            (view.weight.name, "rhs_entries", params.rhs_entries, rhs, cut.rhs_stripe),
         )
-        for tensor, key, entries, bits, stripe in sides:
-            needed = STRIPES_HELD * bits * cut.tiles[1]
+        for tensor, key, entries, needed, stripe in sides:
             if needed > entries:
                 most = entries // (STRIPES_HELD * cut.tiles[1])
                 raise MappingError(
@@ -140,7 +142,7 @@ class Bismo(Engine[Params, NoMapping]):
                     f"bytes, a block holds {BLOCK_BITS // 8}",
                     "use a smaller array or fewer inputs per output",
                 )
-        if cut.total_tiles * cut.tile_cycles * cut.units > INT64_MAX // 4:
+        if cut.total_tiles * cut.tile_cycles * cut.units > MOST_COUNT:
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
         return Plan(cut, params, machine, view.macs, view.output.elements, operands.effective_macs)
 
@@ -148,82 +150,70 @@ class Bismo(Engine[Params, NoMapping]):
         """Walk one product; with operands, all of them with their values."""
         from accelsim.engines.bismo import walk
 
-        counts = walk.walk(plan.cut)
+        counts = cost.Counts(*walk.walk(plan.cut))
         return _activity(plan, counts, None if operands is None else walk.values(plan.cut, operands))
 
     def closed_form(self, plan: Plan) -> Activity:
         """Evaluate the closed form."""
-        cut = plan.cut
-        work = plan.macs * cut.pairs
-        whole = cut.total_tiles * cut.pairs * cut.tiles[1] * cut.units
-        return _activity(plan, (cut.total_tiles * cut.tile_cycles, work, whole - work), None)
+        return _activity(plan, cost.counted(plan.cut, plan.macs), None)
+
+    def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
+        """Return a layer as the sizes and widths of a `Cut`, and its multiply-accumulates."""
+        return None if view.macs > MOST_COUNT else (*_sizes(view), view.macs, effective_macs)
+
+    def closed_form_many(
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price,
+        leak_pj_per_cycle: float,
+    ) -> Many | None:  # fmt: skip
+        """Run the timelines in one kernel, and count by the same formulas as `closed_form`."""
+        from accelsim.engines.bismo import columnar
+
+        del mapping, price, leak_pj_per_cycle  # there is nothing to choose
+        cut = Cut._make((*layers.T[:6], *_array(params)))
+        fits = (cut.entries[0] <= params.lhs_entries) & (cut.entries[1] <= params.rhs_entries)
+        for stripe in (cut.lhs_stripe, cut.rhs_stripe):
+            fits &= stripe.run_bits <= BLOCK_BITS
+        return columnar.totals(cut, np.asarray(fits), layers[:, 6], layers[:, 7], machine.dram)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any product kind on a small array."""
         return sample.sample(rng)
 
 
-def _cut(view: LayerView, params: Params) -> Cut:
+def _sizes(view: LayerView) -> tuple[int, int, int, int, int, int]:
+    """Return products, M, K, N, and the planes of the operands."""
     conv = view.shape.as_conv()  # type: ignore[union-attr]
-    return Cut(
-        groups=conv.groups,
-        m=conv.n * conv.e * conv.f,
-        k=conv.c // conv.groups * conv.r * conv.s,
-        n=conv.k // conv.groups,
-        lhs_bits=view.input.bits or 1,
-        rhs_bits=view.weight.bits or 1,
-        dm=params.dm,
-        dk=params.dk,
-        dn=params.dn,
-        instruction_cycles=params.instruction_cycles,
-    )
+    m, k, n = conv.n * conv.e * conv.f, conv.c // conv.groups * conv.r * conv.s, conv.k // conv.groups
+    return conv.groups, m, k, n, view.input.bits or 1, view.weight.bits or 1
 
 
-def _activity(plan: Plan, counts: tuple[int, int, int], values: np.ndarray | None) -> Activity:
-    """Return the layer's activity from cycles without drain, work and padding."""
-    cut, (cycles, work, padding) = plan.cut, counts
-    schedule = cut.schedule()
-    dram = loopnest.dram_traffic(schedule, plan.machine.dram)
-    busy = plan.effective_macs * cut.pairs
-    computing = (work + padding) // cut.units
-    results = cut.total_tiles * cut.dm * cut.dn * RESULT_BITS
-    traffic = {
-        Flow("glb.inputs", "input", "write"): dram[Flow("dram", "input", "read")],
-        Flow("glb.inputs", "input", "read"): computing * cut.dm * cut.dk,
-        Flow("glb.weights", "weight", "write"): dram[Flow("dram", "weight", "read")],
-        Flow("glb.weights", "weight", "read"): computing * cut.dn * cut.dk,
-        Flow("glb.outputs", "output", "write"): results,
-        Flow("glb.outputs", "output", "read"): results,
-    }
-    p = plan.params
+def _array(params: Params) -> tuple[int, int, int, int]:
+    return params.dm, params.dk, params.dn, params.instruction_cycles
+
+
+def _cut(view: LayerView, params: Params) -> Cut:
+    return Cut(*_sizes(view), *_array(params))
+
+
+def _activity(plan: Plan, counts: cost.Counts, values: np.ndarray | None) -> Activity:
+    """Return the layer's activity."""
+    cut, p = plan.cut, plan.params
     more = cut.total_tiles > 1
     return Activity(
-        compute_cycles=cycles + cut.drain,
-        accounts={
-            "gates": {
-                "busy": busy,
-                "zero": work - busy,
-                "padding": padding,
-                "control": (cycles - computing) * cut.units,
-                "fill_drain": cut.drain * cut.units,
-            }
-        },
-        traffic={**dram, **traffic},
-        events={Event("gates", "add"): work + padding},
-        schedule=schedule,
+        compute_cycles=counts.cycles + cut.drain,
+        accounts={"gates": cost.account(cut, counts, plan.effective_macs)},
+        traffic={**loopnest.moved(cut.transfers(), plan.machine.dram), **cost.on_chip(cut, counts)},
+        events={Event("gates", "add"): counts.work + counts.padding},
+        schedule=cut.schedule(),
         buffers={
             "glb.inputs": (p.dm * p.lhs_entries * p.dk, cut.lhs_stripe.bits * (2 if more else 1)),
-            "glb.weights": (p.dn * p.rhs_entries * p.dk, cut.rhs_stripe.bits * (2 if _columns(cut) > 1 else 1)),
+            "glb.weights": (p.dn * p.rhs_entries * p.dk, cut.rhs_stripe.bits * (2 if cut.columns > 1 else 1)),
             "glb.outputs": (2 * p.dm * p.dn * RESULT_BITS, cut.dm * cut.dn * RESULT_BITS * (2 if more else 1)),
         },
         details={"tiles": cut.total_tiles, "instructions": cut.total_tiles * cut.pairs},
         performed_macs=plan.macs,
         values=values,
     )
-
-
-def _columns(cut: Cut) -> int:
-    return cut.groups * cut.tiles[2]
 
 
 ENGINE = Bismo()
