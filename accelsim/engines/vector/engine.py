@@ -55,10 +55,10 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import Field
 
-from accelsim.activity import Activity, Event, Flow
+from accelsim.activity import Activity, Flow
 from accelsim.components import Alu, Component, Link, RegisterFile, Sram
 from accelsim.engines.vector import sample, tiles
-from accelsim.engines.vector.program import BINARY, UNARY, Counts, tile_cost
+from accelsim.engines.vector.program import BINARY, UNARY, Counts, Tree, account, events, tile_cost
 from accelsim.engines.vector.tiles import Cut, Pieces, Tile, Work
 from accelsim.errors import MappingError
 from accelsim.mapping.choose import Bounds
@@ -226,52 +226,20 @@ def _activity(plan: Plan, counts: dict[Tile, Counts], values: np.ndarray | None)
     count = sum(times for times, _ in cut)
     total = Counts(*(sum(times * counts[tile][i] for times, tile in cut) for i in range(len(Counts._fields))))
     schedule = tiles.schedule(work, plan.pieces, {tile: c.cycles for tile, c in counts.items()})
-    taps = sum(times * tile.taps * tile.channels for times, tile in cut)
     largest = max(work.tile_bits(tile) for _, tile in cut)
-    causes = {cause: getattr(total, cause) for cause in ("busy", "padding", "unmapped", "imbalance")}
-    causes["fill_drain"] = count * params.latency_cycles * params.lanes
-    ops = {unit: getattr(total, unit) for unit in ("add", "mul", "compare", "special")}
     dram = dram_traffic(schedule, plan.machine.dram)
+    came = dram.get(Flow("dram", "input", "read"), 0), dram.get(Flow("dram", "weight", "read"), 0)
+    tree, facts = Tree.of(params.lanes, work.program.length), work.facts(plan.view.shape)
     return Activity(
         compute_cycles=total.cycles,
-        accounts={"lanes": causes},
-        traffic={**dram, **_on_chip(plan, dram, taps, sum(ops.values()))},
-        events={Event("lanes", unit): n for unit, n in ops.items()},
+        accounts={"lanes": account(total, count * params.latency_cycles * params.lanes)},
+        traffic={**dram, **facts.traffic(tree, params.lane_bits, sum(total.ops), came)},
+        events=events(total),
         schedule=schedule,
         buffers={"glb": (params.buffer_kib * KIB_BITS, work.resident_bits + largest * min(2, count))},
         details={"tiles": count},
         values=values,
     )
-
-
-def _on_chip(plan: Plan, dram: dict[Flow, int], taps: int, ops: int) -> dict[Flow, int]:
-    """Return the traffic of scratchpad, accumulators and links, in bits."""
-    work, bits = plan.work, plan.params.lane_bits
-    p, total = work.program, work.elements
-    # a window reads its taps, and once more what it divides (lrn); a reduced row is read for two passes
-    reads = taps + total * (p.start is not None and not plan.work.pool) if p.window else total
-    if p.length:
-        reads = 2 * total
-    inputs = [s.bits for s in work.streams if s.tensor == "input"]
-    weights = [s.bits for s in work.streams if s.tensor == "weight"]
-    if not isinstance(plan.view.shape, Elementwise):
-        weights = weights[:2]
-    rows = total // p.length if p.length else 0
-    partials = min(plan.params.lanes, p.length)
-    return {
-        Flow("glb", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
-        Flow("glb", "weight", "write"): dram.get(Flow("dram", "weight", "read"), 0),
-        Flow("glb", "input", "read"): reads * sum(inputs),
-        Flow("glb", "weight", "read"): total * sum(weights),
-        Flow("glb", "psum", "write"): total * work.scratch_bits,
-        Flow("glb", "psum", "read"): total * work.scratch_bits,
-        Flow("glb", "output", "write"): total * work.output_bits,
-        Flow("glb", "output", "read"): total * work.output_bits,
-        Flow("pe", "psum", "read"): ops * bits,
-        Flow("pe", "psum", "write"): ops * bits,
-        Flow("array", "psum", "write"): rows * 2 * max(0, partials - 1) * bits,
-        Flow("array", "psum", "read"): rows * 2 * partials * bits,
-    }
 
 
 ENGINE = Vector()

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from math import sqrt
 from typing import NamedTuple
 
+from accelsim.activity import Event
 from accelsim.operands.golden import LEAK, LRN_ALPHA, LRN_BETA, LRN_BIAS
+from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax
 
@@ -189,6 +191,79 @@ class Counts(NamedTuple):
     compare: int
     special: int
 
+    @property
+    def ops(self) -> Ops:
+        """Operations by unit."""
+        return Ops(self.add, self.mul, self.compare, self.special)
+
+
+def account(counts: Counts, fill: int) -> dict[str, int]:
+    """Return lane-cycles by cause; ``fill`` are those of the pipeline's latency."""
+    causes = {cause: getattr(counts, cause) for cause in ("busy", "padding", "unmapped", "imbalance")}
+    return causes | {"fill_drain": fill}
+
+
+def events(counts: Counts) -> dict[Event, int]:
+    """Return the operations."""
+    return {Event("lanes", unit): count for unit, count in counts.ops._asdict().items()}
+
+
+class Tree(NamedTuple):
+    """How a reduced row is combined: its partial results, all of them but one, and the steps that combine them."""
+
+    partials: int
+    others: int
+    depth: int
+
+    @classmethod
+    def of(cls, lanes: int, length: int) -> Tree:
+        """Return the tree of a row of ``length`` elements, nothing for elements that are independent (0)."""
+        partials = min(lanes, length)
+        others = max(0, partials - 1)
+        return cls(partials, others, others.bit_length())
+
+
+class Pace(NamedTuple):
+    """What a program takes on some lanes: numbers of one layer, or arrays over many.
+
+    Attributes
+    ----------
+    lanes, special, latency : int
+        The unit: lanes, cycles of a special operation, pipeline depth.
+    element, row : int
+        Cycles of a group of lanes per element, and of a row beside those of its elements.
+    row_ops : Ops
+        Operations of a row beside those of its elements.
+    """
+
+    program: Program
+    lanes: int
+    special: int
+    latency: int
+    element: int
+    row: int
+    row_ops: Ops
+
+    @classmethod
+    def of(cls, p: Program, tree: Tree, lanes: int, special: int, latency: int) -> Pace:
+        """Return the pace of a program on a unit."""
+        element = p.per_element.cycles(special) + p.window * p.per_tap.cycles(special)
+        row = p.trees.times(tree.depth).plus(p.scalars).cycles(special)
+        return cls(p, lanes, special, latency, element, row, p.trees.times(tree.others).plus(p.scalars))
+
+    def cost(self, elements: int, taps: int, rows: int, groups: int, tiles: int = 1) -> Counts:
+        """Return the cost of tiles that take so many ``groups`` of lanes together; see `tile_cost`."""
+        p, special, lanes = self.program, self.special, self.lanes
+        ops = p.per_element.times(elements).plus(p.per_tap.times(taps)).plus(self.row_ops.times(rows))
+        return Counts(
+            groups * self.element + rows * self.row + tiles * self.latency,
+            ops.cycles(special),
+            (elements * p.window - taps) * p.per_tap.cycles(special),
+            (groups * lanes - elements) * self.element,
+            rows * (lanes * self.row - self.row_ops.cycles(special)),
+            *ops,
+        )
+
 
 def tile_cost(p: Program, lanes: int, special: int, latency: int, elements: int, taps: int) -> Counts:
     """Return the cost of a tile in closed form.
@@ -203,22 +278,8 @@ def tile_cost(p: Program, lanes: int, special: int, latency: int, elements: int,
     taps : int
         Window taps inside the image, of all elements together.
     """
-    each = p.per_element.cycles(special) + p.window * p.per_tap.cycles(special)
-    rows, groups = 0, -(-elements // lanes)
+    rows, groups = 0, ceil_div(elements, lanes)
     if p.length:
         rows = elements // p.length
-        groups = rows * -(-p.length // lanes)
-    partials = min(lanes, p.length)
-    depth = max(0, partials - 1).bit_length()
-    row = p.trees.times(max(0, partials - 1)).plus(p.scalars)
-    row_cycles = p.trees.times(depth).plus(p.scalars).cycles(special)
-    padding = (elements * p.window - taps) * p.per_tap.cycles(special)
-    ops = p.per_element.times(elements).plus(p.per_tap.times(taps)).plus(row.times(rows))
-    return Counts(
-        groups * each + rows * row_cycles + latency,
-        ops.cycles(special),
-        padding,
-        (groups * lanes - elements) * each,
-        rows * (lanes * row_cycles - row.cycles(special)),
-        *ops,
-    )
+        groups = rows * ceil_div(p.length, lanes)
+    return Pace.of(p, Tree.of(lanes, p.length), lanes, special, latency).cost(elements, taps, rows, groups)

@@ -15,20 +15,21 @@ everything else              1                  1        elements          1
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import accumulate, groupby
 from math import gcd
 from typing import NamedTuple
 
 from pydantic import Field
 
-from accelsim.activity import Loop, Transfer
+from accelsim.activity import Flow, Loop, Transfer
 from accelsim.activity import Step as TileStep
-from accelsim.engines.vector.program import Program, program
+from accelsim.engines.vector.program import Program, Tree, program
 from accelsim.errors import MappingError
 from accelsim.spec.schema import Strict
 from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
-from accelsim.workload.shapes import Normalization, Pool, elements
+from accelsim.workload.shapes import Elementwise, Normalization, Pool, Shape, elements
 
 MOST_PARTS = 16
 """Even pieces of the rows that are tried."""
@@ -60,6 +61,47 @@ class Stream(NamedTuple):
     stays: bool
 
 
+class Facts(NamedTuple):
+    """What a layer moves on the chip however it is cut: numbers of one layer, or arrays over many.
+
+    Attributes
+    ----------
+    elements, taps, rows : int
+        Output elements, taps inside the image, reduced rows.
+    reads : int
+        Elements read of each input.
+    input_bits, weight_bits, scratch_bits, output_bits : int
+        Bits of all inputs, of all constants, of an intermediate result and of the output, per element.
+    """
+
+    elements: int
+    taps: int
+    rows: int
+    reads: int
+    input_bits: int
+    weight_bits: int
+    scratch_bits: int
+    output_bits: int
+
+    def traffic(self, tree: Tree, lane_bits: int, ops: int, came: tuple[int, int]) -> dict[Flow, int]:
+        """Return the bits that pass scratchpad, accumulators and links; ``came`` are those of inputs and constants."""
+        partials, scratch = self.rows * 2 * lane_bits, self.elements * self.scratch_bits
+        return {
+            Flow("glb", "input", "write"): came[0],
+            Flow("glb", "weight", "write"): came[1],
+            Flow("glb", "input", "read"): self.reads * self.input_bits,
+            Flow("glb", "weight", "read"): self.elements * self.weight_bits,
+            Flow("glb", "psum", "write"): scratch,
+            Flow("glb", "psum", "read"): scratch,
+            Flow("glb", "output", "write"): self.elements * self.output_bits,
+            Flow("glb", "output", "read"): self.elements * self.output_bits,
+            Flow("pe", "psum", "read"): ops * lane_bits,
+            Flow("pe", "psum", "write"): ops * lane_bits,
+            Flow("array", "psum", "write"): partials * tree.others,
+            Flow("array", "psum", "read"): partials * tree.partials,
+        }
+
+
 class Work(NamedTuple):
     """A layer as rows to be cut."""
 
@@ -82,6 +124,26 @@ class Work(NamedTuple):
     def elements(self) -> int:
         """Output elements of the layer."""
         return self.images * self.rows * self.channels * self.width
+
+    @property
+    def taps(self) -> int:
+        """Window taps inside the image, of all elements together."""
+        if self.pool is not None:
+            return self.images * self.channels * self.taps_above[-1]
+        return self.rows * lrn_taps(self.width, self.program.window)
+
+    def facts(self, shape: Shape) -> Facts:
+        """Return what the layer of this shape moves on the chip."""
+        p, total = self.program, self.elements
+        # a window reads its taps, and once more what it divides (lrn); a reduced row is read for two passes
+        reads = self.taps + total * (p.start is not None and not self.pool) if p.window else total
+        if p.length:
+            reads = 2 * total
+        inputs, weights = ([s.bits for s in self.streams if s.tensor == kind] for kind in ("input", "weight"))
+        if not isinstance(shape, Elementwise):
+            weights = weights[:2]
+        rows = total // p.length if p.length else 0
+        return Facts(total, self.taps, rows, reads, sum(inputs), sum(weights), self.scratch_bits, self.output_bits)
 
     @property
     def resident_bits(self) -> int:
@@ -148,23 +210,34 @@ def work(view: LayerView, lane_bits: int) -> Work:
 
 
 def cuts(w: Work, buffer_bits: int, lanes: int) -> list[Cut]:
-    """Return the cuts worth trying, the largest tiles first: channels are halved, rows as in `_sizes`.
+    """Return the cuts worth trying: those of `listed` that fit half of the scratchpad.
 
     Raises
     ------
     MappingError
-        One row does not fit half of the scratchpad.
+        One row does not fit.
     """
     half = (buffer_bits - w.resident_bits) // 2
-    found: list[Cut] = []
-    channels = [w.channels]
-    while channels[-1] > 1:
-        channels.append(ceil_div(channels[-1], 2))
-    for some in channels:
-        found += [Cut(rows=rows, channels=some) for rows in _sizes(w, some, lanes) if _most_bits(w, rows, some) <= half]
+    all_cuts = listed(w.rows, w.channels, w.width, w.program.length, lanes)
+    found = [Cut(rows=rows, channels=some) for rows, some in all_cuts if _most_bits(w, rows, some) <= half]
     if not found:
         raise too_large(w, w.tile(0, 1, 1), buffer_bits)
     return found
+
+
+@lru_cache(maxsize=4096)
+def listed(rows: int, channels: int, width: int, length: int, lanes: int) -> tuple[tuple[int, int], ...]:
+    """Return rows and channels of tiles, large ones first: channels are halved, rows as in `_sizes`.
+
+    ``length`` is that of a reduced row, 0 where elements are independent.
+    """
+    found = []
+    while True:
+        grain = 1 if length else lanes // gcd(lanes, width * channels)
+        found += [(size, channels) for size in _sizes(rows, grain)]
+        if channels <= 1:
+            return tuple(found)
+        channels = ceil_div(channels, 2)
 
 
 def too_large(w: Work, tile: Tile, buffer_bits: int) -> MappingError:
@@ -183,23 +256,22 @@ def _most_bits(w: Work, rows: int, channels: int) -> int:
     return w.tile_bits(Tile(0, rows, channels, in_rows, 0))
 
 
-def _sizes(w: Work, channels: int, lanes: int) -> list[int]:
-    """Return rows per tile, large ones first.
+def _sizes(rows: int, grain: int) -> list[int]:
+    """Return rows per tile, large ones first; a whole group of lanes takes ``grain`` of them.
 
     They are even pieces, as they are and in whole groups of lanes; 1, 2, 3, 4, 6, 8, ... groups; halvings of a group.
     A larger scratchpad only adds to what fits, and of half the rows there is a size for each, of as many tiles at most
     that are no larger.
     """
-    grain = 1 if w.program.length else lanes // gcd(lanes, w.width * channels)
-    even = {ceil_div(w.rows, parts) for parts in range(1, MOST_PARTS + 1)}
+    even = {ceil_div(rows, parts) for parts in range(1, MOST_PARTS + 1)}
     sizes, step = even | {ceil_div(size, grain) * grain for size in even}, grain
-    while step < w.rows:
+    while step < rows:
         sizes |= {step, 3 * step}
         step *= 2
     while grain > 1:
         grain = ceil_div(grain, 2)
         sizes.add(grain)
-    return sorted((size for size in sizes if size <= w.rows), reverse=True)
+    return sorted((size for size in sizes if size <= rows), reverse=True)
 
 
 class Pieces(NamedTuple):
