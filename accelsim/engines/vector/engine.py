@@ -57,16 +57,16 @@ from pydantic import Field
 
 from accelsim.activity import Activity, Flow
 from accelsim.components import Alu, Component, Link, RegisterFile, Sram
-from accelsim.engines.vector import sample, tiles
+from accelsim.engines.vector import columns, sample, tiles
 from accelsim.engines.vector.program import BINARY, UNARY, Counts, Tree, account, events, tile_cost
 from accelsim.engines.vector.tiles import Cut, Pieces, Tile, Work
 from accelsim.errors import MappingError
-from accelsim.mapping.choose import Bounds
+from accelsim.mapping.choose import Bounds, Price
 from accelsim.mapping.loopnest import dram_traffic
 from accelsim.memory import timeline
 from accelsim.operands.handle import Operands
-from accelsim.seam import Columns, Engine, Machine, Sample, Word
-from accelsim.spec.schema import Strict
+from accelsim.seam import Columns, Engine, Machine, Many, Sample, Word
+from accelsim.spec.schema import MappingSpec, Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax, elements
@@ -205,6 +205,24 @@ class Vector(Engine[Params, Cut]):
             for _, tile in tiles.tiles(plan.pieces)
         }
         return _activity(plan, counts, None)
+
+    def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
+        """Return a layer as `columns.Row`."""
+        del effective_macs  # there are none
+        return columns.encode(view)
+
+    def closed_form_many(
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price,
+        leak_pj_per_cycle: float,
+    ) -> Many | None:  # fmt: skip
+        """Choose cuts and run the timeline in one kernel, and count by the same formulas as `closed_form`."""
+        del price, leak_pj_per_cycle
+        if mapping.fixed or mapping.objective not in columns.OBJECTIVES:
+            return None
+        unit = columns.Unit(
+            params.lanes, params.lane_bits, params.buffer_kib * KIB_BITS, params.special_cycles, params.latency_cycles
+        )
+        return columns.totals(layers, unit, machine.dram, mapping.objective, self.components(params))
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any kind that runs here, cut at random."""

@@ -20,6 +20,7 @@ from itertools import accumulate, groupby
 from math import gcd
 from typing import NamedTuple
 
+import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Flow, Loop, Transfer
@@ -218,25 +219,25 @@ def cuts(w: Work, buffer_bits: int, lanes: int) -> list[Cut]:
         One row does not fit.
     """
     half = (buffer_bits - w.resident_bits) // 2
-    all_cuts = listed(w.rows, w.channels, w.width, w.program.length, lanes)
-    found = [Cut(rows=rows, channels=some) for rows, some in all_cuts if _most_bits(w, rows, some) <= half]
+    every = listed(w.rows, w.channels, w.width, w.program.length, lanes).tolist()
+    found = [Cut(rows=rows, channels=some) for rows, some in every if _most_bits(w, rows, some) <= half]
     if not found:
         raise too_large(w, w.tile(0, 1, 1), buffer_bits)
     return found
 
 
 @lru_cache(maxsize=4096)
-def listed(rows: int, channels: int, width: int, length: int, lanes: int) -> tuple[tuple[int, int], ...]:
-    """Return rows and channels of tiles, large ones first: channels are halved, rows as in `_sizes`.
+def listed(rows: int, channels: int, width: int, length: int, lanes: int) -> np.ndarray:
+    """Return rows and channels of tiles, a row each, large ones first: channels are halved, rows as in `_sizes`.
 
     ``length`` is that of a reduced row, 0 where elements are independent.
     """
-    found = []
+    found: list[tuple[int, int]] = []
     while True:
         grain = 1 if length else lanes // gcd(lanes, width * channels)
         found += [(size, channels) for size in _sizes(rows, grain)]
         if channels <= 1:
-            return tuple(found)
+            return np.array(found, dtype=np.int64)
         channels = ceil_div(channels, 2)
 
 

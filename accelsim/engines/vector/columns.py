@@ -1,0 +1,185 @@
+"""Totals of many layers: the best cut of each in one kernel, then the formulas of `program` and `tiles` over arrays.
+
+A layer is a row of integers. What a row cannot say exactly is declined: the plain path then speaks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from accelsim.activity import Event
+from accelsim.components import Component
+from accelsim.engines.vector.program import Ops, Pace, Program, Tree, account, events
+from accelsim.engines.vector.tiles import Facts, listed, work
+from accelsim.memory.dram import DramModel
+from accelsim.seam import Many
+from accelsim.units import ceil_div
+from accelsim.workload.network import LayerView
+
+MOST = 2**59
+"""No count may come near 64 bits: what could grow beyond this is left to the plain path."""
+OBJECTIVES = {"cycles": 0, "dram": 1}
+"""What the kernel chooses by, and its number there."""
+WIDTHS = 4
+"""Distinct widths of operands in a row."""
+
+
+class Unit(NamedTuple):
+    """The lanes and their scratchpad."""
+
+    lanes: int
+    lane_bits: int
+    buffer_bits: int
+    special: int
+    latency: int
+
+
+class Row(NamedTuple):
+    """A layer, whatever it runs on: `tiles.Work` in numbers, or, over many layers, in arrays.
+
+    Attributes
+    ----------
+    height, r, stride, pad : int
+        Input rows of an image, and the window over them.
+    input_streamed, weight_streamed, input_stays, weight_stays : int
+        Bits of an element of operands that are streamed, and bits of those that stay.
+    """
+
+    images: int
+    rows: int
+    channels: int
+    width: int
+    in_width: int
+    height: int
+    r: int
+    stride: int
+    pad: int
+    length: int
+    window: int
+    input_streamed: int
+    weight_streamed: int
+    input_stays: int
+    weight_stays: int
+
+
+OPERATIONS, FACTS, STREAMED, STAYS = (len(Row._fields) + at for at in (0, 16, 24, 24 + 2 * WIDTHS))
+"""Where a row goes on: operations per element, tap, step of a tree and row; `Facts`, with a scratch of 1 bit for the
+width of a lane; widths of streamed operands, and bits of those that stay, each with how many of them there are."""
+
+
+def encode(view: LayerView) -> tuple[int, ...] | None:
+    """Return a layer as a row, or None if its operands have too many widths or its counts are too large."""
+    w = work(view, 1)
+    streamed = Counter(s.bits for s in w.streams if not s.stays)
+    stays = Counter(s.bits * s.elements for s in w.streams if s.stays)
+    if max(len(streamed), len(stays)) > WIDTHS:
+        return None
+    each, whole = (
+        [sum(s.bits * (s.elements if stay else 1) for s in w.streams if s.stays == stay and s.tensor == kind)
+         for kind in ("input", "weight")]
+        for stay in (False, True)
+    )  # fmt: skip
+    p, pool = w.program, w.pool
+    windows = (pool.h, pool.r, pool.stride[0], pool.pad[0]) if pool else (w.rows, 1, 1, 0)
+    row = (
+        *Row(w.images, w.rows, w.channels, w.width, w.in_width, *windows, p.length, p.window, *each, *whole),
+        *p.per_element, *p.per_tap, *p.trees, *p.scalars, *w.facts(view.shape), *_pairs(streamed), *_pairs(stays),
+    )  # fmt: skip
+    return row if max(row) < MOST else None
+
+
+def _pairs(numbers: Counter[int]) -> Iterable[int]:
+    found = [value for pair in sorted(numbers.items()) for value in pair]
+    return [*found, *(0,) * (2 * WIDTHS - len(found))]
+
+
+def totals(
+    layers: np.ndarray, unit: Unit, dram: DramModel, objective: str, components: tuple[Component, ...]
+) -> Many | None:
+    """Return the totals of layers that `encode` described; None if the rate of DRAM is too fine."""
+    from accelsim.engines.vector import columnar_kernel as kernel
+
+    rate, latency, burst = dram
+    if max(rate.numerator, rate.denominator) > MOST:
+        return None
+    row: Any = Row._make(layers.T[: len(Row._fields)])
+    ops: list[Any] = [Ops._make(layers.T[at : at + 4]) for at in range(OPERATIONS, FACTS, 4)]
+    facts: Any = Facts._make(layers.T[FACTS:STREAMED])
+    facts = facts._replace(scratch_bits=facts.scratch_bits * unit.lane_bits)
+    tree: Any = Tree._make(np.array([Tree.of(unit.lanes, n) for n in row.length.tolist()]).T)
+    program = Program((), ops[0], False, row.window, None, ops[1], row.length, ops[2], ops[3])
+    pace: Any = Pace.of(program, tree, unit.lanes, unit.special, unit.latency)
+    every = [
+        listed(*sizes, unit.lanes)
+        for sizes in zip(*(x.tolist() for x in (row.rows, row.channels, row.width, row.length)), strict=True)
+    ]
+    small = _most(layers, row, facts, pace, unit, dram) < MOST
+    cuts = np.concatenate([mine[: len(mine) * known] for mine, known in zip(every, small, strict=True)])
+    first = np.concatenate(([0], np.cumsum([len(mine) * known for mine, known in zip(every, small, strict=True)])))
+    found = np.empty((len(layers), len(kernel.FACTS)), dtype=np.int64)
+    bus = np.array([rate.numerator, rate.denominator, latency, burst], dtype=np.int64)
+    rows = _rows(layers, row, facts, pace, unit, burst)
+    kernel.evaluate(rows, cuts, first, unit.lanes, unit.latency, bus, OBJECTIVES[objective], found)
+    columns: list[Any] = list(found.T)
+    known, cycles, read, write, fetched, groups, tiles, computed = columns
+    counts = pace.cost(facts.elements, facts.taps, facts.rows, groups, tiles)
+    causes: dict[str, Any] = account(counts, tiles * unit.latency * unit.lanes)
+    causes["memory"] = (cycles - counts.cycles) * unit.lanes
+    came = (
+        fetched * row.in_width * row.input_streamed + row.input_stays,
+        fetched * row.in_width * row.weight_streamed + row.weight_stays,
+    )
+    counted: dict[Event, Any] = dict(events(counts))
+    actions = {component.name: component.actions for component in components}
+    for flow, bits in facts.traffic(tree, unit.lane_bits, sum(counts.ops), came).items():
+        event = Event(flow.boundary, flow.direction if flow.direction in actions[flow.boundary] else "transfer")
+        counted[event] = counted.get(event, 0) + bits
+    known &= computed == counts.cycles  # if not, the plain path says so
+    columns = [known, cycles, read, write, 0, *causes.values(), *counted.values()]
+    table = np.empty((len(layers), len(columns)), dtype=np.int64)
+    for place, column in enumerate(columns):
+        table[:, place] = column
+    return Many(table, tuple(causes), tuple(counted))
+
+
+def _most(layers: np.ndarray, row: Any, facts: Any, pace: Any, unit: Unit, dram: DramModel) -> np.ndarray:
+    """Return more than any count of a layer, however it is cut, as floats, which do not overflow."""
+    p, slow = pace.program, ceil_div(dram.bits_per_cycle.denominator, dram.bits_per_cycle.numerator)
+    operands = layers[:, STREAMED + 1 :: 2].sum(axis=1)
+    pixels = 1.0 * row.images * row.channels * row.rows * row.r * row.in_width
+    bits = pixels * (row.input_streamed + row.weight_streamed + operands * dram.burst_bits)
+    bits += 1.0 * facts.elements * (facts.output_bits + dram.burst_bits)
+    bits += 1.0 * row.input_stays + row.weight_stays + operands * dram.burst_bits
+    each = p.per_element.plus(p.per_tap.times(p.window)).plus(p.trees).plus(p.scalars).cycles(unit.special)
+    work = 1.0 * facts.elements * (32 * each + unit.latency) * unit.lanes * unit.lane_bits
+    tiles = 1.0 * row.images * row.channels * row.rows
+    most: np.ndarray = work + unit.lanes * (bits * slow + tiles * (3 + dram.latency_cycles))
+    return most
+
+
+def _rows(layers: np.ndarray, row: Any, facts: Any, pace: Any, unit: Unit, burst: int) -> np.ndarray:
+    """Return layers as `columnar_kernel` takes them."""
+    from accelsim.engines.vector import columnar_kernel as kernel
+    from accelsim.mapping import nest_kernel as nest
+
+    stays: Any = layers[:, STAYS:].reshape(len(layers), WIDTHS, 2)
+    windows = {
+        nest.N: row.images, nest.C: row.channels, nest.E: row.rows, nest.H: row.height, nest.W: row.in_width,
+        nest.R: row.r, nest.STRIDE_H: row.stride, nest.PAD_H: row.pad, nest.PAD_W: 0,
+    }  # fmt: skip
+    own = {
+        kernel.WIDTH: row.width, kernel.LENGTH: row.length, kernel.ROW_GROUPS: ceil_div(row.length, unit.lanes),
+        kernel.GROUP_CYCLES: pace.element, kernel.ROW_CYCLES: pace.row,
+        kernel.STREAMED: row.input_streamed + row.weight_streamed, kernel.KEPT: facts.output_bits + facts.scratch_bits,
+        kernel.OUTPUT: facts.output_bits, kernel.STAY: (ceil_div(stays[..., 0], burst) * stays[..., 1]).sum(1) * burst,
+        kernel.HALF: (unit.buffer_bits - row.input_stays - row.weight_stays) // 2,
+    }  # fmt: skip
+    rows = np.ones((len(layers), len(kernel.LAYER)), dtype=np.int64)
+    for place, column in (windows | own).items():
+        rows[:, place] = column
+    rows[:, kernel.OPERANDS :] = layers[:, STREAMED:STAYS]
+    return rows
