@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 import pytest
-from test_columnar import SPEEDS, context_of, draw_network, plain_row
+from contract import random_case
+from test_columnar import SPEEDS, context_of, draw_network, draw_shape, plain_row
 
 import accelsim
+from accelsim.activity import Event
+from accelsim.components import Dram
+from accelsim.engines.vector.program import BINARY, UNARY
 from accelsim.explore import evaluate
 from accelsim.explore.schema import OptionsSpec
+from accelsim.layer import events
+from accelsim.mapping.choose import choose
+from accelsim.memory import timeline
+from accelsim.memory.dram import DramModel
+from accelsim.seam import Machine
+from accelsim.spec.schema import MappingSpec
+from accelsim.workload.network import Network, Tensor, make_layer
+from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax
 
 CASES = 90
 
@@ -41,8 +56,62 @@ MACHINES = {
         "params.dm": SIDES, "params.dk": (32, 64, 256), "params.dn": SIDES, "params.lhs_entries": (64, 1024, 8192),
         "params.rhs_entries": (64, 1024, 8192), "params.instruction_cycles": (0, 1, 7),
     },
+    "edge_npu": {
+        "units.array.params.rows": SIDES, "units.array.params.cols": SIDES, "units.vector.params.lanes": SIDES,
+        "units.vector.params.lane_bits": (16, 32), "units.vector.params.buffer_kib": (1, 4, 64),
+        "units.vector.params.special_cycles": (1, 4), "units.vector.params.latency_cycles": (0, 8),
+    },
 }  # fmt: skip
 """Packaged machine -> keys and the values that are drawn for them."""
+
+
+def draw_network_for(rng, name):
+    """Return a network of products, on a machine with a vector unit with layers of all its kinds among them."""
+    return draw_mixed(rng) if name == "edge_npu" else draw_network(rng)
+
+
+def draw_mixed(rng):
+    """Return a product and layers without multiply-accumulates, with constants, broadcast operands and odd widths."""
+
+    def draw(low, high):
+        return int(rng.integers(low, high + 1))
+
+    def draw_vector():
+        image = (draw(1, 3), draw(1, 40), draw(2, 20), draw(2, 20))
+        kind = draw(0, 5)
+        if kind <= 1:
+            r, s = draw(1, 4), draw(1, 4)
+            pad = (draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1))
+            shape = Pool(
+                str(rng.choice(["max", "average"])), *image[:2], draw(5, 30), draw(5, 30), r, s,
+                (draw(1, 3), draw(1, 3)), pad, bool(draw(0, 1)),
+            )  # fmt: skip
+            return shape, ()
+        if kind <= 3:
+            op = str(rng.choice([*UNARY, *BINARY]))
+            count = draw(1, 3) if op in BINARY else 1
+            others = [tuple(draw(0, 1) or size for size in image) for _ in range(count - 1)]
+            constants = [(image[1], 1, 1)] if op in BINARY and draw(0, 1) else []
+            return Elementwise(op, image, (image, *others)), constants
+        if kind == 4:
+            op = str(rng.choice(["batch", "affine", "lrn"]))
+            return Normalization(op, image, draw(1, 7)), [(image[1],)] * {"batch": 4, "affine": 2, "lrn": 0}[op]
+        dims = (draw(1, 60), draw(1, 300))
+        if draw(0, 1):
+            return Softmax(dims, dims[1]), ()
+        return Normalization("layer", dims), [(dims[1],)] * draw(0, 2)
+
+    layers, tensors = [], {}
+    for i in range(4):
+        shape, constants = draw_vector() if i else (draw_shape(rng), ())
+        layer, own = make_layer(f"l{i}", shape)
+        for j, dims in enumerate(constants):
+            constant = Tensor(f"l{i}.w{j}", dims, weight=True)
+            own[constant.name] = constant
+            layer = replace(layer, weights=(*layer.weights, constant.name))
+        layers.append(layer)
+        tensors |= {name: replace(tensor, bits=draw(1, 9)) for name, tensor in own.items()}
+    return Network("drawn", tuple(layers), tensors, isolated=True)
 
 
 def draw_machine(rng, name, objectives):
@@ -61,7 +130,7 @@ def test_rows_are_those_of_simulate_to_the_last_digit(name):
     ran = 0
     for case in range(CASES):
         if case % 3 == 0:  # what machines share must not depend on which came first
-            context = context_of(base, draw_network(rng), columnar=True)
+            context = context_of(base, draw_network_for(rng, name), columnar=True)
         sets = tuple(draw_machine(rng, name, ("cycles", "cycles", "dram", "energy")).items())
         job = evaluate.Job(f"{case}", "m", "n", sets, OptionsSpec(seed=case // 3))
         row = evaluate.run_point(context, job)
@@ -76,7 +145,7 @@ def test_nothing_is_left_to_the_plain_path_without_a_reason(name):
     base = accelsim.load_arch(name)
     in_columns = 0
     for case in range(30):
-        context = context_of(base, draw_network(rng), columnar=True)
+        context = context_of(base, draw_network_for(rng, name), columnar=True)
         job = evaluate.Job(
             f"{case}", "m", "n", tuple(draw_machine(rng, name, ("cycles", "dram")).items()), OptionsSpec()
         )
@@ -86,3 +155,44 @@ def test_nothing_is_left_to_the_plain_path_without_a_reason(name):
         assert found is not None or status == "illegal" or totals["coverage_layers"] < 1
         in_columns += found is not None
     assert in_columns > 5
+
+
+def test_any_vector_layer_is_cut_and_counted_as_by_the_plain_path():
+    """Under each objective: tiny lanes and scratchpads, DRAM of any speed."""
+    speeds = ((Fraction(1, 3), 0, 8), (Fraction(96, 5), 7, 64), (Fraction(7), 40, 24), (Fraction(333, 100), 1, 1))
+    fits = 0
+    for seed in range(300):
+        case = random_case("vector", seed)
+        engine, view, params = case.engine, case.view, case.params
+        machine = Machine(case.machine.clocks_mhz, DramModel(*speeds[seed % 4]))
+        spec = MappingSpec(objective=("cycles", "dram", "energy", "edp")[seed // 4 % 4])
+        price, leak = {"dram": 4.1, "glb": 0.13, "pe": 0.07, "array": 0.011}, 1.7
+
+        def priced(name, action, price=price):
+            return price.get(name, 0.3) * (1.3 if action == "write" else 1.7)
+
+        rows = np.array([engine.encode(view, 0)], dtype=np.int64)
+        many = engine.closed_form_many(rows, params, machine, spec, priced, leak)
+        found = dict(
+            zip(
+                ("known", "cycles", "read", "write", "macs", *many.causes, *many.events),
+                *many.table.tolist(),
+                strict=True,
+            )
+        )
+        try:
+            columns = engine.candidates(view, params, machine)
+        except accelsim.errors.MappingError:
+            assert not found["known"]
+            continue
+        fits += 1
+        choice = choose(columns, engine.bounds(view, params, machine, columns), spec, priced, leak)
+        plan = engine.plan(view, case.operands, params, engine.mapping_schema(**choice.row), machine)
+        activity = engine.closed_form(plan)
+        ran = timeline.run(activity.schedule, machine.dram)
+        counted = events((*engine.components(params), Dram("dram", standard="lpddr4")), activity)
+        moved = [counted.pop(Event("dram", way), 0) for way in ("read", "write")]
+        causes = activity.accounts["lanes"] | {"memory": ran.stall_cycles * params.lanes}
+        assert [found.pop(key) for key in ("known", "cycles", "read", "write", "macs")] == [1, ran.cycles, *moved, 0]
+        assert {key: n for key, n in found.items() if n} == {key: n for key, n in (causes | counted).items() if n}
+    assert fits > 250

@@ -28,11 +28,12 @@ FACTS = ("known", "cycles", "read", "write", "fetched", "groups", "tiles", "comp
 channels that are fetched; groups of lanes; tiles; cycles of computation."""
 KNOWN, CYCLES, READ, WRITE, FETCHED, GROUPS, TILES, COMPUTED = range(8)
 
-BY_CYCLES, BY_DRAM = 0, 1
+OBJECTIVES = ("cycles", "dram", "energy", "edp")
+BY_CYCLES, BY_DRAM, BY_ENERGY, BY_EDP = range(4)
 
 
 @kernel
-def evaluate(layers, cuts, first, lanes, latency, bus, objective, facts):  # type: ignore[no-untyped-def]
+def evaluate(layers, cuts, first, lanes, latency, bus, objective, moves, rates, facts):  # type: ignore[no-untyped-def]
     """Choose the best cut of each layer.
 
     Parameters
@@ -45,7 +46,11 @@ def evaluate(layers, cuts, first, lanes, latency, bus, objective, facts):  # typ
     lanes, latency : int
     bus : array of int64, in the order of `bound_kernel.BUS`
     objective : int
-        `BY_CYCLES` or `BY_DRAM`.
+        Place in `OBJECTIVES`.
+    moves : array of int64, shape (layers, priced)
+        What is priced beside DRAM; to the first, the bits that tiles fetch are added.
+    rates : array of float64, shape (2 + priced + 1,)
+        pJ of a bit that DRAM reads and writes and of each of ``moves``; pJ per cycle.
     facts : array of int64, shape (layers, `FACTS`), written
     """
     most = 4
@@ -56,30 +61,52 @@ def evaluate(layers, cuts, first, lanes, latency, bus, objective, facts):  # typ
     for i in range(len(layers)):
         layer, best = layers[i], facts[i]
         best[:] = 0
+        dynamic = least_dynamic = 0.0
         for at in range(first[i], first[i + 1]):
             rows, channels = cuts[at, 0], cuts[at, 1]
             if tile_bits(layer, rows, channels) > layer[HALF]:
                 continue
             count = nest.fill_runs(layer, 2, layer[nest.E], rows, runs)
             found[CYCLES] = measure(layer, channels, lanes, latency, bus, runs, count, tiles, found)
-            if best[KNOWN] and not better(found, best, objective):
+            if objective in (BY_ENERGY, BY_EDP):
+                dynamic = dynamic_pj(layer, found, moves[i], rates)
+            leak = rates[len(rates) - 1]
+            if best[KNOWN] and not better(found, dynamic, best, least_dynamic, leak, objective):
                 continue  # not even without waiting
             clock[:] = 0
             for part in range(2):
                 times = parts(layer, channels, part)[0] * layer[nest.N]
                 pass_rounds(clock, tiles[part], count, times, bus[bound_kernel.LATENCY], states)
             found[CYCLES] = nest.finish(clock)
-            if not best[KNOWN] or better(found, best, objective):
+            if not best[KNOWN] or better(found, dynamic, best, least_dynamic, leak, objective):
                 best[:] = found
+                least_dynamic = dynamic
 
 
 @lean
-def better(found, best, objective):  # type: ignore[no-untyped-def]
+def dynamic_pj(layer, found, moves, rates):  # type: ignore[no-untyped-def]
+    """Return the energy of a cut, leakage apart: `choose._dynamic_pj`, term by term."""
+    energy = float(found[READ]) * rates[0] + float(found[WRITE]) * rates[1]
+    for k in range(len(moves)):
+        bits = moves[k] + (found[FETCHED] * layer[nest.W] * layer[STREAMED] if k == 0 else 0)
+        energy += float(bits) * rates[2 + k]
+    return energy
+
+
+@lean
+def better(found, dynamic, best, least_dynamic, leak, objective):  # type: ignore[no-untyped-def]
     """Whether a cut comes before the best one, in the order of `choose`; of two that are alike the first one counts."""
     bits, least_bits = float(found[READ] + found[WRITE]), float(best[READ] + best[WRITE])
     cycles, least = float(found[CYCLES]), float(best[CYCLES])
-    if objective == BY_DRAM and bits != least_bits:
-        return bits < least_bits
+    score, least_score = cycles, least
+    if objective == BY_DRAM:
+        score, least_score = bits, least_bits
+    elif objective != BY_CYCLES:
+        score, least_score = dynamic + leak * cycles, least_dynamic + leak * least
+        if objective == BY_EDP:
+            score, least_score = score * cycles, least_score * least
+    if score != least_score:
+        return score < least_score
     return cycles < least or (cycles == least and bits < least_bits)
 
 

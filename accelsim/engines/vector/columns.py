@@ -15,6 +15,8 @@ from accelsim.activity import Event
 from accelsim.components import Component
 from accelsim.engines.vector.program import Ops, Pace, Program, Tree, account, events
 from accelsim.engines.vector.tiles import Facts, listed, work
+from accelsim.errors import PriceError
+from accelsim.mapping.choose import Price
 from accelsim.memory.dram import DramModel
 from accelsim.seam import Many
 from accelsim.units import ceil_div
@@ -22,8 +24,6 @@ from accelsim.workload.network import LayerView
 
 MOST = 2**59
 """No count may come near 64 bits: what could grow beyond this is left to the plain path."""
-OBJECTIVES = {"cycles": 0, "dram": 1}
-"""What the kernel chooses by, and its number there."""
 WIDTHS = 4
 """Distinct widths of operands in a row."""
 
@@ -98,13 +98,14 @@ def _pairs(numbers: Counter[int]) -> Iterable[int]:
 
 
 def totals(
-    layers: np.ndarray, unit: Unit, dram: DramModel, objective: str, components: tuple[Component, ...]
-) -> Many | None:
-    """Return the totals of layers that `encode` described; None if the rate of DRAM is too fine."""
+    layers: np.ndarray, unit: Unit, dram: DramModel, objective: str, price: Price, leak_pj_per_cycle: float,
+    components: tuple[Component, ...],
+) -> Many | None:  # fmt: skip
+    """Return the totals of layers that `encode` described; None without a price, or if the rate of DRAM is too fine."""
     from accelsim.engines.vector import columnar_kernel as kernel
 
     rate, latency, burst = dram
-    if max(rate.numerator, rate.denominator) > MOST:
+    if max(rate.numerator, rate.denominator) > MOST or objective not in kernel.OBJECTIVES:
         return None
     row: Any = Row._make(layers.T[: len(Row._fields)])
     ops: list[Any] = [Ops._make(layers.T[at : at + 4]) for at in range(OPERATIONS, FACTS, 4)]
@@ -113,31 +114,46 @@ def totals(
     tree: Any = Tree._make(np.array([Tree.of(unit.lanes, n) for n in row.length.tolist()]).T)
     program = Program((), ops[0], False, row.window, None, ops[1], row.length, ops[2], ops[3])
     pace: Any = Pace.of(program, tree, unit.lanes, unit.special, unit.latency)
+
+    def cost(groups: Any, tiles: Any) -> Any:
+        return pace.cost(facts.elements, facts.taps, facts.rows, groups, tiles)
+
+    whatever_cut = cost(0, 0)
+    moved: dict[tuple[str, str], Any] = {}
+    came = (row.input_stays, row.weight_stays)
+    for flow, bits in facts.traffic(tree, unit.lane_bits, sum(whatever_cut.ops), came).items():
+        moved[flow.boundary, flow.direction] = moved.get((flow.boundary, flow.direction), 0) + bits
+    moved |= {(event.component, event.action): count for event, count in events(whatever_cut).items()}
+    rates = np.zeros(len(moved) + 3)
+    if objective in ("energy", "edp"):
+        try:
+            rates[:] = [*(price(*key) for key in (("dram", "read"), ("dram", "write"), *moved)), leak_pj_per_cycle]
+        except PriceError:
+            return None
     every = [
         listed(*sizes, unit.lanes)
         for sizes in zip(*(x.tolist() for x in (row.rows, row.channels, row.width, row.length)), strict=True)
     ]
     small = _most(layers, row, facts, pace, unit, dram) < MOST
-    cuts = np.concatenate([mine[: len(mine) * known] for mine, known in zip(every, small, strict=True)])
-    first = np.concatenate(([0], np.cumsum([len(mine) * known for mine, known in zip(every, small, strict=True)])))
+    tried = [mine if known else mine[:0] for mine, known in zip(every, small, strict=True)]
+    first = np.cumsum([0, *map(len, tried)])
     found = np.empty((len(layers), len(kernel.FACTS)), dtype=np.int64)
-    bus = np.array([rate.numerator, rate.denominator, latency, burst], dtype=np.int64)
-    rows = _rows(layers, row, facts, pace, unit, burst)
-    kernel.evaluate(rows, cuts, first, unit.lanes, unit.latency, bus, OBJECTIVES[objective], found)
+    kernel.evaluate(
+        _rows(layers, row, facts, pace, unit, burst), np.concatenate(tried), first, unit.lanes, unit.latency,
+        np.array([rate.numerator, rate.denominator, latency, burst], dtype=np.int64),
+        kernel.OBJECTIVES.index(objective), np.array(list(moved.values())).T.copy(), rates, found,
+    )  # fmt: skip
     columns: list[Any] = list(found.T)
     known, cycles, read, write, fetched, groups, tiles, computed = columns
-    counts = pace.cost(facts.elements, facts.taps, facts.rows, groups, tiles)
+    moved["glb", "write"] += fetched * row.in_width * (row.input_streamed + row.weight_streamed)
+    counts = cost(groups, tiles)
     causes: dict[str, Any] = account(counts, tiles * unit.latency * unit.lanes)
     causes["memory"] = (cycles - counts.cycles) * unit.lanes
-    came = (
-        fetched * row.in_width * row.input_streamed + row.input_stays,
-        fetched * row.in_width * row.weight_streamed + row.weight_stays,
-    )
-    counted: dict[Event, Any] = dict(events(counts))
     actions = {component.name: component.actions for component in components}
-    for flow, bits in facts.traffic(tree, unit.lane_bits, sum(counts.ops), came).items():
-        event = Event(flow.boundary, flow.direction if flow.direction in actions[flow.boundary] else "transfer")
-        counted[event] = counted.get(event, 0) + bits
+    counted: dict[Event, Any] = {}
+    for (name, action), count in moved.items():
+        event = Event(name, action if action in actions[name] else "transfer")
+        counted[event] = counted.get(event, 0) + count
     known &= computed == counts.cycles  # if not, the plain path says so
     columns = [known, cycles, read, write, 0, *causes.values(), *counted.values()]
     table = np.empty((len(layers), len(columns)), dtype=np.int64)

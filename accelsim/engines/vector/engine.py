@@ -216,13 +216,11 @@ class Vector(Engine[Params, Cut]):
         leak_pj_per_cycle: float,
     ) -> Many | None:  # fmt: skip
         """Choose cuts and run the timeline in one kernel, and count by the same formulas as `closed_form`."""
-        del price, leak_pj_per_cycle
-        if mapping.fixed or mapping.objective not in columns.OBJECTIVES:
+        if mapping.fixed:
             return None
-        unit = columns.Unit(
-            params.lanes, params.lane_bits, params.buffer_kib * KIB_BITS, params.special_cycles, params.latency_cycles
-        )
-        return columns.totals(layers, unit, machine.dram, mapping.objective, self.components(params))
+        p, parts = params, self.components(params)
+        unit = columns.Unit(p.lanes, p.lane_bits, p.buffer_kib * KIB_BITS, p.special_cycles, p.latency_cycles)
+        return columns.totals(layers, unit, machine.dram, mapping.objective, price, leak_pj_per_cycle, parts)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any kind that runs here, cut at random."""
