@@ -157,7 +157,7 @@ def _blank(view: LayerView) -> LayerResult:
         bits=_bits(view),
         macs=macs(view.shape),
         dram_bits_touched=basis.whole(
-            None if t.shape == UNKNOWN else t.elements * (t.bits or 0) for t in tensors if t.home == "dram"
+            None if t.shape == UNKNOWN else t.elements * t.width for t in tensors if t.home == "dram"
         ),
     )
 

@@ -164,14 +164,14 @@ class Bismo(Engine[Params, NoMapping]):
 
 
 def _cut(view: LayerView, params: Params) -> Cut:
-    conv = view.shape.as_conv()  # type: ignore[union-attr]
+    conv = view.conv
     return Cut(
         groups=conv.groups,
         m=conv.n * conv.e * conv.f,
         k=conv.c // conv.groups * conv.r * conv.s,
         n=conv.k // conv.groups,
-        lhs_bits=view.input.bits or 1,
-        rhs_bits=view.weight.bits or 1,
+        lhs_bits=view.input.width,
+        rhs_bits=view.weight.width,
         dm=params.dm,
         dk=params.dk,
         dn=params.dn,
