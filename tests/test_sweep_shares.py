@@ -229,7 +229,10 @@ def test_an_engine_names_all_parameters_that_decide_what_it_refuses(name):
         for view in [Network("n", (layer,), tensors).view(layer), *views]:
             for bits, home in ((1 + case, "dram"), (8, "chip")):
                 inputs = tuple(replace(tensor, bits=bits, home=home) for tensor in view.inputs)
-                engine.refuses(replace(view, inputs=inputs), params)
+                weights, outputs = (
+                    tuple(replace(tensor, bits=8) for tensor in part) for part in (view.weights, view.outputs)
+                )
+                engine.refuses(replace(view, inputs=inputs, weights=weights, outputs=outputs), params)
         assert params.read <= set(engine.support_params)
 
 
