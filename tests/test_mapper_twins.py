@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from accelsim.activity import Flow
-from accelsim.mapping import cuts_kernel, nest_kernel, search, tile_kernel
+from accelsim.mapping import cuts_kernel, nest_kernel, search, tile_kernel, tilings
 from accelsim.mapping.loopnest import ORDERS, LoopNest, Tiling, Widths, dram_traffic
 from accelsim.mapping.tile_forms import FOLDS, PRODUCT, STREAM
 from accelsim.memory import timeline
@@ -135,6 +135,9 @@ def test_pixels_are_cut_into_images_rows_and_blocks():
         (1, 5, 3), *((1, tall, wide) for tall in (3, 2, 1) for wide in parts),
     ]  # fmt: skip
     assert pixel_cuts(1, 1, 6) == [(1, 1, 6), *((1, 1, wide) for wide in parts)]
+    assert pixel_cuts(1, 8, 3) == [
+        (1, 8, 3), *((1, tall, 3) for tall in (4, 3, 2, 1)), *((1, tall, wide) for tall in (4, 2, 1) for wide in (2, 1))
+    ]  # fmt: skip
     # ten rows: columns cut once; five rows: once and twice
     assert [block for block in pixel_cuts(1, 20, 9) if block[1] > 4 and block[2] < 9] == [
         (1, 10, 5), (1, 5, 5), (1, 5, 3)
@@ -210,7 +213,7 @@ MOST_LISTED = 260
 
 
 def draw_case(seed, most=MOST_LISTED):
-    """Return a nest with few tilings: in every third one several groups, in others padding or a tensor at home."""
+    """Return a nest with few tilings: in every third one several groups, in others padding or tensors at home."""
     rng = np.random.default_rng(seed)
 
     def r(low, high):
@@ -226,7 +229,8 @@ def draw_case(seed, most=MOST_LISTED):
         kinds = [r(0, 2)] if seed % 4 else [FOLDS, FOLDS]
         variants = tuple(search.Variant({"way": i} if len(kinds) > 1 else {}, (kind, *draw_form(rng, kind)))
                          for i, kind in enumerate(kinds))  # fmt: skip
-        resident = (search.ROLES[r(0, 2)],) if seed % 5 == 4 else ()
+        homes = r(1, 2) if seed % 5 == 4 else 0
+        resident = tuple(rng.choice(search.ROLES, homes, replace=False).tolist())
         halves = {role: 8 * r(10, 300) for role in search.ROLES}
         if conv.e < 1 or conv.f < 1:
             continue
@@ -305,3 +309,22 @@ def test_the_search_takes_the_first_of_the_best_tilings(objective):
         assert choice.row == case.rows[best[2]], (seed, objective)
         assert choice.candidates == len(keys)
         assert choice.why.startswith(f"{objective} {best[0]:.6g}, the least of {len(keys):,} (")
+
+
+@pytest.mark.parametrize(
+    ("tile", "peaks"),
+    [
+        ({}, (32, 12, 48)),  # all in one tile
+        ({"e": 1}, (2 * 16, 12, 2 * 24)),  # the weights stay
+        ({"k": 1}, (32, 2 * 6, 2 * 24)),  # the inputs stay
+        ({"c": 1}, (2 * 16, 2 * 6, 48)),  # the outputs stay
+    ],
+)
+def test_a_buffer_holds_two_tiles_where_another_one_follows(tile, peaks):
+    # a 1 x 1 convolution of 2 x 4 pixels, two channels to two: inputs of 2 bits, weights of 3, sums of 3
+    conv = Conv2d(n=1, c=2, k=2, h=2, w=4, r=1, s=1)
+    nest = LoopNest(conv, Tiling(**{"groups": 1, "n": 1, "e": 2, "f": 4, "k": 2, "c": 2, "order": "mkc", **tile}),
+                    Widths(2, 3, 1, 3))  # fmt: skip
+    found = tilings.buffer_use(nest, {"input": 100, "weight": 200, "output": 300})
+    assert found == {f"glb.{role}s": (2 * half, peak) for (role, half), peak in
+                     zip((("input", 100), ("weight", 200), ("output", 300)), peaks, strict=True)}  # fmt: skip

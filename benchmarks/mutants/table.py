@@ -1,8 +1,8 @@
 """The table of mutations: found by text, so that it survives a move of lines and complains when the text is gone.
 
 Every ``*.yaml`` beside this file but ``survivors.yaml`` is an area: a list of groups, each a file of accelsim, the
-tests that must notice, and the mutations of that file as ``id: [old text, new text]``. ``interpreted: true`` lets these
-tests run kernels without the compiler: for files whose callers take longer to compile than small layers to step through.
+tests that must notice, and the mutations of that file as ``id: [old text, new text]``. ``interpreted: true`` runs these
+tests without the compiler: for kernels whose callers take longer to compile than small layers to step through.
 """
 
 from __future__ import annotations
