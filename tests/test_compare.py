@@ -134,6 +134,7 @@ def test_means_over_networks_are_geometric_and_of_machines_that_rank_on_all(nets
 
 def test_one_network_has_no_mean_over_networks(nets):
     assert compare(["systolic_ws", "eyeriss"], [nets["mixed"]]).means == {}
+    assert compare(["scnn"], [nets["convs"], nets["dense"]]).means == {}  # no linear layer runs on it
 
 
 def test_a_base_that_does_not_rank_everywhere_gives_no_mean_and_says_so(nets):
