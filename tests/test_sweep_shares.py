@@ -292,6 +292,34 @@ def test_digests_tell_sets_apart_whose_names_join_to_the_same_text():
     assert layer_set(["a", "b"]) == layer_set(["a", "b"])
 
 
+def made(machine, ran, shared, cycles, common, status="ok"):
+    """Return what ranking looks at of a store's row."""
+    return {"machine": machine, "network": "n", "status": status, "ran": ran, "shared": shared, "cycles": cycles,
+            "common": common and {"cycles": common}, "coverage_layers": None}  # fmt: skip
+
+
+def test_points_rank_by_their_sums_over_the_shared_layers_and_those_that_did_not_run_are_left_out():
+    part = ("b", "c")
+    found, rankings = ranking.ranked([
+        made("p", ("a", "b", "c"), part, 9, 7),
+        made("x", None, part, None, None, status="illegal"),
+        made("q", part, part, 8, None),
+        made("r", ("b",), part, 1, None),  # one of the shared layers had no room
+    ])  # fmt: skip
+    assert rankings["n"].layers == {"b", "c"}
+    assert [(one.row["machine"], one.figures["cycles"], one.ranks) for one in found] == [
+        ("p", 7, True), ("q", 8, True), ("r", 1, False)
+    ]  # fmt: skip
+
+
+def test_points_of_one_network_with_sums_over_different_layers_do_not_rank_together():
+    found, rankings = ranking.ranked([
+        made("p", ("a", "b", "c"), ("a",), 9, 2), made("q", ("a", "b"), ("b",), 5, 3)
+    ])  # fmt: skip
+    assert rankings["n"].layers is None
+    assert [(one.figures["cycles"], one.ranks) for one in found] == [(9, True), (5, False)]
+
+
 def test_a_set_holds_itself_and_its_parts_in_any_order():
     whole = layer_set(["a", "b", "c"])
     assert whole.holds(whole)
