@@ -210,7 +210,10 @@ class Case(NamedTuple):
         return lambda tile: TWINS[kind](form, tile.groups, tile.m, tile.k, tile.c)
 
 
-DRAMS = (DramModel(Fraction(3, 2), 0, 1), DramModel(Fraction(40), 9, 64), DramModel(Fraction(11, 3), 30, 24))
+DRAMS = (
+    DramModel(Fraction(3, 2), 0, 1), DramModel(Fraction(150), 0, 8),
+    DramModel(Fraction(40), 9, 64), DramModel(Fraction(11, 3), 30, 24),
+)  # fmt: skip
 MOST_LISTED = 260
 
 
@@ -223,7 +226,7 @@ def draw_case(seed, most=MOST_LISTED):
 
     while True:
         groups = r(2, 4) if seed % 3 == 0 else 1
-        window, pad = (r(1, 3), r(1, 2)), r(0, 2) if seed % 2 else 0
+        window, pad = (r(1, 3), r(1, 2)), r(0, 3) if seed % 2 else 0
         conv = Conv2d(
             n=r(1, 2), c=groups * r(1, 5), k=groups * r(1, 6), h=r(3, 7), w=r(3, 6), r=window[0], s=window[1],
             groups=groups, stride=(r(1, 2), r(1, 2)), pad=(pad, pad, pad, pad), dilation=(1, r(1, 2)),
@@ -243,7 +246,7 @@ def draw_case(seed, most=MOST_LISTED):
         except MappingError:
             continue
         if 20 < len(columns["k"]) <= most:
-            return Case(nest, DRAMS[r(0, 2)], columns)
+            return Case(nest, DRAMS[r(0, 3)], columns)
 
 
 def distinct_orders(conv, tile):
