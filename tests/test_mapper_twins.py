@@ -302,8 +302,10 @@ def test_figures_of_every_tiling_are_those_of_its_steps():
 
 @pytest.mark.parametrize("objective", ["cycles", "dram"])
 def test_the_search_takes_the_first_of_the_best_tilings(objective):
-    for seed in range(30):
-        case = draw_case(200 + seed)
+    cases = {seed: draw_case(seed) for seed in range(200, 224)}
+    # a DRAM under which all but the first load and the last store is hidden, so that single cycles decide
+    cases |= {seed: draw_case(seed)._replace(dram=DramModel(Fraction(30), 0, 1)) for seed in (8, 23, 30, 37, 46)}
+    for seed, case in cases.items():
         keys = []
         for place, row in enumerate(case.rows):
             schedule = case.tiled(row).schedule(case.cycles_of(row))
