@@ -56,3 +56,11 @@ def test_indices_without_a_sign_find_the_same_elements():
 def test_an_index_outside_the_array_is_found_when_bounds_are_checked(rows):
     done = run(rows, NUMBA_BOUNDSCHECK="1")
     assert "IndexError" in done.stderr
+
+
+def test_a_kernel_without_counted_references_cannot_allocate():
+    code = "import numpy as np\nfrom accelsim.jit import lean\nlean(lambda n: np.empty(n)[0])(3)"
+    folder = {"PYTHONPATH": str(ROOT), "ACCELSIM_CACHE_DIR": "/dev/null/none", "NUMBA_DISABLE_JIT": "0"}
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, **folder}, capture_output=True, text=True)
+    assert done.returncode
+    assert "NRT" in done.stderr
