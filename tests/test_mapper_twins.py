@@ -126,7 +126,7 @@ def test_the_smallest_pieces_of_a_long_loop_are_single():
 def pixel_cuts(n, e, f):
     layer, found = np.zeros(len(nest_kernel.LAYER), dtype=np.int64), np.zeros((1024, 3), dtype=np.int64)
     layer[[nest_kernel.N, nest_kernel.E, nest_kernel.F]] = n, e, f
-    return [tuple(row) for row in found[: cuts_kernel.pixel_cuts(layer, found)].tolist()]
+    return [tuple(row) for row in found[: cuts_kernel.pixel_cuts(layer, np.empty(160, dtype=np.int64), found)].tolist()]
 
 
 def test_pixels_are_cut_into_images_rows_and_blocks():
