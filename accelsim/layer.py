@@ -157,7 +157,7 @@ def _blank(view: LayerView) -> LayerResult:
         bits=_bits(view),
         macs=macs(view.shape),
         dram_bits_touched=basis.whole(
-            None if t.shape == UNKNOWN else t.elements * (t.bits or 0) for t in tensors if t.home == "dram"
+            None if t.shape == UNKNOWN else t.elements * t.width for t in tensors if t.home == "dram"
         ),
     )
 
@@ -184,7 +184,8 @@ def _mapping(
     try:
         if choice is None:
             bounds, price = engine.bounds(view, params, machine, columns), price_of(components, table)
-            choice = choose(columns, bounds, arch.mapping, price, leak_pj_per_cycle(arch, table))
+            leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table))
+            choice = choose(columns, bounds, arch.mapping, price, leak)
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
     return build(engine.mapping_schema, choice.row), "searched", choice
@@ -203,11 +204,11 @@ def _plan(
         raise FitError.of(view.name, error) from None
 
 
-def leak_pj_per_cycle(arch: Arch, table: Table) -> float:
-    """Return what all units leak in a cycle, for energy objectives."""
+def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float]) -> float:
+    """Return what all units leak in a cycle, for energy objectives; ``leakage`` says how many mW that is."""
     if arch.mapping.objective not in ("energy", "edp"):
         return 0.0
-    return leakage_mw(machine_components(arch), table) * float(1000 / arch.clocks_mhz["core"])
+    return leakage() * float(1000 / arch.clocks_mhz["core"])
 
 
 def price_of(components: tuple[Component, ...], table: Table) -> Price:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from functools import cached_property
-from math import fsum
+from math import fsum, lcm
 from typing import Any, Literal, NamedTuple
 
 from accelsim import basis
@@ -395,7 +394,9 @@ def time_share(spent: Iterable[tuple[int, int, int]]) -> float:
         if units:
             by_units[units] = by_units.get(units, 0) + part
             whole += cycles
-    return float(sum(Fraction(part, units) for units, part in by_units.items()) / whole) if whole else 0.0
+    common = lcm(*by_units)
+    parts = sum(part * (common // units) for units, part in by_units.items())
+    return parts / (common * whole) if whole else 0.0  # a quotient of integers is rounded once
 
 
 def _ratio(part: int, whole: int, empty: float = 1.0) -> float:

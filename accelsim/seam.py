@@ -154,7 +154,7 @@ def too_wide(view: LayerView, words: Mapping[str, Word]) -> str | None:
     for role, tensors in roles.items():
         for tensor in tensors if role in words else ():
             word = words[role]
-            if (tensor.bits or 0) > word.bits:
+            if tensor.width > word.bits:
                 return f"'{tensor.name}' has {tensor.bits} bits, the {word.part} take {word.bits}"
     return None
 

@@ -56,3 +56,15 @@ def test_indices_without_a_sign_find_the_same_elements():
 def test_an_index_outside_the_array_is_found_when_bounds_are_checked(rows):
     done = run(rows, NUMBA_BOUNDSCHECK="1")
     assert "IndexError" in done.stderr
+
+
+def test_a_kernel_without_counted_references_cannot_allocate():
+    code = "import numpy as np\nfrom accelsim.jit import kernel, lean\n{}(lambda n: np.empty(n).size)(3)"
+    folder = {"PYTHONPATH": str(ROOT), "ACCELSIM_CACHE_DIR": "/dev/null/none", "NUMBA_DISABLE_JIT": "0"}
+
+    def done(decorator):
+        said = [sys.executable, "-c", code.format(decorator)]
+        return subprocess.run(said, env={**os.environ, **folder}, capture_output=True, text=True).returncode
+
+    assert done("kernel") == 0
+    assert done("lean") != 0

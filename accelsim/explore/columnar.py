@@ -32,6 +32,7 @@ from accelsim.layer import (
     simulate_layer,
     unit_components,
 )  # fmt: skip
+from accelsim.mapping.choose import Price
 from accelsim.operands import handle
 from accelsim.results import NetworkResult, time_share
 from accelsim.seam import Engine, Many
@@ -270,11 +271,15 @@ def _counts(arch: Arch, block: Block, table: Table, memory: Memory) -> Many | No
     unit = arch.units[block.unit]
     engine = registry.get(unit.engine)
 
+    priced: list[Price] = []
+
     def price(boundary: str, direction: str) -> float:
-        return price_of(unit_components(arch, unit), table)(boundary, direction)
+        if not priced:  # only asked for energy objectives
+            priced.append(price_of(unit_components(arch, unit), table))
+        return priced[0](boundary, direction)
 
     def ask(rows: np.ndarray) -> Many | None:
-        leaks = leak_pj_per_cycle(arch, table)
+        leaks = leak_pj_per_cycle(arch, lambda: _static(arch, table, memory).leakage_mw)
         return engine.closed_form_many(rows, unit.params, machine_view(arch), arch.mapping, price, leaks)
 
     known = memory.rows.setdefault(block.unit, {})

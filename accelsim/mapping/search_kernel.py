@@ -80,6 +80,8 @@ class Scratch(NamedTuple):
     bounds: Any
     moved: Any
     moves: Any
+    terms: Any
+    sums: Any
 
 
 @kernel
@@ -91,6 +93,7 @@ def scratch(rows):  # type: ignore[no-untyped-def]
         np.empty((4, MOST_SIZES), dtype=np.int64), tables[0], tables[1], np.empty(MOST_CUTS, dtype=np.int64),
         np.empty((MOST_TRIES, 7), dtype=np.int64), np.empty((8, 3), dtype=np.int64), np.empty(MOST_CUTS),
         np.empty(MOST_CUTS), np.empty((MOST_TRIES, 5)), np.empty((4, 8)), np.empty(8, dtype=np.int64),
+        np.empty(12), np.empty((3, MOST_SIZES)),
     )  # fmt: skip
 
 
@@ -121,7 +124,6 @@ def search_with(  # type: ignore[no-untyped-def]
         Score and the other figure of the best; tilings that were timed, and tiles that were bounded.
     """
     rate, burst, groups = bus[NUMERATOR] / bus[DENOMINATOR], bus[BURST], layer[nest.GROUPS]
-    taps_bits = layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W]
     cuts, size, outs, ins, state, timing = room.cuts, room.size, room.outs, room.ins, room.state, room.timing
     pixel_count = pixel_cuts(layer, size[3], cuts)
     k_count = output_cuts(layer[nest.KG], k_units, size[0])
@@ -129,12 +131,8 @@ def search_with(  # type: ignore[no-untyped-def]
     g_count = pieces(layer[nest.GROUPS], size[2])
     table.fill_outputs(layer, form, psum_width, burst, size[0], k_count, outs)
     table.fill_inputs(layer, form, burst, size[1], c_count, ins)
-    first, q = size[3], c_count
-    for i in range(k_count):
-        # the first tile of input channels whose weights fit: fewer outputs leave room for no fewer inputs
-        while q > 0 and taps_bits * size[0, i] * size[1, q - 1] <= limits[1]:
-            q -= 1
-        first[i] = q
+    first = size[3]
+    first_inputs(layer, size, k_count, c_count, limits[1], first)
     runs, counts, tile, whole, trips, _ = state
     fill_sizes(layer, whole)
     fill_sizes(layer, timing[3])
@@ -184,12 +182,9 @@ def search_with(  # type: ignore[no-untyped-def]
         last_share = share(form, PIXELS, last_m)
         first_pixels = float(tile[1] * runs[2, 0, nest.INPUTS] * runs[3, 0, nest.INPUTS])
         moved[EMPTY] = empty(runs, counts)
-        region = tile[1] * nest.reach(layer, 0, tile[2]) * nest.reach(layer, 1, tile[3])
-        region_bits, q_first = region * layer[nest.INPUT_W], c_count
-        while q_first > 0 and max(1, region_bits * size[1, q_first - 1]) <= limits[0]:
-            q_first -= 1
+        q_first = first_region(layer, tile, size[1], c_count, limits[0])
         pixel_bits = tile[1] * tile[2] * tile[3] * psum_width
-        if groups == 1 and region_bits * whole[5] <= limits[0]:
+        if groups == 1 and q_first == 0:
             table.whole_inputs(layer, runs, counts, burst, whole_moved)
         if groups == 1 and pixel_bits * whole[4] <= limits[2]:
             table.whole_outputs(layer, runs, counts, psum_width, burst, moved, whole_moved)
@@ -266,6 +261,27 @@ def search_with(  # type: ignore[no-untyped-def]
             )
     place = time_all(layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place, best, figures)
     return place >= 0
+
+
+@lean
+def first_inputs(layer, size, k_count, c_count, limit, first):  # type: ignore[no-untyped-def]
+    """Write the place of the largest tile of input channels whose weights fit, for each tile of output channels."""
+    taps_bits, q = layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W], c_count
+    for i in range(k_count):
+        # fewer outputs leave room for no fewer inputs
+        while q > 0 and taps_bits * size[0, i] * size[1, q - 1] <= limit:
+            q -= 1
+        first[i] = q
+
+
+@lean
+def first_region(layer, tile, sizes, c_count, limit):  # type: ignore[no-untyped-def]
+    """Return the place of the largest tile of input channels that fits under a tile of pixels."""
+    region = tile[1] * nest.reach(layer, 0, tile[2]) * nest.reach(layer, 1, tile[3])
+    bits, q = region * layer[nest.INPUT_W], c_count
+    while q > 0 and max(1, bits * sizes[q - 1]) <= limit:
+        q -= 1
+    return q
 
 
 @lean

@@ -193,7 +193,7 @@ class Operands:
 
     @property
     def _conv(self) -> Conv2d:
-        return self.view.shape.as_conv()  # type: ignore[union-attr]
+        return self.view.conv
 
     def _meetings(self, weights: Callable[[int], np.ndarray]) -> int:
         """Return how often non-zero inputs meet weights, given the number of weights (c, s) of each filter row.

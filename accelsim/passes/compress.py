@@ -208,7 +208,7 @@ def _integers(shared: Shared, real: bool, tensor: Tensor) -> Shared:
     Reals are scaled as `to_integers` does; integers keep their scale.
     """
     book = shared.codebook[1:]
-    if (tensor.bits or 0) < 2:
+    if tensor.width < 2:
         raise WorkloadError(f"tensor '{tensor.name}': 1 bit holds no shared weights", "give at least 2 bits")
     if not tensor.signed and (book < 0).any():
         raise WorkloadError(f"tensor '{tensor.name}' is unsigned but has negative weights", "declare it signed")

@@ -218,7 +218,7 @@ def _scheme(role: Role, plan: Settings) -> Scheme:
 
 def _measured(view: LayerView, made: list[tuple[NDArray[np.float64], Quantized]]) -> float:
     """Return the noise of the layer's output: both convolutions in float64."""
-    conv = view.shape.as_conv()  # type: ignore[union-attr]
+    conv = view.conv
     outputs = [
         convolve_reals(conv, to_conv_input(view, x), to_conv_weight(view, w))
         for x, w in (tuple(reals for reals, _ in made), tuple(done.values for _, done in made))

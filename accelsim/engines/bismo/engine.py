@@ -182,9 +182,9 @@ class Bismo(Engine[Params, NoMapping]):
 
 def _sizes(view: LayerView) -> tuple[int, int, int, int, int, int]:
     """Return products, M, K, N, and the planes of the operands."""
-    conv = view.shape.as_conv()  # type: ignore[union-attr]
+    conv = view.conv
     m, k, n = conv.n * conv.e * conv.f, conv.c // conv.groups * conv.r * conv.s, conv.k // conv.groups
-    return conv.groups, m, k, n, view.input.bits or 1, view.weight.bits or 1
+    return conv.groups, m, k, n, view.input.width, view.weight.width
 
 
 def _array(params: Params) -> tuple[int, int, int, int]:

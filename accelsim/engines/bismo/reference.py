@@ -22,10 +22,10 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: Any, ma
 class _Layer:
     def __init__(self, view: LayerView, operands: Operands, params: Any, machine: Machine) -> None:
         self.view, self.params, self.machine = view, params, machine
-        self.conv = view.shape.as_conv()  # type: ignore[union-attr]
+        self.conv = view.conv
         self.x, self.w = operands.conv_arrays()
         self.out = np.zeros((self.conv.n, self.conv.k, self.conv.e, self.conv.f), dtype=np.int64)
-        self.a_bits, self.b_bits = view.input.bits or 0, view.weight.bits or 0
+        self.a_bits, self.b_bits = view.input.width, view.weight.width
         self.flows: dict[Flow, int] = {}
         self.causes = dict.fromkeys(("busy", "zero", "padding", "control", "fill_drain"), 0)
         self.steps: list[Step] = []

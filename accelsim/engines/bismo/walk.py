@@ -21,7 +21,7 @@ def walk(cut: Cut) -> tuple[int, int, int]:
 def values(cut: Cut, operands: Operands) -> np.ndarray:
     """Return the layer's output, popcount by popcount."""
     view = operands.view
-    conv = view.shape.as_conv()  # type: ignore[union-attr]
+    conv = view.conv
     x, w = operands.conv_arrays()
     for operand, numbers in ((operands.input, x), (operands.weight, w)):
         what = f"layer '{view.name}': tensor '{operand.tensor.name}'"

@@ -33,7 +33,7 @@ class _Word(NamedTuple):
 class _Layer:
     def __init__(self, view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> None:
         self.view, self.params, self.mapping = view, params, mapping
-        self.conv = view.shape.as_conv()  # type: ignore[union-attr]
+        self.conv = view.conv
         self.x, self.w = operands.conv_arrays()
         self.out = np.zeros((self.conv.n, self.conv.k, self.conv.e, self.conv.f), dtype=np.int64)
         widths = [1]
@@ -41,14 +41,14 @@ class _Layer:
             widths[0] += 1
         while widths[-1] < params.max_bits:
             widths.append(2 * widths[-1])
-        self.a = min(w for w in widths if w >= (view.input.bits or 0))
-        self.b = min(w for w in widths if w >= (view.weight.bits or 0))
+        self.a = min(w for w in widths if w >= view.input.width)
+        self.b = min(w for w in widths if w >= view.weight.width)
         pieces = lambda w: [(i, min(params.spatial_bits, w)) for i in range(0, w, params.spatial_bits)]  # noqa: E731
         self.pieces = list(product(pieces(self.a), pieces(self.b)))
         (_, a_space), (_, b_space) = self.pieces[0]
         self.bricks = (a_space // params.brick_bits) * (b_space // params.brick_bits)
         self.per_unit = (params.spatial_bits // params.brick_bits) ** 2 // self.bricks
-        bits = {"input": view.input.bits or 0, "weight": view.weight.bits or 0, "output": view.output.bits or 0}
+        bits = {"input": view.input.width, "weight": view.weight.width, "output": view.output.width}
         tiling = Tiling(**mapping.model_dump(exclude={"inner"}))
         self.nest = BruteNest(self.conv, tiling, bits | {"psum": params.accumulator_bits}, machine.dram)
         self.causes = dict.fromkeys(("busy", "zero", "unmapped", "fill_drain"), 0)
@@ -106,10 +106,10 @@ class _Layer:
         for word in words:
             fresh = before is None or word.group != before.group
             if fresh or (before and (word.pixel, word.places) != (before.pixel, before.places)):
-                self.nest.add("glb.inputs", "input", "read", len(word.places) * (view.input.bits or 0))
+                self.nest.add("glb.inputs", "input", "read", len(word.places) * view.input.width)
             if fresh or (before and (word.filters, word.places) != (before.filters, before.places)):
                 elements = len(word.places) * len(word.filters)
-                self.nest.add("glb.weights", "weight", "read", elements * (view.weight.bits or 0))
+                self.nest.add("glb.weights", "weight", "read", elements * view.weight.width)
             if fresh or (before and (word.filters, word.pixel) != (before.filters, before.pixel)):
                 for k in word.filters:
                     key = (word.group, k, *word.pixel)

@@ -31,11 +31,11 @@ class _Window(NamedTuple):
 class _Layer:
     def __init__(self, view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> None:
         self.view, self.params, self.mapping = view, params, mapping
-        self.conv = view.shape.as_conv()  # type: ignore[union-attr]
+        self.conv = view.conv
         self.x, self.w = operands.conv_arrays()
         self.out = np.zeros((self.conv.n, self.conv.k, self.conv.e, self.conv.f), dtype=np.int64)
-        self.a_bits, self.w_bits = view.input.bits or 0, view.weight.bits or 0
-        stored = {"input": self.a_bits, "weight": self.w_bits, "output": view.output.bits or 0}
+        self.a_bits, self.w_bits = view.input.width, view.weight.width
+        stored = {"input": self.a_bits, "weight": self.w_bits, "output": view.output.width}
         self.stored = {name: max(bits, params.word_bits) for name, bits in stored.items()}
         self.stored["psum"] = self.stored["output"]
         tiling = Tiling(**mapping.model_dump(exclude={"columns"}))

@@ -107,7 +107,7 @@ class CambriconX(Engine[Params, NoMapping]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
         """Count the entries of each output in each block."""
         del mapping
-        conv: Conv2d = view.shape.as_conv()  # type: ignore[union-attr]
+        conv: Conv2d = view.conv
         if conv.macs * 16 * params.pes * params.multipliers > INT64_MAX:
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
         mask = to_conv_weight(view, operands.weight.mask)
@@ -135,7 +135,7 @@ class CambriconX(Engine[Params, NoMapping]):
         if not plan.params.skip_zeros:
             return {}
         weight, entries = plan.view.weight, int(plan.entries.sum())
-        bits = weight.bits or 0
+        bits = weight.width
         index = totals.index_bits(plan, entries, plan.conv.k)
         return {"weight": StoredBits(weight.elements * bits, entries * bits, index)}
 

@@ -22,7 +22,7 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
 class _Layer:
     def __init__(self, view: LayerView, operands: Operands, params: Any, machine: Machine) -> None:
         self.view, self.p, self.machine = view, params, machine
-        self.conv = conv = view.shape.as_conv()  # type: ignore[union-attr]
+        self.conv = conv = view.conv
         self.x, self.w = operands.conv_arrays()
         self.out = np.zeros((conv.n, conv.k, conv.e, conv.f), dtype=np.int64)
         self.flows: dict[Flow, int] = {}
@@ -33,7 +33,7 @@ class _Layer:
         cg, kg = conv.c // conv.groups, conv.k // conv.groups
         taps = list(product(range(conv.r), range(conv.s), range(cg)))
         blocks = [taps[i : i + p.block] for i in range(0, len(taps), p.block)]
-        inputs = conv.n * cg * conv.h * conv.w * (view.input.bits or 0)
+        inputs = conv.n * cg * conv.h * conv.w * view.input.width
         steps, stored = [], 0
         for g in range(conv.groups):
             for first in range(0, kg, p.pes):
@@ -46,14 +46,14 @@ class _Layer:
                 entries = sum(len(found) for of_output in synapses for found in of_output)
                 stored += entries
                 index = entries * p.step_bits + len(outputs) * len(blocks) * p.count_bits if p.skip_zeros else 0
-                self._dram(loads, "weight", "read", entries * (view.weight.bits or 0))
+                self._dram(loads, "weight", "read", entries * view.weight.width)
                 self._dram(loads, "index", "read", index)
-                self._add("pe.synapses", "weight", "write", entries * (view.weight.bits or 0))
+                self._add("pe.synapses", "weight", "write", entries * view.weight.width)
                 self._add("pe.synapses", "index", "write", index)
                 windows = product(range(conv.n), range(conv.e), range(conv.f))
                 cycles = sum(self._window(at, outputs, synapses, blocks, g * cg) for at in windows)
                 stores: list[Transfer] = []
-                made = conv.n * conv.e * conv.f * len(outputs) * (view.output.bits or 0)
+                made = conv.n * conv.e * conv.f * len(outputs) * view.output.width
                 self._dram(stores, "output", "write", made)
                 self._add("glb.outputs", "output", "write", made)
                 self._add("glb.outputs", "output", "read", made)
@@ -91,7 +91,7 @@ class _Layer:
         """Step the PEs through a window; return the cycles."""
         p = self.p
         for block in blocks:
-            self._add("glb.inputs", "input", "read", len(block) * (self.view.input.bits or 0))
+            self._add("glb.inputs", "input", "read", len(block) * self.view.input.width)
         segments = [[b] for b in range(len(blocks))] if p.barrier == "block" else [list(range(len(blocks)))]
         cycles = 0
         for segment in segments:
@@ -119,7 +119,7 @@ class _Layer:
         n, e, f = at
         self.causes["padding"] += p.multipliers - len(slots)
         for tap in slots:
-            self._add("pe.synapses", "weight", "read", self.view.weight.bits or 0)
+            self._add("pe.synapses", "weight", "read", self.view.weight.width)
             self._add("pe.synapses", "index", "read", p.step_bits if p.skip_zeros else 0)
             if tap is None:
                 self.causes["zero"] += 1

@@ -70,7 +70,7 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
 
 def _inputs(plan: Any) -> int:
     """Return the bits of a convolution group's inputs."""
-    return int(plan.view.input.elements // plan.conv.groups * (plan.view.input.bits or 0))
+    return int(plan.view.input.elements // plan.conv.groups * plan.view.input.width)
 
 
 def _streams(plan: Any) -> int:
@@ -97,9 +97,9 @@ def _schedule(plan: Any, cycles: np.ndarray, groups: list[tuple[int, int]]) -> t
         entries = int(plan.entries[k0:k1].sum())
         if not once or i % per_group == 0:
             loads += (Transfer("input", "read", _inputs(plan)),)
-        loads += (Transfer("weight", "read", entries * (view.weight.bits or 0)),)
+        loads += (Transfer("weight", "read", entries * view.weight.width),)
         loads += (Transfer("index", "read", index_bits(plan, entries, k1 - k0)),)
-        outputs = conv.n * conv.e * conv.f * (k1 - k0) * (view.output.bits or 0)
+        outputs = conv.n * conv.e * conv.f * (k1 - k0) * view.output.width
         stores = (Transfer("output", "write", outputs),)
         steps.append(Step(tuple(t for t in loads if t.run_bits), int(cycles[i]), stores))
     return tuple(steps)
@@ -108,8 +108,8 @@ def _schedule(plan: Any, cycles: np.ndarray, groups: list[tuple[int, int]]) -> t
 def _on_chip(plan: Any, groups: list[tuple[int, int]]) -> dict[Flow, int]:
     conv, view, p = plan.conv, plan.view, plan.params
     windows, length = conv.n * conv.e * conv.f, conv.c // conv.groups * conv.r * conv.s
-    entries, in_bits, w_bits = int(plan.entries.sum()), view.input.bits or 0, view.weight.bits or 0
-    outputs = windows * conv.k * (view.output.bits or 0)
+    entries, in_bits, w_bits = int(plan.entries.sum()), view.input.width, view.weight.width
+    outputs = windows * conv.k * view.output.width
     step = p.step_bits if p.skip_zeros else 0
     return {
         Flow("glb.inputs", "input", "write"): _inputs(plan) * conv.groups * _streams(plan),

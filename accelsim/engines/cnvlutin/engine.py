@@ -112,7 +112,7 @@ class Cnvlutin(Engine[Params, NoMapping]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
         """Count the non-zeros of every brick."""
         del mapping
-        conv: Conv2d = view.shape.as_conv()  # type: ignore[union-attr]
+        conv: Conv2d = view.conv
         if conv.macs * 16 * params.units * params.filters * params.lanes > INT64_MAX:
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
         mask = to_conv_input(view, operands.input.mask).reshape(conv.n, conv.groups, -1, conv.h, conv.w)

@@ -22,7 +22,7 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
 class _Layer:
     def __init__(self, view: LayerView, operands: Operands, params: Any, machine: Machine) -> None:
         self.view, self.p, self.machine = view, params, machine
-        self.conv = conv = view.shape.as_conv()  # type: ignore[union-attr]
+        self.conv = conv = view.conv
         self.x, self.w = operands.conv_arrays()
         self.out = np.zeros((conv.n, conv.k, conv.e, conv.f), dtype=np.int64)
         self.flows: dict[Flow, int] = {}
@@ -36,8 +36,8 @@ class _Layer:
         cycles = sum(self._window(*at) for at in product(*map(range, (conv.n, conv.groups, conv.e, conv.f))))
         slots_in = conv.n * conv.h * conv.w * conv.groups * self._whole(conv.c // conv.groups)
         slots_out = conv.n * conv.e * conv.f * self._whole(conv.k)
-        in_bits, out_bits = view.input.bits or 0, view.output.bits or 0
-        room, weights = p.neuron_kib * 8192, self.w.size * (view.weight.bits or 0)
+        in_bits, out_bits = view.input.width, view.output.width
+        room, weights = p.neuron_kib * 8192, self.w.size * view.weight.width
         neurons = slots_in * (in_bits + self.offset) + slots_out * (out_bits + self.offset)
         neurons_move = not p.stay or neurons > room
         weights_move = not p.stay or weights > p.synapse_kib * 8192
@@ -111,7 +111,7 @@ class _Layer:
             for start in range(0, cg, p.brick):
                 if inside:
                     self.bricks += 1
-                    self._both("glb.neurons", "input", "read", p.brick * passes, self.view.input.bits or 0)
+                    self._both("glb.neurons", "input", "read", p.brick * passes, self.view.input.width)
                 found = [(c, r, s, value[c]) for c in range(start, min(start + p.brick, cg)) if value[c]]
                 if self.skips:
                     self.empty += not found
@@ -136,7 +136,7 @@ class _Layer:
             weight = int(self.w[k, c, r, s])
             self.causes["busy" if value and weight else "zero"] += 1
             self.out[n, k, e, f] += value * weight
-            self._add("glb.synapses", "weight", "read", self.view.weight.bits or 0)
+            self._add("glb.synapses", "weight", "read", self.view.weight.width)
 
     def _dram(self, tensor: str, direction: Any, slots: int, bits: int) -> list[Transfer]:
         moved: list[Transfer] = []

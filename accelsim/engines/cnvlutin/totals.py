@@ -95,20 +95,20 @@ def _slots(plan: Any) -> tuple[int, int]:
 def _neurons(plan: Any) -> tuple[int, int]:
     """Return the bits of inputs and outputs in the neuron memory."""
     slots, offset = _slots(plan), _offset_bits(plan)
-    return slots[0] * ((plan.view.input.bits or 0) + offset), slots[1] * ((plan.view.output.bits or 0) + offset)
+    return slots[0] * (plan.view.input.width + offset), slots[1] * (plan.view.output.width + offset)
 
 
 def stored(plan: Any) -> dict[str, StoredBits]:
     """Return what inputs and outputs take in bricks."""
     offset, tensors = _offset_bits(plan), (("input", plan.view.input), ("output", plan.view.output))
     return {
-        name: StoredBits(tensor.elements * (tensor.bits or 0), slots * (tensor.bits or 0), slots * offset)
+        name: StoredBits(tensor.elements * tensor.width, slots * tensor.width, slots * offset)
         for (name, tensor), slots in zip(tensors, _slots(plan), strict=True)
     }
 
 
 def _synapses(plan: Any) -> int:
-    return int(plan.view.weight.elements * (plan.view.weight.bits or 0))
+    return int(plan.view.weight.elements * plan.view.weight.width)
 
 
 def moves(plan: Any) -> tuple[bool, bool]:
@@ -127,10 +127,10 @@ def _schedule(plan: Any, cycles: int) -> tuple[Step, ...]:
     for image in range(n):
         loads: tuple[Transfer, ...] = ()
         if neurons:
-            loads += _transfers("input", "read", slots[0] // n, view.input.bits or 0, offset)
+            loads += _transfers("input", "read", slots[0] // n, view.input.width, offset)
         if weights and image == 0:
             loads += (Transfer("weight", "read", _synapses(plan)),)
-        stores = _transfers("output", "write", slots[1] // n, view.output.bits or 0, offset) if neurons else ()
+        stores = _transfers("output", "write", slots[1] // n, view.output.width, offset) if neurons else ()
         length = cycles * (image + 1) // conv.n - cycles * image // conv.n
         steps.append(Step(loads, length, stores))
     return tuple(steps)
@@ -146,19 +146,19 @@ def _on_chip(plan: Any, counts: Counts, passes: int) -> dict[Flow, int]:
     kg, acc, offset = conv.k // conv.groups, p.accumulator_bits, _offset_bits(plan)
     read, slots, (neurons, weights) = counts.bricks * p.brick * passes, _slots(plan), moves(plan)
     flows = {
-        Flow("glb.neurons", "input", "read"): read * (view.input.bits or 0),
+        Flow("glb.neurons", "input", "read"): read * view.input.width,
         Flow("glb.neurons", "index", "read"): read * offset,
-        Flow("glb.neurons", "output", "write"): slots[1] * (view.output.bits or 0),
+        Flow("glb.neurons", "output", "write"): slots[1] * view.output.width,
         Flow("glb.neurons", "index", "write"): slots[1] * offset,
-        Flow("glb.synapses", "weight", "read"): counts.work * kg * (view.weight.bits or 0),
+        Flow("glb.synapses", "weight", "read"): counts.work * kg * view.weight.width,
         Flow("pe.partial", "psum", "read"): counts.cycles * kg * acc,
         Flow("pe.partial", "psum", "write"): counts.cycles * kg * acc,
     }
     if weights:
         flows[Flow("glb.synapses", "weight", "write")] = _synapses(plan)
     if neurons:
-        flows[Flow("glb.neurons", "input", "write")] = slots[0] * (view.input.bits or 0)
+        flows[Flow("glb.neurons", "input", "write")] = slots[0] * view.input.width
         flows[Flow("glb.neurons", "index", "write")] += slots[0] * offset
-        flows[Flow("glb.neurons", "output", "read")] = slots[1] * (view.output.bits or 0)
+        flows[Flow("glb.neurons", "output", "read")] = slots[1] * view.output.width
         flows[Flow("glb.neurons", "index", "read")] += slots[1] * offset
     return flows

@@ -122,14 +122,14 @@ class Dcnn(Engine[Params, NoMapping]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
         """Choose the channel group, and the bands of a layer that does not fit."""
         del mapping
-        conv: Conv2d = view.shape.as_conv()  # type: ignore[union-attr]
+        conv: Conv2d = view.conv
         if conv.macs * 64 * params.lanes * params.pe_rows * params.pe_cols > INT64_MAX:
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
         p = params
         te, tf = ceil_div(conv.e, p.pe_rows), ceil_div(conv.f, p.pe_cols)
         kc = min(conv.k // conv.groups, p.accumulator_entries // (te * tf))
-        pixels = view.input.elements // conv.n * (view.input.bits or 0)
-        outputs = view.output.elements // conv.n * (view.output.bits or 0)
+        pixels = view.input.elements // conv.n * view.input.width
+        outputs = view.output.elements // conv.n * view.output.width
         room = p.activation_kib * KIB_BITS * p.pe_rows * p.pe_cols
         resident = p.activations_stay and conv.n * (pixels + outputs) <= room
         for tensor in (view.input, view.output):
@@ -158,7 +158,7 @@ class Dcnn(Engine[Params, NoMapping]):
         sizes = {"input": (plan.view.input, plan.input_bits), "output": (plan.view.output, plan.output_bits)}
         return {
             name: StoredBits(
-                tensor.elements * (tensor.bits or 0), sum(m.values for m in moved), sum(m.index_bits for m in moved)
+                tensor.elements * tensor.width, sum(m.values for m in moved), sum(m.index_bits for m in moved)
             )
             for name, (tensor, moved) in sizes.items()
         }

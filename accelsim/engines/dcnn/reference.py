@@ -22,7 +22,7 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
 class _Layer:
     def __init__(self, view: LayerView, operands: Operands, params: Any, machine: Machine) -> None:
         self.view, self.p, self.machine = view, params, machine
-        self.conv = conv = view.shape.as_conv()  # type: ignore[union-attr]
+        self.conv = conv = view.conv
         self.x, self.w = operands.conv_arrays()
         described = Operand(view.output, operands.input.seed, operands.input.batch).mask
         self.described = described.reshape(conv.n, conv.k, conv.e, conv.f)
@@ -33,7 +33,7 @@ class _Layer:
 
     def run(self) -> Activity:
         p, conv, view = self.p, self.conv, self.view
-        pixels, outputs = self.x[0].size * (view.input.bits or 0), self.out[0].size * (view.output.bits or 0)
+        pixels, outputs = self.x[0].size * view.input.width, self.out[0].size * view.output.width
         room = p.activation_kib * 8192 * p.pe_rows * p.pe_cols
         resident = p.activations_stay and conv.n * (pixels + outputs) <= room
         wanted = min(self.tile[0], -(-(pixels + outputs) // room))
@@ -44,17 +44,15 @@ class _Layer:
             borders = [self.tile[0] * band // bands for band in range(bands + 1)]
             for band in range(bands):
                 loads = [] if resident else self._moved("input", "read", self.x[image] != 0, band, bands)
-                loads += self._dram("weight", "read", self.w.size * (view.weight.bits or 0))
-                self._add(
-                    "pe.weights", "weight", "write", self.w.size * (view.weight.bits or 0) * p.pe_rows * p.pe_cols
-                )
+                loads += self._dram("weight", "read", self.w.size * view.weight.width)
+                self._add("pe.weights", "weight", "write", self.w.size * view.weight.width * p.pe_rows * p.pe_cols)
                 cycles = self._band(image, range(borders[band], borders[band + 1]), kc)
                 stores = [] if resident else self._moved("output", "write", self.described[image], band, bands)
                 steps.append(Step(tuple(loads), cycles, tuple(stores)))
         if not resident:
-            self._add("pe.activations", "input", "write", self.x.size * (view.input.bits or 0))
-            self._add("pe.activations", "output", "read", self.out.size * (view.output.bits or 0))
-        self._add("pe.activations", "output", "write", self.out.size * (view.output.bits or 0))
+            self._add("pe.activations", "input", "write", self.x.size * view.input.width)
+            self._add("pe.activations", "output", "read", self.out.size * view.output.width)
+        self._add("pe.activations", "output", "write", self.out.size * view.output.width)
         self._add("pe.accumulators", "psum", "read", self.out.size * p.accumulator_bits)
         busy, zero = self.causes["busy"], self.causes["zero"]
         done = {"mac": busy, "gated": zero} if p.gating else {"mac": busy + zero}
@@ -96,7 +94,7 @@ class _Layer:
         return (e, f) if e < self.conv.e and f < self.conv.f else None
 
     def _fetch(self, i: int, j: int, words: int) -> None:
-        bits = self.view.input.bits or 0
+        bits = self.view.input.width
         for a, b in product(range(self.p.pe_rows), range(self.p.pe_cols)):
             if self._pixel(a, b, i, j) is not None:
                 self._add("pe.activations", "input", "read", words * bits)
@@ -119,8 +117,8 @@ class _Layer:
                 right = int(self.w[k, c % (conv.c // conv.groups), r, s])
                 self.causes["busy" if left and right else "zero"] += 1
                 self.out[image, k, place[0], place[1]] += left * right
-                self._add("pe.vector", "input", "read", view.input.bits or 0)
-                self._add("pe.weights", "weight", "read", view.weight.bits or 0)
+                self._add("pe.vector", "input", "read", view.input.width)
+                self._add("pe.weights", "weight", "read", view.weight.width)
             self._add("pe.accumulators", "psum", "read", p.accumulator_bits)
             self._add("pe.accumulators", "psum", "write", p.accumulator_bits)
 

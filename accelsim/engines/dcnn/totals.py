@@ -87,7 +87,7 @@ def _schedule(plan: Any, counts: Counts) -> tuple[Step, ...]:
     conv, view = plan.conv, plan.view
     te, bands = ceil_div(conv.e, plan.params.pe_rows), 1 if plan.resident else plan.bands
     row = counts.cycles // conv.n // te
-    weights = view.weight.elements * (view.weight.bits or 0)
+    weights = view.weight.elements * view.weight.width
     steps = []
     for image in range(conv.n):
         for band in range(bands):
@@ -111,7 +111,7 @@ def _share(
 
 def _on_chip(plan: Any) -> dict[Flow, int]:
     p, conv, view = plan.params, plan.conv, plan.view
-    acc, in_bits, w_bits = p.accumulator_bits, view.input.bits or 0, view.weight.bits or 0
+    acc, in_bits, w_bits = p.accumulator_bits, view.input.width, view.weight.width
     outputs = conv.n * conv.k * conv.e * conv.f
     kg = conv.k // conv.groups
     vectors = conv.macs // kg * ceil_div(kg, plan.kc)
@@ -125,9 +125,9 @@ def _on_chip(plan: Any) -> dict[Flow, int]:
         Flow("pe.weights", "weight", "read"): conv.macs * w_bits,
         Flow("pe.accumulators", "psum", "read"): (dots + outputs) * acc,
         Flow("pe.accumulators", "psum", "write"): dots * acc,
-        Flow("pe.activations", "output", "write"): outputs * (view.output.bits or 0),
+        Flow("pe.activations", "output", "write"): outputs * view.output.width,
     }
     if not plan.resident:
         flows[Flow("pe.activations", "input", "write")] = view.input.elements * in_bits
-        flows[Flow("pe.activations", "output", "read")] = outputs * (view.output.bits or 0)
+        flows[Flow("pe.activations", "output", "read")] = outputs * view.output.width
     return flows

@@ -22,10 +22,10 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: Any, ma
 class _Layer:
     def __init__(self, view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> None:
         self.view, self.p = view, params
-        self.conv = view.shape.as_conv()  # type: ignore[union-attr]
+        self.conv = view.conv
         self.x, self.w = operands.conv_arrays()
         self.out = np.zeros((self.conv.n, self.conv.k, self.conv.e, self.conv.f), dtype=np.int64)
-        bits = {"input": view.input.bits or 0, "weight": view.weight.bits or 0, "output": view.output.bits or 0}
+        bits = {"input": view.input.width, "weight": view.weight.width, "output": view.output.width}
         self.bits = bits
         self.nest = BruteNest(self.conv, mapping, bits | {"psum": params.accumulator_bits}, machine.dram)
         self.causes = dict.fromkeys(("busy", "zero", "unmapped"), 0)

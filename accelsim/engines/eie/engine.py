@@ -167,7 +167,7 @@ class Eie(Engine[Params, NoMapping]):
         """Return the weights: entries of codes and runs, and the pointers of all slices; the codebook is left out."""
         weight = plan.operands.view.weight
         values, index = (sum(getattr(s, f"{part}_bits") for s in plan.slices) for part in ("weight", "index"))
-        return {"weight": StoredBits(weight.elements * (weight.bits or 0), values, index)}
+        return {"weight": StoredBits(weight.elements * weight.width, values, index)}
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small matrix on a few PEs with shallow queues and short runs."""
@@ -189,7 +189,7 @@ def _check_codes(view: LayerView, operands: Operands, params: Params) -> None:
     if not params.codebook_bits:
         return
     given, codes = operands.weight.given, (1 << params.value_bits) - 1
-    distinct = np.unique(given[given != 0]).size if given is not None else (1 << (view.weight.bits or 0)) - 1
+    distinct = np.unique(given[given != 0]).size if given is not None else (1 << view.weight.width) - 1
     if distinct > codes:
         raise WorkloadError(
             f"layer '{view.name}': its weights take {distinct} non-zero values, a codebook of {params.value_bits} bits "

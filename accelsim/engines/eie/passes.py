@@ -79,7 +79,7 @@ def cut(view: LayerView, params: Any) -> Geometry:
         for row in range(0, k, group)
         for col in range(0, c, batch)
     )
-    return Geometry(n, c, k, view.input.bits or 0, view.output.bits or 0, passes)
+    return Geometry(n, c, k, view.input.width, view.output.width, passes)
 
 
 def pass_count(view: LayerView, params: Any) -> int:

@@ -136,7 +136,7 @@ class _Layer:
         resident = (p.weights == "resident" or self.view.weight.home == "chip") and (
             sum(matrix) <= p.matrix_bytes * 8 and sum(pointer) <= p.pointer_bytes * 8
         )
-        vector = self.c * (self.view.input.bits or 0) + self.k * (self.view.output.bits or 0)
+        vector = self.c * self.view.input.width + self.k * self.view.output.width
         kept = vector <= p.pes * p.activation_bytes * 8
         for start in range(0, self.n, p.channels):
             vectors = list(range(start, min(start + p.channels, self.n)))
@@ -145,8 +145,8 @@ class _Layer:
                 self.one_pass(rows, cols, code, vectors, resident, kept, sizes)
         steps = len(cuts) * -(-self.n // p.channels)
         largest = [sum(b) if resident else max(b) * min(2, steps) for b in (matrix, pointer)]
-        busiest = 2 * max(len(c) for _, c in cuts) * (self.view.input.bits or 0)
-        busiest += max(len(r) for r, _ in cuts) * (self.view.output.bits or 0)
+        busiest = 2 * max(len(c) for _, c in cuts) * self.view.input.width
+        busiest += max(len(r) for r, _ in cuts) * self.view.output.width
         padding = self.totals["entries"] - self.causes["busy"]
         issued = self.causes["busy"] + self.causes["padding"]
         return Activity(
@@ -237,7 +237,7 @@ class _Layer:
     def count(self, rows: range, cols: range, broadcasts: int, pes: list[_Pe]) -> None:
         """Count what moved on the chip for one vector's walk."""
         p, view, mapped = self.params, self.view, len(pes)
-        x_bits, y_bits = view.input.bits or 0, view.output.bits or 0
+        x_bits, y_bits = view.input.width, view.output.width
         all_counts = sum((pe.counts for pe in pes), Counter())
         self.totals["entries"] += all_counts["entries"]
         self.totals["broadcasts"] += broadcasts
@@ -284,7 +284,7 @@ class _Layer:
     def loads(
         self, rows: range, cols: range, code: CscCode, vectors: list[int], resident: bool, kept: bool, sizes: list[int]
     ) -> Iterator[Transfer]:
-        p, x_bits = self.params, self.view.input.bits or 0
+        p, x_bits = self.params, self.view.input.width
         weight, runs = code.values.size * p.value_bits, code.values.size * p.run_bits
         pointers = code.pointers.size * p.pointer_bits
         if not resident:
@@ -303,7 +303,7 @@ class _Layer:
             yield Transfer("input", "read", run, len(vectors), self.c * x_bits, address)
 
     def stores(self, rows: range, cols: range, vectors: list[int]) -> Iterator[Transfer]:
-        bits = self.view.output.bits or 0
+        bits = self.view.output.width
         if cols.stop == self.c and self.view.output.home == "dram":
             run, address = len(rows) * bits, (vectors[0] * self.k + rows.start) * bits
             self.flows[Flow("glb.activations", "output", "read")] += run * len(vectors)

@@ -101,7 +101,7 @@ class NullHop(Engine[Params, NoMapping]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
         """Count the non-zeros of every output row."""
         del mapping
-        conv: Conv2d = view.shape.as_conv()  # type: ignore[union-attr]
+        conv: Conv2d = view.conv
         if conv.macs * 64 * params.macs > INT64_MAX:
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
         output = Operand(view.output, operands.input.seed, operands.input.batch)
@@ -126,7 +126,7 @@ class NullHop(Engine[Params, NoMapping]):
         nonzeros = {"input": np.count_nonzero(plan.mask), "output": plan.made.sum()}
         tensors = {"input": plan.view.input, "output": plan.view.output}
         return {
-            name: StoredBits(t.elements * (t.bits or 0), int(nonzeros[name]) * (t.bits or 0), t.elements)
+            name: StoredBits(t.elements * t.width, int(nonzeros[name]) * t.width, t.elements)
             for name, t in tensors.items()
         }
 

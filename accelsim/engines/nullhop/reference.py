@@ -22,7 +22,7 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
 class _Layer:
     def __init__(self, view: LayerView, operands: Operands, params: Any, machine: Machine) -> None:
         self.view, self.p, self.machine = view, params, machine
-        self.conv = conv = view.shape.as_conv()  # type: ignore[union-attr]
+        self.conv = conv = view.conv
         self.x, self.w = operands.conv_arrays()
         described = Operand(view.output, operands.input.seed, operands.input.batch).mask
         self.described = described.reshape(conv.n, conv.k, conv.e, conv.f)
@@ -57,7 +57,7 @@ class _Layer:
         )
 
     def _kernels(self, maps: list[int]) -> int:
-        return sum(self.w[k].size for k in maps) * (self.view.weight.bits or 0)
+        return sum(self.w[k].size for k in maps) * self.view.weight.width
 
     def _row(self, n: int, y: int, channels: range, maps: list[int], left: list[int]) -> Step:
         """Stream one row of pixels in, compute, and send the output rows that nothing reaches any more."""
@@ -68,7 +68,7 @@ class _Layer:
             self._dram(loads, "weight", "read", self._kernels(maps))
         row = [(c, x) for x in range(conv.w) for c in channels]
         found = [(c, x) for c, x in row if self.x[n, c, y, x]]
-        for tensor, bits in (("input", len(found) * (view.input.bits or 0)), ("index", len(row))):
+        for tensor, bits in (("input", len(found) * view.input.width), ("index", len(row))):
             self._dram(loads, tensor, "read", bits)
             self._add("glb.pixels", tensor, "write", bits)
             self._add("glb.pixels", tensor, "read", bits)
@@ -77,7 +77,7 @@ class _Layer:
         for e in finished:
             left.remove(e)
         pixels = [self.described[n, k, e, f] for e in finished for k in maps for f in range(conv.f)]
-        self._dram(stores, "output", "write", int(sum(pixels)) * (view.output.bits or 0))
+        self._dram(stores, "output", "write", int(sum(pixels)) * view.output.width)
         self._dram(stores, "index", "write", len(pixels))
         return Step(tuple(loads), cycles, tuple(stores))
 
@@ -100,7 +100,7 @@ class _Layer:
                 weight = int(self.w[k, c % (conv.c // conv.groups), r, s])
                 self.causes["busy" if weight else "zero"] += 1
                 self.out[n, k, e, f] += int(self.x[n, c, y, x]) * weight
-                self._add("glb.kernels", "weight", "read", self.view.weight.bits or 0)
+                self._add("glb.kernels", "weight", "read", self.view.weight.width)
                 self._add("pe", "psum", "read", p.accumulator_bits)
                 self._add("pe", "psum", "write", p.accumulator_bits)
         return cycles

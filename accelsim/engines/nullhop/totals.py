@@ -76,7 +76,7 @@ def _schedule(plan: Any, cycles: np.ndarray) -> tuple[Step, ...]:
     steps = []
     for n in range(conv.n):
         for g, k0, k1 in passes(plan):
-            kernels = (k1 - k0) * cg * conv.r * conv.s * (view.weight.bits or 0)
+            kernels = (k1 - k0) * cg * conv.r * conv.s * view.weight.width
             done: dict[int, tuple[int, int]] = {}
             for e, y in enumerate(last):
                 values, rows = done.get(y, (0, 0))
@@ -84,11 +84,11 @@ def _schedule(plan: Any, cycles: np.ndarray) -> tuple[Step, ...]:
             for y in range(conv.h):
                 loads: tuple[Transfer, ...] = (Transfer("weight", "read", kernels),) if y == 0 else ()
                 stores: tuple[Transfer, ...] = ()
-                loads += (Transfer("input", "read", int(nonzeros[n, g, y]) * (view.input.bits or 0)),)
+                loads += (Transfer("input", "read", int(nonzeros[n, g, y]) * view.input.width),)
                 loads += (Transfer("index", "read", cg * conv.w),)
                 if y in done:
                     values, rows = done[y]
-                    stores += (Transfer("output", "write", values * (view.output.bits or 0)),)
+                    stores += (Transfer("output", "write", values * view.output.width),)
                     stores += (Transfer("index", "write", rows * (k1 - k0) * conv.f),)
                 steps.append(
                     Step(tuple(t for t in loads if t.bits), int(cycles[n, g, y]), tuple(t for t in stores if t.bits))
@@ -100,16 +100,16 @@ def _on_chip(plan: Any, products: int) -> dict[Flow, int]:
     conv, view, p = plan.conv, plan.view, plan.params
     of_group = _per_row(plan).sum(axis=(0, 2))
     repeats = [g for g, _, _ in passes(plan)]
-    pixels = sum(int(of_group[g]) for g in repeats) * (view.input.bits or 0)
+    pixels = sum(int(of_group[g]) for g in repeats) * view.input.width
     index = len(repeats) * conv.n * (conv.c // conv.groups) * conv.h * conv.w
-    weights = view.weight.elements * (view.weight.bits or 0) * conv.n
+    weights = view.weight.elements * view.weight.width * conv.n
     return {
         Flow("glb.pixels", "input", "write"): pixels,
         Flow("glb.pixels", "index", "write"): index,
         Flow("glb.pixels", "input", "read"): pixels,
         Flow("glb.pixels", "index", "read"): index,
         Flow("glb.kernels", "weight", "write"): weights,
-        Flow("glb.kernels", "weight", "read"): products * (view.weight.bits or 0),
+        Flow("glb.kernels", "weight", "read"): products * view.weight.width,
         Flow("pe", "psum", "read"): products * p.accumulator_bits,
         Flow("pe", "psum", "write"): products * p.accumulator_bits,
     }

@@ -79,7 +79,7 @@ class Plan:
 
 def make(view: LayerView, operands: Operands, params: Any, machine: Machine) -> Plan:
     """Return the plan of a layer, or raise MappingError for one that no cut makes fit."""
-    conv: Conv2d = view.shape.as_conv()  # type: ignore[union-attr]
+    conv: Conv2d = view.conv
     if conv.macs * 64 * max(params.accumulator_bits, params.f * params.i) > INT64_MAX:
         raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
     x_mask = to_conv_input(view, operands.input.mask)
@@ -108,7 +108,7 @@ def _fit(view: LayerView, conv: Conv2d, params: Any, x_mask: np.ndarray) -> tupl
     Of all heights the one with the fewest tile rows in sum over the bands is taken, then the one with fewest bands.
     """
     room = params.iaram_kib * KIB_BITS
-    entry_bits, pes = (view.input.bits or 0) + params.run_bits, params.pe_rows * params.pe_cols
+    entry_bits, pes = view.input.width + params.run_bits, params.pe_rows * params.pe_cols
     row_bits = np.count_nonzero(x_mask, axis=(1, 3)) * entry_bits
     heights: list[tuple[int, int, int]] = []
     for height in range(1, conv.e + 1):
@@ -149,7 +149,7 @@ def _check_outputs(
     if not resident[1] and view.output.home == "chip":
         raise too_large(view, view.output, "the activation RAMs", "params.oaram_kib")
     owned = max(_largest(band.rows.owned_edges, band.cols.owned_edges) for band in bands)
-    needed = owned * min(kc, conv.k) * ((view.output.bits or 0) + params.run_bits)
+    needed = owned * min(kc, conv.k) * (view.output.width + params.run_bits)
     if needed > params.oaram_kib * KIB_BITS:
         raise MappingError(
             f"layer '{view.name}': a group's outputs take {needed:,} bits in a PE, its RAM holds "
@@ -196,7 +196,7 @@ def _pass(
     from accelsim.engines.scnn.kernel import encode_tiles
 
     pes, phases = params.pe_rows * params.pe_cols, conv.stride[0] * conv.stride[1]
-    in_bits, out_bits = view.input.bits or 0, view.output.bits or 0
+    in_bits, out_bits = view.input.width, view.output.width
     held = _per_pe(conv, params, first)
     count_bits = _largest(band.rows.edges, band.cols.edges).bit_length()
     inputs = _size(int(held.sum()), conv.c * phases * pes * count_bits, in_bits, params.run_bits)
@@ -244,7 +244,7 @@ def _weight_sizes(
     blocks = (conv.c // conv.groups) * conv.stride[0] * conv.stride[1]
     counts = blocks * (kc * conv.r * conv.s).bit_length()
     per_group = np.diff(first).reshape(len(groups), blocks).sum(axis=1).tolist()
-    return tuple(_size(n, counts, view.weight.bits or 0, params.run_bits) for n in per_group)
+    return tuple(_size(n, counts, view.weight.width, params.run_bits) for n in per_group)
 
 
 def _nonzero_products(conv: Conv2d, passes: tuple[Pass, ...], x_mask: np.ndarray, w_mask: np.ndarray) -> int:

@@ -31,7 +31,7 @@ class _Pass(NamedTuple):
 class _Layer:
     def __init__(self, view: LayerView, operands: Operands, params: Any, machine: Machine) -> None:
         self.view, self.params, self.machine = view, params, machine
-        self.conv = view.shape.as_conv()  # type: ignore[union-attr]
+        self.conv = view.conv
         self.x, self.w = operands.conv_arrays()
         described = Operand(view.output, operands.input.seed, operands.input.batch).mask
         self.described = described.reshape(self.conv.n, self.conv.k, self.conv.e, self.conv.f)
@@ -183,7 +183,7 @@ class _Layer:
         everything = list(product(range(self.conv.c), self.phases))
         per_pe = [sum(len(self._tile(one, pe, c, ph)) for c, ph in everything) for pe in range(self.pes)]
         largest = max(len(rows) * len(cols) for rows, cols in one.tiles)
-        return self._sizes(per_pe, len(everything), largest, self.view.input.bits or 0)
+        return self._sizes(per_pe, len(everything), largest, self.view.input.width)
 
     def _output_sizes(self, one: _Pass, kernels: range) -> tuple[int, int, int]:
         per_pe = []
@@ -193,12 +193,12 @@ class _Layer:
             )
             per_pe.append(sum(map(len, blocks)))
         largest = max(len(rows) * len(cols) for rows, cols in one.owned)
-        return self._sizes(per_pe, len(kernels), largest, self.view.output.bits or 0)
+        return self._sizes(per_pe, len(kernels), largest, self.view.output.width)
 
     def _weight_size(self, channels: range, kernels: range, kc: int) -> tuple[int, int, int]:
         blocks = list(product(channels, self.phases))
         entries = sum(len(self._weights(c, kernels, ph)) for c, ph in blocks)
-        return self._sizes([entries], len(blocks), kc * self.conv.r * self.conv.s, self.view.weight.bits or 0)
+        return self._sizes([entries], len(blocks), kc * self.conv.r * self.conv.s, self.view.weight.width)
 
     def _group(self, one: _Pass, channels: range, kernels: range) -> int:
         """Step all PEs through a channel group; return when the last one is done."""

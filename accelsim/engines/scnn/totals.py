@@ -154,7 +154,7 @@ def stored(plan: Plan) -> dict[str, StoredBits]:
     sizes = {"input": _inputs(plan), "weight": _weights(plan), "output": _outputs(plan)}
     tensors = {"input": view.input, "weight": view.weight, "output": view.output}
     return {
-        name: StoredBits(tensors[name].elements * (tensors[name].bits or 0), size.values, size.run_and_count)
+        name: StoredBits(tensors[name].elements * tensors[name].width, size.values, size.run_and_count)
         for name, size in sizes.items()
     }
 
@@ -185,7 +185,7 @@ def _on_chip(plan: Plan) -> dict[Flow, int]:
     """Return the traffic of RAMs, FIFOs, crossbar and accumulators, in bits."""
     p, conv, acc = plan.params, plan.conv, plan.params.accumulator_bits
     pes, run = p.pe_rows * p.pe_cols, p.run_bits
-    in_bits, w_bits = plan.view.input.bits or 0, plan.view.weight.bits or 0
+    in_bits, w_bits = plan.view.input.width, plan.view.weight.width
     read = fifo = kept = foreign = 0
     for one in plan.passes:
         sizes = entries(plan, one)

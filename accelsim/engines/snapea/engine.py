@@ -100,7 +100,7 @@ class Snapea(Engine[Params, NoMapping]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
         """Take the values, on which time depends."""
         del mapping
-        conv: Conv2d = view.shape.as_conv()  # type: ignore[union-attr]
+        conv: Conv2d = view.conv
         if conv.macs * 64 * params.pes * params.lanes > INT64_MAX:
             raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
         x, w = operands.conv_arrays()
@@ -119,7 +119,7 @@ class Snapea(Engine[Params, NoMapping]):
     def stored(self, plan: Plan) -> dict[str, StoredBits]:
         """Return the weights in the order of their signs, each with its place."""
         weight = plan.view.weight
-        plain = weight.elements * (weight.bits or 0)
+        plain = weight.elements * weight.width
         return {"weight": StoredBits(plain, plain, weight.elements * totals.index_bits(plan))}
 
     def sample(self, rng: np.random.Generator) -> Sample:

@@ -22,7 +22,7 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
 class _Layer:
     def __init__(self, view: LayerView, operands: Operands, params: Any, machine: Machine) -> None:
         self.view, self.p, self.machine = view, params, machine
-        self.conv = conv = view.shape.as_conv()  # type: ignore[union-attr]
+        self.conv = conv = view.conv
         self.x, self.w = operands.conv_arrays()
         self.out = np.zeros((conv.n, conv.k, conv.e, conv.f), dtype=np.int64)
         self.flows: dict[Flow, int] = {}
@@ -37,12 +37,12 @@ class _Layer:
         for n in range(conv.n):
             loads: list[Transfer] = []
             stores: list[Transfer] = []
-            self._dram(loads, "input", "read", self.x[n].size * (view.input.bits or 0))
+            self._dram(loads, "input", "read", self.x[n].size * view.input.width)
             if n == 0:
-                self._dram(loads, "weight", "read", self.w.size * (view.weight.bits or 0))
+                self._dram(loads, "weight", "read", self.w.size * view.weight.width)
                 self._dram(loads, "index", "read", self.w.size * index)
-            self._dram(stores, "output", "write", self.out[n].size * (view.output.bits or 0))
-            self._add("pe.data", "output", "write", self.out[n].size * (view.output.bits or 0))
+            self._dram(stores, "output", "write", self.out[n].size * view.output.width)
+            self._add("pe.data", "output", "write", self.out[n].size * view.output.width)
             steps.append(Step(tuple(loads), self._image(n, index), tuple(stores)))
         done = self.causes["busy"] + self.causes["zero"]
         return Activity(
@@ -73,7 +73,7 @@ class _Layer:
             for group in queue:
                 longest = max(map(len, group))
                 time += longest
-                self._add("pe.weights", "weight", "read", longest * (self.view.weight.bits or 0))
+                self._add("pe.weights", "weight", "read", longest * self.view.weight.width)
                 self._add("pe.weights", "index", "read", longest * index)
                 for now in range(longest):
                     for work in group:
@@ -99,7 +99,7 @@ class _Layer:
             weight = int(self.w[k, c, r, s])
             total += value * weight
             work.append("busy" if value and weight else "zero")
-            self._add("pe.data", "input", "read", self.view.input.bits or 0)
+            self._add("pe.data", "input", "read", self.view.input.width)
             if total < 0 and self.stops:
                 break
         self.out[n, k, e, f] = max(total, 0)

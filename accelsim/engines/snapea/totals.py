@@ -40,9 +40,9 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
     }
     outputs = conv.n * conv.k * conv.e * conv.f
     traffic = {
-        Flow("pe.data", "input", "read"): done * (view.input.bits or 0),
-        Flow("pe.data", "output", "write"): outputs * (view.output.bits or 0),
-        Flow("pe.weights", "weight", "read"): counts.group_cycles * (view.weight.bits or 0),
+        Flow("pe.data", "input", "read"): done * view.input.width,
+        Flow("pe.data", "output", "write"): outputs * view.output.width,
+        Flow("pe.weights", "weight", "read"): counts.group_cycles * view.weight.width,
         Flow("pe.weights", "index", "read"): counts.group_cycles * index,
     }
     return Activity(
@@ -66,14 +66,14 @@ def index_bits(plan: Any) -> int:
 def _schedule(plan: Any, counts: Counts) -> tuple[Step, ...]:
     """Return a step per image; the first one fetches the weights and their order."""
     conv, view = plan.conv, plan.view
-    image = view.input.elements // conv.n * (view.input.bits or 0)
-    outputs = conv.k * conv.e * conv.f * (view.output.bits or 0)
+    image = view.input.elements // conv.n * view.input.width
+    outputs = conv.k * conv.e * conv.f * view.output.width
     weights = view.weight.elements
     steps = []
     for n, length in enumerate(counts.cycles):
         loads = [Transfer("input", "read", image)]
         if n == 0:
-            loads += [Transfer("weight", "read", weights * (view.weight.bits or 0))]
+            loads += [Transfer("weight", "read", weights * view.weight.width)]
             loads += [Transfer("index", "read", weights * index_bits(plan))]
         stores = (Transfer("output", "write", outputs),)
         steps.append(Step(tuple(t for t in loads if t.run_bits), length, stores))

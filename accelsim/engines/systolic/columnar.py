@@ -35,10 +35,10 @@ def totals(
     objective, bus = OBJECTIVES.get(mapping.objective), bus_row(params, machine)
     if objective is None or mapping.fixed or bus is None:
         return None
-    rates = np.zeros(len(PRICED) + 1)
+    rates = None
     if objective in (ENERGY, EDP):
         try:
-            rates[:] = [*(price(name, action) for name, action in PRICED), leak_pj_per_cycle]
+            rates = np.array([*(price(name, action) for name, action in PRICED), leak_pj_per_cycle], dtype=np.float64)
         except PriceError:
             return None
     out = np.zeros((len(layers), len(COUNTS)), dtype=np.int64)

@@ -125,8 +125,8 @@ def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-unty
     layers : array of int64, shape (layers, columns of `nest_kernel.LAYER`)
     array, bus : arrays of int64, in the order of `ARRAY`, and of `bound_kernel.BUS` and `MOST`
     objective : int
-        CYCLES or DRAM of `search_kernel`, ENERGY or EDP of `priced_kernel`.
-    rates : array of float64, shape (14,)
+        CYCLES or DRAM of `search_kernel`; with rates, ENERGY or EDP of `priced_kernel`.
+    rates : array of float64, shape (14,), or None
         Prices and leakage in the order of `priced_kernel.PRICED`.
     out : array of int64, shape (layers, columns of `COUNTS`), written
     """
@@ -145,13 +145,13 @@ def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-unty
         if layer[nest.ACCESSES] > bus[MOST] or not room(layer, array, limits):
             continue
         form[5] = layer[nest.R] * layer[nest.S]
-        if objective in (priced_kernel.ENERGY, priced_kernel.EDP):
-            found = priced_kernel.search(
-                work, layer, form, limits, array[PSUM_W], units, bus, objective, rates, best, figures
-            )
-        else:
+        if rates is None:  # known when this compiles: only one of both searches does
             found = search_kernel.search_with(
                 work, layer, form, limits, array[PSUM_W], units, 1, bus, objective, best, figures
+            )
+        else:
+            found = priced_kernel.search(
+                work, layer, form, limits, array[PSUM_W], units, bus, objective, rates, best, figures
             )
         if found:
             count_layer(layer, array, form, bus, best, work.timing, sums, out[i])

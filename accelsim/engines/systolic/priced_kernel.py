@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import lean
-from accelsim.mapping import bound_kernel, cuts_kernel, table_kernel
+from accelsim.mapping import bound_kernel, cuts_kernel, search_kernel, table_kernel
 from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping.bound_kernel import BURST, DENOMINATOR, FOREVER, NUMERATOR, OUT_BUS, PSUM_BUS, last
 from accelsim.mapping.search_kernel import MOST_TRIES, order_by
@@ -130,7 +130,7 @@ def before(one, other):  # type: ignore[no-untyped-def]
 
 @lean
 def useful_bits(layer, psum_width, swept, innermost, m_trips, k_trips, c_trips):  # type: ignore[no-untyped-def]
-    """Return the bits of inputs and weights that are fetched, of partial sums one way, and of outputs, without bursts.
+    """Return the bits of inputs and weights that are fetched, and of partial sums one way, without bursts.
 
     ``swept`` are the elements of one sweep over the inputs.
     """
@@ -139,18 +139,57 @@ def useful_bits(layer, psum_width, swept, innermost, m_trips, k_trips, c_trips):
     weights *= layer[nest.WEIGHT_X] * (1 if innermost == 0 else m_trips)
     outputs = layer[nest.N] * layer[nest.K] * layer[nest.E] * layer[nest.F]
     spilled = 0 if c_trips == 1 or innermost == 2 else outputs * psum_width * (c_trips - 1)
-    return inputs, weights, spilled, outputs * layer[nest.OUTPUT_W] * layer[nest.OUTPUT_X]
+    return inputs, weights, spilled
+
+
+FIXED, OF_FOLDS, OF_TRIPS, OF_INPUT, OF_WEIGHT, OF_SPILL, INPUT, WEIGHT, OUTPUT, SPILL, K_HOPS, M_HOPS = range(12)
+"""Terms of a bound: pJ whatever the tiling, per fold and per tile of the pixels, per bit of inputs, weights and partial
+sums; bits once of each; whether hops come again with tiles of outputs, of pixels."""
+BY_K, BY_C, HOP_PJ = range(3)
+"""Rows of pJ: of each tile of output channels, of input channels, and of the latter's hops."""
 
 
 @lean
-def least_score(  # type: ignore[no-untyped-def]
-    layer, psum_width, swept, innermost, trips, kept, compute, rate, objective, rates, moves
-):
-    """Return a bound of the score of tilings with so many tiles of pixels, outputs and inputs."""
-    inputs, weights, spilled, outputs = useful_bits(layer, psum_width, swept, innermost, trips[0], trips[1], trips[2])
-    read, write = inputs + weights + spilled, outputs + spilled
-    cycles = max(compute, np.floor((read + write) / rate * SLACK))
-    dynamic = dynamic_pj(rates, read, write, inputs + kept, weights, spilled, moves)
+def fill_terms(layer, flow, psum_width, rates, outs, k_count, ins, c_count, terms, sums):  # type: ignore[no-untyped-def]
+    """Write the terms of the energy on the chip and of useful bits: those of `move` and `dynamic_pj`, term by term."""
+    groups, m, k = float(layer[nest.GROUPS]), float(layer[nest.N] * layer[nest.E] * layer[nest.F]), layer[nest.KG]
+    c = layer[nest.CG] * layer[nest.R] * layer[nest.S]
+    macs, outputs = groups * m * k * c, m * layer[nest.K]
+    input_width, weight_width = layer[nest.INPUT_W], layer[nest.WEIGHT_W]
+    hop, result = rates[9] + rates[11], psum_width * (rates[6] + rates[7])
+    terms[OUTPUT] = outputs * layer[nest.OUTPUT_W] * layer[nest.OUTPUT_X]
+    fixed = macs * ((input_width + weight_width + psum_width) * rates[8] + psum_width * rates[9] + rates[12])
+    fixed += terms[OUTPUT] * rates[1] + outputs * layer[nest.OUTPUT_W] * (1 - layer[nest.OUTPUT_X]) * rates[2]
+    fixed += macs * hop * ((0 if flow == IS else input_width) + (0 if flow == WS else weight_width))
+    if flow == OS:
+        result += psum_width * rates[10]
+    else:
+        fixed += macs * psum_width * rates[10]
+    weights = groups * k * c * weight_width
+    terms[FIXED], terms[K_HOPS], terms[M_HOPS] = fixed, 1.0 if flow == IS else 0.0, 1.0 if flow == WS else 0.0
+    terms[OF_FOLDS] = 0.0 if flow == WS else weights * rates[5]
+    terms[OF_TRIPS] = weights * rates[5] if flow == WS else 0.0
+    terms[OF_INPUT], terms[OF_WEIGHT] = rates[0] + rates[2], rates[0] + rates[4]
+    terms[OF_SPILL] = rates[0] + rates[1] + rates[6] + rates[7]
+    terms[WEIGHT], terms[SPILL] = weights * layer[nest.WEIGHT_X], outputs * psum_width
+    hop *= groups * (m * input_width if flow == IS else float(k * weight_width) if flow == WS else 0.0)
+    for i in range(k_count + 1):
+        again = outs[i, TRIPS] if flow == IS else outs[i, SUM_FOLDS]
+        sums[BY_K, i] = groups * c * m * input_width * rates[3] * again
+    for i in range(c_count + 1):
+        again = ins[i, TRIPS] if flow == OS else ins[i, SUM_FOLDS]
+        sums[BY_C, i] = groups * m * k * result * again
+        sums[HOP_PJ, i] = hop * ins[i, HOPS]
+
+
+@lean
+def least_score(terms, chip, innermost, m_trips, k_trips, c_trips, compute, rate, objective, rates):  # type: ignore[no-untyped-def]
+    """Return a bound of the score of tilings with so many tiles, ``chip`` pJ on the chip and a bound of computation."""
+    inputs = terms[INPUT] * (1 if innermost == 1 else k_trips)
+    weights = terms[WEIGHT] * (1 if innermost == 0 else m_trips)
+    spilled = 0.0 if innermost == 2 else terms[SPILL] * (c_trips - 1)
+    cycles = max(compute, (inputs + weights + terms[OUTPUT] + 2 * spilled) / rate - 1)
+    dynamic = chip + inputs * terms[OF_INPUT] + weights * terms[OF_WEIGHT] + spilled * terms[OF_SPILL]
     return scored(dynamic, cycles, objective, rates) * SLACK
 
 
@@ -170,7 +209,7 @@ def search(  # type: ignore[no-untyped-def]
     """
     rate, flow, cuts, size, kinds = bus[NUMERATOR] / bus[DENOMINATOR], form[1], work.cuts, work.size, work.kinds
     runs, counts, tile, whole, trips, _ = work.state
-    low, visit, moves, outs, ins = work.low, work.visit, work.moves, work.outs, work.ins
+    low, visit, outs, ins, terms, sums = work.low, work.visit, work.outs, work.ins, work.terms, work.sums
     bound_kernel.fill_sizes(layer, whole)
     bound_kernel.fill_sizes(layer, work.timing[3])
     pixel_count = cuts_kernel.pixel_cuts(layer, size[3], cuts)
@@ -179,21 +218,21 @@ def search(  # type: ignore[no-untyped-def]
     g_count = cuts_kernel.pieces(layer[nest.GROUPS], size[2])
     fill_axis(form, OUTPUTS, layer[nest.KG], size[0], k_count, outs)
     fill_axis(form, INPUTS, layer[nest.CG], size[1], c_count, ins)
+    fill_terms(layer, flow, psum_width, rates, outs, k_count, ins, c_count, terms, sums)
+    first = size[3]
+    search_kernel.first_inputs(layer, size, k_count, c_count, limits[1], first)
     all_share = share(form, GROUPS, layer[nest.GROUPS])
-    kept = layer[nest.N] * layer[nest.K] * layer[nest.E] * layer[nest.F] * layer[nest.OUTPUT_W]
-    kept *= 1 - layer[nest.OUTPUT_X]
     for i in range(4):
         figures[i] = np.inf
     tried = timings = 0
     for visited in range(2 * pixel_count):
         # first a bound of each cut of the pixels, then the cuts in the order of these
-        p = visited if visited < pixel_count else visit[visited - pixel_count]
         if visited == pixel_count:
             order_by(low, pixel_count, visit)
-            p = visit[0]
+        p = visited if visited < pixel_count else visit[visited - pixel_count]
         if visited >= pixel_count and low[p] > figures[SCORE]:
             break
-        m_trips = swept = 1
+        m_trips = 1
         for axis in range(1, 4):
             if visited == 0 or tile[axis] != cuts[p, axis - 1]:
                 tile[axis] = cuts[p, axis - 1]
@@ -202,68 +241,74 @@ def search(  # type: ignore[no-untyped-def]
             m_trips *= trips[axis]
         swept = layer[nest.N] * layer[nest.C] * np.int64(bound_kernel.all_inputs(runs[2], counts[2]))
         swept *= np.int64(bound_kernel.all_inputs(runs[3], counts[3]))
+        terms[INPUT] = float(swept) * layer[nest.INPUT_W] * layer[nest.INPUT_X]
         kind_count, m_folds = table_kernel.fill_pixels(form, tile, whole, kinds), 0
         for a in range(kind_count):
             m_folds += kinds[a, M_TIMES] * kinds[a, M_SHARE]
+        chip = terms[FIXED] + terms[OF_FOLDS] * m_folds + terms[OF_TRIPS] * m_trips
+        m_hops = terms[M_HOPS] * m_trips
         if visited < pixel_count:
             least = table_kernel.least_of(form, layer[nest.GROUPS], all_share, kinds, kind_count, outs, 0, ins, 0)
-            move(layer, flow, psum_width, m_trips, m_folds, outs[k_count], ins[c_count], moves)
-            few = (1, 1, 1)
-            low[p] = least_score(layer, psum_width, swept, -1, few, kept, least, rate, objective, rates, moves)
+            chip += sums[BY_K, k_count] + sums[BY_C, c_count] + sums[HOP_PJ, c_count] * (terms[K_HOPS] + m_hops)
+            low[p] = least_score(terms, chip, -1, 1, 1, 1, least, rate, objective, rates)
             continue
-        for i in range(k_count):
+        q_first = search_kernel.first_region(layer, tile, size[1], c_count, limits[0])
+        for i in range(k_count if q_first < c_count else 0):
             tile[4] = k = size[0, i]
-            if cuts_kernel.largest_tile(layer, cuts[p], limits, k, size[1, c_count - 1], psum_width) < 1:
+            if tile[1] * tile[2] * tile[3] * psum_width * k > limits[2] or first[i] == c_count:
+                continue
+            hops, k_trips = terms[K_HOPS] * outs[i, TRIPS] + m_hops, outs[i, TRIPS]
+            with_k = chip + sums[BY_K, i]
+            some = with_k + sums[BY_C, c_count] + sums[HOP_PJ, c_count] * hops
+            if (
+                min(
+                    least_score(terms, some, 0, m_trips, k_trips, 1, 0.0, rate, objective, rates),
+                    least_score(terms, some, 1, m_trips, k_trips, 1, 0.0, rate, objective, rates),
+                )
+                > figures[SCORE]
+            ):
                 continue
             least = table_kernel.least_of(form, layer[nest.GROUPS], all_share, kinds, kind_count, outs, i, ins, 0)
-            move(layer, flow, psum_width, m_trips, m_folds, outs[i], ins[c_count], moves)
-            few = (m_trips, outs[i, TRIPS], 1)
-            by_k = least_score(layer, psum_width, swept, 1, few, kept, least, rate, objective, rates, moves)
-            by_m = least_score(layer, psum_width, swept, 0, few, kept, least, rate, objective, rates, moves)
-            if min(by_k, by_m) > figures[SCORE]:
-                continue
-            for q in range(c_count):
+            for q in range(max(first[i], q_first), c_count):
                 tile[5] = c = size[1, q]
-                fits = cuts_kernel.largest_tile(layer, cuts[p], limits, k, c, psum_width)
-                if fits < 1:
-                    continue
-                move(layer, flow, psum_width, m_trips, m_folds, outs[i], ins[q], moves)
-                for j in range(g_count + 1 if k == whole[4] and c == whole[5] else 1):
+                all_of_it = with_k + sums[BY_C, q] + sums[HOP_PJ, q] * hops
+                fits = 1
+                if k == whole[4] and c == whole[5] and whole[0] > 1:
+                    fits = cuts_kernel.largest_tile(layer, cuts[p], limits, k, c, psum_width)
+                for j in range(g_count + 1 if fits > 1 else 1):
                     tile[0] = size[2, j - 1] if j else 1
                     if tile[0] > fits or (j and tile[0] == 1):
                         continue
                     place = ((p * 160 + i) * 160 + q) * 256 + 8 * j
                     tried = keep(
-                        layer, form, psum_width, bus, objective, rates, work, swept, kept, least, outs[i, TRIPS],
-                        ins[q, TRIPS], place, figures, tried,
+                        layer, form, psum_width, bus, objective, rates, work, swept, m_folds, all_of_it, least, i, q,
+                        place, figures, tried,
                     )  # fmt: skip
                     if tried < 0:
                         return False
-                    if tried > MOST_TRIES - 8 or (tried and figures[SCORE] == np.inf):
-                        timings += time_all(
-                            layer, form, psum_width, bus, objective, rates, work, tried, best, figures, timings
+                    if tried > MOST_TRIES - 8:
+                        timings += time_some(
+                            layer, form, psum_width, bus, objective, rates, work, tried, best, figures, MOST_TIMED
                         )
                         tried = 0
-                    if timings > MOST_TIMED:
-                        return False
-    timings += time_all(layer, form, psum_width, bus, objective, rates, work, tried, best, figures, timings)
+                    elif tried and figures[SCORE] == np.inf:
+                        timings += time_some(
+                            layer, form, psum_width, bus, objective, rates, work, tried, best, figures, 1
+                        )
+        timings += time_some(layer, form, psum_width, bus, objective, rates, work, tried, best, figures, 1)
+    timings += time_some(layer, form, psum_width, bus, objective, rates, work, tried, best, figures, MOST_TIMED)
     return timings <= MOST_TIMED and figures[SCORE] < np.inf
 
 
 @lean
 def keep(  # type: ignore[no-untyped-def]
-    layer, form, psum_width, bus, objective, rates, work, swept, kept, least, k_trips, c_trips, place, figures, tried
+    layer, form, psum_width, bus, objective, rates, work, swept, m_folds, chip, least, i_k, i_c, place, figures, tried
 ):
     """Keep those orders of a tile that may be best; return how many are kept, -1 if floats do not hold their bits."""
     runs, counts, tile, whole, trips, _ = work.state
-    moved, moves, tries, found, rate = (
-        work.moved[0],
-        work.moves,
-        work.tries,
-        work.bounds,
-        bus[NUMERATOR] / bus[DENOMINATOR],
-    )
-    m_trips = trips[1] * trips[2] * trips[3]
+    moved, moves, tries, found, terms = work.moved[0], work.moves, work.tries, work.bounds, work.terms
+    rate, m_trips = bus[NUMERATOR] / bus[DENOMINATOR], trips[1] * trips[2] * trips[3]
+    k_trips, c_trips = work.outs[i_k, TRIPS], work.ins[i_c, TRIPS]
     live, known, promising, counted = nest.live_loops(m_trips, k_trips, c_trips), -2, False, False
     bits = cycles = dynamic = compute = last_compute = 0.0
     for i in range(6):
@@ -272,11 +317,12 @@ def keep(  # type: ignore[no-untyped-def]
             break
         innermost = nest.INNERMOST[live, order]
         if innermost != known:
-            known, few = innermost, (m_trips, k_trips, c_trips)
-            score = least_score(layer, psum_width, swept, innermost, few, kept, least, rate, objective, rates, moves)
+            known = innermost
+            score = least_score(terms, chip, innermost, m_trips, k_trips, c_trips, least, rate, objective, rates)
             promising = score <= figures[SCORE]
             if promising and not counted:
                 counted = True
+                move(layer, form[1], psum_width, m_trips, m_folds, work.outs[i_k], work.ins[i_c], moves)
                 for axis in (0, 4, 5):
                     counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
                     trips[axis] = nest.ceil_div(whole[axis], tile[axis])
@@ -291,9 +337,9 @@ def keep(  # type: ignore[no-untyped-def]
                 bits, cycles = bound_kernel.bound(moved, trips, innermost, compute, last_compute, layer, bus, rate)
                 if bits >= EXACT:
                     return -1
-                inputs, weights, spilled, _ = useful_bits(
-                    layer, psum_width, swept, innermost, m_trips, k_trips, c_trips
-                )
+                inputs, weights, spilled = useful_bits(layer, psum_width, swept, innermost, m_trips, k_trips, c_trips)
+                kept = layer[nest.N] * layer[nest.K] * layer[nest.E] * layer[nest.F] * layer[nest.OUTPUT_W]
+                kept *= 1 - layer[nest.OUTPUT_X]
                 spill = 0.0 if c_trips == 1 or innermost == 2 else float(c_trips - 1)
                 write = moved[OUT_BUS] + moved[PSUM_BUS] * spill
                 dynamic = dynamic_pj(rates, bits - write, write, inputs + kept, weights, spilled, moves)
@@ -310,12 +356,15 @@ def keep(  # type: ignore[no-untyped-def]
 
 
 @lean
-def time_all(  # type: ignore[no-untyped-def]
-    layer, form, psum_width, bus, objective, rates, work, tried, best, figures, timings
+def time_some(  # type: ignore[no-untyped-def]
+    layer, form, psum_width, bus, objective, rates, work, tried, best, figures, most
 ):
-    """Time what is kept in the order of its bounds until nothing may be better; return how many were timed."""
+    """Time what is kept in the order of its bounds, until nothing may be better or ``most`` are timed.
+
+    Returns how many were timed.
+    """
     found, number = work.bounds, 0
-    while timings + number <= MOST_TIMED:
+    while number < most:
         at = -1
         for i in range(tried):
             if found[i, PLACE] >= 0 and before(found[i], figures) and (at < 0 or before(found[i], found[at])):

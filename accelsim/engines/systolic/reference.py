@@ -26,7 +26,7 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: Tiling,
 class _Layer:
     def __init__(self, view: LayerView, operands: Operands, params: Any, mapping: Tiling, machine: Machine) -> None:
         self.view, self.params, self.mapping, self.machine = view, params, mapping, machine
-        self.conv = view.shape.as_conv()  # type: ignore[union-attr]
+        self.conv = view.conv
         self.x, self.w = operands.conv_arrays()
         self.out = np.zeros((self.conv.n, self.conv.k, self.conv.e, self.conv.f), dtype=np.int64)
         self.flows: dict[Flow, int] = {}
@@ -264,7 +264,7 @@ class _Layer:
 
     def _held(self) -> tuple[str, int]:
         view = self.view
-        return ("weight", view.weight.bits or 0) if self.params.dataflow == "ws" else ("input", view.input.bits or 0)
+        return ("weight", view.weight.width) if self.params.dataflow == "ws" else ("input", view.input.width)
 
     def _multiply(self, side_r: Any, side_c: Any, stream: Any, i: int, j: int, x: int) -> None:
         conv, p, view = self.conv, self.params, self.view
@@ -283,7 +283,7 @@ class _Layer:
         b = int(self.w[k, c % (conv.c // conv.groups), r, s])
         self.causes["busy" if a and b else "zero"] += 1
         self.out[n, k, e, f] += a * b
-        bits = {"input": view.input.bits or 0, "weight": view.weight.bits or 0}
+        bits = {"input": view.input.width, "weight": view.weight.width}
         held = self._held()[0] if flow != "os" else None
         for tensor, width in bits.items():
             self._add("pe", tensor, "read", width)

@@ -23,12 +23,12 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: Any, ma
 class _Layer:
     def __init__(self, view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> None:
         self.view, self.params, self.across = view, params, mapping.across
-        self.conv = view.shape.as_conv()  # type: ignore[union-attr]
+        self.conv = view.conv
         self.x, self.w = operands.conv_arrays()
         self.out = np.zeros((self.conv.n, self.conv.k, self.conv.e, self.conv.f), dtype=np.int64)
-        self.bits = view.weight.bits or 0
+        self.bits = view.weight.width
         self.inputs = params.binary_inputs if self.bits == 1 else params.table_inputs
-        stored = {"input": view.input.bits or 0, "weight": self.bits, "output": view.output.bits or 0}
+        stored = {"input": view.input.width, "weight": self.bits, "output": view.output.width}
         tiling = Tiling(**mapping.model_dump(exclude={"across"}))
         self.nest = BruteNest(self.conv, tiling, stored | {"psum": params.accumulator_bits}, machine.dram)
         self.causes = dict.fromkeys(("busy", "zero", "unmapped"), 0)
@@ -81,7 +81,7 @@ class _Layer:
         """Build a table in each unit, then pass one plane per cycle; return the cycles."""
         covered = sum(map(len, tables))
         self.tables += len(pixels) * len(tables)
-        self.nest.add("glb.inputs", "input", "read", len(pixels) * covered * (self.view.input.bits or 0))
+        self.nest.add("glb.inputs", "input", "read", len(pixels) * covered * self.view.input.width)
         for plane in range(self.bits):
             self.nest.add("glb.weights", "weight", "read", len(filters) * covered)
             for unit, output in product(range(self.params.units), range(self.params.outputs)):
