@@ -23,7 +23,7 @@ from accelsim.memory.dram import DramModel
 from accelsim.seam import Machine
 from accelsim.spec.schema import MappingSpec
 from accelsim.workload.network import Network, Tensor, make_layer
-from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax
+from accelsim.workload.shapes import Elementwise, Linear, Normalization, Pool, Softmax
 
 CASES = 90
 
@@ -155,6 +155,33 @@ def test_nothing_is_left_to_the_plain_path_without_a_reason(name):
         assert found is not None or status == "illegal" or totals["coverage_layers"] < 1
         in_columns += found is not None
     assert in_columns > 5
+
+
+HUGE = [
+    Linear(n=1 << 20, c=1 << 16, k=1 << 10), Linear(n=3, c=1 << 29, k=2), Pool("max", 1 << 16, 1 << 16, 64, 64, 2, 2),
+    Elementwise("relu", (1 << 30, 1 << 25)), Softmax((1 << 10, 1 << 20), 1 << 20),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", HUGE, ids=repr)
+@pytest.mark.parametrize(
+    "sets",
+    [
+        {}, {"mapping.fixed": {"rows": 1}}, {"mapping.objective": "engine"}, {"mapping.objective": "edp"},
+        {"memory.dram.gb_per_s": 1.23456789012345e-06}, {"memory.dram.latency_ns": 1e6},
+        {"memory.dram.burst_bits": 1 << 20}, {"energy.table": "eyeriss_normalized"},
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["bismo", "edge_npu"])
+def test_what_columns_cannot_do_falls_to_the_plain_path(name, sets, shape):
+    """Counts near 64 bits, what the memories do not hold, objectives that want the list."""
+    layers, tensors = zip(*(make_layer(f"l{i}", s) for i, s in enumerate((shape, Linear(n=3, c=20, k=7)))), strict=True)
+    network = Network("n", layers, tensors[0] | tensors[1], isolated=True)
+    context = context_of(accelsim.load_arch(name), network, columnar=True)
+    job = evaluate.Job("k", "m", "n", tuple(sets.items()), OptionsSpec())
+    row = evaluate.run_point(context, job)
+    assert (row.status, row.reason, dict(row.totals)) == plain_row(context, job)
 
 
 def test_any_vector_layer_is_cut_and_counted_as_by_the_plain_path():

@@ -344,9 +344,10 @@ def _energy(
         terms = memory.rates.terms[block.unit]
         if terms.unpriced and each.table[:, terms.unpriced].any():
             return None
-        # terms come one or two to a component: the sum of two floats is rounded once, as by fsum
-        parts = [each.table[:, columns] * prices for columns, prices in zip(terms.columns, terms.prices, strict=True)]
-        priced = sum(parts) if len(parts) <= 2 else np.apply_along_axis(fsum, 0, np.array(parts))
+        parts = each.table[:, terms.columns] * terms.prices  # layers, terms, components
+        priced = parts[:, :2].sum(axis=1)  # the sum of two floats is rounded once, as by fsum
+        for i in np.flatnonzero(terms.prices[2:].any(axis=0)):
+            priced[:, i] = list(map(fsum, parts[:, :, i].tolist()))
         mine = dealt.rows[(dealt.rows >= start) & (dealt.rows < start + len(priced))] - start
         for name, column in zip(terms.names, priced[mine].T.tolist(), strict=True):
             energy.setdefault(name, []).extend(column)

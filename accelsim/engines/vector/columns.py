@@ -111,7 +111,8 @@ def totals(
     ops: list[Any] = [Ops._make(layers.T[at : at + 4]) for at in range(OPERATIONS, FACTS, 4)]
     facts: Any = Facts._make(layers.T[FACTS:STREAMED])
     facts = facts._replace(scratch_bits=facts.scratch_bits * unit.lane_bits)
-    tree: Any = Tree._make(np.array([Tree.of(unit.lanes, n) for n in row.length.tolist()]).T)
+    lengths, owner = np.unique(row.length, return_inverse=True)
+    tree: Any = Tree._make(np.array([Tree.of(unit.lanes, length) for length in lengths.tolist()])[owner].T)
     program = Program((), ops[0], False, row.window, None, ops[1], row.length, ops[2], ops[3])
     pace: Any = Pace.of(program, tree, unit.lanes, unit.special, unit.latency)
 

@@ -147,7 +147,7 @@ class Vector(Engine[Params, Cut]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
         """Return the cuts worth trying, large tiles first."""
         del machine
-        found = tiles.cuts(tiles.work(view, params.lane_bits), params.buffer_kib * KIB_BITS, params.lanes)
+        found = tiles.cuts(_counted_work(view, params), params.buffer_kib * KIB_BITS, params.lanes)
         return {name: np.array([getattr(c, name) for c in found], dtype=np.int64) for name in ("rows", "channels")}
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
@@ -173,16 +173,11 @@ class Vector(Engine[Params, Cut]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Cut, machine: Machine) -> Plan:
         """Check that the tiles fit and that no count can overflow."""
         del operands
-        work, buffer_bits = tiles.work(view, params.lane_bits), params.buffer_kib * KIB_BITS
+        work, buffer_bits = _counted_work(view, params), params.buffer_kib * KIB_BITS
         pieces = tiles.pieces(work, mapping)
         largest = max((tile for _, tile in tiles.tiles(pieces)), key=work.tile_bits)
         if work.resident_bits + 2 * work.tile_bits(largest) > buffer_bits:
             raise tiles.too_large(work, largest, buffer_bits)
-        p = work.program
-        each = p.per_element.plus(p.per_tap.times(p.window)).plus(p.trees).plus(p.scalars).cycles(params.special_cycles)
-        latency = params.latency_cycles
-        if work.elements * (each * 32 + latency) * params.lanes * params.lane_bits > INT64_MAX // 4:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
         return Plan(view, work, mapping, pieces, params, machine)
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
@@ -225,6 +220,16 @@ class Vector(Engine[Params, Cut]):
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any kind that runs here, cut at random."""
         return sample.sample(rng)
+
+
+def _counted_work(view: LayerView, params: Params) -> Work:
+    """Return a layer as rows to be cut; MappingError if a count could leave 64 bits."""
+    work = tiles.work(view, params.lane_bits)
+    p = work.program
+    each = p.per_element.plus(p.per_tap.times(p.window)).plus(p.trees).plus(p.scalars).cycles(params.special_cycles)
+    if work.elements * (each * 32 + params.latency_cycles) * params.lanes * params.lane_bits > INT64_MAX // 4:
+        raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+    return work
 
 
 def _reaches(operand: tuple[int, ...], shape: tuple[int, ...]) -> bool:
