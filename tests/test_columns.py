@@ -184,6 +184,26 @@ def test_what_columns_cannot_do_falls_to_the_plain_path(name, sets, shape):
     assert (row.status, row.reason, dict(row.totals)) == plain_row(context, job)
 
 
+@pytest.mark.parametrize(
+    ("shape", "sets"),
+    [
+        (Linear(n=1 << 22, c=1, k=1 << 22), {"memory.dram.gb_per_s": 1.23456789012345e-06}),
+        (Linear(n=1 << 22, c=1, k=1 << 22), {"memory.dram.burst_bits": 1 << 20, "memory.dram.gb_per_s": 1e6}),
+        (Linear(n=1 << 30, c=1, k=1 << 30), {}),
+        (Linear(n=(1 << 31) - 1, c=3, k=(1 << 31) - 1), {}),
+        (Linear(n=3, c=8192, k=2), {"params.dm": 64, "params.dk": 512, "params.lhs_entries": 1 << 16}),
+    ],
+    ids=["cycles", "bits", "gates", "macs", "block"],
+)
+def test_what_the_overlay_cannot_count_or_hold_is_for_the_plain_path(shape, sets):
+    layers, tensors = zip(*(make_layer(f"l{i}", s) for i, s in enumerate((shape, Linear(n=3, c=20, k=7)))), strict=True)
+    network = Network("n", layers, tensors[0] | tensors[1], isolated=True)
+    context = context_of(accelsim.load_arch("bismo"), network, columnar=True)
+    job = evaluate.Job("k", "m", "n", tuple(sets.items()), OptionsSpec())
+    row = evaluate.run_point(context, job)
+    assert (row.status, row.reason, dict(row.totals)) == plain_row(context, job)
+
+
 def test_any_vector_layer_is_cut_and_counted_as_by_the_plain_path():
     """Under each objective: tiny lanes and scratchpads, DRAM of any speed."""
     speeds = ((Fraction(1, 3), 0, 8), (Fraction(96, 5), 7, 64), (Fraction(7), 40, 24), (Fraction(333, 100), 1, 1))
