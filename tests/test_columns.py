@@ -184,11 +184,14 @@ def test_what_columns_cannot_do_falls_to_the_plain_path(name, sets, shape):
     assert (row.status, row.reason, dict(row.totals)) == plain_row(context, job)
 
 
+ONE = {"params.dm": 1, "params.dk": 32, "params.dn": 1}
+
+
 @pytest.mark.parametrize(
     ("shape", "sets"),
     [
         (Linear(n=1 << 22, c=1, k=1 << 22), {"memory.dram.gb_per_s": 1.23456789012345e-06}),
-        (Linear(n=1 << 22, c=1, k=1 << 22), {"memory.dram.burst_bits": 1 << 20, "memory.dram.gb_per_s": 1e6}),
+        (Linear(n=1 << 22, c=1, k=1 << 22), {"memory.dram.burst_bits": 1 << 20, "memory.dram.gb_per_s": 1e6, **ONE}),
         (Linear(n=1 << 30, c=1, k=1 << 30), {}),
         (Linear(n=(1 << 31) - 1, c=3, k=(1 << 31) - 1), {}),
         (Linear(n=3, c=8192, k=2), {"params.dm": 64, "params.dk": 512, "params.lhs_entries": 1 << 16}),
@@ -197,11 +200,21 @@ def test_what_columns_cannot_do_falls_to_the_plain_path(name, sets, shape):
 )
 def test_what_the_overlay_cannot_count_or_hold_is_for_the_plain_path(shape, sets):
     layers, tensors = zip(*(make_layer(f"l{i}", s) for i, s in enumerate((shape, Linear(n=3, c=20, k=7)))), strict=True)
-    network = Network("n", layers, tensors[0] | tensors[1], isolated=True)
+    narrow = {name: replace(tensor, bits=1) for name, tensor in (tensors[0] | tensors[1]).items()}
+    network = Network("n", layers, narrow, isolated=True)
     context = context_of(accelsim.load_arch("bismo"), network, columnar=True)
     job = evaluate.Job("k", "m", "n", tuple(sets.items()), OptionsSpec())
     row = evaluate.run_point(context, job)
     assert (row.status, row.reason, dict(row.totals)) == plain_row(context, job)
+
+
+def test_energies_of_three_and_more_kinds_of_operation_are_rounded_once():
+    for rows in range(1, 41):
+        layer, tensors = make_layer("l", Normalization("layer", (rows, 3 * rows + 2)))
+        context = context_of(accelsim.load_arch("edge_npu"), Network("n", (layer,), tensors, isolated=True))
+        job = evaluate.Job(f"{rows}", "m", "n", (), OptionsSpec())
+        row = evaluate.run_point(replace(context, columnar=True), job)
+        assert dict(row.totals) == plain_row(context, job)[2]
 
 
 def test_any_vector_layer_is_cut_and_counted_as_by_the_plain_path():
@@ -213,10 +226,10 @@ def test_any_vector_layer_is_cut_and_counted_as_by_the_plain_path():
         engine, view, params = case.engine, case.view, case.params
         machine = Machine(case.machine.clocks_mhz, DramModel(*speeds[seed % 4]))
         spec = MappingSpec(objective=("cycles", "dram", "energy", "edp")[seed // 4 % 4])
-        price, leak = {"dram": 4.1, "glb": 0.13, "pe": 0.07, "array": 0.011}, 1.7
+        prices, leak = np.random.default_rng(seed).choice([0.0, 0.011, 0.3, 1.7, 41.0], 20), 1.7
 
-        def priced(name, action, price=price):
-            return price.get(name, 0.3) * (1.3 if action == "write" else 1.7)
+        def priced(name, action, prices=prices):
+            return float(prices[sum((name + action).encode()) % len(prices)])
 
         rows = np.array([engine.encode(view, 0)], dtype=np.int64)
         many = engine.closed_form_many(rows, params, machine, spec, priced, leak)
