@@ -57,7 +57,7 @@ from pydantic import Field
 
 from accelsim.activity import Activity, Flow
 from accelsim.components import Alu, Component, Link, RegisterFile, Sram
-from accelsim.engines.vector import columns, sample, tiles
+from accelsim.engines.vector import columnar, sample, tiles
 from accelsim.engines.vector.program import BINARY, UNARY, Counts, Tree, account, events, tile_cost
 from accelsim.engines.vector.tiles import Cut, Pieces, Tile, Work
 from accelsim.errors import MappingError
@@ -202,9 +202,9 @@ class Vector(Engine[Params, Cut]):
         return _activity(plan, counts, None)
 
     def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
-        """Return a layer as `columns.Row`."""
+        """Return a layer as `columnar.Row`."""
         del effective_macs  # there are none
-        return columns.encode(view)
+        return columnar.encode(view)
 
     def closed_form_many(
         self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price,
@@ -214,8 +214,8 @@ class Vector(Engine[Params, Cut]):
         if mapping.fixed:
             return None
         p, parts = params, self.components(params)
-        unit = columns.Unit(p.lanes, p.lane_bits, p.buffer_kib * KIB_BITS, p.special_cycles, p.latency_cycles)
-        return columns.totals(layers, unit, machine.dram, mapping.objective, price, leak_pj_per_cycle, parts)
+        unit = columnar.Unit(p.lanes, p.lane_bits, p.buffer_kib * KIB_BITS, p.special_cycles, p.latency_cycles)
+        return columnar.totals(layers, unit, machine.dram, mapping.objective, price, leak_pj_per_cycle, parts)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any kind that runs here, cut at random."""
