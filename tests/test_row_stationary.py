@@ -324,8 +324,9 @@ def every_legal_mapping(shape):
 def test_pruning_to_break_points_loses_no_best_mapping(shape):
     kept = mappings(shape, TINY)
     columns = dict(zip(kept, np.array(list(every_legal_mapping(shape))).T, strict=True))
-    assert len(columns["m"]) > 4 * len(kept["m"])
-    for objective in (lambda found: found.own[1], lambda found: found.cycles, lambda found: found.dram_bits):
+    assert len(columns["m"]) > 1.5 * len(kept["m"])
+    every = lambda found: np.arange(len(found.cycles))  # noqa: E731
+    for objective in (lambda f: f.own[1], lambda f: f.timed(every(f)), lambda f: f.dram_bits):
         pruned, whole = (objective(bounds(shape, TINY, MACHINE.dram, c)).min() for c in (kept, columns))
         assert pruned == whole
 

@@ -1,24 +1,26 @@
 """Which mappings are worth trying, and what the mapper's objective needs of each, as columns.
 
 Between two break-points of a loop count a smaller factor makes the same passes with less to move, so only the
-smallest factor of each count is kept. The estimates see no contention between the networks and no ramps beyond the
-filter load and the first window: they rank, and `MOST_TIMED` candidates are walked.
+smallest factor of each count is kept. Candidates are walked in the order of `least`, until that rules out the others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 
+from accelsim.engines.row_stationary import least
 from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut, shelves_needed
 from accelsim.engines.row_stationary.fmaps import Fmap
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.errors import MappingError
-from accelsim.mapping.choose import Bounds
+from accelsim.mapping.choose import Bounds, Choice, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.seam import Columns
+from accelsim.spec.schema import MappingSpec
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d
 
@@ -26,8 +28,10 @@ DRAM_WORD, GLB_WORD = 200, 6
 """Energy of an access relative to a multiplication: ISCA 2016, table IV. Of the engine's own objective only."""
 
 FIELDS = ("m", "n", "e", "p", "q", "r", "t")
-MOST_TIMED = 16
-"""Candidates that are walked: the estimates rank well, and a walk takes milliseconds."""
+SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096)
+"""Into how many blocks of m the filters are cut."""
+MOST_WALKED = 64
+"""Candidates that are walked at most: each takes milliseconds."""
 
 
 @cache
@@ -37,15 +41,79 @@ def breakpoints(size: int, most: int) -> tuple[int, ...]:
 
 
 def mappings(conv: Conv2d, params: Params) -> Columns:
-    """Return the mappings that fit, those with more PEs in use first.
+    """Return the mappings that fit, those with more PEs in use first. Filters are cut evenly, as `SPLITS` says.
+
+    More banks only add to them.
 
     Raises
     ------
     MappingError
         Nothing fits: says what the smallest mapping lacks.
     """
+    return _table(conv, params, [_even(conv, filled) for filled in _filled(conv, params)])
+
+
+def best(conv: Conv2d, params: Params, dram: DramModel, objective: str) -> Choice | None:
+    """Return the best of `mappings`, of which only the most promising are kept; None under energies: they need all.
+
+    Under the authors' objective, which prefers the largest m that fits, those with that m are the list.
+    """
+    spec = MappingSpec.model_validate({"objective": objective})
+    if objective == "engine":
+        columns = _table(conv, params, list(_filled(conv, params)))
+        nothing = np.zeros(len(columns["m"]), dtype=np.int64)
+        told = Bounds(nothing, nothing, {}, own(conv, params, columns))
+        return choose(columns, told, spec, lambda *_: 0.0)
+    if objective != "cycles" and objective != "dram":
+        return None
+    count, kept = 0, np.zeros((0, 2 + len(FIELDS)), dtype=np.int64)
+    for filled in _filled(conv, params):
+        rows = _even(conv, filled)
+        *bits, alone = _moved(conv, params, dram, columns := _columns(rows))
+        figures = [least.layer_cycles(conv, params, dram, columns, alone), sum(bits)]
+        if objective == "dram":
+            figures.reverse()
+        count += len(rows)
+        kept = np.concatenate([kept, np.column_stack([*figures, rows])])
+        kept = kept[np.lexsort((kept[:, 1], kept[:, 0]))[: MOST_WALKED + 1]]
+    columns = _table(conv, params, [kept[:, 2:]])
+    told = bounds(conv, params, dram, columns)._replace(others=count - len(kept))
+    return choose(columns, told, spec, lambda *_: 0.0)
+
+
+def _columns(rows: np.ndarray) -> Columns:
+    return dict(zip(FIELDS, rows.T.copy(), strict=True))
+
+
+def _table(conv: Conv2d, params: Params, found: list[np.ndarray]) -> Columns:
+    """Return rows as columns, those with more PEs in use first; MappingError if there are none."""
+    rows = np.concatenate([*found, np.zeros((0, len(FIELDS)), dtype=np.int64)])
+    if not len(rows):
+        smallest = Mapping(m=1, n=1, e=1, p=1, q=1, r=1, t=1)
+        lack = Cut(conv, params, smallest).misfits()
+        raise MappingError("no mapping fits" + (f": even the smallest needs {lack[0]}" if lack else ""), "")
+    used = rows[:, 2] * rows[:, 5] * rows[:, 6]
+    return _columns(rows[np.argsort(-used, kind="stable")])
+
+
+def _even(conv: Conv2d, filled: np.ndarray) -> np.ndarray:
+    """Return for mappings with the largest m that fits those with each m that cuts the filters evenly, as rows."""
+    filters, step = conv.k // conv.groups, filled[:, 3] * filled[:, 6]
+    passes, before, found = -(-filters // step), np.zeros_like(step), []
+    for blocks in SPLITS:
+        if blocks > passes.max():
+            break
+        of_block = -(-passes // blocks)
+        m = np.minimum(of_block * step, filters)
+        rows = np.flatnonzero((m <= filled[:, 0]) & (of_block != before))
+        found.append(filled[rows])
+        found[-1][:, 0], before = m[rows], of_block
+    return np.concatenate(found)
+
+
+def _filled(conv: Conv2d, params: Params) -> Iterator[np.ndarray]:
+    """Yield the mappings that fit with each r and t, with the largest m, as rows."""
     channels, filters = conv.c // conv.groups, conv.k // conv.groups
-    found: list[np.ndarray] = []
     for r in breakpoints(channels, params.rows // conv.r):
         shelves = params.rows // (conv.r * r)
         for t in breakpoints(filters, shelves * params.cols):
@@ -54,18 +122,11 @@ def mappings(conv: Conv2d, params: Params) -> Columns:
             ]
             if not widths:
                 break
-            found.append(_filled(conv, params, r, t, widths))
-    columns = np.concatenate(found) if found else np.zeros((0, len(FIELDS)), dtype=np.int64)
-    if not len(columns):
-        smallest = Mapping(m=1, n=1, e=1, p=1, q=1, r=1, t=1)
-        lack = Cut(conv, params, smallest).misfits()
-        raise MappingError("no mapping fits" + (f": even the smallest needs {lack[0]}" if lack else ""), "")
-    used = columns[:, 2] * columns[:, 5] * columns[:, 6]
-    columns = columns[np.argsort(-used, kind="stable")]
-    return dict(zip(FIELDS, columns.T.copy(), strict=True))
+            if len(rows := _with(conv, params, r, t, widths)):
+                yield rows
 
 
-def _filled(conv: Conv2d, params: Params, r: int, t: int, widths: list[int]) -> np.ndarray:
+def _with(conv: Conv2d, params: Params, r: int, t: int, widths: list[int]) -> np.ndarray:
     """Return the mappings with these r and t, each with the largest m that fits, as rows."""
     channels, filters = conv.c // conv.groups, conv.k // conv.groups
     of_q = breakpoints(ceil_div(channels, r), params.ifmap_spad_words // conv.s)
@@ -85,8 +146,29 @@ def _filled(conv: Conv2d, params: Params, r: int, t: int, widths: list[int]) -> 
     return np.asarray(rows[fits])
 
 
+def own(conv: Conv2d, params: Params, columns: Columns) -> tuple[str, np.ndarray]:
+    """Return the authors' objective in words, and its value for each candidate."""
+    m, n, e, p, q, r, t = (columns[name] for name in FIELDS)
+    channels, filters = conv.c // conv.groups, conv.k // conv.groups
+    strip_rows = conv.stride[0] * (e - 1) + conv.r
+    strip_words = conv.stride[1] * (conv.f - 1) + conv.s
+    strips, images, blocks = -(-conv.e // e), -(-conv.n // n), -(-filters // m)
+    channel_passes, filter_passes = -(-channels // (q * r)), -(-filters // (p * t))
+    passes = conv.groups * channel_passes * filter_passes * strips * images
+    ifmap, outputs = conv.n * conv.c * strips * strip_rows * strip_words, conv.n * conv.k * conv.e * conv.f
+    kept = outputs * (channel_passes if params.psum_counting == "every_pass" else channel_passes - 1)
+    load = p * t * q * r * conv.r * conv.s / params.filter_words_per_cycle
+    steady = np.maximum(
+        p * q * conv.s * conv.f * n, n * q * r * strip_rows * strip_words / params.ifmap_words_per_cycle
+    )
+    steady = np.maximum(steady, p * t * e * conv.f * n / params.psum_words_per_cycle)
+    dram_words = conv.groups * filters * channels * conv.r * conv.s * images * strips + ifmap * blocks + outputs
+    score = (DRAM_WORD * dram_words + GLB_WORD * (ifmap * filter_passes + 2 * kept)) * (passes * (steady + load))
+    return f"({DRAM_WORD} DRAM words + {GLB_WORD} buffer words) x cycles", score.astype(np.float64)
+
+
 def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Columns) -> Bounds:
-    """Return exact traffic of uncoded maps, estimated cycles, and the engine's own objective for each candidate."""
+    """Return for each candidate what `choose` needs: exact traffic of uncoded maps, and cycles that none undercuts."""
     m, n, e, p, q, r, t = (columns[name] for name in FIELDS)
     width, groups, taps = params.word_bits, conv.groups, conv.r * conv.s
     channels, filters = conv.c // groups, conv.k // groups
@@ -94,22 +176,12 @@ def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Columns) -> B
     strip_words = conv.stride[1] * (conv.f - 1) + conv.s
     strips, images, blocks = -(-conv.e // e), -(-conv.n // n), -(-filters // m)
     channel_passes, filter_passes = -(-channels // (q * r)), -(-filters // (p * t))
-    passes = groups * channel_passes * filter_passes * strips * images
     weights = groups * filters * channels * taps * images * strips
     ifmap = conv.n * conv.c * strips * strip_rows * strip_words
     outputs = conv.n * conv.k * conv.e * conv.f
     kept = outputs * (channel_passes if params.psum_counting == "every_pass" else channel_passes - 1)
-    load = p * t * q * r * taps / params.filter_words_per_cycle
-    steady = np.maximum(
-        p * q * conv.s * conv.f * n, n * q * r * strip_rows * strip_words / params.ifmap_words_per_cycle
-    )
-    steady = np.maximum(steady, p * t * e * conv.f * n / params.psum_words_per_cycle)
-    window = q * r * strip_rows * conv.s / params.ifmap_words_per_cycle
-    dram_words = weights + ifmap * blocks + outputs
-    own = (DRAM_WORD * dram_words + GLB_WORD * (ifmap * filter_passes + 2 * kept)) * (passes * (steady + load))
-    read_weights, read_inputs, write = _dram_bits(conv, params, dram.burst_bits, columns)
-    rate = float(dram.bits_per_cycle)
-    cycles = np.maximum(passes * (load + window + steady), read_weights / rate) + (read_inputs + write) / rate
+    read_weights, read_inputs, write, alone = _moved(conv, params, dram, columns)
+    cycles = least.layer_cycles(conv, params, dram, columns, alone)
     used_columns = conv.s + min(conv.s, conv.stride[1]) * (conv.f - 1)
     delivered = conv.n * conv.c * strips * filter_passes * used_columns * conv.r * e * t
     words = {
@@ -128,15 +200,14 @@ def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Columns) -> B
     }
     bits = {key: count * width for key, count in words.items()}
     bits |= {("dram", "read"): read_weights + read_inputs, ("dram", "write"): write}
-    name = f"({DRAM_WORD} DRAM words + {GLB_WORD} buffer words) x cycles"
     return Bounds(
-        cycles.astype(np.int64),
+        cycles,
         read_weights + read_inputs + write,
         bits,
-        (name, own.astype(np.float64)),
+        own(conv, params, columns),
         {("macs", "mac"): conv.macs},
         lambda places: _timed(conv, params, dram, columns, places),
-        MOST_TIMED,
+        most=MOST_WALKED,
     )
 
 
@@ -157,34 +228,42 @@ def _timed(conv: Conv2d, params: Params, dram: DramModel, columns: Columns, plac
     return np.array(found, dtype=np.int64)
 
 
-def _dram_bits(
-    conv: Conv2d, params: Params, burst_bits: int, columns: Columns
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the bits on the bus of weights, inputs and outputs: whole bursts for every run of every transfer."""
+def _moved(
+    conv: Conv2d, params: Params, dram: DramModel, columns: Columns
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, least.Alone]:
+    """Return the bits on the bus of weights, inputs and outputs, whole bursts for every run of every transfer.
+
+    Also what of it overlaps no pass.
+    """
     m, n, e, p, q, r, t = (columns[name] for name in FIELDS)
     channels, filters = conv.c // conv.groups, conv.k // conv.groups
     strips, images, blocks = -(-conv.e // e), -(-conv.n // n), -(-filters // m)
 
-    def on_bus(times: np.ndarray, words: np.ndarray) -> np.ndarray:
-        bits: np.ndarray = times * (-(-(words * params.word_bits) // burst_bits) * burst_bits)
+    def on_bus(runs: np.ndarray, words: np.ndarray) -> np.ndarray:
+        bits: np.ndarray = runs * (-(-(words * params.word_bits) // dram.burst_bits) * dram.burst_bits)
         return bits
 
-    weights = inputs = outputs = np.zeros(len(m), dtype=np.int64)
+    weights = inputs = outputs = loads = np.zeros(len(m), dtype=np.int64)
+    cycles, always = np.zeros(len(m)), True
     for of_channels, some in _parts(channels, q * r):
         for of_filters, held in _parts(filters, p * t):
             times = conv.groups * images * strips * of_channels * of_filters
-            weights = weights + on_bus(times, held * some * conv.r * conv.s)
+            weights = weights + times * on_bus(np.ones_like(m), held * some * conv.r * conv.s)
     for of_rows, in_rows, out_rows in _strips(conv, e):
+        always &= bool(((in_rows > 0) | (of_rows == 0)).all())
         for of_images, some_images in _parts(conv.n, n):
             for of_channels, some in _parts(channels, q * r):
                 sides = ((in_rows, conv.h), (some, conv.c), (some_images, conv.n))
-                times, run = _runs(conv.w, sides)
-                times = np.where(in_rows > 0, times, 0) * (of_rows * of_images * of_channels * conv.groups * blocks)
-                inputs = inputs + on_bus(times, run)
+                bits = np.where(in_rows > 0, on_bus(*_runs(conv.w, sides)), 0)
+                times = (in_rows > 0) * of_rows * of_images * of_channels * conv.groups * blocks
+                inputs, loads = inputs + times * bits, loads + times
+                cycles += times * least.bus_cycles(bits, dram)
             for of_filters, some in _parts(filters, m):
-                times, run = _runs(conv.f, ((out_rows, conv.e), (some, conv.k), (some_images, conv.n)))
-                outputs = outputs + on_bus(times * (of_rows * of_images * of_filters * conv.groups), run)
-    return weights, inputs, outputs
+                bits = on_bus(*_runs(conv.f, ((out_rows, conv.e), (some, conv.k), (some_images, conv.n))))
+                times = of_rows * of_images * of_filters * conv.groups
+                outputs = outputs + times * bits
+                cycles += times * least.bus_cycles(bits, dram)
+    return weights, inputs, outputs, least.Alone(cycles, loads, always)
 
 
 def _parts(size: int, step: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
