@@ -30,7 +30,7 @@ DRAM_WORD, GLB_WORD = 200, 6
 FIELDS = ("m", "n", "e", "p", "q", "r", "t")
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096)
 """Into how many blocks of m the filters are cut."""
-MOST_WALKED = 64
+MOST_WALKED = 256
 """Candidates that are walked at most: each takes milliseconds."""
 
 
