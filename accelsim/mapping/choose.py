@@ -41,7 +41,8 @@ class Bounds(NamedTuple):
     timed : callable or None
         Places of candidates -> their exact cycles.
     others : int
-        Candidates that were left out because under this objective none of them has a better bound than those here.
+        Candidates that were left out because none can be better than the best of these, or, if these are more than
+        ``most``, because none has a better bound.
     most : int
         Candidates that are timed at most.
     """
@@ -124,7 +125,7 @@ def choose(columns: Columns, bounds: Bounds, spec: MappingSpec, price: Price, le
     why = f"{spec.objective} {best[0]:.6g}, the least of "
     if timed == listed:
         why += f"{timed:,}"
-    elif timed < len(order) and tuple(least[order[timed]]) >= best:
+    elif timed == len(order) or tuple(least[order[timed]]) >= best:
         why += f"{listed:,} ({timed} timed, bounds rule out the others)"
     else:
         why += f"the {timed} most promising of {listed:,}"

@@ -6,7 +6,6 @@ smallest factor of each count is kept. Candidates are walked in the order of `le
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -30,6 +29,8 @@ DRAM_WORD, GLB_WORD = 200, 6
 FIELDS = ("m", "n", "e", "p", "q", "r", "t")
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096)
 """Into how many blocks of m the filters are cut."""
+SEEDS = 16
+"""Candidates that are walked first, to tell which others need no better look."""
 MOST_WALKED = 256
 """Candidates that are walked at most: each takes milliseconds."""
 
@@ -50,7 +51,7 @@ def mappings(conv: Conv2d, params: Params) -> Columns:
     MappingError
         Nothing fits: says what the smallest mapping lacks.
     """
-    return _table(conv, params, [_even(conv, filled) for filled in _filled(conv, params)])
+    return _in_order(np.concatenate([_even(conv, filled) for filled in _filled(conv, params)]))
 
 
 def best(conv: Conv2d, params: Params, dram: DramModel, objective: str) -> Choice | None:
@@ -60,38 +61,56 @@ def best(conv: Conv2d, params: Params, dram: DramModel, objective: str) -> Choic
     """
     spec = MappingSpec.model_validate({"objective": objective})
     if objective == "engine":
-        columns = _table(conv, params, list(_filled(conv, params)))
+        columns = _in_order(np.concatenate(_filled(conv, params)))
         nothing = np.zeros(len(columns["m"]), dtype=np.int64)
         told = Bounds(nothing, nothing, {}, own(conv, params, columns))
         return choose(columns, told, spec, lambda *_: 0.0)
     if objective != "cycles" and objective != "dram":
         return None
-    count, kept = 0, np.zeros((0, 2 + len(FIELDS)), dtype=np.int64)
-    for filled in _filled(conv, params):
-        rows = _even(conv, filled)
-        *bits, alone = _moved(conv, params, dram, columns := _columns(rows))
-        figures = [least.layer_cycles(conv, params, dram, columns, alone), sum(bits)]
-        if objective == "dram":
-            figures.reverse()
-        count += len(rows)
-        kept = np.concatenate([kept, np.column_stack([*figures, rows])])
-        kept = kept[np.lexsort((kept[:, 1], kept[:, 0]))[: MOST_WALKED + 1]]
-    columns = _table(conv, params, [kept[:, 2:]])
-    told = bounds(conv, params, dram, columns)._replace(others=count - len(kept))
-    return choose(columns, told, spec, lambda *_: 0.0)
+    found = _filled(conv, params)
+    floors = [_floor(conv, params, dram, objective, rows) for rows in found]
+    order = np.argsort(np.concatenate(floors), kind="stable")
+    kept = _promising(conv, params, dram, objective, np.concatenate(found)[order[:SEEDS]])
+    enough = kept[:1, 0]  # what the best is no worse than
+    if objective == "cycles":
+        enough = _timed(conv, params, dram, _columns(kept[:SEEDS, 2:]), np.arange(len(kept[:SEEDS])))
+    for rows, floor in zip(found, floors, strict=True):
+        if not (good := floor <= enough.min()).any():
+            continue
+        some = _promising(conv, params, dram, objective, rows[good])
+        kept = np.concatenate([kept, some[some[:, 0] <= enough.min()]])
+        kept = np.unique(kept, axis=0)[: MOST_WALKED + 1]
+    columns = _in_order(kept[:, 2:])
+    others = sum(len(_even(conv, rows)) for rows in found) - len(kept)
+    return choose(columns, bounds(conv, params, dram, columns)._replace(others=others), spec, lambda *_: 0.0)
+
+
+def _promising(conv: Conv2d, params: Params, dram: DramModel, objective: str, filled: np.ndarray) -> np.ndarray:
+    """Return the even cuts with the least bounds of some mappings, best first: score, the other figure, mapping."""
+    rows = _even(conv, filled)
+    *bits, alone = _moved(conv, params, dram, columns := _columns(rows))
+    figures = [least.layer_cycles(conv, params, dram, columns, alone), sum(bits)]
+    if objective == "dram":
+        figures.reverse()
+    return np.unique(np.column_stack([*figures, rows]), axis=0)[: MOST_WALKED + 1]
+
+
+def _floor(conv: Conv2d, params: Params, dram: DramModel, objective: str, rows: np.ndarray) -> np.ndarray:
+    """Return the cycles or DRAM bits that mappings do not undercut however the filters are cut into blocks."""
+    columns = _columns(rows) | {"m": np.full(len(rows), conv.k // conv.groups)}
+    weights, inputs, _, alone = _moved(conv, params, dram, columns)
+    of_maps = inputs + conv.n * conv.k * conv.e * conv.f * params.word_bits
+    if objective == "dram":
+        return of_maps + weights
+    return least.floor_cycles(conv, params, dram, columns, alone.loads, of_maps, of_maps + weights)
 
 
 def _columns(rows: np.ndarray) -> Columns:
     return dict(zip(FIELDS, rows.T.copy(), strict=True))
 
 
-def _table(conv: Conv2d, params: Params, found: list[np.ndarray]) -> Columns:
-    """Return rows as columns, those with more PEs in use first; MappingError if there are none."""
-    rows = np.concatenate([*found, np.zeros((0, len(FIELDS)), dtype=np.int64)])
-    if not len(rows):
-        smallest = Mapping(m=1, n=1, e=1, p=1, q=1, r=1, t=1)
-        lack = Cut(conv, params, smallest).misfits()
-        raise MappingError("no mapping fits" + (f": even the smallest needs {lack[0]}" if lack else ""), "")
+def _in_order(rows: np.ndarray) -> Columns:
+    """Return rows as columns, those with more PEs in use first."""
     used = rows[:, 2] * rows[:, 5] * rows[:, 6]
     return _columns(rows[np.argsort(-used, kind="stable")])
 
@@ -111,9 +130,10 @@ def _even(conv: Conv2d, filled: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _filled(conv: Conv2d, params: Params) -> Iterator[np.ndarray]:
-    """Yield the mappings that fit with each r and t, with the largest m, as rows."""
+def _filled(conv: Conv2d, params: Params) -> list[np.ndarray]:
+    """Return for each r and t the mappings that fit, with the largest m, as rows; MappingError if none fits."""
     channels, filters = conv.c // conv.groups, conv.k // conv.groups
+    found = []
     for r in breakpoints(channels, params.rows // conv.r):
         shelves = params.rows // (conv.r * r)
         for t in breakpoints(filters, shelves * params.cols):
@@ -123,7 +143,12 @@ def _filled(conv: Conv2d, params: Params) -> Iterator[np.ndarray]:
             if not widths:
                 break
             if len(rows := _with(conv, params, r, t, widths)):
-                yield rows
+                found.append(rows)
+    if not found:
+        smallest = Mapping(m=1, n=1, e=1, p=1, q=1, r=1, t=1)
+        lack = Cut(conv, params, smallest).misfits()
+        raise MappingError("no mapping fits" + (f": even the smallest needs {lack[0]}" if lack else ""), "")
+    return found
 
 
 def _with(conv: Conv2d, params: Params, r: int, t: int, widths: list[int]) -> np.ndarray:

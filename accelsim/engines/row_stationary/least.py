@@ -102,6 +102,31 @@ def layer_cycles(conv: Conv2d, params: Params, dram: DramModel, columns: Columns
     return np.asarray(np.floor(np.maximum(total, on_bus) * SLACK)).astype(np.int64)
 
 
+def floor_cycles(
+    conv: Conv2d, params: Params, dram: DramModel, columns: Columns, loads: np.ndarray, alone_bits: np.ndarray,
+    bits: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Return what no mapping undercuts however its filters are cut into blocks: all passes, and what overlaps none.
+
+    Parameters
+    ----------
+    loads : ndarray
+        Ifmap loads of one block of filters.
+    alone_bits, bits : ndarray
+        Of inputs loaded once and of outputs; of those and weights.
+    """
+    n, e = columns["n"], columns["e"]
+    pt, qr = columns["p"] * columns["t"], columns["q"] * columns["r"]
+    channels, filters = conv.c // conv.groups, conv.k // conv.groups
+    whole, residencies = conv.n // n * (conv.e // e), -(-conv.n // n) * -(-conv.e // e)
+    total = alone_bits / float(dram.bits_per_cycle) + dram.latency_cycles * loads
+    for some, of_channels in ((qr, channels // qr), (channels % qr, (channels % qr > 0).astype(np.int64))):
+        for held, of_filters in ((pt, filters // pt), (filters % pt, (filters % pt > 0).astype(np.int64))):
+            part, full = pass_cycles(conv, params, columns, held, some)
+            total += conv.groups * of_channels * of_filters * (whole * full + (residencies - whole) * part)
+    return np.asarray(np.floor(np.maximum(total, bits / float(dram.bits_per_cycle)) * SLACK)).astype(np.int64)
+
+
 def bus_cycles(bits: np.ndarray, dram: DramModel) -> np.ndarray:
     """Return for how long transfers take the bus, as whole numbers in float64."""
     return np.ceil(bits / float(dram.bits_per_cycle) * SLACK)
