@@ -1,8 +1,8 @@
 """``python -m benchmarks.monotone [PAIRS]``: does a better machine, or half the work, ever take longer?
 
 Each pair is a machine and a layer, drawn evenly on a logarithmic scale. Machines: each parameter of the engine from its
-schema, up to `CAPS` (buffers up to 4 MiB, spads to 4,096 words, arrays to 256 rows and columns, which keep a pair below
-a second); DRAM of 0.2 to 300 GB/s, 0 to 1,000 ns and bursts of 8 to 512 bits; energies and the clock of a packaged
+schema, up to `CAPS` (buffers up to 4 MiB, arrays to 256 rows and columns, spads to 512 words: lists stay below a few
+million mappings); DRAM of 0.2 to 300 GB/s, 0 to 1,000 ns and bursts of 8 to 512 bits; energies and the clock of a packaged
 machine of that engine. Layers: convolutions, also grouped and strided, products of matrices and fully connected layers
 of up to 1,000 channels, 40 rows and columns and batches of 4; for the vector unit, pooling, softmax and sums. Tensors
 have 1 to 8 bits. Draws that a schema or the engine refuses are drawn again.
@@ -41,7 +41,7 @@ MACHINES = {
 }  # fmt: skip
 """A packaged machine of each engine that has candidates: its other sections are the base of what is drawn."""
 BUFFERS = ("input_kib", "weight_kib", "output_kib", "buffer_kib", "fmap_banks", "filter_banks")
-CAPS = {"rows": 256, "cols": 256, "kib": 4096, "words": 4096, "banks": 1024}
+CAPS = {"rows": 256, "cols": 256, "kib": 4096, "words": 512, "banks": 512}
 """By the last word of a parameter's name; others reach as far as their schema."""
 OPERANDS = "bitserial: operands decide how long a step lasts (pragmatic, laconic, trim); the mapper knows widths alone"
 CODED = "row_stationary: maps are run-length coded, as long as their zeros say; the mapper knows dense maps alone"

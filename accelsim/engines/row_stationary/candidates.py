@@ -29,6 +29,8 @@ DRAM_WORD, GLB_WORD = 200, 6
 FIELDS = ("m", "n", "e", "p", "q", "r", "t")
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096)
 """Into how many blocks of m the filters are cut."""
+AT_A_TIME = 8192
+"""Mappings whose bounds are computed together."""
 SEEDS = 16
 """Candidates that are walked first, to tell which others need no better look."""
 MOST_WALKED = 256
@@ -120,7 +122,7 @@ def _even(conv: Conv2d, filled: np.ndarray) -> np.ndarray:
     filters, step = conv.k // conv.groups, filled[:, 3] * filled[:, 6]
     passes, before, found = -(-filters // step), np.zeros_like(step), []
     for blocks in SPLITS:
-        if blocks > passes.max():
+        if (before == 1).all():  # each block is one pass
             break
         of_block = -(-passes // blocks)
         m = np.minimum(of_block * step, filters)
@@ -131,7 +133,7 @@ def _even(conv: Conv2d, filled: np.ndarray) -> np.ndarray:
 
 
 def _filled(conv: Conv2d, params: Params) -> list[np.ndarray]:
-    """Return for each r and t the mappings that fit, with the largest m, as rows; MappingError if none fits."""
+    """Return the mappings that fit, with the largest m, as rows, some thousand at a time; MappingError if none fits."""
     channels, filters = conv.c // conv.groups, conv.k // conv.groups
     found = []
     for r in breakpoints(channels, params.rows // conv.r):
@@ -148,7 +150,8 @@ def _filled(conv: Conv2d, params: Params) -> list[np.ndarray]:
         smallest = Mapping(m=1, n=1, e=1, p=1, q=1, r=1, t=1)
         lack = Cut(conv, params, smallest).misfits()
         raise MappingError("no mapping fits" + (f": even the smallest needs {lack[0]}" if lack else ""), "")
-    return found
+    rows = np.concatenate(found)
+    return np.array_split(rows, ceil_div(len(rows), AT_A_TIME))
 
 
 def _with(conv: Conv2d, params: Params, r: int, t: int, widths: list[int]) -> np.ndarray:
