@@ -18,7 +18,8 @@ Columns: TypeAlias = Mapping[str, np.ndarray]
 
 
 MOST_TIMED = 256
-"""Candidates that are timed at most; `benchmarks/regret.md` says how much fewer would lose."""
+"""Candidates that are timed at most; `benchmarks/regret.md` says how much fewer would lose,
+`benchmarks/monotone.md` what better machines never do."""
 
 
 class Bounds(NamedTuple):

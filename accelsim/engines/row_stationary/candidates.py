@@ -33,8 +33,9 @@ AT_A_TIME = 8192
 """Mappings whose bounds are computed together."""
 SEEDS = 16
 """Candidates that are walked first, to tell which others need no better look."""
-MOST_WALKED = 256
-"""Candidates that are walked at most: each takes milliseconds."""
+MOST_WALKED, MOST_OF_SMALL = 256, 2048
+"""Candidates that are walked at most: each takes milliseconds, or some tenths of one where multiplications are few."""
+SMALL_MACS = 1 << 22
 
 
 @cache
@@ -81,10 +82,15 @@ def best(conv: Conv2d, params: Params, dram: DramModel, objective: str) -> Choic
             continue
         some = _promising(conv, params, dram, objective, rows[good])
         kept = np.concatenate([kept, some[some[:, 0] <= enough.min()]])
-        kept = np.unique(kept, axis=0)[: MOST_WALKED + 1]
+        kept = np.unique(kept, axis=0)[: most_walked(conv) + 1]
     columns = _in_order(kept[:, 2:])
     others = sum(len(_even(conv, rows)) for rows in found) - len(kept)
     return choose(columns, bounds(conv, params, dram, columns)._replace(others=others), spec, lambda *_: 0.0)
+
+
+def most_walked(conv: Conv2d) -> int:
+    """Return how many candidates of a layer are walked at most."""
+    return MOST_WALKED if conv.macs > SMALL_MACS else MOST_OF_SMALL
 
 
 def _promising(conv: Conv2d, params: Params, dram: DramModel, objective: str, filled: np.ndarray) -> np.ndarray:
@@ -94,7 +100,7 @@ def _promising(conv: Conv2d, params: Params, dram: DramModel, objective: str, fi
     figures = [least.layer_cycles(conv, params, dram, columns, alone), sum(bits)]
     if objective == "dram":
         figures.reverse()
-    return np.unique(np.column_stack([*figures, rows]), axis=0)[: MOST_WALKED + 1]
+    return np.unique(np.column_stack([*figures, rows]), axis=0)[: most_walked(conv) + 1]
 
 
 def _floor(conv: Conv2d, params: Params, dram: DramModel, objective: str, rows: np.ndarray) -> np.ndarray:
@@ -235,7 +241,7 @@ def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Columns) -> B
         own(conv, params, columns),
         {("macs", "mac"): conv.macs},
         lambda places: _timed(conv, params, dram, columns, places),
-        most=MOST_WALKED,
+        most=most_walked(conv),
     )
 
 
