@@ -14,12 +14,21 @@ T = TypeVar("T")
 FORMULA = re.compile("'*[=+\\-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}]")
 """How a text begins that a spreadsheet would compute, or one that `csv_cell` made of such a text."""
 
+MOST_QUOTED = 200
+"""Characters of another library's message that one of ours repeats: it may hold bytes of a damaged file."""
+
 
 def visible(text: str) -> str:
     """Return the text with what is not shown or would be obeyed spelt out: controls, line ends, bidi overrides."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def quoted(error: BaseException) -> str:
+    """Return what another library says of a failure: its first line, cut, or the name of its type."""
+    lines = str(error).strip().splitlines()
+    return " ".join(lines[0].split())[:MOST_QUOTED] if lines else type(error).__name__
 
 
 def visible_lines(text: str) -> str:

@@ -64,6 +64,7 @@ EDITS = [
     (f"update plan set axes = '{{' {PLAN}", "point 2, column axes"),
     (f"update plan set axes = '1.0' {PLAN}", "point 2, column axes"),
     (f"update plan set axes = '{{\"params.rows\": NaN}}' {PLAN}", "point 2, column axes"),
+    (f"update plan set axes = '{{}}' {PLAN}", "point 2, column axes"),
     (f"update plan set machine = x'00' {PLAN}", "point 2, column machine"),
     (f"update plan set network = x'03' {PLAN}", "point 2, column network"),
     (f"update plan set network = 'other' {PLAN}", "point 2, column network"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from accelsim.errors import ConfigError
 from accelsim.explore import identity
+from accelsim.text import quoted
 
 CONNECT_S = 10
 """Seconds to wait for a scheduler, and for its first worker."""
@@ -55,7 +56,7 @@ class OnDask(Executor):
             try:
                 self._client = Client(address or self._cluster, timeout=CONNECT_S, set_as_default=False)
             except (OSError, LateError, ValueError) as error:
-                problem = f"no Dask scheduler answers at '{address}' ({' '.join(str(error).split())})"
+                problem = f"no Dask scheduler answers at '{address}' ({quoted(error)})"
                 raise ConfigError(problem, "start one with 'dask scheduler', or check --scheduler") from None
             try:
                 self._client.wait_for_workers(1, timeout=CONNECT_S)

@@ -17,6 +17,7 @@ from accelsim.errors import ConfigError, UserError
 from accelsim.explore.evaluate import Job, run_chunk
 from accelsim.explore.pool import abandon
 from accelsim.explore.store import Row
+from accelsim.text import quoted
 
 CHUNK_S = 1.0
 """Seconds that a chunk should take: what a kill may lose, and long against the cost of sending it."""
@@ -206,7 +207,7 @@ class Runner:
             except BrokenExecutor as error:
                 abandon(executor)
                 if attempt == 3:
-                    problem = f"worker processes die before they do anything ({error})"
+                    problem = f"worker processes die before they do anything ({quoted(error)})"
                     raise ConfigError(problem, "use '--workers 0' to run in this process") from None
             except BaseException:
                 abandon(executor)

@@ -220,12 +220,13 @@ class Store:
             f"FROM plan LEFT JOIN totals ON totals.key = plan.key {joined}ORDER BY position"
         )
         named, known, cells, last = self._named(), self.networks(), self.cells, -1
+        varied = self._axis_keys()
         for position, machine, network, axes, planned, status, reason, ran, shared, *values in self._read(query):
             place = f"point {cells.count(position, 'table plan', 'position')}"
             if position == last:
                 cells.fail(place, "position", "two rows have it")
             last = position
-            row = self._planned_row(place, position, machine, network, axes)
+            row = self._planned_row(place, position, machine, network, axes, varied)
             cells.reason(planned, place)
             if status is None and planned is None:
                 continue
@@ -249,15 +250,25 @@ class Store:
             "SELECT position, number, machine, network, axes, row FROM plan JOIN layers USING (key) "
             "WHERE reason IS NULL ORDER BY position, number"
         )
+        varied = self._axis_keys()
         for position, number, machine, network, axes, row in self._read(query):
             place = f"point {self.cells.count(position, 'table plan', 'position')}"
-            planned = self._planned_row(place, position, machine, network, axes)
+            planned = self._planned_row(place, position, machine, network, axes, varied)
             yield planned | self.cells.plain(row, f"{place}, layer {number}", "row")
 
-    def _planned_row(self, place: str, position: int, machine: Any, network: Any, axes: Any) -> dict[str, Any]:
+    def _axis_keys(self) -> list[str]:
+        return [key for axis in json.loads(self.meta().get("axes", "[]")) for key in axis["keys"]]
+
+    def _planned_row(
+        self, place: str, position: int, machine: Any, network: Any, axes: Any, varied: Sequence[str]
+    ) -> dict[str, Any]:
         names = {"machine": self.cells.text(machine, place, "machine"),
                  "network": self.cells.text(network, place, "network")}  # fmt: skip
-        return {"point": position, **names, **self.cells.plain(axes, place, "axes")}
+        values = self.cells.plain(axes, place, "axes")
+        for key in varied:
+            if key not in values:
+                self.cells.fail(place, "axes", f"it has no value for '{key}'")
+        return {"point": position, **names, **values}
 
     def counts(self) -> tuple[int, int]:
         """Return the points of the plan, and how many of them have neither a result nor a reason."""

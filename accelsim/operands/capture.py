@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import ConfigError, WorkloadError
+from accelsim.text import quoted
 from accelsim.workload.check import nearest
 from accelsim.workload.network import Layer, Network, input_names, is_view
 from accelsim.workload.npy_file import UNREADABLE, check_npy
@@ -102,7 +103,7 @@ def capture(path: Path, network: Network, inputs: Mapping[str, Path]) -> Capture
     try:
         values = dict(zip(outputs, session.run(outputs, feed), strict=True)) | feed
     except Exception as error:  # the runtime's own exceptions share no public base
-        raise WorkloadError(f"the model cannot run ({_first_line(error)})", "check the input", file=str(path)) from None
+        raise WorkloadError(f"the model cannot run ({quoted(error)})", "check the input", file=str(path)) from None
     return _kept(network, {name: np.asarray(values[name]) for name in names})
 
 
@@ -136,7 +137,7 @@ def _complete(path: Path) -> Any:
     try:
         external_data_helper.load_external_data_for_model(model, str(path.parent))
     except Exception as error:  # onnx raises several kinds for files that are missing or outside the folder
-        line = f"its external weights cannot be read ({_first_line(error)})"
+        line = f"its external weights cannot be read ({quoted(error)})"
         raise WorkloadError(line, "put them beside the model", file=str(path)) from None
     return model
 
@@ -154,7 +155,7 @@ def _session(runtime: Any, model: Any, outputs: list[str], shown: str) -> Any:
     try:
         return runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's own exceptions share no public base
-        raise WorkloadError(f"onnxruntime refuses it ({_first_line(error)})", "export it again", file=shown) from None
+        raise WorkloadError(f"onnxruntime refuses it ({quoted(error)})", "export it again", file=shown) from None
 
 
 def _feed(wanted: list[str], inputs: Mapping[str, Path]) -> dict[str, NDArray[Any]]:
@@ -176,7 +177,9 @@ def _array(path: Path) -> NDArray[Any]:
         check_npy(path)
         array = np.load(path, allow_pickle=False)
     except UNREADABLE as error:
-        raise ConfigError(f"cannot be read as .npy ({error})", "save it with numpy.save", file=str(path)) from None
+        raise ConfigError(
+            f"cannot be read as .npy ({quoted(error)})", "save it with numpy.save", file=str(path)
+        ) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
         raise ConfigError("holds no array of numbers", "save one array with numpy.save", file=str(path))
     return array
@@ -210,7 +213,3 @@ def _work(network: Network) -> Iterator[Layer]:
 
 def _density(array: NDArray[Any]) -> float:
     return int(np.count_nonzero(array)) / max(array.size, 1)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

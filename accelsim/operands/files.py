@@ -10,6 +10,7 @@ import numpy as np
 
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.outputs import write
+from accelsim.text import quoted
 from accelsim.workload.csr_matrix import CsrMatrix
 from accelsim.workload.network import Layer, Network, Tensor, input_names
 from accelsim.workload.npy_file import UNREADABLE, check_npz
@@ -63,7 +64,9 @@ def read_npz(path: Path, network: Network) -> dict[str, np.ndarray]:
                     raise WorkloadError(problem, "give the layer's shape", file=str(path))
                 found[tensor.name] = arrays[key]
     except UNREADABLE as error:
-        raise WorkloadError(f"cannot be read as .npz ({error})", "save it with numpy.savez", file=str(path)) from None
+        raise WorkloadError(
+            f"cannot be read as .npz ({quoted(error)})", "save it with numpy.savez", file=str(path)
+        ) from None
     return found
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from accelsim.errors import ConfigError
+from accelsim.text import quoted
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -113,7 +114,7 @@ def parse(text: str, name: str) -> Document:
         problem = error.problem or error.context or "malformed YAML"
         raise ConfigError(f"not valid YAML: {problem}", "correct the syntax", file=name, line=line) from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"not valid YAML: {error}", "correct the syntax", file=name) from None
+        raise ConfigError(f"not valid YAML: {quoted(error)}", "correct the syntax", file=name) from None
     finally:
         loader.dispose()
 

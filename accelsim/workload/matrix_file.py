@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from accelsim.errors import WorkloadError
+from accelsim.text import quoted
 from accelsim.workload.csr_matrix import MAX_ENTRIES, CsrMatrix, check_size, from_entries
 from accelsim.workload.matrix_names import suffix_of
 from accelsim.workload.npy_file import UNREADABLE, check_npz
@@ -38,10 +39,8 @@ def read_matrix(path: Path, name: str | None = None) -> CsrMatrix:
             return _read_mtx(path, name)
         return read_edges(path, name)
     except UNREADABLE as error:
-        text = " ".join(str(error).split())[:120]
-        raise WorkloadError(
-            f"cannot be read as {suffix} ({text})", "is it cut off or another format?", file=name
-        ) from None
+        problem = f"cannot be read as {suffix} ({quoted(error)})"
+        raise WorkloadError(problem, "is it cut off or another format?", file=name) from None
 
 
 def _open(path: Path) -> io.BufferedIOBase:

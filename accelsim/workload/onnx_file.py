@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from accelsim.errors import ConfigError, ModelError, WorkloadError
 from accelsim.spec import packaged
+from accelsim.text import quoted
 from accelsim.workload.check import nearest
 from accelsim.workload.onnx_inline import inlined
 from accelsim.workload.shapes import Dims, elements
@@ -37,7 +38,7 @@ class Stored:
         try:
             return _plain(numpy_helper.to_array(self.tensor))
         except (ValueError, TypeError) as error:
-            line = f"tensor '{self.tensor.name}' cannot be read ({error})"
+            line = f"tensor '{self.tensor.name}' cannot be read ({quoted(error)})"
             raise WorkloadError(line, "export the model again", file=self.shown) from None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accelsim.errors import WorkloadError
+from accelsim.text import quoted
 from accelsim.workload import onnx_quant
 from accelsim.workload.onnx_file import Constant, constant
 from accelsim.workload.onnx_node import DEFAULT_DOMAINS, SMALL, Node
@@ -171,8 +172,8 @@ def _inferred(
     try:
         result = shape_inference.infer_shapes(bare, data_prop=True)
     except (shape_inference.InferenceError, ValueError, RuntimeError) as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WorkloadError(f"shapes cannot be inferred: {line}", "export the model again", file=shown) from None
+        problem = f"shapes cannot be inferred: {quoted(error)}"
+        raise WorkloadError(problem, "export the model again", file=shown) from None
     values = [*result.graph.input, *result.graph.value_info, *result.graph.output]
     shapes = {value.name: dims for value in values if (dims := _static(value)) is not None}
     return shapes, {value.name: value.type.tensor_type.elem_type for value in values}

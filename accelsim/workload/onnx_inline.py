@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from accelsim.errors import ConfigError
+from accelsim.text import quoted
 
 MAX_CALLED_NODES = 50_000
 """More nodes than this are not made of functions; the largest networks have some thousand."""
@@ -42,7 +43,7 @@ def inlined(model: Any, shown: str) -> Any:
     try:
         return inliner.inline_local_functions(model)
     except Exception as error:  # a compiled library: it raises types of its own
-        problem = f"its functions cannot be expanded ({' '.join(str(error).split())[:120]})"
+        problem = f"its functions cannot be expanded ({quoted(error)})"
         raise ConfigError(problem, "export it without functions", file=shown) from None
 
 
