@@ -5,7 +5,8 @@ schema, up to `CAPS` (buffers up to 4 MiB, arrays to 256 rows and columns, spads
 million mappings); DRAM of 0.2 to 300 GB/s, 0 to 1,000 ns and bursts of 8 to 512 bits; energies and the clock of a
 packaged machine of that engine. Layers: convolutions, also grouped and strided, products of matrices and fully
 connected layers of up to 1,000 channels, 40 rows and columns and batches of 4; for the vector unit, pooling, softmax
-and sums. All tensors have 1 to 8 bits. Draws that a schema or the engine refuses are drawn again.
+and sums. All tensors are dense, of 1 to 8
+bits. Draws that a schema or the engine refuses are drawn again.
 
 A pair runs with more bandwidth and with twice the batch under ``cycles``, and with a larger buffer under every
 objective: no more cycles under ``cycles``, no more DRAM bits under ``dram``, and under ``energy`` and ``edp`` the
@@ -44,7 +45,6 @@ BUFFERS = ("input_kib", "weight_kib", "output_kib", "buffer_kib", "fmap_banks", 
 CAPS = {"rows": 256, "cols": 256, "kib": 4096, "words": 512, "banks": 512}
 """By the last word of a parameter's name; others reach as far as their schema."""
 OPERANDS = "bitserial: operands decide how long a step lasts (pragmatic, laconic, trim); the mapper knows widths alone"
-CODED = "row_stationary: maps are run-length coded, as long as their zeros say; the mapper knows dense maps alone"
 UNPROVEN = "row_stationary: bounds leave more candidates than are walked at most; the choice's `mapping_why` says so"
 
 
@@ -207,8 +207,6 @@ def _check(pair: Pair, promise: int, less: float, more: float, *ran: LayerResult
     rule = ""
     if pair.engine == "bitserial" and any(each.fidelity == "cycle" for each in ran):
         rule = OPERANDS
-    if any(each.details.get("input_coded") or each.details.get("output_coded") for each in ran):
-        rule = CODED
     elif pair.engine == "row_stationary" and any(
         "most promising" in str(each.details.get("mapping_why")) for each in ran
     ):
