@@ -5,8 +5,8 @@ schema, up to `CAPS` (buffers up to 4 MiB, arrays to 256 rows and columns, spads
 million mappings); DRAM of 0.2 to 300 GB/s, 0 to 1,000 ns and bursts of 8 to 512 bits; energies and the clock of a
 packaged machine of that engine. Layers: convolutions, also grouped and strided, products of matrices and fully
 connected layers of up to 1,000 channels, 40 rows and columns and batches of 4; for the vector unit, pooling, softmax
-and sums. All tensors are dense, of 1 to 8
-bits. Draws that a schema or the engine refuses are drawn again.
+and sums. All tensors are dense, of 1 to 8 bits. Draws that a schema or the engine
+refuses are drawn again.
 
 A pair runs with more bandwidth and with twice the batch under ``cycles``, and with a larger buffer under every
 objective: no more cycles under ``cycles``, no more DRAM bits under ``dram``, and under ``energy`` and ``edp`` the
