@@ -34,6 +34,11 @@ def test_equally_wide_but_different_results_do_not_rank_together():
     assert basis.rank([{"a", "b"}, {"a", "c"}], "show").ranks == (True, False)
 
 
+def test_sums_that_are_known_are_taken_only_where_all_results_share_their_layers():
+    assert basis.rank([{"a", "b", "c"}, {"b", "a"}], known={"a"}) == (frozenset("a"), (True, True), (True, True))
+    assert basis.rank([{"a", "b", "c"}, {"a"}], known={"a", "b"}) == (None, (True, False), (True, True))
+
+
 def test_time_replaces_cycles_only_where_clocks_differ():
     assert basis.timed(["cycles", "total_energy_pj"], [200.0, 200.0]) == ["cycles", "total_energy_pj"]
     assert basis.timed(["cycles", "total_energy_pj", "time_s"], [200.0, 500.0]) == ["time_s", "total_energy_pj"]

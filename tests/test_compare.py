@@ -132,8 +132,17 @@ def test_means_over_networks_are_geometric_and_of_machines_that_rank_on_all(nets
     assert re.search(r"scnn - - - ", lines)
 
 
+def test_a_network_that_no_machine_ran_does_not_count_in_means(nets, tmp_path):
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    machines, two = ["systolic_ws", "eyeriss"], [nets["mixed"], nets["dense"]]
+    found = compare(machines, [*two, str(tmp_path / "bad.onnx")])
+    assert found.means == compare(machines, two).means
+    assert len(found.means["speed_up"]) == 2
+
+
 def test_one_network_has_no_mean_over_networks(nets):
     assert compare(["systolic_ws", "eyeriss"], [nets["mixed"]]).means == {}
+    assert compare(["scnn"], [nets["convs"], nets["dense"]]).means == {}  # no linear layer runs on it
 
 
 def test_a_base_that_does_not_rank_everywhere_gives_no_mean_and_says_so(nets):

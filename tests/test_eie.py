@@ -14,7 +14,7 @@ from contract import random_case, reference_of
 from accelsim import load_arch, load_network, simulate
 from accelsim.engines import registry
 from accelsim.engines.eie import kernel
-from accelsim.engines.eie.passes import cut, pass_count
+from accelsim.engines.eie.passes import cut, pass_count, tree_links
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.memory.dram import DramModel
 from accelsim.operands.csc import Csc
@@ -313,3 +313,11 @@ def test_passes_are_counted_as_they_are_cut():
     for seed in range(30):
         case = random_case("eie", seed)
         assert pass_count(case.view, case.params) == len(cut(case.view, case.params).passes)
+
+
+@pytest.mark.parametrize(
+    ("pes", "links", "levels"),
+    [(1, 0, 0), (4, 4, 1), (5, 5 + 2, 2), (6, 6 + 2, 2), (64, 64 + 16 + 4, 3), (65, 65 + 17 + 5 + 2, 4)],
+)
+def test_the_detection_tree_joins_four_and_has_one_root(pes, links, levels):
+    assert tree_links(pes) == (links, levels)

@@ -6,7 +6,8 @@ from fractions import Fraction
 import pytest
 
 import accelsim
-from accelsim.errors import WorkloadError
+from accelsim.activity import Activity, Event, Flow
+from accelsim.errors import ModelError, WorkloadError
 from accelsim.memory.dram import dram_model
 from accelsim.spec.schema import DramSpec
 
@@ -81,3 +82,24 @@ def test_a_tensor_at_home_that_is_too_large_names_what_to_raise(name, key, tmp_p
     layer = accelsim.simulate(name, str(tmp_path / "net.yaml")).layers[0]
     assert not layer.simulated
     assert re.search(rf"'a\.input' is at home on the chip but does not fit .*params\.{key}.* home: dram", layer.reason)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"accounts": {"pes": {"busy": 22, "fill_drain": -2}}}, "pes: negative unit-cycles"),
+        ({"accounts": {"pes": {"busy": 21, "fill_drain": -1}}}, "pes: negative unit-cycles"),
+        ({"accounts": {"pes": {"busy": 19}}}, "pes: causes sum to 19, not to 20"),
+        ({"accounts": {"pes": {"busy": 21}}}, "pes: causes sum to 21, not to 20"),
+        ({"accounts": {"pes": {"busy": 19, "sleep": 1}}}, "pes: no such cause"),
+        ({"accounts": {}}, "accounts of"),
+        ({"traffic": {Flow("dram", "input", "read"): -1}}, "impossible traffic"),
+        ({"events": {Event("pes", "mac"): -1}}, "negative events"),
+    ],
+)
+def test_an_account_that_does_not_add_up_is_refused(change, message):
+    # two units for ten cycles
+    legal = {"compute_cycles": 10, "accounts": {"pes": {"busy": 15, "fill_drain": 5}}, "traffic": {}, "events": {}}
+    Activity(**legal).check({"pes": 2})
+    with pytest.raises(ModelError, match=message):
+        Activity(**legal | change).check({"pes": 2})

@@ -9,11 +9,15 @@ from accelsim.seam import Bounds
 from accelsim.spec.schema import MappingSpec
 
 
-def pick(objective, cycles, dram_bits, own=None):
+def pick(objective, cycles, dram_bits, own=None, fixed=None, leak=0.0, timed=None):
+    """Choose among candidates; a DRAM bit costs 2 pJ."""
     columns = {"tile": np.arange(len(cycles))}
     formula = None if own is None else ("area x cycles", np.array(own, dtype=float))
     bounds = Bounds(np.array(cycles), np.array(dram_bits), {("dram", "read"): np.array(dram_bits)}, formula)
-    return choose(columns, bounds, MappingSpec(objective=objective), lambda boundary, direction: 2.0)
+    if timed is not None:
+        bounds = bounds._replace(timed=lambda places: np.array(timed)[places])
+    spec = MappingSpec(objective=objective, fixed=fixed or {})
+    return choose(columns, bounds, spec, lambda boundary, direction: 2.0, leak)
 
 
 def test_equal_cycles_are_told_apart_by_dram_bits():
@@ -33,3 +37,34 @@ def test_what_an_own_objective_does_not_tell_apart_goes_by_order_not_by_cycles()
 def test_an_engine_without_an_objective_says_so():
     with pytest.raises(MappingError, match="no objective of its own"):
         pick("engine", [1], [1])
+
+
+@pytest.mark.parametrize(
+    ("objective", "leak", "best"),
+    [
+        ("cycles", 0.0, 0),
+        ("dram", 0.0, 3),
+        ("energy", 0.0, 3),
+        ("energy", 4.0, 2),  # 2 x 30 + 4 x 10 = 100, 2 x 25 + 4 x 13 = 102, 2 x 20 + 4 x 14 = 96, 2 x 19 + 4 x 20 = 118
+        ("edp", 0.0, 2),  # 60 x 10 = 600, 50 x 13 = 650, 40 x 14 = 560, 38 x 20 = 760
+        ("edp", 40.0, 0),  # 460 x 10 = 4,600, 570 x 13 = 7,410, 600 x 14 = 8,400, 838 x 20
+    ],
+)
+def test_each_objective_weighs_bits_cycles_and_leakage_in_its_own_way(objective, leak, best):
+    assert pick(objective, [10, 13, 14, 20], [30, 25, 20, 19], leak=leak).row == {"tile": best}
+
+
+def test_a_fixed_key_leaves_only_the_candidates_with_its_value():
+    choice = pick("cycles", [5, 9, 3], [1, 1, 1], fixed={"tile": 1})
+    assert (choice.row, choice.candidates) == ({"tile": 1}, 1)
+    with pytest.raises(MappingError, match="no candidate has"):
+        pick("cycles", [5, 9, 3], [1, 1, 1], fixed={"tile": 3})
+
+
+def test_candidates_are_timed_until_no_bound_is_better_than_the_best():
+    # bounds 1, 2, 3, 4; the third takes 3 cycles, so the fourth cannot be better; two rounds, of one and of two
+    choice = pick("cycles", [4, 2, 1, 3], [1, 1, 1, 1], timed=[4, 5, 9, 3])
+    assert choice.row == {"tile": 3}
+    assert choice.why == "cycles 3, the least of 4 (3 timed, bounds rule out the others)"
+    # a bound that equals the best may still win by its bits
+    assert pick("cycles", [3, 3], [2, 1], timed=[3, 3]).row == {"tile": 1}

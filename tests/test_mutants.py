@@ -17,7 +17,7 @@ def test_there_are_mutations_of_every_kind_of_code():
     areas = Counter(mutant.area for mutant in MUTANTS)
     assert len(MUTANTS) >= 120
     assert set(areas) == {
-        "explore", "importers", "kernels", "memory", "operands", "plans", "prices", "report"
+        "explore", "importers", "kernels", "mapper", "memory", "operands", "plans", "prices", "report"
     }  # fmt: skip
     assert min(areas.values()) >= 20
     assert [name for name, times in Counter(mutant.id for mutant in MUTANTS).items() if times > 1] == []
@@ -85,8 +85,19 @@ def test_the_runner_names_the_test_that_kills_and_takes_every_mutation_back(tree
     assert "test_absent.py" in found[3].by
     assert all(verdict.cpu_s > 0 for verdict in found)
     assert (tree.path / "accelsim" / "__init__.py").read_text() == source
-    assert tree.failing(["tests/test_toy.py"]) == []
-    assert tree.failing(["tests/test_broken.py"]) == ["tests/test_broken.py::test_broken"]
+    broken = found[0]._replace(by="tests/test_broken.py::test_broken")
+    assert tree.failing(found) == []
+    assert tree.failing([*found, broken]) == ["tests/test_broken.py::test_broken"]
+
+
+def test_a_group_may_be_judged_without_the_compiler(tree):
+    (tree.path / "tests" / "test_mode.py").write_text(
+        "import os\n\n\ndef test_compiles():\n    assert os.environ['NUMBA_DISABLE_JIT'] == '0'\n"
+    )
+    compiled = toy("mode", "2 * x", "3 * x", "tests/test_mode.py")
+    found = [tree.judge(compiled), tree.judge(compiled._replace(interpreted=True))]
+    assert [verdict.state for verdict in found] == ["survived", "killed"]
+    assert tree.failing(found) == ["tests/test_mode.py::test_compiles"]  # each in its own mode
 
 
 @pytest.mark.parametrize(("old", "times"), [("3 * x", 0), ("return", 2)])

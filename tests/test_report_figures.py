@@ -16,7 +16,7 @@ from accelsim.report.document import to_json
 from accelsim.report.markdown import to_markdown
 from accelsim.report.rows import to_csv
 from accelsim.report.table import ResultView
-from accelsim.results import UnitAccount
+from accelsim.results import TrafficRow, UnitAccount
 
 TIE = "\N{NO-BREAK SPACE}"
 
@@ -99,6 +99,30 @@ def test_rates_of_sparse_products_count_their_multiplications():
     found = dict(words.totals(sparse_result()))
     assert found["rate"] == "40 k multiplications; 8.00 GFLOP/s; 50.0 GFLOP/s/W (dense: 1 M MACs)"
     assert line_of(printed(sparse_result()), "product")[2:5] == ["40", "k", "10,000"]
+
+
+@pytest.mark.parametrize(
+    ("causes", "bound"),
+    [
+        ({"busy": 30, "zero": 20, "fill_drain": 40, "padding": 10}, "compute"),  # half is useful
+        ({"busy": 20, "zero": 10, "fill_drain": 31, "padding": 39}, "padding"),
+        ({"busy": 20, "zero": 60, "fill_drain": 20}, "compute"),  # a zero is no cause to mend
+        ({"busy": 50, "fill_drain": 50}, "compute"),
+    ],
+)
+def test_a_layer_is_bound_by_its_largest_loss_if_that_is_more_than_its_useful_work(causes, bound):
+    layer = replace(CONV1, stall_cycles=0, accounts={"pes": UnitAccount(1, causes)})
+    assert layer.bound_by == bound
+
+
+def test_bits_across_a_boundary_are_those_of_all_its_buffers():
+    rows = [("glb", "input", "read", 1), ("glb.weights", "weight", "read", 20), ("glb.inputs", "input", "write", 300),
+            ("glbs", "input", "read", 4000), ("dram", "input", "read", 50_000)]  # fmt: skip
+    layer = replace(CONV1, traffic=tuple(TrafficRow(*row) for row in rows))
+    assert layer.bits_across("glb") == 321
+    assert layer.bits_across("glb", "read") == 21
+    assert layer.bits_across("glb.weights") == 20
+    assert layer.bits_across("dram", "write") == 0
 
 
 def test_checked_values_are_counted_over_the_layers_that_ran():

@@ -16,7 +16,7 @@ from accelsim.explore import choose, evaluate, ranking, store, sweep
 from accelsim.explore.layersets import layer_set
 from accelsim.explore.merge import merge
 from accelsim.explore.schema import read_sweep
-from accelsim.explore.shares import of_plan
+from accelsim.explore.shares import needed, of_plan
 from accelsim.explore.space import expand
 from accelsim.explore.tables import SUMS
 from accelsim.simulation import task_for
@@ -201,6 +201,47 @@ def test_what_supports_looks_at_decides_and_nothing_else_is_asked_for(tmp_path, 
     assert share.widest.names == ("conv", "twin", "fc")
 
 
+def test_of_an_engine_that_names_no_parameters_all_of_them_count(tmp_path, monkeypatch):
+    text = SWEEP.replace("edge_npu, systolic_ws, scnn, sparch", "systolic_ws").replace(
+        "memory.dram.gb_per_s: [4, 8]", "params.operand_bits: [8, 4]"
+    )
+    monkeypatch.setattr(registry.get("systolic"), "support_params", None)
+    space = expand(read_sweep(written(tmp_path, text)))
+    context = evaluate.Context({n: a.document for n, a in space.archs.items()}, space.networks, space.sweep.folder)
+    points = list(space.points())
+    assert of_plan(space, points, context)["./mixed.yaml"].widest.names == ("conv", "twin", "fc")
+    assert of_plan(space, points[::-1], context)["./mixed.yaml"].widest.names == ("conv", "twin", "fc")
+
+
+def test_widths_decide_what_is_shared(tmp_path):
+    text = SWEEP.replace("edge_npu, systolic_ws, scnn, sparch", "edge_npu").replace(
+        "memory.dram.gb_per_s: [4, 8]", "precision.input_bits: [8, 16]"
+    )
+    space = expand(read_sweep(written(tmp_path, text)))
+    context = evaluate.Context({n: a.document for n, a in space.archs.items()}, space.networks, space.sweep.folder)
+    share = of_plan(space, list(space.points()), context)["./mixed.yaml"]
+    assert share.shared.names == ("pool",)  # the array's operands have 8 bits, the lanes 32
+    assert share.widest.names == ("conv", "pool", "twin", "fc")
+
+
+def test_a_parameter_counts_where_the_engine_of_its_own_unit_looks_at_it(tmp_path):
+    text = SWEEP.replace("edge_npu, systolic_ws, scnn, sparch", "edge_npu").replace(
+        "memory.dram.gb_per_s: [4, 8]", "units.vector.params.lane_bits: [32, 4]"
+    )
+    space = expand(read_sweep(written(tmp_path, text)))
+    context = evaluate.Context({n: a.document for n, a in space.archs.items()}, space.networks, space.sweep.folder)
+    assert of_plan(space, list(space.points()), context)["./mixed.yaml"].shared.names == ("conv", "twin", "fc")
+
+
+def test_renamings_are_no_layers_that_a_network_needs(tmp_path):
+    flat = "  - {name: flat, kind: view, op: flatten, operand_shapes: [[1, 4, 4, 4]], shape: [1, 64]}\n"
+    path = written(tmp_path)
+    (tmp_path / "mixed.yaml").write_text(NETWORK.replace("  - {name: fc", flat + "  - {name: fc"))
+    space = expand(read_sweep(path))
+    assert "flat" in [layer.name for layer in space.networks["./mixed.yaml"].layers]
+    assert needed(space)["./mixed.yaml"].names == ("conv", "pool", "twin", "fc")
+
+
 class Seen:
     """Parameters that remember which of them were read."""
 
@@ -249,6 +290,42 @@ def test_what_is_foreseen_is_what_runs(machine, network):
 def test_digests_tell_sets_apart_whose_names_join_to_the_same_text():
     assert layer_set(["a", "b"]).digest != layer_set(["a b"]).digest
     assert layer_set(["a", "b"]) == layer_set(["a", "b"])
+
+
+def made(machine, ran, shared, cycles, common, status="ok"):
+    """Return what ranking looks at of a store's row."""
+    return {"machine": machine, "network": "n", "status": status, "ran": ran, "shared": shared, "cycles": cycles,
+            "common": common and {"cycles": common}, "coverage_layers": None}  # fmt: skip
+
+
+def test_points_rank_by_their_sums_over_the_shared_layers_and_those_that_did_not_run_are_left_out():
+    part = ("b", "c")
+    found, rankings = ranking.ranked([
+        made("p", ("a", "b", "c"), part, 9, 7),
+        made("x", None, part, None, None, status="illegal"),
+        made("q", part, part, 8, None),
+        made("r", ("b",), part, 1, None),  # one of the shared layers had no room
+    ])  # fmt: skip
+    assert rankings["n"].layers == {"b", "c"}
+    assert [(one.row["machine"], one.figures["cycles"], one.ranks) for one in found] == [
+        ("p", 7, True), ("q", 8, True), ("r", 1, False)
+    ]  # fmt: skip
+
+
+def test_points_of_one_network_with_sums_over_different_layers_do_not_rank_together():
+    found, rankings = ranking.ranked([
+        made("p", ("a", "b", "c"), ("a",), 9, 2), made("q", ("a", "b"), ("b",), 5, 3)
+    ])  # fmt: skip
+    assert rankings["n"].layers is None
+    assert [(one.figures["cycles"], one.ranks) for one in found] == [(9, True), (5, False)]
+
+
+def test_a_set_holds_itself_and_its_parts_in_any_order():
+    whole = layer_set(["a", "b", "c"])
+    assert whole.holds(whole)
+    assert whole.holds(layer_set(["c", "a"]))
+    assert whole.holds(layer_set([]))
+    assert not whole.holds(layer_set(["a", "d"]))
 
 
 def test_a_store_of_the_first_format_is_read_but_not_written_or_merged(mixed, tmp_path):

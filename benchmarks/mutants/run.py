@@ -51,21 +51,27 @@ class Tree:
         kernels = self._kernels.with_name(f"kernels-{mutant.id}") if mutant.in_kernel else self._kernels
         try:
             self._write(path, mutant.apply(text))
-            done = self._pytest(kernels, "-x", *mutant.tests)
+            done = self._pytest(kernels, mutant.interpreted, "-x", *mutant.tests)
         finally:
             self._write(path, text)
             if mutant.in_kernel:
                 shutil.rmtree(kernels, ignore_errors=True)
         return Verdict(mutant, *_meaning(done), _children_s() - before)
 
-    def failing(self, tests: Sequence[str]) -> list[str]:
-        """Return which of some tests fail without any mutation: they prove nothing."""
-        return _ENDED.findall(self._pytest(self._kernels, *tests).stdout) if tests else []
+    def failing(self, verdicts: Sequence[Verdict]) -> list[str]:
+        """Return which of the tests that killed fail without any mutation: they prove nothing."""
+        found = []
+        for interpreted in (False, True):
+            mine = [v for v in verdicts if v.mutant.interpreted == interpreted]
+            if tests := sorted({v.by for v in mine if v.by.startswith("tests/")}):
+                found += _ENDED.findall(self._pytest(self._kernels, interpreted, *tests).stdout)
+        return found
 
-    def _pytest(self, kernels: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    def _pytest(self, kernels: Path, interpreted: bool, *args: str) -> subprocess.CompletedProcess[str]:
         options = ("-q", "--tb=no", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "--hypothesis-seed=0")
         env = {
             **os.environ, "PYTHONPATH": str(self.path), "ACCELSIM_CACHE_DIR": str(kernels), "COLUMNS": "400",
+            "NUMBA_DISABLE_JIT": str(int(interpreted)),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # plugins that no test here uses take half of a short run
         }  # fmt: skip
         return subprocess.run(

@@ -1,7 +1,8 @@
 """The table of mutations: found by text, so that it survives a move of lines and complains when the text is gone.
 
 Every ``*.yaml`` beside this file but ``survivors.yaml`` is an area: a list of groups, each a file of accelsim, the
-tests that must notice, and the mutations of that file as ``id: [old text, new text]``.
+tests that must notice, and the mutations of that file as ``id: [old text, new text]``. ``interpreted: true`` runs these
+tests without the compiler: for kernels whose callers take longer to compile than small layers to step through.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ class Mutant(NamedTuple):
     old: str
     new: str
     tests: tuple[str, ...]
+    interpreted: bool = False
 
     @property
     def in_kernel(self) -> bool:
-        """Whether the file holds compiled code; see `accelsim.jit`."""
-        return self.file.endswith(("/kernel.py", "_kernel.py"))
+        """Whether the file holds code that is compiled; see `accelsim.jit`."""
+        return self.file.endswith(("/kernel.py", "_kernel.py")) and not self.interpreted
 
     def apply(self, text: str) -> str:
         """Return the mutated text of the file; ValueError if the old text does not stand in it exactly once."""
@@ -75,5 +77,6 @@ def seed_of(mutants: Sequence[Mutant], root: Path) -> str:
 
 def _area(path: Path) -> Iterator[Mutant]:
     for group in yaml.safe_load(path.read_text(encoding="utf-8")):
+        tests, interpreted = tuple(shlex.split(group["tests"])), group.get("interpreted", False)
         for name, (old, new) in group["mutants"].items():
-            yield Mutant(name, path.stem, group["file"], old, new, tuple(shlex.split(group["tests"])))
+            yield Mutant(name, path.stem, group["file"], old, new, tests, interpreted)
