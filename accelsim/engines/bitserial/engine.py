@@ -194,7 +194,7 @@ def tiled_nest(view: LayerView, params: Params) -> TiledNest:
     conv = _conv(view)
     kinds = ["windows"]
     if conv.e * conv.f == 1 and not gridlib.is_depthwise(conv) and params.fc_columns != "windows":
-        kinds = [params.fc_columns, "windows"] if conv.n > 1 else [params.fc_columns]
+        kinds = [params.fc_columns, "windows"]
     variants = []
     for kind in kinds:
         grid = grid_of(view, params, kind)
