@@ -238,7 +238,7 @@ def test_the_mapper_sees_exact_cycles():
         assert bounds.dram_bits[i] == sum(bits for flow, bits in ran.traffic.items() if flow.boundary == "dram")
 
 
-def test_every_candidate_fits_and_the_first_has_as_few_tiles_as_possible():
+def test_every_candidate_fits_and_even_pieces_are_tried_in_whole_groups_of_lanes():
     for shape in (Elementwise("relu", (1, 1000)), Pool("max", 2, 6, 9, 9, 3, 3), Softmax((50, 20), 20)):
         view = layer(shape)
         columns = ENGINE.candidates(view, params(lanes=4), MACHINE)
@@ -246,8 +246,31 @@ def test_every_candidate_fits_and_the_first_has_as_few_tiles_as_possible():
             cut = ENGINE.mapping_schema(rows=rows, channels=channels)
             ENGINE.plan(view, of(view), params(lanes=4), cut, MACHINE)
     relu = ENGINE.candidates(layer(Elementwise("relu", (1, 1000))), params(lanes=4), MACHINE)
-    # half of the scratchpad holds 256 elements in and out: 4 tiles of 250, rounded up to whole groups
-    assert relu["rows"].tolist()[0] == 252
+    # half of the scratchpad holds 256 elements in and out: 64 groups, or 4 even tiles, also rounded up to whole groups
+    assert relu["rows"].tolist()[:3] == [256, 252, 250]
+
+
+@pytest.mark.parametrize(
+    "shape", [Elementwise("relu", (1, 1000)), Pool("max", 2, 6, 30, 9, 3, 3), Softmax((50, 20), 20)]
+)
+def test_a_larger_scratchpad_keeps_every_cut(shape):
+    before: set[tuple[int, int]] = set()
+    for kib in range(1, 12):
+        columns = ENGINE.candidates(layer(shape), params(lanes=7, buffer_kib=kib), MACHINE)
+        cuts = set(zip(columns["rows"].tolist(), columns["channels"].tolist(), strict=True))
+        assert before <= cuts
+        before = cuts
+
+
+@pytest.mark.parametrize("rows", [1, 7, 13, 96, 250])
+def test_for_each_size_that_twice_the_rows_may_take_there_is_one_of_half_of_them_with_no_more_and_no_larger_tiles(rows):
+    def tiles_of(count):
+        sizes = ENGINE.candidates(layer(Elementwise("relu", (1, count))), params(lanes=5), MACHINE)["rows"].tolist()
+        return [[min(size, count - start) for start in range(0, count, size)] for size in sizes]
+
+    half = tiles_of(rows)
+    for tiles in tiles_of(2 * rows):
+        assert any(len(few) <= len(tiles) and all(a <= b for a, b in zip(few, tiles, strict=False)) for few in half)
 
 
 def test_wide_images_are_cut_into_channels():

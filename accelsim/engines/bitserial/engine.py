@@ -99,7 +99,7 @@ class BitSerial(TiledEngine[Params, GridTiling]):
         """Return what the columns may take, the machine's own choice first."""
         conv, kinds = view.conv, ["windows"]
         if conv.e * conv.f == 1 and not gridlib.is_depthwise(conv) and params.fc_columns != "windows":
-            kinds = [params.fc_columns, "windows"] if conv.n > 1 else [params.fc_columns]
+            kinds = [params.fc_columns, "windows"]
         return tuple(Variant({"columns": kind}, gridlib.form(grid_of(view, params, kind))) for kind in kinds)
 
     def grain(self, view: LayerView, params: Params) -> tuple[tuple[int, ...], int]:

@@ -41,7 +41,7 @@ from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.engines.row_stationary.plan import Plan
 from accelsim.errors import MappingError, ModelError
-from accelsim.mapping.choose import Bounds
+from accelsim.mapping.choose import Bounds, Choice
 from accelsim.operands.handle import Operand, Operands, from_conv_output
 from accelsim.seam import Columns, Engine, Machine, Sample, Word
 from accelsim.units import INT64_MAX, KIB_BITS
@@ -95,12 +95,16 @@ class RowStationary(Engine[Params, Mapping]):
         )
 
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
-        """Return the mappings that fit, at break-points of the loop counts, those with more PEs first."""
+        """Return the mappings that fit, at break-points of the loop counts and even cuts, those with more PEs first."""
         del machine
         return candidates.mappings(_conv(view), params)
 
+    def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
+        """Return the best mapping of the list; under the authors' objective, of those that keep most filters."""
+        return candidates.best(_conv(view), params, machine.dram, objective)
+
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
-        """Return estimates without contention, and the objective of the engine's own."""
+        """Return cycles that no candidate undercuts, exact traffic, and the objective of the engine's own."""
         return candidates.bounds(_conv(view), params, machine.dram, columns)
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Mapping, machine: Machine) -> Plan:

@@ -15,7 +15,6 @@ everything else              1                  1        elements          1
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from itertools import accumulate, groupby
 from math import gcd
 from typing import NamedTuple
@@ -31,8 +30,8 @@ from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Normalization, Pool, elements
 
-PARTS = (1, 2, 4, 8, 16)
-"""How many times more tiles than needed are tried: small tiles overlap better with DRAM, but start more often."""
+MOST_PARTS = 16
+"""Even pieces of the rows that are tried."""
 
 
 class Cut(Strict):
@@ -149,7 +148,7 @@ def work(view: LayerView, lane_bits: int) -> Work:
 
 
 def cuts(w: Work, buffer_bits: int, lanes: int) -> list[Cut]:
-    """Return the cuts worth trying, the largest tiles first.
+    """Return the cuts worth trying, the largest tiles first: channels are halved, rows as in `_sizes`.
 
     Raises
     ------
@@ -157,18 +156,15 @@ def cuts(w: Work, buffer_bits: int, lanes: int) -> list[Cut]:
         One row does not fit half of the scratchpad.
     """
     half = (buffer_bits - w.resident_bits) // 2
-    found: dict[tuple[int, int], None] = {}
-    channels, options = w.channels, 0
-    while options < 4:
-        if largest := _largest(w, half, channels):
-            options += 1
-            found |= dict.fromkeys((rows, channels) for rows in _pieces(w, largest, channels, lanes))
-        if channels == 1:
-            break
-        channels = ceil_div(channels, 2)
+    found: list[Cut] = []
+    channels = [w.channels]
+    while channels[-1] > 1:
+        channels.append(ceil_div(channels[-1], 2))
+    for some in channels:
+        found += [Cut(rows=rows, channels=some) for rows in _sizes(w, some, lanes) if _most_bits(w, rows, some) <= half]
     if not found:
         raise too_large(w, w.tile(0, 1, 1), buffer_bits)
-    return [Cut(rows=rows, channels=c) for rows, c in found]
+    return found
 
 
 def too_large(w: Work, tile: Tile, buffer_bits: int) -> MappingError:
@@ -181,29 +177,29 @@ def too_large(w: Work, tile: Tile, buffer_bits: int) -> MappingError:
     )
 
 
-def _largest(w: Work, half: int, channels: int) -> int:
-    """Return the most rows of ``channels`` that fit anywhere in the image, 0 if none does."""
-    if w.pool is None:
-        return min(w.rows, max(0, half) // max(1, w.tile_bits(w.tile(0, 1, channels))))
-    pool = w.pool
-
-    def bits(rows: int) -> int:
-        return w.tile_bits(Tile(0, rows, channels, min(pool.h, (rows - 1) * pool.stride[0] + pool.r), 0))
-
-    return bisect_right(range(1, w.rows + 1), half, key=bits)
+def _most_bits(w: Work, rows: int, channels: int) -> int:
+    """Return what a tile takes at most, wherever in the image it lies."""
+    in_rows = rows if w.pool is None else min(w.pool.h, (rows - 1) * w.pool.stride[0] + w.pool.r)
+    return w.tile_bits(Tile(0, rows, channels, in_rows, 0))
 
 
-def _pieces(w: Work, largest: int, channels: int, lanes: int) -> list[int]:
-    """Return rows per tile, rounded to whole groups of lanes where that is possible."""
+def _sizes(w: Work, channels: int, lanes: int) -> list[int]:
+    """Return rows per tile, large ones first.
+
+    They are even pieces, as they are and in whole groups of lanes; 1, 2, 3, 4, 6, 8, ... groups; halvings of a group.
+    A larger scratchpad only adds to what fits, and of half the rows there is a size for each, of as many tiles at most
+    that are no larger.
+    """
     grain = 1 if w.program.length else lanes // gcd(lanes, w.width * channels)
-    sizes = []
-    for parts in PARTS:
-        rows = ceil_div(w.rows, min(w.rows, ceil_div(w.rows, largest) * parts))
-        whole = ceil_div(rows, grain) * grain
-        if whole > largest and largest >= grain:
-            whole = largest // grain * grain
-        sizes.append(min(whole, largest))
-    return list(dict.fromkeys(sizes))
+    even = {ceil_div(w.rows, parts) for parts in range(1, MOST_PARTS + 1)}
+    sizes, step = even | {ceil_div(size, grain) * grain for size in even}, grain
+    while step < w.rows:
+        sizes |= {step, 3 * step}
+        step *= 2
+    while grain > 1:
+        grain = ceil_div(grain, 2)
+        sizes.add(grain)
+    return sorted((size for size in sizes if size <= w.rows), reverse=True)
 
 
 class Pieces(NamedTuple):
