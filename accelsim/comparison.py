@@ -11,11 +11,11 @@ from typing import Any
 
 from accelsim import basis
 from accelsim.basis import Incomplete
+from accelsim.config.arch import Arch
 from accelsim.errors import ConfigError, UserError, WorkloadError
 from accelsim.layer import machine_components
 from accelsim.results import NetworkResult
 from accelsim.simulation import NOT_SELECTED, Progress, load_arch, load_network, simulate
-from accelsim.spec.arch import Arch
 from accelsim.workload.check import nearest
 from accelsim.workload.network import Network
 

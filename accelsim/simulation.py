@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from accelsim.config import arch as spec
+from accelsim.config import packaged
+from accelsim.config.arch import Arch, Unit
 from accelsim.energy import area_mm2
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
@@ -21,9 +24,6 @@ from accelsim.passes import batching
 from accelsim.passes.density import read_density, with_density
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.results import LayerResult, NetworkResult
-from accelsim.spec import arch as spec
-from accelsim.spec import packaged
-from accelsim.spec.arch import Arch, Unit
 from accelsim.workload.load import load_network as load_network
 from accelsim.workload.network import Layer, LayerView, Network, is_view
 from accelsim.workload.shapes import Unsupported

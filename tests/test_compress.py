@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx_graphs
 import pytest
+from accelsim.config.yamlfile import parse as parse_yaml
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +25,6 @@ from accelsim.passes.density import read_density
 from accelsim.passes.profile import assigned
 from accelsim.passes.prune import prune
 from accelsim.passes.sharing import Shared, decode, share
-from accelsim.spec.yamlfile import parse as parse_yaml
 from accelsim.workload.load import load_network
 from accelsim.workload.pattern import parse
 from accelsim.workload.yaml_network import build

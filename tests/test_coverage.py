@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from accelsim.config.yamlfile import parse
 from click.testing import CliRunner
 from onnx import TensorProto, helper
 from onnx_graphs import imported, save, tensor
@@ -17,7 +18,6 @@ from accelsim.explore.schema import OptionsSpec
 from accelsim.report import facts, plots, run_page, words
 from accelsim.report.document import to_json
 from accelsim.report.reader import read_report
-from accelsim.spec.yamlfile import parse
 from accelsim.workload import yaml_network
 from accelsim.workload.onnx_macs import COUNTS, NONE
 from accelsim.workload.onnx_ops import HANDLERS

@@ -9,11 +9,11 @@ from pathlib import Path
 import networkx as nx
 import onnx
 import pytest
+from accelsim.config.yamlfile import parse
 from click.testing import CliRunner
 
 from accelsim.cli.import_ import command
 from accelsim.errors import ConfigError
-from accelsim.spec.yamlfile import parse
 from accelsim.workload.load import load_network
 from accelsim.workload.onnx_file import light_names, light_path
 from accelsim.workload.yaml_dump import dump

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from accelsim.config.yamlfile import parse as parse_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,7 +10,6 @@ from accelsim.errors import ConfigError, WorkloadError
 from accelsim.operands import streams
 from accelsim.operands.handle import Operand, of
 from accelsim.passes.density import read_density, with_density
-from accelsim.spec.yamlfile import parse as parse_yaml
 from accelsim.workload.load import load_network
 from accelsim.workload.network import LayerView, Tensor
 from accelsim.workload.pattern import Pattern, parse

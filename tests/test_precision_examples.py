@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from accelsim.config.yamlfile import parse
 
 import accelsim
 from accelsim.replicas.bitfusion2018 import machine, model, networks
-from accelsim.spec.yamlfile import parse
 from accelsim.workload.yaml_network import build
 
 EXAMPLES = Path(accelsim.__file__).parents[1] / "examples"

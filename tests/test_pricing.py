@@ -5,6 +5,7 @@ import math
 
 import pytest
 import yaml
+from accelsim.config.schema import EnergySpec
 from click.testing import CliRunner
 
 import accelsim
@@ -17,7 +18,6 @@ from accelsim.report import points, words
 from accelsim.report.document import to_json
 from accelsim.report.reader import read_report
 from accelsim.repricing import repriced
-from accelsim.spec.schema import EnergySpec
 
 KIB = 8 * 1024
 MAC = Mac("macs", 4, input_bits=8, weight_bits=8, accumulator_bits=32)

@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 import pytest
+from accelsim.config.yamlfile import parse
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,6 @@ from accelsim.operands.files import load_npz, to_integers
 from accelsim.operands.quantizers import decibels, noise_ratio, quantize
 from accelsim.passes.precision import Type, dump_precision, read_precision, with_precision
 from accelsim.passes.quantize import QuantizedLayer, Settings, quantize_network
-from accelsim.spec.yamlfile import parse
 from accelsim.workload.network import Tensor
 from accelsim.workload.yaml_network import build
 

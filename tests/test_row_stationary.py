@@ -13,6 +13,7 @@ from contract import random_case
 
 import accelsim
 from accelsim.activity import Flow, flatten
+from accelsim.engine import Machine
 from accelsim.engines import registry
 from accelsim.engines.row_stationary.candidates import best, bounds, mappings
 from accelsim.engines.row_stationary.cut import Cut
@@ -24,7 +25,6 @@ from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import of
 from accelsim.operands.rlc import Rlc
-from accelsim.seam import Machine
 from accelsim.workload.network import LayerView, Tensor
 from accelsim.workload.shapes import Conv2d, Linear, Pool
 

@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+from accelsim.config.scalesim.machine import machine
 from click.testing import CliRunner
 from scalesim_agreement import ours, replicas, reports, roomy
 
@@ -13,7 +14,6 @@ from accelsim.cli.replica import command as replica
 from accelsim.cli.scalesim_beside import beside
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.replicas import scalesim
-from accelsim.spec.scalesim.machine import machine
 from accelsim.workload.scalesim.network import load_table
 from accelsim.workload.shapes import Linear
 from accelsim.workload.yaml_dump import dump

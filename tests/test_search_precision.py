@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from accelsim.config.yamlfile import parse
 from click.testing import CliRunner
 
 import accelsim
@@ -14,7 +15,6 @@ from accelsim.explore.precision_search import search
 from accelsim.explore.precision_space import Space
 from accelsim.passes.precision import dump_precision
 from accelsim.passes.quantize import Settings
-from accelsim.spec.yamlfile import parse
 from accelsim.workload.yaml_network import build
 
 TABLE = """\

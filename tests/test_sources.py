@@ -5,17 +5,17 @@ import re
 from pathlib import Path
 
 import pytest
+from accelsim.config.arch import unsourced
 from click.testing import CliRunner
 
 import accelsim
 from accelsim.cli import app
+from accelsim.config import arch, packaged
 from accelsim.engines import registry
 from accelsim.engines.registry import find_params
 from accelsim.report.document import document
 from accelsim.report.markdown import to_markdown
 from accelsim.report.run_page import to_html
-from accelsim.spec import arch, packaged
-from accelsim.spec.arch import unsourced
 
 MACHINE = """\
 name: small

@@ -1,11 +1,11 @@
 """Machine files: what is read, and the one line that each mistake gives."""
 
 import pytest
+from accelsim.config.yamlfile import parse, read
 
+from accelsim.config import arch, packaged
 from accelsim.engines.registry import find_params
 from accelsim.errors import ConfigError
-from accelsim.spec import arch, packaged
-from accelsim.spec.yamlfile import parse, read
 
 GOOD = """\
 name: small

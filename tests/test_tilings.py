@@ -4,9 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from accelsim.config.schema import MappingSpec
 from contract import MACHINE, random_case
 
 import accelsim
+from accelsim.engine import Engine, Machine
 from accelsim.engines import registry
 from accelsim.errors import MappingError
 from accelsim.mapping import search, tile_forms, tile_kernel
@@ -15,8 +17,6 @@ from accelsim.mapping.loopnest import Widths
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.operands.handle import of
-from accelsim.seam import Engine, Machine
-from accelsim.spec.schema import MappingSpec
 from accelsim.workload.shapes import Conv2d, Linear
 
 BROAD = Machine(MACHINE.clocks_mhz, DramModel(Fraction(10**15), 0, 1))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
+    from accelsim.config.arch import Arch
     from accelsim.replicas.scalesim import Config, ReportRow, Row, Topology
     from accelsim.results import LayerResult
-    from accelsim.spec.arch import Arch
 
 
 class Line(NamedTuple):
@@ -30,9 +30,9 @@ def arch_of(config: Config) -> Arch:
     ConfigError
         A size that no machine here may have.
     """
+    from accelsim.config import arch
+    from accelsim.config.scalesim.machine import machine
     from accelsim.engines.registry import find_params
-    from accelsim.spec import arch
-    from accelsim.spec.scalesim.machine import machine
 
     try:
         return arch.of_text(machine(config).text, config.file, find_params)

@@ -55,6 +55,7 @@ def command(arch: str, network: str, budgets: tuple[str, ...], widths: str, meth
     Costs are those of the simulated machine. Noise is the sum of the relative errors of all quantised tensors: a proxy,
     no accuracy; nothing is trained.
     """
+    from accelsim.config.arch import parse_set
     from accelsim.errors import ConfigError
     from accelsim.explore.precision_search import search
     from accelsim.explore.precision_space import Space
@@ -62,7 +63,6 @@ def command(arch: str, network: str, budgets: tuple[str, ...], widths: str, meth
     from accelsim.passes.batching import batched
     from accelsim.passes.quantize import Settings
     from accelsim.simulation import load_arch
-    from accelsim.spec.arch import parse_set
     from accelsim.workload.load import load_network
 
     for path, suffixes in ((output, (".yaml", ".yml")), (plot, (".png",))):

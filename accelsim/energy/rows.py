@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from accelsim.spec.schema import NotNegative, Positive, Strict
+from accelsim.config.schema import NotNegative, Positive, Strict
 
 Status: TypeAlias = Literal["read", "computed", "recalled", "assumed"]
 STATUSES: tuple[Status, ...] = ("read", "computed", "recalled", "assumed")

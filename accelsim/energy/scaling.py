@@ -17,10 +17,10 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from pydantic import Field
 
+from accelsim.config.schema import Positive, Strict
+from accelsim.config.yamlfile import read, validate
 from accelsim.energy.rows import AccessRow, HopRow, LinkRow, NodeRow, Row, SramRow, WidthRow, weakest
 from accelsim.errors import ConfigError
-from accelsim.spec.schema import Positive, Strict
-from accelsim.spec.yamlfile import read, validate
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 

@@ -17,7 +17,9 @@ import numpy as np
 
 from accelsim import simulation
 from accelsim.activity import CAUSES, Event
+from accelsim.config.arch import Arch, Unit
 from accelsim.energy import LEAKAGE, Table, area_mm2, leakage_mw
+from accelsim.engine import Engine, Many
 from accelsim.engines import registry
 from accelsim.errors import PriceError
 from accelsim.layer import (
@@ -35,8 +37,6 @@ from accelsim.layer import (
 from accelsim.mapping.choose import Price
 from accelsim.operands import handle
 from accelsim.results import NetworkResult, time_share
-from accelsim.seam import Engine, Many
-from accelsim.spec.arch import Arch, Unit
 from accelsim.workload.network import Layer, Network
 
 EXACT = 2**53

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from accelsim.config.schema import MappingSpec
+from accelsim.config.yamlfile import Document, read, validate
 from accelsim.errors import ConfigError, MappingError
-from accelsim.spec.schema import MappingSpec
-from accelsim.spec.yamlfile import Document, read, validate
 
 Columns: TypeAlias = Mapping[str, np.ndarray]
 

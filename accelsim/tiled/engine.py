@@ -14,14 +14,14 @@ import numpy as np
 from pydantic import BaseModel
 
 from accelsim.activity import Activity, Event, Flow, Loop, Step
+from accelsim.config.schema import MappingSpec
+from accelsim.engine import Columns, Engine, Machine, Many
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, search
 from accelsim.mapping.choose import Bounds, Choice, Price
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling, Widths
 from accelsim.mapping.search import TiledNest, Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Columns, Engine, Machine, Many
-from accelsim.spec.schema import MappingSpec
 from accelsim.tiled import columns, totals
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView

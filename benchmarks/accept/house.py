@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 
+from accelsim.config.arch import Arch
+
 import accelsim
+from accelsim.config import packaged
 from accelsim.errors import MappingError
 from accelsim.report.document import to_json
-from accelsim.spec import packaged
-from accelsim.spec.arch import Arch
 from accelsim.workload.load import network_names
 
 from .check import Check, accelsim_cpu_s, cpu_s, peak_mib, run

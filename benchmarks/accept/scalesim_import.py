@@ -8,9 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from accelsim.config.scalesim.machine import machine
+
 import accelsim
 from accelsim.replicas import scalesim
-from accelsim.spec.scalesim.machine import machine
 from accelsim.workload.scalesim.network import load_table
 
 from .check import ROOT, Check

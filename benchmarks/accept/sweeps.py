@@ -15,6 +15,7 @@ from unittest import mock
 
 import accelsim
 from accelsim.comparison import compare
+from accelsim.config import packaged
 from accelsim.engines import registry
 from accelsim.explore import choose, evaluate, execute, sweep
 from accelsim.explore.schema import read_sweep
@@ -23,7 +24,6 @@ from accelsim.explore.store import open_reader
 from accelsim.explore.sweep import Progress
 from accelsim.explore.tables import SUMS
 from accelsim.report.points import Shown
-from accelsim.spec import packaged
 
 from ..peers.zigzag import __main__ as zigzag
 from .check import ROOT, Check

@@ -27,17 +27,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from accelsim.config.schema import Strict
 from pydantic import Field, model_validator
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Alu, Component, Sram
+from accelsim.engine import Engine, Machine, NoMapping, Sample, Word, too_wide
 from accelsim.engines.bismo import sample
 from accelsim.engines.bismo.cost import ADDER_DEPTH, RESULT_BITS, Cut
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest
 from accelsim.operands.handle import Operands
-from accelsim.seam import Engine, Machine, NoMapping, Sample, Word, too_wide
-from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from accelsim.config.schema import Strict
 from pydantic import Field, model_validator
 
 from accelsim.mapping.loopnest import Tiling
-from accelsim.spec.schema import Strict
 from accelsim.units import KIB_BITS
 
 INNER = ("is", "os", "ws")

@@ -36,6 +36,7 @@ import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step, flatten
 from accelsim.components import Alu, Component, Mac, Sram
+from accelsim.engine import Sample, Word, too_wide
 from accelsim.engines.bitserial import grid as gridlib
 from accelsim.engines.bitserial import sample
 from accelsim.engines.bitserial.grid import Counts, Grid
@@ -44,7 +45,6 @@ from accelsim.errors import MappingError
 from accelsim.mapping.loopnest import LoopNest, Widths
 from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Sample, Word, too_wide
 from accelsim.tiled.engine import Count, Cut, TiledEngine, TiledPlan, feeds, output_elements
 from accelsim.units import KIB_BITS
 from accelsim.workload.network import LayerView

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from accelsim.config.schema import Strict
 from pydantic import Field, model_validator
 
+from accelsim.engine import Word
 from accelsim.engines.bitserial import grid as g
 from accelsim.engines.bitserial.grid import Grid
 from accelsim.mapping.loopnest import Tiling
-from accelsim.seam import Word
-from accelsim.spec.schema import Strict
 from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
 

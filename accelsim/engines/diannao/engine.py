@@ -25,16 +25,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from accelsim.config.schema import Strict
 from pydantic import Field
 
 from accelsim.activity import Event
 from accelsim.components import Component, Mac, Sram
+from accelsim.engine import Sample, Word
 from accelsim.mapping import tile_forms
 from accelsim.mapping.loopnest import Tiling
 from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Sample, Word
-from accelsim.spec.schema import Strict
 from accelsim.tiled import sample
 from accelsim.tiled.engine import Count, TiledEngine, TiledPlan
 from accelsim.units import KIB_BITS

@@ -9,7 +9,9 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from accelsim.config.schema import MappingSpec
 
+from accelsim.engine import Columns
 from accelsim.engines.row_stationary import least
 from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut, shelves_needed
 from accelsim.engines.row_stationary.fmaps import Fmap
@@ -18,8 +20,6 @@ from accelsim.errors import MappingError
 from accelsim.mapping.choose import Bounds, Choice, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
-from accelsim.seam import Columns
-from accelsim.spec.schema import MappingSpec
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from accelsim.engine import Columns
 from accelsim.engines.row_stationary.params import Params
 from accelsim.memory.dram import DramModel
-from accelsim.seam import Columns
 from accelsim.workload.shapes import Conv2d
 
 SLACK = 1 - 1e-9

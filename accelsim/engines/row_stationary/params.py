@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from accelsim.config.schema import Strict
 from pydantic import Field
-
-from accelsim.spec.schema import Strict
 
 
 class Params(Strict):

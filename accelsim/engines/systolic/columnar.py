@@ -1,10 +1,12 @@
-"""Layers and machines as the rows of integers that `columnar_kernel` takes, and its totals as the seam wants them."""
+"""Layers and machines as the rows of integers that `columnar_kernel` takes, and its totals as `Many`."""
 
 from __future__ import annotations
 
 import numpy as np
+from accelsim.config.schema import MappingSpec
 
 from accelsim.activity import Event
+from accelsim.engine import Machine, Many
 from accelsim.engines.systolic.columnar_kernel import COUNTS, evaluate
 from accelsim.engines.systolic.engine import Params
 from accelsim.engines.systolic.priced_kernel import EDP, ENERGY, PRICED
@@ -12,8 +14,6 @@ from accelsim.engines.systolic.tilecost import FLOWS
 from accelsim.errors import PriceError
 from accelsim.mapping.choose import Price
 from accelsim.mapping.search_kernel import CYCLES, DRAM
-from accelsim.seam import Machine, Many
-from accelsim.spec.schema import MappingSpec
 from accelsim.tiled.engine import buffer_bits
 
 MOST = 2**59

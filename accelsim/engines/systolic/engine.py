@@ -32,10 +32,12 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from accelsim.config.schema import MappingSpec, Strict
 from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
+from accelsim.engine import Machine, Many, Room, Sample, Word
 from accelsim.engines.systolic import tilecost
 from accelsim.engines.systolic.tilecost import Counts
 from accelsim.errors import MappingError
@@ -44,8 +46,6 @@ from accelsim.mapping.choose import Price
 from accelsim.mapping.loopnest import LoopNest, Tiling
 from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Machine, Many, Room, Sample, Word
-from accelsim.spec.schema import MappingSpec, Strict
 from accelsim.tiled import sample
 from accelsim.tiled.engine import BUFFERS, Count, Cut, TiledEngine, TiledPlan, buffer_bits, output_elements
 from accelsim.units import INT64_MAX, KIB_BITS

@@ -53,10 +53,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from accelsim.config.schema import Strict
 from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Alu, Component, Link, RegisterFile, Sram
+from accelsim.engine import Columns, Engine, Machine, Sample, Word
 from accelsim.engines.vector import sample, tiles
 from accelsim.engines.vector.program import BINARY, UNARY, Counts, tile_cost
 from accelsim.engines.vector.tiles import Cut, Pieces, Tile, Work
@@ -65,8 +67,6 @@ from accelsim.mapping.choose import Bounds
 from accelsim.mapping.loopnest import dram_traffic
 from accelsim.memory import timeline
 from accelsim.operands.handle import Operands
-from accelsim.seam import Columns, Engine, Machine, Sample, Word
-from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax, elements

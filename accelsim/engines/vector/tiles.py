@@ -19,13 +19,13 @@ from itertools import accumulate, groupby
 from math import gcd
 from typing import NamedTuple
 
+from accelsim.config.schema import Strict
 from pydantic import Field
 
 from accelsim.activity import Loop, Transfer
 from accelsim.activity import Step as TileStep
 from accelsim.engines.vector.program import Program, program
 from accelsim.errors import MappingError
-from accelsim.spec.schema import Strict
 from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Normalization, Pool, elements

@@ -12,11 +12,11 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from accelsim.config.yamlfile import read
 from accelsim.replicas.bitfusion2018 import networks
 from accelsim.replicas.bitfusion2018.machine import Machine, load
 from accelsim.replicas.bitfusion2018.model import simulate
 from accelsim.replicas.bitfusion2018.values import NetworkResult
-from accelsim.spec.yamlfile import read
 
 FILE = Path(__file__).with_name("baseline.yaml")
 

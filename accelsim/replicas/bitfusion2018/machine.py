@@ -9,13 +9,13 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field, model_validator
 
+from accelsim.config.arch import override
+from accelsim.config.schema import NotNegative, Strict
+from accelsim.config.yamlfile import Document, read, validate
 from accelsim.errors import PriceError
 from accelsim.replicas.bitfusion2018.networks import unknown
 from accelsim.replicas.bitfusion2018.search import BUFFERS, Prices
 from accelsim.replicas.bitfusion2018.values import Count
-from accelsim.spec.arch import override
-from accelsim.spec.schema import NotNegative, Strict
-from accelsim.spec.yamlfile import Document, read, validate
 
 FILE = Path(__file__).with_name("machines.yaml")
 

@@ -10,8 +10,8 @@ traceback, an error says why. Utilisation averages are added one by one, as Pyth
 on, SCALE-Sim's last digit differs).
 """
 
-from accelsim.spec.scalesim.cells import Note
-from accelsim.spec.scalesim.config import Config, read_config
+from accelsim.config.scalesim.cells import Note
+from accelsim.config.scalesim.config import Config, read_config
 from accelsim.workload.scalesim.topology import Row, Topology, read_topology
 
 from .reports import ClosedRow, ReportRow, write_reports

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from accelsim.config.scalesim.config import Config
 from accelsim.errors import WorkloadError
-from accelsim.spec.scalesim.config import Config
 from accelsim.workload.scalesim.topology import Row, Topology
 
 MAX_LAYERS = 1_000_000

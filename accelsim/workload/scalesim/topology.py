@@ -1,8 +1,8 @@
 """Reads a SCALE-Sim topology (convolutions) or GEMM table into typed rows.
 
 Source: SCALE-Sim 3.0.0, ``topology_utils.py``. A row that SCALE-Sim can read is read as SCALE-Sim reads it; a
-row it stops at is read forgivingly. Whatever was odd is a `accelsim.spec.scalesim.cells.Note`, so that an importer can
-decide otherwise: nothing is guessed in silence.
+row it stops at is read forgivingly. Whatever was odd is a `accelsim.config.scalesim.cells.Note`, so that an importer
+can decide otherwise: nothing is guessed in silence.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from accelsim.config.scalesim.cells import MAX_NUMBER, Note, read_text, whole, whole_or_float
 from accelsim.errors import WorkloadError
-from accelsim.spec.scalesim.cells import MAX_NUMBER, Note, read_text, whole, whole_or_float
 
 CONV_COLUMNS = (
     *("IFMAP Height", "IFMAP Width", "Filter Height", "Filter Width"),

@@ -12,7 +12,7 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
-from accelsim.spec.scalesim.config import Config
+from accelsim.config.scalesim.config import Config
 
 UNLIMITED_GB_PER_S = 1_000_000
 """CALC mode never waits for DRAM: a bandwidth that no array here comes near."""
