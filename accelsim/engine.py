@@ -21,7 +21,7 @@ from accelsim.activity import Activity, Event
 from accelsim.components import Component
 from accelsim.config.schema import MappingSpec, Strict
 from accelsim.errors import MappingError
-from accelsim.mapping.choose import Bounds, Choice, Price
+from accelsim.mapping.choose import Bounds, Choice, PriceOf
 from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
@@ -32,7 +32,7 @@ from accelsim.workload.shapes import Shape
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
 MappingT = TypeVar("MappingT", bound=BaseModel)
 
-Columns: TypeAlias = dict[str, np.ndarray]
+Candidates: TypeAlias = dict[str, np.ndarray]
 """Candidate mappings, one array per field of the engine's mapping, all of one length."""
 
 
@@ -214,12 +214,12 @@ class Engine(Generic[ParamsT, MappingT]):
         """Return the hardware, DRAM apart. A component that bears a boundary's name is charged for its traffic."""
         raise NotImplementedError
 
-    def candidates(self, view: LayerView, params: ParamsT, machine: Machine) -> Columns:
+    def candidates(self, view: LayerView, params: ParamsT, machine: Machine) -> Candidates:
         """Return the legal mappings, pruned, in order of preference; raise MappingError if none fits."""
         del view, params, machine
         return {}
 
-    def bounds(self, view: LayerView, params: ParamsT, machine: Machine, columns: Columns) -> Bounds:
+    def bounds(self, view: LayerView, params: ParamsT, machine: Machine, columns: Candidates) -> Bounds:
         """Return what the objective needs of each candidate."""
         raise NotImplementedError
 
@@ -254,7 +254,7 @@ class Engine(Generic[ParamsT, MappingT]):
         return None
 
     def closed_form_many(
-        self, layers: np.ndarray, params: ParamsT, machine: Machine, mapping: MappingSpec, price: Price,
+        self, layers: np.ndarray, params: ParamsT, machine: Machine, mapping: MappingSpec, price: PriceOf,
         leak_pj_per_cycle: float,
     ) -> Many | None:  # fmt: skip
         """Return the totals of many layers, each under the mapping that is chosen for it, as the plain path has them.

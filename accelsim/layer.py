@@ -17,7 +17,7 @@ from accelsim.energy import LEAKAGE, Table, energy_pj, kept_table, leakage_mw
 from accelsim.engine import Engine, Machine, finished
 from accelsim.engines import registry
 from accelsim.errors import FitError, MappingError, ModelError, WorkloadError
-from accelsim.mapping.choose import Choice, Price, build, choose
+from accelsim.mapping.choose import Choice, PriceOf, build, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
 from accelsim.operands import handle
@@ -211,7 +211,7 @@ def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float]) -> float:
     return leakage() * float(1000 / arch.clocks_mhz["core"])
 
 
-def price_of(components: tuple[Component, ...], table: Table) -> Price:
+def price_of(components: tuple[Component, ...], table: Table) -> PriceOf:
     """Return what a bit across a boundary costs, for objectives."""
     by_name = {component.name: component for component in components}
 

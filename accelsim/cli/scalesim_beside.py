@@ -9,7 +9,7 @@ from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
     from accelsim.config.arch import Arch
-    from accelsim.replicas.scalesim import Config, ReportRow, Row, Topology
+    from accelsim.replicas.scalesim import Config, ReportRow, Topology, TopologyRow
     from accelsim.results import LayerResult
 
 
@@ -53,7 +53,7 @@ def beside(config: Config, topology: Topology) -> Iterator[Line]:
         yield from _lines(config, row, printed, layer)
 
 
-def _lines(config: Config, row: Row, printed: Sequence[ReportRow], layer: LayerResult) -> Iterator[Line]:
+def _lines(config: Config, row: TopologyRow, printed: Sequence[ReportRow], layer: LayerResult) -> Iterator[Line]:
     def total(pick: str, port: int | None = None) -> int:
         parts = [getattr(p, pick) if port is None else getattr(p.ports[port], pick) for p in printed]
         return int(sum(parts))  # words of sparse ws are whole numbers, kept as floats

@@ -102,7 +102,7 @@ def _sizes(shape: Any) -> str:
 
 def _energy(arch: str | None, sets: tuple[str, ...]) -> None:
     from accelsim.config.arch import parse_set
-    from accelsim.energy import trace
+    from accelsim.energy import provenance
     from accelsim.errors import ConfigError
     from accelsim.layer import energy_table, machine_components
     from accelsim.simulation import load_arch
@@ -112,7 +112,7 @@ def _energy(arch: str | None, sets: tuple[str, ...]) -> None:
     machine = load_arch(arch, [parse_set(text) for text in sets])
     table = energy_table(machine.energy)
     click.echo(f"{machine.name}, energy table {table.name}")
-    for row in trace(machine_components(machine), table):
+    for row in provenance(machine_components(machine), table):
         value = "-" if row.value is None else f"{row.value:.6g}"
         head = f"{row.component} ({row.kind} x {row.instances})"
         click.echo(f"{head:34} {row.what:9} {value:>12} {row.unit:16} {row.status or ''}")

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from accelsim.config.packaged import is_path
 from accelsim.config.yamlfile import Document, KeyPath, read, validate
 from accelsim.energy.price import Table
-from accelsim.energy.rows import SECTIONS, Inherit, Row, TableSpec
+from accelsim.energy.rows import SECTIONS, Inherit, PriceRow, TableSpec
 from accelsim.energy.scaling import SCALED_SECTIONS, scaled, scaling
 from accelsim.errors import ConfigError
 
@@ -205,8 +205,8 @@ def _check(spec: TableSpec, document: Document) -> None:
             seen.add(section)
 
 
-def _rows(spec: TableSpec) -> list[tuple[KeyPath, Row]]:
-    found: list[tuple[KeyPath, Row]] = []
+def _rows(spec: TableSpec) -> list[tuple[KeyPath, PriceRow]]:
+    found: list[tuple[KeyPath, PriceRow]] = []
     for name in ("node", "unit", *SECTIONS):
         value = getattr(spec, name)
         if isinstance(value, tuple):

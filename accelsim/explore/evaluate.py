@@ -156,7 +156,7 @@ class _Machine(NamedTuple):
     context: Context
     arch: Arch
     layers: dict[Any, LayerResult]
-    memory: columnar.Memory
+    memory: columnar.Memo
 
 
 _LAST = threading.local()

@@ -73,7 +73,7 @@ class _Work:
     table: NDArray[np.float64]
 
 
-class Space:
+class PrecisionSpace:
     """All assignments of ``widths`` to the knobs of a network on a machine.
 
     Parameters

@@ -14,7 +14,7 @@ from accelsim.config.schema import MappingSpec
 from accelsim.config.yamlfile import Document, read, validate
 from accelsim.errors import ConfigError, MappingError
 
-Columns: TypeAlias = Mapping[str, np.ndarray]
+Candidates: TypeAlias = Mapping[str, np.ndarray]
 
 
 MOST_TIMED = 256
@@ -58,7 +58,7 @@ class Bounds(NamedTuple):
     most: int = MOST_TIMED
 
 
-Price: TypeAlias = Callable[[str, str], float]
+PriceOf: TypeAlias = Callable[[str, str], float]
 """(boundary, direction) -> pJ per bit."""
 
 
@@ -71,7 +71,9 @@ class Choice(NamedTuple):
     why: str
 
 
-def choose(columns: Columns, bounds: Bounds, spec: MappingSpec, price: Price, leak_pj_per_cycle: float = 0.0) -> Choice:
+def choose(
+    columns: Candidates, bounds: Bounds, spec: MappingSpec, price: PriceOf, leak_pj_per_cycle: float = 0.0
+) -> Choice:
     """Return the best candidate: smallest objective, then cycles, then DRAM bits, then order of preference.
 
     Candidates are timed in the order of their bounds until the next bound is no better than the best: that one is then
@@ -133,11 +135,11 @@ def choose(columns: Columns, bounds: Bounds, spec: MappingSpec, price: Price, le
     return Choice(_row(columns, int(best[3])), listed, spec.objective, why)
 
 
-def _row(columns: Columns, place: int) -> dict[str, Any]:
+def _row(columns: Candidates, place: int) -> dict[str, Any]:
     return {name: column[place].item() for name, column in columns.items()}
 
 
-def _keep(columns: Columns, count: int, fixed: Mapping[str, Any]) -> np.ndarray:
+def _keep(columns: Candidates, count: int, fixed: Mapping[str, Any]) -> np.ndarray:
     keep = np.ones(count, dtype=np.bool_)
     for key, value in fixed.items():
         if key not in columns:
@@ -148,7 +150,7 @@ def _keep(columns: Columns, count: int, fixed: Mapping[str, Any]) -> np.ndarray:
     return keep
 
 
-def _dynamic_pj(bounds: Bounds, price: Price) -> np.ndarray:
+def _dynamic_pj(bounds: Bounds, price: PriceOf) -> np.ndarray:
     """Return the energy of each candidate, leakage apart."""
     energy = np.zeros(len(bounds.cycles))
     for (name, action), count in (*bounds.traffic.items(), *bounds.events.items()):

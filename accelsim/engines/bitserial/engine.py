@@ -45,7 +45,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping.loopnest import LoopNest, Widths
 from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
-from accelsim.tiled.engine import Count, Cut, TiledEngine, TiledPlan, feeds, output_elements
+from accelsim.tiled.engine import Count, CutLayer, TiledEngine, TiledPlan, feeds, output_elements
 from accelsim.units import KIB_BITS
 from accelsim.workload.network import LayerView
 
@@ -136,7 +136,7 @@ class BitSerial(TiledEngine[Params, GridTiling]):
         event = Event("macs", "mac") if params.machine == "dadiannao" else Event("lanes", "add")
         return {event: total.busy + total.zero}
 
-    def on_chip(self, unit: Grid, total: Counts, cut: Cut, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
+    def on_chip(self, unit: Grid, total: Counts, cut: CutLayer, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
         """Return the traffic of the memories; sums leave the units when they are complete."""
         outputs = output_elements(cut.conv) * cut.widths.output
         return feeds(total, cut.widths, dram) | {

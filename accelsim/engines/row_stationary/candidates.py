@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from accelsim.config.schema import MappingSpec
 
-from accelsim.engine import Columns
+from accelsim.config.schema import MappingSpec
+from accelsim.engine import Candidates
 from accelsim.engines.row_stationary import least
 from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut, shelves_needed
 from accelsim.engines.row_stationary.fmaps import Fmap
@@ -44,7 +44,7 @@ def breakpoints(size: int, most: int) -> tuple[int, ...]:
     return tuple(f for f in range(1, min(size, most) + 1) if ceil_div(size, ceil_div(size, f)) == f)
 
 
-def mappings(conv: Conv2d, params: Params) -> Columns:
+def mappings(conv: Conv2d, params: Params) -> Candidates:
     """Return the mappings that fit, those with more PEs in use first. Filters are cut evenly, as `SPLITS` says.
 
     More banks only add to them.
@@ -113,11 +113,11 @@ def _floor(conv: Conv2d, params: Params, dram: DramModel, objective: str, rows: 
     return least.floor_cycles(conv, params, dram, columns, alone.loads, of_maps, of_maps + weights)
 
 
-def _columns(rows: np.ndarray) -> Columns:
+def _columns(rows: np.ndarray) -> Candidates:
     return dict(zip(FIELDS, rows.T.copy(), strict=True))
 
 
-def _in_order(rows: np.ndarray) -> Columns:
+def _in_order(rows: np.ndarray) -> Candidates:
     """Return rows as columns, those with more PEs in use first."""
     used = rows[:, 2] * rows[:, 5] * rows[:, 6]
     return _columns(rows[np.argsort(-used, kind="stable")])
@@ -180,7 +180,7 @@ def _with(conv: Conv2d, params: Params, r: int, t: int, widths: list[int]) -> np
     return np.asarray(rows[fits])
 
 
-def own(conv: Conv2d, params: Params, columns: Columns) -> tuple[str, np.ndarray]:
+def own(conv: Conv2d, params: Params, columns: Candidates) -> tuple[str, np.ndarray]:
     """Return the authors' objective in words, and its value for each candidate."""
     m, n, e, p, q, r, t = (columns[name] for name in FIELDS)
     channels, filters = conv.c // conv.groups, conv.k // conv.groups
@@ -201,7 +201,7 @@ def own(conv: Conv2d, params: Params, columns: Columns) -> tuple[str, np.ndarray
     return f"({DRAM_WORD} DRAM words + {GLB_WORD} buffer words) x cycles", score.astype(np.float64)
 
 
-def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Columns) -> Bounds:
+def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Candidates) -> Bounds:
     """Return for each candidate what `choose` needs: exact traffic of uncoded maps, and cycles that none undercuts."""
     m, n, e, p, q, r, t = (columns[name] for name in FIELDS)
     width, groups, taps = params.word_bits, conv.groups, conv.r * conv.s
@@ -245,7 +245,7 @@ def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Columns) -> B
     )
 
 
-def _timed(conv: Conv2d, params: Params, dram: DramModel, columns: Columns, places: np.ndarray) -> np.ndarray:
+def _timed(conv: Conv2d, params: Params, dram: DramModel, columns: Candidates, places: np.ndarray) -> np.ndarray:
     """Return the cycles of some candidates, with feature maps as they are without a code."""
     from accelsim.engines.row_stationary import schedule, walk
 
@@ -263,7 +263,7 @@ def _timed(conv: Conv2d, params: Params, dram: DramModel, columns: Columns, plac
 
 
 def _moved(
-    conv: Conv2d, params: Params, dram: DramModel, columns: Columns
+    conv: Conv2d, params: Params, dram: DramModel, columns: Candidates
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, least.Alone]:
     """Return the bits on the bus of weights, inputs and outputs, whole bursts for every run of every transfer.
 

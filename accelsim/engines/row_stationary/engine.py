@@ -36,7 +36,7 @@ import numpy as np
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
-from accelsim.engine import Columns, Engine, Machine, Sample, Word
+from accelsim.engine import Candidates, Engine, Machine, Sample, Word
 from accelsim.engines.row_stationary import candidates, fmaps, sample
 from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
@@ -94,7 +94,7 @@ class RowStationary(Engine[Params, Mapping]):
             Sram("glb.filters", p.filter_banks, size_bits=bank_bits, width_bits=p.filter_words_per_cycle * width),
         )
 
-    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
+    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Candidates:
         """Return the mappings that fit, at break-points of the loop counts and even cuts, those with more PEs first."""
         del machine
         return candidates.mappings(_conv(view), params)
@@ -103,7 +103,7 @@ class RowStationary(Engine[Params, Mapping]):
         """Return the best mapping of the list; under the authors' objective, of those that keep most filters."""
         return candidates.best(_conv(view), params, machine.dram, objective)
 
-    def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
+    def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Candidates) -> Bounds:
         """Return cycles that no candidate undercuts, exact traffic, and the objective of the engine's own."""
         return candidates.bounds(_conv(view), params, machine.dram, columns)
 

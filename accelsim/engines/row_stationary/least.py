@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from accelsim.engine import Columns
+from accelsim.engine import Candidates
 from accelsim.engines.row_stationary.params import Params
 from accelsim.memory.dram import DramModel
 from accelsim.workload.shapes import Conv2d
@@ -34,7 +34,7 @@ class Alone(NamedTuple):
 
 
 def pass_cycles(
-    conv: Conv2d, params: Params, columns: Columns, held: np.ndarray, some: np.ndarray
+    conv: Conv2d, params: Params, columns: Candidates, held: np.ndarray, some: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what passes of ``held`` filters and ``some`` channels take at least: any one, one of all images and rows.
 
@@ -54,7 +54,7 @@ def pass_cycles(
     return np.where(conv.n % n == 0, fed, least), np.maximum(fed, emptied + slot * (windows > 1))
 
 
-def layer_cycles(conv: Conv2d, params: Params, dram: DramModel, columns: Columns, alone: Alone) -> np.ndarray:
+def layer_cycles(conv: Conv2d, params: Params, dram: DramModel, columns: Candidates, alone: Alone) -> np.ndarray:
     """Return the cycles that no mapping undercuts, as int64.
 
     The passes of a block of filters and channels follow the load of its inputs. They take their own time; or that of
@@ -103,7 +103,7 @@ def layer_cycles(conv: Conv2d, params: Params, dram: DramModel, columns: Columns
 
 
 def floor_cycles(
-    conv: Conv2d, params: Params, dram: DramModel, columns: Columns, loads: np.ndarray, alone_bits: np.ndarray,
+    conv: Conv2d, params: Params, dram: DramModel, columns: Candidates, loads: np.ndarray, alone_bits: np.ndarray,
     bits: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """Return what no mapping undercuts however its filters are cut into blocks: all passes, and what overlaps none.

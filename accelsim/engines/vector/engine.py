@@ -53,12 +53,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from accelsim.config.schema import Strict
 from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Alu, Component, Link, RegisterFile, Sram
-from accelsim.engine import Columns, Engine, Machine, Sample, Word
+from accelsim.config.schema import Strict
+from accelsim.engine import Candidates, Engine, Machine, Sample, Word
 from accelsim.engines.vector import sample, tiles
 from accelsim.engines.vector.program import BINARY, UNARY, Counts, tile_cost
 from accelsim.engines.vector.tiles import Cut, Pieces, Tile, Work
@@ -144,13 +144,13 @@ class Vector(Engine[Params, Cut]):
             Sram("glb", 1, size_bits=params.buffer_kib * KIB_BITS, width_bits=lanes * bits),
         )
 
-    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
+    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Candidates:
         """Return the cuts worth trying, large tiles first."""
         del machine
         found = tiles.cuts(tiles.work(view, params.lane_bits), params.buffer_kib * KIB_BITS, params.lanes)
         return {name: np.array([getattr(c, name) for c in found], dtype=np.int64) for name in ("rows", "channels")}
 
-    def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
+    def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Candidates) -> Bounds:
         """Return the exact cycles and traffic of each cut: there are few."""
         work = tiles.work(view, params.lane_bits)
         cycles, moved = [], []
