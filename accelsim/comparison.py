@@ -11,11 +11,11 @@ from typing import Any
 
 from accelsim import basis
 from accelsim.basis import Incomplete
+from accelsim.config.arch import Arch
 from accelsim.errors import ConfigError, UserError, WorkloadError
 from accelsim.layer import machine_components
 from accelsim.results import NetworkResult
-from accelsim.simulation import NOT_SELECTED, Progress, load_arch, load_network, simulate
-from accelsim.spec.arch import Arch
+from accelsim.simulation import NOT_SELECTED, OnProgress, load_arch, load_network, simulate
 from accelsim.workload.check import nearest
 from accelsim.workload.network import Network
 
@@ -33,7 +33,7 @@ GAINS = {"speed_up": "time_s", "energy_gain": "total_energy_pj", "edp_gain": "ed
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """A machine on a network.
 
     Attributes
@@ -78,19 +78,19 @@ class Comparison:
     ----------
     base : str
         The machine whose gains are 1.
-    dropped : tuple of Row
+    dropped : tuple of ComparisonRow
         What ``incomplete="drop"`` leaves out.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
     base: str
     incomplete: Incomplete = "common"
-    dropped: tuple[Row, ...] = ()
+    dropped: tuple[ComparisonRow, ...] = ()
 
     @cached_property
-    def by_network(self) -> dict[str, tuple[Row, ...]]:
+    def by_network(self) -> dict[str, tuple[ComparisonRow, ...]]:
         """Network -> its rows."""
-        groups: dict[str, list[Row]] = {}
+        groups: dict[str, list[ComparisonRow]] = {}
         for row in self.rows:
             groups.setdefault(row.network, []).append(row)
         return {name: tuple(rows) for name, rows in groups.items()}
@@ -100,7 +100,7 @@ class Comparison:
         """The machines, in order."""
         return tuple(dict.fromkeys(row.arch for row in self.rows))
 
-    def gain(self, row: Row, gain: str) -> float | None:
+    def gain(self, row: ComparisonRow, gain: str) -> float | None:
         """Return the base's figure over this machine's (more is better); None unless both rank on the network."""
         base = next((r for r in self.by_network[row.network] if r.arch == self.base), None)
         theirs, ours = base.figure(GAINS[gain]) if base else None, row.figure(GAINS[gain])
@@ -132,7 +132,7 @@ class Comparison:
         """Return one flat dict per row, with the keys `COLUMNS`: for csv, pandas or polars."""
         return [self.flat(row) for row in self.rows]
 
-    def flat(self, row: Row) -> dict[str, Any]:
+    def flat(self, row: ComparisonRow) -> dict[str, Any]:
         """Return a row as a flat dict; figures that it has not are None."""
         found: dict[str, Any] = dict.fromkeys(COLUMNS)
         found |= {"network": row.network, "arch": row.arch, "partial": row.partial, "ranks": row.ranks}
@@ -169,7 +169,7 @@ def compare(
     incomplete: Incomplete = "common",
     sets: Sets = (),
     matrix_b: str | None = None,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     **options: Any,
 ) -> Comparison:
     """Simulate every machine on every network and compare them over the layers that all machines ran.
@@ -210,8 +210,8 @@ def compare(
     names = _labels(typed, machines, "machine")
     titles = _labels([n if isinstance(n, str) else n.name for n in networks], nets, "network")
     first = names[0] if base is None else _named(base, names, typed)
-    rows: list[Row] = []
-    dropped: list[Row] = []
+    rows: list[ComparisonRow] = []
+    dropped: list[ComparisonRow] = []
     errors: list[UserError] = []
     for title, net in zip(titles, nets, strict=True):
         group = []
@@ -219,10 +219,10 @@ def compare(
             found = _run(machine, net, progress, options)
             if isinstance(found, UserError):
                 errors.append(found)
-                group.append(Row(title, name, reason=str(found)))
+                group.append(ComparisonRow(title, name, reason=str(found)))
             else:
                 kinds = {c.name: c.kind for c in machine_components(machine)} if isinstance(machine, Arch) else {}
-                group.append(Row(title, name, found, reason=_nothing(found), kinds=kinds))
+                group.append(ComparisonRow(title, name, found, reason=_nothing(found), kinds=kinds))
         ranking = basis.rank([_covered(row) for row in group], incomplete)
         for row, ranks, shown in zip(group, ranking.ranks, ranking.shown, strict=True):
             done = _over(row, ranking.layers, ranks)
@@ -281,7 +281,7 @@ def _named(base: str, names: Sequence[str], typed: Sequence[str]) -> str:
 
 
 def _run(
-    machine: Arch | UserError, net: Network | UserError, progress: Progress | None, options: Mapping[str, Any]
+    machine: Arch | UserError, net: Network | UserError, progress: OnProgress | None, options: Mapping[str, Any]
 ) -> NetworkResult | UserError:
     if isinstance(machine, UserError):
         return machine
@@ -301,12 +301,12 @@ def _nothing(result: NetworkResult) -> str | None:
     return f"layer '{layer.name}': {layer.reason}"
 
 
-def _covered(row: Row) -> list[str]:
+def _covered(row: ComparisonRow) -> list[str]:
     return [layer.name for layer in row.whole.simulated] if row.whole is not None else []
 
 
-def _over(row: Row, layers: frozenset[str] | None, ranks: bool) -> Row:
+def _over(row: ComparisonRow, layers: frozenset[str] | None, ranks: bool) -> ComparisonRow:
     if row.whole is None or not row.whole.simulated:
         return row
     over = row.whole.over(layers if layers is not None else frozenset(_covered(row)))
-    return Row(row.network, row.arch, row.whole, over, None, ranks, row.kinds)
+    return ComparisonRow(row.network, row.arch, row.whole, over, None, ranks, row.kinds)

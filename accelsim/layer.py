@@ -11,19 +11,19 @@ import numpy as np
 from accelsim import basis
 from accelsim.activity import CAUSES, Activity, Event
 from accelsim.components import Component, Dram
+from accelsim.config.arch import Arch, Unit
+from accelsim.config.schema import EnergySpec
 from accelsim.energy import LEAKAGE, Table, energy_pj, kept_table, leakage_mw
+from accelsim.engine import Engine, Machine, finished
 from accelsim.engines import registry
 from accelsim.errors import FitError, MappingError, ModelError, WorkloadError
-from accelsim.mapping.choose import Choice, Price, build, choose
+from accelsim.mapping.choose import Choice, PriceOf, build, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
 from accelsim.operands import handle
 from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
 from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
-from accelsim.seam import Engine, Machine, finished
-from accelsim.spec.arch import Arch, Unit
-from accelsim.spec.schema import EnergySpec
 from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
@@ -211,7 +211,7 @@ def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float]) -> float:
     return leakage() * float(1000 / arch.clocks_mhz["core"])
 
 
-def price_of(components: tuple[Component, ...], table: Table) -> Price:
+def price_of(components: tuple[Component, ...], table: Table) -> PriceOf:
     """Return what a bit across a boundary costs, for objectives."""
     by_name = {component.name: component for component in components}
 

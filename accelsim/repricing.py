@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accelsim.activity import Event
+from accelsim.config import arch as spec
+from accelsim.config.arch import Arch
+from accelsim.config.yamlfile import Document
 from accelsim.energy import Table, area_mm2, price_sets
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, UserError
 from accelsim.layer import energy_of, energy_table, full_name, machine_components, unit_components
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.simulation import not_modelled
-from accelsim.spec import arch as spec
-from accelsim.spec.arch import Arch
-from accelsim.spec.yamlfile import Document
 
 PRICED = ("energy", "edp")
 """Objectives of the mapper that look at prices."""

@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from accelsim.config import arch as spec
+from accelsim.config import packaged
+from accelsim.config.arch import Arch, Unit
 from accelsim.energy import area_mm2
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
@@ -21,14 +24,11 @@ from accelsim.passes import batching
 from accelsim.passes.density import read_density, with_density
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.results import LayerResult, NetworkResult
-from accelsim.spec import arch as spec
-from accelsim.spec import packaged
-from accelsim.spec.arch import Arch, Unit
 from accelsim.workload.load import load_network as load_network
 from accelsim.workload.network import Layer, LayerView, Network, is_view
 from accelsim.workload.shapes import Unsupported
 
-Progress = Callable[[str, float, int], None]
+OnProgress = Callable[[str, float, int], None]
 """Called with (layer name, layers done, layers in all); within a layer that takes long, done has a fraction."""
 
 ALWAYS_NOT_MODELLED = (
@@ -69,7 +69,7 @@ def simulate(
     density: str | Path | None = None,
     precision: str | Path | None = None,
     trace: bool = False,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
 
@@ -245,7 +245,9 @@ def advice(arch: Arch, network: Network, result: NetworkResult) -> str:
     return f"choose another machine, such as {', '.join(able[:4])}" if able else "no packaged machine can"
 
 
-def _run(arch: Arch, tasks: list[Task], options: Options, workers: int, progress: Progress | None) -> list[LayerResult]:
+def _run(
+    arch: Arch, tasks: list[Task], options: Options, workers: int, progress: OnProgress | None
+) -> list[LayerResult]:
     if workers < 1:
         raise ConfigError(f"{workers} workers", "use at least 1", file="--workers")
     done: list[LayerResult] = []
@@ -270,7 +272,7 @@ def _run_one(job: tuple[Any, Task, Options]) -> LayerResult:
     return simulate_layer(spec.build(document, registry.find_params), task, options)
 
 
-def _serial(arch: Arch, tasks: list[Task], options: Options, progress: Progress | None) -> Iterable[LayerResult]:
+def _serial(arch: Arch, tasks: list[Task], options: Options, progress: OnProgress | None) -> Iterable[LayerResult]:
     """Run one task after another; layers that differ in nothing but their names are simulated once."""
     known: dict[Any, LayerResult] = {}
     for done, task in enumerate(tasks):
@@ -285,7 +287,7 @@ def _serial(arch: Arch, tasks: list[Task], options: Options, progress: Progress 
         yield result
 
 
-def _within(progress: Progress, name: str, done: int, total: int) -> Callable[[float], None]:
+def _within(progress: OnProgress, name: str, done: int, total: int) -> Callable[[float], None]:
     """Return what hears the share of a layer, and shows it as a fraction of all layers."""
     return lambda share: progress(name, done + share, total)
 

@@ -188,7 +188,7 @@ HEAD = """# What the mapper misses
 `python -m benchmarks.regret`. Cycles of the searched mapping over the best of 200 candidates of its own list (100 with
 the least bounds, 100 drawn), and over the best of 200 random legal mappings outside the list (below 1: none is as
 good). The second table is the curve that N stands for: the worst loss over all layers if only the N candidates with the
-least bounds were timed. Engines that tile a nest time as many as bounds do not rule out; Eyeriss walks 16 (its figures
+least bounds were timed. Engines time as many as bounds do not rule out, at most 256 of a plain list (figures of Eyeriss
 are for `mapping.objective: cycles`; it is packaged with its authors' rule, which counts no stalls); the vector unit
 times all.
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from accelsim.engine import Engine, Machine
 from accelsim.engines import registry
 from accelsim.memory.dram import DramModel
 from accelsim.operands.handle import Operands, of
-from accelsim.seam import Engine, Machine
 from accelsim.workload.network import LayerView, Tensor
 
 MACHINE = Machine({"core": Fraction(200)}, DramModel(Fraction(96, 5), 7, 64))

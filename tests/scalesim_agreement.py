@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from accelsim.config.arch import Arch
+from accelsim.config.scalesim.machine import UNLIMITED_GB_PER_S
 from accelsim.replicas import scalesim
 from accelsim.results import LayerResult
-from accelsim.spec.arch import Arch
-from accelsim.spec.scalesim.machine import UNLIMITED_GB_PER_S
 
 ROOMY_KIB = 1 << 14
 """Scratchpads that hold any layer here whole: SCALE-Sim's compute and SRAM columns do not depend on their sizes."""

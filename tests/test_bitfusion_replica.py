@@ -274,7 +274,7 @@ def tiny_machine(**changes):
         "wbuf_write_pj_per_bit": 0.75, "ibuf_read_pj_per_bit": 1.25, "ibuf_write_pj_per_bit": 1.5,
         "obuf_read_pj_per_bit": 0.25, "obuf_write_pj_per_bit": 0.125,
     }  # fmt: skip
-    return machine.Machine(**(keys | changes))
+    return machine.ReleaseMachine(**(keys | changes))
 
 
 def random_layer(rng, ant_layer):

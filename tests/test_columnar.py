@@ -16,6 +16,9 @@ from sweep_files import LONG, write
 import accelsim
 from accelsim.activity import Event
 from accelsim.components import Dram
+from accelsim.config.arch import build
+from accelsim.config.schema import MappingSpec
+from accelsim.engine import Machine
 from accelsim.engines import registry
 from accelsim.engines.systolic import columnar, columnar_kernel, priced_kernel
 from accelsim.explore import evaluate, export, store, sweep
@@ -27,9 +30,6 @@ from accelsim.mapping.choose import choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.operands import handle
-from accelsim.seam import Machine
-from accelsim.spec.arch import build
-from accelsim.spec.schema import MappingSpec
 from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Conv2d, Linear, Matmul, Pool
 

@@ -13,6 +13,8 @@ from test_columnar import SPEEDS, context_of, draw_network, draw_shape, plain_ro
 import accelsim
 from accelsim.activity import Event
 from accelsim.components import Dram
+from accelsim.config.schema import MappingSpec
+from accelsim.engine import Machine
 from accelsim.engines.vector.program import BINARY, UNARY
 from accelsim.explore import evaluate
 from accelsim.explore.schema import OptionsSpec
@@ -20,8 +22,6 @@ from accelsim.layer import events
 from accelsim.mapping.choose import choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
-from accelsim.seam import Machine
-from accelsim.spec.schema import MappingSpec
 from accelsim.workload.network import Network, Tensor, make_layer
 from accelsim.workload.shapes import Elementwise, Linear, Normalization, Pool, Softmax
 

@@ -7,9 +7,9 @@ import yaml
 from click.testing import CliRunner
 
 from accelsim.cli import app
+from accelsim.config import packaged
 from accelsim.engines import registry
 from accelsim.errors import ConfigError
-from accelsim.spec import packaged
 from accelsim.validate import cases, compare, table
 
 

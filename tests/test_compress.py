@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from accelsim.cli import app, main
+from accelsim.config.yamlfile import parse as parse_yaml
 from accelsim.errors import WorkloadError
 from accelsim.operands.files import load_npz, read_npz, save_npz
 from accelsim.passes import huffman, sharing
@@ -24,7 +25,6 @@ from accelsim.passes.density import read_density
 from accelsim.passes.profile import assigned
 from accelsim.passes.prune import prune
 from accelsim.passes.sharing import Shared, decode, share
-from accelsim.spec.yamlfile import parse as parse_yaml
 from accelsim.workload.load import load_network
 from accelsim.workload.pattern import parse
 from accelsim.workload.yaml_network import build

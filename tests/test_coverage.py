@@ -11,13 +11,13 @@ from onnx_graphs import imported, save, tensor
 import accelsim
 from accelsim import basis
 from accelsim.cli import app
+from accelsim.config.yamlfile import parse
 from accelsim.errors import UserError
 from accelsim.explore.evaluate import Context, Job, run_point
 from accelsim.explore.schema import OptionsSpec
 from accelsim.report import facts, plots, run_page, words
 from accelsim.report.document import to_json
 from accelsim.report.reader import read_report
-from accelsim.spec.yamlfile import parse
 from accelsim.workload import yaml_network
 from accelsim.workload.onnx_macs import COUNTS, NONE
 from accelsim.workload.onnx_ops import HANDLERS

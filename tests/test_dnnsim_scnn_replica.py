@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from accelsim.cli.replica_dnnsim_scnn import command
 from accelsim.errors import MappingError
-from accelsim.replicas.dnnsim_scnn import Machine, count
+from accelsim.replicas.dnnsim_scnn import ScnnMachine, count
 
 
 def plain(act, wgt, stride, padding, m):
@@ -76,7 +76,7 @@ def test_the_replica_counts_what_its_loops_say(seed):
     c, k, padding = int(rng.integers(2, 4)), int(rng.integers(1, 6)), int(rng.integers(0, r))
     if seed % 5 == 0:
         groups, c, k = 3, 1, 1
-    machine = Machine(2, 2, int(rng.integers(1, 5)), int(rng.integers(1, 5)), 60, int(rng.choice([4, 32])))
+    machine = ScnnMachine(2, 2, int(rng.integers(1, 5)), int(rng.integers(1, 5)), 60, int(rng.choice([4, 32])))
     act = rng.random((groups * c, 7, 7)) < rng.choice([0.3, 1.0])
     wgt = rng.random((groups * k, c, r, r)) < rng.choice([0.3, 1.0])
     ours = count(act, wgt, stride, padding, machine)
@@ -98,7 +98,7 @@ def test_a_quotient_cut_towards_zero_lets_a_product_land_that_a_convolution_has_
     act = np.zeros((1, 4, 4), bool)
     act[0, 0, 0] = True
     wgt = np.ones((1, 1, 3, 3), bool)
-    machine = Machine(1, 1, 1, 1)
+    machine = ScnnMachine(1, 1, 1, 1)
     assert count(act, wgt, 2, 1, machine)["mults"] == plain(act, wgt, 2, 1, machine)[2]
     assert count(act, wgt, 2, 1, machine)["mults"] == 4
 

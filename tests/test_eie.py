@@ -12,6 +12,7 @@ import pytest
 from contract import random_case, reference_of
 
 from accelsim import load_arch, load_network, simulate
+from accelsim.engine import Machine, NoMapping
 from accelsim.engines import registry
 from accelsim.engines.eie import kernel
 from accelsim.engines.eie.passes import cut, pass_count, tree_links
@@ -20,7 +21,6 @@ from accelsim.memory.dram import DramModel
 from accelsim.operands.csc import Csc
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import of
-from accelsim.seam import Machine, NoMapping
 from accelsim.workload.network import LayerView, Tensor
 from accelsim.workload.shapes import Linear
 

@@ -9,7 +9,7 @@ import yaml
 
 from accelsim.activity import Event
 from accelsim.components import Alu, Component, Dram, Link, Mac, RegisterFile, Sram
-from accelsim.energy import LEAKAGE, energy_pj, load_table, table_names, trace
+from accelsim.energy import LEAKAGE, energy_pj, load_table, provenance, table_names
 from accelsim.energy.tables import FOLDER
 from accelsim.errors import ConfigError, ModelError, PriceError
 
@@ -56,14 +56,14 @@ def test_the_walk_for_sources_finds_a_bare_number():
 def test_shipped_tables_carry_their_own_name_and_all_sources_of_their_rows(name):
     table = TABLES[name]
     assert table.name == name
-    text = "\n".join(step for row in trace(MACHINE, table) for step in row.steps)
+    text = "\n".join(step for row in provenance(MACHINE, table) for step in row.steps)
     used = {key for key in table.spec.sources if key in text}
     assert used
     assert ("stillmaker17" in text) <= ("stillmaker17" in table.spec.sources)
 
 
 def test_a_trace_follows_a_price_to_its_rows():
-    rows = {(r.component, r.what): r for r in trace([*MACHINE, Sram("s", size_bits=16 * KIB)], T45)}
+    rows = {(r.component, r.what): r for r in provenance([*MACHINE, Sram("s", size_bits=16 * KIB)], T45)}
     found = rows["s", "read"]
     assert found.value == pytest.approx(10.22867 / 64, abs=1e-6)
     assert (found.unit, found.status, found.instances) == ("pJ/bit", "computed", 1)
@@ -82,7 +82,7 @@ def test_a_trace_follows_a_price_to_its_rows():
 
 
 def test_the_trace_has_a_row_for_the_power_of_the_chip():
-    chip = trace(MACHINE, TABLES["eyeriss_nn_dataflow"])[-1]
+    chip = provenance(MACHINE, TABLES["eyeriss_nn_dataflow"])[-1]
     assert (chip.component, chip.what, chip.value, chip.unit) == ("chip", LEAKAGE, 30, "mW")
 
 
@@ -223,7 +223,7 @@ def test_a_component_of_another_kind_is_priced_by_name(tmp_path):
 
 def test_prices_are_finite_and_positive_over_all_that_tables_cover():
     for table in TABLES.values():
-        for row in trace(MACHINE, table):
+        for row in provenance(MACHINE, table):
             assert row.value is None or (math.isfinite(row.value) and row.value >= 0)
 
 

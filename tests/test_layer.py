@@ -7,9 +7,9 @@ import pytest
 
 import accelsim
 from accelsim.activity import Activity, Event, Flow
+from accelsim.config.schema import DramSpec
 from accelsim.errors import ModelError, WorkloadError
 from accelsim.memory.dram import dram_model
-from accelsim.spec.schema import DramSpec
 
 NETWORK = "name: one\nisolated: true\nlayers:\n- {name: fc, kind: linear, n: 1, c: 16, k: 16}\n"
 WHOLE = "fc: {groups: 1, n: 1, e: 1, f: 1, k: 16, c: 16, order: mkc}\n"

@@ -22,6 +22,7 @@ import yaml
 from pydantic import BaseModel
 
 import accelsim
+from accelsim.config import packaged, yamlfile
 from accelsim.energy import load_table
 from accelsim.energy.tables import FOLDER
 from accelsim.engines import registry
@@ -32,7 +33,6 @@ from accelsim.operands.handle import of
 from accelsim.report.document import to_json
 from accelsim.report.markdown import to_markdown
 from accelsim.report.reader import read_report
-from accelsim.spec import packaged, yamlfile
 from accelsim.workload import matrix_file, onnx_inline, onnx_names
 from accelsim.workload.network import Network, make_layer
 from accelsim.workload.scalesim import network as scalesim_network

@@ -6,8 +6,8 @@ import pytest
 from contract import random_case
 
 import accelsim
+from accelsim.config import packaged
 from accelsim.engines import registry
-from accelsim.spec import packaged
 from accelsim.validate.cases import engine_cases
 
 CONNECTED = """\

@@ -4,6 +4,7 @@ Cuts are expected as listed by hand; cycles, bits and the best tiling follow fro
 """
 
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 
 from accelsim.activity import Flow
 from accelsim.errors import MappingError
-from accelsim.mapping import cuts_kernel, nest_kernel, search, tile_kernel, tilings
+from accelsim.mapping import cuts_kernel, nest_kernel, search, tile_kernel
 from accelsim.mapping.loopnest import ORDERS, LoopNest, Tiling, Widths, dram_traffic
 from accelsim.mapping.tile_forms import FOLDS, PRODUCT, STREAM
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
+from accelsim.tiled.engine import TiledEngine
 from accelsim.workload.shapes import Conv2d
 
 # --- what a tile takes
@@ -303,7 +305,7 @@ def test_figures_of_every_tiling_are_those_of_its_steps():
             if not case.nest.resident:
                 assert [found.input[i], found.weight[i]] == useful, (seed, row)
                 assert found.spill[i] == flows.get(Flow("dram", "psum", "write"), 0), (seed, row)
-            assert found.compute[i] == sum(times * cycles(tile) for tile, times in nest.tiles().items()), (seed, row)
+            assert found.compute[i] == sum(times * cycles(tile) for tile, times in nest.tiles.items()), (seed, row)
             assert bounds.cycles[i] <= timed[i] == timeline.run(schedule, case.dram).cycles, (seed, row)
 
 
@@ -348,6 +350,7 @@ def test_a_buffer_holds_two_tiles_where_another_one_follows(tile, peaks):
     conv = Conv2d(n=1, c=2, k=2, h=2, w=4, r=1, s=1)
     nest = LoopNest(conv, Tiling(**{"groups": 1, "n": 1, "e": 2, "f": 4, "k": 2, "c": 2, "order": "mkc", **tile}),
                     Widths(2, 3, 1, 3))  # fmt: skip
-    found = tilings.buffer_use(nest, {"input": 100, "weight": 200, "output": 300})
-    assert found == {f"glb.{role}s": (2 * half, peak) for (role, half), peak in
-                     zip((("input", 100), ("weight", 200), ("output", 300)), peaks, strict=True)}  # fmt: skip
+    params = SimpleNamespace(input_kib=1, weight_kib=2, output_kib=3)
+    found = TiledEngine().buffer_use(nest, params)
+    assert found == {f"glb.{role}s": (8192 * kib, peak) for (role, kib), peak in
+                     zip((("input", 1), ("weight", 2), ("output", 3)), peaks, strict=True)}  # fmt: skip

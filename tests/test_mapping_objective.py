@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from accelsim.config.schema import MappingSpec
+from accelsim.engine import Bounds
 from accelsim.errors import MappingError
 from accelsim.mapping.choose import choose
-from accelsim.seam import Bounds
-from accelsim.spec.schema import MappingSpec
 
 
 def pick(objective, cycles, dram_bits, own=None, fixed=None, leak=0.0, timed=None):

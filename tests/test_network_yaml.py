@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from accelsim.config.yamlfile import parse
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.spec.yamlfile import parse
 from accelsim.workload.load import load_network
 from accelsim.workload.network import Layer, Network, Tensor, make_layer
 from accelsim.workload.schema import NetworkSpec

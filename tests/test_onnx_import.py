@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from accelsim.cli.import_ import command
+from accelsim.config.yamlfile import parse
 from accelsim.errors import ConfigError
-from accelsim.spec.yamlfile import parse
 from accelsim.workload.load import load_network
 from accelsim.workload.onnx_file import light_names, light_path
 from accelsim.workload.yaml_dump import dump

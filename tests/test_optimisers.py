@@ -1,4 +1,4 @@
-"""Optimisers behind the seam: on functions whose best designs are known, without a simulation."""
+"""Optimisers of designs: on functions whose best designs are known, without a simulation."""
 
 import numpy as np
 import pytest

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from accelsim.config import packaged
 from accelsim.passes.density import read_density, with_density
-from accelsim.spec import packaged
 from accelsim.workload.load import load_network
 from accelsim.workload.network import Network
 from accelsim.workload.shapes import Conv2d, Linear, Matmul
@@ -113,7 +113,7 @@ def test_a_batch_multiplies_work_and_leaves_weights(name):
 
 @pytest.mark.parametrize("name", packaged.names("workloads"))
 def test_every_packaged_network_loads_and_survives_a_round_trip(name):
-    from accelsim.spec.yamlfile import parse
+    from accelsim.config.yamlfile import parse
 
     network = load_network(name)
     assert isinstance(network, Network)

@@ -6,12 +6,12 @@ import math
 
 import pytest
 
+from accelsim.config.schema import PrecisionSpec
+from accelsim.config.yamlfile import parse
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.passes.batching import batched
 from accelsim.passes.density import read_density, with_density
 from accelsim.passes.precision import read_precision, resolve, with_precision
-from accelsim.spec.schema import PrecisionSpec
-from accelsim.spec.yamlfile import parse
 from accelsim.workload.load import load_network
 from accelsim.workload.network import Tensor
 from accelsim.workload.yaml_network import build

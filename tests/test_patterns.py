@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accelsim.config.yamlfile import parse as parse_yaml
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.operands import streams
 from accelsim.operands.handle import Operand, of
 from accelsim.passes.density import read_density, with_density
-from accelsim.spec.yamlfile import parse as parse_yaml
 from accelsim.workload.load import load_network
 from accelsim.workload.network import LayerView, Tensor
 from accelsim.workload.pattern import Pattern, parse

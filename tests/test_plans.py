@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from accelsim.activity import Transfer
+from accelsim.engine import Machine
 from accelsim.engines import registry
 from accelsim.engines.bitfusion import params as fusion
 from accelsim.engines.bitfusion.tilecost import best_inner
@@ -15,7 +16,6 @@ from accelsim.engines.systolic.tilecost import IS, OS, WS, tile_cost
 from accelsim.engines.vector.tiles import lrn_taps
 from accelsim.memory.dram import DramModel
 from accelsim.operands.handle import of
-from accelsim.seam import Machine
 from accelsim.workload.network import LayerView, Tensor
 from accelsim.workload.shapes import Conv2d, Linear
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import accelsim
+from accelsim.config.yamlfile import parse
 from accelsim.replicas.bitfusion2018 import machine, model, networks
-from accelsim.spec.yamlfile import parse
 from accelsim.workload.yaml_network import build
 
 EXAMPLES = Path(accelsim.__file__).parents[1] / "examples"

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import accelsim
 from accelsim.cli import app, main
 from accelsim.components import Dram, Link, Mac, RegisterFile, Sram
+from accelsim.config.schema import EnergySpec
 from accelsim.energy import area_mm2, leakage_mw, load_table, price_sets, table_names
 from accelsim.errors import ConfigError
 from accelsim.layer import energy_table, full_name, machine_components, unit_components
@@ -17,7 +18,6 @@ from accelsim.report import points, words
 from accelsim.report.document import to_json
 from accelsim.report.reader import read_report
 from accelsim.repricing import repriced
-from accelsim.spec.schema import EnergySpec
 
 KIB = 8 * 1024
 MAC = Mac("macs", 4, input_bits=8, weight_bits=8, accumulator_bits=32)

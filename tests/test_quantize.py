@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 import accelsim
 from accelsim.cli import app, main
+from accelsim.config.yamlfile import parse
 from accelsim.errors import WorkloadError
 from accelsim.operands.files import load_npz, to_integers
 from accelsim.operands.quantizers import decibels, noise_ratio, quantize
 from accelsim.passes.precision import Type, dump_precision, read_precision, with_precision
 from accelsim.passes.quantize import QuantizedLayer, Settings, quantize_network
-from accelsim.spec.yamlfile import parse
 from accelsim.workload.network import Tensor
 from accelsim.workload.yaml_network import build
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from report_samples import alexnet, densenet, every_cause, network, partial_alexnet, resnet50, skipped
 
 from accelsim.cli import app
-from accelsim.comparison import Comparison, Row
+from accelsim.comparison import Comparison, ComparisonRow
 from accelsim.report import comparison_page, run_page, sweep_page, words
 from accelsim.report import page as page_module
 from accelsim.report.document import to_json
@@ -139,7 +139,10 @@ def test_a_comparisons_page_is_sealed_and_its_names_are_text():
     ]
     whole = network([*layers, skipped(NASTY[2])], NASTY[0], not_modelled=(NASTY[2],), area_missing=(NASTY[1],))
     over = whole.over([layer.name for layer in layers])
-    rows = (Row(NASTY[0], NASTY[1], whole, over, None, True), Row(NASTY[0], NASTY[2], reason=NASTY[0]))
+    rows = (
+        ComparisonRow(NASTY[0], NASTY[1], whole, over, None, True),
+        ComparisonRow(NASTY[0], NASTY[2], reason=NASTY[0]),
+    )
     found = Comparison(rows, NASTY[1])
     text = comparison_page.to_html(found, {"sets": [NASTY[0]]})
     assert text == comparison_page.to_html(found, {"sets": [NASTY[0]]})

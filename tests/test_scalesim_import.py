@@ -11,9 +11,9 @@ import accelsim
 from accelsim.cli.import_ import command
 from accelsim.cli.replica import command as replica
 from accelsim.cli.scalesim_beside import beside
+from accelsim.config.scalesim.machine import machine
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.replicas import scalesim
-from accelsim.spec.scalesim.machine import machine
 from accelsim.workload.scalesim.network import load_table
 from accelsim.workload.shapes import Linear
 from accelsim.workload.yaml_dump import dump

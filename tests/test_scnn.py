@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import accelsim
+from accelsim.engine import Machine
 from accelsim.engines import registry
 from accelsim.engines.scnn.cut import Axis
 from accelsim.errors import MappingError
 from accelsim.memory.dram import DramModel
 from accelsim.operands.handle import of
 from accelsim.operands.zero_run import ZeroRun
-from accelsim.seam import Machine
 from accelsim.workload.network import LayerView, Tensor
 from accelsim.workload.shapes import Conv2d, Linear
 

@@ -9,12 +9,12 @@ from click.testing import CliRunner
 
 import accelsim
 from accelsim.cli import app, main
+from accelsim.config.yamlfile import parse
 from accelsim.errors import WorkloadError
 from accelsim.explore.precision_search import search
-from accelsim.explore.precision_space import Space
+from accelsim.explore.precision_space import PrecisionSpace
 from accelsim.passes.precision import dump_precision
 from accelsim.passes.quantize import Settings
-from accelsim.spec.yamlfile import parse
 from accelsim.workload.yaml_network import build
 
 TABLE = """\
@@ -42,7 +42,7 @@ WIDTHS = (2, 4, 8)
 
 
 def space(text=TABLE, machine="loom", widths=WIDTHS, settings=Settings(limits="mse"), **more):  # noqa: B008
-    return Space(accelsim.load_arch(machine), build(parse(text, "n.yaml")), widths, settings, **more)
+    return PrecisionSpace(accelsim.load_arch(machine), build(parse(text, "n.yaml")), widths, settings, **more)
 
 
 @pytest.fixture(scope="module")

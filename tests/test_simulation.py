@@ -79,10 +79,10 @@ def test_check_compares_every_layer_with_numpy(small):
 
 
 def test_a_wrong_value_is_noticed(small, monkeypatch):
-    from accelsim import seam
+    from accelsim import engine
 
-    honest = seam.golden
-    monkeypatch.setattr(seam, "golden", lambda operands: honest(operands) + 1)
+    honest = engine.golden
+    monkeypatch.setattr(engine, "golden", lambda operands: honest(operands) + 1)
     assert [layer.checked for layer in run(network=small, check=True).layers] == [False, False, False]
 
 

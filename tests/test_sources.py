@@ -9,13 +9,13 @@ from click.testing import CliRunner
 
 import accelsim
 from accelsim.cli import app
+from accelsim.config import arch, packaged
+from accelsim.config.arch import unsourced
 from accelsim.engines import registry
 from accelsim.engines.registry import find_params
 from accelsim.report.document import document
 from accelsim.report.markdown import to_markdown
 from accelsim.report.run_page import to_html
-from accelsim.spec import arch, packaged
-from accelsim.spec.arch import unsourced
 
 MACHINE = """\
 name: small

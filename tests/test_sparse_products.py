@@ -5,6 +5,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
+from accelsim.engine import finished
 from accelsim.engines import registry
 from accelsim.engines.sparch import stream
 from accelsim.layer import machine_view
@@ -13,7 +14,6 @@ from accelsim.operands.golden import agree, golden
 from accelsim.operands.handle import of
 from accelsim.report import words
 from accelsim.report.series import compute_roofs, points
-from accelsim.seam import finished
 from accelsim.simulation import load_arch, simulate
 from accelsim.workload.csr_matrix import CsrMatrix, from_dense, from_entries
 from accelsim.workload.matrix_make import make_matrix

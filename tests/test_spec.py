@@ -2,10 +2,10 @@
 
 import pytest
 
+from accelsim.config import arch, packaged
+from accelsim.config.yamlfile import parse, read
 from accelsim.engines.registry import find_params
 from accelsim.errors import ConfigError
-from accelsim.spec import arch, packaged
-from accelsim.spec.yamlfile import parse, read
 
 GOOD = """\
 name: small

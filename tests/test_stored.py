@@ -220,8 +220,8 @@ def test_a_dense_machine_shows_neither_and_older_reports_are_read(tmp_path):
 
 
 def test_every_engine_with_a_format_is_among_these():
+    from accelsim.engine import Engine
     from accelsim.engines import registry
-    from accelsim.seam import Engine
 
     own = {name for name in registry.modules() if type(registry.get(name)).stored is not Engine.stored}
     assert own == set(COMPRESSING)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from contract import MACHINE, view_of
 
+from accelsim.engine import Machine
 from accelsim.engines.systolic import engine, tilecost
 from accelsim.engines.systolic.kernel import walk_tile
 from accelsim.engines.systolic.reference import reference
 from accelsim.errors import MappingError
 from accelsim.memory.dram import DramModel
 from accelsim.operands.handle import of
-from accelsim.seam import Machine
 from accelsim.workload.shapes import Conv2d, Linear
 
 

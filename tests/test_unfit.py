@@ -9,7 +9,7 @@ import accelsim
 from accelsim.cli import main
 from accelsim.errors import FitError, MappingError
 from accelsim.explore import evaluate
-from accelsim.explore.precision_space import Space
+from accelsim.explore.precision_space import PrecisionSpace
 from accelsim.explore.schema import OptionsSpec
 from accelsim.workload.network import Network, Tensor, make_layer
 from accelsim.workload.shapes import Conv2d, Linear, Normalization, Softmax
@@ -132,7 +132,7 @@ def test_a_point_is_illegal_only_where_no_layer_ran():
 
 
 def test_a_search_of_widths_leaves_out_what_fits_at_none():
-    space = Space(accelsim.load_arch("edge_npu"), wide(), [4, 8])
+    space = PrecisionSpace(accelsim.load_arch("edge_npu"), wide(), [4, 8])
     assert space.left_out == ("last",)
     assert space.costs([[0] * len(space.knobs)]).cycles[0] < float("inf")
 

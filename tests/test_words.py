@@ -8,10 +8,10 @@ import pytest
 from contract import random_case
 
 import accelsim
+from accelsim.engine import Word, beside, too_wide
 from accelsim.engines import registry
 from accelsim.errors import MappingError
 from accelsim.operands.handle import of
-from accelsim.seam import Word, beside, too_wide
 from accelsim.workload.network import LayerView, Network, Tensor, make_layer
 from accelsim.workload.shapes import Elementwise, Linear, SpGemm
 

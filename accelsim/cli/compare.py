@@ -71,7 +71,7 @@ def command(
     from accelsim.cli.output import check, folder
     from accelsim.cli.run import progress
     from accelsim.comparison import compare
-    from accelsim.spec.arch import parse_set
+    from accelsim.config.arch import parse_set
 
     priced = pricing.sets(energy_table, node)
     changes = [*map(parse_set, sets), *priced]

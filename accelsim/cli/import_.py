@@ -75,8 +75,8 @@ def _network(network: Network, file: str, target: Path) -> None:
 
 def _machine(file: str, target: Path) -> None:
     from accelsim.cli.scalesim_beside import arch_of
-    from accelsim.spec.scalesim.config import read_config
-    from accelsim.spec.scalesim.machine import machine
+    from accelsim.config.scalesim.config import read_config
+    from accelsim.config.scalesim.machine import machine
 
     config = read_config(file, banks=False)
     text, notes = machine(config)

@@ -39,8 +39,8 @@ def _entries(kind: str) -> list[tuple[str, str]]:
         from accelsim.cli import declared
 
         return list(declared("replica").items())
+    from accelsim.config import packaged
     from accelsim.report import words
-    from accelsim.spec import packaged
     from accelsim.units import si
 
     if kind == "arch":
@@ -58,8 +58,8 @@ def _entries(kind: str) -> list[tuple[str, str]]:
 
 
 def _description(name: str) -> str:
-    from accelsim.spec import packaged
-    from accelsim.spec.yamlfile import read
+    from accelsim.config import packaged
+    from accelsim.config.yamlfile import read
 
     path, shown = packaged.find("arch_configs", name)
     return str(read(path, shown).data.get("description", ""))

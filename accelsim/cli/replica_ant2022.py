@@ -23,9 +23,9 @@ def command(network: str, design_name: str | None, settings: Sequence[str], batc
     NETWORK is vgg16, resnet18 or bert_mnli, or the path of a YAML file like theirs. Designs: ant_os, ant_ws,
     bitfusion, olaccel, adafloat, biscaled.
     """
+    from accelsim.config.arch import parse_set
     from accelsim.replicas.bitfusion2018 import ant
     from accelsim.replicas.bitfusion2018.document import document, table
-    from accelsim.spec.arch import parse_set
 
     sets = [parse_set(text) for text in settings]
     runs = [ant.run(network, name, sets, batch) for name in ([design_name] if design_name else ant.names())]

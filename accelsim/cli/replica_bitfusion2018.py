@@ -24,11 +24,11 @@ def command(network: str, machine_name: str, settings: Sequence[str], batch: int
 
     NETWORK is alexnet, svhn, cifar10, lenet5, vgg7, resnet18, rnn or lstm, or the path of a YAML file like theirs.
     """
+    from accelsim.config.arch import parse_set
+    from accelsim.config.packaged import is_path
     from accelsim.replicas.bitfusion2018 import baseline, machine, networks
     from accelsim.replicas.bitfusion2018.document import document, table
     from accelsim.replicas.bitfusion2018.model import simulate
-    from accelsim.spec.arch import parse_set
-    from accelsim.spec.packaged import is_path
 
     array = machine.load(machine_name, [parse_set(text) for text in settings])
     net = networks.load(network)

@@ -49,7 +49,7 @@ def _rows(network: str, layers: str, density: Path | None, seed: int, accumulato
     from accelsim.errors import WorkloadError
     from accelsim.operands import handle
     from accelsim.passes.density import read_density, with_density
-    from accelsim.replicas.dnnsim_scnn import Machine, count
+    from accelsim.replicas.dnnsim_scnn import ScnnMachine, count
     from accelsim.simulation import load_network
     from accelsim.workload.shapes import Conv2d
 
@@ -68,7 +68,7 @@ def _rows(network: str, layers: str, density: Path | None, seed: int, accumulato
         operands = handle.of(net.view(layer), seed)
         found = count(
             operands.input.mask[0], operands.weight.mask, shape.stride[0], shape.pad[0],
-            Machine(out_acc_size=accumulators),
+            ScnnMachine(out_acc_size=accumulators),
         )  # fmt: skip
         rows.append({"layer": layer.name, **found})
     if not rows:

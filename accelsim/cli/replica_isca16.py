@@ -10,7 +10,7 @@ import click
 from accelsim.text import csv_text
 
 if TYPE_CHECKING:
-    from accelsim.replicas.isca16 import Row
+    from accelsim.replicas.isca16 import StudyRow
 
 COLUMNS = (
     ("flow", "flow", "<4"),
@@ -60,7 +60,7 @@ def command(pes: int, batch: int, layers: str, form: str) -> None:
     click.echo(write(rows, totals(rows, layers)), nl=False)
 
 
-def _table(rows: tuple[Row, ...], sums: tuple[Row, ...]) -> str:
+def _table(rows: tuple[StudyRow, ...], sums: tuple[StudyRow, ...]) -> str:
     head = f"{rows[0].pes} PEs, batch {rows[0].batch}; energy relative to one multiplication, words of 16 bits"
     titles = "  ".join(_pad(title, form) for _, title, form in COLUMNS).rstrip()
     lines = [head, "", titles, *(_line(row.to_dict()) for row in rows), ""]
@@ -92,7 +92,7 @@ def _mapping_text(row: dict[str, Any]) -> str:
     return mapping or ""
 
 
-def _json(rows: tuple[Row, ...], sums: tuple[Row, ...]) -> str:
+def _json(rows: tuple[StudyRow, ...], sums: tuple[StudyRow, ...]) -> str:
     from accelsim.replicas.isca16 import ENERGY
 
     document = {
@@ -104,6 +104,6 @@ def _json(rows: tuple[Row, ...], sums: tuple[Row, ...]) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _csv(rows: tuple[Row, ...], sums: tuple[Row, ...]) -> str:
+def _csv(rows: tuple[StudyRow, ...], sums: tuple[StudyRow, ...]) -> str:
     flat = [{**row.to_dict(), "mapping": _mapping_text(row.to_dict())} for row in (*rows, *sums)]
     return csv_text([flat[0], *(row.values() for row in flat)])

@@ -95,9 +95,9 @@ def sweep_of(
 
 def _machines(meta: dict[str, str], names: set[str]) -> tuple[dict[str, Any], str, list[str]]:
     """Return the machines that this build can still resolve, a sentence on the others, and what is not modelled."""
+    from accelsim.config import packaged
     from accelsim.explore.identity import model_version
     from accelsim.simulation import load_arch, not_modelled
-    from accelsim.spec import packaged
 
     if meta["model"] != model_version():
         return {}, "This build is another one, so it does not say how the machines were resolved.", []

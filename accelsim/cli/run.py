@@ -45,9 +45,9 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     was set, and options that change figures, become part of the folder's name.
     """
     from accelsim.cli.output import check, folder
+    from accelsim.config.arch import parse_set
     from accelsim.errors import WorkloadError
     from accelsim.simulation import advice, load_arch, load_network, nothing_ran, simulate
-    from accelsim.spec.arch import parse_set
 
     sets: tuple[str, ...] = options.pop("sets")
     priced = pricing.sets(options.pop("energy_table"), options.pop("node"))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
-    from accelsim.replicas.scalesim import Config, ReportRow, Row, Topology
+    from accelsim.config.arch import Arch
+    from accelsim.replicas.scalesim import Config, ReportRow, Topology, TopologyRow
     from accelsim.results import LayerResult
-    from accelsim.spec.arch import Arch
 
 
 class Line(NamedTuple):
@@ -30,9 +30,9 @@ def arch_of(config: Config) -> Arch:
     ConfigError
         A size that no machine here may have.
     """
+    from accelsim.config import arch
+    from accelsim.config.scalesim.machine import machine
     from accelsim.engines.registry import find_params
-    from accelsim.spec import arch
-    from accelsim.spec.scalesim.machine import machine
 
     try:
         return arch.of_text(machine(config).text, config.file, find_params)
@@ -53,7 +53,7 @@ def beside(config: Config, topology: Topology) -> Iterator[Line]:
         yield from _lines(config, row, printed, layer)
 
 
-def _lines(config: Config, row: Row, printed: Sequence[ReportRow], layer: LayerResult) -> Iterator[Line]:
+def _lines(config: Config, row: TopologyRow, printed: Sequence[ReportRow], layer: LayerResult) -> Iterator[Line]:
     def total(pick: str, port: int | None = None) -> int:
         parts = [getattr(p, pick) if port is None else getattr(p.ports[port], pick) for p in printed]
         return int(sum(parts))  # words of sparse ws are whole numbers, kept as floats

@@ -18,8 +18,8 @@ def command(what: str) -> None:
 
 def _arch() -> dict[str, Any]:
     """Return the machine schema with each engine's parameters under the engine's name."""
+    from accelsim.config.schema import ArchSpec
     from accelsim.engines import registry
-    from accelsim.spec.schema import ArchSpec
 
     schema = ArchSpec.model_json_schema()
     definitions = schema.setdefault("$defs", {})

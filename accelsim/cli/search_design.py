@@ -13,7 +13,7 @@ from accelsim.cli.live import Live, duration
 
 if TYPE_CHECKING:
     from accelsim.explore.distance import Distance
-    from accelsim.explore.search import Found, Progress
+    from accelsim.explore.search import Found, SearchProgress
 
 SHOWN = 40
 """Rows of the table of the front."""
@@ -52,7 +52,7 @@ def command(
     workers, make = executor.chosen(**where)
     line = Live()
 
-    def report(progress: Progress) -> None:
+    def report(progress: SearchProgress) -> None:
         line.show(_progress(progress))
 
     try:
@@ -79,7 +79,7 @@ def command(
         sys.exit(1)
 
 
-def _progress(progress: Progress) -> str:
+def _progress(progress: SearchProgress) -> str:
     eta = "" if progress.eta_s is None else f", {duration(progress.eta_s)} to go"
     generation = f"  generation {progress.generation}" if progress.generation else ""
     pace = f"{progress.tried:,}/{progress.budget:,} designs  {progress.per_s:.3g}/s{eta}"

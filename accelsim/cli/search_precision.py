@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from accelsim.explore.precision_search import Found
-    from accelsim.explore.precision_space import Space
+    from accelsim.explore.precision_space import PrecisionSpace
 
 UNITS = {"cycles": ("cycles", 1.0), "energy_uj": ("energy_pj", 1e6), "size_kib": ("size_bits", 8192.0)}
 """Quantity of a budget -> cost of a search and how many of its units one is."""
@@ -55,14 +55,14 @@ def command(arch: str, network: str, budgets: tuple[str, ...], widths: str, meth
     Costs are those of the simulated machine. Noise is the sum of the relative errors of all quantised tensors: a proxy,
     no accuracy; nothing is trained.
     """
+    from accelsim.config.arch import parse_set
     from accelsim.errors import ConfigError
     from accelsim.explore.precision_search import search
-    from accelsim.explore.precision_space import Space
+    from accelsim.explore.precision_space import PrecisionSpace
     from accelsim.operands.files import read_npz
     from accelsim.passes.batching import batched
     from accelsim.passes.quantize import Settings
     from accelsim.simulation import load_arch
-    from accelsim.spec.arch import parse_set
     from accelsim.workload.load import load_network
 
     for path, suffixes in ((output, (".yaml", ".yml")), (plot, (".png",))):
@@ -76,7 +76,7 @@ def command(arch: str, network: str, budgets: tuple[str, ...], widths: str, meth
     net = load_network(network)
     net = batched(net, batch) if batch is not None else net
     given = read_npz(operands, net) if operands is not None else {}
-    space = Space(machine, net, choices, Settings(**scheme, seed=seed), given, together)
+    space = PrecisionSpace(machine, net, choices, Settings(**scheme, seed=seed), given, together)
     limits = {cost: number * (space.widest(cost) if share else 1) for cost, (number, share) in wanted.items()}
     quantity = quantity or next(iter(limits), "cycles")
     found = search(space, limits, method, quantity, points, seed)
@@ -126,7 +126,7 @@ def _budgets(budgets: tuple[str, ...], clock_mhz: float) -> dict[str, tuple[floa
     return found
 
 
-def _write(path: Path, space: Space, found: Found) -> None:
+def _write(path: Path, space: PrecisionSpace, found: Found) -> None:
     from accelsim import outputs
     from accelsim.passes.precision import dump_precision
 
@@ -135,7 +135,7 @@ def _write(path: Path, space: Space, found: Found) -> None:
     outputs.write(path, text, "check the folder")
 
 
-def _plot(path: Path, space: Space, found: Found) -> None:
+def _plot(path: Path, space: PrecisionSpace, found: Found) -> None:
     from accelsim.explore.precision_report import curve
     from accelsim.report import plots
 
@@ -143,7 +143,7 @@ def _plot(path: Path, space: Space, found: Found) -> None:
     plots.save(plots.precision_figure({space.arch.name: curve(found)}, title), path)
 
 
-def _print(space: Space, found: Found, style: str, options: dict[str, Any]) -> None:
+def _print(space: PrecisionSpace, found: Found, style: str, options: dict[str, Any]) -> None:
     from accelsim.explore import precision_report as report
 
     if style == "table":

@@ -14,8 +14,8 @@ import yaml
 @click.option("--arch", help="With NAME 'energy': the machine whose prices to trace.")
 def command(name: str, sets: tuple[str, ...], arch: str | None) -> None:
     """Show a machine, a network or an engine; 'accelsim show energy --arch NAME' traces every price to its row."""
+    from accelsim.config import packaged
     from accelsim.engines import registry
-    from accelsim.spec import packaged
 
     if name == "energy":
         _energy(arch, sets)
@@ -31,7 +31,7 @@ def _is_network_file(name: str) -> bool:
     """Whether a path leads to a network: ONNX, or YAML with layers."""
     from pathlib import Path
 
-    from accelsim.spec.yamlfile import read
+    from accelsim.config.yamlfile import read
 
     path = Path(name)
     if path.suffix in (".yaml", ".yml") and path.is_file():
@@ -40,8 +40,8 @@ def _is_network_file(name: str) -> bool:
 
 
 def _machine(name: str, sets: tuple[str, ...]) -> None:
+    from accelsim.config.arch import parse_set, unsourced
     from accelsim.simulation import load_arch
-    from accelsim.spec.arch import parse_set, unsourced
 
     machine = load_arch(name, [parse_set(text) for text in sets])
     config = dict(machine.config)
@@ -101,18 +101,18 @@ def _sizes(shape: Any) -> str:
 
 
 def _energy(arch: str | None, sets: tuple[str, ...]) -> None:
-    from accelsim.energy import trace
+    from accelsim.config.arch import parse_set
+    from accelsim.energy import provenance
     from accelsim.errors import ConfigError
     from accelsim.layer import energy_table, machine_components
     from accelsim.simulation import load_arch
-    from accelsim.spec.arch import parse_set
 
     if arch is None:
         raise ConfigError("whose energy?", "write 'accelsim show energy --arch NAME'")
     machine = load_arch(arch, [parse_set(text) for text in sets])
     table = energy_table(machine.energy)
     click.echo(f"{machine.name}, energy table {table.name}")
-    for row in trace(machine_components(machine), table):
+    for row in provenance(machine_components(machine), table):
         value = "-" if row.value is None else f"{row.value:.6g}"
         head = f"{row.component} ({row.kind} x {row.instances})"
         click.echo(f"{head:34} {row.what:9} {value:>12} {row.unit:16} {row.status or ''}")

@@ -14,7 +14,7 @@ from accelsim.cli import comparing, executor, pricing
 from accelsim.cli.live import Live, duration
 
 if TYPE_CHECKING:
-    from accelsim.explore.sweep import Counts, Progress
+    from accelsim.explore.sweep import Counts, SweepProgress
 
 
 class _Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -96,7 +96,7 @@ def _planned(counts: Counts) -> str:
     return ", ".join(parts)
 
 
-def _summary(end: Progress, store: Path) -> str:
+def _summary(end: SweepProgress, store: Path) -> str:
     ran = f"{end.pace.done:,} points run at {end.pace.per_s:.3g}/s" if end.pace.done else "nothing left to run"
     front = f"{end.front:,} on the front"
     bad = [f"{end.illegal:,} illegal"] if end.illegal else []
@@ -110,7 +110,7 @@ class _Show:
         self._started = self._estimated = False
         self._line = Live()
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: SweepProgress) -> None:
         if not self._started:
             self._started = True
             click.echo(_planned(progress.counts), err=True)
@@ -124,7 +124,7 @@ class _Show:
         self._line.clear()
 
 
-def _line(progress: Progress) -> str:
+def _line(progress: SweepProgress) -> str:
     pace = progress.pace
     left = "" if pace.eta_s is None else f", {duration(pace.eta_s)} to go"
     parts = [f"{pace.done:,}/{pace.done + pace.left:,}", f"{pace.per_s:.3g}/s{left}", f"front {progress.front:,}"]

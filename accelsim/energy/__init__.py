@@ -1,10 +1,10 @@
 """What an event costs and what a component occupies.
 
 A table is a named, selectable input of a run. Tables of this field disagree by up to five times, so every figure of
-one carries its source and how far it can be trusted, and `trace` follows each price of a machine back to its rows.
+one carries its source and how far it can be trusted, and `provenance` follows each price of a machine back to its rows.
 """
 
-from accelsim.energy.account import LEAKAGE, Areas, TraceRow, area_mm2, energy_pj, leakage_mw, trace
+from accelsim.energy.account import LEAKAGE, Areas, ProvenanceRow, area_mm2, energy_pj, leakage_mw, provenance
 from accelsim.energy.price import Price, Table
 from accelsim.energy.tables import DEFAULT, at_node, kept_table, load_table, price_sets, table_names
 
@@ -13,8 +13,8 @@ __all__ = [
     "LEAKAGE",
     "Areas",
     "Price",
+    "ProvenanceRow",
     "Table",
-    "TraceRow",
     "area_mm2",
     "at_node",
     "energy_pj",
@@ -22,6 +22,6 @@ __all__ = [
     "leakage_mw",
     "load_table",
     "price_sets",
+    "provenance",
     "table_names",
-    "trace",
 ]

@@ -33,7 +33,7 @@ class Areas(NamedTuple):
         return tuple(name for name, why in self.missing.items() if why != OFF_CHIP)
 
 
-class TraceRow(NamedTuple):
+class ProvenanceRow(NamedTuple):
     """One figure of one component and the steps that led to it; ``value`` is None where the table has none."""
 
     component: str
@@ -107,7 +107,7 @@ def area_mm2(components: Sequence[Component], table: Table) -> Areas:
     return areas
 
 
-def trace(components: Sequence[Component], table: Table) -> list[TraceRow]:
+def provenance(components: Sequence[Component], table: Table) -> list[ProvenanceRow]:
     """Return every price, area and leakage of a machine with the rows and steps behind it.
 
     What the table does not give is a row too, with the reason as its step.
@@ -122,24 +122,24 @@ def trace(components: Sequence[Component], table: Table) -> list[TraceRow]:
             head = (component.name, component.kind, component.count, what)
             try:
                 reading = figure(component)
-                rows.append(TraceRow(*head, reading.value, unit, reading.status, reading.steps))
+                rows.append(ProvenanceRow(*head, reading.value, unit, reading.status, reading.steps))
             except PriceError as error:
-                rows.append(TraceRow(*head, None, unit, None, (error.problem,)))
+                rows.append(ProvenanceRow(*head, None, unit, None, (error.problem,)))
     if (static := table.spec.static) is not None:
         step = f"{static.from_table}:static ({static.status}, {static.source})"
-        rows.append(TraceRow("chip", "chip", 1, LEAKAGE, static.mw, "mW", static.status, (step,)))
+        rows.append(ProvenanceRow("chip", "chip", 1, LEAKAGE, static.mw, "mW", static.status, (step,)))
     return rows
 
 
-def _priced(component: Component, action: str, table: Table) -> TraceRow:
+def _priced(component: Component, action: str, table: Table) -> ProvenanceRow:
     per = "bit" if component.counts_bits else "operation"
     head = (component.name, component.kind, component.count, action)
     unit = f"{table.unit}/{per}"
     try:
         price = table.price(component, action)
     except PriceError as error:
-        return TraceRow(*head, None, unit, None, (error.problem,))
-    return TraceRow(*head, price.pj, unit, price.status, price.steps)
+        return ProvenanceRow(*head, None, unit, None, (error.problem,))
+    return ProvenanceRow(*head, price.pj, unit, price.status, price.steps)
 
 
 def _by_name(components: Sequence[Component]) -> dict[str, Component]:

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from accelsim.spec.schema import NotNegative, Positive, Strict
+from accelsim.config.schema import NotNegative, Positive, Strict
 
 Status: TypeAlias = Literal["read", "computed", "recalled", "assumed"]
 STATUSES: tuple[Status, ...] = ("read", "computed", "recalled", "assumed")
@@ -20,7 +20,7 @@ def weakest(statuses: Iterable[Status]) -> Status:
     return max(statuses, key=STATUSES.index)
 
 
-class Row(Strict):
+class PriceRow(Strict):
     """What every row carries beside its figures."""
 
     status: Status
@@ -29,14 +29,14 @@ class Row(Strict):
     from_table: str = Field("", description="set by loading: the table in which the row is written")
 
 
-def label(section: str, row: Row, place: str = "") -> str:
+def label(section: str, row: PriceRow, place: str = "") -> str:
     """Return how a trace names a row: its table, section and place, status, source and derivation."""
     where = f"{row.from_table}:{section}" + (f"[{place}]" if place else "")
     note = f"; {row.note}" if row.note else ""
     return f"{where} ({row.status}, {row.source}{note})"
 
 
-class WidthRow(Row):
+class WidthRow(PriceRow):
     """Arithmetic at one operand width. A multiplier or MAC of ``bits`` has two operands of that width."""
 
     bits: int = Field(ge=1, le=64)
@@ -45,7 +45,7 @@ class WidthRow(Row):
     leak_mw: NotNegative | None = Field(None, description="leakage power")
 
 
-class SramRow(Row):
+class SramRow(PriceRow):
     """An SRAM of one size with a port of ``port_bits``; energies per access of the whole port."""
 
     kib: Positive
@@ -56,7 +56,7 @@ class SramRow(Row):
     leak_mw: NotNegative | None = None
 
 
-class AccessRow(Row):
+class AccessRow(PriceRow):
     """Storage with one price whatever its size: ``pj`` per access of ``per_bits``, read or written."""
 
     pj: Positive
@@ -65,7 +65,7 @@ class AccessRow(Row):
     leak_mw_per_bit: NotNegative | None = None
 
 
-class LinkRow(Row):
+class LinkRow(PriceRow):
     """A wire: ``pj`` for ``per_bits`` over ``per_mm``, or over one hop where ``per_mm`` is absent."""
 
     pj: Positive
@@ -73,13 +73,13 @@ class LinkRow(Row):
     per_mm: Positive | None = None
 
 
-class HopRow(Row):
+class HopRow(PriceRow):
     """The distance between neighbours that a link without a length is taken to have."""
 
     mm: Positive
 
 
-class DramRow(Row):
+class DramRow(PriceRow):
     """Off-chip memory, both directions: ``pj`` for ``per_bits`` on the bus; ``any`` stands for every standard."""
 
     standard: str = Field(pattern=r"^[a-z0-9_]+$")
@@ -87,26 +87,26 @@ class DramRow(Row):
     per_bits: int = Field(1, ge=1, le=1 << 20)
 
 
-class SpecialRow(Row):
+class SpecialRow(PriceRow):
     """A special function (exp, reciprocal, square root) as multiplications and additions of its width."""
 
     multiplies: NotNegative
     adds: NotNegative
 
 
-class GatedRow(Row):
+class GatedRow(PriceRow):
     """What is left of a multiply-accumulate's energy when a zero operand gates it, as a share of it."""
 
     share: float = Field(ge=0, le=1)
 
 
-class StaticRow(Row):
+class StaticRow(PriceRow):
     """Power of the whole chip that no component accounts for."""
 
     mw: Positive
 
 
-class NamedRow(Row):
+class NamedRow(PriceRow):
     """The price of one action of the component of one name: goes before every other section."""
 
     component: str
@@ -115,14 +115,14 @@ class NamedRow(Row):
     per_bits: int = Field(1, ge=1, le=1 << 20, description="bits of that access; 1 for arithmetic")
 
 
-class NodeRow(Row):
+class NodeRow(PriceRow):
     """The process that the prices are for."""
 
     nm: Positive
     vdd_v: Positive
 
 
-class UnitRow(Row):
+class UnitRow(PriceRow):
     """A relative table's unit, and the pJ as which reports show one of it."""
 
     name: str

@@ -17,18 +17,18 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from pydantic import Field
 
-from accelsim.energy.rows import AccessRow, HopRow, LinkRow, NodeRow, Row, SramRow, WidthRow, weakest
+from accelsim.config.schema import Positive, Strict
+from accelsim.config.yamlfile import read, validate
+from accelsim.energy.rows import AccessRow, HopRow, LinkRow, NodeRow, PriceRow, SramRow, WidthRow, weakest
 from accelsim.errors import ConfigError
-from accelsim.spec.schema import Positive, Strict
-from accelsim.spec.yamlfile import read, validate
 
-AnyRow = TypeVar("AnyRow", bound=Row)
+AnyRow = TypeVar("AnyRow", bound=PriceRow)
 
 SCALED_SECTIONS = ("mac", "multiplier", "adder", "comparator", "register_file", "sram", "buffer", "link", "hop")
 """Sections that follow the process."""
 
 
-class NodeFactors(Row):
+class NodeFactors(PriceRow):
     """A process: energy goes as ``a V^2 + b V + c``; ``area`` is relative to 45 nm."""
 
     nm: Positive

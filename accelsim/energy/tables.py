@@ -8,12 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from accelsim.config.packaged import is_path
+from accelsim.config.yamlfile import Document, KeyPath, read, validate
 from accelsim.energy.price import Table
-from accelsim.energy.rows import SECTIONS, Inherit, Row, TableSpec
+from accelsim.energy.rows import SECTIONS, Inherit, PriceRow, TableSpec
 from accelsim.energy.scaling import SCALED_SECTIONS, scaled, scaling
 from accelsim.errors import ConfigError
-from accelsim.spec.packaged import is_path
-from accelsim.spec.yamlfile import Document, KeyPath, read, validate
 
 FOLDER = Path(__file__).parent / "tables"
 DEFAULT = "45nm"
@@ -205,8 +205,8 @@ def _check(spec: TableSpec, document: Document) -> None:
             seen.add(section)
 
 
-def _rows(spec: TableSpec) -> list[tuple[KeyPath, Row]]:
-    found: list[tuple[KeyPath, Row]] = []
+def _rows(spec: TableSpec) -> list[tuple[KeyPath, PriceRow]]:
+    found: list[tuple[KeyPath, PriceRow]] = []
     for name in ("node", "unit", *SECTIONS):
         value = getattr(spec, name)
         if isinstance(value, tuple):

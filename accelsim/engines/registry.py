@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from accelsim.config import packaged
+from accelsim.engine import Engine
 from accelsim.errors import ConfigError
-from accelsim.seam import Engine
-from accelsim.spec import packaged
 
 GROUP = "accelsim.engines"
 """Entry-point group in which other packages offer engines: ``name = "package.module"``, which holds ``ENGINE``."""

@@ -17,7 +17,9 @@ import numpy as np
 
 from accelsim import simulation
 from accelsim.activity import CAUSES, Event
+from accelsim.config.arch import Arch, Unit
 from accelsim.energy import LEAKAGE, Table, area_mm2, leakage_mw
+from accelsim.engine import Engine, Many
 from accelsim.engines import registry
 from accelsim.errors import PriceError
 from accelsim.layer import (
@@ -32,11 +34,9 @@ from accelsim.layer import (
     simulate_layer,
     unit_components,
 )  # fmt: skip
-from accelsim.mapping.choose import Price
+from accelsim.mapping.choose import PriceOf
 from accelsim.operands import handle
 from accelsim.results import NetworkResult, time_share
-from accelsim.seam import Engine, Many
-from accelsim.spec.arch import Arch, Unit
 from accelsim.workload.network import Layer, Network
 
 EXACT = 2**53
@@ -118,7 +118,7 @@ class Rates:
 
 
 @dataclass
-class Memory:
+class Memo:
     """What has been found of a machine, for all networks that run on it."""
 
     rates: Rates
@@ -132,7 +132,7 @@ MOST_RATES = 4096
 """Machines whose prices are kept; with more, all are forgotten."""
 
 
-def memory_of(arch: Arch) -> Memory:
+def memory_of(arch: Arch) -> Memo:
     """Return an empty memory; machines of the same hardware and energy table share their prices."""
     units = tuple((unit.name, unit.engine, unit.params) for unit in arch.units)
     key = (units, arch.memory.dram.standard, energy_table(arch.energy))  # a table that was edited is another one
@@ -140,7 +140,7 @@ def memory_of(arch: Arch) -> Memory:
         if len(_RATES) >= MOST_RATES:
             _RATES.clear()
         _RATES[key] = Rates()
-    return Memory(_RATES[key])
+    return Memo(_RATES[key])
 
 
 def deal_key(arch: Arch) -> tuple[Any, ...]:
@@ -219,7 +219,7 @@ def coverage(result: NetworkResult) -> dict[str, Any]:
     }
 
 
-def totals(arch: Arch, dealt: Deal, memory: Memory) -> dict[str, Any] | None:
+def totals(arch: Arch, dealt: Deal, memory: Memo) -> dict[str, Any] | None:
     """Return the totals row of a network on a machine, or None: a layer that does not fit is for the plain path."""
     table = energy_table(arch.energy)
     found = [_counts(arch, block, table, memory) for block in dealt.blocks]
@@ -266,12 +266,12 @@ def _stacked(parts: list[np.ndarray]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _counts(arch: Arch, block: Block, table: Table, memory: Memory) -> Many | None:
+def _counts(arch: Arch, block: Block, table: Table, memory: Memo) -> Many | None:
     """Return what the engine says of a block's layers, each asked for once per machine."""
     unit = arch.units[block.unit]
     engine = registry.get(unit.engine)
 
-    priced: list[Price] = []
+    priced: list[PriceOf] = []
 
     def price(boundary: str, direction: str) -> float:
         if not priced:  # only asked for energy objectives
@@ -333,7 +333,7 @@ def _account(arch: Arch, dealt: Deal, many: list[Many], cycles: np.ndarray) -> _
 
 
 def _energy(
-    arch: Arch, dealt: Deal, many: list[Many], cycles: np.ndarray, table: Table, memory: Memory
+    arch: Arch, dealt: Deal, many: list[Many], cycles: np.ndarray, table: Table, memory: Memo
 ) -> dict[str, float] | None:
     """Return the energy by component; None where an event has no price."""
     energy: dict[str, list[float]] = {}
@@ -382,7 +382,7 @@ def _terms(arch: Arch, unit: Unit, many: Many, table: Table) -> Terms:
     return Terms(tuple(found), columns, prices, [*unpriced, *places.values()])
 
 
-def _static(arch: Arch, table: Table, memory: Memory) -> Static:
+def _static(arch: Arch, table: Table, memory: Memo) -> Static:
     if memory.rates.static is None:
         memory.rates.static = static(arch, table)
     return memory.rates.static

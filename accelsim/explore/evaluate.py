@@ -12,6 +12,8 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from accelsim import simulation
+from accelsim.config.arch import Arch, build, override
+from accelsim.config.yamlfile import Document
 from accelsim.engines import registry
 from accelsim.errors import UserError
 from accelsim.explore import columnar
@@ -22,8 +24,6 @@ from accelsim.explore.tables import PARTS, SUMS
 from accelsim.layer import Options, Task, energy_table, simulate_layer
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
-from accelsim.spec.arch import Arch, build, override
-from accelsim.spec.yamlfile import Document
 from accelsim.workload.network import Layer, Network, is_view, make_layer
 from accelsim.workload.shapes import PRODUCTS, Linear
 
@@ -156,7 +156,7 @@ class _Machine(NamedTuple):
     context: Context
     arch: Arch
     layers: dict[Any, LayerResult]
-    memory: columnar.Memory
+    memory: columnar.Memo
 
 
 _LAST = threading.local()

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import accelsim
+from accelsim.config.arch import key_path
 from accelsim.engines.registry import GROUP
-from accelsim.spec.arch import key_path
 from accelsim.workload.network import Network
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)

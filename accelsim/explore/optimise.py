@@ -1,4 +1,4 @@
-"""The seam of optimisers: ask for designs, be told what they cost. Random draws are the baseline."""
+"""What an optimiser is: ask for designs, be told what they cost. Random draws are the baseline."""
 
 from __future__ import annotations
 

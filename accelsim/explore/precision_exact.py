@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import ConfigError
-from accelsim.explore.precision_space import Budgets, Space
+from accelsim.explore.precision_space import Budgets, PrecisionSpace
 
 MOST_COMBINATIONS = 20_000
 """All layers together: each is a simulation, unless it equals another."""
 
 
-def solve(space: Space, budgets: Budgets) -> NDArray[np.int64]:
+def solve(space: PrecisionSpace, budgets: Budgets) -> NDArray[np.int64]:
     """Return the choice of least noise within budgets.
 
     Raises

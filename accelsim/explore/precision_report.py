@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
 from accelsim.explore.precision_search import Found, Point
-from accelsim.explore.precision_space import Space
+from accelsim.explore.precision_space import PrecisionSpace
 from accelsim.operands.quantizers import decibels
 from accelsim.report.precision_plot import Curve
 from accelsim.report.rows import csv_of
@@ -36,7 +36,7 @@ def rows(points: tuple[Point, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def assignment(space: Space, point: Point) -> list[dict[str, Any]]:
+def assignment(space: PrecisionSpace, point: Point) -> list[dict[str, Any]]:
     """Return per layer in scope its types and the share of all noise that its tensors add."""
     types = space.types(point.choice)
     noise = space.tensor_noise(point.choice)
@@ -55,7 +55,7 @@ def assignment(space: Space, point: Point) -> list[dict[str, Any]]:
     return found
 
 
-def to_json(space: Space, found: Found, options: Mapping[str, Any]) -> str:
+def to_json(space: PrecisionSpace, found: Found, options: Mapping[str, Any]) -> str:
     """Return everything as JSON text."""
     best = None
     if found.best is not None:
@@ -94,7 +94,7 @@ def curve(found: Found) -> Curve:
 class SearchView:
     """A rich renderable: the assignment, the front and uniform widths."""
 
-    def __init__(self, space: Space, found: Found) -> None:
+    def __init__(self, space: PrecisionSpace, found: Found) -> None:
         self.space, self.found = space, found
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from accelsim.errors import ConfigError
 from accelsim.explore import precision_exact
 from accelsim.explore.pareto import front
-from accelsim.explore.precision_space import QUANTITIES, Budgets, Choices, Costs, Space
+from accelsim.explore.precision_space import QUANTITIES, Budgets, Choices, Costs, PrecisionSpace
 
 Method: TypeAlias = Literal["greedy", "evolution", "exact"]
 GENERATIONS, PER_KNOB = 150, 4
@@ -56,14 +56,14 @@ class Found:
 
 
 def search(
-    space: Space, budgets: Budgets, method: Method = "evolution", quantity: str = "cycles", points: int = 12,
+    space: PrecisionSpace, budgets: Budgets, method: Method = "evolution", quantity: str = "cycles", points: int = 12,
     seed: int = 0,
 ) -> Found:  # fmt: skip
     """Look for the least noise within budgets, and for the front of one cost against noise.
 
     Parameters
     ----------
-    space : Space
+    space : PrecisionSpace
     budgets : mapping
         Quantity of `QUANTITIES` -> most; may be empty, then there is no ``best``.
     method : "greedy", "evolution" or "exact"
@@ -111,7 +111,7 @@ def search(
     return Found(quantity, dict(budgets), best, tuple(ordered), tuple(uniform))
 
 
-def _uniform(space: Space) -> list[Point]:
+def _uniform(space: PrecisionSpace) -> list[Point]:
     same = np.repeat(np.arange(len(space.widths))[:, None], len(space.knobs), axis=1)
     points = _points(space, same, "uniform")
     return [
@@ -120,7 +120,7 @@ def _uniform(space: Space) -> list[Point]:
     ]
 
 
-def _points(space: Space, choices: Choices, origin: str) -> list[Point]:
+def _points(space: PrecisionSpace, choices: Choices, origin: str) -> list[Point]:
     costs = space.costs(choices)
     rows = zip(np.atleast_2d(choices).tolist(), *(column.tolist() for column in costs), strict=True)
     return [Point(tuple(choice), cycles, pj, bits, noise, origin) for choice, cycles, pj, bits, noise in rows]
@@ -131,7 +131,7 @@ def _measure(costs: Costs, budgets: Budgets) -> NDArray[np.float64]:
     return np.max([getattr(costs, name) / most for name, most in budgets.items()], axis=0)
 
 
-def _descend(space: Space, budgets: Budgets, now: Choices) -> Choices:
+def _descend(space: PrecisionSpace, budgets: Budgets, now: Choices) -> Choices:
     """Return the choices on the way from ``now`` to the narrowest, each narrowing one knob.
 
     Of all narrowings the one that saves most for the noise that it adds; cost is the sum in shares of the budgets.
@@ -166,7 +166,7 @@ def _moves(now: Choices, to: Callable[[int], range]) -> Choices:
     return np.array(found, dtype=np.int64).reshape(-1, now.size)
 
 
-def _solve(space: Space, budgets: Budgets, method: Method, seed: int, path: Choices) -> Point:
+def _solve(space: PrecisionSpace, budgets: Budgets, method: Method, seed: int, path: Choices) -> Point:
     """Return the point of least noise within budgets that a method finds."""
     measures = _measure(space.costs(path), budgets)
     within = np.flatnonzero(measures <= 1)
@@ -181,7 +181,7 @@ def _solve(space: Space, budgets: Budgets, method: Method, seed: int, path: Choi
     return _points(space, start, origin)[0]
 
 
-def _raised(space: Space, now: Choices, budgets: Budgets) -> Choices:
+def _raised(space: PrecisionSpace, now: Choices, budgets: Budgets) -> Choices:
     """Return a choice with knobs widened, the least noisy first, while the budgets hold."""
     while True:
         tries = _moves(now, lambda index: range(index + 1, len(space.widths)))
@@ -194,7 +194,7 @@ def _raised(space: Space, now: Choices, budgets: Budgets) -> Choices:
         now = tries[int(np.argmin(np.where(allowed, costs.noise[1:], np.inf)))]
 
 
-def _evolve(space: Space, budgets: Budgets, seed: int, start: Choices) -> Choices:
+def _evolve(space: PrecisionSpace, budgets: Budgets, seed: int, start: Choices) -> Choices:
     """Return the fittest choice of a differential evolution; a choice beyond a budget is worse than any within."""
     from scipy.optimize import differential_evolution
 

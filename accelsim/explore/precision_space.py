@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim import simulation
+from accelsim.config.arch import Arch
 from accelsim.errors import ConfigError, MappingError, WorkloadError
 from accelsim.layer import Options, simulate_layer
 from accelsim.operands.quantizers import noise_ratio
 from accelsim.passes.precision import Type
 from accelsim.passes.quantize import FIXED_BITS, Settings, operands_of, quantize_tensor, real_numbers
-from accelsim.spec.arch import Arch
 from accelsim.workload.network import Layer, Network, Tensor, is_view
 from accelsim.workload.shapes import PRODUCTS
 
@@ -73,7 +73,7 @@ class _Work:
     table: NDArray[np.float64]
 
 
-class Space:
+class PrecisionSpace:
     """All assignments of ``widths`` to the knobs of a network on a machine.
 
     Parameters

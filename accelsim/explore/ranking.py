@@ -11,19 +11,19 @@ from accelsim.basis import Incomplete, Ranking
 
 STAND_INS = 10_000
 """How finely a share of layers is told apart where a store of the first format does not name them."""
-Row = Mapping[str, Any]
+PointRow = Mapping[str, Any]
 
 
 class Ranked(NamedTuple):
     """A point that ran, the figures that compare, whether it ranks, and whether it is shown."""
 
-    row: Row
-    figures: Row
+    row: PointRow
+    figures: PointRow
     ranks: bool
     shown: bool
 
 
-def covered(row: Row) -> frozenset[str]:
+def covered(row: PointRow) -> frozenset[str]:
     """Return the layers that a point simulated; where only their share is known, as many names as stand for it."""
     return _stand_ins(row["coverage_layers"] or 0.0) if row["ran"] is None else _set(row["ran"])
 
@@ -38,7 +38,7 @@ def _stand_ins(share: float) -> frozenset[str]:
     return frozenset(map(str, range(round(STAND_INS * share))))
 
 
-def ranked(rows: Iterable[Row], incomplete: Incomplete = "common") -> tuple[list[Ranked], dict[str, Ranking]]:
+def ranked(rows: Iterable[PointRow], incomplete: Incomplete = "common") -> tuple[list[Ranked], dict[str, Ranking]]:
     """Return the points that ran, in their order, and how those of each network compare."""
     ran = [row for row in rows if row["status"] == "ok"]
     places: dict[str, list[int]] = {}
@@ -62,7 +62,7 @@ def ranked(rows: Iterable[Row], incomplete: Incomplete = "common") -> tuple[list
     return [found[i] for i in range(len(ran))], rankings
 
 
-def _known(rows: Sequence[Row]) -> frozenset[str]:
+def _known(rows: Sequence[PointRow]) -> frozenset[str]:
     """Return the layers that points have sums over: those that the plan's points share; none where all are alike."""
     shared = {row["shared"] for row in rows}
     layers = shared.pop() if len(shared) == 1 else None

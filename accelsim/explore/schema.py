@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from accelsim.spec.schema import Strict
-from accelsim.spec.yamlfile import Document, read, validate
+from accelsim.config.schema import Strict
+from accelsim.config.yamlfile import Document, read, validate
 from accelsim.units import exact
 
 MAX_AXIS = 100_000

@@ -86,7 +86,7 @@ class Found(NamedTuple):
     no_area: dict[str, tuple[str, ...]]
 
 
-class Progress(NamedTuple):
+class SearchProgress(NamedTuple):
     """How a running search stands."""
 
     tried: int
@@ -97,7 +97,7 @@ class Progress(NamedTuple):
     eta_s: float | None
 
 
-Report: TypeAlias = Callable[[Progress], None]
+Report: TypeAlias = Callable[[SearchProgress], None]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -146,7 +146,7 @@ def run(
     workers, keep_layers, make_executor
         As for `accelsim.explore.sweep.run`.
     report : callable, optional
-        Called with a `Progress` at every generation and at least twice a second.
+        Called with a `SearchProgress` at every generation and at least twice a second.
 
     Raises
     ------
@@ -225,7 +225,7 @@ class _Search:
         budget = len(legal) if self.small and legal is not None else self._settings.budget
         rate = done / elapsed if elapsed else 0.0
         eta = (budget - done) / rate if rate else None
-        self._report(Progress(done, budget, self._generation, trial.ledger.on_front, rate, eta))
+        self._report(SearchProgress(done, budget, self._generation, trial.ledger.on_front, rate, eta))
 
     def found(self, trial: Trial, why: str, exact: np.ndarray | None) -> Found:
         designs, values = trial.ledger.all()

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from pydantic import ValidationError
 
+from accelsim.config import packaged
+from accelsim.config.arch import Arch, build, key_path, override
+from accelsim.config.yamlfile import KeyPath, dotted
 from accelsim.energy.tables import digest
 from accelsim.errors import ConfigError, UserError
 from accelsim.explore import conditions, identity
 from accelsim.explore.schema import Axis, OptionsSpec, Sweep
 from accelsim.simulation import load_arch, load_network
-from accelsim.spec import packaged
-from accelsim.spec.arch import Arch, build, key_path, override
-from accelsim.spec.yamlfile import KeyPath, dotted
 from accelsim.workload.network import Network
 
 MAX_POINTS = 10_000_000

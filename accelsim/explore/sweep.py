@@ -44,7 +44,7 @@ class Counts(NamedTuple):
     to_run: int
 
 
-class Progress(NamedTuple):
+class SweepProgress(NamedTuple):
     """How a running sweep stands."""
 
     counts: Counts
@@ -54,7 +54,7 @@ class Progress(NamedTuple):
     front: int
 
 
-Report: TypeAlias = Callable[[Progress], None]
+Report: TypeAlias = Callable[[SweepProgress], None]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -75,7 +75,7 @@ def run(
     make_executor: Callable[[], Executor] | None = None,
     report: Report | None = None,
     sets: Mapping[str, Any] | None = None,
-) -> Progress:
+) -> SweepProgress:
     """Run a sweep into a store; what the store has already is not run again.
 
     Parameters
@@ -93,7 +93,7 @@ def run(
     make_executor : callable, optional
         Returns the executor to use in place of a pool of processes; ``workers`` says how wide it is.
     report : callable, optional
-        Called with a `Progress` before the first point, after every chunk and at least twice a second.
+        Called with a `SweepProgress` before the first point, after every chunk and at least twice a second.
     sets : mapping, optional
         Key path -> value for all machines, in place of what the file sets.
 
@@ -123,7 +123,7 @@ def count(file: str | Path, sets: Mapping[str, Any] | None = None) -> Counts:
 
 def _run(
     space: Space, store: Store, shard: tuple[int, int], make: Callable[[], Executor], width: int, report: Report
-) -> Progress:
+) -> SweepProgress:
     points = list(space.points())
     keep_layers = store.meta()["layers"] == "yes"
     documents = {name: arch.document for name, arch in space.archs.items()}
@@ -241,5 +241,5 @@ class _Watch:
     def tick(self, pace: Pace) -> None:
         self._report(self.progress(pace))
 
-    def progress(self, pace: Pace) -> Progress:
-        return Progress(self._counts, pace, self._illegal, self._failed, sum(map(len, self._fronts.values())))
+    def progress(self, pace: Pace) -> SweepProgress:
+        return SweepProgress(self._counts, pace, self._illegal, self._failed, sum(map(len, self._fronts.values())))

@@ -10,15 +10,16 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from accelsim.config.schema import MappingSpec
+from accelsim.config.yamlfile import Document, read, validate
 from accelsim.errors import ConfigError, MappingError
-from accelsim.spec.schema import MappingSpec
-from accelsim.spec.yamlfile import Document, read, validate
 
-Columns: TypeAlias = Mapping[str, np.ndarray]
+Candidates: TypeAlias = Mapping[str, np.ndarray]
 
 
 MOST_TIMED = 256
-"""Candidates that are timed at most; `benchmarks/regret.md` says how much fewer would lose."""
+"""Candidates that are timed at most; `benchmarks/regret.md` says how much fewer would lose,
+`benchmarks/monotone.md` what better machines never do."""
 
 
 class Bounds(NamedTuple):
@@ -40,8 +41,11 @@ class Bounds(NamedTuple):
         (component, action) -> count of operations, one number or one per candidate.
     timed : callable or None
         Places of candidates -> their exact cycles.
-    ranked : int
-        If not 0, ``cycles`` are estimates and no bounds: so many of the most promising candidates are timed.
+    others : int
+        Candidates that were left out because none can be better than the best of these, or, if these are more than
+        ``most``, because none has a better bound.
+    most : int
+        Candidates that are timed at most.
     """
 
     cycles: np.ndarray
@@ -50,10 +54,11 @@ class Bounds(NamedTuple):
     own: tuple[str, np.ndarray] | None = None
     events: Mapping[tuple[str, str], Any] = {}
     timed: Callable[[np.ndarray], np.ndarray] | None = None
-    ranked: int = 0
+    others: int = 0
+    most: int = MOST_TIMED
 
 
-Price: TypeAlias = Callable[[str, str], float]
+PriceOf: TypeAlias = Callable[[str, str], float]
 """(boundary, direction) -> pJ per bit."""
 
 
@@ -66,12 +71,14 @@ class Choice(NamedTuple):
     why: str
 
 
-def choose(columns: Columns, bounds: Bounds, spec: MappingSpec, price: Price, leak_pj_per_cycle: float = 0.0) -> Choice:
+def choose(
+    columns: Candidates, bounds: Bounds, spec: MappingSpec, price: PriceOf, leak_pj_per_cycle: float = 0.0
+) -> Choice:
     """Return the best candidate: smallest objective, then cycles, then DRAM bits, then order of preference.
 
     Candidates are timed in the order of their bounds until the next bound is no better than the best: that one is then
-    the best of all. At most `MOST_TIMED` are timed. Under an engine's own objective, ties go by order of preference at
-    once and nothing is timed.
+    the best of all. At most ``bounds.most`` are timed. Under an engine's own objective, ties go by order of preference
+    at once and nothing is timed.
 
     Parameters
     ----------
@@ -112,27 +119,27 @@ def choose(columns: Columns, bounds: Bounds, spec: MappingSpec, price: Price, le
     if bounds.timed is None:
         best, timed = tuple(least[order[0]]), len(order)
     else:
-        best, timed, most = (np.inf,) * 4, 0, min(len(order), bounds.ranked or MOST_TIMED)
-        while timed < most and (bounds.ranked or tuple(least[order[timed]]) < best):
+        best, timed, most = (np.inf,) * 4, 0, min(len(order), bounds.most)
+        while timed < most and tuple(least[order[timed]]) < best:
             some = kept[order[timed : min(2 * timed + 1, most)]]
             best = min(best, *map(tuple, keys(some, bounds.timed(some))))
             timed += len(some)
-    proven = timed == len(order) or (not bounds.ranked and tuple(least[order[timed]]) >= best)
+    listed = len(kept) + bounds.others
     why = f"{spec.objective} {best[0]:.6g}, the least of "
-    if timed == len(order):
+    if timed == listed:
         why += f"{timed:,}"
-    elif proven:
-        why += f"{len(order):,} ({timed} timed, bounds rule out the others)"
+    elif timed == len(order) or tuple(least[order[timed]]) >= best:
+        why += f"{listed:,} ({timed} timed, bounds rule out the others)"
     else:
-        why += f"the {timed} most promising of {len(order):,}"
-    return Choice(_row(columns, int(best[3])), len(kept), spec.objective, why)
+        why += f"the {timed} most promising of {listed:,}"
+    return Choice(_row(columns, int(best[3])), listed, spec.objective, why)
 
 
-def _row(columns: Columns, place: int) -> dict[str, Any]:
+def _row(columns: Candidates, place: int) -> dict[str, Any]:
     return {name: column[place].item() for name, column in columns.items()}
 
 
-def _keep(columns: Columns, count: int, fixed: Mapping[str, Any]) -> np.ndarray:
+def _keep(columns: Candidates, count: int, fixed: Mapping[str, Any]) -> np.ndarray:
     keep = np.ones(count, dtype=np.bool_)
     for key, value in fixed.items():
         if key not in columns:
@@ -143,7 +150,7 @@ def _keep(columns: Columns, count: int, fixed: Mapping[str, Any]) -> np.ndarray:
     return keep
 
 
-def _dynamic_pj(bounds: Bounds, price: Price) -> np.ndarray:
+def _dynamic_pj(bounds: Bounds, price: PriceOf) -> np.ndarray:
     """Return the energy of each candidate, leakage apart."""
     energy = np.zeros(len(bounds.cycles))
     for (name, action), count in (*bounds.traffic.items(), *bounds.events.items()):

@@ -21,8 +21,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from accelsim.activity import Flow, Loop, Step, Transfer
+from accelsim.config.schema import Strict
 from accelsim.memory.dram import DramModel
-from accelsim.spec.schema import Strict
 from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Conv2d

@@ -20,7 +20,7 @@ from accelsim.memory.dram import DramModel
 from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.shapes import Conv2d
 
-Columns: TypeAlias = dict[str, np.ndarray]
+Candidates: TypeAlias = dict[str, np.ndarray]
 FIELDS = ("groups", "n", "e", "f", "k", "c")
 ROLES = ("input", "weight", "output")
 
@@ -140,7 +140,7 @@ def best(nest: TiledNest, dram: DramModel, objective: str) -> Choice | None:
     return Choice(mapping, number, objective, why)
 
 
-def tilings(nest: TiledNest) -> Columns:
+def tilings(nest: TiledNest) -> Candidates:
     """Return the whole list, a row per tiling and variant; raise MappingError if nothing fits."""
     from accelsim.mapping import list_kernel as kernel
 
@@ -161,7 +161,7 @@ def tilings(nest: TiledNest) -> Columns:
 
 
 def bounds(
-    nest: TiledNest, dram: DramModel, columns: Columns, on_chip: Callable[[Measured], Mapping[tuple[str, str], Any]]
+    nest: TiledNest, dram: DramModel, columns: Candidates, on_chip: Callable[[Measured], Mapping[tuple[str, str], Any]]
 ) -> Bounds:
     """Return what objectives need of each candidate; ``on_chip`` adds the traffic that is not DRAM's.
 
@@ -195,7 +195,7 @@ def bounds(
     return Bounds(least, read + write, traffic, timed=timed)
 
 
-def _rows(columns: Columns, variant: Variant) -> np.ndarray:
+def _rows(columns: Candidates, variant: Variant) -> np.ndarray:
     keep = np.ones(len(columns["k"]), dtype=np.bool_)
     for field, value in variant.fields.items():
         keep &= columns[field] == value

@@ -48,6 +48,8 @@ CYCLES, DRAM = 0, 1
 
 MOST_SIZES = 160
 """Sizes of channel tiles, at most."""
+NOTHING_YET, BEFORE_ALL, AFTER_ALL = -1, -2, 2**62
+"""Places that are none in a list: no tiling has been timed yet; the one to beat is from a list before, or behind."""
 MOST_TRIES = 512
 """Tilings that are kept before all that may still be best are timed."""
 
@@ -101,14 +103,19 @@ def scratch(rows):  # type: ignore[no-untyped-def]
 def search(layer, form, limits, psum_width, k_units, c_unit, bus, objective, best, figures):  # type: ignore[no-untyped-def]
     """Find the best tiling of a single layer: `search_with` arrays of its own."""
     room = scratch(run_rows(layer))
-    return search_with(room, layer, form, limits, psum_width, k_units, c_unit, bus, objective, best, figures)
+    return search_with(
+        room, layer, form, limits, psum_width, k_units, c_unit, bus, objective, best, figures, NOTHING_YET
+    )
 
 
 @lean
 def search_with(  # type: ignore[no-untyped-def]
-    room, layer, form, limits, psum_width, k_units, c_unit, bus, objective, best, figures
+    room, layer, form, limits, psum_width, k_units, c_unit, bus, objective, best, figures, known
 ):
     """Write the best tiling (groups, n, e, f, k, c, order) to ``best``; return False if none fits.
+
+    ``known`` is `NOTHING_YET`, or the place of a tiling of another list whose figures stand in ``figures``: only one
+    that is better is then written, False if there is none.
 
     Best is the smallest (cycles, bits on the bus, place in the list), of ``DRAM`` (bits, cycles, place). Branches
     whose bound is worse than the best so far are left, the others kept; the most promising of a branch is timed at
@@ -141,9 +148,10 @@ def search_with(  # type: ignore[no-untyped-def]
         counts[axis] = nest.fill_runs(layer, axis, whole[axis], whole[axis], runs[axis])
     low, visit, swept, kinds, tries, bounds = room.low, room.visit, room.swept, room.kinds, room.tries, room.bounds
     moved, group_moved, whole_moved, inputs = room.moved[0], room.moved[1], room.moved[2], room.moved[3]
-    figures[0] = figures[1] = np.inf
+    if known == NOTHING_YET:
+        figures[0] = figures[1] = np.inf
     figures[2] = figures[3] = 0.0
-    place, tried = np.int64(-1), 0
+    place, tried = np.int64(known), 0
     one_share, all_share = share(form, GROUPS, 1), share(form, GROUPS, groups)
     weights = float(layer[nest.K]) * layer[nest.CG] * layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W]
     weights *= layer[nest.WEIGHT_X]
@@ -248,7 +256,7 @@ def search_with(  # type: ignore[no-untyped-def]
                             place = time_all(layer, form, psum_width, bus, objective, timing, tries, bounds, tried,
                                              place, best, figures)  # fmt: skip
                             tried = 0
-                if place < 0 and tried > since:
+                if place == NOTHING_YET and tried > since:
                     place = time_best(layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place,
                                       best, figures)  # fmt: skip
                 if tried > MOST_TRIES - 8:
@@ -260,7 +268,7 @@ def search_with(  # type: ignore[no-untyped-def]
                 layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place, best, figures
             )
     place = time_all(layer, form, psum_width, bus, objective, timing, tries, bounds, tried, place, best, figures)
-    return place >= 0
+    return place != known
 
 
 @lean

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from accelsim.activity import Transfer
-from accelsim.spec.schema import DramSpec
+from accelsim.config.schema import DramSpec
 from accelsim.units import ceil_div, exact
 
 

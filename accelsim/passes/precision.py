@@ -10,8 +10,8 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import WrapValidator
 
+from accelsim.config.schema import Bits, PrecisionSpec
 from accelsim.passes.profile import ROLES, Entry, assigned, read_entries, tensor_of, with_attribute
-from accelsim.spec.schema import Bits, PrecisionSpec
 from accelsim.workload.network import Network, is_view
 
 _TYPE = re.compile(r"(u?)int(\d{1,4})")

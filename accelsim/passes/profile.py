@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, create_model
 
+from accelsim.config.schema import Strict
+from accelsim.config.yamlfile import MAX_FILE_BYTES, Document, read, validate
 from accelsim.errors import ConfigError
-from accelsim.spec.schema import Strict
-from accelsim.spec.yamlfile import MAX_FILE_BYTES, Document, read, validate
 from accelsim.workload.check import nearest
 from accelsim.workload.network import Layer, Network, Tensor
 

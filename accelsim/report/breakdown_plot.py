@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from accelsim.report import facts, palette, words
 from accelsim.report.columns import shorten
 from accelsim.report.palette import Look
-from accelsim.report.series import LONG_NAME, Row, rows
+from accelsim.report.series import LONG_NAME, SeriesRow, rows
 from accelsim.results import NetworkResult
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ def write_labels(ax: Axes, labels: list[str], font: float) -> None:
         ax.text(0.5, 0.5, "no layer was simulated", transform=ax.transAxes, ha="center")
 
 
-def cycles_bars(result: NetworkResult, drawn: list[Row]) -> tuple[list[dict[str, float]], dict[str, Look]]:
+def cycles_bars(result: NetworkResult, drawn: list[SeriesRow]) -> tuple[list[dict[str, float]], dict[str, Look]]:
     """Return the bars of cycles and how their keys look."""
     found = facts.all_causes(result)
     looks = {words.CAUSE_WORDS.get(cause, cause): palette.CAUSES.get(cause, palette.UNKNOWN) for cause in found}
     return [{words.CAUSE_WORDS.get(cause, cause): n for cause, n in row.cycles.items()} for row in drawn], looks
 
 
-def energy_bars(result: NetworkResult, drawn: list[Row]) -> tuple[list[dict[str, float]], dict[str, Look]]:
+def energy_bars(result: NetworkResult, drawn: list[SeriesRow]) -> tuple[list[dict[str, float]], dict[str, Look]]:
     """Return the bars of energy in joules and how their keys look."""
     kept = _components(result)
     colours = iter(palette.COMPONENTS)
@@ -182,7 +182,7 @@ def _name_axis(ax: Axes, what: str, unit: str) -> str:
     return f"{what} ({prefix}{unit})" if prefix or unit else what
 
 
-def _caption(result: NetworkResult, drawn: list[Row]) -> str:
+def _caption(result: NetworkResult, drawn: list[SeriesRow]) -> str:
     parts = ["at a bar's end: its share of the total"]
     if table := result.options.get("energy_table"):
         parts.append(f"energy priced by table {table}")

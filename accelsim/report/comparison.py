@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from accelsim import __version__, basis
-from accelsim.comparison import COLUMNS, GAINS, Comparison, Row
+from accelsim.comparison import COLUMNS, GAINS, Comparison, ComparisonRow
 from accelsim.report import facts, words
 from accelsim.report.columns import Column, column, narrowed
 from accelsim.report.document import plain
@@ -140,12 +140,12 @@ def times(gain: float | None) -> str:
     return "-" if gain is None else f"{gain:.3g}x" if gain < 1000 else f"{gain:,.0f}x"
 
 
-def _ran(row: Row) -> str:
+def _ran(row: ComparisonRow) -> str:
     assert row.whole is not None
     return basis.ran_of(len(row.whole.simulated), len(row.whole.layers))
 
 
-def cells(comparison: Comparison, row: Row) -> list[str]:
+def cells(comparison: Comparison, row: ComparisonRow) -> list[str]:
     """Return the texts of a row under `HEAD_NAMES`."""
     whole, over = row.whole, row.over
     ran = f"{len(whole.simulated)} of {len(whole.layers)}" if whole is not None else "-"
@@ -194,7 +194,7 @@ class ComparisonView:
             yield in_ascii(line) if options.ascii_only else line
 
 
-def _visible(row: Row) -> Row:
+def _visible(row: ComparisonRow) -> ComparisonRow:
     reason = row.reason and visible(row.reason)
     return replace(row, network=visible(row.network), arch=visible(row.arch), reason=reason)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from accelsim.comparison import Comparison, Row
+from accelsim.comparison import Comparison, ComparisonRow
 from accelsim.energy import LEAKAGE
 from accelsim.report import comparison as texts
 from accelsim.report import facts, page, palette, words
@@ -105,11 +105,11 @@ def _legend(looks: Looks, known: Mapping[str, Look], used: Iterable[str]) -> lis
     return [(looks.name(look), name) for name, look in known.items() if name in wanted]
 
 
-def _layer_heads(row: Row) -> list[str]:
+def _layer_heads(row: ComparisonRow) -> list[str]:
     return [f"{row.arch}: {what}" for what in ("time", "by cause", "energy", "by class", "bound by")]
 
 
-def _layers(looks: Looks, rows: Sequence[Row]) -> list[list[Cell]]:
+def _layers(looks: Looks, rows: Sequence[ComparisonRow]) -> list[list[Cell]]:
     """Return a line per layer that any row is over, in the order of the network, with the same cells per machine."""
     if not rows:
         return []
@@ -128,7 +128,9 @@ def _layers(looks: Looks, rows: Sequence[Row]) -> list[list[Cell]]:
     return lines
 
 
-def _layer_cells(looks: Looks, row: Row, layer: LayerResult | None, slowest: float, dearest: float) -> list[Cell]:
+def _layer_cells(
+    looks: Looks, row: ComparisonRow, layer: LayerResult | None, slowest: float, dearest: float
+) -> list[Cell]:
     if layer is None or row.over is None:
         return [Cell("not run"), *[Cell()] * 4]
     time, energy = _bars(looks, row, [layer], layer.total_energy_pj, slowest, dearest)
@@ -136,12 +138,12 @@ def _layer_cells(looks: Looks, row: Row, layer: LayerResult | None, slowest: flo
     return [Cell(seconds), time, Cell(joules), energy, Cell(layer.bound_by)]
 
 
-def _time_s(row: Row, layer: LayerResult) -> float:
+def _time_s(row: ComparisonRow, layer: LayerResult) -> float:
     return layer.cycles / (row.over.clock_mhz * 1e6) if row.over is not None else 0.0
 
 
 def _bars(
-    looks: Looks, row: Row, layers: Sequence[LayerResult], pj: float, slowest: float, dearest: float
+    looks: Looks, row: ComparisonRow, layers: Sequence[LayerResult], pj: float, slowest: float, dearest: float
 ) -> list[Cell]:
     """Return the bar of time by cause and that of energy by class."""
     causes: dict[str, float] = {}

@@ -7,7 +7,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from accelsim import basis
-from accelsim.comparison import GAINS, Comparison, Row
+from accelsim.comparison import GAINS, Comparison, ComparisonRow
 from accelsim.report import comparison as texts
 from accelsim.report import palette
 from accelsim.report.breakdown_plot import LETTER
@@ -59,7 +59,7 @@ def draw(fig: Figure, comparison: Comparison) -> None:
 
 
 def _panel(
-    ax: Axes, comparison: Comparison, rows: Sequence[Row], panel: tuple[str, str, str, float], inches: float
+    ax: Axes, comparison: Comparison, rows: Sequence[ComparisonRow], panel: tuple[str, str, str, float], inches: float
 ) -> None:
     figure, what, unit, factor = panel
     values = [float(getattr(row.over, figure)) * factor if row.over is not None else 0.0 for row in rows]
@@ -95,11 +95,11 @@ def _panel(
     ax.set_title(f"{what}{' (log scale)' if log else ''}", fontsize=8, pad=3)
 
 
-def _missing(row: Row) -> str:
+def _missing(row: ComparisonRow) -> str:
     return "did not run" if row.over is None else "none"
 
 
-def _label(comparison: Comparison, row: Row, figure: str, value: str) -> str:
+def _label(comparison: Comparison, row: ComparisonRow, figure: str, value: str) -> str:
     if not row.ranks and row.whole is not None:
         return f"{value}, {basis.ran_of(len(row.whole.simulated), len(row.whole.layers))}"
     gain = comparison.gain(row, next(name for name, of in GAINS.items() if of == figure))

@@ -14,10 +14,10 @@ from typing import Any
 
 from accelsim import __version__
 from accelsim.activity import BOUNDARIES, TENSORS
+from accelsim.config.arch import unsourced
 from accelsim.errors import ModelError
 from accelsim.report.facts import in_order
 from accelsim.results import SCHEMA, LayerResult, NetworkResult, TrafficRow
-from accelsim.spec.arch import unsourced
 from accelsim.text import json_text
 
 

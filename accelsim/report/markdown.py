@@ -7,10 +7,10 @@ import re
 import yaml
 
 from accelsim import __version__
+from accelsim.config.arch import unsourced
 from accelsim.report import facts, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
-from accelsim.spec.arch import unsourced
 from accelsim.text import markdown, visible_all
 
 _COLUMNS = (

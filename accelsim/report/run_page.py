@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from accelsim.config.arch import unsourced
 from accelsim.report import facts, page, words
 from accelsim.report.breakdown_plot import cycles_bars, energy_bars
 from accelsim.report.page import Looks, Piece
 from accelsim.report.roofline_page import NOTE, roofline
 from accelsim.report.series import rows
 from accelsim.results import LayerResult, NetworkResult
-from accelsim.spec.arch import unsourced
 
 _HEADS = (
     ("#", "number"), ("layer", "text"), ("cycles", "number"), ("time %", "number"), ("cycles by cause", "bar"),

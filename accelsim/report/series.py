@@ -15,7 +15,7 @@ LONG_NAME = 18
 
 
 @dataclass(frozen=True)
-class Row:
+class SeriesRow:
     """A layer, or several small ones together.
 
     Attributes
@@ -45,7 +45,7 @@ class Row:
         return sum(self.energy_pj.values())
 
 
-def rows(result: NetworkResult, most: int = MAX_ROWS) -> list[Row]:
+def rows(result: NetworkResult, most: int = MAX_ROWS) -> list[SeriesRow]:
     """Return the simulated layers in the order of the network, one by one if there are at most ``most``.
 
     Layers without work are left out. Of a long network the layers with the largest shares of cycles or energy keep
@@ -84,7 +84,7 @@ def _shared(layers: Sequence[LayerResult], cycles: int, energy_pj: float) -> lis
     return groups
 
 
-def _row(label: str, layers: Sequence[LayerResult]) -> Row:
+def _row(label: str, layers: Sequence[LayerResult]) -> SeriesRow:
     cycles: dict[str, float] = {}
     energy: dict[str, float] = {}
     for layer in layers:
@@ -92,7 +92,7 @@ def _row(label: str, layers: Sequence[LayerResult]) -> Row:
             cycles[cause] = cycles.get(cause, 0.0) + facts.share(layer, cause) * layer.cycles
         for name, pj in layer.energy_pj.items():
             energy[name] = energy.get(name, 0.0) + pj
-    return Row(label, cycles, energy, len(layers))
+    return SeriesRow(label, cycles, energy, len(layers))
 
 
 @dataclass(frozen=True)

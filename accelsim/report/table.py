@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from accelsim.config.arch import unsourced
 from accelsim.report import bar, facts, words
 from accelsim.report.columns import GAP, GOOD_NAME, Column, columns, fit, worked
 from accelsim.results import LayerResult, NetworkResult
-from accelsim.spec.arch import unsourced
 from accelsim.text import visible_all
 
 MAX_REASONS = 8

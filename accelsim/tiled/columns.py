@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Event, Flow
+from accelsim.config.schema import MappingSpec
+from accelsim.engine import Machine, Many
 from accelsim.errors import MappingError
 from accelsim.mapping import search
 from accelsim.mapping.loopnest import Widths
-from accelsim.seam import Machine, Many
-from accelsim.spec.schema import MappingSpec
 from accelsim.tiled.totals import tile_sizes
 from accelsim.units import INT64_MAX, ceil_div
 from accelsim.workload.network import Home, LayerView, Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import kernel, lean
-from accelsim.mapping import bound_kernel, search_kernel, timeline_kernel
+from accelsim.mapping import bound_kernel, search_kernel, tile_kernel, timeline_kernel
 from accelsim.mapping import nest_kernel as nest
 
 FACTS = ("known", "cycles", "compute", "read", "write", "input", "weight", "spilled", "returned", "variant", "kinds")
@@ -47,22 +47,32 @@ def evaluate(layers, forms, first, limits, psums, k_units, c_units, bus, objecti
     for i in range(len(layers)):
         rows = max(rows, bound_kernel.run_rows(layers[i]))
     work, state = search_kernel.scratch(rows), bound_kernel.room_for(rows)
-    found, figures = np.empty(7, dtype=np.int64), np.empty(5)
-    moved, at = np.empty(6, dtype=np.int64), 0
+    figures, moved, at, most = np.empty(5), np.empty(6, dtype=np.int64), 0, 1
+    for i in range(len(layers)):
+        most = max(most, first[i + 1] - first[i])
+    low, order = np.empty(most), np.empty(most, dtype=np.int64)
     for i in range(len(layers)):
         layer, psum, best, variant = layers[i], psums[i], tilings[i], -1
-        score = second = 0.0
-        for v in range(first[i], first[i + 1]):
+        number = first[i + 1] - first[i]
+        for v in range(number):
+            form = forms[first[i] + v]
+            pixels = layer[nest.N] * layer[nest.E] * layer[nest.F]
+            low[v] = tile_kernel.least_cycles(form, layer[nest.GROUPS], pixels, layer[nest.KG], layer[nest.CG])
+        search_kernel.order_by(low, number, order)
+        for at_order in range(number):  # the most promising first, so that it rules others out
+            v = order[at_order]
+            known = search_kernel.NOTHING_YET
+            if variant >= 0:
+                known = search_kernel.BEFORE_ALL if variant < v else search_kernel.AFTER_ALL
             if search_kernel.search_with(
-                work, layer, forms[v], limits[i], psum, k_units[i], c_units[i], bus, objective, found, figures
-            ) and (variant < 0 or figures[0] < score or (figures[0] == score and figures[1] < second)):
-                score, second, variant = figures[0], figures[1], v
-                for axis in range(7):
-                    best[axis] = found[axis]
+                work, layer, forms[first[i] + v], limits[i], psum, k_units[i], c_units[i], bus, objective, best,
+                figures, known,
+            ):  # fmt: skip
+                variant = v
         for column in range(len(FACTS)):
             facts[i, column] = 0
-        if variant >= 0 and measure(layer, forms[variant], psum, bus, best, state, moved, facts[i]):
-            facts[i, KNOWN], facts[i, VARIANT] = 1, variant - first[i]
+        if variant >= 0 and measure(layer, forms[first[i] + variant], psum, bus, best, state, moved, facts[i]):
+            facts[i, KNOWN], facts[i, VARIANT] = 1, variant
             facts[i, KINDS] = tile_kinds(layer, best, kinds, at)
             at += facts[i, KINDS]
     return at

@@ -14,14 +14,14 @@ import numpy as np
 from pydantic import BaseModel
 
 from accelsim.activity import Activity, Event, Flow, Loop, Step
+from accelsim.config.schema import MappingSpec
+from accelsim.engine import Candidates, Engine, Machine, Many
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, search
-from accelsim.mapping.choose import Bounds, Choice, Price
+from accelsim.mapping.choose import Bounds, Choice, PriceOf
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling, Widths
 from accelsim.mapping.search import TiledNest, Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Columns, Engine, Machine, Many
-from accelsim.spec.schema import MappingSpec
 from accelsim.tiled import columns, totals
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
@@ -32,7 +32,7 @@ TilingT = TypeVar("TilingT", bound=Tiling)
 
 Count: TypeAlias = Any
 """A count of a layer, int; of candidates, ndarray of int64."""
-Cut: TypeAlias = LoopNest | TiledNest | columns.Stack
+CutLayer: TypeAlias = LoopNest | TiledNest | columns.Stack
 """A layer with its widths and its tensors at home, whether its tiling is chosen or not; or many of them."""
 
 BUFFERS = {"input": "glb.inputs", "weight": "glb.weights", "output": "glb.outputs"}
@@ -108,7 +108,7 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         del view
         return {tensor: size // 2 for tensor, size in buffer_bits(params).items()}
 
-    def completed(self, view: LayerView, params: ParamsT, candidates: Columns) -> Columns:
+    def completed(self, view: LayerView, params: ParamsT, candidates: Candidates) -> Candidates:
         """Return candidates with the fields that follow from their tiling."""
         del view, params
         return candidates
@@ -121,7 +121,7 @@ class TiledEngine(Engine[ParamsT, TilingT]):
     def check(self, view: LayerView, params: ParamsT, mapping: TilingT, nest: LoopNest) -> None:
         """Raise MappingError for a mapping that fits and still cannot run."""
 
-    def on_chip(self, unit: Any, total: Any, cut: Cut, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
+    def on_chip(self, unit: Any, total: Any, cut: CutLayer, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
         """Return the traffic of the buffers in bits; ``dram`` is what crosses their other side.
 
         By default counts are called ``inputs``, ``weights`` (elements read) and ``sums`` (written, and but for the
@@ -177,7 +177,7 @@ class TiledEngine(Engine[ParamsT, TilingT]):
             self.variants(view, params), loopnest.resident(view),
         )  # fmt: skip
 
-    def candidates(self, view: LayerView, params: ParamsT, machine: Machine) -> Columns:
+    def candidates(self, view: LayerView, params: ParamsT, machine: Machine) -> Candidates:
         """Return every tiling of the list that fits, with the engine's own fields."""
         del machine
         return self.completed(view, params, search.tilings(self.tiled_nest(view, params)))
@@ -191,7 +191,7 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         row = {name: column[0].item() for name, column in self.completed(view, params, one).items()}
         return choice._replace(row=row)
 
-    def bounds(self, view: LayerView, params: ParamsT, machine: Machine, candidates: Columns) -> Bounds:
+    def bounds(self, view: LayerView, params: ParamsT, machine: Machine, candidates: Candidates) -> Bounds:
         """Return exact traffic and operations, and cycles that no candidate undercuts."""
         nest = self.tiled_nest(view, params)
         alike = [(self.unit(view, params, fields), rows) for fields, rows in self._by_fields(candidates)]
@@ -257,7 +257,7 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         return columns.encode(view, effective_macs)
 
     def closed_form_many(
-        self, layers: np.ndarray, params: ParamsT, machine: Machine, mapping: MappingSpec, price: Price,
+        self, layers: np.ndarray, params: ParamsT, machine: Machine, mapping: MappingSpec, price: PriceOf,
         leak_pj_per_cycle: float,
     ) -> Many | None:  # fmt: skip
         """Choose mappings and run the timeline in one kernel, and count by the same formulas as `closed_form`."""
@@ -288,7 +288,7 @@ class TiledEngine(Engine[ParamsT, TilingT]):
             values=values,
         )
 
-    def _by_fields(self, candidates: Columns) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+    def _by_fields(self, candidates: Candidates) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
         """Yield the values that the engine's own fields have, and the candidates that have them."""
         own = [name for name in self.mapping_schema.model_fields if name not in Tiling.model_fields]
         if not own:

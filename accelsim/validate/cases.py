@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from accelsim.config import packaged
+from accelsim.config.schema import Positive, Strict
+from accelsim.config.yamlfile import read, validate
 from accelsim.engines import registry
 from accelsim.errors import ConfigError
-from accelsim.spec import packaged
-from accelsim.spec.schema import Positive, Strict
-from accelsim.spec.yamlfile import read, validate
 
 Kind = Literal["exact", "within", "known_gap", "reported"]
 Origin = Literal["hand-derived", "published", "peer", "published (recalled)", "fitted"]

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import yaml
 
 from accelsim import outputs
+from accelsim.config import packaged
+from accelsim.config.yamlfile import Document
 from accelsim.errors import ConfigError
 from accelsim.report.document import document
 from accelsim.results import NetworkResult
 from accelsim.simulation import load_arch, load_network, simulate
-from accelsim.spec import packaged
-from accelsim.spec.yamlfile import Document
 from accelsim.validate.cases import CaseSpec, engine_cases
 from accelsim.workload import matrix_names, yaml_network
 from accelsim.workload.network import Network

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from accelsim.config import packaged
 from accelsim.errors import ConfigError
-from accelsim.spec import packaged
 from accelsim.workload import onnx_import, yaml_network
 from accelsim.workload.check import nearest
 from accelsim.workload.matrix_names import SUFFIXES, is_matrix

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from accelsim.config import packaged
 from accelsim.errors import ConfigError, ModelError, WorkloadError
-from accelsim.spec import packaged
 from accelsim.text import quoted
 from accelsim.workload.check import nearest
 from accelsim.workload.onnx_inline import inlined

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from accelsim.spec.schema import Bits, Strict
+from accelsim.config.schema import Bits, Strict
 from accelsim.workload.pattern import PatternText
 from accelsim.workload.shapes import MAX_DIM, SHAPE_TYPES, Elementwise, Pads, Pair, Shape
 

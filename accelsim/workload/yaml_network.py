@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from accelsim.spec.yamlfile import Document, KeyPath, read, shown, validate
+from accelsim.config.yamlfile import Document, KeyPath, read, shown, validate
 from accelsim.workload.check import edge_fault, layer_fault, nearest
 from accelsim.workload.network import Layer, Network, Tensor, input_names
 from accelsim.workload.schema import (

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 
 import accelsim
+from accelsim.config import packaged
+from accelsim.config.arch import Arch
 from accelsim.errors import MappingError
 from accelsim.report.document import to_json
-from accelsim.spec import packaged
-from accelsim.spec.arch import Arch
 from accelsim.workload.load import network_names
 
 from .check import Check, accelsim_cpu_s, cpu_s, peak_mib, run

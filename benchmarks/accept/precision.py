@@ -15,7 +15,7 @@ import accelsim
 from accelsim.engines import registry
 from accelsim.errors import WorkloadError
 from accelsim.explore.precision_search import search
-from accelsim.explore.precision_space import Space
+from accelsim.explore.precision_space import PrecisionSpace
 from accelsim.layer import Options, Task, simulate_layer
 from accelsim.operands.quantizers import decibels, noise_ratio, quantize
 from accelsim.passes.quantize import Settings
@@ -181,7 +181,7 @@ def _quantisation() -> Iterator[Check]:
 def _search() -> Iterator[Check]:
     network = accelsim.load_network("resnet18")
     for name in ("bitfusion", "loom"):
-        space = Space(accelsim.load_arch(name), network, range(2, 9), Settings(limits="mse"))
+        space = PrecisionSpace(accelsim.load_arch(name), network, range(2, 9), Settings(limits="mse"))
         widest = space.widest("cycles")
         found = {m: search(space, {"cycles": widest / 2}, m, points=3) for m in ("greedy", "evolution", "exact")}
         best = {m: f.best for m, f in found.items() if f.best is not None}

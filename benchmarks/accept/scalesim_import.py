@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import accelsim
+from accelsim.config.scalesim.machine import machine
 from accelsim.replicas import scalesim
-from accelsim.spec.scalesim.machine import machine
 from accelsim.workload.scalesim.network import load_table
 
 from .check import ROOT, Check

@@ -15,15 +15,15 @@ from unittest import mock
 
 import accelsim
 from accelsim.comparison import compare
+from accelsim.config import packaged
 from accelsim.engines import registry
 from accelsim.explore import choose, evaluate, execute, sweep
 from accelsim.explore.schema import read_sweep
 from accelsim.explore.space import expand, resolve
 from accelsim.explore.store import open_reader
-from accelsim.explore.sweep import Progress
+from accelsim.explore.sweep import SweepProgress
 from accelsim.explore.tables import SUMS
 from accelsim.report.points import Shown
-from accelsim.spec import packaged
 
 from ..peers.zigzag import __main__ as zigzag
 from .check import ROOT, Check
@@ -194,7 +194,7 @@ def _whole() -> Check:
     """The sweep of 100,000 points on two workers, from file to store."""
     with tempfile.TemporaryDirectory() as folder:
         began, cpu = time.monotonic(), time.process_time()
-        done: Progress = sweep.run(FILE, Path(folder) / "s.db", workers=2)
+        done: SweepProgress = sweep.run(FILE, Path(folder) / "s.db", workers=2)
         wall = time.monotonic() - began
         mine = time.process_time() - cpu
         size = (Path(folder) / "s.db").stat().st_size / 1e6

@@ -25,11 +25,11 @@ options: {layers: conv1}
 
 def _table(path: Path) -> object:
     import accelsim
-    from accelsim.energy import load_table, trace
+    from accelsim.energy import load_table, provenance
     from accelsim.layer import machine_components
 
     arch = accelsim.load_arch("systolic_ws_8", [("energy.table", str(path))])
-    trace(machine_components(arch), load_table(str(path)))
+    provenance(machine_components(arch), load_table(str(path)))
     return accelsim.simulate(arch, _rows())
 
 

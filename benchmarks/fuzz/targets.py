@@ -105,7 +105,7 @@ def _files(*patterns: str) -> Callable[[], list[bytes]]:
 
 def _rows() -> Any:
     """Return a small network, to which profiles, mappings and operands apply."""
-    from accelsim.spec.yamlfile import parse
+    from accelsim.config.yamlfile import parse
     from accelsim.workload import yaml_network
 
     return yaml_network.build(parse(ISOLATED, "rows.yaml"))

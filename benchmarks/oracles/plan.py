@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from accelsim.spec import packaged
+from accelsim.config import packaged
 
 PRODUCTS = str(Path(__file__).with_name("products.yaml"))
 PROFILES = packaged.folder("workloads") / "profiles"

@@ -6,10 +6,10 @@ from dataclasses import replace
 from fractions import Fraction
 
 from accelsim import load_arch, load_network
+from accelsim.engine import Machine, NoMapping
 from accelsim.engines import registry
 from accelsim.memory.dram import DramModel
 from accelsim.operands.handle import of
-from accelsim.seam import Machine, NoMapping
 from accelsim.units import ceil_div
 
 ENGINE = registry.get("eie")

@@ -13,7 +13,7 @@ from pathlib import Path
 import accelsim
 from accelsim.explore.precision_report import curve
 from accelsim.explore.precision_search import search
-from accelsim.explore.precision_space import Space
+from accelsim.explore.precision_space import PrecisionSpace
 from accelsim.passes.quantize import Settings
 from accelsim.report import plots
 
@@ -27,7 +27,7 @@ def collect(network="resnet18", machines=MACHINES, widths=range(2, 9)):
     net = accelsim.load_network(network) if isinstance(network, str) else network
     found = {}
     for name in machines:
-        space = Space(accelsim.load_arch(name), net, widths, Settings(limits="mse"))
+        space = PrecisionSpace(accelsim.load_arch(name), net, widths, Settings(limits="mse"))
         limits = {"cycles": BUDGET * space.widest("cycles")}
         found[name] = curve(search(space, limits, "exact"))
     return found

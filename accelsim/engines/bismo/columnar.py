@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Event
+from accelsim.engine import Many
 from accelsim.engines.bismo.columnar_kernel import evaluate
 from accelsim.engines.bismo.cost import Cut, account, counted, on_chip
 from accelsim.memory.dram import DramModel
-from accelsim.seam import Many
 
 MOST = 2**59
 """No count may come near 64 bits: what could grow beyond this is left to the plain path."""

@@ -31,14 +31,14 @@ from pydantic import Field, model_validator
 
 from accelsim.activity import Activity, Event
 from accelsim.components import Alu, Component, Sram
+from accelsim.config.schema import MappingSpec, Strict
+from accelsim.engine import Engine, Machine, Many, NoMapping, Sample, Word, too_wide
 from accelsim.engines.bismo import cost, sample
 from accelsim.engines.bismo.cost import ADDER_DEPTH, RESULT_BITS, STRIPES_HELD, Cut
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest
-from accelsim.mapping.choose import Price
+from accelsim.mapping.choose import PriceOf
 from accelsim.operands.handle import Operands
-from accelsim.seam import Engine, Machine, Many, NoMapping, Sample, Word, too_wide
-from accelsim.spec.schema import MappingSpec, Strict
 from accelsim.units import INT64_MAX, ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS
@@ -162,7 +162,7 @@ class Bismo(Engine[Params, NoMapping]):
         return None if view.macs > MOST_COUNT else (*_sizes(view), view.macs, effective_macs)
 
     def closed_form_many(
-        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price,
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: PriceOf,
         leak_pj_per_cycle: float,
     ) -> Many | None:  # fmt: skip
         """Run the timelines in one kernel, and count by the same formulas as `closed_form`."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.engine import Machine
 from accelsim.operands.handle import Operands, from_conv_output
-from accelsim.seam import Machine
 from accelsim.workload.network import LayerView
 
 

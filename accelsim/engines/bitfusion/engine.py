@@ -33,6 +33,7 @@ import numpy as np
 
 from accelsim.activity import Event
 from accelsim.components import Component, Mac, Sram
+from accelsim.engine import Candidates, Sample, Word
 from accelsim.engines.bitfusion import tilecost
 from accelsim.engines.bitfusion.params import INNER, Fused, FusionTiling, Params, fuse, supported
 from accelsim.engines.bitfusion.tilecost import Counts
@@ -41,7 +42,6 @@ from accelsim.mapping.loopnest import Widths
 from accelsim.mapping.search import Variant
 from accelsim.operands import terms
 from accelsim.operands.handle import Operands
-from accelsim.seam import Columns, Sample, Word
 from accelsim.tiled import sample
 from accelsim.tiled.engine import Count, TiledEngine, TiledPlan
 from accelsim.tiled.totals import tile_sizes
@@ -100,7 +100,7 @@ class BitFusion(TiledEngine[Params, FusionTiling]):
         lanes = self.unit(view, params, {}).lanes
         return (params.cols, lanes), lanes
 
-    def completed(self, view: LayerView, params: Params, candidates: Columns) -> Columns:
+    def completed(self, view: LayerView, params: Params, candidates: Candidates) -> Candidates:
         """Return candidates with the inner order that moves the fewest bits."""
         sizes = (candidates[axis] for axis in ("groups", "n", "e", "f", "k", "c"))
         unit, taps = self.unit(view, params, {}), view.conv.r * view.conv.s

@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
+from accelsim.config.schema import Strict
 from accelsim.mapping.loopnest import Tiling
-from accelsim.spec.schema import Strict
 from accelsim.units import KIB_BITS
 
 INNER = ("is", "os", "ws")

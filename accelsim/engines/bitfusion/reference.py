@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event
+from accelsim.engine import Machine
 from accelsim.mapping.brute import BruteNest
 from accelsim.mapping.loopnest import Tiling
 from accelsim.operands.handle import Operands, from_conv_output
-from accelsim.seam import Machine
 from accelsim.workload.network import LayerView
 
 

@@ -36,6 +36,7 @@ import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step, flatten
 from accelsim.components import Alu, Component, Mac, Sram
+from accelsim.engine import Sample, Word, too_wide
 from accelsim.engines.bitserial import grid as gridlib
 from accelsim.engines.bitserial import sample
 from accelsim.engines.bitserial.grid import Counts, Grid
@@ -44,8 +45,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping.loopnest import LoopNest, Widths
 from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Sample, Word, too_wide
-from accelsim.tiled.engine import Count, Cut, TiledEngine, TiledPlan, feeds, output_elements
+from accelsim.tiled.engine import Count, CutLayer, TiledEngine, TiledPlan, feeds, output_elements
 from accelsim.units import KIB_BITS
 from accelsim.workload.network import LayerView
 
@@ -99,7 +99,7 @@ class BitSerial(TiledEngine[Params, GridTiling]):
         """Return what the columns may take, the machine's own choice first."""
         conv, kinds = view.conv, ["windows"]
         if conv.e * conv.f == 1 and not gridlib.is_depthwise(conv) and params.fc_columns != "windows":
-            kinds = [params.fc_columns, "windows"] if conv.n > 1 else [params.fc_columns]
+            kinds = [params.fc_columns, "windows"]
         return tuple(Variant({"columns": kind}, gridlib.form(grid_of(view, params, kind))) for kind in kinds)
 
     def grain(self, view: LayerView, params: Params) -> tuple[tuple[int, ...], int]:
@@ -136,7 +136,7 @@ class BitSerial(TiledEngine[Params, GridTiling]):
         event = Event("macs", "mac") if params.machine == "dadiannao" else Event("lanes", "add")
         return {event: total.busy + total.zero}
 
-    def on_chip(self, unit: Grid, total: Counts, cut: Cut, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
+    def on_chip(self, unit: Grid, total: Counts, cut: CutLayer, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
         """Return the traffic of the memories; sums leave the units when they are complete."""
         outputs = output_elements(cut.conv) * cut.widths.output
         return feeds(total, cut.widths, dram) | {

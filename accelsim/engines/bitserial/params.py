@@ -6,15 +6,15 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from accelsim.config.schema import Strict
+from accelsim.engine import Word
 from accelsim.engines.bitserial import grid as g
 from accelsim.engines.bitserial.grid import Grid
 from accelsim.mapping.loopnest import Tiling
-from accelsim.seam import Word
-from accelsim.spec.schema import Strict
 from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
 
-Machine = Literal["dadiannao", "stripes", "loom", "pragmatic", "laconic"]
+Kind = Literal["dadiannao", "stripes", "loom", "pragmatic", "laconic"]
 TRIMS = ("stripes", "loom")
 CHASES = ("pragmatic", "laconic")
 
@@ -22,7 +22,7 @@ CHASES = ("pragmatic", "laconic")
 class Params(Strict):
     """A grid of tiles, each of rows (filters) x columns (windows) x lanes (inputs of a dot product)."""
 
-    machine: Machine = Field(description="what sets the length of a step")
+    machine: Kind = Field(description="what sets the length of a step")
     lanes: int = Field(16, ge=1, le=256, description="inputs of a dot product side by side")
     columns: int = Field(ge=1, le=256, description="windows side by side")
     rows: int = Field(ge=1, le=1024, description="filters side by side in a tile")

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event
+from accelsim.engine import Machine
 from accelsim.engines.bitserial.reference_jobs import Job, Product, make_jobs
 from accelsim.mapping.brute import BruteNest
 from accelsim.mapping.loopnest import Tiling
 from accelsim.operands.handle import Operands, from_conv_output
-from accelsim.seam import Machine
 from accelsim.workload.network import LayerView
 
 

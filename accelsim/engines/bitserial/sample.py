@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from accelsim.engine import Sample
 from accelsim.mapping.loopnest import ORDERS
-from accelsim.seam import Sample
 from accelsim.workload.shapes import Conv2d, Linear, Matmul
 
 

@@ -28,13 +28,13 @@ from pydantic import Field
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Mac, Sram
+from accelsim.config.schema import Strict
+from accelsim.engine import Engine, Machine, NoMapping, Sample, Word
 from accelsim.engines.cambricon_x import totals
 from accelsim.errors import MappingError
 from accelsim.operands.handle import Operands, to_conv_weight
 from accelsim.operands.step_index import StepIndex
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Sample, Word
-from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Conv2d, Linear

@@ -29,13 +29,13 @@ from pydantic import Field
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Mac, RegisterFile, Sram
+from accelsim.config.schema import Strict
+from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word, too_large
 from accelsim.engines.cnvlutin import totals
 from accelsim.errors import MappingError
 from accelsim.operands.codec import split
 from accelsim.operands.handle import Operands, to_conv_input
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word, too_large
-from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d, Linear, Matmul

@@ -29,12 +29,12 @@ from pydantic import Field
 
 from accelsim.activity import Event
 from accelsim.components import Component, Mac, Sram
+from accelsim.config.schema import Strict
+from accelsim.engine import Sample, Word
 from accelsim.mapping import tile_forms
 from accelsim.mapping.loopnest import Tiling
 from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Sample, Word
-from accelsim.spec.schema import Strict
 from accelsim.tiled import sample
 from accelsim.tiled.engine import Count, TiledEngine, TiledPlan
 from accelsim.units import KIB_BITS
@@ -53,7 +53,7 @@ class Params(Strict):
     output_kib: int = Field(2, ge=1, le=1 << 20, description="NBout, both halves")
 
 
-class Unit(NamedTuple):
+class Nfu(NamedTuple):
     """The functional unit: output neurons at once, and inputs of each in a cycle."""
 
     outputs: int
@@ -100,10 +100,10 @@ class DianNao(TiledEngine[Params, Tiling]):
             Sram("glb.outputs", 1, p.output_kib * KIB_BITS, p.outputs * acc),
         )
 
-    def unit(self, view: LayerView, params: Params, fields: Mapping[str, Any]) -> Unit:
+    def unit(self, view: LayerView, params: Params, fields: Mapping[str, Any]) -> Nfu:
         """Return the functional unit, the same for every layer."""
         del view, fields
-        return Unit(params.outputs, params.inputs)
+        return Nfu(params.outputs, params.inputs)
 
     def variants(self, view: LayerView, params: Params) -> tuple[Variant, ...]:
         """Return the only one."""
@@ -115,7 +115,7 @@ class DianNao(TiledEngine[Params, Tiling]):
         del view
         return (params.outputs,), params.inputs
 
-    def cost(self, unit: Unit, taps: Count, g: Count, m: Count, k: Count, c: Count) -> Counts:
+    def cost(self, unit: Nfu, taps: Count, g: Count, m: Count, k: Count, c: Count) -> Counts:
         """Return the cost of each tile: a cycle for every pixel, tap, row of outputs and row of inputs."""
         blocks = -(-k // unit.outputs)
         return Counts(
@@ -125,13 +125,13 @@ class DianNao(TiledEngine[Params, Tiling]):
             sums=g * m * k,
         )
 
-    def account(self, unit: Unit, total: Counts, params: Params, effective_macs: int) -> dict[str, Count]:
+    def account(self, unit: Nfu, total: Counts, params: Params, effective_macs: int) -> dict[str, Count]:
         """Return multiplier-cycles: what padding to whole rows leaves without work is unmapped."""
         work = total.weights
         unmapped = total.cycles * unit.outputs * unit.inputs - work
         return {"busy": effective_macs, "zero": work - effective_macs, "unmapped": unmapped}
 
-    def events(self, unit: Unit, total: Counts, params: Params, macs: int) -> dict[Event, Count]:
+    def events(self, unit: Nfu, total: Counts, params: Params, macs: int) -> dict[Event, Count]:
         """Return the multiplications."""
         return {Event("macs", "mac"): macs}
 

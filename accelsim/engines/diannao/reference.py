@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Activity, Event
+from accelsim.engine import Machine
 from accelsim.mapping.brute import BruteNest
 from accelsim.operands.handle import Operands, from_conv_output
-from accelsim.seam import Machine
 from accelsim.workload.network import LayerView
 
 

@@ -35,13 +35,13 @@ from pydantic import Field
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
+from accelsim.config.schema import Strict
+from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word
 from accelsim.engines.eie import sample
 from accelsim.engines.eie.passes import Geometry, Slices, cut, pass_count, tree_links
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word
-from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX
 from accelsim.workload.network import LayerView
 

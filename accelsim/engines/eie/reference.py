@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.engine import Machine
 from accelsim.memory.dram import DramModel
 from accelsim.operands.csc import Csc, CscCode
 from accelsim.operands.handle import Operands
-from accelsim.seam import Machine
 from accelsim.workload.network import LayerView
 
 

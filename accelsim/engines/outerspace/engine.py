@@ -32,11 +32,11 @@ from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Alu, Component, Sram
+from accelsim.config.schema import Strict
+from accelsim.engine import Engine, Machine, NoMapping, Sample, Walk, Word, beside
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
 from accelsim.operands.product import check_reach, filled, row_sizes
-from accelsim.seam import Engine, Machine, NoMapping, Sample, Walk, Word, beside
-from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
 from accelsim.workload.network import LayerView

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Activity, Direction, Event, Flow
+from accelsim.engine import Machine
 from accelsim.operands.handle import Operands
-from accelsim.seam import Machine
 from accelsim.workload.csr_matrix import CsrMatrix, from_entries
 from accelsim.workload.network import LayerView
 

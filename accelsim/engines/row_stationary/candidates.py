@@ -1,8 +1,7 @@
 """Which mappings are worth trying, and what the mapper's objective needs of each, as columns.
 
 Between two break-points of a loop count a smaller factor makes the same passes with less to move, so only the
-smallest factor of each count is kept. The estimates see no contention between the networks and no ramps beyond the
-filter load and the first window: they rank, and `MOST_TIMED` candidates are walked.
+smallest factor of each count is kept. Candidates are walked in the order of `least`, until that rules out the others.
 """
 
 from __future__ import annotations
@@ -11,14 +10,16 @@ from functools import cache
 
 import numpy as np
 
+from accelsim.config.schema import MappingSpec
+from accelsim.engine import Candidates
+from accelsim.engines.row_stationary import least
 from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut, shelves_needed
 from accelsim.engines.row_stationary.fmaps import Fmap
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.errors import MappingError
-from accelsim.mapping.choose import Bounds
+from accelsim.mapping.choose import Bounds, Choice, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
-from accelsim.seam import Columns
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d
 
@@ -26,8 +27,15 @@ DRAM_WORD, GLB_WORD = 200, 6
 """Energy of an access relative to a multiplication: ISCA 2016, table IV. Of the engine's own objective only."""
 
 FIELDS = ("m", "n", "e", "p", "q", "r", "t")
-MOST_TIMED = 16
-"""Candidates that are walked: the estimates rank well, and a walk takes milliseconds."""
+SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096)
+"""Into how many blocks of m the filters are cut."""
+AT_A_TIME = 8192
+"""Mappings whose bounds are computed together."""
+SEEDS = 16
+"""Candidates that are walked first, to tell which others need no better look."""
+MOST_WALKED, MOST_OF_SMALL = 256, 2048
+"""Candidates that are walked at most: each takes milliseconds, or some tenths of one where multiplications are few."""
+SMALL_MACS = 1 << 22
 
 
 @cache
@@ -36,16 +44,104 @@ def breakpoints(size: int, most: int) -> tuple[int, ...]:
     return tuple(f for f in range(1, min(size, most) + 1) if ceil_div(size, ceil_div(size, f)) == f)
 
 
-def mappings(conv: Conv2d, params: Params) -> Columns:
-    """Return the mappings that fit, those with more PEs in use first.
+def mappings(conv: Conv2d, params: Params) -> Candidates:
+    """Return the mappings that fit, those with more PEs in use first. Filters are cut evenly, as `SPLITS` says.
+
+    More banks only add to them.
 
     Raises
     ------
     MappingError
         Nothing fits: says what the smallest mapping lacks.
     """
+    return _in_order(np.concatenate([_even(conv, filled) for filled in _filled(conv, params)]))
+
+
+def best(conv: Conv2d, params: Params, dram: DramModel, objective: str) -> Choice | None:
+    """Return the best of `mappings`, of which only the most promising are kept; None under energies: they need all.
+
+    Under the authors' objective, which prefers the largest m that fits, those with that m are the list.
+    """
+    spec = MappingSpec.model_validate({"objective": objective})
+    if objective == "engine":
+        columns = _in_order(np.concatenate(_filled(conv, params)))
+        nothing = np.zeros(len(columns["m"]), dtype=np.int64)
+        told = Bounds(nothing, nothing, {}, own(conv, params, columns))
+        return choose(columns, told, spec, lambda *_: 0.0)
+    if objective != "cycles" and objective != "dram":
+        return None
+    found = _filled(conv, params)
+    floors = [_floor(conv, params, dram, objective, rows) for rows in found]
+    order = np.argsort(np.concatenate(floors), kind="stable")
+    kept = _promising(conv, params, dram, objective, np.concatenate(found)[order[:SEEDS]])
+    enough = kept[:1, 0]  # what the best is no worse than
+    if objective == "cycles":
+        enough = _timed(conv, params, dram, _columns(kept[:SEEDS, 2:]), np.arange(len(kept[:SEEDS])))
+    for rows, floor in zip(found, floors, strict=True):
+        if not (good := floor <= enough.min()).any():
+            continue
+        some = _promising(conv, params, dram, objective, rows[good])
+        kept = np.concatenate([kept, some[some[:, 0] <= enough.min()]])
+        kept = np.unique(kept, axis=0)[: most_walked(conv) + 1]
+    columns = _in_order(kept[:, 2:])
+    others = sum(len(_even(conv, rows)) for rows in found) - len(kept)
+    return choose(columns, bounds(conv, params, dram, columns)._replace(others=others), spec, lambda *_: 0.0)
+
+
+def most_walked(conv: Conv2d) -> int:
+    """Return how many candidates of a layer are walked at most."""
+    return MOST_WALKED if conv.macs > SMALL_MACS else MOST_OF_SMALL
+
+
+def _promising(conv: Conv2d, params: Params, dram: DramModel, objective: str, filled: np.ndarray) -> np.ndarray:
+    """Return the even cuts with the least bounds of some mappings, best first: score, the other figure, mapping."""
+    rows = _even(conv, filled)
+    *bits, alone = _moved(conv, params, dram, columns := _columns(rows))
+    figures = [least.layer_cycles(conv, params, dram, columns, alone), sum(bits)]
+    if objective == "dram":
+        figures.reverse()
+    return np.unique(np.column_stack([*figures, rows]), axis=0)[: most_walked(conv) + 1]
+
+
+def _floor(conv: Conv2d, params: Params, dram: DramModel, objective: str, rows: np.ndarray) -> np.ndarray:
+    """Return the cycles or DRAM bits that mappings do not undercut however the filters are cut into blocks."""
+    columns = _columns(rows) | {"m": np.full(len(rows), conv.k // conv.groups)}
+    weights, inputs, _, alone = _moved(conv, params, dram, columns)
+    of_maps = inputs + conv.n * conv.k * conv.e * conv.f * params.word_bits
+    if objective == "dram":
+        return of_maps + weights
+    return least.floor_cycles(conv, params, dram, columns, alone.loads, of_maps, of_maps + weights)
+
+
+def _columns(rows: np.ndarray) -> Candidates:
+    return dict(zip(FIELDS, rows.T.copy(), strict=True))
+
+
+def _in_order(rows: np.ndarray) -> Candidates:
+    """Return rows as columns, those with more PEs in use first."""
+    used = rows[:, 2] * rows[:, 5] * rows[:, 6]
+    return _columns(rows[np.argsort(-used, kind="stable")])
+
+
+def _even(conv: Conv2d, filled: np.ndarray) -> np.ndarray:
+    """Return for mappings with the largest m that fits those with each m that cuts the filters evenly, as rows."""
+    filters, step = conv.k // conv.groups, filled[:, 3] * filled[:, 6]
+    passes, before, found = -(-filters // step), np.zeros_like(step), []
+    for blocks in SPLITS:
+        if (before == 1).all():  # each block is one pass
+            break
+        of_block = -(-passes // blocks)
+        m = np.minimum(of_block * step, filters)
+        rows = np.flatnonzero((m <= filled[:, 0]) & (of_block != before))
+        found.append(filled[rows])
+        found[-1][:, 0], before = m[rows], of_block
+    return np.concatenate(found)
+
+
+def _filled(conv: Conv2d, params: Params) -> list[np.ndarray]:
+    """Return the mappings that fit, with the largest m, as rows, some thousand at a time; MappingError if none fits."""
     channels, filters = conv.c // conv.groups, conv.k // conv.groups
-    found: list[np.ndarray] = []
+    found = []
     for r in breakpoints(channels, params.rows // conv.r):
         shelves = params.rows // (conv.r * r)
         for t in breakpoints(filters, shelves * params.cols):
@@ -54,18 +150,17 @@ def mappings(conv: Conv2d, params: Params) -> Columns:
             ]
             if not widths:
                 break
-            found.append(_filled(conv, params, r, t, widths))
-    columns = np.concatenate(found) if found else np.zeros((0, len(FIELDS)), dtype=np.int64)
-    if not len(columns):
+            if len(rows := _with(conv, params, r, t, widths)):
+                found.append(rows)
+    if not found:
         smallest = Mapping(m=1, n=1, e=1, p=1, q=1, r=1, t=1)
         lack = Cut(conv, params, smallest).misfits()
         raise MappingError("no mapping fits" + (f": even the smallest needs {lack[0]}" if lack else ""), "")
-    used = columns[:, 2] * columns[:, 5] * columns[:, 6]
-    columns = columns[np.argsort(-used, kind="stable")]
-    return dict(zip(FIELDS, columns.T.copy(), strict=True))
+    rows = np.concatenate(found)
+    return np.array_split(rows, ceil_div(len(rows), AT_A_TIME))
 
 
-def _filled(conv: Conv2d, params: Params, r: int, t: int, widths: list[int]) -> np.ndarray:
+def _with(conv: Conv2d, params: Params, r: int, t: int, widths: list[int]) -> np.ndarray:
     """Return the mappings with these r and t, each with the largest m that fits, as rows."""
     channels, filters = conv.c // conv.groups, conv.k // conv.groups
     of_q = breakpoints(ceil_div(channels, r), params.ifmap_spad_words // conv.s)
@@ -85,8 +180,29 @@ def _filled(conv: Conv2d, params: Params, r: int, t: int, widths: list[int]) -> 
     return np.asarray(rows[fits])
 
 
-def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Columns) -> Bounds:
-    """Return exact traffic of uncoded maps, estimated cycles, and the engine's own objective for each candidate."""
+def own(conv: Conv2d, params: Params, columns: Candidates) -> tuple[str, np.ndarray]:
+    """Return the authors' objective in words, and its value for each candidate."""
+    m, n, e, p, q, r, t = (columns[name] for name in FIELDS)
+    channels, filters = conv.c // conv.groups, conv.k // conv.groups
+    strip_rows = conv.stride[0] * (e - 1) + conv.r
+    strip_words = conv.stride[1] * (conv.f - 1) + conv.s
+    strips, images, blocks = -(-conv.e // e), -(-conv.n // n), -(-filters // m)
+    channel_passes, filter_passes = -(-channels // (q * r)), -(-filters // (p * t))
+    passes = conv.groups * channel_passes * filter_passes * strips * images
+    ifmap, outputs = conv.n * conv.c * strips * strip_rows * strip_words, conv.n * conv.k * conv.e * conv.f
+    kept = outputs * (channel_passes if params.psum_counting == "every_pass" else channel_passes - 1)
+    load = p * t * q * r * conv.r * conv.s / params.filter_words_per_cycle
+    steady = np.maximum(
+        p * q * conv.s * conv.f * n, n * q * r * strip_rows * strip_words / params.ifmap_words_per_cycle
+    )
+    steady = np.maximum(steady, p * t * e * conv.f * n / params.psum_words_per_cycle)
+    dram_words = conv.groups * filters * channels * conv.r * conv.s * images * strips + ifmap * blocks + outputs
+    score = (DRAM_WORD * dram_words + GLB_WORD * (ifmap * filter_passes + 2 * kept)) * (passes * (steady + load))
+    return f"({DRAM_WORD} DRAM words + {GLB_WORD} buffer words) x cycles", score.astype(np.float64)
+
+
+def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Candidates) -> Bounds:
+    """Return for each candidate what `choose` needs: exact traffic of uncoded maps, and cycles that none undercuts."""
     m, n, e, p, q, r, t = (columns[name] for name in FIELDS)
     width, groups, taps = params.word_bits, conv.groups, conv.r * conv.s
     channels, filters = conv.c // groups, conv.k // groups
@@ -94,22 +210,12 @@ def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Columns) -> B
     strip_words = conv.stride[1] * (conv.f - 1) + conv.s
     strips, images, blocks = -(-conv.e // e), -(-conv.n // n), -(-filters // m)
     channel_passes, filter_passes = -(-channels // (q * r)), -(-filters // (p * t))
-    passes = groups * channel_passes * filter_passes * strips * images
     weights = groups * filters * channels * taps * images * strips
     ifmap = conv.n * conv.c * strips * strip_rows * strip_words
     outputs = conv.n * conv.k * conv.e * conv.f
     kept = outputs * (channel_passes if params.psum_counting == "every_pass" else channel_passes - 1)
-    load = p * t * q * r * taps / params.filter_words_per_cycle
-    steady = np.maximum(
-        p * q * conv.s * conv.f * n, n * q * r * strip_rows * strip_words / params.ifmap_words_per_cycle
-    )
-    steady = np.maximum(steady, p * t * e * conv.f * n / params.psum_words_per_cycle)
-    window = q * r * strip_rows * conv.s / params.ifmap_words_per_cycle
-    dram_words = weights + ifmap * blocks + outputs
-    own = (DRAM_WORD * dram_words + GLB_WORD * (ifmap * filter_passes + 2 * kept)) * (passes * (steady + load))
-    read_weights, read_inputs, write = _dram_bits(conv, params, dram.burst_bits, columns)
-    rate = float(dram.bits_per_cycle)
-    cycles = np.maximum(passes * (load + window + steady), read_weights / rate) + (read_inputs + write) / rate
+    read_weights, read_inputs, write, alone = _moved(conv, params, dram, columns)
+    cycles = least.layer_cycles(conv, params, dram, columns, alone)
     used_columns = conv.s + min(conv.s, conv.stride[1]) * (conv.f - 1)
     delivered = conv.n * conv.c * strips * filter_passes * used_columns * conv.r * e * t
     words = {
@@ -128,19 +234,18 @@ def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Columns) -> B
     }
     bits = {key: count * width for key, count in words.items()}
     bits |= {("dram", "read"): read_weights + read_inputs, ("dram", "write"): write}
-    name = f"({DRAM_WORD} DRAM words + {GLB_WORD} buffer words) x cycles"
     return Bounds(
-        cycles.astype(np.int64),
+        cycles,
         read_weights + read_inputs + write,
         bits,
-        (name, own.astype(np.float64)),
+        own(conv, params, columns),
         {("macs", "mac"): conv.macs},
         lambda places: _timed(conv, params, dram, columns, places),
-        MOST_TIMED,
+        most=most_walked(conv),
     )
 
 
-def _timed(conv: Conv2d, params: Params, dram: DramModel, columns: Columns, places: np.ndarray) -> np.ndarray:
+def _timed(conv: Conv2d, params: Params, dram: DramModel, columns: Candidates, places: np.ndarray) -> np.ndarray:
     """Return the cycles of some candidates, with feature maps as they are without a code."""
     from accelsim.engines.row_stationary import schedule, walk
 
@@ -157,34 +262,42 @@ def _timed(conv: Conv2d, params: Params, dram: DramModel, columns: Columns, plac
     return np.array(found, dtype=np.int64)
 
 
-def _dram_bits(
-    conv: Conv2d, params: Params, burst_bits: int, columns: Columns
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the bits on the bus of weights, inputs and outputs: whole bursts for every run of every transfer."""
+def _moved(
+    conv: Conv2d, params: Params, dram: DramModel, columns: Candidates
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, least.Alone]:
+    """Return the bits on the bus of weights, inputs and outputs, whole bursts for every run of every transfer.
+
+    Also what of it overlaps no pass.
+    """
     m, n, e, p, q, r, t = (columns[name] for name in FIELDS)
     channels, filters = conv.c // conv.groups, conv.k // conv.groups
     strips, images, blocks = -(-conv.e // e), -(-conv.n // n), -(-filters // m)
 
-    def on_bus(times: np.ndarray, words: np.ndarray) -> np.ndarray:
-        bits: np.ndarray = times * (-(-(words * params.word_bits) // burst_bits) * burst_bits)
+    def on_bus(runs: np.ndarray, words: np.ndarray) -> np.ndarray:
+        bits: np.ndarray = runs * (-(-(words * params.word_bits) // dram.burst_bits) * dram.burst_bits)
         return bits
 
-    weights = inputs = outputs = np.zeros(len(m), dtype=np.int64)
+    weights = inputs = outputs = loads = np.zeros(len(m), dtype=np.int64)
+    cycles, always = np.zeros(len(m)), True
     for of_channels, some in _parts(channels, q * r):
         for of_filters, held in _parts(filters, p * t):
             times = conv.groups * images * strips * of_channels * of_filters
-            weights = weights + on_bus(times, held * some * conv.r * conv.s)
+            weights = weights + times * on_bus(np.ones_like(m), held * some * conv.r * conv.s)
     for of_rows, in_rows, out_rows in _strips(conv, e):
+        always &= bool(((in_rows > 0) | (of_rows == 0)).all())
         for of_images, some_images in _parts(conv.n, n):
             for of_channels, some in _parts(channels, q * r):
                 sides = ((in_rows, conv.h), (some, conv.c), (some_images, conv.n))
-                times, run = _runs(conv.w, sides)
-                times = np.where(in_rows > 0, times, 0) * (of_rows * of_images * of_channels * conv.groups * blocks)
-                inputs = inputs + on_bus(times, run)
+                bits = np.where(in_rows > 0, on_bus(*_runs(conv.w, sides)), 0)
+                times = (in_rows > 0) * of_rows * of_images * of_channels * conv.groups * blocks
+                inputs, loads = inputs + times * bits, loads + times
+                cycles += times * least.bus_cycles(bits, dram)
             for of_filters, some in _parts(filters, m):
-                times, run = _runs(conv.f, ((out_rows, conv.e), (some, conv.k), (some_images, conv.n)))
-                outputs = outputs + on_bus(times * (of_rows * of_images * of_filters * conv.groups), run)
-    return weights, inputs, outputs
+                bits = on_bus(*_runs(conv.f, ((out_rows, conv.e), (some, conv.k), (some_images, conv.n))))
+                times = of_rows * of_images * of_filters * conv.groups
+                outputs = outputs + times * bits
+                cycles += times * least.bus_cycles(bits, dram)
+    return weights, inputs, outputs, least.Alone(cycles, loads, always)
 
 
 def _parts(size: int, step: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

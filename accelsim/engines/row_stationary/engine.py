@@ -36,14 +36,14 @@ import numpy as np
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
+from accelsim.engine import Candidates, Engine, Machine, Sample, Word
 from accelsim.engines.row_stationary import candidates, fmaps, sample
 from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.engines.row_stationary.plan import Plan
 from accelsim.errors import MappingError, ModelError
-from accelsim.mapping.choose import Bounds
+from accelsim.mapping.choose import Bounds, Choice
 from accelsim.operands.handle import Operand, Operands, from_conv_output
-from accelsim.seam import Columns, Engine, Machine, Sample, Word
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
@@ -94,13 +94,17 @@ class RowStationary(Engine[Params, Mapping]):
             Sram("glb.filters", p.filter_banks, size_bits=bank_bits, width_bits=p.filter_words_per_cycle * width),
         )
 
-    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
-        """Return the mappings that fit, at break-points of the loop counts, those with more PEs first."""
+    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Candidates:
+        """Return the mappings that fit, at break-points of the loop counts and even cuts, those with more PEs first."""
         del machine
         return candidates.mappings(_conv(view), params)
 
-    def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
-        """Return estimates without contention, and the objective of the engine's own."""
+    def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
+        """Return the best mapping of the list; under the authors' objective, of those that keep most filters."""
+        return candidates.best(_conv(view), params, machine.dram, objective)
+
+    def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Candidates) -> Bounds:
+        """Return cycles that no candidate undercuts, exact traffic, and the objective of the engine's own."""
         return candidates.bounds(_conv(view), params, machine.dram, columns)
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Mapping, machine: Machine) -> Plan:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from accelsim.spec.schema import Strict
+from accelsim.config.schema import Strict
 
 
 class Params(Strict):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from accelsim.engine import Machine
 from accelsim.engines.row_stationary.cut import Cut
 from accelsim.engines.row_stationary.fmaps import Fmap
-from accelsim.seam import Machine
 from accelsim.workload.network import LayerView
 
 

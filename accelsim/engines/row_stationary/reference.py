@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.engine import Machine
 from accelsim.engines.row_stationary.pass_reference import PassMachine, Work
 from accelsim.operands.handle import Operand, Operands, from_conv_output
 from accelsim.operands.rlc import Rlc
-from accelsim.seam import Machine
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Matmul
 

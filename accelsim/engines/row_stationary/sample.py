@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from accelsim.engine import Sample
 from accelsim.engines.row_stationary.cut import Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
-from accelsim.seam import Sample
 from accelsim.workload.shapes import Conv2d, Linear, Matmul
 
 

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TypeAlias
 
 from accelsim.activity import Flow, Loop, Step, Transfer
-from accelsim.engines.row_stationary.cut import Cut, Residency
+from accelsim.engines.row_stationary.cut import Cut, Residency, Span
 from accelsim.engines.row_stationary.fmaps import Fmap, input_block, output_block
 from accelsim.engines.row_stationary.walk import Cycles, Kind, kind
 from accelsim.workload.network import LayerView
@@ -19,9 +19,9 @@ def schedule(cut: Cut, cycles: dict[Kind, Cycles], source: Fmap, sink: Fmap) -> 
     """Return the passes: filters are prefetched, ifmap loads and ofmap dumps stand alone."""
     known: dict[Hashable, Items] = {}
     parts = []
+    # maps that are not coded move as much from one place as from another
+    plain = source.coded_bits is None and sink.coded_bits is None
     for at in cut.residencies():
-        # maps that are not coded move as much from one place as from another
-        plain = source.coded_bits is None and sink.coded_bits is None
         key = (kind(at), cut.image_rows(at.rows).size) if plain else at
         if key not in known:
             known[key] = _residency(cut, at, cycles[kind(at)], source, sink)
@@ -30,19 +30,31 @@ def schedule(cut: Cut, cycles: dict[Kind, Cycles], source: Fmap, sink: Fmap) -> 
 
 
 def _residency(cut: Cut, at: Residency, cycles: Cycles, source: Fmap, sink: Fmap) -> Items:
+    known: dict[Hashable, list[Step]] = {}
     blocks = []
-    tap_bits = cut.conv.r * cut.conv.s * cut.params.word_bits
     for channels, taken in zip(cut.channel_blocks, cycles, strict=True):
-        load = source.transfer(input_block(cut, at, channels))
-        steps: list[Items] = []
-        for held, count in zip(cut.filter_blocks(at.filters.size), taken, strict=True):
+        key = (channels.size if source.coded_bits is None else channels, taken)
+        if key not in known:
+            known[key] = _block(cut, at, channels, taken, source)
+        blocks.append(known[key])
+    last = blocks[-1][-1]._replace(after=sink.transfer(output_block(cut, at)))
+    blocks[-1] = [*blocks[-1][:-1], last]
+    folded = {id(steps): _folded([(step,) for step in steps]) for steps in blocks}
+    return _folded([folded[id(steps)] for steps in blocks])
+
+
+def _block(cut: Cut, at: Residency, channels: Span, taken: tuple[int, ...], source: Fmap) -> list[Step]:
+    """Return the passes of a channel block; the ifmap load stands before the first."""
+    tap_bits = cut.conv.r * cut.conv.s * cut.params.word_bits
+    known: dict[tuple[int, int], Step] = {}
+    steps = []
+    for held, count in zip(cut.filter_blocks(at.filters.size), taken, strict=True):
+        if (key := (held.size, count)) not in known:
             filters = Transfer("weight", "read", held.size * channels.size * tap_bits)
-            steps.append((Step((filters,), count, (), before=() if steps else load),))
-        blocks.append(steps)
-    last = blocks[-1][-1][0]
-    if isinstance(last, Step):
-        blocks[-1][-1] = (last._replace(after=sink.transfer(output_block(cut, at))),)
-    return _folded([_folded(steps) for steps in blocks])
+            known[key] = Step((filters,), count, ())
+        steps.append(known[key])
+    steps[0] = steps[0]._replace(before=source.transfer(input_block(cut, at, channels)))
+    return steps
 
 
 def _folded(parts: list[Items]) -> Items:

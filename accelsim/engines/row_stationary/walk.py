@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from accelsim.engines.row_stationary.cut import Content, Cut, Residency
+from accelsim.engines.row_stationary.cut import Content, Cut, Residency, Span
 from accelsim.engines.row_stationary.kernel import walk_pass
 
 NOTHING = np.zeros((1, 1, 1, 1), dtype=np.int64)
@@ -26,6 +26,9 @@ class Counts(NamedTuple):
 
 Kind: TypeAlias = tuple[int, int, int]
 """Filters, images and output rows of a residency: two that agree take the same time."""
+
+Passed: TypeAlias = tuple[tuple[int, ...], int, tuple[int, ...]]
+"""Of a channel block: cycles of each pass; until the psums of the last are back; PE-cycles by cause."""
 
 Cycles: TypeAlias = tuple[tuple[int, ...], ...]
 """Cycles of each pass of a residency: channel blocks, and filter blocks in them."""
@@ -52,12 +55,19 @@ def walk(cut: Cut) -> Walked:
     def one(content: Content) -> tuple[int, ...]:
         return tuple(walk_pass(geometry, content, False, NOTHING, NOTHING, NOTHING).tolist())
 
+    @cache
+    def passes(key: Kind, channels: int, reads_psums: bool, lag: int) -> Passed:
+        return _passes(cut, key, Span(0, channels), reads_psums, lag, lambda content, *_: one(content))
+
+    def of(key: Kind) -> Callable[[Span, bool, int], Passed]:
+        return lambda channels, reads_psums, lag: passes(key, channels.size, reads_psums, lag)
+
     kinds: dict[Kind, tuple[Cycles, Counts]] = {}
     total = Counts(0, 0, 0, 0)
     for residency in cut.residencies():
         key = kind(residency)
         if key not in kinds:
-            kinds[key] = _residency(cut, key, lambda content, channels, filters: one(content))
+            kinds[key] = _residency(cut, of(key))
         total = Counts(*(a + b for a, b in zip(total, kinds[key][1], strict=True)))
     return Walked({key: cycles for key, (cycles, _) in kinds.items()}, total)
 
@@ -97,27 +107,40 @@ def compute(cut: Cut, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, Counts]
             out[images, k, out_rows] = psums  # noqa: B023
             return tuple(counts.tolist())
 
-        _, counts = _residency(cut, kind(at), one)
+        def passes(channels: Span, reads_psums: bool, lag: int) -> Passed:
+            return _passes(cut, kind(at), channels, reads_psums, lag, one)  # noqa: B023
+
+        _, counts = _residency(cut, passes)
         total = Counts(*(a + b for a, b in zip(total, counts, strict=True)))
     return out, total
 
 
-def _residency(cut: Cut, key: Kind, one: Callable[[Content, int, int], tuple[int, ...]]) -> tuple[Cycles, Counts]:
-    """Walk the passes of a residency; ``one`` walks a pass, given its content, first channel and first filter."""
-    filters, images, rows = key
-    blocks, passes = cut.channel_blocks, cut.filter_blocks(filters)
+def _residency(cut: Cut, passes: Callable[[Span, bool, int], Passed]) -> tuple[Cycles, Counts]:
+    """Walk the passes of a residency, channel block after channel block."""
     cycles: list[tuple[int, ...]] = []
     total = [0, 0, 0]
     lag = 0
-    for index, channels in enumerate(blocks):
-        taken: list[int] = []
-        for held in passes:
-            content = Content(held.size, channels.size, images, rows, cut.reads_psums(index), lag)
-            count, lag, *causes = one(content, channels.start, held.start)
-            taken.append(count)
-            total = [a + b for a, b in zip(total, causes, strict=True)]
-        cycles.append(tuple(taken))
+    for index, channels in enumerate(cut.channel_blocks):
+        taken, lag, causes = passes(channels, cut.reads_psums(index), lag)
+        total = [a + b for a, b in zip(total, causes, strict=True)]
+        cycles.append(taken)
     # the dump of the outputs waits for the last psums
     cycles[-1] = (*cycles[-1][:-1], cycles[-1][-1] + lag)
     total[0] += lag * cut.used_pes
     return tuple(cycles), Counts(sum(map(sum, cycles)), *total)
+
+
+def _passes(
+    cut: Cut, key: Kind, channels: Span, reads_psums: bool, lag: int,
+    one: Callable[[Content, int, int], tuple[int, ...]],
+) -> Passed:  # fmt: skip
+    """Walk the passes of a channel block; ``one`` walks a pass, given its content, first channel and first filter."""
+    filters, images, rows = key
+    taken: list[int] = []
+    total = [0, 0, 0]
+    for held in cut.filter_blocks(filters):
+        content = Content(held.size, channels.size, images, rows, reads_psums, lag)
+        count, lag, *causes = one(content, channels.start, held.start)
+        taken.append(count)
+        total = [a + b for a, b in zip(total, causes, strict=True)]
+    return tuple(taken), lag, tuple(total)

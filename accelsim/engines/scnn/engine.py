@@ -34,13 +34,13 @@ from pydantic import Field
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, Sram
+from accelsim.config.schema import Strict
+from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word
 from accelsim.engines.scnn import plan as planning
 from accelsim.engines.scnn import sample, totals
 from accelsim.engines.scnn.plan import Plan
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
-from accelsim.seam import Engine, Machine, NoMapping, Room, Sample, Word
-from accelsim.spec.schema import Strict
 from accelsim.units import KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Conv2d

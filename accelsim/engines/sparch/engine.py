@@ -43,12 +43,12 @@ from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Alu, Component, Sram
+from accelsim.config.schema import Strict
+from accelsim.engine import Engine, Machine, NoMapping, Sample, Walk, Word, beside
 from accelsim.engines.sparch import sample
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
 from accelsim.operands.product import check_reach
-from accelsim.seam import Engine, Machine, NoMapping, Sample, Walk, Word, beside
-from accelsim.spec.schema import Strict
 from accelsim.units import INT64_MAX
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
 from accelsim.workload.network import LayerView

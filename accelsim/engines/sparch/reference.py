@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Activity, Direction, Event, Flow
+from accelsim.engine import Machine
 from accelsim.operands.handle import Operands
-from accelsim.seam import Machine
 from accelsim.workload.csr_matrix import CsrMatrix, from_entries
 from accelsim.workload.network import LayerView
 
-Row = dict[int, Any]
+SparseRow = dict[int, Any]
 """Column -> value."""
 BOUNDS = ("multipliers", "mergers", "fetchers", "channels")
 """What can bound a round."""
@@ -41,15 +41,15 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
     return twin.activity(made)
 
 
-def _rows(matrix: CsrMatrix) -> dict[int, Row]:
-    rows: dict[int, Row] = {r: {} for r in range(matrix.shape[0])}
+def _rows(matrix: CsrMatrix) -> dict[int, SparseRow]:
+    rows: dict[int, SparseRow] = {r: {} for r in range(matrix.shape[0])}
     for r, c, v in zip(matrix.rows.tolist(), matrix.columns.tolist(), matrix.values.tolist(), strict=True):
         rows[r][c] = v
     return rows
 
 
 class _Twin:
-    def __init__(self, a: dict[int, Row], b: dict[int, Row], p: Any, machine: Machine) -> None:
+    def __init__(self, a: dict[int, SparseRow], b: dict[int, SparseRow], p: Any, machine: Machine) -> None:
         self.a, self.b, self.p, self.dram = a, b, p, machine.dram
         self.n: Counter[str] = Counter()
         self.waits = dict.fromkeys(("memory", "conflict", "control"), Fraction(0))
@@ -59,9 +59,9 @@ class _Twin:
         self.flows: dict[Flow, int] = {}
         self.rounds: list[dict[str, Any]] = []
 
-    def run(self) -> dict[int, Row]:
+    def run(self) -> dict[int, SparseRow]:
         p, leaves = self.p, self.leaves()
-        partial: dict[int, dict[int, Row]] = {}
+        partial: dict[int, dict[int, SparseRow]] = {}
         weight = {i: sum(len(self.b[c]) for r, c in leaf) for i, leaf in enumerate(leaves)}
         self.n["leaves"] = len(leaves)
         if not leaves:
@@ -110,7 +110,7 @@ class _Twin:
         })  # fmt: skip
         self.move("dram", "index", "read", pointers * self.p.pointer_bits)
 
-    def multiply(self, leaves: list[list[tuple[int, int]]], partial: dict[int, dict[int, Row]]) -> None:
+    def multiply(self, leaves: list[list[tuple[int, int]]], partial: dict[int, dict[int, SparseRow]]) -> None:
         entries = [entry for leaf in leaves for entry in leaf]
         read = self.fetch([c for _, c in entries])
         rows: list[dict[str, Any]] = []
@@ -125,18 +125,22 @@ class _Twin:
         self.time(rows, 0, False, (len(leaves), 0))
 
     def round(
-        self, nodes: list[int], leaves: list[list[tuple[int, int]]], partial: dict[int, dict[int, Row]], final: bool
-    ) -> dict[int, Row]:
+        self,
+        nodes: list[int],
+        leaves: list[list[tuple[int, int]]],
+        partial: dict[int, dict[int, SparseRow]],
+        final: bool,
+    ) -> dict[int, SparseRow]:
         p = self.p
         fresh = [node for node in nodes if node not in partial]
         order = []  # entries of A row by row, as they stand in the row
         for r, row in self.a.items():
             order += [(r, c) for c in row if any((r, c) in leaves[node] for node in fresh)]
         read = dict(zip(order, self.fetch([c for _, c in order]), strict=True))
-        result: dict[int, Row] = {}
+        result: dict[int, SparseRow] = {}
         rows: list[dict[str, Any]] = []
         for r in self.a:
-            streams: list[Row] = []
+            streams: list[SparseRow] = []
             mine = [entry for entry in order if entry[0] == r]
             from_dram = 0
             for node in nodes:
@@ -310,7 +314,7 @@ class _Twin:
         flow = Flow(boundary, tensor, direction)
         self.flows[flow] = self.flows.get(flow, 0) + bits
 
-    def add(self, left: Row, right: Row) -> Row:
+    def add(self, left: SparseRow, right: SparseRow) -> SparseRow:
         """Return what a node of the tree puts out."""
         total = dict(left)
         for column, value in right.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.seam import Sample
+from accelsim.engine import Sample
 from accelsim.workload.shapes import SpGemm
 
 

@@ -1,19 +1,19 @@
-"""Layers and machines as the rows of integers that `columnar_kernel` takes, and its totals as the seam wants them."""
+"""Layers and machines as the rows of integers that `columnar_kernel` takes, and its totals as `Many`."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from accelsim.activity import Event
+from accelsim.config.schema import MappingSpec
+from accelsim.engine import Machine, Many
 from accelsim.engines.systolic.columnar_kernel import COUNTS, evaluate
 from accelsim.engines.systolic.engine import Params
 from accelsim.engines.systolic.priced_kernel import EDP, ENERGY, PRICED
 from accelsim.engines.systolic.tilecost import FLOWS
 from accelsim.errors import PriceError
-from accelsim.mapping.choose import Price
+from accelsim.mapping.choose import PriceOf
 from accelsim.mapping.search_kernel import CYCLES, DRAM
-from accelsim.seam import Machine, Many
-from accelsim.spec.schema import MappingSpec
 from accelsim.tiled.engine import buffer_bits
 
 MOST = 2**59
@@ -29,7 +29,7 @@ EVENTS = (
 
 
 def totals(
-    layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price, leak_pj_per_cycle: float
+    layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: PriceOf, leak_pj_per_cycle: float
 ) -> Many | None:
     """Return the totals of layers that `encode` described; None where a mapping is not chosen from all candidates."""
     objective, bus = OBJECTIVES.get(mapping.objective), bus_row(params, machine)

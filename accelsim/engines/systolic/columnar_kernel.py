@@ -147,8 +147,9 @@ def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-unty
         form[5] = layer[nest.R] * layer[nest.S]
         if rates is None:  # known when this compiles: only one of both searches does
             found = search_kernel.search_with(
-                work, layer, form, limits, array[PSUM_W], units, 1, bus, objective, best, figures
-            )
+                work, layer, form, limits, array[PSUM_W], units, 1, bus, objective, best, figures,
+                search_kernel.NOTHING_YET,
+            )  # fmt: skip
         else:
             found = priced_kernel.search(
                 work, layer, form, limits, array[PSUM_W], units, bus, objective, rates, best, figures

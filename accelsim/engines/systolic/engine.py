@@ -36,18 +36,18 @@ from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
+from accelsim.config.schema import MappingSpec, Strict
+from accelsim.engine import Machine, Many, Room, Sample, Word
 from accelsim.engines.systolic import tilecost
 from accelsim.engines.systolic.tilecost import Counts
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, tile_forms
-from accelsim.mapping.choose import Price
+from accelsim.mapping.choose import PriceOf
 from accelsim.mapping.loopnest import LoopNest, Tiling
 from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
-from accelsim.seam import Machine, Many, Room, Sample, Word
-from accelsim.spec.schema import MappingSpec, Strict
 from accelsim.tiled import sample
-from accelsim.tiled.engine import BUFFERS, Count, Cut, TiledEngine, TiledPlan, buffer_bits, output_elements
+from accelsim.tiled.engine import BUFFERS, Count, CutLayer, TiledEngine, TiledPlan, buffer_bits, output_elements
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 
@@ -166,7 +166,7 @@ class Systolic(TiledEngine[Params, Tiling]):
         del unit, total, params
         return {Event("macs", "mac"): macs}
 
-    def on_chip(self, unit: Array, total: Counts, cut: Cut, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
+    def on_chip(self, unit: Array, total: Counts, cut: CutLayer, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
         """Return the traffic of scratchpads, links and PE registers in bits."""
         return _on_chip(unit.flow, total, cut, dram)
 
@@ -198,7 +198,7 @@ class Systolic(TiledEngine[Params, Tiling]):
         return self.activity(plan, *walk.walk(plan.nest, plan.unit, operands))
 
     def closed_form_many(
-        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price,
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: PriceOf,
         leak_pj_per_cycle: float,
     ) -> Many | None:  # fmt: skip
         """Choose mappings, count and run the timeline in one kernel."""
@@ -218,7 +218,7 @@ class Systolic(TiledEngine[Params, Tiling]):
         return Sample(shape, params, sample.tiling(shape.as_conv(), draw, 8, 24, 16384), on_chip=on_chip)
 
 
-def _on_chip(flow: int, total: Counts, cut: Cut, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
+def _on_chip(flow: int, total: Counts, cut: CutLayer, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
     w, conv = cut.widths, cut.conv
     left, top, held, results = total.left, total.top, total.held, total.results
     words = {

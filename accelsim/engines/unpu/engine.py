@@ -30,14 +30,14 @@ from pydantic import Field
 
 from accelsim.activity import Event
 from accelsim.components import Alu, Component, Sram
+from accelsim.config.schema import Strict
+from accelsim.engine import Sample, Word
 from accelsim.errors import MappingError
 from accelsim.mapping import tile_forms
 from accelsim.mapping.loopnest import LoopNest, Tiling
 from accelsim.mapping.search import Variant
 from accelsim.operands import terms
 from accelsim.operands.handle import Operands
-from accelsim.seam import Sample, Word
-from accelsim.spec.schema import Strict
 from accelsim.tiled import sample
 from accelsim.tiled.engine import Count, TiledEngine, TiledPlan
 from accelsim.units import KIB_BITS

@@ -13,12 +13,12 @@ import numpy as np
 
 from accelsim.activity import Event
 from accelsim.components import Component
+from accelsim.engine import Many
 from accelsim.engines.vector.program import Ops, Pace, Program, Tree, account, events
 from accelsim.engines.vector.tiles import Facts, listed, work
 from accelsim.errors import PriceError
-from accelsim.mapping.choose import Price
+from accelsim.mapping.choose import PriceOf
 from accelsim.memory.dram import DramModel
-from accelsim.seam import Many
 from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
 
@@ -98,7 +98,7 @@ def _pairs(numbers: Counter[int]) -> Iterable[int]:
 
 
 def totals(
-    layers: np.ndarray, unit: Unit, dram: DramModel, objective: str, price: Price, leak_pj_per_cycle: float,
+    layers: np.ndarray, unit: Unit, dram: DramModel, objective: str, price: PriceOf, leak_pj_per_cycle: float,
     components: tuple[Component, ...],
 ) -> Many | None:  # fmt: skip
     """Return the totals of layers that `encode` described; None without a price, or if the rate of DRAM is too fine."""

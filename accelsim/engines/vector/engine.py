@@ -57,16 +57,16 @@ from pydantic import Field
 
 from accelsim.activity import Activity, Flow
 from accelsim.components import Alu, Component, Link, RegisterFile, Sram
+from accelsim.config.schema import MappingSpec, Strict
+from accelsim.engine import Candidates, Engine, Machine, Many, Sample, Word
 from accelsim.engines.vector import columnar, sample, tiles
 from accelsim.engines.vector.program import BINARY, UNARY, Counts, Tree, account, events, tile_cost
 from accelsim.engines.vector.tiles import Cut, Pieces, Tile, Work
 from accelsim.errors import MappingError
-from accelsim.mapping.choose import Bounds, Price
+from accelsim.mapping.choose import Bounds, PriceOf
 from accelsim.mapping.loopnest import dram_traffic
 from accelsim.memory import timeline
 from accelsim.operands.handle import Operands
-from accelsim.seam import Columns, Engine, Machine, Many, Sample, Word
-from accelsim.spec.schema import MappingSpec, Strict
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax, elements
@@ -144,13 +144,13 @@ class Vector(Engine[Params, Cut]):
             Sram("glb", 1, size_bits=params.buffer_kib * KIB_BITS, width_bits=lanes * bits),
         )
 
-    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Columns:
+    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Candidates:
         """Return the cuts worth trying, large tiles first."""
         del machine
         found = tiles.cuts(_counted_work(view, params), params.buffer_kib * KIB_BITS, params.lanes)
         return {name: np.array([getattr(c, name) for c in found], dtype=np.int64) for name in ("rows", "channels")}
 
-    def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Columns) -> Bounds:
+    def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Candidates) -> Bounds:
         """Return the exact cycles and traffic of each cut: there are few."""
         work = tiles.work(view, params.lane_bits)
         cycles, moved = [], []
@@ -207,7 +207,7 @@ class Vector(Engine[Params, Cut]):
         return columnar.encode(view)
 
     def closed_form_many(
-        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: Price,
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: PriceOf,
         leak_pj_per_cycle: float,
     ) -> Many | None:  # fmt: skip
         """Choose cuts and run the timeline in one kernel, and count by the same formulas as `closed_form`."""

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.engine import Machine
 from accelsim.operands.handle import Operands
-from accelsim.seam import Machine
 from accelsim.workload.network import LayerView
 
 UNARY: dict[str, tuple[str, Callable[[Any], Any]]] = {

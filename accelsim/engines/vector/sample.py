@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from accelsim.engine import Sample
 from accelsim.engines.vector.program import BINARY, UNARY
-from accelsim.seam import Sample
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax
 
 HALF_BITS = 4096

@@ -25,9 +25,9 @@ from pydantic import Field
 
 from accelsim.activity import Flow, Loop, Transfer
 from accelsim.activity import Step as TileStep
+from accelsim.config.schema import Strict
 from accelsim.engines.vector.program import Program, Tree, program
 from accelsim.errors import MappingError
-from accelsim.spec.schema import Strict
 from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Shape, elements

@@ -19,15 +19,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from accelsim.config.arch import override
+from accelsim.config.schema import NotNegative, Strict
+from accelsim.config.yamlfile import Document, read, validate
 from accelsim.replicas.bitfusion2018.machine import SRAM_PRICES, Array, Price, with_prices
 from accelsim.replicas.bitfusion2018.model import check_widths
 from accelsim.replicas.bitfusion2018.networks import ANT_NETWORKS, unknown
 from accelsim.replicas.bitfusion2018.networks import load as load_network
 from accelsim.replicas.bitfusion2018.search import BUFFERS, Choice, Costs, Prices, Tiles, best_choice, ceil_div
 from accelsim.replicas.bitfusion2018.values import Layer, LayerResult, Network, NetworkResult
-from accelsim.spec.arch import override
-from accelsim.spec.schema import NotNegative, Strict
-from accelsim.spec.yamlfile import Document, read, validate
 
 FILE = Path(__file__).with_name("ant_designs.yaml")
 

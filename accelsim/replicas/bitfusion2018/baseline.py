@@ -12,11 +12,11 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from accelsim.config.yamlfile import read
 from accelsim.replicas.bitfusion2018 import networks
-from accelsim.replicas.bitfusion2018.machine import Machine, load
+from accelsim.replicas.bitfusion2018.machine import ReleaseMachine, load
 from accelsim.replicas.bitfusion2018.model import simulate
 from accelsim.replicas.bitfusion2018.values import NetworkResult
-from accelsim.spec.yamlfile import read
 
 FILE = Path(__file__).with_name("baseline.yaml")
 
@@ -73,7 +73,7 @@ def against_eyeriss(result: NetworkResult) -> Ratio | None:
     )
 
 
-def headline(machine: Machine | None = None) -> Headline:
+def headline(machine: ReleaseMachine | None = None) -> Headline:
     """Return the eight networks against Eyeriss, on ``eyeriss_matched`` unless another machine is given."""
     machine = machine or load("eyeriss_matched")
     shipped = read(FILE).data

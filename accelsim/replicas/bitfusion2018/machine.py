@@ -9,13 +9,13 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field, model_validator
 
+from accelsim.config.arch import override
+from accelsim.config.schema import NotNegative, Strict
+from accelsim.config.yamlfile import Document, read, validate
 from accelsim.errors import PriceError
 from accelsim.replicas.bitfusion2018.networks import unknown
 from accelsim.replicas.bitfusion2018.search import BUFFERS, Prices
 from accelsim.replicas.bitfusion2018.values import Count
-from accelsim.spec.arch import override
-from accelsim.spec.schema import NotNegative, Strict
-from accelsim.spec.yamlfile import Document, read, validate
 
 FILE = Path(__file__).with_name("machines.yaml")
 
@@ -64,7 +64,7 @@ class Array(Strict):
         return self.pmax_bits // max(bits, self.pmin_bits)
 
 
-class Machine(Array):
+class ReleaseMachine(Array):
     """BitFusion's machine."""
 
     dram_pj_per_bit: NotNegative = 15.0  # the constant of the release; its comment says 6
@@ -108,7 +108,7 @@ def names() -> list[str]:
     return sorted(read(FILE).data["machines"])
 
 
-def load(name: str = "eyeriss_matched", sets: Sequence[tuple[str, Any]] = ()) -> Machine:
+def load(name: str = "eyeriss_matched", sets: Sequence[tuple[str, Any]] = ()) -> ReleaseMachine:
     """Return a released configuration with keys set and every price filled in.
 
     Raises
@@ -122,7 +122,7 @@ def load(name: str = "eyeriss_matched", sets: Sequence[tuple[str, Any]] = ()) ->
     if name not in released["machines"]:
         raise unknown("machine", name, sorted(released["machines"]))
     document = override(Document(dict(released["machines"][name]), name), sets, "--set")
-    machine = validate(Machine, document)
+    machine = validate(ReleaseMachine, document)
     return with_prices(machine, _released_prices(machine, released), ("core_pj_per_cycle", *SRAM_PRICES), name)
 
 
@@ -136,7 +136,7 @@ def with_prices(array: AnyArray, released: Mapping[str, float], keys: Sequence[s
     return array.model_copy(update={key: released[key] for key in missing})
 
 
-def _released_prices(machine: Machine, released: Mapping[str, Any]) -> dict[str, float]:
+def _released_prices(machine: ReleaseMachine, released: Mapping[str, Any]) -> dict[str, float]:
     """Return those prices the release has for this geometry."""
     found: dict[str, float] = {}
     core = released["core"]

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.errors import WorkloadError
-from accelsim.replicas.bitfusion2018.machine import Machine
+from accelsim.replicas.bitfusion2018.machine import ReleaseMachine
 from accelsim.replicas.bitfusion2018.search import Choice, Costs, Tiles, best_choice, ceil_div
 from accelsim.replicas.bitfusion2018.values import Layer, LayerResult, Network, NetworkResult
 
@@ -24,7 +24,7 @@ PSUM_BITS = 32
 """Width of partial sums and outputs, in OBUF and in DRAM."""
 
 
-def simulate(network: Network, machine: Machine) -> NetworkResult:
+def simulate(network: Network, machine: ReleaseMachine) -> NetworkResult:
     """Return what the released simulator reports for ``network`` on ``machine``.
 
     Raises
@@ -38,7 +38,7 @@ def simulate(network: Network, machine: Machine) -> NetworkResult:
     return NetworkResult(network.name, network.batch, machine.clock_mhz, layers)
 
 
-def simulate_layer(layer: Layer, batch: int, machine: Machine) -> LayerResult:
+def simulate_layer(layer: Layer, batch: int, machine: ReleaseMachine) -> LayerResult:
     """Return the best of all tilings and loop orders of one layer; errors as in ``simulate``."""
     check_widths(layer, machine.pmax_bits)
     choice = best_choice(
@@ -65,7 +65,7 @@ def check_widths(layer: Layer, pmax_bits: int) -> None:
             )
 
 
-def _costs(layer: Layer, machine: Machine, tiles: Tiles) -> Costs:
+def _costs(layer: Layer, machine: ReleaseMachine, tiles: Tiles) -> Costs:
     """Return the cost of one tile for every tiling."""
     b, o, ic, oc = tiles
     kernel_area = layer.kernel**2
@@ -104,7 +104,7 @@ def _costs(layer: Layer, machine: Machine, tiles: Tiles) -> Costs:
     return Costs(stream_bits, compute_cycles, array_bits, proxy)
 
 
-def _energy_parts_nj(choice: Choice, machine: Machine) -> dict[str, float]:
+def _energy_parts_nj(choice: Choice, machine: ReleaseMachine) -> dict[str, float]:
     """Price a choice: core on compute cycles only, SRAM and DRAM by the bit."""
     prices = machine.prices._asdict()
     sram_pj = sum(bits * prices[f"{event}_pj_per_bit"] for event, bits in choice.sram_bits.items())

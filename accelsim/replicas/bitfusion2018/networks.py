@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from accelsim.config.packaged import is_path
+from accelsim.config.yamlfile import Document, read, validate
 from accelsim.errors import ConfigError
 from accelsim.replicas.bitfusion2018.values import Network
-from accelsim.spec.packaged import is_path
-from accelsim.spec.yamlfile import Document, read, validate
 
 HERE = Path(__file__).parent
 BITFUSION_NETWORKS = HERE / "networks"

@@ -8,7 +8,7 @@ from itertools import permutations, product
 from math import ceil, log2
 
 from accelsim.replicas.bitfusion2018.ant import Design
-from accelsim.replicas.bitfusion2018.machine import Machine
+from accelsim.replicas.bitfusion2018.machine import ReleaseMachine
 from accelsim.replicas.bitfusion2018.search import Prices
 from accelsim.replicas.bitfusion2018.values import LOOPS, Layer
 from accelsim.units import ceil_div
@@ -47,7 +47,7 @@ class Answer:
     order: tuple[str, ...]
 
 
-def reference(layer: Layer, batch: int, array: Machine | Design) -> Answer | None:
+def reference(layer: Layer, batch: int, array: ReleaseMachine | Design) -> Answer | None:
     """Return the best answer for ``layer``, or None where no tile is legal."""
     best: Answer | None = None
     best_key: tuple[int, float] | None = None
@@ -65,7 +65,7 @@ def _halvings(size: int) -> list[int]:
     return [2**j for j in range(ceil(log2(size)) + 1)]
 
 
-def _tiles(layer: Layer, batch: int, array: Machine | Design) -> Iterator[Tile]:
+def _tiles(layer: Layer, batch: int, array: ReleaseMachine | Design) -> Iterator[Tile]:
     """Yield the legal tiles in the order b, o, ic, oc of the release."""
     full = {
         "B": batch * layer.tokens,
@@ -74,13 +74,13 @@ def _tiles(layer: Layer, batch: int, array: Machine | Design) -> Iterator[Tile]:
         "IC": layer.in_channels,
         "OC": layer.out_channels,
     }
-    unit = array.columns if isinstance(array, Machine) and not layer.im2col else 1
+    unit = array.columns if isinstance(array, ReleaseMachine) and not layer.im2col else 1
     steps = [_halvings(full[loop]) for loop in ("B", "OW", "IC")] + [_halvings(ceil_div(full["OC"], unit))]
     for b, o, ic, oc in product(*steps):
         asked = {"B": b, "OW": o, "OH": o, "IC": ic, "OC": oc * unit}
         sizes = {loop: min(asked[loop], full[loop]) for loop in LOOPS}
         trips = {loop: ceil_div(full[loop], sizes[loop]) for loop in LOOPS}
-        if isinstance(array, Machine):
+        if isinstance(array, ReleaseMachine):
             tile = _bitfusion_tile(layer, array, sizes, trips)
         else:
             tile = _ant_tile(layer, array, sizes, trips)
@@ -89,7 +89,7 @@ def _tiles(layer: Layer, batch: int, array: Machine | Design) -> Iterator[Tile]:
             yield tile
 
 
-def _bitfusion_tile(layer: Layer, machine: Machine, sizes: dict[str, int], trips: dict[str, int]) -> Tile:
+def _bitfusion_tile(layer: Layer, machine: ReleaseMachine, sizes: dict[str, int], trips: dict[str, int]) -> Tile:
     b, o, ic, oc = sizes["B"], sizes["OW"], sizes["IC"], sizes["OC"]
     area, pi, pw = layer.kernel**2, layer.activation_bits, layer.weight_bits
     pf = int(machine.pmax_bits / max(pi, machine.pmin_bits)) * int(machine.pmax_bits / max(pw, machine.pmin_bits))
@@ -150,7 +150,7 @@ def _stream(
     return held, held, absorbed
 
 
-def _walk(tile: Tile, order: tuple[str, ...], array: Machine | Design) -> tuple[Answer, float]:
+def _walk(tile: Tile, order: tuple[str, ...], array: ReleaseMachine | Design) -> tuple[Answer, float]:
     halves = [size * 8 / 2 for size in array.buffer_bytes]
     weights, max_weights, _ = _stream(tile.weights, WEIGHT_LOOPS, order, tile.trips, halves[0])
     inputs, max_inputs, _ = _stream(tile.inputs, INPUT_LOOPS, order, tile.trips, halves[1])

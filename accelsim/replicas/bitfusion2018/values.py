@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from accelsim.spec.schema import Strict
+from accelsim.config.schema import Strict
 
 Count = Annotated[int, Field(ge=1, le=2**31)]
 

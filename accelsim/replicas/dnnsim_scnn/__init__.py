@@ -37,7 +37,7 @@ COLUMNS = (
 """DNNsim's own columns, in its order."""
 
 
-class Machine(NamedTuple):
+class ScnnMachine(NamedTuple):
     """DNNsim's parameters: PE columns and rows, activations and weights of a vector, accumulators, banks."""
 
     wt: int = 8
@@ -48,10 +48,12 @@ class Machine(NamedTuple):
     banks: int = 32
 
 
-DEFAULT = Machine()
+DEFAULT = ScnnMachine()
 
 
-def count(act: np.ndarray, wgt: np.ndarray, stride: int, padding: int, machine: Machine = DEFAULT) -> dict[str, int]:
+def count(
+    act: np.ndarray, wgt: np.ndarray, stride: int, padding: int, machine: ScnnMachine = DEFAULT
+) -> dict[str, int]:
     """Return DNNsim's columns for one image of one layer.
 
     Parameters

@@ -8,7 +8,7 @@ arithmetic, without cycles, values or energy of ours.
 from accelsim.replicas.isca16.area import buffer_bytes
 from accelsim.replicas.isca16.flows import ENERGY, FLOWS
 from accelsim.replicas.isca16.layers import BATCHES, CONV_LAYERS, FC_LAYERS, PES, Layer
-from accelsim.replicas.isca16.study import LEVELS, Row, best, study, totals
+from accelsim.replicas.isca16.study import LEVELS, StudyRow, best, study, totals
 
 __all__ = [
     "BATCHES",
@@ -19,7 +19,7 @@ __all__ = [
     "LEVELS",
     "PES",
     "Layer",
-    "Row",
+    "StudyRow",
     "best",
     "buffer_bytes",
     "study",

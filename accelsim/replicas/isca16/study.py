@@ -23,7 +23,7 @@ LEVELS = ("alu", "dram", "buffer", "array", "rf")
 
 
 @dataclass(frozen=True)
-class Row:
+class StudyRow:
     """One flow on one layer, or on a set of layers.
 
     ``energy`` is the total per level, relative to one multiplication (ALU included); ``dram_reads`` and
@@ -72,7 +72,7 @@ def study(
     batch: int,
     layers: str | Iterable[Layer] = "conv",
     flows: Sequence[str] = tuple(FLOWS),
-) -> tuple[Row, ...]:
+) -> tuple[StudyRow, ...]:
     """Return the cheapest mapping of each flow on each layer, layers first, flows in the paper's order.
 
     Parameters
@@ -99,7 +99,7 @@ def study(
     return tuple(best(FLOWS[name], layer, pes, batch) for layer in chosen for name in flows)
 
 
-def best(flow: Flow, layer: Layer, pes: int, batch: int) -> Row:
+def best(flow: Flow, layer: Layer, pes: int, batch: int) -> StudyRow:
     """Return the mapping of least energy, of those the one with most active PEs."""
     from accelsim.replicas.isca16 import kernel
 
@@ -113,10 +113,10 @@ def best(flow: Flow, layer: Layer, pes: int, batch: int) -> Row:
     macs = layer.macs(batch)
     if active == 0:
         nothing = MappingProxyType(dict.fromkeys(LEVELS, nan))
-        return Row(flow.name, pes, batch, layer.name, False, macs, nothing, nan, nan, nan, None, seen)
+        return StudyRow(flow.name, pes, batch, layer.name, False, macs, nothing, nan, nan, nan, None, seen)
     mapping = {symbol: int(value) for symbol, value in zip(flow.symbols, found, strict=False)}
     traffic = flow.traffic(layer, batch, mapping)
-    return Row(
+    return StudyRow(
         flow.name,
         pes,
         batch,
@@ -144,21 +144,21 @@ def energy(traffic: Traffic, macs: int) -> dict[str, float]:
     return {level: float(ENERGY[level] * words[level]) for level in LEVELS}
 
 
-def totals(rows: Iterable[Row], name: str) -> tuple[Row, ...]:
+def totals(rows: Iterable[StudyRow], name: str) -> tuple[StudyRow, ...]:
     """Sum rows over their layers, one row per (flow, pes, batch), called ``name``.
 
     A flow that cannot run one of the layers has no total: its row is not legal. Active PEs are the mean
     weighted by multiplications.
     """
-    groups: dict[tuple[str, int, int], list[Row]] = {}
+    groups: dict[tuple[str, int, int], list[StudyRow]] = {}
     for row in rows:
         groups.setdefault((row.flow, row.pes, row.batch), []).append(row)
     return tuple(_total(group, name) for group in groups.values())
 
 
-def _total(rows: list[Row], name: str) -> Row:
+def _total(rows: list[StudyRow], name: str) -> StudyRow:
     macs = sum(row.macs for row in rows)
-    return Row(
+    return StudyRow(
         rows[0].flow,
         rows[0].pes,
         rows[0].batch,

@@ -10,9 +10,9 @@ traceback, an error says why. Utilisation averages are added one by one, as Pyth
 on, SCALE-Sim's last digit differs).
 """
 
-from accelsim.spec.scalesim.cells import Note
-from accelsim.spec.scalesim.config import Config, read_config
-from accelsim.workload.scalesim.topology import Row, Topology, read_topology
+from accelsim.config.scalesim.cells import Note
+from accelsim.config.scalesim.config import Config, read_config
+from accelsim.workload.scalesim.topology import Topology, TopologyRow, read_topology
 
 from .reports import ClosedRow, ReportRow, write_reports
 from .simulate import closed, run
@@ -22,8 +22,8 @@ __all__ = [
     "Config",
     "Note",
     "ReportRow",
-    "Row",
     "Topology",
+    "TopologyRow",
     "closed",
     "read_config",
     "read_topology",

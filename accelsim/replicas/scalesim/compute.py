@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.config.scalesim.config import Config
 from accelsim.errors import WorkloadError
-from accelsim.spec.scalesim.config import Config
 
 from .layer import Folds, Layer
 from .sparse import Pruned

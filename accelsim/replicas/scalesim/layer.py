@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from accelsim.config.scalesim.config import Config
 from accelsim.errors import WorkloadError
-from accelsim.spec.scalesim.config import Config
-from accelsim.workload.scalesim.topology import Row, Topology
+from accelsim.workload.scalesim.topology import Topology, TopologyRow
 
 MAX_LAYERS = 1_000_000
 MAX_MACS = 2**62
@@ -120,7 +120,7 @@ def layers(topology: Topology) -> Iterator[Layer]:
             yield layer
 
 
-def _layer(row: Row, channels: int) -> Layer:
+def _layer(row: TopologyRow, channels: int) -> Layer:
     size = (row.ifmap_h, row.ifmap_w, row.filter_h, row.filter_w)
     return Layer(*size, channels, row.filters, row.stride_h, row.stride_w, row.n_of_m)
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.config.scalesim.config import Config
 from accelsim.errors import WorkloadError
-from accelsim.spec.scalesim.config import Config
 
 from .layer import Folds, Layer, fold
 from .sparse import Pruned, prune

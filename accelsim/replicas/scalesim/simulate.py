@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from accelsim.config.scalesim.config import Config
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.spec.scalesim.config import Config
 from accelsim.workload.scalesim.topology import Topology
 
 from .compute import Compute, compute

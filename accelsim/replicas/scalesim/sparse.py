@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.config.scalesim.config import Config, Sparsity
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.spec.scalesim.config import Config, Sparsity
 
 from .layer import Layer
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from accelsim.spec.scalesim.config import Config
+from accelsim.config.scalesim.config import Config
 
 from .layer import Folds
 

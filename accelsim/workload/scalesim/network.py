@@ -17,7 +17,7 @@ from accelsim.workload.check import illegal
 from accelsim.workload.network import Layer, Network, Tensor, make_layer
 from accelsim.workload.pattern import MAX_COUNT
 from accelsim.workload.scalesim.readings import Reading, literal, readings
-from accelsim.workload.scalesim.topology import Row, Topology, read_topology
+from accelsim.workload.scalesim.topology import Topology, TopologyRow, read_topology
 from accelsim.workload.shapes import Conv2d, Linear
 
 MAX_LAYERS = 100_000
@@ -105,7 +105,7 @@ KEPT = frozenset(
 """Notes of the reader that matter here; what it says of depthwise layers and strides is told by the readings."""
 
 
-def _named(rows: Iterable[Row], told: list[tuple[str, str, str]]) -> Iterator[tuple[str, Row]]:
+def _named(rows: Iterable[TopologyRow], told: list[tuple[str, str, str]]) -> Iterator[tuple[str, TopologyRow]]:
     """Yield each row with a name of its own."""
     seen: set[str] = set()
     copies: dict[str, int] = {}  # where the last search for a free name ended: a table may repeat one name throughout
@@ -122,19 +122,19 @@ def _named(rows: Iterable[Row], told: list[tuple[str, str, str]]) -> Iterator[tu
         yield name, row
 
 
-def _product(row: Row) -> Linear:
+def _product(row: TopologyRow) -> Linear:
     """Return M, N, K as a fully connected layer: SCALE-Sim's B, of K x N, are the weights."""
     return Linear(n=row.batch * row.ifmap_h, c=row.ifmap_w, k=row.filters)
 
 
-def _layer(topology: Topology, name: str, row: Row, shape: Conv2d | Linear) -> tuple[Layer, dict[str, Tensor]]:
+def _layer(topology: Topology, name: str, row: TopologyRow, shape: Conv2d | Linear) -> tuple[Layer, dict[str, Tensor]]:
     fault = illegal(shape)
     if fault is not None:
         raise WorkloadError(*fault, file=topology.file, line=row.line, key=name)
     return make_layer(name, shape)
 
 
-def _pruned(name: str, row: Row, weight: Tensor, told: list[tuple[str, str, str]]) -> dict[str, Tensor]:
+def _pruned(name: str, row: TopologyRow, weight: Tensor, told: list[tuple[str, str, str]]) -> dict[str, Tensor]:
     """Return the weight with the density of its N:M column, and the pattern where our channels hold whole groups."""
     n, m = row.n_of_m
     if n == m:

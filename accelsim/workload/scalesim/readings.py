@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from accelsim.units import ceil_div
-from accelsim.workload.scalesim.topology import Row
+from accelsim.workload.scalesim.topology import TopologyRow
 from accelsim.workload.shapes import Conv2d
 
 Kind = Literal["depthwise", "unpadded", "padded", "unclear", "stride"]
@@ -35,7 +35,7 @@ class Reading:
     real: Conv2d | None
 
 
-def literal(row: Row) -> Conv2d:
+def literal(row: TopologyRow) -> Conv2d:
     """Return the layer that SCALE-Sim counts for a row: the same products, windows outside the image as padding."""
     groups = row.channels if row.depthwise == "expanded" else 1
     below = max(0, (row.out_h - 1) * row.stride_h + row.filter_h - row.ifmap_h)
@@ -46,7 +46,7 @@ def literal(row: Row) -> Conv2d:
     )  # fmt: skip
 
 
-def readings(rows: Sequence[Row]) -> list[tuple[Reading, ...]]:
+def readings(rows: Sequence[TopologyRow]) -> list[tuple[Reading, ...]]:
     """Return for each row of a table of convolutions what it does not say, in the order of the rows."""
     verdicts = [_padding(rows, i) for i in range(len(rows))]
     bare = "unpadded" in verdicts and "padded" not in verdicts
@@ -71,7 +71,7 @@ def readings(rows: Sequence[Row]) -> list[tuple[Reading, ...]]:
     return found
 
 
-def _depthwise(row: Row, conv: Conv2d, channels: int | None) -> Reading | None:
+def _depthwise(row: TopologyRow, conv: Conv2d, channels: int | None) -> Reading | None:
     if row.depthwise == "expanded":
         text = f"'DP' in the name, so {row.channels} layers of one channel: imported as one layer of as many groups"
         return Reading("depthwise", text, conv)
@@ -88,7 +88,7 @@ def _depthwise(row: Row, conv: Conv2d, channels: int | None) -> Reading | None:
     return None
 
 
-def _channels(rows: Sequence[Row]) -> list[int | None]:
+def _channels(rows: Sequence[TopologyRow]) -> list[int | None]:
     """Return how many channels reach each row: what the row before makes, if the next one reads as many.
 
     Depthwise rows hand on what they get; None where the neighbours disagree or there is none before.
@@ -110,7 +110,7 @@ def _channels(rows: Sequence[Row]) -> list[int | None]:
     return made
 
 
-def _padding(rows: Sequence[Row], i: int) -> str:
+def _padding(rows: Sequence[TopologyRow], i: int) -> str:
     """Return ``unpadded`` (the image, its padding forgotten), ``padded`` (padding in the sizes), or what else.
 
     ``none``: nothing to pad; ``stated``: the neighbours agree with the row as it is; ``unknown``.
@@ -148,12 +148,12 @@ def _images(stated: tuple[int, int]) -> tuple[int, ...]:
     return stated
 
 
-def _valid(row: Row) -> tuple[int, int]:
+def _valid(row: TopologyRow) -> tuple[int, int]:
     """Return the outputs without padding, as the field counts them."""
     return (row.ifmap_h - row.filter_h) // row.stride_h + 1, (row.ifmap_w - row.filter_w) // row.stride_w + 1
 
 
-def _before(rows: Sequence[Row], i: int, tall: bool) -> set[int]:
+def _before(rows: Sequence[TopologyRow], i: int, tall: bool) -> set[int]:
     """Return the sizes that the outputs of the row before may have, with or without padding."""
     if not i:
         return set()
@@ -161,7 +161,7 @@ def _before(rows: Sequence[Row], i: int, tall: bool) -> set[int]:
     return {_valid(row)[d], (row.out_h, row.out_w)[d], row.same_out[d]}
 
 
-def _after(rows: Sequence[Row], i: int, tall: bool) -> tuple[int, int] | None:
+def _after(rows: Sequence[TopologyRow], i: int, tall: bool) -> tuple[int, int] | None:
     """Return the image that the next row states, and what is left of it without padding; None for another branch."""
     if i + 1 == len(rows):
         return None
@@ -176,7 +176,7 @@ def _fits(size: int, out: int) -> bool:
     return size in (out, out // 2, ceil_div(out, 2), (out - 3) // 2 + 1, ceil_div(out - 3, 2) + 1)
 
 
-def _looks_padded(row: Row) -> bool:
+def _looks_padded(row: TopologyRow) -> bool:
     """Whether both sizes are unusual, and usual without padding."""
     tall = (row.ifmap_h, row.filter_h, row.stride_h)
     wide = (row.ifmap_w, row.filter_w, row.stride_w)
@@ -189,7 +189,7 @@ def _written_in(size: int, window: int, stride: int) -> int | None:
     return next((p for p in candidates if p and size - p in USUAL), None)
 
 
-def _reading(row: Row, conv: Conv2d, verdict: str) -> Reading:
+def _reading(row: TopologyRow, conv: Conv2d, verdict: str) -> Reading:
     image, window = f"{row.ifmap_h}x{row.ifmap_w}", f"{row.filter_h}x{row.filter_w}"
     counted = f"{row.out_h}x{row.out_w}"
     valid, same = _size(_valid(row)), _size(row.same_out)
@@ -206,7 +206,7 @@ def _reading(row: Row, conv: Conv2d, verdict: str) -> Reading:
     return Reading("unclear", text, None)
 
 
-def _without_padding(row: Row, conv: Conv2d) -> Conv2d:
+def _without_padding(row: TopologyRow, conv: Conv2d) -> Conv2d:
     sizes, pads = [], []
     for size, window, stride in (
         (row.ifmap_h, row.filter_h, row.stride_h),
@@ -219,7 +219,7 @@ def _without_padding(row: Row, conv: Conv2d) -> Conv2d:
     return replace(conv, h=sizes[0], w=sizes[1], pad=(pads[0][0], pads[1][0], pads[0][1], pads[1][1]))
 
 
-def _same_pads(row: Row) -> tuple[int, int, int, int]:
+def _same_pads(row: TopologyRow) -> tuple[int, int, int, int]:
     """Return the pads that give outputs of image / stride: (window - 1) / 2 on each side, one more behind if even."""
     tall, wide = row.filter_h - 1, row.filter_w - 1
     return tall // 2, wide // 2, tall - tall // 2, wide - wide // 2

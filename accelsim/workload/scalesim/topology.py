@@ -1,8 +1,8 @@
 """Reads a SCALE-Sim topology (convolutions) or GEMM table into typed rows.
 
 Source: SCALE-Sim 3.0.0, ``topology_utils.py``. A row that SCALE-Sim can read is read as SCALE-Sim reads it; a
-row it stops at is read forgivingly. Whatever was odd is a `accelsim.spec.scalesim.cells.Note`, so that an importer can
-decide otherwise: nothing is guessed in silence.
+row it stops at is read forgivingly. Whatever was odd is a `accelsim.config.scalesim.cells.Note`, so that an importer
+can decide otherwise: nothing is guessed in silence.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from accelsim.config.scalesim.cells import MAX_NUMBER, Note, read_text, whole, whole_or_float
 from accelsim.errors import WorkloadError
-from accelsim.spec.scalesim.cells import MAX_NUMBER, Note, read_text, whole, whole_or_float
 
 CONV_COLUMNS = (
     *("IFMAP Height", "IFMAP Width", "Filter Height", "Filter Width"),
@@ -21,7 +21,7 @@ GEMM_COLUMNS = ("M", "N", "K")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TopologyRow:
     """One layer as the file gives it.
 
     A GEMM row ``M, N, K`` is kept as SCALE-Sim turns it into a convolution: an ifmap of M x K, N filters of 1
@@ -71,7 +71,7 @@ class Topology:
     """The rows of one file, and the notes about it."""
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[TopologyRow, ...]
     gemm: bool
     file: str = ""
     notes: tuple[Note, ...] = ()
@@ -105,7 +105,7 @@ class _Reader:
         self.file, self.gemm = file, gemm
         self.columns = GEMM_COLUMNS if gemm else CONV_COLUMNS
         self.header: list[str] = []
-        self.rows: list[Row] = []
+        self.rows: list[TopologyRow] = []
         self.notes: list[Note] = []
 
     def take(self, number: int, line: str) -> None:
@@ -160,7 +160,7 @@ class _Reader:
         except ValueError:
             return None
 
-    def _read_as_scalesim(self, number: int, fields: list[str]) -> Row | None:
+    def _read_as_scalesim(self, number: int, fields: list[str]) -> TopologyRow | None:
         values = self._as_scalesim(fields)
         if values is None:
             return None
@@ -175,7 +175,7 @@ class _Reader:
         n, m = values[8:10]
         return self._row(number, fields, values[:8], (n, m))
 
-    def _read_forgivingly(self, number: int, fields: list[str]) -> Row | None:
+    def _read_forgivingly(self, number: int, fields: list[str]) -> TopologyRow | None:
         written = fields
         while fields and (not fields[-1].strip() or fields[-1].strip().startswith("#")):
             fields = fields[:-1]
@@ -232,14 +232,16 @@ class _Reader:
         n, _, m = text.partition(":")
         return self._cell(number, "Sparsity", n), self._cell(number, "Sparsity", m)
 
-    def _row(self, number: int, fields: list[str], values: list[int], ratio: tuple[int, int], batch: int = 1) -> Row:
+    def _row(
+        self, number: int, fields: list[str], values: list[int], ratio: tuple[int, int], batch: int = 1
+    ) -> TopologyRow:
         name = fields[0].strip()
         depthwise = None if self.gemm else _depthwise(name, fields[-1], values)
         h, w, r, s, channels, filters, stride_h, stride_w = values[:8]
         sizes = (h, w, r, s, channels, filters)
-        return Row(name, number, *sizes, stride_h, stride_w, ratio, batch, depthwise)
+        return TopologyRow(name, number, *sizes, stride_h, stride_w, ratio, batch, depthwise)
 
-    def _check(self, row: Row) -> None:
+    def _check(self, row: TopologyRow) -> None:
         where = {"file": self.file, "line": row.line, "key": row.name or None}
         sizes = (row.ifmap_h, row.ifmap_w, row.filter_h, row.filter_w, row.channels, row.filters)
         for value in (*sizes, row.stride_h, row.stride_w, row.batch):
@@ -250,7 +252,7 @@ class _Reader:
             remedy = "enlarge the ifmap by the padding: SCALE-Sim pads nothing"
             raise WorkloadError(problem, remedy, **where)  # type: ignore[arg-type]
 
-    def _note_row(self, row: Row) -> None:
+    def _note_row(self, row: TopologyRow) -> None:
         if row.depthwise:
             self._note(row.line, f"depthwise_{row.depthwise}", _DEPTHWISE[row.depthwise].format(row=row))
         if not row.stride_fits:

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
+from accelsim.config import packaged
+from accelsim.config.schema import ArchSpec, EnergySpec, MappingSpec, MemorySpec, PrecisionSpec, TechnologySpec
+from accelsim.config.yamlfile import Document, KeyPath, dotted, parse, read, validate
 from accelsim.errors import ConfigError
-from accelsim.spec import packaged
-from accelsim.spec.schema import ArchSpec, EnergySpec, MappingSpec, MemorySpec, PrecisionSpec, TechnologySpec
-from accelsim.spec.yamlfile import Document, KeyPath, dotted, parse, read, validate
 from accelsim.units import exact
 
 FindParams: TypeAlias = Callable[[str], type[BaseModel]]

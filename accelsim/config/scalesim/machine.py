@@ -12,7 +12,7 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
-from accelsim.spec.scalesim.config import Config
+from accelsim.config.scalesim.config import Config
 
 UNLIMITED_GB_PER_S = 1_000_000
 """CALC mode never waits for DRAM: a bandwidth that no array here comes near."""
@@ -58,14 +58,14 @@ _CARRIED = {
 _RATES = ("bandwidth", "ifmapsrambankbandwidth", "filtersrambankbandwidth")
 
 
-class Machine(NamedTuple):
+class ScaleSimMachine(NamedTuple):
     """A machine file's text, and what its reader must know (also the file's first comment)."""
 
     text: str
     notes: tuple[str, ...]
 
 
-def machine(config: Config) -> Machine:
+def machine(config: Config) -> ScaleSimMachine:
     """Return the machine that a configuration describes."""
     words, told = _bandwidth(config)
     notes = [*(str(note) for note in config.notes if note.kind in ("dataflow", "float")), *told]
@@ -96,7 +96,7 @@ sources:
   params.operand_bits: SCALE-Sim's words are one byte
   memory.dram: {_quoted(f"{file}, {'USER' if config.user_bandwidth else 'CALC'} mode; no latency and no bursts")}
 """
-    return Machine(text, tuple(notes))
+    return ScaleSimMachine(text, tuple(notes))
 
 
 def _bandwidth(config: Config) -> tuple[int, list[str]]:

@@ -1,0 +1,330 @@
+"""What an engine offers, and what it is given. A new machine is one folder and one YAML.
+
+An engine is a subclass of `Engine` in ``engines/<name>/engine.py``, exported as ``ENGINE``; that file imports no
+numba. Kernels live in ``kernel.py`` and are imported inside `Engine.run`; ``reference.py`` exports the plain twin,
+``reference(view, operands, params, mapping, machine) -> Activity``, which never sees a plan.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Generator, Mapping
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+from pydantic import BaseModel
+
+from accelsim.activity import Activity, Event
+from accelsim.components import Component
+from accelsim.config.schema import MappingSpec, Strict
+from accelsim.errors import MappingError
+from accelsim.mapping.choose import Bounds, Choice, PriceOf
+from accelsim.memory.dram import DramModel
+from accelsim.operands.golden import golden
+from accelsim.operands.handle import Operands
+from accelsim.results import StoredBits
+from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.shapes import Shape
+
+ParamsT = TypeVar("ParamsT", bound=BaseModel)
+MappingT = TypeVar("MappingT", bound=BaseModel)
+
+Candidates: TypeAlias = dict[str, np.ndarray]
+"""Candidate mappings, one array per field of the engine's mapping, all of one length."""
+
+
+Walk: TypeAlias = Generator[float, None, Activity]
+"""A walk in pieces: yields the share that is done, now and then, and returns what it found."""
+
+
+def finished(walk: Walk, report: Callable[[float], None] | None = None) -> Activity:
+    """Go through a walk to its end and return what it found; ``report`` hears every share."""
+    while True:
+        try:
+            share = next(walk)
+            if report is not None:
+                report(share)
+        except StopIteration as end:
+            found: Activity = end.value
+            return found
+
+
+class Machine(NamedTuple):
+    """What an engine may know of the rest of the machine."""
+
+    clocks_mhz: Mapping[str, Fraction]
+    dram: DramModel
+
+
+class Many(NamedTuple):
+    """Totals of many layers on one machine, a row per layer: what `closed_form_many` gives.
+
+    Attributes
+    ----------
+    table : ndarray of int64, shape (layers, 5 + causes + events)
+        1, or 0 where the plain path must be asked and nothing else in the row means anything; cycles, stalls
+        included; bits read from DRAM and written, whole bursts; performed multiply-accumulates; unit-cycles of the
+        primary units by cause; counts of events.
+    causes : tuple of str
+        ``memory`` is one of them.
+    events : tuple of Event
+        Everything that is priced but DRAM: operations, and bits of storage and links.
+    """
+
+    table: np.ndarray
+    causes: tuple[str, ...]
+    events: tuple[Event, ...]
+
+
+class Sample(NamedTuple):
+    """A small random case for the contract tests.
+
+    Attributes
+    ----------
+    params : dict
+        Parameters, as in a machine file.
+    mapping : dict or None
+        A random legal mapping; None leaves the choice to the mapper.
+    widest_bits : int
+        Widest operand that the engine takes with these parameters.
+    on_chip : bool
+        Whether tensors at home on the chip fit there.
+    """
+
+    shape: Shape
+    params: dict[str, Any]
+    mapping: dict[str, Any] | None = None
+    widest_bits: int = 8
+    on_chip: bool = False
+
+
+class Room(NamedTuple):
+    """A storage of an engine where tensors may live between layers (``home: chip``), without traffic at DRAM.
+
+    Attributes
+    ----------
+    boundary : str
+        The boundary whose component holds them.
+    roles : tuple of str
+        What may live there: ``input``, ``input2`` (a second activation, of a matmul the right matrix), ``weight``,
+        ``output``.
+    """
+
+    boundary: str
+    roles: tuple[str, ...]
+
+
+def too_large(view: LayerView, tensor: Tensor, storage: str, keys: str) -> MappingError:
+    """Return the error of a tensor at home on the chip that its room does not hold; ``keys`` are to be raised."""
+    return MappingError(
+        f"layer '{view.name}': '{tensor.name}' is at home on the chip but does not fit {storage}",
+        f"raise {keys} or give it home: dram",
+    )
+
+
+def roles(view: LayerView) -> list[tuple[str, Tensor]]:
+    """Return all tensors of a layer with their roles; a bias is a weight."""
+    inputs = [("input" if i == 1 else f"input{i}", tensor) for i, tensor in enumerate(view.inputs, 1)]
+    return [*inputs, *(("weight", t) for t in view.weights), *(("output", t) for t in view.outputs)]
+
+
+class Word(NamedTuple):
+    """The widest tensor that ``part`` of a machine takes, a plural noun."""
+
+    bits: int
+    part: str
+
+
+def beside(bits: int, *sizes: int) -> Word:
+    """Return what an element of ``bits`` leaves for its value beside indices into dimensions of these ``sizes``."""
+    return Word(max(0, bits - sum((size - 1).bit_length() for size in sizes)), "values of elements")
+
+
+def too_wide(view: LayerView, words: Mapping[str, Word]) -> str | None:
+    """Return which tensor of a layer is wider than the word of its role, or None.
+
+    Of a layer that multiplies, ``input`` and ``weight`` are the two operands; of others, all inputs and all constants.
+    """
+    roles = {"input": view.inputs, "weight": view.weights, "output": view.outputs}
+    if view.macs:
+        roles |= {"input": (view.input,), "weight": (view.weight,)}
+    for role, tensors in roles.items():
+        for tensor in tensors if role in words else ():
+            word = words[role]
+            if tensor.width > word.bits:
+                return f"'{tensor.name}' has {tensor.bits} bits, the {word.part} take {word.bits}"
+    return None
+
+
+class NoMapping(Strict):
+    """The mapping of an engine that has nothing to choose."""
+
+
+class Engine(Generic[ParamsT, MappingT]):
+    """Base of all engines: what has no body here an engine must give, the rest are defaults."""
+
+    name: ClassVar[str]
+    params_schema: ClassVar[type[BaseModel]]
+    mapping_schema: ClassVar[type[BaseModel]] = NoMapping
+    primary: ClassVar[str]
+    """The unit kind whose account the report shows first."""
+    support_params: ClassVar[tuple[str, ...] | None] = None
+    """The parameters that `supports`, `rooms` and `words` look at; None if nothing is known of them."""
+
+    def units(self, params: ParamsT) -> dict[str, int]:
+        """Return how many units of each kind there are."""
+        raise NotImplementedError
+
+    def supports(self, view: LayerView, params: ParamsT) -> str | None:
+        """Return why a layer cannot run here, or None if it can; widths apart, which `words` declares."""
+        raise NotImplementedError
+
+    def rooms(self, params: ParamsT) -> tuple[Room, ...]:
+        """Return where tensors may live between layers; a layer with a tensor at home that has no room is refused.
+
+        `plan` checks that what is at home fits, and raises MappingError if it does not.
+        """
+        del params
+        return ()
+
+    def words(self, view: LayerView, params: ParamsT) -> Mapping[str, Word]:
+        """Return the widest tensor by role: ``input``, ``weight``, ``output``; a role that is left out takes any."""
+        del view, params
+        return {}
+
+    def refuses(self, view: LayerView, params: ParamsT) -> str | None:
+        """Return why a layer cannot run here: what `supports` says, a tensor without room, or one too wide."""
+        return self.supports(view, params) or self._homeless(view, params) or too_wide(view, self.words(view, params))
+
+    def _homeless(self, view: LayerView, params: ParamsT) -> str | None:
+        """Return which tensor at home on the chip has no room here, or None."""
+        roomy = {role for room in self.rooms(params) for role in room.roles}
+        for role, tensor in roles(view):
+            if tensor.home == "chip" and role not in roomy:
+                return (
+                    f"{role} '{tensor.name}' is at home on the chip, where engine '{self.name}' has no room for it; "
+                    "give it home: dram"
+                )
+        return None
+
+    def components(self, params: ParamsT) -> tuple[Component, ...]:
+        """Return the hardware, DRAM apart. A component that bears a boundary's name is charged for its traffic."""
+        raise NotImplementedError
+
+    def candidates(self, view: LayerView, params: ParamsT, machine: Machine) -> Candidates:
+        """Return the legal mappings, pruned, in order of preference; raise MappingError if none fits."""
+        del view, params, machine
+        return {}
+
+    def bounds(self, view: LayerView, params: ParamsT, machine: Machine, columns: Candidates) -> Bounds:
+        """Return what the objective needs of each candidate."""
+        raise NotImplementedError
+
+    def search(self, view: LayerView, params: ParamsT, machine: Machine, objective: str) -> Choice | None:
+        """Return the best of `candidates` without listing them, or None if this objective wants the list."""
+        del view, params, machine, objective
+        return None
+
+    def plan(self, view: LayerView, operands: Operands, params: ParamsT, mapping: MappingT, machine: Machine) -> Any:
+        """Return the integers and arrays that a walk needs, after every legality check."""
+        raise NotImplementedError
+
+    def run(self, plan: Any, operands: Operands | None = None) -> Activity:
+        """Walk the plan with the kernel; with operands, compute the values on the way."""
+        if type(self).walk is Engine.walk:
+            raise NotImplementedError
+        return finished(self.walk(plan, operands))
+
+    def walk(self, plan: Any, operands: Operands | None = None) -> Walk:
+        """Do what `run` does, in pieces; an engine whose layers take longer than a second offers this in its place."""
+        yield from ()
+        return self.run(plan, operands)
+
+    def closed_form(self, plan: Any) -> Activity | None:
+        """Return the same integers as `run` without walking, or None if there is no closed form."""
+        del plan
+        return None
+
+    def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
+        """Return a layer as integers for `closed_form_many`, or None if it has no such form or counts too large."""
+        del view, effective_macs
+        return None
+
+    def closed_form_many(
+        self, layers: np.ndarray, params: ParamsT, machine: Machine, mapping: MappingSpec, price: PriceOf,
+        leak_pj_per_cycle: float,
+    ) -> Many | None:  # fmt: skip
+        """Return the totals of many layers, each under the mapping that is chosen for it, as the plain path has them.
+
+        Parameters
+        ----------
+        layers : ndarray of int64
+            What `encode` returned, a row per layer.
+        mapping : MappingSpec
+            How mappings are chosen.
+        price : callable
+            (boundary, direction) -> pJ per bit, (component, action) -> pJ; called for energy objectives only.
+        leak_pj_per_cycle : float
+            Of the whole machine; 0 under other objectives.
+        """
+        del layers, params, machine, mapping, price, leak_pj_per_cycle
+        return None
+
+    def stored(self, plan: Any) -> dict[str, StoredBits]:
+        """Return tensor -> size in the machine's compressed format; nothing of tensors that it keeps plain."""
+        del plan
+        return {}
+
+    def truth(self, operands: Operands) -> np.ndarray:
+        """Return what the values must equal, by NumPy alone: the layer's output, unless the machine fuses more in."""
+        return golden(operands)
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small random legal case: what the contract tests run."""
+        raise NotImplementedError
+
+    @cached_property
+    def notes(self) -> Notes:
+        """What the engine's docstring says of itself."""
+        module = inspect.getmodule(type(self))
+        text = module.__doc__
+        if text is None and module is not None:  # ``python -OO`` drops docstrings, and reports must not change
+            text = ast.get_docstring(ast.parse(inspect.getsource(module)))
+        return Notes.of(text or "")
+
+
+class Notes(NamedTuple):
+    """The parts of an engine's docstring that reports print."""
+
+    summary: str
+    source: str
+    modelled: tuple[str, ...]
+    not_modelled: tuple[str, ...]
+    assumed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, docstring: str) -> Notes:
+        """Split a docstring at its headings Source, Modelled, Not modelled and Assumed; items start with '- '."""
+        parts: dict[str, list[str]] = {"": []}
+        heading = ""
+        for raw in inspect.cleandoc(docstring).splitlines():
+            line = raw.strip()
+            if line.startswith("==="):
+                heading = "rest"  # a table is not an item
+                parts.setdefault(heading, [])
+            title, colon, rest = line.partition(":")
+            if colon and title in ("Source", "Modelled", "Not modelled", "Assumed"):
+                heading, line = title, rest.strip()
+                parts[heading] = []
+            if not line:
+                heading = heading if heading in ("Modelled", "Not modelled", "Assumed") else "rest"
+                parts.setdefault(heading, [])
+            elif line.startswith("- ") or not parts[heading] or heading in ("", "rest"):
+                parts[heading].append(line.removeprefix("- "))
+            else:
+                parts[heading][-1] += " " + line
+        modelled, missing, assumed = (tuple(parts.get(h, ())) for h in ("Modelled", "Not modelled", "Assumed"))
+        return cls((parts[""] or [""])[0], " ".join(parts.get("Source", ())), modelled, missing, assumed)
