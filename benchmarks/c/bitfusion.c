@@ -1,6 +1,6 @@
 #include "twin.h"
 
-struct fused { i64 rows, cols, lanes, bricks, products, passes, unit_bricks, packed; };
+struct fused { i64 rows, cols, lanes, bricks, products, passes, unit_bricks, packed, inner; };
 struct span { i64 g0, groups, n0, images, e0, rows, f0, cols, k0, filters, c0, channels; };
 struct shape { i64 cg, kg, r, s, stride_e, stride_f, dilation_r, dilation_s; };
 struct coding { i64 a_width, w_width, brick, a_signed, w_signed; };
@@ -21,7 +21,7 @@ static inline i64 fused_product(i64 a, i64 w, const struct coding *c) {
     return total;
 }
 
-void walk_tile(const struct fused *array, i64 inner, const struct span *span, const struct shape *shape,
+void walk_tile(const struct fused *array, const struct span *span, const struct shape *shape,
                bool with_values, const struct coding *coding, ARRAY(const i64, x), ARRAY(const i64, w),
                ARRAY(i64, out), i64 *result) {
     const struct fused p = *array;
@@ -31,7 +31,7 @@ void walk_tile(const struct fused *array, i64 inner, const struct span *span, co
     const i64 taps = q.r * q.s, m = a.images * a.rows * a.cols, blocks = ceil_div(a.filters, p.cols);
     const i64 per_tap = p.packed ? taps * a.channels : a.channels, chunks = ceil_div(per_tap, p.lanes);
     const i64 depth = p.packed ? chunks : chunks * taps, units = p.rows * p.cols * p.unit_bricks;
-    const i64 outer = inner == 0 ? m : blocks, middle = inner == 1 ? m : depth;
+    const i64 inner = p.inner, outer = inner == 0 ? m : blocks, middle = inner == 1 ? m : depth;
     const i64 last = inner == 0 ? blocks : inner == 1 ? depth : m, ramp = p.rows + p.cols - 1;
     i64 cycles = 0, work = 0, unused = 0, sums = 0, inputs = 0, weights = 0, psums = 0;
     for (i64 g = a.g0; g < a.g0 + a.groups; g++) {

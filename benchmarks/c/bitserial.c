@@ -4,10 +4,10 @@ enum { FIXED, WIDTH, SHIFT, PAIRS };
 enum { WINDOWS, STEPS, FILTERS };
 
 struct grid {
-    i64 lanes, columns, filters, column_units, spare_units, blocks, depthwise, mode, spread, ta, tw, bits_per_cycle,
-        trim_weights, shift, registers;
+    i64 lanes, columns, filters, column_units, spare_units, blocks, depthwise, mode, spread, steps, ta, tw,
+        bits_per_cycle, trim_weights, shift, registers;
 };
-struct span { i64 g0, groups, n0, images, e0, rows, f0, cols, k0, filters; };
+struct span { i64 g0, groups, n0, images, e0, rows, f0, cols, k0, filters, c0, channels; };
 struct shape { i64 cg, kg, r, s, stride_e, stride_f, dilation_r, dilation_s; };
 struct whole { i64 x, w; };
 struct window { i64 n, e, f; };
