@@ -354,3 +354,16 @@ def test_a_buffer_holds_two_tiles_where_another_one_follows(tile, peaks):
     found = TiledEngine().buffer_use(nest, params)
     assert found == {f"glb.{role}s": (8192 * kib, peak) for (role, kib), peak in
                      zip((("input", 1), ("weight", 2), ("output", 3)), peaks, strict=True)}  # fmt: skip
+
+
+def test_a_time_beyond_64_bits_is_never_taken_for_a_short_one():
+    # 2^26 inputs, 2^26 weights and 2^30 multiplications over a bus of a bit in 2^20 to 2^40 cycles, tile by tile
+    conv = Conv2d(n=1 << 12, c=1 << 14, k=1 << 12, h=1, w=1, r=1, s=1)
+    nest = nest_of(conv, Widths(8, 8, 8, 32), (16,), 1, halves=dict.fromkeys(search.ROLES, 2**17))
+    columns = {name: column[::97] for name, column in search.tilings(nest).items()}
+    for digits in range(20, 41, 4):
+        dram = DramModel(Fraction(1, 1 << digits), 10, 64)
+        bounds = search.bounds(nest, dram, columns, lambda moved: {})
+        found = bounds.timed(np.arange(len(bounds.cycles)))
+        bits = bounds.dram_bits.astype(float)  # each takes 2^digits cycles
+        assert ((found >= bits * 2.0**digits * (1 - 1e-9)) | (found >= 4 * 10**18)).all(), digits

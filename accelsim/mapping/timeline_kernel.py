@@ -94,7 +94,7 @@ def timeline(layer, form, psum_width, order, runs, counts, innermost, stays, bus
                     # compare with an ever later round, so that any period is found
                     since[depth], gap[depth] = done[depth], 2 * gap[depth]
                     nest.relative(clock, states[depth])
-    return True
+    return bool(clock[nest.DONE] <= nest.MOST_BITS // 4)
 
 
 @lean
