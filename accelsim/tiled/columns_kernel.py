@@ -61,6 +61,8 @@ def evaluate(layers, forms, first, limits, psums, k_units, c_units, bus, objecti
         search_kernel.order_by(low, number, order)
         for at_order in range(number):  # the most promising first, so that it rules others out
             v = order[at_order]
+            if variant >= 0 and objective == search_kernel.CYCLES and low[v] > figures[0]:
+                break  # however it is cut, it computes for longer
             known = search_kernel.NOTHING_YET
             if variant >= 0:
                 known = search_kernel.BEFORE_ALL if variant < v else search_kernel.AFTER_ALL
