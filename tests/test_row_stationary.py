@@ -15,6 +15,7 @@ import accelsim
 from accelsim.activity import Flow, flatten
 from accelsim.engine import Machine
 from accelsim.engines import registry
+from accelsim.engines.row_stationary import candidates
 from accelsim.engines.row_stationary.candidates import best, bounds, mappings
 from accelsim.engines.row_stationary.cut import Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
@@ -441,3 +442,30 @@ def test_no_walk_is_shorter_than_its_bound_and_the_search_proves_the_best_of_the
         chosen = bounds(shape, TINY, dram, {name: np.array([value]) for name, value in choice.row.items()})
         assert {"cycles": chosen.timed(np.arange(1))[0], "dram": chosen.dram_bits[0]}[objective] == least
         assert choice.candidates == len(walked)
+
+
+def test_the_list_holds_the_largest_m_of_every_break_point_that_fits():
+    # by what `Cut` says of each mapping alone
+    rng = np.random.default_rng(5)
+    for _ in range(30):
+        rows, taps = int(rng.integers(2, 7)), int(rng.integers(1, 3))
+        conv = Conv2d(n=int(rng.integers(1, 3)), c=int(rng.integers(1, 7)), k=int(rng.integers(1, 9)), h=6, w=24, r=taps,
+                      s=taps, stride=(int(rng.integers(1, 3)), 1))  # fmt: skip
+        params = Params(rows=rows, cols=int(rng.integers(1, 6)), filter_spad_words=int(rng.integers(2, 9)),
+                        ifmap_spad_words=int(rng.integers(2, 12)), psum_spad_words=int(rng.integers(1, 5)),
+                        fmap_banks=int(rng.integers(2, 5)), filter_banks=1, bank_kib=1, word_bits=32)  # fmt: skip
+        counts = {"n": conv.n, "e": conv.e, "p": conv.k, "q": conv.c, "r": conv.c, "t": conv.k}
+        expected = set()
+        for n, e, p, q, r, t in product(*(range(1, size + 1) for size in counts.values())):
+            of = {"n": conv.n, "e": conv.e, "r": conv.c, "t": conv.k, "q": -(-conv.c // r), "p": -(-conv.k // t)}
+            factors = {"n": n, "e": e, "p": p, "q": q, "r": r, "t": t}
+            if any(factors[x] > 1 and (factors[x] > of[x] or -(-of[x] // (factors[x] - 1)) == -(-of[x] // factors[x]))
+                   for x in of) or n > params.max_images:  # fmt: skip
+                continue
+            for m in range(conv.k, 0, -1):
+                if not Cut(conv, params, Mapping(m=m, **factors)).misfits():
+                    expected.add((m, n, e, p, q, r, t))
+                    break
+        listed = [tuple(row) for part in candidates._listed(conv, params) for row in part.tolist()]
+        assert len(listed) == len(set(listed))
+        assert set(listed) == expected

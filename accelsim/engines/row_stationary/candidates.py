@@ -6,6 +6,7 @@ smallest factor of each count is kept. Candidates are walked in the order of `le
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from accelsim.config.schema import MappingSpec
 from accelsim.engine import Candidates
 from accelsim.engines.row_stationary import least
-from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut, shelves_needed
+from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.fmaps import Fmap
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.errors import MappingError
@@ -64,10 +65,7 @@ def best(conv: Conv2d, params: Params, dram: DramModel, objective: str) -> Choic
     """
     spec = MappingSpec.model_validate({"objective": objective})
     if objective == "engine":
-        columns = _in_order(np.concatenate(_filled(conv, params)))
-        nothing = np.zeros(len(columns["m"]), dtype=np.int64)
-        told = Bounds(nothing, nothing, {}, own(conv, params, columns))
-        return choose(columns, told, spec, lambda *_: 0.0)
+        return _of_own(conv, params, spec)
     if objective != "cycles" and objective != "dram":
         return None
     found = _filled(conv, params)
@@ -86,6 +84,19 @@ def best(conv: Conv2d, params: Params, dram: DramModel, objective: str) -> Choic
     columns = _in_order(kept[:, 2:])
     others = sum(len(_even(conv, rows)) for rows in found) - len(kept)
     return choose(columns, bounds(conv, params, dram, columns)._replace(others=others), spec, lambda *_: 0.0)
+
+
+def _of_own(conv: Conv2d, params: Params, spec: MappingSpec) -> Choice:
+    """Return the best by the authors' objective; of the others only those that come next are kept."""
+    kept, number = np.empty((0, len(FIELDS)), dtype=np.int64), 0
+    for rows in _listed(conv, params):
+        kept, number = np.concatenate([kept, rows]), number + len(rows)
+        _, score = own(conv, params, _columns(kept))
+        kept = kept[score <= np.partition(score, min(1, len(score) - 1))[:2].max()]
+    columns = _in_order(kept)
+    nothing = np.zeros(len(kept), dtype=np.int64)
+    told = Bounds(nothing, nothing, {}, own(conv, params, columns))
+    return choose(columns, told, spec, lambda *_: 0.0)._replace(candidates=number)
 
 
 def most_walked(conv: Conv2d) -> int:
@@ -140,44 +151,34 @@ def _even(conv: Conv2d, filled: np.ndarray) -> np.ndarray:
 
 def _filled(conv: Conv2d, params: Params) -> list[np.ndarray]:
     """Return the mappings that fit, with the largest m, as rows, some thousand at a time; MappingError if none fits."""
-    channels, filters = conv.c // conv.groups, conv.k // conv.groups
-    found = []
-    for r in breakpoints(channels, params.rows // conv.r):
-        shelves = params.rows // (conv.r * r)
-        for t in breakpoints(filters, shelves * params.cols):
-            widths = [
-                e for e in breakpoints(conv.e, shelves * params.cols) if shelves_needed(e, t, params.cols) <= shelves
-            ]
-            if not widths:
-                break
-            if len(rows := _with(conv, params, r, t, widths)):
-                found.append(rows)
-    if not found:
-        smallest = Mapping(m=1, n=1, e=1, p=1, q=1, r=1, t=1)
-        lack = Cut(conv, params, smallest).misfits()
-        raise MappingError("no mapping fits" + (f": even the smallest needs {lack[0]}" if lack else ""), "")
-    rows = np.concatenate(found)
+    rows = np.concatenate(list(_listed(conv, params)))
     return np.array_split(rows, ceil_div(len(rows), AT_A_TIME))
 
 
-def _with(conv: Conv2d, params: Params, r: int, t: int, widths: list[int]) -> np.ndarray:
-    """Return the mappings with these r and t, each with the largest m that fits, as rows."""
-    channels, filters = conv.c // conv.groups, conv.k // conv.groups
-    of_q = breakpoints(ceil_div(channels, r), params.ifmap_spad_words // conv.s)
-    of_p = breakpoints(ceil_div(filters, t), params.psum_spad_words)
-    of_n = breakpoints(conv.n, params.max_images)
-    axes = np.meshgrid(*(np.array(axis, dtype=np.int64) for axis in (widths, of_n, of_p, of_q)), indexing="ij")
-    e, n, p, q = (axis.ravel() for axis in axes)
-    cut = Cut(conv, params, Mapping(m=1, n=1, e=1, p=1, q=1, r=r, t=t))
-    strip_rows = conv.stride[0] * (e - 1) + conv.r
-    ifmap_banks = -(-n * q * r * strip_rows * cut.strip_words // cut.bank_words)
-    psum_words = np.maximum(params.fmap_banks - ifmap_banks, 0) * cut.bank_words
-    room = psum_words // (n * e * conv.f)
-    m = np.where(room >= filters, filters, room // (p * t) * (p * t))
-    fits = (m > 0) & (p * q * conv.s <= params.filter_spad_words)
-    fits &= p * t * q * r * conv.r * conv.s <= params.filter_banks * cut.bank_words
-    rows = np.stack([m, n, e, p, q, np.full_like(n, r), np.full_like(n, t)], axis=1)
-    return np.asarray(rows[fits])
+def _listed(conv: Conv2d, params: Params) -> Iterator[np.ndarray]:
+    """Yield the mappings that fit, with the largest m, as rows, those of one r at a time; MappingError if none fits."""
+    from accelsim.engines.row_stationary.list_kernel import listed
+
+    smallest = Cut(conv, params, Mapping(m=1, n=1, e=1, p=1, q=1, r=1, t=1))
+    channels, filters, none = conv.c // conv.groups, conv.k // conv.groups, True
+    layer = np.array(
+        [channels, filters, conv.n, conv.e, conv.f, conv.r, conv.s, conv.stride[0], smallest.strip_words],
+        dtype=np.int64,
+    )
+    for r in breakpoints(channels, params.rows // conv.r):
+        machine = np.array(
+            [params.rows // (conv.r * r), params.cols, params.max_images, params.filter_spad_words,
+             params.ifmap_spad_words, params.psum_spad_words, params.fmap_banks,
+             params.filter_banks * smallest.bank_words, smallest.bank_words], dtype=np.int64,
+        )  # fmt: skip
+        rows = np.empty((listed(layer, machine, r, np.empty((0, 7), dtype=np.int64)), 7), dtype=np.int64)
+        listed(layer, machine, r, rows)
+        if len(rows):
+            none = False
+            yield rows
+    if none:
+        lack = smallest.misfits()
+        raise MappingError("no mapping fits" + (f": even the smallest needs {lack[0]}" if lack else ""), "")
 
 
 def own(conv: Conv2d, params: Params, columns: Candidates) -> tuple[str, np.ndarray]:
