@@ -256,3 +256,17 @@ def test_any_vector_layer_is_cut_and_counted_as_by_the_plain_path():
         assert [found.pop(key) for key in ("known", "cycles", "read", "write", "macs")] == [1, ran.cycles, *moved, 0]
         assert {key: n for key, n in found.items() if n} == {key: n for key, n in (causes | counted).items() if n}
     assert fits > 250
+
+
+def test_a_declined_layer_is_declined_in_every_network_that_has_it():
+    small, large = (make_layer(n, Linear(n=1, c=c, k=8)) for n, c in (("small", 8), ("large", 1 << 14)))
+    networks = {
+        "n": Network("n", (large[0],), large[1], isolated=True),
+        "m": Network("m", (large[0], small[0]), large[1] | small[1], isolated=True),
+    }
+    arch = accelsim.load_arch("stripes")  # a dot product of 2^14 inputs does not fit 1 KiB
+    sets = (("params.input_kib", 1), ("params.weight_kib", 1))
+    context = evaluate.Context({"m": arch.document}, networks, None, columnar=True)
+    rows = [evaluate.run_point(context, evaluate.Job(name, "m", name, sets, OptionsSpec())) for name in ("n", "m", "n")]
+    assert [row.status for row in rows] == ["illegal", "ok", "illegal"]
+    assert rows[1].totals["layers_simulated"] == 1

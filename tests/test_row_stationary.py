@@ -449,8 +449,8 @@ def test_the_list_holds_the_largest_m_of_every_break_point_that_fits():
     rng = np.random.default_rng(5)
     for _ in range(30):
         rows, taps = int(rng.integers(2, 7)), int(rng.integers(1, 3))
-        conv = Conv2d(n=int(rng.integers(1, 3)), c=int(rng.integers(1, 7)), k=int(rng.integers(1, 9)), h=6, w=24, r=taps,
-                      s=taps, stride=(int(rng.integers(1, 3)), 1))  # fmt: skip
+        conv = Conv2d(n=int(rng.integers(1, 3)), c=int(rng.integers(1, 7)), k=int(rng.integers(1, 9)), h=6, w=24,
+                      r=taps, s=taps, stride=(int(rng.integers(1, 3)), 1))  # fmt: skip
         params = Params(rows=rows, cols=int(rng.integers(1, 6)), filter_spad_words=int(rng.integers(2, 9)),
                         ifmap_spad_words=int(rng.integers(2, 12)), psum_spad_words=int(rng.integers(1, 5)),
                         fmap_banks=int(rng.integers(2, 5)), filter_banks=1, bank_kib=1, word_bits=32)  # fmt: skip

@@ -226,8 +226,6 @@ def totals(arch: Arch, dealt: Deal, memory: Memo) -> dict[str, Any] | None:
     many = [each for each in found if each is not None]
     if len(many) < len(found):
         return None
-    if not all(each.table[:, KNOWN].all() for each in many):
-        return None
     cycles = _stacked([each.table[:, CYCLES] for each in many])
     account = _account(arch, dealt, many, cycles)
     energy = _energy(arch, dealt, many, cycles, table, memory)
@@ -285,8 +283,8 @@ def _counts(arch: Arch, block: Block, table: Table, memory: Memo) -> Many | None
     known = memory.rows.setdefault(block.unit, {})
     new = [i for i, key in enumerate(block.keys) if key not in known]
     many = ask(block.rows[new] if len(new) < len(block.keys) else block.rows) if new else memory.heads[block.unit]
-    if many is None:
-        return None
+    if many is None or not many.table[:, KNOWN].all():
+        return None  # a declined layer is for the plain path, in every network that has it
     known.update(zip((block.keys[i] for i in new), many.table, strict=False))
     memory.heads[block.unit] = many
     return many if len(new) == len(block.keys) else many._replace(table=np.array([known[key] for key in block.keys]))

@@ -80,7 +80,7 @@ CROSSING = (
 
 
 class Stack(NamedTuple):
-    """Several layers as one `tiled.engine.Cut`: the numbers of each in arrays."""
+    """Several layers as one `tiled.engine.CutLayer`: the numbers of each in arrays."""
 
     conv: Any
     widths: Widths
