@@ -60,7 +60,7 @@ def terms_per_second(machine: str) -> float:
 
 def _terms(args: tuple[Any, ...]) -> int:
     grid, span, shape, marks = args[0], args[1], args[2], args[7]
-    (_, _, n0, images, e0, rows, f0, cols, _, filters), (_, _, r, s) = span, shape[:4]
+    (_, _, n0, images, e0, rows, f0, cols, _, filters, *_), (_, _, r, s) = span, shape[:4]
     assert shape[4:] == (1, 1, 1, 1)
     each = np.bitwise_count(marks) if grid.mode == 2 else marks  # masks of bits, or counts of terms
     terms = 0
