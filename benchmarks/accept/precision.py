@@ -208,7 +208,8 @@ def _mistakes() -> Iterator[Check]:
             ("a value beyond its width", ("loom", "alexnet", "--precision", "narrow.yaml", "--operands", "large.npz")),
             ("a width that the machine does not take",
              ("bismo", "alexnet", "--set", "precision.input_bits=9", "--unsupported", "error")),
-            ("a buffer too small for the smallest tile", ("loom", "alexnet", "--set", "params.weight_kib=8", "--unsupported", "error")),
+            ("a buffer too small for the smallest tile",
+             ("loom", "alexnet", "--set", "params.weight_kib=8", "--unsupported", "error")),
         ):  # fmt: skip
             done = run("run", *args, "--format", "csv", cwd=place)
             line = done.stderr.strip()
