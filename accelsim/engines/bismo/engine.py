@@ -97,10 +97,11 @@ class Bismo(Engine[Params, NoMapping]):
             return f"a matrix product overlay has no {view.kind} unit"
         if (wide := too_wide(view, self.words(view, params))) is not None:
             return wide
-        cut = _cut(view, params)
-        needed = cut.lhs_bits + cut.rhs_bits + (cut.k - 1).bit_length()
+        conv = view.conv
+        products = conv.c // conv.groups * conv.r * conv.s
+        needed = view.input.width + view.weight.width + (products - 1).bit_length()
         if needed > RESULT_BITS:
-            return f"sums of {cut.k} products need {needed} bits, accumulators have {RESULT_BITS}"
+            return f"sums of {products} products need {needed} bits, accumulators have {RESULT_BITS}"
         return None
 
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
