@@ -21,7 +21,7 @@ from accelsim.activity import Activity, Event
 from accelsim.components import Component
 from accelsim.config.schema import MappingSpec, Strict
 from accelsim.errors import MappingError
-from accelsim.mapping.choose import Bounds, Choice, PriceOf
+from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf
 from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
@@ -31,10 +31,6 @@ from accelsim.workload.shapes import Shape
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
 MappingT = TypeVar("MappingT", bound=BaseModel)
-
-Candidates: TypeAlias = dict[str, np.ndarray]
-"""Candidate mappings, one array per field of the engine's mapping, all of one length."""
-
 
 Walk: TypeAlias = Generator[float, None, Activity]
 """A walk in pieces: yields the share that is done, now and then, and returns what it found."""

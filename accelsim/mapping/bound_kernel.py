@@ -224,6 +224,35 @@ def kind(size, tile, edge):  # type: ignore[no-untyped-def]
     return tile, full
 
 
+TILE = ("times", "groups", "pixels", "outputs", "inputs")
+"""Columns of a kind of tile: how often it occurs, and its sizes."""
+MOST_KINDS = 64
+"""Of a layer: full or at an edge, along six axes."""
+
+
+@lean
+def tile_kinds(layer, tiling, kinds, at):  # type: ignore[no-untyped-def]
+    """Write the kinds of tile of a cut layer behind ``at`` others; return how many there are."""
+    start = at
+    for a in range(2):
+        g, groups = kind(layer[nest.GROUPS], tiling[0], a)
+        for b in range(2 if groups else 0):
+            n, images = kind(layer[nest.N], tiling[1], b)
+            for d in range(2 if images else 0):
+                e, tall = kind(layer[nest.E], tiling[2], d)
+                for j in range(2 if tall else 0):
+                    f, wide = kind(layer[nest.F], tiling[3], j)
+                    for p in range(2 if wide else 0):
+                        k, outputs = kind(layer[nest.KG], tiling[4], p)
+                        for q in range(2 if outputs else 0):
+                            c, inputs = kind(layer[nest.CG], tiling[5], q)
+                            if inputs:
+                                kinds[at, 0] = groups * images * tall * wide * outputs * inputs
+                                kinds[at, 1], kinds[at, 2], kinds[at, 3], kinds[at, 4] = g, n * e * f, k, c
+                                at += 1
+    return at - start
+
+
 @lean
 def last(runs, counts, axis):  # type: ignore[no-untyped-def]
     """Return the extent of the last piece of an axis."""

@@ -14,7 +14,8 @@ from accelsim.config.schema import MappingSpec
 from accelsim.config.yamlfile import Document, read, validate
 from accelsim.errors import ConfigError, MappingError
 
-Candidates: TypeAlias = Mapping[str, np.ndarray]
+Candidates: TypeAlias = dict[str, np.ndarray]
+"""Candidate mappings, one array per field of the engine's mapping, all of one length."""
 
 
 MOST_TIMED = 256

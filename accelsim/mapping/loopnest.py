@@ -29,7 +29,7 @@ from accelsim.workload.shapes import Conv2d
 
 Order = Literal["mkc", "mck", "kmc", "kcm", "cmk", "ckm"]
 ORDERS: tuple[Order, ...] = ("mkc", "mck", "kmc", "kcm", "cmk", "ckm")
-AXES_OF_A_TILE = ("groups", "n", "e", "f", "k", "c")
+FIELDS = ("groups", "n", "e", "f", "k", "c")
 AXES = {"m": ("n", "e", "f"), "k": ("k",), "c": ("c",)}
 
 
@@ -101,7 +101,7 @@ class LoopNest:
     @cached_property
     def runs(self) -> dict[str, list[tuple[int, Piece]]]:
         """Axis -> the pieces along its loop over tiles, equal neighbours counted together."""
-        return {axis: self._runs(axis) for axis in AXES_OF_A_TILE}
+        return {axis: self._runs(axis) for axis in FIELDS}
 
     def _runs(self, axis: str) -> list[tuple[int, Piece]]:
         size, tile = self.sizes[axis], min(getattr(self.tiling, axis), self.sizes[axis])
@@ -182,7 +182,7 @@ class LoopNest:
         return nest(0, {})
 
     def _step(self, at: dict[str, Piece], innermost: str, stay: bool, cycles: Callable[[Tile], int]) -> Step:
-        tile = _tile(tuple(at[axis] for axis in AXES_OF_A_TILE))
+        tile = _tile(tuple(at[axis] for axis in FIELDS))
         loads: list[Transfer] = []
         first_m = at["n"].first and at["e"].first and at["f"].first
         if innermost != "k" or at["k"].first:
@@ -219,7 +219,7 @@ class LoopNest:
     def tiles(self) -> dict[Tile, int]:
         """Distinct tile -> how often it occurs."""
         counts: dict[Tile, int] = {}
-        runs = [self.runs[axis] for axis in AXES_OF_A_TILE]
+        runs = [self.runs[axis] for axis in FIELDS]
 
         def walk(depth: int, times: int, at: tuple[Piece, ...]) -> None:
             if depth == len(runs):
@@ -241,7 +241,7 @@ class LoopNest:
             cuts.append([(start, min(tile, size - start)) for start in range(0, size, tile)])
         for combination in product(*cuts):
             at = dict(zip(axes, combination, strict=True))
-            yield tuple(number for axis in AXES_OF_A_TILE for number in at[axis])
+            yield tuple(number for axis in FIELDS for number in at[axis])
 
     def follows(self) -> dict[str, bool]:
         """Return of which tensors there is more than one tile."""

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from accelsim.errors import MappingError
-from accelsim.mapping.choose import Bounds, Choice
-from accelsim.mapping.loopnest import ORDERS, LoopNest, Tiling, Widths
+from accelsim.mapping.choose import Bounds, Candidates, Choice
+from accelsim.mapping.loopnest import FIELDS, ORDERS, LoopNest, Tiling, Widths
 from accelsim.mapping.tile_forms import COLUMNS
 from accelsim.memory.dram import DramModel
 from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.shapes import Conv2d
 
-Candidates: TypeAlias = dict[str, np.ndarray]
-FIELDS = ("groups", "n", "e", "f", "k", "c")
 ROLES = ("input", "weight", "output")
 
 MOST = 2**59

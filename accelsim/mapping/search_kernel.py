@@ -178,13 +178,7 @@ def search_with(  # type: ignore[no-untyped-def]
         p = visit[at]
         if low[p] > figures[0]:
             break
-        pixels = 1
-        for axis in range(1, 4):
-            if at == 0 or tile[axis] != cuts[p, axis - 1]:
-                tile[axis] = cuts[p, axis - 1]
-                counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
-            trips[axis] = nest.ceil_div(whole[axis], tile[axis])
-            pixels *= trips[axis]
+        pixels = cut_pixels(layer, cuts[p], at == 0, state)
         kind_count = table.fill_pixels(form, tile, whole, kinds)
         last_m = last(runs, counts, 1) * last(runs, counts, 2) * last(runs, counts, 3)
         last_share = share(form, PIXELS, last_m)
@@ -290,6 +284,20 @@ def first_region(layer, tile, sizes, c_count, limit):  # type: ignore[no-untyped
     while q > 0 and max(1, bits * sizes[q - 1]) <= limit:
         q -= 1
     return q
+
+
+@lean
+def cut_pixels(layer, cut, fresh, state):  # type: ignore[no-untyped-def]
+    """Cut the pixels into tiles of (n, e, f); return how many. Runs that stay are kept unless all is ``fresh``."""
+    runs, counts, tile, whole, trips, _ = state
+    pixels = 1
+    for axis in range(1, 4):
+        if fresh or tile[axis] != cut[axis - 1]:
+            tile[axis] = cut[axis - 1]
+            counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
+        trips[axis] = nest.ceil_div(whole[axis], tile[axis])
+        pixels *= trips[axis]
+    return pixels
 
 
 @lean

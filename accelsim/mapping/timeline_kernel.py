@@ -98,16 +98,26 @@ def timeline(layer, form, psum_width, order, runs, counts, innermost, stays, bus
 
 
 @lean
-def timed(layer, form, psum_width, bus, tiling, state, stall):  # type: ignore[no-untyped-def]
-    """Return the cycles of a tiling, stalls included; `FOREVER` if these are more than ``stall`` or leave 64 bits."""
-    runs, counts, tile, whole, trips, hands = state
+def cut(layer, tiling, state):  # type: ignore[no-untyped-def]
+    """Cut a layer by ``tiling``; return its innermost loop that goes on, and whether partial sums stay on the chip.
+
+    ``state`` is a `bound_kernel.workspace` of the layer, whose runs, counts, tile and trips are written.
+    """
+    runs, counts, tile, whole, trips, _ = state
     for axis in range(6):
         tile[axis] = tiling[axis]
         counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
         trips[axis] = nest.ceil_div(whole[axis], tile[axis])
     live = nest.live_loops(trips[1] * trips[2] * trips[3], trips[4], trips[5])
     innermost = nest.INNERMOST[live, tiling[6]]
-    stays = trips[5] == 1 or innermost == 2
+    return innermost, trips[5] == 1 or innermost == 2
+
+
+@lean
+def timed(layer, form, psum_width, bus, tiling, state, stall):  # type: ignore[no-untyped-def]
+    """Return the cycles of a tiling, stalls included; `FOREVER` if these are more than ``stall`` or leave 64 bits."""
+    innermost, stays = cut(layer, tiling, state)
+    runs, counts, _, _, _, hands = state
     if not timeline(layer, form, psum_width, tiling[6], runs, counts, innermost, stays, bus, stall, hands):
         return FOREVER
     return float(nest.finish(hands[CLOCK]))

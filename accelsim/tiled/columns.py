@@ -91,8 +91,8 @@ def totals(
     engine: TiledEngine[Any, Any], layers: np.ndarray, params: Any, machine: Machine, mapping: MappingSpec
 ) -> Many | None:
     """Return the totals of layers that `encode` described; None where a mapping is not chosen from the whole list."""
+    from accelsim.mapping import bound_kernel, search_kernel
     from accelsim.mapping import nest_kernel as nest
-    from accelsim.mapping import search_kernel
     from accelsim.tiled import columns_kernel as kernel
 
     objective = {"cycles": search_kernel.CYCLES, "dram": search_kernel.DRAM}.get(mapping.objective)
@@ -108,7 +108,7 @@ def totals(
     forms = np.array([search.form_row(form) for one in asked for form in one.forms], dtype=np.int64)
     facts = np.zeros((len(layers), len(kernel.FACTS)), dtype=np.int64)
     tilings = np.ones((len(layers), 7), dtype=np.int64)
-    kinds = np.empty((len(layers) * kernel.MOST_KINDS, len(kernel.TILE)), dtype=np.int64)
+    kinds = np.empty((len(layers) * bound_kernel.MOST_KINDS, len(bound_kernel.TILE)), dtype=np.int64)
     if len(forms):
         limits, psums, k_units, c_units = (
             np.array(column, dtype=np.int64)

@@ -14,11 +14,6 @@ bits of inputs and weights that come, of partial sums that leave and come back; 
 KNOWN, CYCLES, COMPUTE, READ, WRITE, INPUT, WEIGHT, SPILLED, RETURNED, VARIANT, KINDS = range(11)
 CROSSING = (INPUT, WEIGHT, SPILLED, RETURNED)
 
-TILE = ("times", "groups", "pixels", "outputs", "inputs")
-"""Columns of a kind of tile: how often it occurs, and its sizes."""
-MOST_KINDS = 64
-"""Of a layer: full or at an edge, along six axes."""
-
 
 @kernel
 def evaluate(layers, forms, first, limits, psums, k_units, c_units, bus, objective, tilings, facts, kinds):  # type: ignore[no-untyped-def]
@@ -40,7 +35,7 @@ def evaluate(layers, forms, first, limits, psums, k_units, c_units, bus, objecti
     tilings : array of int64, shape (layers, 7), written
         Groups, n, e, f, k, c and order of the best tiling.
     facts : array of int64, shape (layers, `FACTS`), written
-    kinds : array of int64, shape (layers * `MOST_KINDS`, `TILE`), written
+    kinds : array of int64, shape (layers * `bound_kernel.MOST_KINDS`, `bound_kernel.TILE`), written
         Kinds of tile, those of a layer behind those of the one before.
     """
     rows = 4
@@ -75,7 +70,7 @@ def evaluate(layers, forms, first, limits, psums, k_units, c_units, bus, objecti
             facts[i, column] = 0
         if variant >= 0 and measure(layer, forms[first[i] + variant], psum, bus, best, state, moved, facts[i]):
             facts[i, KNOWN], facts[i, VARIANT] = 1, variant
-            facts[i, KINDS] = tile_kinds(layer, best, kinds, at)
+            facts[i, KINDS] = bound_kernel.tile_kinds(layer, best, kinds, at)
             at += facts[i, KINDS]
     return at
 
@@ -84,14 +79,8 @@ def evaluate(layers, forms, first, limits, psums, k_units, c_units, bus, objecti
 def measure(layer, form, psum, bus, tiling, state, moved, facts):  # type: ignore[no-untyped-def]
     """Write time and traffic of a tiling to ``facts``; False if counts would leave 64 bits."""
     bound_kernel.fill_sizes(layer, state[3])
-    runs, counts, tile, whole, trips, hands = state
-    for axis in range(6):
-        tile[axis] = tiling[axis]
-        counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
-        trips[axis] = nest.ceil_div(whole[axis], tile[axis])
-    live = nest.live_loops(trips[1] * trips[2] * trips[3], trips[4], trips[5])
-    innermost = nest.INNERMOST[live, tiling[6]]
-    stays = trips[5] == 1 or innermost == 2
+    innermost, stays = timeline_kernel.cut(layer, tiling, state)
+    runs, counts, _, _, trips, hands = state
     most = np.int64(bound_kernel.FOREVER)
     if not timeline_kernel.timeline(layer, form, psum, tiling[6], runs, counts, innermost, stays, bus, most, hands):
         return False
@@ -101,26 +90,3 @@ def measure(layer, form, psum, bus, tiling, state, moved, facts):  # type: ignor
     for column in range(6):
         facts[READ + column] = moved[column]
     return True
-
-
-@lean
-def tile_kinds(layer, tiling, kinds, at):  # type: ignore[no-untyped-def]
-    """Write the kinds of tile of a cut layer behind ``at`` others; return how many there are."""
-    start = at
-    for a in range(2):
-        g, groups = bound_kernel.kind(layer[nest.GROUPS], tiling[0], a)
-        for b in range(2 if groups else 0):
-            n, images = bound_kernel.kind(layer[nest.N], tiling[1], b)
-            for d in range(2 if images else 0):
-                e, tall = bound_kernel.kind(layer[nest.E], tiling[2], d)
-                for j in range(2 if tall else 0):
-                    f, wide = bound_kernel.kind(layer[nest.F], tiling[3], j)
-                    for p in range(2 if wide else 0):
-                        k, outputs = bound_kernel.kind(layer[nest.KG], tiling[4], p)
-                        for q in range(2 if outputs else 0):
-                            c, inputs = bound_kernel.kind(layer[nest.CG], tiling[5], q)
-                            if inputs:
-                                kinds[at, 0] = groups * images * tall * wide * outputs * inputs
-                                kinds[at, 1], kinds[at, 2], kinds[at, 3], kinds[at, 4] = g, n * e * f, k, c
-                                at += 1
-    return at - start

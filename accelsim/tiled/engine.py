@@ -15,10 +15,10 @@ from pydantic import BaseModel
 
 from accelsim.activity import Activity, Event, Flow, Loop, Step
 from accelsim.config.schema import MappingSpec
-from accelsim.engine import Candidates, Engine, Machine, Many
+from accelsim.engine import Engine, Machine, Many
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, search
-from accelsim.mapping.choose import Bounds, Choice, PriceOf
+from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf
 from accelsim.mapping.loopnest import LoopNest, Tile, Tiling, Widths
 from accelsim.mapping.search import TiledNest, Variant
 from accelsim.operands.handle import Operands

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from accelsim.mapping.loopnest import FIELDS
 from accelsim.workload.shapes import Conv2d
-
-FIELDS = ("groups", "n", "e", "f", "k", "c")
 
 
 def tile_sizes(groups: Any, n: Any, e: Any, f: Any, k: Any, c: Any) -> tuple[Any, ...]:

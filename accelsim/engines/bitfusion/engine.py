@@ -33,11 +33,12 @@ import numpy as np
 
 from accelsim.activity import Event
 from accelsim.components import Component, Mac, Sram
-from accelsim.engine import Candidates, Sample, Word
+from accelsim.engine import Sample, Word
 from accelsim.engines.bitfusion import tilecost
 from accelsim.engines.bitfusion.params import INNER, Fused, FusionTiling, Params, fuse, supported
 from accelsim.engines.bitfusion.tilecost import Counts
 from accelsim.mapping import tile_forms
+from accelsim.mapping.choose import Candidates
 from accelsim.mapping.loopnest import Widths
 from accelsim.mapping.search import Variant
 from accelsim.operands import terms

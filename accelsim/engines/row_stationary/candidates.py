@@ -12,13 +12,12 @@ from functools import cache
 import numpy as np
 
 from accelsim.config.schema import MappingSpec
-from accelsim.engine import Candidates
 from accelsim.engines.row_stationary import least
 from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.fmaps import Fmap
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.errors import MappingError
-from accelsim.mapping.choose import Bounds, Choice, choose
+from accelsim.mapping.choose import Bounds, Candidates, Choice, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.units import ceil_div

@@ -36,13 +36,13 @@ import numpy as np
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
-from accelsim.engine import Candidates, Engine, Machine, Sample, Word
+from accelsim.engine import Engine, Machine, Sample, Word
 from accelsim.engines.row_stationary import candidates, fmaps, sample
 from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.engines.row_stationary.plan import Plan
 from accelsim.errors import MappingError, ModelError
-from accelsim.mapping.choose import Bounds, Choice
+from accelsim.mapping.choose import Bounds, Candidates, Choice
 from accelsim.operands.handle import Operand, Operands, from_conv_output
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.network import LayerView

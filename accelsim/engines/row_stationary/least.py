@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from accelsim.engine import Candidates
 from accelsim.engines.row_stationary.params import Params
+from accelsim.mapping.choose import Candidates
 from accelsim.memory.dram import DramModel
 from accelsim.workload.shapes import Conv2d
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from accelsim.jit import kernel, lean
+from accelsim.mapping.nest_kernel import ceil_div
 
 LAYER = ("channels", "filters", "images", "height", "width", "rows", "columns", "stride", "strip_words")
 """A layer: channels and filters of a group, images, output and filter sizes, vertical stride, words of an ifmap row."""
@@ -14,12 +15,6 @@ MACHINE = (
 )  # fmt: skip
 """A machine: how often r R rows fit on the array, its columns, spads in words, banks, words of the filter banks."""
 SHELVES, COLS, MAX_IMAGES, FILTER_SPAD, IFMAP_SPAD, PSUM_SPAD, FMAP_BANKS, FILTER_WORDS, BANK_WORDS = range(9)
-
-
-@lean
-def ceil_div(a, b):  # type: ignore[no-untyped-def]
-    """Return ``a / b`` rounded up."""
-    return (a + b - 1) // b
 
 
 @lean

@@ -1,7 +1,7 @@
 """Whole layers in closed form, in machine code: mapping, tiles, traffic and timeline of many layers at a time.
 
-Gives the integers of `tilings`, `candidates`, `tilecost` and `engine` digit for digit, and the same floating-point
-operations in the same order where a mapping is chosen. What a layer's counts do not let it do exactly, it declines.
+Gives the integers of `tilecost` and `engine` digit for digit, and the same floating-point operations in the same order
+where a mapping is chosen. What a layer's counts do not let it do exactly, it declines.
 """
 
 from __future__ import annotations
@@ -68,30 +68,16 @@ def skew(r, c):  # type: ignore[no-untyped-def]
 
 
 @lean
-def layer_cost(layer, array, tile, total):  # type: ignore[no-untyped-def]
+def layer_cost(layer, array, tile, kinds, total):  # type: ignore[no-untyped-def]
     """Add up the tiles of a layer, full ones and those at the edges; ``total`` is in the order of `tile_cost`."""
     taps = layer[nest.R] * layer[nest.S]
     flow, rows, cols, overlap = array[FLOW], array[ROWS], array[COLS], array[OVERLAP]
     for i in range(9):
         total[i] = 0
-    for a in range(2):
-        g, groups = bound_kernel.kind(layer[nest.GROUPS], tile[0], a)
-        for b in range(2 if groups else 0):
-            n, images = bound_kernel.kind(layer[nest.N], tile[1], b)
-            for d in range(2 if images else 0):
-                e, tall = bound_kernel.kind(layer[nest.E], tile[2], d)
-                for j in range(2 if tall else 0):
-                    f, wide = bound_kernel.kind(layer[nest.F], tile[3], j)
-                    pixels = groups * images * tall * wide
-                    for p in range(2 if wide else 0):
-                        k, outputs = bound_kernel.kind(layer[nest.KG], tile[4], p)
-                        for q in range(2 if outputs else 0):
-                            c, inputs = bound_kernel.kind(layer[nest.CG], tile[5], q)
-                            times = pixels * outputs * inputs
-                            if times:
-                                cost = tile_cost(flow, rows, cols, overlap, g, n * e * f, k, c * taps)
-                                for i in range(9):
-                                    total[i] += times * cost[i]
+    for at in range(bound_kernel.tile_kinds(layer, tile, kinds, 0)):
+        cost = tile_cost(flow, rows, cols, overlap, kinds[at, 1], kinds[at, 2], kinds[at, 3], kinds[at, 4] * taps)
+        for i in range(9):
+            total[i] += kinds[at, 0] * cost[i]
 
 
 @lean
@@ -136,6 +122,7 @@ def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-unty
         rows = max(rows, bound_kernel.run_rows(layers[i]))
     work = search_kernel.scratch(rows)
     sums = np.empty((2, 9), dtype=np.int64)
+    kinds = np.empty((bound_kernel.MOST_KINDS, len(bound_kernel.TILE)), dtype=np.int64)
     form, units = np.zeros(COLUMNS, dtype=np.int64), np.empty(2, dtype=np.int64)
     form[0], form[1], form[2], form[3], form[4] = FOLDS, array[FLOW], array[ROWS], array[COLS], array[OVERLAP]
     units[0], units[1] = array[ROWS], array[COLS]
@@ -155,27 +142,22 @@ def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-unty
                 work, layer, form, limits, array[PSUM_W], units, bus, objective, rates, best, figures
             )
         if found:
-            count_layer(layer, array, form, bus, best, work.timing, sums, out[i])
+            count_layer(layer, array, form, bus, best, work.timing, sums, kinds, out[i])
 
 
 @lean
-def count_layer(layer, array, form, bus, tiling, state, sums, out):  # type: ignore[no-untyped-def]
-    """Count everything of a layer cut by ``tiling``: `engine._activity`, and the timeline.
+def count_layer(layer, array, form, bus, tiling, state, sums, kinds, out):  # type: ignore[no-untyped-def]
+    """Count everything of a layer cut by ``tiling``: what `TiledEngine.activity` says, and the timeline.
 
-    ``state`` is a `bound_kernel.workspace` of the layer, ``sums`` room for two rows of nine integers.
+    ``state`` is a `bound_kernel.workspace` of the layer, ``sums`` room for two rows of nine integers, ``kinds``
+    for its kinds of tile.
     """
-    runs, counts, tile, whole, trips, hands = state
-    for axis in range(6):
-        tile[axis] = tiling[axis]
-        counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
-        trips[axis] = nest.ceil_div(whole[axis], tile[axis])
-    live = nest.live_loops(trips[1] * trips[2] * trips[3], trips[4], trips[5])
-    innermost = nest.INNERMOST[live, tiling[6]]
-    stays = trips[5] == 1 or innermost == 2
+    innermost, stays = timeline_kernel.cut(layer, tiling, state)
+    runs, counts, tile, _, trips, hands = state
     moved, total, clock = sums[0], sums[1], hands[timeline_kernel.CLOCK]
     burst = bus[bound_kernel.BURST]
     nest.dram_traffic(layer, runs, counts, trips, innermost, stays, array[PSUM_W], burst, moved)
-    layer_cost(layer, array, tile, total)
+    layer_cost(layer, array, tile, kinds, total)
     most = np.int64(bound_kernel.FOREVER)
     if not timeline_kernel.timeline(
         layer, form, array[PSUM_W], tiling[6], runs, counts, innermost, stays, bus, most, hands

@@ -208,7 +208,7 @@ def search(  # type: ignore[no-untyped-def]
         `SCORE` and so on of the best.
     """
     rate, flow, cuts, size, kinds = bus[NUMERATOR] / bus[DENOMINATOR], form[1], work.cuts, work.size, work.kinds
-    runs, counts, tile, whole, trips, _ = work.state
+    runs, counts, tile, whole, _, _ = work.state
     low, visit, outs, ins, terms, sums = work.low, work.visit, work.outs, work.ins, work.terms, work.sums
     bound_kernel.fill_sizes(layer, whole)
     bound_kernel.fill_sizes(layer, work.timing[3])
@@ -232,13 +232,7 @@ def search(  # type: ignore[no-untyped-def]
         p = visited if visited < pixel_count else visit[visited - pixel_count]
         if visited >= pixel_count and low[p] > figures[SCORE]:
             break
-        m_trips = 1
-        for axis in range(1, 4):
-            if visited == 0 or tile[axis] != cuts[p, axis - 1]:
-                tile[axis] = cuts[p, axis - 1]
-                counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
-            trips[axis] = nest.ceil_div(whole[axis], tile[axis])
-            m_trips *= trips[axis]
+        m_trips = search_kernel.cut_pixels(layer, cuts[p], visited == 0, work.state)
         swept = layer[nest.N] * layer[nest.C] * np.int64(bound_kernel.all_inputs(runs[2], counts[2]))
         swept *= np.int64(bound_kernel.all_inputs(runs[3], counts[3]))
         terms[INPUT] = float(swept) * layer[nest.INPUT_W] * layer[nest.INPUT_X]

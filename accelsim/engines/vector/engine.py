@@ -58,12 +58,12 @@ from pydantic import Field
 from accelsim.activity import Activity, Flow
 from accelsim.components import Alu, Component, Link, RegisterFile, Sram
 from accelsim.config.schema import MappingSpec, Strict
-from accelsim.engine import Candidates, Engine, Machine, Many, Sample, Word
+from accelsim.engine import Engine, Machine, Many, Sample, Word
 from accelsim.engines.vector import columnar, sample, tiles
 from accelsim.engines.vector.program import BINARY, UNARY, Counts, Tree, account, events, tile_cost
 from accelsim.engines.vector.tiles import Cut, Pieces, Tile, Work
 from accelsim.errors import MappingError
-from accelsim.mapping.choose import Bounds, PriceOf
+from accelsim.mapping.choose import Bounds, Candidates, PriceOf
 from accelsim.mapping.loopnest import dram_traffic
 from accelsim.memory import timeline
 from accelsim.operands.handle import Operands
