@@ -6,7 +6,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from accelsim.explore import export, store
+from accelsim.explore import evaluate, export, store
 from accelsim.explore.store import Row
 
 NETWORK = """\
@@ -93,6 +93,23 @@ def deadly_chunk(packed, jobs):
     if any(job.key in packed.decode().split() for job in jobs):
         os.kill(os.getpid(), signal.SIGKILL)
     return [Row(job.key, "ok", None) for job in jobs], 0.002
+
+
+SLOWLY = """\
+from accelsim.cli import main
+from accelsim.explore import execute
+from sweep_files import slow_chunk
+
+execute.run_chunk = slow_chunk
+main()
+"""
+
+
+def slow_chunk(packed, jobs):
+    """Stand in for `run_chunk`: a tenth of a second per point, so that a sweep is caught while it runs."""
+    time.sleep(0.1 * len(jobs))
+    rows, seconds = evaluate.run_chunk(packed, jobs)
+    return rows, seconds + 0.1 * len(jobs)
 
 
 ONE = """\

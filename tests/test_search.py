@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from sweep_files import SPACE, listens, rows_in, table, wait_for, write_space
+from sweep_files import SLOWLY, SPACE, listens, rows_in, table, wait_for, write_space
 
 import accelsim
 from accelsim.cli import app
@@ -81,10 +81,11 @@ def test_numpys_global_generator_is_neither_read_nor_moved(tmp_path, undisturbed
 def test_a_killed_search_goes_on_to_the_same_end(tmp_path, undisturbed):
     path, db = write_space(tmp_path), tmp_path / "s.db"
     words = ["space.yaml", "--store", "s.db", "--budget", str(BUDGET), "--workers", "1"]
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(accelsim.__file__))}
+    ours = os.pathsep.join((os.path.dirname(os.path.dirname(accelsim.__file__)), os.path.dirname(__file__)))
+    environment = {**os.environ, "PYTHONPATH": ours}
     for send, wanted in ((signal.SIGKILL, 10), (signal.SIGINT, 45)):
         process = subprocess.Popen(
-            [sys.executable, "-m", "accelsim", "search", "design", *words], cwd=tmp_path, env=environment,
+            [sys.executable, "-c", SLOWLY, "search", "design", *words], cwd=tmp_path, env=environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=listens,
         )  # fmt: skip
         wait_for(lambda wanted=wanted: rows_in(db) >= wanted, process)

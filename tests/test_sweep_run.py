@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from sweep_files import LONG, SWEEP, children, deadly_chunk, listens, rows_in, table, wait_for, write
+from sweep_files import LONG, SLOWLY, SWEEP, children, deadly_chunk, listens, rows_in, table, wait_for, write
 
 import accelsim
 from accelsim.errors import ConfigError
@@ -28,9 +28,11 @@ def undisturbed(tmp_path_factory):
     return table(folder / "s.db")
 
 
-def start(folder, *more):
-    command = [sys.executable, "-m", "accelsim", "sweep", "sweep.yaml", "--store", "s.db", "--workers", "2", *more]
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(accelsim.__file__))}
+def start(folder):
+    """Start the sweep of a folder in a process of its own, slow enough to be caught."""
+    command = [sys.executable, "-c", SLOWLY, "sweep", "sweep.yaml", "--store", "s.db", "--workers", "2"]
+    ours = os.pathsep.join((os.path.dirname(os.path.dirname(accelsim.__file__)), os.path.dirname(__file__)))
+    environment = {**os.environ, "PYTHONPATH": ours}
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=listens)
 
 
@@ -139,8 +141,7 @@ def test_killed_parents_and_workers_lose_nothing_that_was_stored(tmp_path, undis
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path, undisturbed):
     write(tmp_path, LONG)
-    process = start(tmp_path)
-    wait_for(lambda: rows_in(tmp_path / "s.db") > 0, process)
+    process, _, _ = underway(tmp_path, 1)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
