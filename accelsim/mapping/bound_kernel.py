@@ -226,6 +226,7 @@ def kind(size, tile, edge):  # type: ignore[no-untyped-def]
 
 TILE = ("times", "groups", "pixels", "outputs", "inputs")
 """Columns of a kind of tile: how often it occurs, and its sizes."""
+KIND_TIMES, KIND_GROUPS, KIND_PIXELS, KIND_OUTPUTS, KIND_INPUTS = range(5)
 MOST_KINDS = 64
 """Of a layer: full or at an edge, along six axes."""
 
@@ -247,8 +248,9 @@ def tile_kinds(layer, tiling, kinds, at):  # type: ignore[no-untyped-def]
                         for q in range(2 if outputs else 0):
                             c, inputs = kind(layer[nest.CG], tiling[5], q)
                             if inputs:
-                                kinds[at, 0] = groups * images * tall * wide * outputs * inputs
-                                kinds[at, 1], kinds[at, 2], kinds[at, 3], kinds[at, 4] = g, n * e * f, k, c
+                                kinds[at, KIND_TIMES] = groups * images * tall * wide * outputs * inputs
+                                kinds[at, KIND_GROUPS], kinds[at, KIND_PIXELS] = g, n * e * f
+                                kinds[at, KIND_OUTPUTS], kinds[at, KIND_INPUTS] = k, c
                                 at += 1
     return at - start
 
