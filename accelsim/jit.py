@@ -50,13 +50,16 @@ def lean(function: F) -> F:
     return jitted
 
 
-def plain(function: F) -> F:
-    """Return a kernel as Python runs it, with all that it calls by name: for arrays, and integers of any size."""
+def plain(function: F, **others: Any) -> F:
+    """Return a kernel as Python runs it, with all that it calls: for arrays, and integers of any size.
+
+    ``others`` are values of its module's constants.
+    """
     source: Any = getattr(function, "py_func", function)
     named = {name: source.__globals__[name] for name in source.__code__.co_names if name in source.__globals__}
-    called = {name: plain(value) if hasattr(value, "py_func") else value for name, value in named.items()}
-    found: Any = FunctionType(source.__code__, {"__builtins__": builtins, **called}, source.__name__)
-    return found  # type: ignore[no-any-return]
+    called = {name: plain(value, **others) if hasattr(value, "py_func") else value for name, value in named.items()}
+    found: Any = FunctionType(source.__code__, {"__builtins__": builtins, **called, **others}, source.__name__)
+    return found
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)

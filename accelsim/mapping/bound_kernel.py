@@ -10,12 +10,13 @@ import numpy as np
 from accelsim.jit import kernel, lean
 from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping.tile_kernel import least_cycles, tile_cycles
+from accelsim.memory.clock_kernel import LOOP
 
 BUS = ("numerator", "denominator", "latency_cycles", "burst_bits")
 """The DRAM's integers: bits per cycle as a fraction, latency, burst."""
 NUMERATOR, DENOMINATOR, LATENCY, BURST = range(4)
 FOREVER = 4e18
-HANDS = 18
+HANDS = 15
 """Rows of integers that a timeline works in (`timeline_kernel`)."""
 
 IN_BUS, WEIGHT_BUS, OUT_BUS, PSUM_BUS, FIRST_LOAD, LAST_STORE, LARGEST_STORE, EMPTY = range(8)
@@ -44,7 +45,7 @@ def workspace(layer):  # type: ignore[no-untyped-def]
 @kernel
 def room_for(rows):  # type: ignore[no-untyped-def]
     """Return a `workspace` for any layer of no more than ``rows`` runs per axis (`run_rows`), without its sizes."""
-    small = np.zeros((4 + HANDS, 6), dtype=np.int64)
+    small = np.zeros((4 + HANDS, LOOP), dtype=np.int64)
     return np.empty((6, rows, 5), dtype=np.int64), small[0], small[1], small[2], small[3], small[4:]
 
 

@@ -266,85 +266,20 @@ def price_tile(layer, at, stale, psum_width, burst_bits, bits):  # type: ignore[
 
 
 @lean
-def step_bits(at, bits, innermost, stays):  # type: ignore[no-untyped-def]
-    """Return the bits on the bus of a tile's loads and of its stores; ``bits`` are those of `price_tile`."""
-    load = store = 0
-    if innermost != 1 or at[4, FIRST]:
-        load += bits[IN_BITS]
-    if innermost != 0 or (at[1, FIRST] and at[2, FIRST] and at[3, FIRST]):
-        load += bits[WEIGHT_BITS]
-    if not stays and not at[5, FIRST]:
-        load += bits[PSUM_BITS]
-    if at[5, LAST]:
-        store += bits[OUT_BITS]
-    elif not stays:
-        store += bits[PSUM_BITS]
-    return load, store
+def moving(layer, at, innermost, stays):  # type: ignore[no-untyped-def]
+    """Return what a tile moves, 1 or 0: inputs, weights and partial sums that come, outputs and sums that leave.
 
-
-BUS, DONE, BEFORE, STORED, PENDING, COMPUTE = 0, 1, 2, 3, 4, 5
-"""The state of `timeline._Clock`: bus_free, computed, computed_before, stored, pending_store, compute_cycles."""
-
-
-@lean
-def tick(clock, load, compute, store, latency):  # type: ignore[no-untyped-def]
-    """Let one tile pass: `timeline._Clock.step`."""
-    arrived = 0
-    if load:
-        start = max(clock[BUS], clock[BEFORE])
-        clock[BUS] = start + load
-        arrived = start + load + latency
-    stored_before = clock[STORED]
-    if clock[PENDING]:
-        clock[BUS] = max(clock[BUS], clock[DONE]) + clock[PENDING]
-        clock[STORED] = clock[BUS]
-    begin = max(arrived, clock[DONE], stored_before)
-    clock[BEFORE] = clock[DONE]
-    clock[DONE] = begin + compute
-    clock[PENDING] = store
-    clock[COMPUTE] += compute
-
-
-@lean
-def standing(clock):  # type: ignore[no-untyped-def]
-    """Return the state seen from the end of the computation: `timeline._Clock.relative`."""
-    done = clock[DONE]
-    bus, stored = max(clock[BUS], clock[BEFORE]) - done, max(clock[STORED], done) - done
-    return bus, clock[BEFORE] - done, stored, clock[PENDING]
-
-
-@lean
-def relative(clock, state):  # type: ignore[no-untyped-def]
-    """Write the state seen from the end of the computation: `timeline._Clock.relative`, and the clock as it is."""
-    state[0], state[1], state[2], state[3] = standing(clock)
-    state[4] = clock[DONE]
-    state[5] = clock[COMPUTE]
-
-
-@lean
-def finish(clock):  # type: ignore[no-untyped-def]
-    """Return the end of the last computation or store: `timeline._Clock.finish`."""
-    end = clock[DONE]
-    if clock[PENDING]:
-        end = max(clock[BUS], end) + clock[PENDING]
-    return max(end, clock[STORED])
-
-
-@lean
-def jump(clock, state, since, left):  # type: ignore[no-untyped-def]
-    """Skip whole periods if the clock stands as it did ``since`` rounds ago; return how many rounds were skipped.
-
-    A clock that would leave 64 bits ends at half of `MOST_BITS`, beyond what callers take.
+    A tensor comes when its tile is another one than before.
     """
-    bus, before, stored, pending = standing(clock)
-    if bus != state[0] or before != state[1] or stored != state[2] or pending != state[3]:
-        return 0
-    jumps = left // since
-    if float(jumps) * (clock[DONE] - state[4]) > MOST_BITS // 4:
-        clock[DONE] = MOST_BITS // 2  # beyond what any caller takes
-        return jumps * since
-    cycles, compute = jumps * (clock[DONE] - state[4]), jumps * (clock[COMPUTE] - state[5])
-    for i in range(4):
-        clock[i] += cycles
-    clock[COMPUTE] += compute
-    return jumps * since
+    inputs = layer[INPUT_X] * int(innermost != 1 or at[4, FIRST] != 0)
+    weights = layer[WEIGHT_X] * int(innermost != 0 or (at[1, FIRST] != 0 and at[2, FIRST] != 0 and at[3, FIRST] != 0))
+    away = int(not stays)
+    return inputs, weights, away * (1 - at[5, FIRST]), layer[OUTPUT_X] * at[5, LAST], away * (1 - at[5, LAST])
+
+
+@lean
+def step_bits(layer, at, bits, innermost, stays):  # type: ignore[no-untyped-def]
+    """Return the bits on the bus of a tile's loads and of its stores; ``bits`` are those of `price_tile`."""
+    inputs, weights, back, done, spilled = moving(layer, at, innermost, stays)
+    load = inputs * bits[IN_BITS] + weights * bits[WEIGHT_BITS] + back * bits[PSUM_BITS]
+    return load, done * bits[OUT_BITS] + spilled * bits[PSUM_BITS]

@@ -7,6 +7,7 @@ import numpy as np
 from accelsim.jit import kernel, lean
 from accelsim.mapping import bound_kernel, search_kernel, tile_kernel, timeline_kernel
 from accelsim.mapping import nest_kernel as nest
+from accelsim.memory import clock_kernel as timing
 
 FACTS = ("known", "cycles", "compute", "read", "write", "input", "weight", "spilled", "returned", "variant", "kinds")
 """What `evaluate` says of a layer: 1, or 0 if it is declined; cycles, and those of computation; bits on the bus; useful
@@ -86,7 +87,7 @@ def measure(layer, form, psum, bus, tiling, state, moved, facts):  # type: ignor
         return False
     nest.dram_traffic(layer, runs, counts, trips, innermost, stays, psum, bus[bound_kernel.BURST], moved)
     clock = hands[timeline_kernel.CLOCK]
-    facts[CYCLES], facts[COMPUTE] = nest.finish(clock), clock[nest.COMPUTE]
+    facts[CYCLES], facts[COMPUTE] = timing.finish(clock), clock[timing.COMPUTE]
     for column in range(6):
         facts[READ + column] = moved[column]
     return True

@@ -15,6 +15,7 @@ from accelsim.mapping import bound_kernel, search_kernel, timeline_kernel
 from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping.bound_kernel import KIND_GROUPS, KIND_INPUTS, KIND_OUTPUTS, KIND_PIXELS, KIND_TIMES
 from accelsim.mapping.tile_kernel import COLUMNS, FOLDS
+from accelsim.memory import clock_kernel as timing
 
 ARRAY = ("flow", "rows", "cols", "overlap", "psum_width", "input_bits", "weight_bits", "output_bits")
 """The array's integers: the last three are the capacities of the scratchpads."""
@@ -132,9 +133,9 @@ def count_layer(layer, array, form, bus, tiling, state, sums, kinds, out):  # ty
     )
     unmapped, fill_drain, starved = total[cost_of.UNMAPPED], total[cost_of.FILL_DRAIN], total[cost_of.STARVED]
     computed = total[cost_of.CYCLES]
-    if clock[nest.COMPUTE] != computed or min(unmapped, fill_drain, starved) < 0 or effective > macs:
+    if clock[timing.COMPUTE] != computed or min(unmapped, fill_drain, starved) < 0 or effective > macs:
         return  # the account does not close: the plain path says so
-    cycles = nest.finish(clock)
+    cycles = timing.finish(clock)
     outputs = layer[nest.N] * layer[nest.K] * layer[nest.E] * layer[nest.F]
     results = total[cost_of.RESULTS]
     inputs, weights, input_hops, weight_hops, psum_hops = cost_of.edges(
