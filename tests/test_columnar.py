@@ -141,9 +141,9 @@ def test_any_tiling_is_counted_as_by_the_plain_path():
         out = np.zeros(len(columnar_kernel.COUNTS), dtype=np.int64)
         array, bus = columnar.array_row(case.params), columnar.bus_row(case.params, machine)
         form = search.form_row(case.engine.tiled_nest(case.view, case.params).variants[0].form)
-        state, sums = bound_kernel.workspace(row), np.empty((2, 10), dtype=np.int64)
+        room = (bound_kernel.workspace(row), np.empty(8), np.empty((2, 10), dtype=np.int64))
         kinds = np.empty((bound_kernel.MOST_KINDS, len(bound_kernel.TILE)), dtype=np.int64)
-        columnar_kernel.count_layer(row, array, form, bus, np.array(tile, dtype=np.int64), state, sums, kinds, out)
+        columnar_kernel.count_layer(row, array, form, bus, np.array(tile, dtype=np.int64), *room, kinds, out)
         found = dict(zip(columnar_kernel.COUNTS, out.tolist(), strict=True))
         causes = activity.accounts["pes"] | {"memory": case.params.rows * case.params.cols * ran.stall_cycles}
         assert found["known"] == 1

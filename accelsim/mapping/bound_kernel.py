@@ -16,6 +16,8 @@ BUS = ("numerator", "denominator", "latency_cycles", "burst_bits")
 """The DRAM's integers: bits per cycle as a fraction, latency, burst."""
 NUMERATOR, DENOMINATOR, LATENCY, BURST = range(4)
 FOREVER = 4e18
+EXACT = 2**53
+"""Below this, float64 holds every integer."""
 HANDS = 15
 """Rows of integers that a timeline works in (`timeline_kernel`)."""
 
@@ -263,6 +265,44 @@ def last(runs, counts, axis):  # type: ignore[no-untyped-def]
 
 
 @lean
+def last_cycles(form, runs, counts):  # type: ignore[no-untyped-def]
+    """Return the cycles of the last tile."""
+    pixels = last(runs, counts, 1) * last(runs, counts, 2) * last(runs, counts, 3)
+    return tile_cycles(form, last(runs, counts, 0), pixels, last(runs, counts, 4), last(runs, counts, 5))
+
+
+@lean
+def repeated(moved, trips, innermost):  # type: ignore[no-untyped-def]
+    """Return what inputs, weights and partial sums, these one way, move in all; ``moved`` is one `sweep`."""
+    inputs = moved[IN_BUS] * (1.0 if innermost == 1 else float(trips[4]))
+    weights = moved[WEIGHT_BUS] * (1.0 if innermost == 0 else float(trips[1]) * trips[2] * trips[3])
+    return inputs, weights, moved[PSUM_BUS] * (0.0 if trips[5] == 1 or innermost == 2 else float(trips[5] - 1))
+
+
+READ, WRITE, INPUT, WEIGHT, SPILLED = range(5)
+"""What `traffic` says: bits on the bus; useful bits of inputs and weights that come, of partial sums one way."""
+
+
+@lean
+def traffic(layer, state, innermost, psum_width, burst, swept, found):  # type: ignore[no-untyped-def]
+    """Write the DRAM traffic of a cut layer (`READ` and so on); return False if float64 does not hold it exactly.
+
+    ``state`` is what `timeline_kernel.cut` has written, ``swept``, shape (8,), room to work in.
+    """
+    runs, counts, _, _, trips, _ = state
+    sweep(layer, runs, counts, psum_width, burst, swept)
+    inputs, weights, spilled = repeated(swept, trips, innermost)
+    read, write = inputs + weights + spilled, swept[OUT_BUS] + spilled
+    sweep(layer, runs, counts, psum_width, 1, swept)
+    inputs, weights, spilled = repeated(swept, trips, innermost)
+    if max(read, write) >= EXACT:
+        return False
+    found[READ], found[WRITE] = np.int64(read), np.int64(write)
+    found[INPUT], found[WEIGHT], found[SPILLED] = np.int64(inputs), np.int64(weights), np.int64(spilled)
+    return True
+
+
+@lean
 def bound(moved, trips, innermost, compute, last_compute, layer, bus, rate):  # type: ignore[no-untyped-def]
     """Return the bits on the bus and the cycles that no schedule of these tiles beats.
 
@@ -272,11 +312,8 @@ def bound(moved, trips, innermost, compute, last_compute, layer, bus, rate):  # 
     each add up their loads, latencies, computations and stores.
     """
     pixels = float(trips[1]) * trips[2] * trips[3]
-    again_in = 1.0 if innermost == 1 else float(trips[4])
-    again_weight = 1.0 if innermost == 0 else pixels
-    spill = 0.0 if trips[5] == 1 or innermost == 2 else float(trips[5] - 1)
-    read = moved[IN_BUS] * again_in + moved[WEIGHT_BUS] * again_weight + moved[PSUM_BUS] * spill
-    write = moved[OUT_BUS] + moved[PSUM_BUS] * spill
+    inputs, weights, spilled = repeated(moved, trips, innermost)
+    read, write = inputs + weights + spilled, moved[OUT_BUS] + spilled
     tiles = pixels * trips[0] * trips[4] * trips[5]
     loads = 0.0
     if layer[nest.WEIGHT_X]:

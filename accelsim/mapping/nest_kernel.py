@@ -186,53 +186,6 @@ def on_bus(run_bits, runs, burst_bits):  # type: ignore[no-untyped-def]
     return runs * ceil_div(run_bits, burst_bits) * burst_bits
 
 
-@lean
-def dram_traffic(layer, runs, counts, trips, innermost, stays, psum_width, burst_bits, moved):  # type: ignore[no-untyped-def]
-    """Count the DRAM traffic of a cut layer.
-
-    Parameters
-    ----------
-    runs, counts, trips : arrays, shapes (6, most, 5), (6,) and (6,)
-        Runs of each axis, how many runs, how many pieces.
-    moved : array, shape (6,), written
-        Bits on the bus read and written; useful bits of inputs and weights read, partial sums written and read.
-    """
-    for i in range(6):
-        moved[i] = 0
-    for a in range(counts[0]):
-        groups, g = runs[0, a, REPEAT], runs[0, a, EXTENT]
-        for b in range(counts[1]):
-            for d in range(counts[2]):
-                for j in range(counts[3]):
-                    pixels = groups * runs[1, b, REPEAT] * runs[2, d, REPEAT] * runs[3, j, REPEAT]
-                    n, e, f = runs[1, b, EXTENT], runs[2, d, EXTENT], runs[3, j, EXTENT]
-                    rows, cols = runs[2, d, INPUTS], runs[3, j, INPUTS]
-                    for i in range(counts[5] * layer[INPUT_X]):
-                        run, number = input_block(layer, g, n, rows, cols, runs[5, i, EXTENT])
-                        times = pixels * runs[5, i, REPEAT] * (1 if innermost == 1 else trips[4])
-                        moved[2] += times * run * number
-                        moved[0] += times * on_bus(run, number, burst_bits) if run * number else 0
-                    for i in range(counts[4]):
-                        times, k = pixels * runs[4, i, REPEAT], runs[4, i, EXTENT]
-                        if layer[OUTPUT_X]:
-                            run, number = output_block(layer, g, n, e, f, k, layer[OUTPUT_W])
-                            moved[1] += times * on_bus(run, number, burst_bits)
-                        if not stays:
-                            run, number = output_block(layer, g, n, e, f, k, psum_width)
-                            again = times * (trips[5] - 1)
-                            moved[0] += again * on_bus(run, number, burst_bits)
-                            moved[1] += again * on_bus(run, number, burst_bits)
-                            moved[4] += again * run * number
-        for i in range(counts[4] * layer[WEIGHT_X]):
-            for j in range(counts[5]):
-                run, number = weight_block(layer, g, runs[4, i, EXTENT], runs[5, j, EXTENT])
-                times = groups * runs[4, i, REPEAT] * runs[5, j, REPEAT]
-                times *= 1 if innermost == 0 else trips[1] * trips[2] * trips[3]
-                moved[3] += times * run * number
-                moved[0] += times * on_bus(run, number, burst_bits)
-    moved[5] = moved[4]
-
-
 IN_BITS, WEIGHT_BITS, OUT_BITS, PSUM_BITS = range(4)
 """Bits on the bus of a tile's tensors; 0 of those that do not cross."""
 INPUT_AXES, WEIGHT_AXES, OUTPUT_AXES = 0b101111, 0b110001, 0b011111

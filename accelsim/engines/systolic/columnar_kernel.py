@@ -11,11 +11,11 @@ import numpy as np
 from accelsim.engines.systolic import counts_kernel as cost_of
 from accelsim.engines.systolic import priced_kernel
 from accelsim.jit import kernel, lean
-from accelsim.mapping import bound_kernel, search_kernel, timeline_kernel
+from accelsim.mapping import bound_kernel, search_kernel
 from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping.bound_kernel import KIND_GROUPS, KIND_INPUTS, KIND_OUTPUTS, KIND_PIXELS, KIND_TIMES
 from accelsim.mapping.tile_kernel import COLUMNS, FOLDS
-from accelsim.memory import clock_kernel as timing
+from accelsim.tiled import columns_kernel as wing
 
 ARRAY = ("flow", "rows", "cols", "overlap", "psum_width", "input_bits", "weight_bits", "output_bits")
 """The array's integers: the last three are the capacities of the scratchpads."""
@@ -104,57 +104,39 @@ def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-unty
                 work, layer, form, limits, array[PSUM_W], units, bus, objective, rates, best, figures
             )
         if found:
-            count_layer(layer, array, form, bus, best, work.timing, sums, kinds, out[i])
+            count_layer(layer, array, form, bus, best, work.timing, work.moved[0], sums, kinds, out[i])
 
 
 @lean
-def count_layer(layer, array, form, bus, tiling, state, sums, kinds, out):  # type: ignore[no-untyped-def]
+def count_layer(layer, array, form, bus, tiling, state, swept, sums, kinds, out):  # type: ignore[no-untyped-def]
     """Count everything of a layer cut by ``tiling``: what `TiledEngine.activity` says, and the timeline.
 
-    ``state`` is a `bound_kernel.workspace` of the layer, ``sums`` room for two rows of ten integers, ``kinds``
-    for its kinds of tile.
+    ``state`` is a `bound_kernel.workspace` of the layer, ``swept`` of shape (8,), ``sums`` room for two rows of ten
+    integers, ``kinds`` for its kinds of tile.
     """
-    innermost, stays = timeline_kernel.cut(layer, tiling, state)
-    runs, counts, tile, _, trips, hands = state
-    moved, total, clock = sums[0], sums[1], hands[timeline_kernel.CLOCK]
-    burst = bus[bound_kernel.BURST]
-    nest.dram_traffic(layer, runs, counts, trips, innermost, stays, array[PSUM_W], burst, moved)
-    layer_cost(layer, array, tile, kinds, total)
-    most = np.int64(bound_kernel.FOREVER)
-    if not timeline_kernel.timeline(
-        layer, form, array[PSUM_W], tiling[6], runs, counts, innermost, stays, bus, most, hands
-    ):
+    psum_width, (facts, total) = array[PSUM_W], (sums[0], sums[1])
+    if not wing.measure(layer, form, psum_width, bus, tiling, state, swept, facts):
         return
-    pes, macs, psum_width, effective = (
-        array[ROWS] * array[COLS],
-        total[cost_of.WORK],
-        array[PSUM_W],
-        layer[nest.EFFECTIVE],
-    )
+    layer_cost(layer, array, tiling, kinds, total)
+    pes, macs, effective = array[ROWS] * array[COLS], total[cost_of.WORK], layer[nest.EFFECTIVE]
     unmapped, fill_drain, starved = total[cost_of.UNMAPPED], total[cost_of.FILL_DRAIN], total[cost_of.STARVED]
-    computed = total[cost_of.CYCLES]
-    if clock[timing.COMPUTE] != computed or min(unmapped, fill_drain, starved) < 0 or effective > macs:
+    cycles, computed, results = facts[wing.CYCLES], facts[wing.COMPUTE], total[cost_of.RESULTS]
+    if computed != total[cost_of.CYCLES] or min(unmapped, fill_drain, starved) < 0 or effective > macs:
         return  # the account does not close: the plain path says so
-    cycles = timing.finish(clock)
-    outputs = layer[nest.N] * layer[nest.K] * layer[nest.E] * layer[nest.F]
-    results = total[cost_of.RESULTS]
     inputs, weights, input_hops, weight_hops, psum_hops = cost_of.edges(
-        array[FLOW],
-        macs,
-        total[cost_of.LEFT],
-        total[cost_of.TOP],
-        total[cost_of.HELD],
-        total[cost_of.HELD_HOPS],
+        array[FLOW], macs, total[cost_of.LEFT], total[cost_of.TOP], total[cost_of.HELD], total[cost_of.HELD_HOPS],
         results,
-    )
+    )  # fmt: skip
     hops = input_hops * layer[nest.INPUT_W] + weight_hops * layer[nest.WEIGHT_W]
-    out[KNOWN], out[CYCLES], out[DRAM_READ], out[DRAM_WRITE], out[PERFORMED] = 1, cycles, moved[0], moved[1], macs
-    out[BUSY], out[ZERO], out[UNMAPPED], out[FILL_DRAIN] = effective, macs - effective, unmapped, fill_drain
-    out[STARVED], out[MEMORY] = starved, pes * (cycles - computed)
+    out[CYCLES], out[DRAM_READ], out[DRAM_WRITE] = cycles, facts[wing.READ], facts[wing.WRITE]
+    out[PERFORMED], out[BUSY], out[ZERO], out[UNMAPPED] = macs, effective, macs - effective, unmapped
+    out[FILL_DRAIN], out[STARVED], out[MEMORY] = fill_drain, starved, pes * (cycles - computed)
     out[MAC], out[PE_READ] = macs, macs * (layer[nest.INPUT_W] + layer[nest.WEIGHT_W] + psum_width)
     out[PE_WRITE], out[TRANSFER] = macs * psum_width + hops, psum_hops * psum_width + hops
     # scratchpads: words that enter the array, and what DRAM brings or an output at home leaves
-    out[INPUTS_READ] = inputs * layer[nest.INPUT_W]
-    out[INPUTS_WRITE] = moved[2] + (outputs * layer[nest.OUTPUT_W] if layer[nest.OUTPUT_X] == 0 else 0)
-    out[WEIGHTS_READ], out[WEIGHTS_WRITE] = weights * layer[nest.WEIGHT_W], moved[3]
-    out[OUTPUTS_READ], out[OUTPUTS_WRITE] = results * psum_width + moved[4], results * psum_width + moved[5]
+    out[INPUTS_READ], out[INPUTS_WRITE] = inputs * layer[nest.INPUT_W], facts[wing.INPUT]
+    if layer[nest.OUTPUT_X] == 0:
+        out[INPUTS_WRITE] += layer[nest.N] * layer[nest.K] * layer[nest.E] * layer[nest.F] * layer[nest.OUTPUT_W]
+    out[WEIGHTS_READ], out[WEIGHTS_WRITE] = weights * layer[nest.WEIGHT_W], facts[wing.WEIGHT]
+    out[OUTPUTS_READ] = out[OUTPUTS_WRITE] = results * psum_width + facts[wing.SPILLED]
+    out[KNOWN] = 1

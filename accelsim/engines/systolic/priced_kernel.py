@@ -13,10 +13,10 @@ from accelsim.engines.systolic.counts_kernel import column_hops, edges, words
 from accelsim.jit import lean
 from accelsim.mapping import bound_kernel, cuts_kernel, search_kernel, table_kernel
 from accelsim.mapping import nest_kernel as nest
-from accelsim.mapping.bound_kernel import BURST, DENOMINATOR, FOREVER, NUMERATOR, OUT_BUS, PSUM_BUS, last
+from accelsim.mapping.bound_kernel import BURST, DENOMINATOR, EXACT, FOREVER, NUMERATOR, OUT_BUS, PSUM_BUS, last_cycles
 from accelsim.mapping.search_kernel import MOST_TRIES, order_by
 from accelsim.mapping.table_kernel import FULL, M_SHARE, M_TIMES, REST, REST_SHARE, SHARE, SIZE
-from accelsim.mapping.tile_kernel import GROUPS, INPUTS, IS, OS, OUTPUTS, WS, share, sides, tile_cycles
+from accelsim.mapping.tile_kernel import GROUPS, INPUTS, IS, OS, OUTPUTS, WS, share, sides
 from accelsim.mapping.timeline_kernel import timed
 
 ENERGY, EDP = 2, 3
@@ -30,7 +30,6 @@ PRICED = (
 LEAK = 13
 MOST_TIMED = 255
 """With no more than this, `choose` times all that may be best: its own limit is one more."""
-EXACT = 2**53
 SLACK = 1 - 1e-9
 """So much less than a bound no rounding leads."""
 
@@ -310,10 +309,7 @@ def keep(  # type: ignore[no-untyped-def]
                 compute = bound_kernel.computed(form, whole, tile, tile[4], tile[5], False)
                 bound_kernel.ends(layer, runs, counts, psum_width, bus[BURST], moved)
                 bound_kernel.sweep(layer, runs, counts, psum_width, bus[BURST], moved)
-                last_compute = tile_cycles(
-                    form, last(runs, counts, 0), last(runs, counts, 1) * last(runs, counts, 2) * last(runs, counts, 3),
-                    last(runs, counts, 4), last(runs, counts, 5),
-                )  # fmt: skip
+                last_compute = last_cycles(form, runs, counts)
             if promising:
                 bits, cycles = bound_kernel.bound(moved, trips, innermost, compute, last_compute, layer, bus, rate)
                 if bits >= EXACT:
