@@ -252,7 +252,9 @@ def test_a_fixed_batch_is_rescaled_both_ways(tmp_path):
     constants = [("to", np.array([4, 6])), ("w", np.ones((6, 5), "f"))]
     network = imported(tmp_path, nodes, {"x": (4, 2, 3)}, constants=constants)
     assert (network.batch, network.macs) == (4, 120)
-    assert network.notes == ("the graph is fixed at a first dimension of 4, taken as the batch",)
+    assert network.notes == (
+        "the graph is fixed at a first dimension of 4, taken as the batch; --dim batch=N says otherwise",
+    )
     assert network.batched(1).macs == 30
     assert network.batched(12).batched(4) == network
 
@@ -283,8 +285,8 @@ def test_declared_shapes_help_behind_an_unknown_operator(tmp_path):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({"x": ("N", "tokens")}, "input 'x' has a dynamic dimension 'tokens' (number 1); export the model with fixed sizes; only the first dimension, the batch, may be symbolic"),
-        ({"x": (1, None)}, "input 'x' has a dynamic dimension (number 1); export the model with fixed sizes; only the first dimension, the batch, may be symbolic"),
+        ({"x": ("N", "tokens")}, "input 'x' has a dynamic dimension 'tokens' (number 1); give its size: --dim tokens=N"),
+        ({"x": (1, None)}, "input 'x' has a dynamic dimension 'x.1' (number 1); give its size: --dim x.1=N"),
         ({"x": None}, "input 'x' is no tensor of known rank; export with the shape of the input"),
     ],
 )  # fmt: skip

@@ -13,7 +13,9 @@ from accelsim.workload import onnx_quant
 from accelsim.workload.onnx_file import Constant, constant
 from accelsim.workload.onnx_node import DEFAULT_DOMAINS, SMALL, Node
 from accelsim.workload.onnx_quant import IntType
+from accelsim.workload.onnx_sizes import OpenSizes, closed, static
 from accelsim.workload.shapes import Dims, elements
+from accelsim.workload.sizes import Sizes
 
 SAME_VALUES = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear")
 """Operators that leave a constant's values as they are, of the last two in integers."""
@@ -36,8 +38,8 @@ class Graph:
         Tensor name -> constant, folded ones included.
     inputs : tuple of str
         Activations that come from outside.
-    batch : int
-        Images that the shapes cover.
+    sizes : OpenSizes
+        Which sizes the graph left open, and the images that its shapes cover.
     fills : int
         Constants that are only a fill (ConstantOfShape).
     types : mapping
@@ -49,12 +51,12 @@ class Graph:
     constants: Mapping[str, Constant]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    batch: int
+    sizes: OpenSizes
     fills: int
     types: Mapping[str, IntType]
 
 
-def prepare(model: Any, folder: Path, shown: str) -> Graph:
+def prepare(model: Any, folder: Path, shown: str, dims: Sizes) -> Graph:
     """Return the model's graph with shapes and constants.
 
     Parameters
@@ -64,20 +66,21 @@ def prepare(model: Any, folder: Path, shown: str) -> Graph:
         The model's folder, the only one from which weights are read.
     shown : str
         How messages call the file.
+    dims : mapping
+        Sizes of dimensions that the graph leaves open.
 
     Raises
     ------
     WorkloadError
-        Dynamic dimensions besides the batch, inputs that are no tensors, contradictory shapes, missing weights.
+        Sizes that are not given, inputs that are no tensors, contradictory shapes, missing weights.
     """
     initialisers = {t.name: t for t in model.graph.initializer}
     sparse = {s.values.name: s for s in model.graph.sparse_initializer}
     constants = {name: constant(t, folder, shown) for name, t in initialisers.items()}
     constants |= {name: Constant(tuple(s.dims)) for name, s in sparse.items()}
     outside = [value for value in model.graph.input if value.name not in constants]
-    symbols = _set_batch(outside, shown)
-    first = next((dims for value in outside if len(dims := _static(value) or ()) > 1), (1,))
-    shapes, kinds = _inferred(model, initialisers, constants, symbols, shown)
+    sizes = closed(outside, dims, shown)
+    shapes, kinds = _inferred(model, initialisers, constants, sizes, shown)
     opset = max((o.version for o in model.opset_import if o.domain in DEFAULT_DOMAINS), default=1)
     live, fills = [], 0
     nodes = [Node(proto, opset, shapes, constants, shown) for proto in model.graph.node]
@@ -94,51 +97,14 @@ def prepare(model: Any, folder: Path, shown: str) -> Graph:
         constants=constants,
         inputs=tuple(value.name for value in outside),
         outputs=tuple(value.name for value in model.graph.output),
-        batch=max(first[0], 1),
+        sizes=sizes.with_batch([shapes.get(value.name) for value in model.graph.output], nodes),
         fills=fills,
         types=types,
     )
 
 
-def _set_batch(inputs: list[Any], shown: str) -> set[str]:
-    """Set the symbolic first dimension of each input to 1 and return its symbols; refuse other dynamic ones."""
-    symbols: set[str] = set()
-    for value in inputs:
-        if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
-            raise WorkloadError(
-                f"input '{value.name}' is no tensor of known rank", "export with the shape of the input", file=shown
-            )
-        dims = value.type.tensor_type.shape.dim
-        if dims and dims[0].WhichOneof("value") != "dim_value":
-            symbols.add(dims[0].dim_param)
-            dims[0].dim_value = 1
-    symbols.discard("")
-    for value in inputs:
-        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
-            if dim.dim_param in symbols:
-                dim.dim_value = 1
-            if dim.WhichOneof("value") != "dim_value" or dim.dim_value < 1:
-                size = f" '{dim.dim_param}'" if dim.dim_param else ""
-                raise WorkloadError(
-                    f"input '{value.name}' has a dynamic dimension{size} (number {axis})",
-                    "export the model with fixed sizes; only the first dimension, the batch, may be symbolic",
-                    file=shown,
-                )
-    return symbols
-
-
-def _static(value: Any) -> Dims | None:
-    """Return the shape of a declared tensor if all of it is known."""
-    tensor = value.type.tensor_type
-    if not value.type.HasField("tensor_type") or not tensor.HasField("shape"):
-        return None
-    dims = tensor.shape.dim
-    known = all(dim.WhichOneof("value") == "dim_value" and dim.dim_value >= 0 for dim in dims)
-    return tuple(dim.dim_value for dim in dims) if known else None
-
-
 def _inferred(
-    model: Any, initialisers: Mapping[str, Any], constants: Mapping[str, Constant], symbols: set[str], shown: str
+    model: Any, initialisers: Mapping[str, Any], constants: Mapping[str, Constant], sizes: OpenSizes, shown: str
 ) -> tuple[dict[str, Dims], dict[str, int]]:
     """Return the shapes and element types that ONNX infers, on a copy of the graph without the large constants.
 
@@ -164,9 +130,7 @@ def _inferred(
         if value.name in foreign:
             declared = graph.value_info.add()
             declared.CopyFrom(value)
-            for dim in declared.type.tensor_type.shape.dim:
-                if dim.dim_param in symbols:
-                    dim.dim_value = 1
+            sizes.close(declared)
     for value in model.graph.output:
         graph.output.add(name=value.name)
     try:
@@ -175,7 +139,7 @@ def _inferred(
         problem = f"shapes cannot be inferred: {quoted(error)}"
         raise WorkloadError(problem, "export the model again", file=shown) from None
     values = [*result.graph.input, *result.graph.value_info, *result.graph.output]
-    shapes = {value.name: dims for value in values if (dims := _static(value)) is not None}
+    shapes = {value.name: dims for value in values if (dims := static(value)) is not None}
     return shapes, {value.name: value.type.tensor_type.elem_type for value in values}
 
 
