@@ -7,11 +7,12 @@ from pathlib import Path
 
 from accelsim.config import packaged
 from accelsim.errors import ConfigError
-from accelsim.workload import onnx_import, yaml_network
+from accelsim.workload import yaml_network
 from accelsim.workload.check import nearest
 from accelsim.workload.matrix_names import SUFFIXES, is_matrix
 from accelsim.workload.network import Network
-from accelsim.workload.onnx_file import PREFIX, light_names, light_path
+from accelsim.workload.onnx import importer
+from accelsim.workload.onnx.file import PREFIX, light_names, light_path
 from accelsim.workload.scalesim import network as scalesim
 from accelsim.workload.sizes import Sizes, check_names
 
@@ -29,7 +30,7 @@ def _fixed(load: Callable[[Path, str], Network]) -> Callable[[Path, str, Sizes],
 LOADERS: dict[str, Callable[[Path, str, Sizes], Network]] = {
     ".yaml": _fixed(yaml_network.load),
     ".yml": _fixed(yaml_network.load),
-    ".onnx": onnx_import.load,
+    ".onnx": importer.load,
     ".csv": _fixed(scalesim.load),
 }
 """File suffix -> function of path, shown name and the sizes that were given."""
@@ -78,7 +79,7 @@ def load_network(
 def _load(name: str, dims: Sizes) -> Network:
     if name.startswith(PREFIX):
         path = light_path(name)
-        return onnx_import.load(path, name, dims, f"{path.name} of the onnx wheel, backend test data")
+        return importer.load(path, name, dims, f"{path.name} of the onnx wheel, backend test data")
     if not packaged.is_path(name):
         if name not in packaged.names("workloads"):
             known = network_names()

@@ -11,13 +11,13 @@ from pathlib import Path
 from accelsim.errors import WorkloadError
 from accelsim.workload.check import illegal
 from accelsim.workload.network import Layer, Network, Tensor
-from accelsim.workload.onnx_file import Constant, LazyValues, read_model
-from accelsim.workload.onnx_graph import Graph, prepare
-from accelsim.workload.onnx_macs import macs
-from accelsim.workload.onnx_names import layer_names
-from accelsim.workload.onnx_node import Node, RefusedError, UnknownShapeError
-from accelsim.workload.onnx_ops import convert
-from accelsim.workload.onnx_products import Weight, Work
+from accelsim.workload.onnx.file import Constant, LazyValues, read_model
+from accelsim.workload.onnx.graph import Graph, prepare
+from accelsim.workload.onnx.macs import macs
+from accelsim.workload.onnx.names import layer_names
+from accelsim.workload.onnx.node import Node, RefusedError, UnknownShapeError
+from accelsim.workload.onnx.ops import convert
+from accelsim.workload.onnx.products import Weight, Work
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, Unsupported, elements
 from accelsim.workload.sizes import Sizes
 
@@ -166,6 +166,9 @@ class _Importer:
 
     def _notes(self) -> Iterator[str]:
         yield from self.graph.sizes.notes
+        if counts := self.graph.values.counts:
+            kinds = ", ".join(f"{count} {op}" for op, count in sorted(counts.items()))
+            yield f"{counts.total()} operators were computed from constants, for shapes and settings: {kinds}"
         if self.graph.fills:
             yield (
                 f"{self.graph.fills} constants of the graph are fills (ConstantOfShape): "

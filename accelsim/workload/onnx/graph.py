@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accelsim.errors import WorkloadError
 from accelsim.text import quoted
-from accelsim.workload import onnx_quant
-from accelsim.workload.onnx_file import Constant, constant
-from accelsim.workload.onnx_node import DEFAULT_DOMAINS, SMALL, Node
-from accelsim.workload.onnx_quant import IntType
-from accelsim.workload.onnx_sizes import OpenSizes, closed, static
+from accelsim.workload.onnx import quant
+from accelsim.workload.onnx.control import Inlined, branch
+from accelsim.workload.onnx.file import Constant, constant
+from accelsim.workload.onnx.folding import Values, inferred
+from accelsim.workload.onnx.node import DEFAULT_DOMAINS, SMALL, Node
+from accelsim.workload.onnx.quant import IntType
+from accelsim.workload.onnx.sizes import OpenSizes, closed, static
 from accelsim.workload.shapes import Dims, elements
 from accelsim.workload.sizes import Sizes
 
 SAME_VALUES = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear")
 """Operators that leave a constant's values as they are, of the last two in integers."""
+
+MAX_NODES = 50_000
+"""Control flow is not followed beyond so many operators."""
 
 RANDOM = ("Multinomial", "Bernoulli")
 """Operators besides Random* whose result is not a constant even when their inputs are."""
@@ -44,6 +49,8 @@ class Graph:
         Constants that are only a fill (ConstantOfShape).
     types : mapping
         Tensor name -> width and sign, where the graph says.
+    values : Values
+        What was computed of small tensors.
     """
 
     nodes: tuple[Node, ...]
@@ -54,6 +61,7 @@ class Graph:
     sizes: OpenSizes
     fills: int
     types: Mapping[str, IntType]
+    values: Values
 
 
 def prepare(model: Any, folder: Path, shown: str, dims: Sizes) -> Graph:
@@ -81,12 +89,13 @@ def prepare(model: Any, folder: Path, shown: str, dims: Sizes) -> Graph:
     outside = [value for value in model.graph.input if value.name not in constants]
     sizes = closed(outside, dims, shown)
     shapes, kinds = _inferred(model, initialisers, constants, sizes, shown)
-    opset = max((o.version for o in model.opset_import if o.domain in DEFAULT_DOMAINS), default=1)
+    opsets = {o.domain: o.version for o in model.opset_import}
+    values = Values(shapes, constants, opsets)
+    nodes = _completed(model.graph.node, shapes, kinds, values, folder, shown)
+    types = quant.types(nodes, kinds)
     live, fills = [], 0
-    nodes = [Node(proto, opset, shapes, constants, shown) for proto in model.graph.node]
-    types = onnx_quant.types(nodes, kinds)
     for node in nodes:
-        folded = _folded(node, folder, types)
+        folded = _folded(node, values, types)
         constants |= folded
         fills += len(folded) if node.op == "ConstantOfShape" else 0
         if not folded:
@@ -100,7 +109,50 @@ def prepare(model: Any, folder: Path, shown: str, dims: Sizes) -> Graph:
         sizes=sizes.with_batch([shapes.get(value.name) for value in model.graph.output], nodes),
         fills=fills,
         types=types,
+        values=values,
     )
+
+
+def _completed(
+    protos: Iterable[Any], shapes: dict[str, Dims], kinds: dict[str, int], values: Values, folder: Path, shown: str
+) -> list[Node]:
+    """Return all operators in running order, branches that are known in their place; enter shapes that lack.
+
+    An operator of which the inference of the whole graph said no shape is inferred alone, with the values of its
+    small inputs.
+    """
+    constants = values.constants
+    opset = max((values.opsets.get(domain, 1) for domain in DEFAULT_DOMAINS), default=1)
+    nodes: list[Node] = []
+    rest = list(protos)[::-1]
+    while rest:
+        node = Node(rest.pop(), opset, shapes, constants, shown, values)
+        if node.op == "Constant" and node.outputs:
+            constants[node.outputs[0]] = _constant_node(node, folder)
+        if len(nodes) + len(rest) < MAX_NODES and (inside := _unrolled(node, values)) is not None:
+            for tensor in inside.constants:
+                constants[tensor.name] = constant(tensor, folder, shown)
+                kinds[tensor.name] = tensor.data_type
+            rest += inside.nodes[::-1]
+            continue
+        values.add(node)
+        nodes.append(node)
+        if any(name not in shapes for name in node.outputs) and node.proto.domain in DEFAULT_DOMAINS:
+            more, types = inferred(node, kinds, values, shapes)
+            shapes |= more
+            kinds |= {name: kind for name, kind in types.items() if kind}
+            for name in node.outputs:
+                if name not in shapes and (array := values.of(name)) is not None:
+                    shapes[name] = array.shape
+    return nodes
+
+
+def _unrolled(node: Node, values: Values) -> Inlined | None:
+    """Return what an operator of control flow becomes if its course is known."""
+    if node.op != "If":
+        return None
+    holds = values.of(node.optional(0))
+    return None if holds is None or holds.size != 1 else branch(node, bool(holds.reshape(-1)[0]))
 
 
 def _inferred(
@@ -143,10 +195,10 @@ def _inferred(
     return shapes, {value.name: value.type.tensor_type.elem_type for value in values}
 
 
-def _folded(node: Node, folder: Path, types: Mapping[str, IntType]) -> dict[str, Constant]:
+def _folded(node: Node, values: Values, types: Mapping[str, IntType]) -> dict[str, Constant]:
     """Return the node's outputs if they are constants, else nothing."""
     if node.op == "Constant":
-        return {node.outputs[0]: _constant_node(node, folder)} if node.outputs else {}
+        return {name: node.constants[name] for name in node.outputs}
     shape_only = node.op in ("Shape", "Size") and node.optional(0) in node.shapes
     changing = node.has_subgraph or node.op.startswith("Random") or node.op in RANDOM
     if not shape_only and (changing or node.activations or node.proto.domain not in DEFAULT_DOMAINS):
@@ -155,11 +207,11 @@ def _folded(node: Node, folder: Path, types: Mapping[str, IntType]) -> dict[str,
         return {}
     source = node.constants.get(node.optional(0))
     if node.op in ("QuantizeLinear", "DequantizeLinear"):
-        source = onnx_quant.folded(node, types)
+        source = quant.folded(node, types)
     results = {}
     for name in node.outputs:
         shape = node.shapes[name]
-        results[name] = Constant(shape)
+        results[name] = Constant(shape, values.computed(name))
         if source is not None and node.op in SAME_VALUES:
             results[name] = source.reshaped(shape)
         elif source is not None and node.op == "Transpose":

@@ -11,7 +11,7 @@ from typing import Any
 
 from accelsim.errors import WorkloadError
 from accelsim.workload import sizes
-from accelsim.workload.onnx_node import Node, UnknownShapeError
+from accelsim.workload.onnx.node import Node, UnknownShapeError
 from accelsim.workload.shapes import MAX_DIM, Dims
 
 BATCH = "batch"
