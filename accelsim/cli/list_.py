@@ -46,7 +46,7 @@ def _entries(kind: str) -> list[tuple[str, str]]:
     if kind == "arch":
         return [(name, _description(name)) for name in packaged.names("arch_configs")]
     from accelsim.workload.load import load_network
-    from accelsim.workload.onnx_file import light_names
+    from accelsim.workload.onnx.file import light_names
 
     found = []
     for name in packaged.names("workloads"):
