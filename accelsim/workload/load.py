@@ -6,7 +6,7 @@ from pathlib import Path
 
 from accelsim.config import packaged
 from accelsim.errors import ConfigError
-from accelsim.workload import onnx_import, yaml_network
+from accelsim.workload import nets, onnx_import, yaml_network
 from accelsim.workload.check import nearest
 from accelsim.workload.matrix_names import SUFFIXES, is_matrix
 from accelsim.workload.network import Network
@@ -24,7 +24,7 @@ LOADERS = {
 
 def network_names() -> list[str]:
     """Return the names that `load_network` knows: packaged networks and the graphs of the ``onnx`` wheel."""
-    return [*packaged.names("workloads"), *light_names()]
+    return [*packaged.names("workloads"), *nets.net_names(), *light_names()]
 
 
 def load_network(name: str, batch: int | None = None, matrix_b: str | None = None) -> Network:
@@ -59,6 +59,8 @@ def load_network(name: str, batch: int | None = None, matrix_b: str | None = Non
 
 
 def _load(name: str) -> Network:
+    if name.startswith(nets.PREFIX):
+        return nets.whole_network(name)
     if name.startswith(PREFIX):
         path = light_path(name)
         return onnx_import.load(path, name, f"{path.name} of the onnx wheel, backend test data")
