@@ -102,6 +102,12 @@ class Plan(NamedTuple):
     piece: int
     """Elements of a piece of a row that does not fit; 0 where whole rows do."""
 
+    @property
+    def refetched(self) -> int:
+        """Operands that are broadcast and cannot stay in the scratchpad."""
+        broadcast = sum(s.stays for s in tiles.work(self.view, self.params.lane_bits).streams)
+        return broadcast if self.piece else broadcast - sum(s.stays for s in self.work.streams)
+
 
 class Vector(Engine[Params, Cut]):
     """The engine of this folder."""
@@ -265,14 +271,14 @@ def _plan(view: LayerView, work: Work, params: Params, cut: Cut, machine: Machin
 
 def _activity(plan: Plan, counts: Mapping[Any, Counts], values: np.ndarray | None) -> Activity:
     """Add tiles, or pieces of rows, up to the layer's account, traffic and schedule."""
-    work, params, details = plan.work, plan.params, {}
+    work, params = plan.work, plan.params
     facts, stays = work.facts(plan.view.shape), work.resident_bits
     cycles = {tile: c.cycles for tile, c in counts.items()}
     cut: list[tuple[int, Any]]
     if plan.piece:
         cut = [(work.rows * times, part) for times, part in passes.row(work, plan.piece)]
         schedule = passes.schedule(work, plan.piece, cycles)
-        largest, stays, details = passes.bits(work, plan.piece), 0, {"passes": passes.TURNS}
+        largest, stays = passes.bits(work, plan.piece), 0
         facts = facts._replace(reads=passes.TURNS * facts.elements, scratch_bits=0)
     else:
         cut = [*tiles.tiles(plan.pieces)]
@@ -283,6 +289,7 @@ def _activity(plan: Plan, counts: Mapping[Any, Counts], values: np.ndarray | Non
     dram = dram_traffic(schedule, plan.machine.dram)
     came = dram.get(Flow("dram", "input", "read"), 0), dram.get(Flow("dram", "weight", "read"), 0)
     tree = Tree.of(params.lanes, work.program.length)
+    refetched = {"refetched": plan.refetched} if plan.refetched else {}
     return Activity(
         compute_cycles=total.cycles,
         accounts={"lanes": account(total, count * params.latency_cycles * params.lanes)},
@@ -290,7 +297,7 @@ def _activity(plan: Plan, counts: Mapping[Any, Counts], values: np.ndarray | Non
         events=events(total),
         schedule=schedule,
         buffers={"glb": (params.buffer_kib * KIB_BITS, stays + largest * min(2, count))},
-        details={"tiles": count, **details},
+        details={"tiles": count, **({"passes": passes.TURNS} if plan.piece else {}), **refetched},
         values=values,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,6 @@ class Layer:
     """What all kinds share: the lanes, DRAM, counters. A kind says which rows there are and how to work on them."""
 
     scratch = False
-    facts: ClassVar[dict[str, int]] = {}
 
     def __init__(self, view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> None:
         self.view, self.operands, self.params, self.mapping, self.machine = view, operands, params, mapping, machine
@@ -45,7 +44,10 @@ class Layer:
         self.given = self._operands()
         # what is broadcast stays only where two tiles of a row fit beside it
         self.pressed = self._kept() + 2 * self._row_bits() > self.params.buffer_kib * 8192
-        if self.pressed and self.row_length() == 1:
+        self.facts: dict[str, int] = {}
+        if self.pressed and (broadcast := sum(operand.stays for operand in self.given)):
+            self.facts["refetched"] = broadcast
+        if self.pressed:
             self.given = [operand._replace(stays=False) for operand in self.given]
 
     def _kept(self) -> int:

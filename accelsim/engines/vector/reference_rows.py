@@ -21,8 +21,8 @@ class Rows(Layer):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         if self.pressed:
-            self.scratch, self.facts = False, {"passes": 3}  # type: ignore[misc]
-            self.given = [operand._replace(stays=False) for operand in self.given]
+            self.scratch = False
+            self.facts["passes"] = 3
             self.partials: list[Any] = []
 
     def tiles(self) -> Iterable[Any]:

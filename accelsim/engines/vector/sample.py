@@ -38,7 +38,7 @@ def sample(rng: np.random.Generator) -> Sample:
         # the first operand is never broadcast, so that it has the result's shape
         inputs = (image, *(tuple(draw(0, 1) or size for size in image) for _ in range(count - 1)))
         if op in BINARY and not draw(0, 7):  # what is broadcast is too large for the scratchpad
-            image = (draw(2, 3), draw(1500, 2500))
+            image = (2, draw(4200, 4400))
             count, inputs = 2, (image, image[1:])
         shape = Elementwise(op, image, tuple(tuple(dims) for dims in inputs))
         rows, bits = int(np.prod(image)), 8 * (2 * count + 1)
