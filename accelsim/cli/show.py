@@ -21,7 +21,7 @@ def command(name: str, sets: tuple[str, ...], arch: str | None) -> None:
         _energy(arch, sets)
     elif name in registry.modules():
         _engine(name)
-    elif name.startswith("onnx:") or name in packaged.names("workloads") or _is_network_file(name):
+    elif name.startswith(("net:", "onnx:")) or name in packaged.names("workloads") or _is_network_file(name):
         _network(name)
     else:
         _machine(name, sets)
