@@ -7,7 +7,7 @@ from pathlib import Path
 
 from accelsim.config import packaged
 from accelsim.errors import ConfigError
-from accelsim.workload import yaml_network
+from accelsim.workload import nets, yaml_network
 from accelsim.workload.check import nearest
 from accelsim.workload.matrix_names import SUFFIXES, is_matrix
 from accelsim.workload.network import Network
@@ -38,7 +38,7 @@ LOADERS: dict[str, Callable[[Path, str, Sizes], Network]] = {
 
 def network_names() -> list[str]:
     """Return the names that `load_network` knows: packaged networks and the graphs of the ``onnx`` wheel."""
-    return [*packaged.names("workloads"), *light_names()]
+    return [*packaged.names("workloads"), *nets.net_names(), *light_names()]
 
 
 def load_network(
@@ -77,6 +77,8 @@ def load_network(
 
 
 def _load(name: str, dims: Sizes) -> Network:
+    if name.startswith(nets.PREFIX):
+        return nets.whole_network(name, dims)
     if name.startswith(PREFIX):
         path = light_path(name)
         return importer.load(path, name, dims, f"{path.name} of the onnx wheel, backend test data")

@@ -210,6 +210,13 @@ def work(view: LayerView, lane_bits: int) -> Work:
     return Work(view.name, p, 1, total // width, 1, width, width, None, streams, output, scratch)
 
 
+def settled(w: Work, buffer_bits: int) -> Work:
+    """Return the layer with what is broadcast streamed, element by element, where it cannot stay beside two tiles."""
+    if w.width > 1 or w.pool or w.resident_bits + 2 * w.tile_bits(w.tile(0, 1, 1)) <= buffer_bits:
+        return w
+    return w._replace(streams=tuple(s._replace(stays=False) for s in w.streams))
+
+
 def cuts(w: Work, buffer_bits: int, lanes: int) -> list[Cut]:
     """Return the cuts worth trying: those of `listed` that fit half of the scratchpad.
 
