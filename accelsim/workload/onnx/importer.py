@@ -10,7 +10,8 @@ from pathlib import Path
 
 from accelsim.errors import WorkloadError
 from accelsim.workload.check import illegal
-from accelsim.workload.network import Layer, Network, Tensor
+from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.network import Network
 from accelsim.workload.onnx.file import Constant, LazyValues, read_model
 from accelsim.workload.onnx.graph import Graph, prepare
 from accelsim.workload.onnx.macs import macs
