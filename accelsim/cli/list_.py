@@ -14,8 +14,8 @@ import click
 def command(what: str | None) -> None:
     """List packaged machines, networks, engines and replicas: all of them, or one kind.
 
-    A network is a table of the layers that multiply, isolated from each other, or connected (net:NAME, onnx:NAME): all of
-    its layers with the edges between them. Sizes such as seq=128 are set by name.
+    A network is a table of the layers that multiply, isolated from each other, or connected (net:NAME, onnx:NAME):
+    all of its layers with the edges between them. Sizes such as seq=128 are given with --dim.
     """
     width = get_terminal_size().columns if sys.stdout.isatty() else None
     for kind in [what] if what else ["arch", "network", "engine", "replica"]:
@@ -51,7 +51,7 @@ def _entries(kind: str) -> list[tuple[str, str]]:
         return [(name, _description(name)) for name in packaged.names("arch_configs")]
     from accelsim.workload import nets
     from accelsim.workload.load import load_network
-    from accelsim.workload.onnx_file import light_names
+    from accelsim.workload.onnx.file import light_names
 
     found = []
     for name in packaged.names("workloads"):

@@ -52,6 +52,8 @@ class Context:
         Where paths in the options start.
     keep_layers : bool
         Whether rows carry one row per layer.
+    variants : mapping
+        Name and sizes of open dimensions -> network, for points that have such sizes.
     shared : mapping
         Network -> the layers that every machine simulates, where machines differ: points add these up too.
     columnar : bool
@@ -65,6 +67,7 @@ class Context:
     keep_layers: bool = False
     columnar: bool = False
     shared: Mapping[str, LayerSet] = field(default_factory=dict)
+    variants: Mapping[tuple[str, tuple[tuple[str, int], ...]], Network] = field(default_factory=dict)
 
 
 def run_chunk(packed: bytes, jobs: tuple[Job, ...]) -> tuple[list[Row], float]:
@@ -225,7 +228,8 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
             _READY.clear()
         options = job.options
         paths = [context.folder / name if name else None for name in (options.density, options.precision)]
-        network = simulation.prepare(arch, context.networks[job.network], options.batch, *paths)
+        given = context.variants[job.network, options.dim] if options.dim else context.networks[job.network]
+        network = simulation.prepare(arch, given, options.batch, *paths)
         network = with_densities(network, options.weight_density, options.input_density)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))

@@ -146,6 +146,8 @@ class Network:
         True when the layers come from a table: each has tensors of its own and no edge is invented.
     batch : int
         Images; the totals of a simulation are for all of them.
+    batch_doubt : str
+        Why ``batch`` may be wrong; then no other batch is taken.
     notes : tuple of str
         What a reader of results must know: assumptions, what the source did not say.
     values : mapping
@@ -165,6 +167,7 @@ class Network:
     description: str = ""
     isolated: bool = False
     batch: int = 1
+    batch_doubt: str = ""
     notes: tuple[str, ...] = ()
     values: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
@@ -210,13 +213,16 @@ class Network:
         Raises
         ------
         WorkloadError
-            A batch that is not positive, or that a graph with a fixed batch cannot be brought to.
+            A batch that is not positive, or that a graph with a fixed batch cannot be brought to; a graph that does
+            not tell how many images it covers.
         """
         if batch < 1:
             raise WorkloadError(f"a batch of {batch} is too small", "use 1 or more")
         factor = Fraction(batch, self.batch)
         if factor == 1:
             return self
+        if self.batch_doubt:
+            raise WorkloadError(self.batch_doubt, "say how many images the graph covers: --dim batch=N")
         tensors = {
             name: t if t.weight else replace(t, shape=batched_dims(t.shape, factor)) for name, t in self.tensors.items()
         }

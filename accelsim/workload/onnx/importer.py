@@ -11,17 +11,18 @@ from pathlib import Path
 from accelsim.errors import WorkloadError
 from accelsim.workload.check import illegal
 from accelsim.workload.network import Layer, Network, Tensor
-from accelsim.workload.onnx_file import Constant, LazyValues, read_model
-from accelsim.workload.onnx_graph import Graph, prepare
-from accelsim.workload.onnx_macs import macs
-from accelsim.workload.onnx_names import layer_names
-from accelsim.workload.onnx_node import Node, RefusedError, UnknownShapeError
-from accelsim.workload.onnx_ops import convert
-from accelsim.workload.onnx_products import Weight, Work
+from accelsim.workload.onnx.file import Constant, LazyValues, read_model
+from accelsim.workload.onnx.graph import Graph, prepare
+from accelsim.workload.onnx.macs import macs
+from accelsim.workload.onnx.names import layer_names
+from accelsim.workload.onnx.node import Node, RefusedError, UnknownShapeError
+from accelsim.workload.onnx.ops import convert
+from accelsim.workload.onnx.products import Weight, Work
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, Unsupported, elements
+from accelsim.workload.sizes import Sizes
 
 
-def load(path: Path, name: str | None = None, source: str = "") -> Network:
+def load(path: Path, name: str | None = None, dims: Sizes | None = None, source: str = "") -> Network:
     """Return the network of an ONNX file.
 
     Operators that accelsim does not know become layers of kind ``unsupported`` with the reason. Nodes that only
@@ -32,17 +33,19 @@ def load(path: Path, name: str | None = None, source: str = "") -> Network:
     path : Path
     name : str, optional
         How messages call the file; the path by default.
+    dims : mapping, optional
+        Sizes of dimensions that the graph leaves open, by name.
     source : str, optional
         Where the graph comes from; the file's name and exporter by default.
 
     Raises
     ------
     ConfigError, WorkloadError
-        A file that is no ONNX model, dynamic dimensions besides the batch, weights that are missing.
+        A file that is no ONNX model, sizes that are not given or not open, weights that are missing.
     """
     shown = name or str(path)
     model = read_model(path, shown)
-    graph = prepare(model, path.parent, shown)
+    graph = prepare(model, path.parent, shown, dims or {})
     if not source:
         source = f"ONNX file {path.name}" + (f", exported by {model.producer_name}" if model.producer_name else "")
     try:
@@ -73,7 +76,8 @@ class _Importer:
             layers=layers,
             tensors=self.tensors,
             source=source,
-            batch=self.graph.batch,
+            batch=self.graph.sizes.batch,
+            batch_doubt=self.graph.sizes.doubt,
             notes=tuple(self._notes()),
             values=LazyValues({name: c for name, c in self.constants.items() if c.origin is not None}),
         )
@@ -161,13 +165,15 @@ class _Importer:
         return name
 
     def _notes(self) -> Iterator[str]:
+        yield from self.graph.sizes.notes
+        if counts := self.graph.values.counts:
+            kinds = ", ".join(f"{count} {op}" for op, count in sorted(counts.items()))
+            yield f"{counts.total()} operators were computed from constants, for shapes and settings: {kinds}"
         if self.graph.fills:
             yield (
                 f"{self.graph.fills} constants of the graph are fills (ConstantOfShape): "
                 "their shapes count, their values say nothing about sparsity"
             )
-        if self.graph.batch > 1:
-            yield f"the graph is fixed at a first dimension of {self.graph.batch}, taken as the batch"
 
 
 def _filters(work: Work) -> str:
