@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from accelsim.errors import WorkloadError
 from accelsim.workload.check import illegal
@@ -45,11 +46,25 @@ def load(path: Path, name: str | None = None, dims: Sizes | None = None, source:
     """
     shown = name or str(path)
     model = read_model(path, shown)
-    graph = prepare(model, path.parent, shown, dims or {})
     if not source:
         source = f"ONNX file {path.name}" + (f", exported by {model.producer_name}" if model.producer_name else "")
+    return network_of(model, path.parent, shown, dims or {}, path.stem, source)
+
+
+def network_of(model: Any, folder: Path, shown: str, dims: Sizes, name: str, source: str) -> Network:
+    """Return the network of a model whose local functions are expanded; see `load`.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+    folder : Path
+        Where weights beside the model are.
+    shown : str
+        How messages call the model.
+    """
+    graph = prepare(model, folder, shown, dims)
     try:
-        return _Importer(graph, shown).network(re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem), source)
+        return _Importer(graph, shown).network(re.sub(r"[^A-Za-z0-9_.-]", "_", name), source)
     except WorkloadError as error:
         raise WorkloadError(error.problem, error.remedy, file=error.file or shown) from None
 
