@@ -25,7 +25,7 @@ from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
 from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
 from accelsim.units import ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
 
 

@@ -22,7 +22,8 @@ from accelsim.layer import events
 from accelsim.mapping.choose import choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
-from accelsim.workload.network import Network, Tensor, make_layer
+from accelsim.workload.layers import Tensor
+from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Elementwise, Linear, Normalization, Pool, Softmax
 
 CASES = 90

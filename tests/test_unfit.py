@@ -10,7 +10,8 @@ from accelsim.errors import FitError, MappingError
 from accelsim.explore import evaluate
 from accelsim.explore.precision_space import PrecisionSpace
 from accelsim.explore.schema import OptionsSpec
-from accelsim.workload.network import Network, Tensor, make_layer
+from accelsim.workload.layers import Tensor
+from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Conv2d, Linear, Normalization, Softmax
 
 REASON = (

@@ -12,7 +12,7 @@ from accelsim.errors import MappingError
 from accelsim.memory import timeline
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import of
-from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import Conv2d, Elementwise, Normalization, Pool, Softmax, View
 
 PARAMS = {"lanes": 2, "special_cycles": 3, "latency_cycles": 5, "buffer_kib": 1}

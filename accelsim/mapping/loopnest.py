@@ -24,7 +24,7 @@ from accelsim.activity import Flow, Loop, Step, Transfer
 from accelsim.config.schema import Strict
 from accelsim.memory.dram import DramModel
 from accelsim.units import ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
 Order = Literal["mkc", "mck", "kmc", "kcm", "cmk", "ckm"]

@@ -71,7 +71,7 @@ from accelsim.mapping.loopnest import dram_traffic
 from accelsim.memory import timeline
 from accelsim.operands.handle import Operands
 from accelsim.units import INT64_MAX, KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax, elements
 
 MAX_POOL = 1 << 16

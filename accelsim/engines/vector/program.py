@@ -13,7 +13,7 @@ from typing import NamedTuple
 from accelsim.activity import Event
 from accelsim.operands.golden import GELU_CUBE, GELU_SLOPE, LEAK, LRN_ALPHA, LRN_BETA, LRN_BIAS
 from accelsim.units import ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax
 
 LOWEST = -(2**63)

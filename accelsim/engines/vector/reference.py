@@ -17,7 +17,7 @@ from accelsim.engine import Machine
 from accelsim.engines.vector.reference_lanes import Layer, Operand
 from accelsim.engines.vector.reference_rows import LayerNorm, Softmax
 from accelsim.operands.handle import Operands
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 UNARY: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "relu": ("c", lambda x: x if x > 0 else 0),

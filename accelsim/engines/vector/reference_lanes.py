@@ -12,7 +12,7 @@ import numpy as np
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
 from accelsim.engine import Machine
 from accelsim.operands.handle import Operands
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 NAMES = {"a": "add", "m": "mul", "c": "compare", "s": "special"}
 

@@ -29,7 +29,7 @@ from accelsim.config.schema import Strict
 from accelsim.engines.vector.program import Program, Tree, program
 from accelsim.errors import MappingError
 from accelsim.units import KIB_BITS, ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Shape, elements
 
 MOST_PARTS = 16

@@ -13,7 +13,7 @@ from accelsim.engines.vector.tiles import Cut, Tile, Work, channel_pieces
 from accelsim.errors import ModelError
 from accelsim.operands.golden import LAYER_EPSILON, arrays
 from accelsim.operands.handle import Operands
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax
 
 UNITS = {"add": ADD, "mul": MUL, "compare": COMPARE, "special": SPECIAL}

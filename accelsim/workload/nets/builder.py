@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
-from accelsim.workload.network import Layer, Tensor, make_layer
+from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.network import make_layer
 from accelsim.workload.shapes import (
     Conv2d,
     Dims,

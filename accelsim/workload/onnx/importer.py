@@ -11,11 +11,12 @@ from typing import Any
 
 from accelsim.errors import WorkloadError
 from accelsim.workload.check import illegal
-from accelsim.workload.network import Layer, Network, Tensor
+from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.network import Network
 from accelsim.workload.onnx.file import Constant, LazyValues, read_model
 from accelsim.workload.onnx.graph import Graph, prepare
 from accelsim.workload.onnx.macs import macs
-from accelsim.workload.onnx.names import layer_names
+from accelsim.workload.onnx.names import SCOPES, Label, layer_names, module_path
 from accelsim.workload.onnx.node import Node, RefusedError, UnknownShapeError
 from accelsim.workload.onnx.ops import convert
 from accelsim.workload.onnx.products import Weight, Work
@@ -84,7 +85,7 @@ class _Importer:
         works = [(node, work) for node in self.graph.nodes for work in self._works(node)]
         if not works:
             raise WorkloadError("the graph has no layers", "give a model that computes something")
-        names = layer_names([(node.proto.name, node.op, _filters(work)) for node, work in works])
+        names = layer_names([_label(node, work) for node, work in works])
         layers = tuple(self._layer(layer, work) for layer, (_, work) in zip(names, works, strict=True))
         return Network(
             name=name,
@@ -189,6 +190,11 @@ class _Importer:
                 f"{self.graph.fills} constants of the graph are fills (ConstantOfShape): "
                 "their shapes count, their values say nothing about sparsity"
             )
+
+
+def _label(node: Node, work: Work) -> Label:
+    scopes = next((entry.value for entry in getattr(node.proto, "metadata_props", ()) if entry.key == SCOPES), "")
+    return Label(node.proto.name, node.op, _filters(work), module_path(node.proto.name, node.op, scopes))
 
 
 def _filters(work: Work) -> str:
