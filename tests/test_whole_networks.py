@@ -1,6 +1,7 @@
 """Packaged networks as connected networks: their products are the tables', and nothing that runs is left out."""
 
 import csv
+import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ from test_packaged_networks import TOTALS
 
 import accelsim
 from accelsim.cli import main
-from accelsim.errors import WorkloadError
+from accelsim.errors import ConfigError
 from accelsim.workload import nets
 from accelsim.workload.shapes import PRODUCTS, Elementwise, Pool, View
 from accelsim.workload.yaml_dump import dump
@@ -142,15 +143,23 @@ def test_the_name_says_the_length():
     ("name", "dims", "message"),
     [
         ("net:resnet5", {}, "no network is called 'net:resnet5'; did you mean 'net:resnet50'?"),
-        ("net:bert_base", {"sek": 4}, "--dim: net:bert_base has no size 'sek'; its sizes: batch, seq"),
-        ("net:resnet50", {"seq": 4}, "--dim: net:resnet50 has no size 'seq'; its sizes: batch"),
-        ("net:bert_base", {"seq": 513}, "--dim: net:bert_base cannot have seq=513; give seq from 1 to 512"),
-        ("net:resnet50", {"batch": 0}, "--dim: net:resnet50 cannot have batch=0; give batch from 1 on"),
+        ("net:bert_base", {"sek": 4}, "--dim: 'net:bert_base' has no open dimension 'sek'; did you mean 'seq'?"),
+        ("net:resnet50", {"seq": 4}, "--dim: 'net:resnet50' has no open dimension 'seq'; it leaves open: batch"),
+        (
+            "net:bert_base",
+            {"seq": 513},
+            "--dim: seq: 'net:bert_base' has no positions for a seq of 513; give at most 512",
+        ),
+        (
+            "net:resnet50",
+            {"batch": 0},
+            "--dim: batch: size 0 is not a whole number from 1 to 2,147,483,647; correct it",
+        ),
     ],
 )
 def test_a_name_or_size_that_is_not_there_is_one_line(name, dims, message):
-    with pytest.raises(WorkloadError) as refused:
-        nets.whole_network(name, dims)
+    with pytest.raises(ConfigError) as refused:
+        accelsim.load_network(name, dims=dims)
     assert str(refused.value) == message
 
 
@@ -207,3 +216,37 @@ def test_a_unit_without_an_objective_of_its_own_takes_cycles_beside_one_that_has
     why = {layer.unit: layer.details["mapping_why"] for layer in result.layers if "mapping_why" in layer.details}
     assert why["vector"].startswith("cycles ")
     assert not why["array"].startswith("cycles ")
+
+
+def test_sizes_are_given_by_name_on_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["run", "edge_npu_128", "net:bert_base", "--dim", "seq=384", "--dim", "batch=2", "--format", "json"]
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["network"]["name"] == "net_bert_base_s384"
+    assert document["network"]["batch"] == 2
+    assert document["totals"]["macs"] == 2 * TOTALS["bert_base_s384"][2]
+    assert document["totals"]["complete"]
+
+
+SWEEP = """\
+name: lengths
+machines: [edge_npu_128]
+networks: ['net:gpt2_small']
+axes: {options.dim.seq: [64, 256]}
+"""
+
+
+def test_the_length_is_an_axis_of_sweeps(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lengths.yaml").write_text(SWEEP)
+    for words in (["sweep", "lengths.yaml", "--store", "s.db"], ["export", "s.db", "-o", "s.csv"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(words)
+        assert stopped.value.code == 0
+    rows = list(csv.DictReader((tmp_path / "s.csv").open()))
+    expected = [accelsim.load_network("net:gpt2_small", dims={"seq": seq}).macs for seq in (64, 256)]
+    assert sorted(int(row["macs"]) for row in rows) == expected
+    assert {row["complete"] for row in rows} <= {"True", "1", "true"}

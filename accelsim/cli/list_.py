@@ -15,7 +15,7 @@ def command(what: str | None) -> None:
     """List packaged machines, networks, engines and replicas: all of them, or one kind.
 
     A network is a table of the layers that multiply, isolated from each other, or connected (net:NAME, onnx:NAME):
-    all of its layers with the edges between them. Sizes such as seq=128 are set by name.
+    all of its layers with the edges between them. Sizes such as seq=128 are given with --dim.
     """
     width = get_terminal_size().columns if sys.stdout.isatty() else None
     for kind in [what] if what else ["arch", "network", "engine", "replica"]:

@@ -37,7 +37,7 @@ LOADERS: dict[str, Callable[[Path, str, Sizes], Network]] = {
 
 
 def network_names() -> list[str]:
-    """Return the names that `load_network` knows: packaged networks and the graphs of the ``onnx`` wheel."""
+    """Return the names that `load_network` knows: packaged tables, whole networks, graphs of the ``onnx`` wheel."""
     return [*packaged.names("workloads"), *nets.net_names(), *light_names()]
 
 
@@ -49,9 +49,10 @@ def load_network(
     Parameters
     ----------
     name : str
-        A packaged name, ``onnx:<name>`` for the light graphs of the ``onnx`` wheel, or a path if it has a slash or
-        a suffix: ``.yaml``, ``.yml``, ``.onnx``, or ``.csv`` for a table of SCALE-Sim's. A matrix file, a generator
-        (``rmat:n=...,nnz=...``) or ``matrix:<name>`` is the product of that matrix with itself.
+        A packaged table, ``net:<name>`` for a packaged network whole, ``onnx:<name>`` for the light graphs of the
+        ``onnx`` wheel, or a path if it has a slash or a suffix: ``.yaml``, ``.yml``, ``.onnx``, or ``.csv`` for a table
+        of SCALE-Sim's. A matrix file, a generator (``rmat:n=...,nnz=...``) or ``matrix:<name>`` is the product of that
+        matrix with itself.
     batch : int, optional
         Images in all; the source's own number by default, which is 1 unless an ONNX graph has it fixed.
     matrix_b : str, optional

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 
-from accelsim.errors import WorkloadError
+from accelsim.errors import ConfigError
 from accelsim.workload.check import nearest
 from accelsim.workload.nets.builder import Builder
 from accelsim.workload.nets.recipe import Recipe
 from accelsim.workload.network import Network
+from accelsim.workload.sizes import OPTION, Sizes, check_names
 
 PREFIX = "net:"
 
@@ -30,7 +30,7 @@ def net_names() -> list[str]:
     return [PREFIX + name for name in recipes()]
 
 
-def whole_network(name: str, dims: Mapping[str, int] | None = None) -> Network:
+def whole_network(name: str, dims: Sizes | None = None) -> Network:
     """Return a packaged network with all of its layers.
 
     Parameters
@@ -42,21 +42,20 @@ def whole_network(name: str, dims: Mapping[str, int] | None = None) -> Network:
 
     Raises
     ------
-    WorkloadError
+    ConfigError
         A name or a size that is not there, a size below 1 or above what the network has positions for.
     """
     known = recipes()
     recipe = known.get(name.removeprefix(PREFIX))
     if recipe is None:
         names = [PREFIX + key for key in known]
-        raise WorkloadError(f"no network is called '{name}'", nearest(name, names, f"one of {', '.join(names)}"))
+        raise ConfigError(f"no network is called '{name}'", nearest(name, names, f"one of {', '.join(names)}"))
     sizes = {"batch": 1, **recipe.sizes}
+    check_names(dims or {}, sizes, name)
     for key, size in (dims or {}).items():
-        if key not in sizes:
-            raise WorkloadError(f"{name} has no size '{key}'", f"its sizes: {', '.join(sizes)}", file="--dim")
-        if not 1 <= size <= recipe.most.get(key, size):
-            most = f" to {recipe.most[key]}" if key in recipe.most else " on"
-            raise WorkloadError(f"{name} cannot have {key}={size}", f"give {key} from 1{most}", file="--dim")
+        if size > recipe.most.get(key, size):
+            problem = f"'{name}' has no positions for a {key} of {size:,}"
+            raise ConfigError(problem, f"give at most {recipe.most[key]:,}", file=OPTION, key=key)
         sizes[key] = size
     builder = Builder(sizes.pop("batch"))
     recipe.build(builder, *recipe.parameters, **sizes)

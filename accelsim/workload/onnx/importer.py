@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from accelsim.errors import WorkloadError
 from accelsim.workload.check import illegal
@@ -15,7 +16,7 @@ from accelsim.workload.network import Network
 from accelsim.workload.onnx.file import Constant, LazyValues, read_model
 from accelsim.workload.onnx.graph import Graph, prepare
 from accelsim.workload.onnx.macs import macs
-from accelsim.workload.onnx.names import layer_names
+from accelsim.workload.onnx.names import SCOPES, Label, layer_names, module_path
 from accelsim.workload.onnx.node import Node, RefusedError, UnknownShapeError
 from accelsim.workload.onnx.ops import convert
 from accelsim.workload.onnx.products import Weight, Work
@@ -46,11 +47,25 @@ def load(path: Path, name: str | None = None, dims: Sizes | None = None, source:
     """
     shown = name or str(path)
     model = read_model(path, shown)
-    graph = prepare(model, path.parent, shown, dims or {})
     if not source:
         source = f"ONNX file {path.name}" + (f", exported by {model.producer_name}" if model.producer_name else "")
+    return network_of(model, path.parent, shown, dims or {}, path.stem, source)
+
+
+def network_of(model: Any, folder: Path, shown: str, dims: Sizes, name: str, source: str) -> Network:
+    """Return the network of a model whose local functions are expanded; see `load`.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+    folder : Path
+        Where weights beside the model are.
+    shown : str
+        How messages call the model.
+    """
+    graph = prepare(model, folder, shown, dims)
     try:
-        return _Importer(graph, shown).network(re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem), source)
+        return _Importer(graph, shown).network(re.sub(r"[^A-Za-z0-9_.-]", "_", name), source)
     except WorkloadError as error:
         raise WorkloadError(error.problem, error.remedy, file=error.file or shown) from None
 
@@ -70,7 +85,7 @@ class _Importer:
         works = [(node, work) for node in self.graph.nodes for work in self._works(node)]
         if not works:
             raise WorkloadError("the graph has no layers", "give a model that computes something")
-        names = layer_names([(node.proto.name, node.op, _filters(work)) for node, work in works])
+        names = layer_names([_label(node, work) for node, work in works])
         layers = tuple(self._layer(layer, work) for layer, (_, work) in zip(names, works, strict=True))
         return Network(
             name=name,
@@ -175,6 +190,11 @@ class _Importer:
                 f"{self.graph.fills} constants of the graph are fills (ConstantOfShape): "
                 "their shapes count, their values say nothing about sparsity"
             )
+
+
+def _label(node: Node, work: Work) -> Label:
+    scopes = next((entry.value for entry in getattr(node.proto, "metadata_props", ()) if entry.key == SCOPES), "")
+    return Label(node.proto.name, node.op, _filters(work), module_path(node.proto.name, node.op, scopes))
 
 
 def _filters(work: Work) -> str:
