@@ -155,12 +155,15 @@ def test_channels_are_cut_at_whole_units_and_by_halving():
     def outputs(kg, *units):
         return cut(cuts_kernel.output_cuts, kg, np.array(units, dtype=np.int64))
 
-    assert outputs(30, 8) == [30, 16, 8, 4, 2, 1]
-    assert outputs(30, 8, 12) == [30, 24, 16, 12, 8, 4, 2, 1]
+    assert outputs(30, 8) == [30, 16, 15, 8, 4, 2, 1]
+    assert outputs(30, 8, 12) == [30, 24, 16, 15, 12, 8, 4, 2, 1]
+    assert outputs(40, 6) == [40, 24, 20, 12, 10, 6, 3, 2, 1]
     assert outputs(16, 8) == [16, 8, 4, 2, 1]
     assert outputs(3, 8) == [3, 2, 1]
-    assert cut(cuts_kernel.input_cuts, 30, 1) == [30, 15, 8, 4, 2, 1]
+    assert cut(cuts_kernel.input_cuts, 30, 1) == [30, 16, 15, 8, 4, 2, 1]
     assert cut(cuts_kernel.input_cuts, 30, 4) == [30, 16, 15, 8, 4, 2, 1]
+    assert cut(cuts_kernel.input_cuts, 36, 8) == [36, 32, 24, 18, 16, 9, 8, 5, 3, 2, 1]
+    assert cut(cuts_kernel.input_cuts, 96, 32) == [96, 64, 48, 32, 24, 12, 6, 3, 2, 1]
     assert cut(cuts_kernel.input_cuts, 30, 0) == [30]
 
 

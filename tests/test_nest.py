@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import pytest
-from nests import of_tiling, random_nest, random_tiling
+from nests import random_nest, random_tiling
 
 from accelsim.activity import Flow
 from accelsim.errors import MappingError
@@ -16,6 +16,7 @@ from accelsim.memory.dram import DramModel
 from accelsim.tiled import brute
 from accelsim.tiled.draw import WIDTH, draw
 from accelsim.tiled.nest import Cut, Factor, Level, Mapping, Nest, Problem, Words, factors
+from accelsim.tiled.two_levels import two_levels
 from accelsim.workload.shapes import Conv2d
 
 THREE = (Level("DRAM"), Level("GLB", (64,)), Level("RF"))
@@ -182,7 +183,7 @@ def test_todays_tilings_are_the_case_of_two_levels():
         flows = loopnest.dram_traffic(nest.schedule(lambda tile: 1), dram)
         moved = {(tensor, way): flows.get(Flow("dram", tensor, way), 0)
                  for tensor in ("input", "weight", "output", "psum") for way in ("read", "write")}  # fmt: skip
-        words = of_tiling(nest).count().words
+        words = two_levels(nest.conv, nest.tiling).count().words
         assert words["DRAM", "I"].reads == moved["input", "read"], (seed, nest)
         assert words["DRAM", "W"].reads == moved["weight", "read"], (seed, nest)
         assert words["DRAM", "O"].updates == moved["output", "write"] + moved["psum", "write"], (seed, nest)

@@ -28,7 +28,7 @@ from accelsim.memory.dram import DramModel
 from accelsim.memory.timeline import LaidOut
 from accelsim.memory.timeline import dram_traffic as dram_traffic
 from accelsim.units import INT64_MAX, ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
 Order = Literal["mkc", "mck", "kmc", "kcm", "cmk", "ckm"]

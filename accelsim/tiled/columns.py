@@ -21,7 +21,7 @@ from accelsim.mapping import search
 from accelsim.mapping.loopnest import MOST, ROLES, Widths, layer_row
 from accelsim.tiled.totals import tile_sizes
 from accelsim.units import INT64_MAX, ceil_div
-from accelsim.workload.network import Home, LayerView, Tensor
+from accelsim.workload.layers import Home, LayerView, Tensor
 from accelsim.workload.shapes import Conv2d
 
 if TYPE_CHECKING:

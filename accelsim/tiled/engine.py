@@ -25,7 +25,7 @@ from accelsim.memory.timeline import dram_traffic
 from accelsim.operands.handle import Operands
 from accelsim.tiled import columns, totals
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)

@@ -9,7 +9,7 @@ import numpy as np
 
 from accelsim.mapping.loopnest import TILE, LoopNest
 from accelsim.operands.handle import from_conv_output
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 TileWalk: TypeAlias = Callable[..., np.ndarray]
 """(span, shape, with values, x, w, out) -> the counts of a tile.

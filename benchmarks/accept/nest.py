@@ -18,12 +18,13 @@ from accelsim.mapping.loopnest import LoopNest, Tiling, Widths
 from accelsim.memory.dram import DramModel
 from accelsim.tiled import brute, encode
 from accelsim.tiled.nest_kernel import count
+from accelsim.tiled.two_levels import two_levels
 from accelsim.units import ceil_div
 
 from .check import ROOT, Check
 
 sys.path.insert(0, str(ROOT / "tests"))
-from nests import of_tiling, random_nest, random_tiling
+from nests import random_nest, random_tiling
 
 NESTS, TILINGS, TIMED = 4000, 2000, 2000
 
@@ -44,7 +45,7 @@ def _as_tilings() -> Check:
     dram, equal = DramModel(Fraction(1), 0, 1), 0
     for nest in map(random_tiling, range(TILINGS, 2 * TILINGS)):
         flows = loopnest.dram_traffic(nest.schedule(lambda tile: 1), dram)
-        words = of_tiling(nest).count().words
+        words = two_levels(nest.conv, nest.tiling).count().words
 
         def bits(tensor: str, way: Any, flows: dict[Flow, int] = flows) -> int:
             return flows.get(Flow("dram", tensor, way), 0)
@@ -62,7 +63,8 @@ def _as_tilings() -> Check:
 def _rates() -> Iterator[Check]:
     nests = _resnet_tilings()
     sizes, windows, loops, levels = (
-        np.stack(part) for part in zip(*(encode.arrays(of_tiling(nest)) for nest in nests), strict=True)
+        np.stack(part)
+        for part in zip(*(encode.arrays(two_levels(nest.conv, nest.tiling)) for nest in nests), strict=True)
     )
     found = np.zeros((TIMED, 2, 3, 3), dtype=np.int64)
     rows, tilings = _rows(nests)

@@ -40,7 +40,7 @@ from accelsim.mapping.choose import PriceOf
 from accelsim.memory.timeline import moved
 from accelsim.operands.handle import Operands
 from accelsim.units import INT64_MAX, ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS
 
 BLOCK_BITS = 8 * 2**15

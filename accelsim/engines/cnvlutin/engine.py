@@ -37,7 +37,7 @@ from accelsim.operands.codec import split
 from accelsim.operands.handle import Operands, to_conv_input
 from accelsim.results import StoredBits
 from accelsim.units import INT64_MAX, KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d, Linear, Matmul
 
 

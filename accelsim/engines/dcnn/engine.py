@@ -37,7 +37,7 @@ from accelsim.operands.handle import Operand, Operands, to_conv_input
 from accelsim.operands.zero_run import ZeroRun
 from accelsim.results import StoredBits
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
 

@@ -15,7 +15,7 @@ from accelsim.operands.handle import Operands
 from accelsim.units import ceil_div
 
 if TYPE_CHECKING:
-    from accelsim.engines.eie.engine import Plan
+    from accelsim.engines.eie.plan import Plan
 
 CAUSES = ("busy", "padding", "control", "fill_drain", "conflict", "starved", "imbalance")
 """Order of the causes in the kernel's counts, from slot 1."""

@@ -35,7 +35,7 @@ from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input
 from accelsim.results import StoredBits
 from accelsim.units import INT64_MAX, KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
 

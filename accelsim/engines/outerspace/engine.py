@@ -39,7 +39,7 @@ from accelsim.operands.handle import Operands
 from accelsim.operands.product import check_reach, filled, row_sizes
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import SpGemm
 
 

@@ -45,7 +45,7 @@ from accelsim.errors import MappingError, ModelError
 from accelsim.mapping.choose import Bounds, Candidates, Choice
 from accelsim.operands.handle import Operand, Operands, from_conv_output
 from accelsim.units import INT64_MAX, KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
 
 

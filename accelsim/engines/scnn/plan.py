@@ -13,7 +13,7 @@ from accelsim.engines.scnn.cut import Band
 from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input, to_conv_weight
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
 

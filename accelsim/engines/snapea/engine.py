@@ -36,7 +36,7 @@ from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
 from accelsim.units import INT64_MAX, KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
 

@@ -49,7 +49,7 @@ from accelsim.operands.handle import Operands
 from accelsim.tiled import sample
 from accelsim.tiled.engine import BUFFERS, Count, CutLayer, TiledEngine, TiledPlan, buffer_bits, output_elements
 from accelsim.units import INT64_MAX, KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 
 class Params(Strict):
