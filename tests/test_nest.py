@@ -71,7 +71,7 @@ def of(case, levels=THREE):
 @pytest.fixture(params=["kernel", "brute"])
 def count(request):
     """Both ways to count."""
-    return Nest.count if request.param == "kernel" else brute.counted
+    return counted if request.param == "kernel" else brute.counted
 
 
 @pytest.mark.parametrize("name", TIMELOOP)
