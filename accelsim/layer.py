@@ -256,10 +256,11 @@ def _with_memory(activity: Activity, machine: Machine) -> tuple[int, int, dict[s
             needed[flow.boundary] = needed.get(flow.boundary, 0.0) + bits / activity.compute_cycles
     if activity.schedule is None:
         return activity.compute_cycles, activity.stall_cycles, dict(sorted(needed.items()))
-    ran = timeline.run(activity.schedule, machine.dram)
+    rows = timeline.rows_of(activity.schedule, machine.dram)
+    ran = timeline.run(rows, machine.dram)
     if ran.cycles - ran.stall_cycles != activity.compute_cycles:
         raise ModelError(f"tiles compute {ran.cycles - ran.stall_cycles} cycles, not {activity.compute_cycles}")
-    needed["dram"] = float(timeline.needed_bits_per_cycle(activity.schedule, machine.dram))
+    needed["dram"] = float(timeline.needed_bits_per_cycle(rows, machine.dram))
     return ran.cycles, ran.stall_cycles, dict(sorted(needed.items()))
 
 
