@@ -80,6 +80,22 @@ def columns(result: NetworkResult, layers: Sequence[LayerResult], total: str) ->
     ]
 
 
+def block_columns(result: NetworkResult, depth: int, total: str) -> list[Column]:
+    """Return the columns of the table of blocks that simulated layers are in: a cell per block, and the totals last."""
+    blocks = {name: block for name, block in result.blocks(depth).items() if block.simulated}
+    both = (*blocks.values(), result)
+    return [
+        column("block", ("block",), [*blocks, total], left=True),
+        column("layers", ("layers",), [f"{len(x.simulated)}" for x in both], 2),
+        column("MACs", ("MACs",), [si(x.counted_macs) if x.counted_macs else "" for x in both], 3),
+        column("cycles", ("cycles",), [f"{x.cycles:,}" for x in both]),
+        column("share of time", ("time", "%"), [_percent(x.cycles, result.cycles) for x in both]),
+        column("occupancy", ("occ.", "%"), [words.percent(x.occupancy, "") for x in both], 4),
+        column("DRAM", ("DRAM", "MB"), [words.small(x.dram_bits / 8e6) for x in both], 1),
+        column("energy", ("energy", "uJ"), [words.small(x.total_energy_pj / 1e6) for x in both], 1),
+    ]
+
+
 def fit(found: list[Column], width: int) -> tuple[list[Column], list[str]]:
     """Return the columns that fit into ``width`` cells, and the names of those left out.
 
