@@ -124,7 +124,7 @@ class Dcnn(Engine[Params, NoMapping]):
         del mapping
         conv: Conv2d = view.conv
         if conv.macs * 64 * params.lanes * params.pe_rows * params.pe_cols > INT64_MAX:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         p = params
         te, tf = ceil_div(conv.e, p.pe_rows), ceil_div(conv.f, p.pe_cols)
         kc = min(conv.k // conv.groups, p.accumulator_entries // (te * tf))

@@ -104,7 +104,7 @@ class Eie(Engine[Params, NoMapping]):
         from accelsim.engines.eie import walk
 
         if view.macs * 64 * params.pes > INT64_MAX // 4:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         _check_codes(view, operands, params)
         _check_passes(view, params)
         geometry = cut(view, params)

@@ -103,7 +103,7 @@ class NullHop(Engine[Params, NoMapping]):
         del mapping
         conv: Conv2d = view.conv
         if conv.macs * 64 * params.macs > INT64_MAX:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         output = Operand(view.output, operands.input.seed, operands.input.batch)
         made = np.full((conv.n, conv.k, conv.e), conv.f, dtype=np.int64)
         if not output.dense:

@@ -78,7 +78,7 @@ class Sigma(Engine[Params, NoMapping]):
         assert isinstance(shape, SpGemm | Linear | Matmul)
         pairs = operand.pairs(operands)
         if sum(a.nnz * b.shape[1] for a, b in pairs) * params.pes * params.word_bits > INT64_MAX:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         return Plan(pairs, params, machine.dram.bits_per_cycle, view)
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:

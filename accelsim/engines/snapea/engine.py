@@ -102,7 +102,7 @@ class Snapea(Engine[Params, NoMapping]):
         del mapping
         conv: Conv2d = view.conv
         if conv.macs * 64 * params.pes * params.lanes > INT64_MAX:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         x, w = operands.conv_arrays()
         return Plan(view, conv, params, machine, bool((x >= 0).all()) and not view.input.signed, x, w)
 

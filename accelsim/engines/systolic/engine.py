@@ -168,7 +168,33 @@ class Systolic(TiledEngine[Params, Tiling]):
 
     def on_chip(self, unit: Array, total: Counts, cut: CutLayer, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
         """Return the traffic of scratchpads, links and PE registers in bits."""
-        return _on_chip(unit.flow, total, cut, dram)
+        from accelsim.engines.systolic.counts_kernel import edges
+        from accelsim.jit import plain
+
+        w, macs, results, outputs = cut.widths, cut.conv.macs, total.results, output_elements(cut.conv)
+        inputs, weights, input_hops, weight_hops, psum_hops = plain(edges)(
+            unit.flow, macs, total.left, total.top, total.held, total.held_hops, results
+        )
+        moves = {"input": input_hops * w.input, "weight": weight_hops * w.weight}
+        return {
+            Flow("glb.inputs", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
+            Flow("glb.inputs", "input", "read"): inputs * w.input,
+            Flow("glb.weights", "weight", "write"): dram.get(Flow("dram", "weight", "read"), 0),
+            Flow("glb.weights", "weight", "read"): weights * w.weight,
+            Flow("glb.outputs", "psum", "write"): results * w.psum + dram.get(Flow("dram", "psum", "read"), 0),
+            # every result is added to what the scratchpad holds, except the first of each output
+            Flow("glb.outputs", "psum", "read"): (results - outputs) * w.psum
+            + dram.get(Flow("dram", "psum", "write"), 0),
+            Flow("glb.outputs", "output", "read"): outputs * w.psum,
+            Flow("glb.inputs", "output", "write"): outputs * w.output if "output" in cut.resident else 0,
+            Flow("pe", "input", "read"): macs * w.input,
+            Flow("pe", "weight", "read"): macs * w.weight,
+            Flow("pe", "psum", "read"): macs * w.psum,
+            Flow("pe", "psum", "write"): macs * w.psum,
+            Flow("array", "psum", "write"): psum_hops * w.psum,
+            **{Flow("array", tensor, "read"): bits for tensor, bits in moves.items()},
+            **{Flow("pe", tensor, "write"): bits for tensor, bits in moves.items()},
+        }
 
     def details(self, plan: TiledPlan, total: Counts) -> dict[str, int]:
         """Return the words that were shifted in to stay."""
@@ -216,47 +242,6 @@ class Systolic(TiledEngine[Params, Tiling]):
             "weight_kib": 8 if on_chip else 4, "output_kib": 4,
         }  # fmt: skip
         return Sample(shape, params, sample.tiling(shape.as_conv(), draw, 8, 24, 16384), on_chip=on_chip)
-
-
-def _on_chip(flow: int, total: Counts, cut: CutLayer, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
-    w, conv = cut.widths, cut.conv
-    left, top, held, results = total.left, total.top, total.held, total.results
-    words = {
-        tilecost.WS: {"input": left, "weight": held},
-        tilecost.IS: {"input": held, "weight": left},
-        tilecost.OS: {"input": left, "weight": top},
-    }[flow]
-    outputs = output_elements(conv)
-    # every result is added to what the scratchpad holds, except the first of each output
-    read_back = results - outputs
-    spilled = dram.get(Flow("dram", "psum", "write"), 0)
-    returned = dram.get(Flow("dram", "psum", "read"), 0)
-    hops = {tilecost.WS: ("weight", w.weight), tilecost.IS: ("input", w.input)}.get(flow)
-    flows: dict[Flow, Any] = {
-        Flow("glb.inputs", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
-        Flow("glb.inputs", "input", "read"): words["input"] * w.input,
-        Flow("glb.weights", "weight", "write"): dram.get(Flow("dram", "weight", "read"), 0),
-        Flow("glb.weights", "weight", "read"): words["weight"] * w.weight,
-        Flow("glb.outputs", "psum", "write"): results * w.psum + returned,
-        Flow("glb.outputs", "psum", "read"): read_back * w.psum + spilled,
-        Flow("glb.outputs", "output", "read"): outputs * w.psum,
-        Flow("glb.inputs", "output", "write"): outputs * w.output if "output" in cut.resident else 0,
-        Flow("pe", "input", "read"): conv.macs * w.input,
-        Flow("pe", "weight", "read"): conv.macs * w.weight,
-        Flow("pe", "psum", "read"): conv.macs * w.psum,
-        Flow("pe", "psum", "write"): conv.macs * w.psum,
-    }
-    held_hops = total.held_hops
-    moves: dict[str, Any] = {"input": conv.macs * w.input, "weight": conv.macs * w.weight}
-    if hops is not None:
-        moves[hops[0]] = held_hops * hops[1]
-        flows[Flow("array", "psum", "write")] = conv.macs * w.psum
-    else:
-        flows[Flow("array", "psum", "write")] = results * w.psum
-    for tensor, bits in moves.items():
-        flows[Flow("array", tensor, "read")] = bits
-        flows[Flow("pe", tensor, "write")] = bits
-    return flows
 
 
 ENGINE = Systolic()

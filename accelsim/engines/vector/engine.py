@@ -67,8 +67,8 @@ from accelsim.engines.vector.program import BINARY, UNARY, Counts, Tree, account
 from accelsim.engines.vector.tiles import Cut, Pieces, Work
 from accelsim.errors import MappingError
 from accelsim.mapping.choose import Bounds, Candidates, PriceOf
-from accelsim.mapping.loopnest import dram_traffic
 from accelsim.memory import timeline
+from accelsim.memory.timeline import dram_traffic
 from accelsim.operands.handle import Operands
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.layers import LayerView
@@ -251,7 +251,7 @@ def _counted_work(view: LayerView, params: Params) -> Work:
     p = work.program
     each = p.per_element.plus(p.per_tap.times(p.window)).plus(p.trees).plus(p.scalars).cycles(params.special_cycles)
     if work.elements * (each * 32 + params.latency_cycles) * params.lanes * params.lane_bits > INT64_MAX // 4:
-        raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        raise MappingError.too_many(view.name)
     return work
 
 
