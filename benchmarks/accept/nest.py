@@ -17,6 +17,7 @@ from accelsim.mapping import bound_kernel, loopnest, timeline_kernel
 from accelsim.mapping.loopnest import LoopNest, Tiling, Widths
 from accelsim.memory.dram import DramModel
 from accelsim.tiled import brute, encode
+from accelsim.tiled.encode import counted
 from accelsim.tiled.nest_kernel import count
 from accelsim.tiled.two_levels import two_levels
 from accelsim.units import ceil_div
@@ -37,7 +38,7 @@ def checks() -> Iterator[Check]:
 
 
 def _as_brute_force() -> Check:
-    equal = sum(nest.count() == brute.counted(nest) for nest in map(random_nest, range(NESTS, 2 * NESTS)))
+    equal = sum(counted(nest) == brute.counted(nest) for nest in map(random_nest, range(NESTS, 2 * NESTS)))
     return Check("random nests are counted as by brute force", f"{equal:,} of {NESTS:,}", equal == NESTS)
 
 
@@ -45,7 +46,7 @@ def _as_tilings() -> Check:
     dram, equal = DramModel(Fraction(1), 0, 1), 0
     for nest in map(random_tiling, range(TILINGS, 2 * TILINGS)):
         flows = loopnest.dram_traffic(nest.schedule(lambda tile: 1), dram)
-        words = two_levels(nest.conv, nest.tiling).count().words
+        words = counted(two_levels(nest.conv, nest.tiling)).words
 
         def bits(tensor: str, way: Any, flows: dict[Flow, int] = flows) -> int:
             return flows.get(Flow("dram", tensor, way), 0)

@@ -29,16 +29,16 @@ Assumed:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
-from accelsim.config.schema import MappingSpec, Strict
+from accelsim.config.schema import MappingSpec
 from accelsim.engine import Machine, Many, Room, Sample, Word
 from accelsim.engines.systolic import tilecost
+from accelsim.engines.systolic.params import Params
 from accelsim.engines.systolic.tilecost import Counts
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, tile_forms
@@ -50,22 +50,6 @@ from accelsim.tiled import sample
 from accelsim.tiled.engine import BUFFERS, Count, CutLayer, TiledEngine, TiledPlan, buffer_bits, output_elements
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.layers import LayerView
-
-
-class Params(Strict):
-    """A systolic array and its scratchpads."""
-
-    rows: int = Field(ge=1, le=4096, description="PE rows")
-    cols: int = Field(ge=1, le=4096, description="PE columns")
-    dataflow: Literal["ws", "os", "is"] = Field(description="operand held still: weights, outputs or inputs")
-    overlap_folds: bool = Field(
-        False, description="a second register per PE: the next fold's operand loads and follows behind the current"
-    )
-    operand_bits: int = Field(8, ge=1, le=32, description="widest input and weight that a PE multiplies")
-    accumulator_bits: int = Field(32, ge=2, le=64, description="width of a partial sum")
-    input_kib: int = Field(ge=1, le=1 << 22, description="input scratchpad, both halves")
-    weight_kib: int = Field(ge=1, le=1 << 22, description="weight scratchpad, both halves")
-    output_kib: int = Field(ge=1, le=1 << 22, description="accumulator scratchpad, both halves")
 
 
 class Array(NamedTuple):
