@@ -153,17 +153,20 @@ def _convolve(conv: Conv2d, x: np.ndarray, w: np.ndarray, dtype: Any) -> np.ndar
 def elementwise(op: str, arrays: list[np.ndarray], name: str = "") -> np.ndarray:
     """Return ``op`` over the arrays: integers stay integers where the operation allows it."""
     first = arrays[0]
-    if op in BINARY:
+    if op == "where" and len(arrays) > 1:
+        return np.asarray(np.where(first != 0, arrays[1], arrays[2] if len(arrays) > 2 else 0))
+    if op in BINARY or op == "where":
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(functools.reduce(BINARY[op], arrays))
+            return np.asarray(functools.reduce(BINARY.get(op, np.add), arrays))
     if op in INTEGER_UNARY:
         return INTEGER_UNARY[op](first)
     if op in REAL_UNARY:
-        return REAL_UNARY[op](first.astype(np.float64))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return REAL_UNARY[op](first.astype(np.float64))
     raise WorkloadError(f"layer '{name}': no values are known for '{op}'", "run it without --check")
 
 
-BINARY: dict[str, np.ufunc] = {
+BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "add": np.add,
     "sum": np.add,
     "sub": np.subtract,
@@ -171,6 +174,17 @@ BINARY: dict[str, np.ufunc] = {
     "max": np.maximum,
     "min": np.minimum,
     "div": np.divide,
+    "pow": lambda x, y: np.power(x.astype(np.float64), y),
+    "mod": lambda x, y: np.where(y == 0, np.nan, np.mod(x, np.where(y == 0, 1, y))),
+    "equal": lambda x, y: (x == y).astype(np.int64),
+    "greater": lambda x, y: (x > y).astype(np.int64),
+    "greaterorequal": lambda x, y: (x >= y).astype(np.int64),
+    "less": lambda x, y: (x < y).astype(np.int64),
+    "lessorequal": lambda x, y: (x <= y).astype(np.int64),
+    "and": lambda x, y: ((x != 0) & (y != 0)).astype(np.int64),
+    "or": lambda x, y: ((x != 0) | (y != 0)).astype(np.int64),
+    "xor": lambda x, y: ((x != 0) ^ (y != 0)).astype(np.int64),
+    "prelu": lambda x, slope: np.where(x > 0, x, x * slope),
 }
 INTEGER_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0),
@@ -180,6 +194,10 @@ INTEGER_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "abs": np.abs,
     "clip": lambda x: np.clip(x, 0, 6),
     "clip6": lambda x: np.clip(x, 0, 6),
+    **dict.fromkeys(("floor", "ceil", "round", "linear", "bilinear", "trilinear"), lambda x: x.copy()),
+    "sign": np.sign,
+    "not": lambda x: (x == 0).astype(np.int64),
+    "quantize": lambda x: np.clip(x, -128, 127),
 }
 """Bounds of a clip are not part of a layer's shape: it clips to 0 and 6, as MobileNets do."""
 
@@ -192,6 +210,14 @@ REAL_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "tanh": np.tanh,
     "exp": np.exp,
+    "sqrt": np.sqrt,
+    "reciprocal": np.reciprocal,
+    "log": np.log,
+    "sin": np.sin,
+    "cos": np.cos,
+    "softplus": lambda x: np.log(np.exp(x) + 1),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "elu": lambda x: np.where(x > 0, x, np.exp(x) - 1),
     "hardsigmoid": lambda x: np.clip(x * (1 / 6) + 0.5, 0, 1),
     "hardswish": lambda x: x * np.clip(x * (1 / 6) + 0.5, 0, 1),
     "swish": lambda x: x / (1 + np.exp(-x)),
