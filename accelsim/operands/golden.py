@@ -230,7 +230,8 @@ def _pool(pool: Pool, x: np.ndarray) -> np.ndarray:
     need_h = (pool.e - 1) * pool.stride[0] + pool.r
     need_w = (pool.f - 1) * pool.stride[1] + pool.s
     extra = ((0, 0), (0, 0), (top, max(bottom, need_h - pool.h - top)), (left, max(right, need_w - pool.w - left)))
-    lowest = np.iinfo(np.int64).min if pool.op == "max" else 0
+    limits = np.iinfo(np.int64)
+    lowest = {"max": limits.min, "min": limits.max}.get(pool.op, 0)
     padded = np.pad(x.astype(np.int64), extra, constant_values=lowest)
     inside = np.pad(np.ones((pool.h, pool.w), dtype=np.int64), extra[2:])
     if pool.count_pad:
@@ -242,7 +243,11 @@ def _pool(pool: Pool, x: np.ndarray) -> np.ndarray:
     ]  # fmt: skip
     if pool.op == "max":
         return np.maximum.reduce([padded[:, :, row, col] for row, col in windows])
+    if pool.op == "min":
+        return np.minimum.reduce([padded[:, :, row, col] for row, col in windows])
     total = sum((padded[:, :, row, col] for row, col in windows), np.zeros(pool.output_shape, np.int64))
+    if pool.op == "sum":
+        return total
     taps = sum((inside[row, col] for row, col in windows), np.zeros((pool.e, pool.f), np.int64))
     return np.asarray(total / np.maximum(taps, 1))
 
@@ -266,7 +271,18 @@ def _normalize(norm: Normalization, x: np.ndarray) -> np.ndarray:
 
 
 def reshape(view: View, arrays: list[np.ndarray]) -> np.ndarray:
-    """Return the renamed tensor: concatenated along ``axis``, or the same elements in another shape."""
+    """Return the renamed tensor: concatenated or cut along ``axis``, or the same elements in another shape.
+
+    Raises
+    ------
+    WorkloadError
+        A view that does not say which elements it takes.
+    """
+    if view.op == "slice":
+        taken = np.arange(view.start, view.start + view.shape[view.axis])
+        return arrays[0].take(taken, axis=view.axis)
+    if view.op in ("crop", "repeat"):
+        raise WorkloadError(f"no values are known for a view '{view.op}'", "run it without '--operands chain'")
     joined = np.concatenate(arrays, axis=view.axis) if view.op == "concat" else arrays[0]
     if joined.size != np.prod(view.shape, dtype=np.int64):
         raise ModelError(f"view '{view.op}' of {joined.size} elements as {view.shape}")

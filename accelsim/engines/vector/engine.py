@@ -29,7 +29,8 @@ Assumed:
 ====================== ============================================== =============================================
 layer                  operations per output element                  per row (P = min(lanes, row), D = ceil(log2 P))
 ====================== ============================================== =============================================
-max pool               r s compares
+max, min pool          r s compares
+sum pool               r s adds
 average pool           r s adds, 1 special (quotient)
 k operands             k - 1 of add, mul, compare, special (div)
                        (div, pow, mod), compares for comparisons,

@@ -16,7 +16,7 @@ from accelsim.units import ceil_div
 from accelsim.workload.network import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax
 
-LOWEST = -(2**63)
+LOWEST, HIGHEST = -(2**63), 2**63 - 1
 
 
 class Step(NamedTuple):
@@ -203,10 +203,12 @@ def _elementwise(op: str, operands: int) -> tuple[Step, ...]:
 
 def _pool(pool: Pool) -> Program:
     window = pool.r * pool.s
-    if pool.op == "max":
-        steps = tuple(Step("MAX", "compare", tap) for tap in range(window))
-        return Program(steps, Ops(), False, window, LOWEST, Ops(compare=1))
+    if pool.op in ("max", "min"):
+        steps = tuple(Step(pool.op.upper(), "compare", tap) for tap in range(window))
+        return Program(steps, Ops(), False, window, LOWEST if pool.op == "max" else HIGHEST, Ops(compare=1))
     steps = tuple(Step("ADD", "add", tap) for tap in range(window))
+    if pool.op == "sum":
+        return Program(steps, Ops(), False, window, 0, Ops(add=1))
     return Program((*steps, Step("DIV", "special", window)), Ops(special=1), True, window, 0, Ops(add=1))
 
 

@@ -321,13 +321,14 @@ class _Pool(_Layer):
                     inside.append(0 <= h < p.h and 0 <= w < p.w)
                     if inside[-1]:
                         values.append(int(x[n, c, h, w]))
-                self.step("c" if p.op == "max" else "a", inside)
+                self.step("c" if p.op in ("max", "min") else "a", inside)
                 self.flow("glb", "input", "read", sum(inside) * self.given[0].bits)
             if p.op == "average":
                 self.step("s", [True] * len(group))
             for (e, f, c), values in zip(group, met, strict=True):
                 divisor = self._counted(e, f) if p.count_pad else len(values)
-                self.out[n, c, e, f] = max(values) if p.op == "max" else sum(values) / divisor
+                joined: dict[str, Callable[[list[int]], float]] = {"max": max, "min": min, "sum": sum}
+                self.out[n, c, e, f] = joined[p.op](values) if p.op in joined else sum(values) / divisor
 
     def _counted(self, e: int, f: int) -> int:
         """Return the taps of a window that lie in the image or its padding."""

@@ -58,7 +58,7 @@ def _pool(rng: np.random.Generator) -> Pool:
         return int(rng.integers(low, high + 1))
 
     r, s = draw(1, 3), draw(1, 4)
-    op: Any = ("max", "average")[draw(0, 1)]
+    op: Any = ("max", "average", "min", "sum")[draw(0, 3)]
     # the padding is smaller than the window, so that every window meets the image
     pad = (draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1))
     return Pool(

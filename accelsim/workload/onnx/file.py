@@ -102,6 +102,10 @@ class Constant:
         shape = tuple(self.shape[i] for i in order)
         return Constant(shape, self.origin, (*self.orders, (self.shape, order)))
 
+    def part(self, start: int, shape: Dims) -> Constant:
+        """Return some of the values, from one on, in a shape of their own."""
+        return Constant(shape, None if self.origin is None else Part(self, start, elements(shape)))
+
     def read(self) -> np.ndarray:
         """Return the values; ModelError if there are none."""
         if self.origin is None:
@@ -110,6 +114,19 @@ class Constant:
         for shape, order in self.orders:
             values = values.reshape(shape).transpose(order)
         return values.reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some values of a constant, which follow each other."""
+
+    whole: Constant
+    start: int
+    count: int
+
+    def read(self) -> np.ndarray:
+        """Return the values, in one dimension."""
+        return self.whole.read().reshape(-1)[self.start : self.start + self.count]
 
 
 @dataclass(frozen=True, repr=False)

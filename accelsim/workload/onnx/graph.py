@@ -9,7 +9,7 @@ from typing import Any
 
 from accelsim.errors import WorkloadError
 from accelsim.text import quoted
-from accelsim.workload.onnx import quant
+from accelsim.workload.onnx import contributed, quant
 from accelsim.workload.onnx.control import Inlined, branch
 from accelsim.workload.onnx.file import Constant, constant
 from accelsim.workload.onnx.folding import Values, inferred
@@ -137,6 +137,8 @@ def _completed(
             continue
         values.add(node)
         nodes.append(node)
+        if any(name not in shapes for name in node.outputs):
+            shapes |= {name: dims for name, dims in contributed.shapes(node).items() if name not in shapes}
         if any(name not in shapes for name in node.outputs) and node.proto.domain in DEFAULT_DOMAINS:
             more, types = inferred(node, kinds, values, shapes)
             shapes |= more
