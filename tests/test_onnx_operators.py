@@ -2,7 +2,6 @@
 
 # ruff: noqa: E501  (messages are tested whole)
 
-
 import numpy as np
 import onnx
 import pytest

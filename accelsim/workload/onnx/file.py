@@ -69,6 +69,20 @@ class Computed:
         return self.array
 
 
+@dataclass(frozen=True)
+class Absent:
+    """Values in a file that is not there: shapes suffice until somebody wants them."""
+
+    name: str
+    location: str
+    shown: str
+
+    def read(self) -> np.ndarray:
+        """Raise WorkloadError."""
+        problem = f"tensor '{self.name}' is kept in '{self.location}', which is missing"
+        raise WorkloadError(problem, "put it beside the model", file=self.shown)
+
+
 class Origin(Protocol):
     """Where values are."""
 
@@ -92,6 +106,16 @@ class Constant:
     shape: Dims
     origin: Origin | None = None
     orders: tuple[tuple[Dims, Dims], ...] = ()
+
+    @property
+    def absent(self) -> str:
+        """The file in which the values should be and which is missing; empty if they are there or there are none."""
+        origin = self.origin
+        while isinstance(origin, Part):
+            origin = origin.whole.origin
+        if isinstance(origin, Absent):
+            return origin.location
+        return ""
 
     def reshaped(self, shape: Dims) -> Constant:
         """Return the same values in another shape."""
@@ -227,7 +251,7 @@ def constant(tensor: Any, folder: Path, shown: str) -> Constant:
     Raises
     ------
     WorkloadError
-        Values in another file that is missing, too short, or not inside the model's folder; too few values.
+        Values in another file that is too short, or not inside the model's folder; too few values.
     """
     from onnx import TensorProto
 
@@ -239,7 +263,7 @@ def constant(tensor: Any, folder: Path, shown: str) -> Constant:
     return Constant(shape, Stored(tensor, shown))
 
 
-def _external(tensor: Any, shape: Dims, folder: Path, shown: str) -> External | None:
+def _external(tensor: Any, shape: Dims, folder: Path, shown: str) -> External | Absent | None:
     from onnx import helper
 
     def refused(problem: str, remedy: str) -> WorkloadError:
@@ -251,7 +275,7 @@ def _external(tensor: Any, shape: Dims, folder: Path, shown: str) -> External | 
     if not location or not path.is_relative_to(folder.resolve()):
         raise refused(f"is kept in '{location}', outside the model's folder", "put the file beside the model")
     if not packaged.is_file(path):
-        raise refused(f"is kept in '{location}', which is missing", "put it beside the model")
+        return Absent(tensor.name, location, shown)
     try:
         stored = helper.tensor_dtype_to_np_dtype(tensor.data_type)
         offset = int(entries.get("offset", "0"))

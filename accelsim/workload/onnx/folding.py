@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from accelsim.workload.onnx.file import Computed, Constant
+from accelsim.workload.onnx.file import Absent, Computed, Constant
 from accelsim.workload.onnx.node import SMALL, Node
 from accelsim.workload.onnx.sizes import static
 from accelsim.workload.shapes import MAX_DIM, Dims, elements
@@ -97,7 +97,8 @@ class Values:
     def _find(self, name: str) -> None:
         constant, node = self.constants.get(name), self._makers.get(name)
         if constant is not None and constant.origin is not None:
-            self._known[name] = constant.read() if elements(constant.shape) <= SMALL else None
+            there = elements(constant.shape) <= SMALL and not isinstance(constant.origin, Absent)
+            self._known[name] = constant.read() if there else None
         elif node is None or not self._small(name, node):
             self._known[name] = None
         else:

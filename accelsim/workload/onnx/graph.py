@@ -11,7 +11,7 @@ from accelsim.errors import WorkloadError
 from accelsim.text import quoted
 from accelsim.workload.onnx import contributed, quant
 from accelsim.workload.onnx.control import Inlined, branch
-from accelsim.workload.onnx.file import Constant, constant
+from accelsim.workload.onnx.file import Absent, Constant, constant
 from accelsim.workload.onnx.folding import Values, inferred
 from accelsim.workload.onnx.node import DEFAULT_DOMAINS, SMALL, Node
 from accelsim.workload.onnx.quant import IntType
@@ -177,7 +177,7 @@ def _inferred(
         tensor = initialisers.get(name)
         kind = onnx.TensorProto.FLOAT if tensor is None else tensor.data_type
         graph.input.append(helper.make_tensor_value_info(name, kind, known.shape))
-        if tensor is not None and elements(known.shape) <= SMALL:
+        if tensor is not None and elements(known.shape) <= SMALL and not isinstance(known.origin, Absent):
             beside = tensor.data_location == onnx.TensorProto.EXTERNAL and known.origin is not None
             graph.initializer.append(numpy_helper.from_array(known.read(), name) if beside else tensor)
     for value in model.graph.value_info:

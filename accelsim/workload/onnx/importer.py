@@ -80,7 +80,8 @@ class _Importer:
             batch=self.graph.sizes.batch,
             batch_doubt=self.graph.sizes.doubt,
             notes=tuple(self._notes()),
-            values=LazyValues({name: c for name, c in self.constants.items() if c.origin is not None}),
+            values=LazyValues({name: c for name, c in self.constants.items() if c.origin is not None and not c.absent}),
+            absent={name: c.absent for name, c in self.constants.items() if c.absent},
         )
 
     def _works(self, node: Node) -> list[Work]:
@@ -184,6 +185,9 @@ class _Importer:
 
     def _notes(self) -> Iterator[str]:
         yield from self.graph.sizes.notes
+        if absent := [c.absent for c in self.constants.values() if c.absent]:
+            files = ", ".join(sorted(set(absent)))
+            yield f"the file of {len(absent)} constants is missing ({files}): synthetic values, density 1, stand in"
         if counts := self.graph.values.counts:
             kinds = ", ".join(f"{count} {op}" for op, count in sorted(counts.items()))
             yield f"{counts.total()} operators were computed from constants, for shapes and settings: {kinds}"

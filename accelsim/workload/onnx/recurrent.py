@@ -106,7 +106,8 @@ class _Cell:
         order = range(self.steps - 1, -1, -1) if self.backward else range(self.steps)
         whole = (self.batch, self.steps, gates) if self.first else (self.steps, self.batch, gates)
         for step in order:
-            view = View("slice", (whole,), (self.batch, gates), 1 if self.first else 0, step)
+            one = (self.batch, 1, gates) if self.first else (1, self.batch, gates)
+            view = View("slice", (whole,), one, 1 if self.first else 0, step)
             part = self._add(f"step{step}.input", view, (everything,))
             if node.op == "LSTM":
                 state, cell = self._lstm(step, part, state, cell)
@@ -175,9 +176,10 @@ class _Cell:
             return inner(self.node, f"{self.side}.{word}")
         if self.directions == 1:
             return name
-        view = View("slice", ((self.directions, *shape),), shape, 0, self.d)
+        view = View("slice", ((self.directions, *shape),), (1, *shape), 0, self.d)
         if self.first:
-            view = View("slice", ((self.batch, self.directions, self.hidden),), shape, 1, self.d)
+            whole, one = (self.batch, self.directions, self.hidden), (self.batch, 1, self.hidden)
+            view = View("slice", (whole,), one, 1, self.d)
         return self._add(f"{word}", view, (name,))
 
     def _cut(self, step: int, word: str, name: str, size: int, start: int, taken: int) -> str:
