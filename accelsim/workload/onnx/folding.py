@@ -75,6 +75,10 @@ class Values:
             stack.pop()
         return self._known[name]
 
+    def shape(self, name: str) -> Dims | None:
+        """Return the shape of a tensor, if it is known."""
+        return self.constants[name].shape if name in self.constants else self.shapes.get(name)
+
     def computed(self, name: str) -> Computed | None:
         """Return the values of a tensor that were computed before, as an origin."""
         array = self._known.get(name) if name in self._makers else None
@@ -137,7 +141,8 @@ def evaluated(node: Node, given: Mapping[str, Any], opsets: Mapping[str, int]) -
         info = helper.make_graph([node.proto], "g", [], [helper.make_empty_tensor_value_info(n) for n in node.outputs])
         info.input.extend(helper.make_empty_tensor_value_info(name) for name in given)
         domains = [helper.make_opsetid(*item) for item in opsets.items()]
-        results = ReferenceEvaluator(helper.make_model(info, opset_imports=domains)).run(None, dict(given))
+        with np.errstate(all="ignore"):
+            results = ReferenceEvaluator(helper.make_model(info, opset_imports=domains)).run(None, dict(given))
     except Exception:  # the evaluator is Python of many hands: whatever it raises, the value is not known
         return None
     if not all(isinstance(result, np.ndarray | np.generic) for result in results):

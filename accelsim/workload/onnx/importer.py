@@ -104,7 +104,7 @@ class _Importer:
             if not self.unknown.intersection((*node.inputs, str(missing))):
                 raise WorkloadError(
                     f"the shape of tensor '{missing}' at operator '{node.label}' ({node.op}) cannot be inferred",
-                    "export the model with fixed sizes",
+                    "export with fixed sizes, and what decides its shape as a constant",
                 ) from None
             return [self._unsupported(node, "it comes after an unsupported operator, its shapes are unknown")]
 

@@ -155,7 +155,7 @@ def _open(inputs: Sequence[Any], shown: str) -> dict[str, dict[int, str]]:
         dims = enumerate(value.type.tensor_type.shape.dim)
         found[value.name] = {
             axis: dim.dim_param or f"{value.name}.{axis}" for axis, dim in dims
-            if dim.WhichOneof("value") != "dim_value" or dim.dim_value < 1
+            if dim.WhichOneof("value") != "dim_value" or dim.dim_value < 0
         }  # fmt: skip
     return found
 
