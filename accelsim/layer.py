@@ -12,12 +12,12 @@ from accelsim import basis
 from accelsim.activity import CAUSES, Activity, Event
 from accelsim.components import Component, Dram
 from accelsim.config.arch import Arch, Unit
-from accelsim.config.schema import EnergySpec
+from accelsim.config.schema import EnergySpec, MappingSpec
 from accelsim.energy import LEAKAGE, Table, energy_pj, kept_table, leakage_mw
 from accelsim.engine import Engine, Machine, finished
 from accelsim.engines import registry
 from accelsim.errors import FitError, MappingError, ModelError, WorkloadError
-from accelsim.mapping.choose import Choice, PriceOf, build, choose
+from accelsim.mapping.choose import Bounds, Choice, PriceOf, build, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
 from accelsim.operands import handle
@@ -25,7 +25,7 @@ from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
 from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
 from accelsim.units import ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
 
 
@@ -185,10 +185,17 @@ def _mapping(
         if choice is None:
             bounds, price = engine.bounds(view, params, machine, columns), price_of(components, table)
             leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table))
-            choice = choose(columns, bounds, arch.mapping, price, leak)
+            choice = choose(columns, bounds, _objective(arch, bounds), price, leak)
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
     return build(engine.mapping_schema, choice.row), "searched", choice
+
+
+def _objective(arch: Arch, bounds: Bounds) -> MappingSpec:
+    """Return how a mapping is chosen: beside a unit with an objective of its own, one without takes cycles."""
+    if arch.mapping.objective == "engine" and bounds.own is None and len(arch.units) > 1:
+        return arch.mapping.model_copy(update={"objective": "cycles"})
+    return arch.mapping
 
 
 def _plan(

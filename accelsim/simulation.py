@@ -24,8 +24,9 @@ from accelsim.passes import batching
 from accelsim.passes.density import read_density, with_density
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.workload.layers import Layer, LayerView
 from accelsim.workload.load import load_network as load_network
-from accelsim.workload.network import Layer, LayerView, Network, is_view
+from accelsim.workload.network import Network, is_view
 from accelsim.workload.shapes import Unsupported
 from accelsim.workload.sizes import Sizes, check_names
 

@@ -25,7 +25,7 @@ def command(name: str, sets: tuple[str, ...], arch: str | None, dims: dict[str, 
         _energy(arch, sets)
     elif name in registry.modules():
         _engine(name)
-    elif name.startswith("onnx:") or name in packaged.names("workloads") or _is_network_file(name):
+    elif name.startswith(("net:", "onnx:")) or name in packaged.names("workloads") or _is_network_file(name):
         _network(name, dims)
     elif dims:
         raise ConfigError(f"'{name}' is no network", "give it to a network", file="--dim")

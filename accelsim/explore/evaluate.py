@@ -24,7 +24,8 @@ from accelsim.explore.tables import PARTS, SUMS
 from accelsim.layer import Options, Task, energy_table, simulate_layer
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
-from accelsim.workload.network import Layer, Network, is_view, make_layer
+from accelsim.workload.layers import Layer
+from accelsim.workload.network import Network, is_view, make_layer
 from accelsim.workload.shapes import PRODUCTS, Linear
 
 

@@ -35,12 +35,13 @@ from accelsim.mapping.bound_kernel import (
     ends,
     fill_sizes,
     last,
+    last_cycles,
     room_for,
     run_rows,
     sweep,
 )  # fmt: skip
 from accelsim.mapping.cuts_kernel import MOST_CUTS, input_cuts, largest_tile, output_cuts, pieces, pixel_cuts
-from accelsim.mapping.tile_kernel import GROUPS, PIXELS, share, shared_cycles, tile_cycles
+from accelsim.mapping.tile_kernel import GROUPS, PIXELS, share, shared_cycles
 from accelsim.mapping.timeline_kernel import timed
 
 CYCLES, DRAM = 0, 1
@@ -333,10 +334,7 @@ def bound_orders(  # type: ignore[no-untyped-def]
     compute = table.computed_groups(form, whole, tile, kinds, kind_count)
     if objective == CYCLES and not worth(moved, trips, compute, rate, objective, figures):
         return tried
-    last_compute = tile_cycles(
-        form, last(runs, counts, 0), last(runs, counts, 1) * last(runs, counts, 2) * last(runs, counts, 3),
-        last(runs, counts, 4), last(runs, counts, 5),
-    )  # fmt: skip
+    last_compute = last_cycles(form, runs, counts)
     return keep(
         layer,
         bus,

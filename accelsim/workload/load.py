@@ -7,7 +7,7 @@ from pathlib import Path
 
 from accelsim.config import packaged
 from accelsim.errors import ConfigError
-from accelsim.workload import yaml_network
+from accelsim.workload import nets, yaml_network
 from accelsim.workload.check import nearest
 from accelsim.workload.matrix_names import SUFFIXES, is_matrix
 from accelsim.workload.network import Network
@@ -37,8 +37,8 @@ LOADERS: dict[str, Callable[[Path, str, Sizes], Network]] = {
 
 
 def network_names() -> list[str]:
-    """Return the names that `load_network` knows: packaged networks and the graphs of the ``onnx`` wheel."""
-    return [*packaged.names("workloads"), *light_names()]
+    """Return the names that `load_network` knows: packaged tables, whole networks, graphs of the ``onnx`` wheel."""
+    return [*packaged.names("workloads"), *nets.net_names(), *light_names()]
 
 
 def load_network(
@@ -49,9 +49,10 @@ def load_network(
     Parameters
     ----------
     name : str
-        A packaged name, ``onnx:<name>`` for the light graphs of the ``onnx`` wheel, or a path if it has a slash or
-        a suffix: ``.yaml``, ``.yml``, ``.onnx``, or ``.csv`` for a table of SCALE-Sim's. A matrix file, a generator
-        (``rmat:n=...,nnz=...``) or ``matrix:<name>`` is the product of that matrix with itself.
+        A packaged table, ``net:<name>`` for a packaged network whole, ``onnx:<name>`` for the light graphs of the
+        ``onnx`` wheel, or a path if it has a slash or a suffix: ``.yaml``, ``.yml``, ``.onnx``, or ``.csv`` for a table
+        of SCALE-Sim's. A matrix file, a generator (``rmat:n=...,nnz=...``) or ``matrix:<name>`` is the product of that
+        matrix with itself.
     batch : int, optional
         Images in all; the source's own number by default, which is 1 unless an ONNX graph has it fixed.
     matrix_b : str, optional
@@ -77,6 +78,8 @@ def load_network(
 
 
 def _load(name: str, dims: Sizes) -> Network:
+    if name.startswith(nets.PREFIX):
+        return nets.whole_network(name, dims)
     if name.startswith(PREFIX):
         path = light_path(name)
         return importer.load(path, name, dims, f"{path.name} of the onnx wheel, backend test data")

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from accelsim.errors import WorkloadError
 from accelsim.workload.check import illegal
-from accelsim.workload.network import Layer, Network, Tensor
+from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.network import Network
 from accelsim.workload.onnx.file import Constant, LazyValues, read_model
 from accelsim.workload.onnx.graph import Graph, prepare
 from accelsim.workload.onnx.macs import macs
-from accelsim.workload.onnx.names import layer_names
+from accelsim.workload.onnx.names import SCOPES, Label, layer_names, module_path
 from accelsim.workload.onnx.node import Node, RefusedError, UnknownShapeError
 from accelsim.workload.onnx.ops import convert
 from accelsim.workload.onnx.work import Weight, Work
@@ -45,11 +47,25 @@ def load(path: Path, name: str | None = None, dims: Sizes | None = None, source:
     """
     shown = name or str(path)
     model = read_model(path, shown)
-    graph = prepare(model, path.parent, shown, dims or {})
     if not source:
         source = f"ONNX file {path.name}" + (f", exported by {model.producer_name}" if model.producer_name else "")
+    return network_of(model, path.parent, shown, dims or {}, path.stem, source)
+
+
+def network_of(model: Any, folder: Path, shown: str, dims: Sizes, name: str, source: str) -> Network:
+    """Return the network of a model whose local functions are expanded; see `load`.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+    folder : Path
+        Where weights beside the model are.
+    shown : str
+        How messages call the model.
+    """
+    graph = prepare(model, folder, shown, dims)
     try:
-        return _Importer(graph, shown).network(re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem), source)
+        return _Importer(graph, shown).network(re.sub(r"[^A-Za-z0-9_.-]", "_", name), source)
     except WorkloadError as error:
         raise WorkloadError(error.problem, error.remedy, file=error.file or shown) from None
 
@@ -206,7 +222,7 @@ def _named(works: list[tuple[Node, Work]]) -> Iterator[tuple[str, Work, str]]:
             first.setdefault(id(node), i)
     single = [i for i, (node, work) in enumerate(works) if not work.part or first[id(node)] == i]
     filters = {id(node): _filters(work) for node, work in reversed(works) if _filters(work)}
-    labels = [(node.proto.name, node.op, filters.get(id(node), "") if work.part else _filters(work))
+    labels = [_label(node, filters.get(id(node), "") if work.part else _filters(work))
               for node, work in (works[i] for i in single)]  # fmt: skip
     names = dict(zip(single, layer_names(labels), strict=True))
     taken = {names[i] for i in single if not works[i][1].part}
@@ -221,6 +237,11 @@ def _named(works: list[tuple[Node, Work]]) -> Iterator[tuple[str, Work, str]]:
             name = f"{parent}.{work.part}.{copies}"
         taken.add(name)
         yield name, work, parent
+
+
+def _label(node: Node, filters: str) -> Label:
+    scopes = next((entry.value for entry in getattr(node.proto, "metadata_props", ()) if entry.key == SCOPES), "")
+    return Label(node.proto.name, node.op, filters, module_path(node.proto.name, node.op, scopes))
 
 
 def _filters(work: Work) -> str:
