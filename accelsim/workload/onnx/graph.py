@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from accelsim.workload.onnx.file import Absent, Constant, constant
 from accelsim.workload.onnx.folding import Values, inferred
 from accelsim.workload.onnx.node import DEFAULT_DOMAINS, SMALL, Node
 from accelsim.workload.onnx.quant import IntType
-from accelsim.workload.onnx.sizes import OpenSizes, closed, static
+from accelsim.workload.onnx.sizes import OpenSizes, closed, settings, static
 from accelsim.workload.shapes import Dims, elements
 from accelsim.workload.sizes import Sizes
 
@@ -93,10 +93,15 @@ def prepare(model: Any, folder: Path, shown: str, dims: Sizes) -> Graph:
     """
     initialisers = {t.name: t for t in model.graph.initializer}
     sparse = {s.values.name: s for s in model.graph.sparse_initializer}
+    chosen = settings([value for value in model.graph.input if value.name not in initialisers], dims)
+    initialisers |= chosen
     constants = {name: constant(t, folder, shown) for name, t in initialisers.items()}
     constants |= {name: Constant(tuple(s.dims)) for name, s in sparse.items()}
     outside = [value for value in model.graph.input if value.name not in constants]
-    sizes = closed(outside, dims, shown)
+    sizes = closed(outside, {name: size for name, size in dims.items() if name not in chosen}, shown)
+    if chosen:
+        taken = ", ".join(f"{name} = {dims[name]}" for name in sorted(chosen))
+        sizes = replace(sizes, notes=(*sizes.notes, f"inputs whose values are given: {taken}"))
     shapes, kinds = _inferred(model, initialisers, constants, sizes, shown)
     opsets = {o.domain: o.version for o in model.opset_import}
     values = Values(shapes, constants, opsets)
