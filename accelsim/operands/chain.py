@@ -130,7 +130,7 @@ class _Run:
             shares = ", ".join(f"{100 / (2**bits - 2 if bits > 1 else 1):.2g} % at {bits} bits" for bits in scaled)
             yield (
                 "chained operands: computed in reals from the layers before, rounded once where a layer reads, one "
-                f"step per tensor (in the details of each layer): off by at most {shares} of a tensor's largest magnitude"
+                f"step per tensor (in each layer's details): off by at most {shares} of a tensor's largest magnitude"
             )
         if any(t.bits == 1 and t.signed and name in self.given for name, t in tensors.items()):
             yield "chained operands of one bit are signs: how far they are from the computed values is not bounded"
@@ -320,7 +320,7 @@ class _Graph(_Run):
         from onnx import TensorProto, helper
 
         tensor = self.network.tensors.get(name)
-        if tensor is None or tensor.shape == UNKNOWN or not elements(tensor.shape):
+        if tensor is None or tensor.weight or tensor.shape == UNKNOWN or not elements(tensor.shape):
             return None
         if name not in whole:
             kind = self.program.kinds.get(name, 0) or TensorProto.FLOAT
