@@ -8,7 +8,7 @@ from onnx_graphs import save, tensor
 
 import accelsim
 from accelsim.operands import chain
-from accelsim.operands.handle import Operand
+from accelsim.operands.handle import one
 from accelsim.simulation import load_arch, prepare
 from accelsim.workload.load import load_network
 
@@ -32,7 +32,7 @@ def chained(path, batch=None, machine="edge_npu"):
         step, zero = found.roundings[name]
         drawn = found.values.get(name)
         if drawn is None:
-            drawn = Operand(network.tensors[name], 0, network.batch).values
+            drawn = one(network.tensors[name], 0, network.batch).values
         kind = helper.tensor_dtype_to_np_dtype(network.program.kinds[name])
         real = drawn if np.dtype(kind).kind in "iub" else (drawn - float(zero)) * step
         feed[name] = real.astype(kind)
@@ -346,3 +346,23 @@ def test_parts_of_an_operator_are_right_or_refused(tmp_path):
     assert inner not in found.values
     assert any("between its 2 parts" in note for note in found.notes)
     assert "y" in found.values
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize(
+    ("op", "gates", "more"),
+    [("LSTM", 4, {}), ("GRU", 3, {}), ("GRU", 3, {"linear_before_reset": 1}), ("RNN", 1, {"activations": ["Relu"]})],
+)
+def test_recurrent_layers_hand_on_what_the_runtime_computes(tmp_path, op, gates, more, direction):
+    d = 2 if direction == "bidirectional" else 1
+    more = {key: value * d if key == "activations" else value for key, value in more.items()}
+    outputs = ["y", "h", "c"] if op == "LSTM" else ["y", "h"]
+    node = N(op, ["x", "w", "r", "b"], outputs, hidden_size=6, direction=direction, **more)
+    constants = [("w", real(d, gates * 6, 3)), ("r", real(d, gates * 6, 6)), ("b", real(d, gates * 12))]
+    path = tmp_path / "m.onnx"
+    save(path, [node], {"x": [5, 2, 3]}, outputs, constants=constants)
+    found, compared = agree(path)
+    assert compared == outputs
+    network, _, _ = chained(path)
+    assert set(network.layers[-1].inputs) <= found.values.keys()
+    assert not any("not known" in note for note in found.notes)

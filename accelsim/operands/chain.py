@@ -12,7 +12,7 @@ import numpy as np
 
 from accelsim.errors import WorkloadError
 from accelsim.operands import graph_values, streams
-from accelsim.operands.handle import MAX_VALUE_BITS, Operand
+from accelsim.operands.handle import MAX_VALUE_BITS, Operand, one
 from accelsim.operands.layer_values import SETTINGS, layer_reals
 from accelsim.operands.rounding import RefusedValuesError, Rounding, limits, rounded
 from accelsim.workload.layers import Layer, LayerView, Tensor
@@ -90,10 +90,7 @@ class _Run:
 
     def operand(self, name: str) -> Operand:
         """Return the synthetic operand of a tensor."""
-        tensor = self.network.tensors[name]
-        batch = self.network.batch
-        whole = tensor.weight or not tensor.shape or tensor.shape[0] % batch != 0
-        return Operand(tensor, self.seed, 1 if whole else batch)
+        return one(self.network.tensors[name], self.seed, self.network.batch)
 
     def draw(self, name: str, code: Rounding | None = None) -> np.ndarray:
         """Return the reals that the synthetic operand of a tensor stands for: from -1 to 1, or 0 to 1."""
@@ -258,20 +255,25 @@ class _Graph(_Run):
             if node.outputs and self.program.constant(node.outputs[0]) is not None:
                 continue
             names = self.program.layers.get(node.outputs[0] if node.outputs else "", ())
+            lowered = len(names) > 1
             inputs = {name: value(name) for name in node.inputs}
             try:
                 lacking = [name for name, array in inputs.items() if array is None]
                 if lacking:
                     raise RefusedValuesError(f"nothing is known of its input '{lacking[0]}'")
+                if lowered and graph_values.has_own_cell(node):
+                    graph_values.check_states(node, inputs)
+                    known |= self._parts(names, known | drawn)
+                    continue
                 layer = self.layers[names[0]] if len(names) == 1 else None
                 outputs = self._outputs(node, inputs, layer)
             except (RefusedValuesError, UnknownShapeError, MemoryError) as error:
                 self.note(", ".join(names[:1]) or node.label, f"{node.op}: {error or 'too large'}")
                 continue
             known |= outputs
-            if len(names) > 1:
+            if lowered:
                 try:
-                    known |= self._between(names, known | drawn, outputs, turn)
+                    known |= self._between(names, known | drawn, outputs)
                 except RefusedValuesError as error:
                     parent = self.layers[names[0]].parent
                     self.note(parent, f"{node.op}: between its {len(names)} parts: {error}")
@@ -287,33 +289,42 @@ class _Graph(_Run):
         return dict(zip(node.outputs, results, strict=True))
 
     def _between(
-        self, names: tuple[str, ...], known: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], turn: int
+        self, names: tuple[str, ...], known: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         """Return the tensors between the layers of one operator, if these lead to what it gives."""
+        found = self._parts(names, known)
+        for name, truth in outputs.items():
+            result = found.pop(name, None)
+            if result is None:
+                continue
+            size = float(np.abs(truth).max(initial=0.0)) if truth.dtype.kind in "iuf" else 1.0
+            same = truth.size == result.size
+            if not same or not np.allclose(result.reshape(truth.shape), truth, rtol=0, atol=TOLERANCE * size):
+                raise RefusedValuesError("they do not say all that it computes")
+        return found
+
+    def _parts(self, names: tuple[str, ...], known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return what the layers of one operator compute by their shapes; a state that nobody gives is zero."""
         found: dict[str, np.ndarray] = {}
+        made = {output for name in names for output in self.layers[name].outputs}
         for name in names:
-            layer = self.layers[name]
-            view = self.one_turn.view(layer)
-            weights = []
-            for tensor in view.weights:
-                if tensor.name not in self.network.values:
-                    raise RefusedValuesError(f"constant '{tensor.name}' has no values")
-                weights.append(np.asarray(self.network.values[tensor.name]))
-            inputs = [found.get(i, known.get(i, known.get(i.removeprefix(f"{name}.")))) for i in layer.inputs]
-            if any(array is None for array in inputs):
-                raise RefusedValuesError(f"'{name}' has an input that is not known")
-            result = layer_reals(view, [array for array in inputs if array is not None], weights)
-            for output in layer.outputs:
-                truth = outputs.get(output)
-                if truth is None:
-                    found[output] = result
-                    continue
-                size = float(np.abs(truth).max(initial=0.0)) if truth.dtype.kind in "iuf" else 1.0
-                if truth.size != result.size or not np.allclose(
-                    result.reshape(truth.shape), truth, rtol=0, atol=TOLERANCE * size
-                ):
-                    raise RefusedValuesError("the layers do not say all that it computes")
-        return {name: array for name, array in found.items() if name not in outputs}
+            view = self.one_turn.view(self.layers[name])
+            inputs = []
+            for tensor in view.inputs:
+                array = found.get(tensor.name, known.get(tensor.name, known.get(tensor.name.removeprefix(f"{name}."))))
+                if array is None and tensor.name in (*made, *self.program.kinds):
+                    raise RefusedValuesError(f"'{tensor.name}' is not known")
+                inputs.append(np.zeros(tensor.shape) if array is None else array)
+            lacking = [tensor.name for tensor in view.weights if tensor.name not in self.network.values]
+            if lacking:
+                raise RefusedValuesError(f"constant '{lacking[0]}' has no values")
+            weights = [np.asarray(self.network.values[tensor.name]) for tensor in view.weights]
+            found[view.output.name] = layer_reals(view, inputs, weights)
+            if view.inputs:
+                for tensor, array in zip(view.inputs, inputs, strict=True):
+                    if tensor.name not in known:
+                        found.setdefault(tensor.name, array)
+        return found
 
     def _drawn(self, name: str, turn: int, whole: dict[str, np.ndarray]) -> np.ndarray | None:
         """Return synthetic values of a tensor for the images of one turn, in the graph's type; None without a shape."""

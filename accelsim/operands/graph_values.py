@@ -21,6 +21,13 @@ AXES_SINCE = 13
 BROADCAST_SINCE = 7
 """Operator set from which on shapes are broadcast by themselves; before, attributes said how."""
 
+RECURRENT = ("GRU", "LSTM", "RNN")
+OWN_CELLS = ("activations", "activation_alpha", "activation_beta", "clip", "input_forget")
+"""Attributes of recurrent operators that onnx.reference does not heed."""
+LENGTHS = 4
+"""The input of a recurrent operator that gives each sequence's length, which it does not heed either."""
+STATES = (5, 6)
+"""Inputs of a recurrent operator that are states before the first step."""
 LATER = {"DequantizeLinear": 19}
 """Operators of which onnx.reference has only a later version, which gives the same."""
 
@@ -52,6 +59,8 @@ def computed(node: Node, given: Arrays, opsets: Mapping[str, int], shape: Shape 
             return [result]
     if node.opset < BROADCAST_SINCE and node.has("broadcast"):
         raise RefusedValuesError("it broadcasts by the rules of before operator set 7")
+    if has_own_cell(node):
+        raise RefusedValuesError("it has activations, bounds or lengths of its own")
     if node.op.startswith("Random"):
         raise RefusedValuesError("it draws numbers")
     versions = {domain: max(version, LATER.get(node.op, 0)) for domain, version in opsets.items()}
@@ -59,6 +68,18 @@ def computed(node: Node, given: Arrays, opsets: Mapping[str, int], shape: Shape 
     if results is None:
         raise RefusedValuesError(f"onnx.reference does not compute {node.op}")
     return results
+
+
+def has_own_cell(node: Node) -> bool:
+    """Whether a recurrent operator has settings that onnx.reference does not heed."""
+    return node.op in RECURRENT and (bool(node.optional(LENGTHS)) or any(node.has(name) for name in OWN_CELLS))
+
+
+def check_states(node: Node, given: Mapping[str, np.ndarray | None]) -> None:
+    """Refuse a recurrent operator that starts from constants, which its layers do not carry."""
+    for name in map(node.optional, STATES):
+        if name and node.constant(name) and np.any(given[name]):
+            raise RefusedValuesError("it has a cell of its own and starts from constants")
 
 
 def _conv(node: Node, given: Arrays, shape: Shape | None) -> np.ndarray | None:
