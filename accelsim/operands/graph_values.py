@@ -126,7 +126,7 @@ def _conv_quantised(node: Node, given: Arrays, shape: Shape | None) -> np.ndarra
 
 def _pooled(node: Node, given: Arrays, shape: Shape | None) -> np.ndarray | None:
     x = given[node.input(0)]
-    if not isinstance(shape, Pool) or len(node.outputs) > 1:
+    if not isinstance(shape, Pool) or len(node.outputs) > 1 or set(node.integers("dilations", (1,))) != {1}:
         return None
     return _like(node, pool(shape, x.reshape(shape.input_shapes[0]))).astype(x.dtype)
 
@@ -149,6 +149,24 @@ def _flat_softmax(node: Node, given: Arrays, _: Shape | None) -> np.ndarray | No
     return result.reshape(x.shape).astype(x.dtype)
 
 
+def _lp_normalised(node: Node, given: Arrays, _: Shape | None) -> np.ndarray:
+    """Return x over the sum of its magnitudes, or over the root of that of their squares; 0 where that is 0."""
+    x = given[node.input(0)]
+    sizes = np.abs(x) if node.integer("p", 2) == 1 else x * x
+    total = sizes.sum(axis=node.integer("axis", -1), keepdims=True)
+    norm = total if node.integer("p", 2) == 1 else np.sqrt(total)
+    return np.where(norm == 0, 0, x / np.where(norm == 0, 1, norm)).astype(x.dtype)
+
+
+def _resized(node: Node, given: Arrays, _: Shape | None) -> None:
+    """Leave a Resize to ONNX, but for corners that are aligned at sizes that are not whole: runtimes differ there."""
+    scales = given.get(node.optional(2))
+    if node.text("coordinate_transformation_mode", "") == "align_corners" and scales is not None and scales.size:
+        sizes = np.array(node.shape(node.input(0)))[-scales.size :] * scales
+        if np.any(sizes != np.rint(sizes)):
+            raise RefusedValuesError("it aligns corners at sizes that are not whole, which runtimes do differently")
+
+
 def _like(node: Node, array: np.ndarray) -> np.ndarray:
     return array.reshape(node.shape(node.outputs[0]))
 
@@ -158,6 +176,8 @@ OWN: dict[str, Callable[[Node, Arrays, Shape | None], np.ndarray | None]] = {
     "ConvInteger": _conv_integer,
     "QLinearConv": _conv_quantised,
     **dict.fromkeys(("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"), _pooled),
+    "LpNormalization": _lp_normalised,
+    **dict.fromkeys(("Resize", "Upsample"), _resized),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _flat_softmax),
 }
 """Operator -> how it is computed here; None where it is left to ONNX."""

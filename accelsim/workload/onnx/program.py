@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from accelsim.errors import WorkloadError
 from accelsim.workload.onnx.file import Constant
 from accelsim.workload.onnx.node import Node
 from accelsim.workload.onnx.quant import IntType
@@ -48,6 +49,11 @@ class Program:
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def constant(self, name: str) -> np.ndarray | None:
-        """Return what the file holds under a name, or None; WorkloadError if it cannot be read."""
+        """Return what the file holds under a name; None if that is nothing, or no numbers."""
         found = self.stored.get(name)
-        return None if found is None or found.origin is None or found.absent else found.read()
+        if found is None or found.origin is None or found.absent:
+            return None
+        try:
+            return found.read()
+        except WorkloadError:
+            return None
