@@ -158,6 +158,28 @@ def _lp_normalised(node: Node, given: Arrays, _: Shape | None) -> np.ndarray:
     return np.where(norm == 0, 0, x / np.where(norm == 0, 1, norm)).astype(x.dtype)
 
 
+def _batch_normalised(node: Node, given: Arrays, _: Shape | None) -> np.ndarray | None:
+    """Return the normalisation by stored statistics; one that is in training is left to ONNX."""
+    if len(node.outputs) > 1 or node.integer("training_mode", 0):
+        return None
+    if not node.integer("spatial", 1):
+        raise RefusedValuesError("its statistics are not per channel")
+    x = given[node.input(0)]
+    scale, shift, mean, variance = (given[node.input(i)].reshape(-1, *(1,) * (x.ndim - 2)) for i in range(1, 5))
+    result = (x.astype(np.float64) - mean) / np.sqrt(variance + node.real("epsilon", 1e-5)) * scale + shift
+    return result.astype(x.dtype)
+
+
+def _response_normalised(node: Node, given: Arrays, _: Shape | None) -> np.ndarray:
+    """Return x over the power of a window of channels: ``(bias + alpha / size * sum of squares) ** beta``."""
+    x, size = given[node.input(0)], node.integer("size", 1)
+    around = ((0, 0), ((size - 1) // 2, size // 2), *((0, 0),) * (x.ndim - 2))
+    squares = np.pad(x.astype(np.float64) ** 2, around)
+    total = sum((squares[:, i : i + x.shape[1]] for i in range(size)), np.zeros(x.shape))
+    base = node.real("bias", 1.0) + node.real("alpha", 1e-4) / size * total
+    return np.asarray(x / base ** node.real("beta", 0.75)).astype(x.dtype)
+
+
 def _resized(node: Node, given: Arrays, _: Shape | None) -> None:
     """Leave a Resize to ONNX, but for corners that are aligned at sizes that are not whole: runtimes differ there."""
     scales = given.get(node.optional(2))
@@ -176,6 +198,8 @@ OWN: dict[str, Callable[[Node, Arrays, Shape | None], np.ndarray | None]] = {
     "ConvInteger": _conv_integer,
     "QLinearConv": _conv_quantised,
     **dict.fromkeys(("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"), _pooled),
+    "BatchNormalization": _batch_normalised,
+    "LRN": _response_normalised,
     "LpNormalization": _lp_normalised,
     **dict.fromkeys(("Resize", "Upsample"), _resized),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _flat_softmax),
