@@ -8,9 +8,12 @@ from onnx_graphs import save, tensor
 
 import accelsim
 from accelsim.operands import chain
+from accelsim.operands.capture import capture
+from accelsim.operands.files import save_npz
 from accelsim.operands.handle import one
 from accelsim.simulation import load_arch, prepare
 from accelsim.workload.load import load_network
+from accelsim.workload.onnx.file import light_path
 
 ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'accelsim[profile]'")
 
@@ -366,3 +369,137 @@ def test_recurrent_layers_hand_on_what_the_runtime_computes(tmp_path, op, gates,
     network, _, _ = chained(path)
     assert set(network.layers[-1].inputs) <= found.values.keys()
     assert not any("not known" in note for note in found.notes)
+
+
+QUANTISED = {
+    "QLinearAdd": (["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"], {}),
+    "QLinearMul": (["x", "xs", "xz", "w", "ws", "wz", "ys", "yz"], {}),
+    "QLinearSigmoid": (["x", "xs", "xz", "ys", "yz"], {}),
+    "QLinearLeakyRelu": (["x", "xs", "xz", "ys", "yz"], {"alpha": 0.3}),
+    "QLinearGlobalAveragePool": (["x", "xs", "xz", "ys", "yz"], {}),
+    "QLinearAveragePool": (["x", "xs", "xz", "ys", "yz"], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}),
+    "QLinearConcat": (["ys", "yz", "x", "xs", "xz", "w", "ws", "wz"], {"axis": 1}),
+}
+
+
+@pytest.mark.parametrize("op", QUANTISED)
+def test_quantised_operators_of_the_runtime_have_its_codes(tmp_path, op):
+    names, more = QUANTISED[op]
+    constants = {"w": np.random.default_rng(0).integers(0, 256, (2, 3, 5, 5)).astype(np.uint8)}
+    constants |= {"xs": np.float32(0.02), "ws": np.float32(0.013), "ys": np.float32(0.017)}
+    constants |= {"xz": np.uint8(120), "wz": np.uint8(130), "yz": np.uint8(50)}
+    compare_integers(tmp_path, N(op, names, ["y"], domain="com.microsoft", **more), [2, 3, 5, 5], constants)
+
+
+@pytest.mark.parametrize("turned", [0, 1])
+def test_a_quantised_gemm_has_its_codes(tmp_path, turned):
+    names = ["x", "xs", "xz", "w", "ws", "wz", "b", "ys", "yz"]
+    draw = np.random.default_rng(0).integers
+    constants = {
+        "w": draw(-128, 128, (5, 8) if turned else (8, 5)).astype(np.int8),
+        "b": draw(-999, 999, 5).astype("i4"),
+    }
+    constants |= {"xs": np.float32(0.02), "ws": np.float32(0.013), "ys": np.float32(0.1)}
+    constants |= {"xz": np.uint8(120), "wz": np.int8(3), "yz": np.uint8(50)}
+    node = N("QGemm", names, ["y"], domain="com.microsoft", transB=turned, alpha=0.5)
+    compare_integers(tmp_path, node, [3, 8], constants)
+
+
+def compare_integers(tmp_path, node, dims, constants):
+    """Compare an operator on bytes with ONNX Runtime, code by code."""
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [tensor("x", dims, TensorProto.UINT8)],
+        [tensor("y", None, TensorProto.UINT8)],
+        [
+            onnx.numpy_helper.from_array(np.asarray(array), name)
+            for name, array in constants.items()
+            if name in node.input
+        ],
+    )
+    domains = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=domains, ir_version=8), tmp_path / "m.onnx")
+    assert agree(tmp_path / "m.onnx")[1] == ["y"]
+
+
+@pytest.mark.parametrize(
+    ("op", "names", "more"),
+    [
+        ("Gelu", ["x"], {}),
+        ("BiasGelu", ["x", "b"], {}),
+        ("FastGelu", ["x", "b"], {}),
+        ("QuickGelu", ["x"], {"alpha": 1.5}),
+        ("FusedMatMul", ["x", "x"], {"transB": 1, "alpha": 0.5}),
+    ],
+)
+def test_operators_of_transformers_are_computed(tmp_path, op, names, more):
+    path = tmp_path / "m.onnx"
+    save(path, [N(op, names, ["y"], domain="com.microsoft", **more)], {"x": [2, 4, 6]}, constants=[("b", real(6))])
+    assert agree(path)[1] == ["y"]
+
+
+@pytest.mark.parametrize("opset", [9, 17])
+def test_normalisations_are_right_where_the_reference_is_not(tmp_path, opset):
+    nodes = [
+        N("BatchNormalization", ["x", "s", "t", "m", "v"], ["a"]),
+        N("LRN", ["a"], ["b"], size=5, alpha=0.5, bias=2.0),
+        N("LpNormalization", ["b"], ["c"], axis=1, p=1),
+        N("MaxPool", ["c"], ["y"], kernel_shape=[2, 2], dilations=[2, 2]) if opset > 9 else N("Relu", ["c"], ["y"]),
+    ]
+    constants = [("s", real(7)), ("t", real(7, seed=1)), ("m", real(7, seed=2)), ("v", real(7, seed=3) ** 2)]
+    path = tmp_path / "m.onnx"
+    save(path, nodes, {"x": [1, 7, 6, 6]}, constants=constants, opset=opset)
+    assert set(agree(path)[1]) == set("abcy")
+
+
+@pytest.mark.parametrize("name", ["onnx:shufflenet", "onnx:zfnet512"])
+def test_all_tensors_of_a_light_graph_are_the_runtime_s(name):
+    found, compared = agree(light_path(name))
+    network = load_network(name)
+    assert {tensor for layer in network.layers for tensor in layer.outputs} <= set(compared)
+    assert not any("not known" in note for note in found.notes)
+
+
+def test_what_profile_writes_run_reads_with_token_ids(tmp_path):
+    nodes = [N("Gather", ["table", "ids"], ["a"]), N("MatMul", ["a", "w"], ["y"])]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [tensor("ids", [1, 30], TensorProto.INT32)],
+        [tensor("y", None)],
+        [onnx.numpy_helper.from_array(real(1000, 8), "table"), onnx.numpy_helper.from_array(real(8, 4), "w")],
+    )
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    np.save(tmp_path / "ids.npy", np.arange(900, 930, dtype=np.int32).reshape(1, 30))
+    kept = capture(path, load_network(str(path)), {"": tmp_path / "ids.npy"})
+    save_npz(tmp_path / "p.npz", kept.arrays())
+    result = accelsim.simulate("edge_npu", str(path), operands=tmp_path / "p.npz", check=True)
+    assert all(layer.checked for layer in result.layers)
+
+
+def test_a_packaged_network_runs_and_says_how_its_values_came_about():
+    result = accelsim.simulate("edge_npu_128", "net:squeezenet1_1", operands="chain", layers="fire2*")
+    assert any("filters are drawn" in note for note in result.notes)
+    assert not any("not known" in note for note in result.notes)
+
+
+def test_a_file_without_a_graph_refuses_what_its_shapes_do_not_say(tmp_path):
+    lines = """
+name: small
+isolated: false
+inputs: [image]
+layers:
+  - {name: a, kind: conv2d, c: 3, k: 4, h: 6, w: 6, r: 3, s: 3, inputs: [image], outputs: [t1]}
+  - {name: b, kind: elementwise, op: clip, shape: [1, 4, 4, 4], inputs: [t1], outputs: [t2]}
+  - {name: c, kind: elementwise, op: relu, shape: [1, 4, 4, 4], inputs: [t2], outputs: [t3]}
+"""
+    path = tmp_path / "n.yaml"
+    path.write_text(lines)
+    network = prepare(load_arch("edge_npu"), load_network(str(path)), None, None, None)
+    found = chain.propagate(network, 0)
+    assert set(found.values) == {"t1", "t3"}
+    assert any("'b' (what 'clip' computes is not part of the layer)" in note for note in found.notes)
+    drawn = one(network.tensors["t2"], 0, 1).values
+    assert np.array_equal(found.values["t3"] > 0, drawn > 0)

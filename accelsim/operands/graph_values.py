@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from accelsim.operands.contributed_values import CONTRIBUTED
 from accelsim.operands.golden import convolve, convolve_reals, pool, softmax
 from accelsim.operands.rounding import RefusedValuesError, Rounding
 from accelsim.workload.onnx.folding import evaluated
@@ -52,7 +53,7 @@ def computed(node: Node, given: Arrays, opsets: Mapping[str, int], shape: Shape 
     RefusedValuesError
         An operator whose values cannot be computed.
     """
-    own = OWN.get(node.op)
+    own = OWN.get(node.op) or CONTRIBUTED.get(node.op)
     if own is not None:
         result = own(node, given, shape)
         if result is not None:

@@ -185,11 +185,11 @@ class _Importer:
         """Note an activation; a constant among them becomes one of the layer's own, present for every image."""
         constant = self.graph.constants.get(name)
         if constant is not None:
-            name, shape = f"{layer}.{name}", constant.shape
+            own, shape = f"{layer}.{name}", constant.shape
         else:
-            shape = self.graph.shapes.get(name, self.made.get(name, UNKNOWN))
-        self.tensors.setdefault(name, self._typed(Tensor(name, shape), name))
-        return name
+            own, shape = name, self.graph.shapes.get(name, self.made.get(name, UNKNOWN))
+        self.tensors.setdefault(own, self._typed(Tensor(own, shape), name))
+        return own
 
     def _typed(self, tensor: Tensor, name: str) -> Tensor:
         """Return the tensor with the width and sign that the graph gives to ``name``, if any."""
