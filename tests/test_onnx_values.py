@@ -104,6 +104,22 @@ def test_reductions_run_over_any_dimensions(tmp_path, op, axes):
     agree(*both(tmp_path, [it], {"x": reals(2, 3, 4, 5)}, constants, opset=18)[1:])
 
 
+@pytest.mark.parametrize(("dims", "axes"), [((1, 8, 16384), [1, 2]), ((2, 70_000, 3), [1])])
+def test_a_long_reduction_runs_in_stages(tmp_path, dims, axes):
+    it = node("ReduceMax", ["x", "axes"], keepdims=0)
+    network, found, expected = both(tmp_path, [it], {"x": reals(*dims)}, [("axes", np.array(axes))], opset=18)
+    agree(found, expected)
+    assert [layer.shape.r * layer.shape.s for layer in network.layers] == ([4096, 32] if axes == [1, 2] else [3500, 20])
+    assert accelsim.simulate("edge_npu", network).complete
+
+
+def test_a_long_reduction_without_a_divisor_is_left_out(tmp_path):
+    from onnx_graphs import imported
+
+    network = imported(tmp_path, [node("ReduceMax", ["x"])], {"x": (1, 65_537)})
+    assert network.layers[0].shape.reason.startswith("it reduces 65,537 elements at once")
+
+
 @pytest.mark.parametrize(("a", "b", "c", "attributes", "macs"), [
     ((3, 4), (3, 5), None, {"transA": 1}, 60),
     ((4, 3), (5, 3), (5,), {"transB": 1}, 60),
