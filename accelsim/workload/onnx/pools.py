@@ -84,8 +84,11 @@ def axes_of(node: Node, rank: int) -> Dims:
     return tuple(sorted({axis % rank for axis in axes}))
 
 
-def blocks(node: Node, op: PoolOp, name: str, x: Dims, axes: Dims) -> tuple[list[Work], str]:
-    """Return reductions over some dimensions, neighbours together, and the tensor that they make."""
+def blocks(node: Node, op: PoolOp, name: str, x: Dims, axes: Dims, head: str = "") -> tuple[list[Work], str]:
+    """Return reductions over some dimensions, neighbours together, and the tensor that they make.
+
+    ``head`` tells several reductions of one operator apart.
+    """
     works: list[Work] = []
     rest = list(axes)
     while rest:
@@ -94,7 +97,7 @@ def blocks(node: Node, op: PoolOp, name: str, x: Dims, axes: Dims) -> tuple[list
             first = rest.pop()
         ahead, block, behind = x[:first], prod(x[first : last + 1]), prod(x[last + 1 :])
         n, c = (ahead[0], prod(ahead[1:])) if ahead else (1, 1)
-        part = f"reduce{first}"
+        part = f"{head}reduce{first}"
         while block > MOST_TAPS:  # in stages, each over as many as divide the rest
             taken = next((size for size in range(STAGE, 1, -1) if block % size == 0), block)
             if taken == block:
