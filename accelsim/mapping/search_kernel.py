@@ -266,14 +266,14 @@ def search_with(  # type: ignore[no-untyped-def]
                                              place, best, figures)  # fmt: skip
                             tried = 0
                 if place == NOTHING_YET and tried > since:
-                    place, tried = time_best(layer, forms, psum_width, bus, objective, timing, tries, bounds, tried,
-                                             place, best, figures)  # fmt: skip
+                    place = time_best(layer, forms, psum_width, bus, objective, timing, tries, bounds, tried, place,
+                                      best, figures)  # fmt: skip
                 if tried > MOST_TRIES - 8:
                     place = time_all(layer, forms, psum_width, bus, objective, timing, tries, bounds, tried, place,
                                      best, figures)  # fmt: skip
                     tried = 0
         if at & (at + 1) == 0 or len(forms) > 1:
-            place, tried = time_best(
+            place = time_best(
                 layer, forms, psum_width, bus, objective, timing, tries, bounds, tried, place, best, figures
             )
     place = time_all(layer, forms, psum_width, bus, objective, timing, tries, bounds, tried, place, best, figures)
@@ -427,33 +427,24 @@ def time_all(layer, forms, psum_width, bus, objective, state, tries, bounds, tri
     more = -1.0
     while more != figures[2]:
         more = figures[2]
-        place, tried = time_best(
-            layer, forms, psum_width, bus, objective, state, tries, bounds, tried, place, best, figures
-        )
+        place = time_best(layer, forms, psum_width, bus, objective, state, tries, bounds, tried, place, best, figures)
     return place
 
 
 @lean
 def time_best(layer, forms, psum_width, bus, objective, state, tries, bounds, tried, place, best, figures):  # type: ignore[no-untyped-def]
-    """Time the try with the best bound, if it may be the best of all; return the place of the best, and how many others
-    are left.
+    """Time the try with the best bound, if it may be the best of all; return the place of the best.
 
     If it is, variants before its own that compute for longer may take as long all the same, and then come first.
     """
-    at, left = -1, 0
+    at = -1
     for i in range(tried):
         if bounds[i, 2] < 0 or bounds[i, 0] > figures[0]:
             continue
-        if left < i:
-            for j in range(4):
-                bounds[left, j] = bounds[i, j]
-            for j in range(8):
-                tries[left, j] = tries[i, j]
-        if at < 0 or before(bounds[left, 0], bounds[left, 1], bounds[left, 2], bounds[at], bounds[at, 2]):
-            at = left
-        left += 1
+        if at < 0 or before(bounds[i, 0], bounds[i, 1], bounds[i, 2], bounds[at], bounds[at, 2]):
+            at = i
     if at < 0 or not before(bounds[at, 0], bounds[at, 1], bounds[at, 2], figures, place):
-        return place, left
+        return place
     here, dram = np.int64(bounds[at, 2]), bounds[at, 1] if objective == CYCLES else bounds[at, 0]
     bounds[at, 2] = -1
     v, compute, earlier = tries[at, 7], bounds[at, 3], 0
@@ -467,7 +458,7 @@ def time_best(layer, forms, psum_width, bus, objective, state, tries, bounds, tr
             for j in range(7):
                 best[j] = tries[at, j]
         if earlier == tries[at, 7] or (v == tries[at, 7] and (figures[0] < score or figures[1] < other)):
-            return place, left
+            return place
         v, tile = earlier, tries[at]
         compute = computed(forms[v], state[3], tile, tile[4], tile[5], False)
         earlier += 1
