@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from accelsim.errors import AccelsimError, ModelError, UserError
     from accelsim.results import LayerResult, NetworkResult
     from accelsim.simulation import load_arch, load_network, simulate
+    from accelsim.workload.onnx.torch_door import from_torch
 
 _HOMES = {
     "AccelsimError": "accelsim.errors",
@@ -26,6 +27,7 @@ _HOMES = {
     "LayerResult": "accelsim.results",
     "NetworkResult": "accelsim.results",
     "compare": "accelsim.comparison",
+    "from_torch": "accelsim.workload.onnx.torch_door",
     "load_arch": "accelsim.simulation",
     "load_network": "accelsim.simulation",
     "simulate": "accelsim.simulation",
@@ -39,6 +41,7 @@ __all__ = [
     "NetworkResult",
     "UserError",
     "compare",
+    "from_torch",
     "load_arch",
     "load_network",
     "simulate",

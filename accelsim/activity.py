@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -118,7 +119,7 @@ class Activity:
     accounts: dict[str, dict[str, int]]
     traffic: dict[Flow, int]
     events: dict[Event, int]
-    schedule: tuple[Step | Loop, ...] | None = ()
+    schedule: Sequence[Step | Loop] | None = ()
     stall_cycles: int = 0
     buffers: dict[str, tuple[int, int]] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
@@ -180,12 +181,22 @@ def _nonzero(
     return {k: v for k, v in table.items() if v}
 
 
-def flatten(schedule: tuple[Step | Loop, ...]) -> list[Step]:
-    """Return the steps one by one (for tests and small cases: length grows with the schedule)."""
-    steps: list[Step] = []
+def walk(schedule: Sequence[Step | Loop], rounds: int | None = None, times: int = 1) -> Iterator[tuple[Step, int]]:
+    """Yield the steps one by one and for how many each stands, loops all the time or only ``rounds`` times."""
     for item in schedule:
         if isinstance(item, Loop):
-            steps.extend(flatten(item.body) * item.repeat)
+            passes = item.repeat if rounds is None else min(rounds, item.repeat)
+            for _ in range(passes):
+                yield from walk(item.body, rounds, times * item.repeat // passes)
         else:
-            steps.append(item)
-    return steps
+            yield item, times
+
+
+def flatten(schedule: Sequence[Step | Loop]) -> list[Step]:
+    """Return the steps one by one (for tests and small cases: length grows with the schedule)."""
+    return [step for step, _ in walk(schedule)]
+
+
+def count(schedule: Sequence[Step | Loop], weight: Callable[[Step], int] = lambda step: 1) -> int:
+    """Return the number of steps, or the sum of their weights, without walking through the repetitions."""
+    return sum(times * weight(step) for step, times in walk(schedule, 1))

@@ -18,6 +18,7 @@ from accelsim.results import NetworkResult
 from accelsim.simulation import NOT_SELECTED, OnProgress, load_arch, load_network, simulate
 from accelsim.workload.check import nearest
 from accelsim.workload.network import Network
+from accelsim.workload.sizes import Sizes
 
 Sets = Sequence[tuple[str, Any]]
 
@@ -169,6 +170,7 @@ def compare(
     incomplete: Incomplete = "common",
     sets: Sets = (),
     matrix_b: str | None = None,
+    dims: Sizes | None = None,
     progress: OnProgress | None = None,
     **options: Any,
 ) -> Comparison:
@@ -189,6 +191,8 @@ def compare(
         Keys of all machines to override; ``NAME:key.path`` those of one. Of machines given by name only.
     matrix_b : str, optional
         Second matrix of products whose network is the first.
+    dims : mapping, optional
+        Sizes of dimensions that the networks leave open, by name; of networks given by name only.
     options
         As of `accelsim.simulate`.
 
@@ -206,7 +210,7 @@ def compare(
     typed = [arch if isinstance(arch, str) else arch.name for arch in archs]
     per_machine = _sets(sets, typed)
     machines = [_machine(arch, mine) for arch, mine in zip(archs, per_machine, strict=True)]
-    nets = [_network(net, matrix_b) for net in networks]
+    nets = [_network(net, matrix_b, dims) for net in networks]
     names = _labels(typed, machines, "machine")
     titles = _labels([n if isinstance(n, str) else n.name for n in networks], nets, "network")
     first = names[0] if base is None else _named(base, names, typed)
@@ -255,9 +259,9 @@ def _machine(arch: Arch | str, sets: Sets) -> Arch | UserError:
         return error
 
 
-def _network(network: Network | str, matrix_b: str | None) -> Network | UserError:
+def _network(network: Network | str, matrix_b: str | None, dims: Sizes | None) -> Network | UserError:
     try:
-        return load_network(network, matrix_b=matrix_b) if isinstance(network, str) else network
+        return load_network(network, matrix_b=matrix_b, dims=dims) if isinstance(network, str) else network
     except UserError as error:
         return error
 

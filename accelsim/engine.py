@@ -26,7 +26,7 @@ from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
-from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import Shape
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)

@@ -69,6 +69,11 @@ class WorkloadError(UserError):
 class MappingError(UserError):
     """No legal mapping: what does not fit, and by how much."""
 
+    @classmethod
+    def too_many(cls, layer: str) -> MappingError:
+        """Return what is said of a layer whose counts 64-bit integers may not hold."""
+        return cls(f"layer '{layer}': its counts exceed 64-bit integers", "split the layer")
+
 
 class FitError(MappingError):
     """A layer that no mapping of its unit makes fit: it is left out where layers may be skipped."""

@@ -10,6 +10,7 @@ version, the bounds-check mode and a hash of every file of this package that hol
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import logging
 import os
@@ -18,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numba
@@ -46,6 +48,18 @@ def lean(function: F) -> F:
     """
     jitted: F = numba.njit(nogil=True, cache=_CACHE is not None, pipeline_class=KernelCompiler, _nrt=False)(function)
     return jitted
+
+
+def plain(function: F, **others: Any) -> F:
+    """Return a kernel as Python runs it, with all that it calls: for arrays, and integers of any size.
+
+    ``others`` are values of its module's constants.
+    """
+    source: Any = getattr(function, "py_func", function)
+    named = {name: source.__globals__[name] for name in source.__code__.co_names if name in source.__globals__}
+    called = {name: plain(value, **others) if hasattr(value, "py_func") else value for name, value in named.items()}
+    found: Any = FunctionType(source.__code__, {"__builtins__": builtins, **called, **others}, source.__name__)
+    return found
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)

@@ -12,12 +12,12 @@ from accelsim import basis
 from accelsim.activity import CAUSES, Activity, Event
 from accelsim.components import Component, Dram
 from accelsim.config.arch import Arch, Unit
-from accelsim.config.schema import EnergySpec
+from accelsim.config.schema import EnergySpec, MappingSpec
 from accelsim.energy import LEAKAGE, Table, energy_pj, kept_table, leakage_mw
 from accelsim.engine import Engine, Machine, finished
 from accelsim.engines import registry
 from accelsim.errors import FitError, MappingError, ModelError, WorkloadError
-from accelsim.mapping.choose import Choice, PriceOf, build, choose
+from accelsim.mapping.choose import Bounds, Choice, PriceOf, build, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
 from accelsim.operands import handle
@@ -25,7 +25,7 @@ from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
 from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
 from accelsim.units import ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
 
 
@@ -187,10 +187,18 @@ def _mapping(
         return engine.mapping_schema(), "none", None
     try:
         if choice is None:
-            choice = choose(columns, engine.bounds(view, params, machine, columns), arch.mapping, price, leak)
+            bounds = engine.bounds(view, params, machine, columns)
+            choice = choose(columns, bounds, _objective(arch, bounds), price, leak)
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
     return build(engine.mapping_schema, choice.row), "searched", choice
+
+
+def _objective(arch: Arch, bounds: Bounds) -> MappingSpec:
+    """Return how a mapping is chosen: beside a unit with an objective of its own, one without takes cycles."""
+    if arch.mapping.objective == "engine" and bounds.own is None and len(arch.units) > 1:
+        return arch.mapping.model_copy(update={"objective": "cycles"})
+    return arch.mapping
 
 
 def _plan(
@@ -251,10 +259,11 @@ def _with_memory(activity: Activity, machine: Machine) -> tuple[int, int, dict[s
             needed[flow.boundary] = needed.get(flow.boundary, 0.0) + bits / activity.compute_cycles
     if activity.schedule is None:
         return activity.compute_cycles, activity.stall_cycles, dict(sorted(needed.items()))
-    ran = timeline.run(activity.schedule, machine.dram)
+    rows = timeline.rows_of(activity.schedule, machine.dram)
+    ran = timeline.run(rows, machine.dram)
     if ran.cycles - ran.stall_cycles != activity.compute_cycles:
         raise ModelError(f"tiles compute {ran.cycles - ran.stall_cycles} cycles, not {activity.compute_cycles}")
-    needed["dram"] = float(timeline.needed_bits_per_cycle(activity.schedule, machine.dram))
+    needed["dram"] = float(timeline.needed_bits_per_cycle(rows, machine.dram))
     return ran.cycles, ran.stall_cycles, dict(sorted(needed.items()))
 
 

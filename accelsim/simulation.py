@@ -24,9 +24,11 @@ from accelsim.passes import batching
 from accelsim.passes.density import read_density, with_density
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.workload.layers import Layer, LayerView
 from accelsim.workload.load import load_network as load_network
-from accelsim.workload.network import Layer, LayerView, Network, is_view
+from accelsim.workload.network import Network, is_view
 from accelsim.workload.shapes import Unsupported
+from accelsim.workload.sizes import Sizes, check_names
 
 OnProgress = Callable[[str, float, int], None]
 """Called with (layer name, layers done, layers in all); within a layer that takes long, done has a fraction."""
@@ -58,6 +60,7 @@ def simulate(
     network: Network | str,
     *,
     batch: int | None = None,
+    dims: Sizes | None = None,
     layers: str = "*",
     seed: int = 0,
     fidelity: Literal["closed", "cycle"] = "closed",
@@ -81,6 +84,8 @@ def simulate(
         A network, or what `load_network` takes.
     batch : int, optional
         Images in all, the network's own number by default; all totals are for the whole batch.
+    dims : mapping, optional
+        Sizes of dimensions that the network leaves open, by name; of a network given by name.
     layers : str
         Pattern over layer names: the others are not simulated, and the result is partial.
     seed : int
@@ -111,7 +116,10 @@ def simulate(
         An invariant of ours is broken.
     """
     arch = load_arch(arch) if isinstance(arch, str) else arch
-    network = load_network(network) if isinstance(network, str) else network
+    if isinstance(network, str):
+        network = load_network(network, dims=dims)
+    elif dims:
+        check_names(dims, (), network.name)
     network = prepare(arch, network, batch, density, precision)
     chosen = select(network, layers)
     pinned = Pinned(Path(mapping)) if mapping is not None else None

@@ -18,7 +18,7 @@ import accelsim
 from accelsim.explore import evaluate
 from accelsim.explore.schema import OptionsSpec
 
-TURNS, POINTS, PLAIN_POINTS = 3, 40, 4
+TURNS, POINTS = 3, 40
 SPEEDS = (1.6, 3.2, 6.4, 12.8, 19.2, 25.6, 51.2)
 SIZES = ("input_kib", "weight_kib", "output_kib")
 MACHINES = {
@@ -56,11 +56,12 @@ def layers_per_s(machine: str, network: str) -> float:
             if row.status != "ok":
                 raise SystemExit(f"{machine} on {network}: {row.reason}")
 
-    sweep(2)  # loads kernels
+    sweep(1)  # loads kernels
     start = time.process_time()
-    sweep(3)
-    points = PLAIN_POINTS if time.process_time() - start > 1 else POINTS
-    return ran * points / least(lambda: sweep(points))
+    sweep(2)
+    if (seconds := time.process_time() - start) > 1:  # without columns: long enough for one turn
+        return 2 * ran / seconds
+    return POINTS * ran / least(lambda: sweep(POINTS))
 
 
 def one_layer_ms() -> float:

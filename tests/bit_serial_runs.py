@@ -11,7 +11,7 @@ from accelsim.activity import Activity
 from accelsim.engines import registry
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import of
-from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import Linear, Shape
 
 KIB = {"input_kib": 64, "weight_kib": 64, "output_kib": 64}

@@ -13,7 +13,7 @@ from accelsim.engine import Engine, Machine
 from accelsim.engines import registry
 from accelsim.memory.dram import DramModel
 from accelsim.operands.handle import Operands, of
-from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.layers import LayerView, Tensor
 
 MACHINE = Machine({"core": Fraction(200)}, DramModel(Fraction(96, 5), 7, 64))
 MACHINES = (

@@ -1,17 +1,48 @@
-"""Random small nests, and today's tilings as nests of two levels: what the tests and benchmarks/accept share."""
+"""Random small nests and tilings: what the tests and benchmarks/accept share."""
 
 from __future__ import annotations
 
 import random
 from math import prod
 
-from accelsim.mapping.loopnest import AXES, ORDERS, LoopNest, Tiling, Widths
+from accelsim.mapping.brute import KEYS, BruteNest
+from accelsim.mapping.loopnest import ORDERS, LoopNest, Tile, Tiling, Widths
 from accelsim.tiled.nest import DIMS, Cut, Factor, Level, Mapping, Nest, Problem
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d
 
+
+class Stepped(BruteNest):
+    """A cut layer stepped tile by tile; tensors at home do not move. ``known`` is shared by all cuts of a layer."""
+
+    def __init__(self, conv, mapping, widths, dram, resident, known):
+        self.resident, self.known = resident, known
+        super().__init__(conv, mapping, widths._asdict(), dram)
+
+    def schedule(self, cycles):
+        """Return every step; ``cycles`` are those of a `Tile`, whose input region nobody asks for."""
+        for tile, computed in self.walk():
+            computed.append(cycles(Tile(*(len(tile[axis]) for axis in "gnefkc"), 0, 0)))
+        return tuple(self.steps)
+
+    def largest_bits(self):
+        """Return the bits of the largest tile of inputs, of weights and of sums."""
+        for _ in self.walk():
+            pass
+        return {tensor: max(bits) for tensor, bits in self._peak.items()}
+
+    def _move(self, layout, tensor, direction, tile):
+        found = super()._move(layout, tensor, direction, tile)
+        return [] if tensor in self.resident else found
+
+    def _addresses(self, tensor, tile):
+        key = (tensor, *(tile[axis] for axis in KEYS[tensor]))
+        if key not in self.known:
+            self.known[key] = super()._addresses(tensor, tile)
+        return self.known[key]
+
+
 MOST_STEPS = 3000
-LETTERS = {"groups": "G", "n": "N", "e": "P", "f": "Q", "k": "M", "c": "C"}
 
 
 def steps(nest: Nest) -> int:
@@ -77,16 +108,3 @@ def random_tiling(seed: int) -> LoopNest:
         k=kg if whole else r(1, kg), c=cg if whole else r(1, cg), order=rng.choice(ORDERS),
     )  # fmt: skip
     return LoopNest(conv, tiling, Widths(1, 1, 1, 1))
-
-
-def of_tiling(nest: LoopNest) -> Nest:
-    """Return a tiled layer as two levels: tile loops in DRAM, the tile inside; halos are fetched again."""
-    conv, tiling = nest.conv, nest.tiling
-    sizes = {"groups": conv.groups, "n": conv.n, "e": conv.e, "f": conv.f, "k": conv.k // conv.groups,
-             "c": conv.c // conv.groups}  # fmt: skip
-    tile = {axis: min(getattr(tiling, axis), size) for axis, size in sizes.items()}
-    axes = ["groups", *(axis for loop in tiling.order for axis in AXES[loop])]
-    outer = tuple(Factor(LETTERS[axis], ceil_div(sizes[axis], tile[axis])) for axis in axes)
-    inner = (*(Factor(LETTERS[axis], tile[axis]) for axis in axes), Factor("R", conv.r), Factor("S", conv.s))
-    levels = (Level("DRAM"), Level("GLB", halo="refetch"))
-    return Nest(Problem.of_conv(conv), levels, Mapping((Cut(outer), Cut(inner))))

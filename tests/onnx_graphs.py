@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from accelsim.workload import onnx_import
+from accelsim.workload.onnx import importer
 
 
 def tensor(name, dims, kind=TensorProto.FLOAT):
@@ -31,4 +31,4 @@ def save(path, nodes, inputs, outputs=("y",), constants=(), opset=17, **more):
 def imported(tmp_path, nodes, inputs, **more):
     path = tmp_path / "m.onnx"
     save(path, nodes, inputs, **more)
-    return onnx_import.load(path)
+    return importer.load(path)

@@ -24,10 +24,10 @@ from accelsim.engines.systolic import columnar, columnar_kernel, priced_kernel
 from accelsim.explore import evaluate, export, store, sweep
 from accelsim.explore.schema import OptionsSpec
 from accelsim.layer import events
-from accelsim.mapping import bound_kernel, loopnest, nest_kernel, search, tile_forms, tile_kernel
+from accelsim.mapping import bound_kernel, loopnest, nest_kernel, schedule_kernel, search, tile_forms, tile_kernel
 from accelsim.mapping.choose import build as build_mapping
 from accelsim.mapping.choose import choose
-from accelsim.memory import timeline
+from accelsim.memory import clock_kernel, timeline
 from accelsim.memory.dram import DramModel
 from accelsim.operands import handle
 from accelsim.workload.network import Network, make_layer
@@ -141,9 +141,9 @@ def test_any_tiling_is_counted_as_by_the_plain_path():
         out = np.zeros(len(columnar_kernel.COUNTS), dtype=np.int64)
         array, bus = columnar.array_row(case.params), columnar.bus_row(case.params, machine)
         form = search.form_row(case.engine.tiled_nest(case.view, case.params).variants[0].form)
-        state, sums = bound_kernel.workspace(row), np.empty((2, 9), dtype=np.int64)
+        room = (bound_kernel.workspace(row), np.empty(8), np.empty((2, 10), dtype=np.int64))
         kinds = np.empty((bound_kernel.MOST_KINDS, len(bound_kernel.TILE)), dtype=np.int64)
-        columnar_kernel.count_layer(row, array, form, bus, np.array(tile, dtype=np.int64), state, sums, kinds, out)
+        columnar_kernel.count_layer(row, array, form, bus, np.array(tile, dtype=np.int64), *room, kinds, out)
         found = dict(zip(columnar_kernel.COUNTS, out.tolist(), strict=True))
         causes = activity.accounts["pes"] | {"memory": case.params.rows * case.params.cols * ran.stall_cycles}
         assert found["known"] == 1
@@ -297,6 +297,12 @@ def test_the_compiled_code_holds_the_lists_of_the_mapper():
     assert nest_kernel.ORDERS == loopnest.ORDERS
     for name in ("PRODUCT", "STREAM", "FOLDS", "COLUMNS"):
         assert getattr(tile_kernel, name) == getattr(tile_forms, name)
+    assert (schedule_kernel.REPEAT, schedule_kernel.END, schedule_kernel.TIMES) == (
+        loopnest.REPEAT, loopnest.END, loopnest.TIMES
+    )  # fmt: skip
+    begins = (schedule_kernel.TILE, schedule_kernel.RUN, schedule_kernel.NUMBER)
+    assert begins == (loopnest.TILE.start, loopnest.RUN.start, loopnest.NUMBER.start)
+    assert loopnest.NUMBER.stop == schedule_kernel.COLUMNS
 
 
 @given(bits=st.integers(0, 2**50), numerator=st.integers(1, 2**59), denominator=st.integers(1, 2**59))
@@ -345,27 +351,28 @@ def test_skipped_rounds_leave_the_clock_where_walked_ones_do():
     rng = np.random.default_rng(5)
     skipped_any = 0
     for _ in range(3000):
-        body = [tuple(int(n) for n in rng.integers(0, 4, 3)) for _ in range(rng.integers(1, 3))]
-        latency, since = int(rng.integers(0, 3)), int(rng.integers(1, 3))
+        body = [[int(n) for n in rng.integers(0, 4, 5)] for _ in range(rng.integers(1, 3))]
+        for tile in body:
+            tile[1] *= int(rng.integers(0, 2))  # what is moved before and after is seldom
+            tile[4] *= int(rng.integers(0, 2))
+        latency, repeat = int(rng.integers(0, 3)), int(rng.integers(1, 40))
 
         def walk(clock, rounds, body=body, latency=latency):
             for _ in range(rounds):
-                for load, compute, stored in body:
-                    nest_kernel.tick(clock, load, compute, stored, latency)
+                for tile in body:
+                    clock_kernel.tick(clock, *tile, latency)
 
-        clock = np.sort(rng.integers(0, 9, 6)).astype(np.int64)
-        clock[nest_kernel.DONE] = clock.max()
-        clock[nest_kernel.PENDING] = rng.integers(0, 4)
-        walk(clock, int(rng.integers(0, 7)))
-        before = np.empty(6, dtype=np.int64)
-        nest_kernel.relative(clock, before)
-        walk(clock, since)
-        walked = clock.copy()
-        skipped = nest_kernel.jump(clock, before, since, 7)
-        walk(walked, skipped)
-        walk(clock, 5)
-        walk(walked, 5)
-        assert nest_kernel.finish(clock) == nest_kernel.finish(walked)
-        assert clock[nest_kernel.COMPUTE] == walked[nest_kernel.COMPUTE]
-        skipped_any += skipped > 0
-    assert skipped_any > 100
+        clock = np.sort(rng.integers(0, 9, clock_kernel.CLOCK)).astype(np.int64)
+        clock[clock_kernel.DONE] = clock.max()
+        clock[[clock_kernel.PENDING, clock_kernel.PENDING_AFTER]] = rng.integers(0, 4, 2)
+        walked, loop, rounds, left = clock.copy(), np.zeros(clock_kernel.LOOP, dtype=np.int64), 0, True
+        clock_kernel.enter(clock, loop)
+        while left:
+            walk(clock, 1)
+            rounds, left = rounds + 1, clock_kernel.again(clock, loop, repeat)
+        walk(walked, repeat)
+        assert clock_kernel.standing(clock) == clock_kernel.standing(walked)
+        assert clock_kernel.finish(clock) == clock_kernel.finish(walked)
+        assert clock[clock_kernel.COMPUTE] == walked[clock_kernel.COMPUTE]
+        skipped_any += rounds < repeat
+    assert skipped_any > 1000

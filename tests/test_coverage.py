@@ -19,8 +19,8 @@ from accelsim.report import facts, plots, run_page, words
 from accelsim.report.document import to_json
 from accelsim.report.reader import read_report
 from accelsim.workload import yaml_network
-from accelsim.workload.onnx_macs import COUNTS, NONE
-from accelsim.workload.onnx_ops import HANDLERS
+from accelsim.workload.onnx.macs import COUNTS, NONE
+from accelsim.workload.onnx.ops import HANDLERS
 from accelsim.workload.yaml_dump import dump
 
 MICROSOFT = "com.microsoft"

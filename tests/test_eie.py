@@ -21,7 +21,7 @@ from accelsim.memory.dram import DramModel
 from accelsim.operands.csc import Csc
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import of
-from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import Linear
 
 ENGINE = registry.get("eie")

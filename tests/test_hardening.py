@@ -16,7 +16,8 @@ import pytest
 import accelsim
 from accelsim.errors import ConfigError, UserError, WorkloadError
 from accelsim.explore.schema import read_sweep
-from accelsim.mapping.loopnest import LoopNest, Tiling, Widths
+from accelsim.mapping import nest_kernel
+from accelsim.mapping.loopnest import layer_row
 from accelsim.operands.handle import MAX_DRAWN, of
 from accelsim.report.document import to_json
 from accelsim.report.reader import read_report
@@ -193,14 +194,18 @@ def test_a_report_that_was_tampered_with_is_no_report(old, new, tmp_path):
 # --- sizes
 
 
+def runs_of(conv, axis, size, tile):
+    """Return how often, extent, inputs under it, whether first and last, of the runs of pieces along an axis."""
+    row, runs = np.array(layer_row(conv, (8, 8, 8), (True,) * 3), dtype=np.int64), np.zeros((99, 5), dtype=np.int64)
+    return runs[: nest_kernel.fill_runs(row, axis, size, tile, runs)].tolist()
+
+
 def test_tiles_of_a_very_long_image_are_counted_without_listing_them():
     conv = Conv2d(n=1, c=8, k=8, h=12, w=2**31 - 1, r=3, s=3, pad=(1, 1, 1, 1))
-    nest = LoopNest(conv, Tiling(groups=1, n=1, e=4, f=1, k=8, c=8, order="mkc"), Widths(8, 8, 8, 32))
-    runs = nest.runs["f"]
-    assert len(runs) == 3
-    assert sum(times for times, _ in runs) == conv.f
-    assert sum(times * piece.extent for times, piece in runs) == conv.f
-    assert sum(times * piece.inputs for times, piece in runs) == 3 * conv.f - 2
+    times, extents, inputs, *_ = np.array(runs_of(conv, 3, conv.f, 1)).T
+    assert len(times) == 3
+    assert times.sum() == times @ extents == conv.f
+    assert times @ inputs == 3 * conv.f - 2
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -212,14 +217,13 @@ def test_counted_tiles_equal_the_listed_ones(seed):
     if conv.e < 1:
         pytest.skip("no output")
     tile = int(rng.integers(1, conv.e + 1))
-    nest = LoopNest(conv, Tiling(groups=1, n=1, e=tile, f=1, k=1, c=1, order="mkc"), Widths(8, 8, 8, 32))
     listed = []
     for start in range(0, conv.e, tile):
         extent = min(tile, conv.e - start)
         taps = [o * stride + t * dilation - pad for o in range(start, start + extent) for t in range(r)]
         covered = range(max(0, min(taps)), min(h - 1, max(taps)) + 1)
         listed.append((extent, len(covered), start == 0, start + extent == conv.e))
-    assert [tuple(piece) for times, piece in nest.runs["e"] for _ in range(times)] == listed
+    assert [tuple(piece) for times, *piece in runs_of(conv, 2, conv.e, tile) for _ in range(times)] == listed
 
 
 def test_macs_of_a_dense_layer_are_counted_without_an_array():

@@ -33,8 +33,9 @@ from accelsim.operands.handle import of
 from accelsim.report.document import to_json
 from accelsim.report.markdown import to_markdown
 from accelsim.report.reader import read_report
-from accelsim.workload import matrix_file, onnx_inline, onnx_names
+from accelsim.workload import matrix_file
 from accelsim.workload.network import Network, make_layer
+from accelsim.workload.onnx import inline, names
 from accelsim.workload.scalesim import network as scalesim_network
 from accelsim.workload.shapes import Conv2d, Linear
 
@@ -233,7 +234,7 @@ def test_functions_within_bounds_are_expanded(functions, tmp_path):
 
 
 def test_what_the_expansion_costs_is_known_before_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_inline, "MAX_CALLED_BYTES", 10)
+    monkeypatch.setattr(inline, "MAX_CALLED_BYTES", 10)
     with pytest.raises(ConfigError, match="its functions become more than 256 MiB"):
         accelsim.load_network(calls(tmp_path / "m.onnx", "F0", doubling(2)))
 
@@ -363,8 +364,8 @@ class Counted(str):
 
 def test_one_name_for_every_layer_costs_no_search_of_all_copies(monkeypatch):
     monkeypatch.setattr(Counted, "times", 0)
-    names = onnx_names.layer_names([(Counted("block"), "Relu", "")] * 1000)
-    assert names == ["block", *(f"block.{i}" for i in range(2, 1001))]
+    found = names.layer_names([(Counted("block"), "Relu", "")] * 1000)
+    assert found == ["block", *(f"block.{i}" for i in range(2, 1001))]
     rows = [SimpleNamespace(name=Counted("q"), line=i) for i in range(1000)]
     assert [name for name, _ in scalesim_network._named(rows, [])] == ["q", *(f"q.{i}" for i in range(2, 1001))]
     assert Counted.times < 3000

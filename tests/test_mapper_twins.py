@@ -1,6 +1,7 @@
 """The compiled mapper against plain twins, on layers so small that every tiling is stepped tile by tile.
 
-Cuts are expected as listed by hand; cycles, bits and the best tiling follow from `LoopNest` and the memory timeline.
+Cuts are expected as listed by hand; cycles, bits and the best tiling follow from `BruteNest`, which
+lists the addresses of every tile, and from the memory timeline over all its steps.
 """
 
 from fractions import Fraction
@@ -9,14 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from nests import Stepped
 
 from accelsim.activity import Flow
 from accelsim.errors import MappingError
 from accelsim.mapping import cuts_kernel, nest_kernel, search, tile_kernel
-from accelsim.mapping.loopnest import ORDERS, LoopNest, Tiling, Widths, dram_traffic
+from accelsim.mapping.loopnest import ORDERS, LoopNest, Tiling, Widths
 from accelsim.mapping.tile_forms import FOLDS, PRODUCT, STREAM
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
+from accelsim.memory.timeline import dram_traffic
 from accelsim.tiled.engine import TiledEngine
 from accelsim.workload.shapes import Conv2d
 
@@ -152,18 +155,21 @@ def test_channels_are_cut_at_whole_units_and_by_halving():
     def outputs(kg, *units):
         return cut(cuts_kernel.output_cuts, kg, np.array(units, dtype=np.int64))
 
-    assert outputs(30, 8) == [30, 16, 8, 4, 2, 1]
-    assert outputs(30, 8, 12) == [30, 24, 16, 12, 8, 4, 2, 1]
+    assert outputs(30, 8) == [30, 16, 15, 8, 4, 2, 1]
+    assert outputs(30, 8, 12) == [30, 24, 16, 15, 12, 8, 4, 2, 1]
+    assert outputs(40, 6) == [40, 24, 20, 12, 10, 6, 3, 2, 1]
     assert outputs(16, 8) == [16, 8, 4, 2, 1]
     assert outputs(3, 8) == [3, 2, 1]
-    assert cut(cuts_kernel.input_cuts, 30, 1) == [30, 15, 8, 4, 2, 1]
+    assert cut(cuts_kernel.input_cuts, 30, 1) == [30, 16, 15, 8, 4, 2, 1]
     assert cut(cuts_kernel.input_cuts, 30, 4) == [30, 16, 15, 8, 4, 2, 1]
+    assert cut(cuts_kernel.input_cuts, 36, 8) == [36, 32, 24, 18, 16, 9, 8, 5, 3, 2, 1]
+    assert cut(cuts_kernel.input_cuts, 96, 32) == [96, 64, 48, 32, 24, 12, 6, 3, 2, 1]
     assert cut(cuts_kernel.input_cuts, 30, 0) == [30]
 
 
 def test_as_many_groups_are_one_tile_as_each_buffer_holds():
     conv = Conv2d(n=2, c=32, k=16, h=11, w=11, r=3, s=3, groups=8, stride=(2, 2))
-    row = search.layer_row(nest_of(conv, Widths(8, 4, 8, 32), (8,), 1))
+    row = search.row_of(nest_of(conv, Widths(8, 4, 8, 32), (8,), 1))
 
     def most(inputs, weights, outputs):
         limits = np.array([inputs, weights, outputs], dtype=np.int64)
@@ -196,6 +202,7 @@ class Case(NamedTuple):
     nest: search.TiledNest
     dram: DramModel
     columns: dict[str, np.ndarray]
+    known: dict
 
     @property
     def rows(self):
@@ -204,7 +211,7 @@ class Case(NamedTuple):
 
     def tiled(self, row):
         tiling = Tiling(**{key: row[key] for key in (*search.FIELDS, "order")})
-        return LoopNest(self.nest.conv, tiling, self.nest.widths, frozenset(self.nest.resident))
+        return Stepped(self.nest.conv, tiling, self.nest.widths, self.dram, self.nest.resident, self.known)
 
     def cycles_of(self, row):
         variant = next(v for v in self.nest.variants if all(row[key] == value for key, value in v.fields.items()))
@@ -248,14 +255,14 @@ def draw_case(seed, most=MOST_LISTED):
         except MappingError:
             continue
         if 20 < len(columns["k"]) <= most:
-            return Case(nest, DRAMS[r(0, 3)], columns)
+            return Case(nest, DRAMS[r(0, 3)], columns, {})
 
 
 def few_inputs():
     """Return a layer of which no tile holds all input channels: a filter of six has 192 bits."""
     conv, halves = Conv2d(n=1, c=6, k=2, h=3, w=3, r=2, s=2), {"input": 150, "weight": 100, "output": 100}
     nest = nest_of(conv, Widths(8, 8, 8, 16), (1,), 1, halves=halves)
-    return Case(nest, DRAMS[0], search.tilings(nest))
+    return Case(nest, DRAMS[0], search.tilings(nest), {})
 
 
 def distinct_orders(conv, tile):
@@ -279,7 +286,7 @@ def test_the_list_is_every_cut_that_fits_in_every_order_that_differs():
                     several = cut(cuts_kernel.pieces, conv.groups) if (k, c) == (kg, cg) else []
                     for groups in (1, *(each for each in several if each > 1)):
                         tile = dict(zip(search.FIELDS, (groups, n, e, f, k, c), strict=True))
-                        bits = LoopNest(conv, Tiling(**tile, order="mkc"), nest.widths).largest_bits()
+                        bits = case.tiled({**tile, "order": "mkc"}).largest_bits()
                         if all(bits[role] <= nest.limits[role] for role in search.ROLES):
                             expected += [{**tile, "order": order} for order in distinct_orders(conv, tile)]
         rows = case.rows
@@ -305,7 +312,7 @@ def test_figures_of_every_tiling_are_those_of_its_steps():
             if not case.nest.resident:
                 assert [found.input[i], found.weight[i]] == useful, (seed, row)
                 assert found.spill[i] == flows.get(Flow("dram", "psum", "write"), 0), (seed, row)
-            assert found.compute[i] == sum(times * cycles(tile) for tile, times in nest.tiles.items()), (seed, row)
+            assert found.compute[i] == sum(step.compute_cycles for step in schedule), (seed, row)
             assert bounds.cycles[i] <= timed[i] == timeline.run(schedule, case.dram).cycles, (seed, row)
 
 

@@ -11,12 +11,13 @@ from accelsim.errors import ConfigError, UserError, WorkloadError
 from accelsim.operands.golden import agree, golden, multiply
 from accelsim.operands.handle import of
 from accelsim.workload.csr_matrix import CsrMatrix, from_dense, from_entries, product_count
+from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.load import load_network
 from accelsim.workload.matrix_file import read_edges, read_matrix
 from accelsim.workload.matrix_make import make_matrix
 from accelsim.workload.matrix_names import find_data
 from accelsim.workload.matrix_network import matrix_network, network_of
-from accelsim.workload.network import Layer, Network, Tensor
+from accelsim.workload.network import Network
 from accelsim.workload.shapes import SpGemm
 
 BANNER = "%%MatrixMarket matrix coordinate {} {}\n% a comment\n"
@@ -186,7 +187,7 @@ def test_a_pruned_layer_is_drawn_from_its_density():
 
 
 def load_view():
-    from accelsim.workload.network import LayerView, Tensor
+    from accelsim.workload.layers import LayerView, Tensor
     from accelsim.workload.shapes import SpGemm
 
     tensors = (Tensor("a", (10, 10), 8, True, 0.3), Tensor("b", (10, 5), 8, True, 0.5))

@@ -10,8 +10,9 @@ import pytest
 
 from accelsim.config.yamlfile import parse
 from accelsim.errors import ConfigError, WorkloadError
+from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.load import load_network
-from accelsim.workload.network import Layer, Network, Tensor, make_layer
+from accelsim.workload.network import Network, make_layer
 from accelsim.workload.schema import NetworkSpec
 from accelsim.workload.shapes import (
     Conv2d,

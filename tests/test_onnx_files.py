@@ -10,8 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_graphs import tensor
 
 from accelsim.errors import ConfigError, UserError, WorkloadError
-from accelsim.workload import onnx_import
-from accelsim.workload.onnx_file import light_path
+from accelsim.workload.onnx import importer
+from accelsim.workload.onnx.file import light_path
 
 
 def with_external(path, location, data=None, offset=0, length=None):
@@ -32,7 +32,7 @@ def with_external(path, location, data=None, offset=0, length=None):
 def test_weights_beside_the_model_are_read_when_asked_for(tmp_path):
     expected = np.arange(12, dtype=np.float32).reshape(3, 4)
     path = with_external(tmp_path / "m.onnx", "w.bin", b"skip" + expected.tobytes(), offset=4)
-    network = onnx_import.load(path)
+    network = importer.load(path)
     assert np.array_equal(network.values["w"], expected.T)
     again = pickle.loads(pickle.dumps(network))
     assert again == network
@@ -50,7 +50,7 @@ def test_a_small_constant_beside_the_model_takes_part_in_shape_inference(tmp_pat
     )
     path = tmp_path / "m.onnx"
     path.write_bytes(helper.make_model(graph).SerializeToString())
-    assert onnx_import.load(path).tensors["y"].shape == (2, 6)
+    assert importer.load(path).tensors["y"].shape == (2, 6)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_weights_elsewhere_or_missing_are_refused(tmp_path, location, data, mess
     folder.mkdir()
     path = with_external(folder / "m.onnx", location, data)
     with pytest.raises(WorkloadError) as caught:
-        onnx_import.load(path, "m.onnx")
+        importer.load(path, "m.onnx")
     assert str(caught.value) == f"m.onnx: {message}"
 
 
@@ -77,7 +77,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path):
     folder.mkdir()
     (folder / "w.bin").symlink_to(tmp_path / "secret")
     with pytest.raises(WorkloadError, match="outside the model's folder"):
-        onnx_import.load(with_external(folder / "m.onnx", "w.bin"))
+        importer.load(with_external(folder / "m.onnx", "w.bin"))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello, I am text", b"\x00" * 100, b"\xff" * 100])
@@ -85,7 +85,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, content):
     path = tmp_path / "m.onnx"
     path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
-        onnx_import.load(path, "m.onnx")
+        importer.load(path, "m.onnx")
     assert str(caught.value) == "m.onnx: not an ONNX model; give a file that an ONNX exporter wrote"
 
 
@@ -93,7 +93,7 @@ def test_another_protocol_buffer_is_refused(tmp_path):
     path = tmp_path / "m.onnx"
     path.write_bytes(numpy_helper.from_array(np.ones((2, 2)), "t").SerializeToString())
     with pytest.raises(ConfigError, match="not an ONNX model"):
-        onnx_import.load(path)
+        importer.load(path)
 
 
 def test_a_file_too_large_to_parse_is_refused_before_it_is_read(tmp_path):
@@ -101,7 +101,7 @@ def test_a_file_too_large_to_parse_is_refused_before_it_is_read(tmp_path):
     with path.open("wb") as stream:
         stream.truncate(2**31)
     with pytest.raises(ConfigError, match="larger than 2 GiB; export it with the weights in a file of their own"):
-        onnx_import.load(path)
+        importer.load(path)
 
 
 def test_damaged_models_end_in_one_line_or_in_a_network(tmp_path):
@@ -113,7 +113,7 @@ def test_damaged_models_end_in_one_line_or_in_a_network(tmp_path):
         damaged[rng.integers(len(data))] = rng.integers(256)
         path.write_bytes(damaged)
         try:
-            onnx_import.load(path)
+            importer.load(path)
         except UserError as error:
             messages.append(str(error))
     assert len(messages) > 20

@@ -15,7 +15,7 @@ from accelsim.cli.import_ import command
 from accelsim.config.yamlfile import parse
 from accelsim.errors import ConfigError
 from accelsim.workload.load import load_network
-from accelsim.workload.onnx_file import light_names, light_path
+from accelsim.workload.onnx.file import light_names, light_path
 from accelsim.workload.yaml_dump import dump
 from accelsim.workload.yaml_network import build
 

@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx_graphs import imported, save, tensor
 
 from accelsim.errors import WorkloadError
-from accelsim.workload import onnx_import
+from accelsim.workload.onnx import importer
 from accelsim.workload.shapes import Conv2d, Linear, Matmul, Pool, Unsupported
 
 WINDOWS = [
@@ -32,7 +32,7 @@ def test_a_convolution_has_the_output_that_onnx_computes(tmp_path, attributes):
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"], **attributes)]
     path = tmp_path / "m.onnx"
     save(path, nodes, {"x": x.shape}, constants=[("w", w)])
-    conv = onnx_import.load(path).layers[0].shape
+    conv = importer.load(path).layers[0].shape
     (expected,) = ReferenceEvaluator(str(path)).run(None, {"x": x})
     assert isinstance(conv, Conv2d)
     assert conv.output_shape == expected.shape
@@ -68,7 +68,7 @@ def direct(conv, x, w):
 def test_a_pool_has_the_output_that_onnx_computes(tmp_path, op, attributes):
     path = tmp_path / "m.onnx"
     save(path, [helper.make_node(op, ["x"], ["y"], **attributes)], {"x": (2, 3, 10, 8)})
-    pool = onnx_import.load(path).layers[0].shape
+    pool = importer.load(path).layers[0].shape
     (expected,) = ReferenceEvaluator(str(path)).run(None, {"x": np.ones((2, 3, 10, 8), np.float32)})
     assert isinstance(pool, Pool)
     assert pool.output_shape == expected.shape
@@ -252,7 +252,9 @@ def test_a_fixed_batch_is_rescaled_both_ways(tmp_path):
     constants = [("to", np.array([4, 6])), ("w", np.ones((6, 5), "f"))]
     network = imported(tmp_path, nodes, {"x": (4, 2, 3)}, constants=constants)
     assert (network.batch, network.macs) == (4, 120)
-    assert network.notes == ("the graph is fixed at a first dimension of 4, taken as the batch",)
+    assert network.notes == (
+        "the graph is fixed at a first dimension of 4, taken as the batch; --dim batch=N says otherwise",
+    )
     assert network.batched(1).macs == 30
     assert network.batched(12).batched(4) == network
 
@@ -283,8 +285,8 @@ def test_declared_shapes_help_behind_an_unknown_operator(tmp_path):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({"x": ("N", "tokens")}, "input 'x' has a dynamic dimension 'tokens' (number 1); export the model with fixed sizes; only the first dimension, the batch, may be symbolic"),
-        ({"x": (1, None)}, "input 'x' has a dynamic dimension (number 1); export the model with fixed sizes; only the first dimension, the batch, may be symbolic"),
+        ({"x": ("N", "tokens")}, "input 'x' has a dynamic dimension 'tokens' (number 1); give its size: --dim tokens=N"),
+        ({"x": (1, None)}, "input 'x' has a dynamic dimension 'x.1' (number 1); give its size: --dim x.1=N"),
         ({"x": None}, "input 'x' is no tensor of known rank; export with the shape of the input"),
     ],
 )  # fmt: skip
@@ -302,4 +304,4 @@ def test_a_shape_that_depends_on_data_is_refused(tmp_path):
     )
     onnx.save(helper.make_model(graph), path)
     with pytest.raises(WorkloadError, match=r"the shape of tensor 'a' at operator 'a' \(Reshape\) cannot be inferred"):
-        onnx_import.load(path)
+        importer.load(path)

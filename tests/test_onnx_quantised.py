@@ -10,7 +10,7 @@ import accelsim
 from accelsim.errors import WorkloadError
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import of
-from accelsim.workload import onnx_import
+from accelsim.workload.onnx import importer
 from accelsim.workload.shapes import View
 
 ort = pytest.importorskip("onnxruntime", reason="extra 'profile' is not installed")
@@ -68,7 +68,7 @@ def qdq(tmp_path):
 
 
 def test_tensors_between_quantise_and_dequantise_have_its_width_and_sign(qdq):
-    net = onnx_import.load(qdq)
+    net = importer.load(qdq)
     said = {name: (t.bits, t.signed) for name, t in net.tensors.items() if t.bits}
     assert said == {
         "x": (8, True), "xq": (8, True), "xd": (8, True), "wd": (8, True), "fcd": (8, True),
@@ -82,13 +82,13 @@ def test_tensors_between_quantise_and_dequantise_have_its_width_and_sign(qdq):
 
 
 def test_the_filters_are_the_integers_in_the_file(qdq):
-    net = onnx_import.load(qdq)
+    net = importer.load(qdq)
     assert np.array_equal(net.values["wd"], W)
     assert np.array_equal(net.values["fcd"], FC)
 
 
 def test_integer_products_times_scales_are_what_the_runtime_computes(qdq):
-    net = onnx_import.load(qdq)
+    net = importer.load(qdq)
     seen = run(qdq, {"x": RNG.standard_normal((1, 3, 6, 6)).astype(np.float32)})
     conv, fc = (layer for layer in net.layers if layer.macs)
     x = seen["xq"].astype(np.int64) - 3  # this zero point is not 0
@@ -110,7 +110,7 @@ def test_a_tensor_that_is_also_read_as_reals_keeps_its_width(tmp_path):
         node("Relu", ["x"], ["a"]), node("QuantizeLinear", ["a", "xs", "u0"], ["q"]),
         node("DequantizeLinear", ["q", "xs", "u0"], ["d"]), node("Add", ["a", "d"], ["y"]),
     ]  # fmt: skip
-    net = onnx_import.load(written(tmp_path, nodes, {"x": (1, 8)}, ONE))
+    net = importer.load(written(tmp_path, nodes, {"x": (1, 8)}, ONE))
     assert (net.tensors["a"].bits, net.tensors["d"].bits) == (None, 8)
 
 
@@ -131,7 +131,7 @@ def test_filters_that_the_graph_quantises_become_the_runtimes_codes(tmp_path, ze
         node("Conv", ["x", "rd"], ["y"]),
     ]
     path = written(tmp_path, nodes, {"x": (1, 3, 4, 4)}, {"r": reals, "s": scale, "z": zero})
-    net = onnx_import.load(path)
+    net = importer.load(path)
     codes = run(path, {"x": np.zeros((1, 3, 4, 4), np.float32)})["rq"]
     assert np.array_equal(net.values["rd"], codes)
     assert (net.tensors["rd"].bits, net.tensors["rd"].signed) == (8 * codes.itemsize, codes.dtype.kind == "i")
@@ -141,7 +141,7 @@ def test_a_scale_that_is_not_positive_is_refused(tmp_path):
     nodes = [node("QuantizeLinear", ["r", "s"], ["q"]), node("DequantizeLinear", ["q", "s"], ["d"]),
              node("Conv", ["x", "d"], ["y"])]  # fmt: skip
     constants = {"r": np.ones((1, 1, 1, 1), np.float32), "s": np.float32(0)}
-    net = onnx_import.load(written(tmp_path, nodes, {"x": (1, 1, 2, 2)}, constants))
+    net = importer.load(written(tmp_path, nodes, {"x": (1, 1, 2, 2)}, constants))
     with pytest.raises(WorkloadError, match=r"scales of .* that do not fit or are not positive"):
         net.values["d"]
 
@@ -152,7 +152,7 @@ def test_four_bit_filters_keep_their_values(tmp_path):
     codes = np.arange(-8, 8).reshape(4, 4, 1, 1)
     nodes = [node("DequantizeLinear", ["w", "ws"], ["wd"]), node("Conv", ["x", "wd"], ["y"])]
     constants = {"w": codes.astype(ml_dtypes.int4), "ws": np.float32(0.5)}
-    net = onnx_import.load(written(tmp_path, nodes, {"x": (1, 4, 2, 2)}, constants))
+    net = importer.load(written(tmp_path, nodes, {"x": (1, 4, 2, 2)}, constants))
     assert (net.tensors["wd"].bits, net.tensors["wd"].signed) == (4, True)
     assert np.array_equal(net.values["wd"], codes)
 
@@ -162,7 +162,7 @@ def test_integer_operators_give_the_runtimes_sums(tmp_path):
     nodes = [node("ConvInteger", ["x", "w"], ["y"]), node("MatMulInteger", ["a", "b"], ["z"])]
     inputs = {"x": (x.shape, TensorProto.UINT8), "a": (a.shape, TensorProto.UINT8)}
     path = written(tmp_path, nodes, inputs, {"w": W, "b": FC.T.copy()}, ("y", "z"))
-    net, seen = onnx_import.load(path), run(path, {"x": x, "a": a})
+    net, seen = importer.load(path), run(path, {"x": x, "a": a})
     for layer, given, out in zip(net.layers, ({"x": x}, {"a": a}), ("y", "z"), strict=True):
         view = net.view(layer)
         assert (view.input.bits, view.input.signed, view.weight.bits, view.output.bits) == (8, False, 8, 32)
@@ -174,7 +174,7 @@ def test_a_quantised_convolution_has_its_filters_and_bias_in_place(tmp_path):
     nodes = [node("QLinearConv", ["x", "xs", "u0", "w", "ws", "i0", "ys", "u0", "b"], ["y"])]
     inputs = {"x": ((1, 3, 5, 5), TensorProto.UINT8)}
     constants = ONE | {"w": W, "b": np.arange(4, dtype=np.int32)}
-    net = onnx_import.load(written(tmp_path, nodes, inputs, constants))
+    net = importer.load(written(tmp_path, nodes, inputs, constants))
     view = net.view(net.layers[0])
     assert (view.kind, [w.name for w in view.weights]) == ("conv2d", ["w", "b"])
     assert (view.output.bits, view.output.signed) == (8, False)
@@ -183,4 +183,4 @@ def test_a_quantised_convolution_has_its_filters_and_bias_in_place(tmp_path):
 def test_unquantised_graphs_say_nothing(tmp_path):
     path = tmp_path / "m.onnx"
     save(path, [node("Conv", ["x", "w"], ["y"])], {"x": (1, 3, 6, 6)}, constants=[("w", W.astype(np.float32))])
-    assert all(t.bits is None for t in onnx_import.load(path).tensors.values())
+    assert all(t.bits is None for t in importer.load(path).tensors.values())

@@ -13,7 +13,7 @@ from accelsim.operands.files import to_integers
 from accelsim.operands.golden import convolve, golden
 from accelsim.operands.handle import Operand, of
 from accelsim.workload.csr_matrix import from_dense
-from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import Conv2d, Linear, Matmul, Pool, SpGemm
 
 

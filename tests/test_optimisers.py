@@ -7,7 +7,7 @@ from accelsim.explore import optimise
 from accelsim.explore.distance import distance
 from accelsim.explore.evolution import Cma, weightings
 from accelsim.explore.genetic import Nsga2
-from accelsim.explore.optimise import Task
+from accelsim.explore.optimiser import Task
 
 SIZES = (1, 30, 30, 30, 3)
 GOAL = np.array([0, 21, 4, 13])

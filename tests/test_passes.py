@@ -12,8 +12,8 @@ from accelsim.errors import ConfigError, WorkloadError
 from accelsim.passes.batching import batched
 from accelsim.passes.density import read_density, with_density
 from accelsim.passes.precision import read_precision, resolve, with_precision
+from accelsim.workload.layers import Tensor
 from accelsim.workload.load import load_network
-from accelsim.workload.network import Tensor
 from accelsim.workload.yaml_network import build
 
 CONNECTED = """\

@@ -10,8 +10,8 @@ from accelsim.errors import ConfigError, WorkloadError
 from accelsim.operands import streams
 from accelsim.operands.handle import Operand, of
 from accelsim.passes.density import read_density, with_density
+from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.load import load_network
-from accelsim.workload.network import LayerView, Tensor
 from accelsim.workload.pattern import Pattern, parse
 from accelsim.workload.shapes import Conv2d
 from accelsim.workload.yaml_dump import dump

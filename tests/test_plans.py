@@ -16,7 +16,7 @@ from accelsim.engines.systolic.tilecost import IS, OS, WS, tile_cost
 from accelsim.engines.vector.tiles import lrn_taps
 from accelsim.memory.dram import DramModel
 from accelsim.operands.handle import of
-from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import Conv2d, Linear
 
 MACHINE = Machine({"core": Fraction(100)}, DramModel(Fraction(8), 0, 1))

@@ -20,7 +20,7 @@ from accelsim.operands.files import load_npz, to_integers
 from accelsim.operands.quantizers import decibels, noise_ratio, quantize
 from accelsim.passes.precision import Type, dump_precision, read_precision, with_precision
 from accelsim.passes.quantize import QuantizedLayer, Settings, quantize_network
-from accelsim.workload.network import Tensor
+from accelsim.workload.layers import Tensor
 from accelsim.workload.yaml_network import build
 
 NET = """\

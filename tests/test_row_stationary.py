@@ -28,7 +28,7 @@ from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import of
 from accelsim.operands.rlc import Rlc
-from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import Conv2d, Linear, Pool
 
 ENGINE = registry.get("row_stationary")

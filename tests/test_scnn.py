@@ -18,7 +18,7 @@ from accelsim.errors import MappingError
 from accelsim.memory.dram import DramModel
 from accelsim.operands.handle import of
 from accelsim.operands.zero_run import ZeroRun
-from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import Conv2d, Linear
 
 ROOT = Path(__file__).parents[1]

@@ -162,7 +162,7 @@ def test_a_time_below_the_bound_is_our_bug():
 
 
 def test_dense_layers_are_refused():
-    from accelsim.workload.network import LayerView
+    from accelsim.workload.layers import LayerView
     from accelsim.workload.shapes import Linear
 
     assert "no linear unit" in ENGINE.supports(LayerView("l", Linear(1, 2, 3), (), (), ()), Params())

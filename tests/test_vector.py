@@ -12,7 +12,7 @@ from accelsim.errors import MappingError
 from accelsim.memory import timeline
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import of
-from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import Conv2d, Elementwise, Normalization, Pool, Softmax, View
 
 PARAMS = {"lanes": 2, "special_cycles": 3, "latency_cycles": 5, "buffer_kib": 1}
@@ -280,11 +280,70 @@ def test_wide_images_are_cut_into_channels():
     assert columns["channels"].max() == 8
 
 
-def test_a_row_that_does_not_fit_names_the_size_that_would():
+def test_a_softmax_over_a_row_that_does_not_fit_reads_it_three_times():
+    # whole: 300 x (8 + 8 + 32) bits, twice, of 8,192; pieces: 8,192 / (2 x 16 x 2) = 128 groups of 2 lanes
+    ran = walk(case(Softmax((1, 300), 300)))
+    groups, pieces = 128 + 22, 2
+    # max 1; subtract 1, exp 3, add 1; subtract 1, exp 3, quotient 3; 2 reductions of one step
+    assert ran.compute_cycles == groups * (1 + 5 + 7) + 2 + 3 * pieces * 5 == 1982
+    assert ops(ran) == {"compare": 301, "add": 300 * 3 + 1, "special": 300 * 3}
+    assert ran.traffic[Flow("dram", "input", "read")] == 3 * 300 * 8
+    assert ran.traffic[Flow("dram", "output", "write")] == 300 * 8
+    assert ran.traffic[Flow("glb", "input", "read")] == 3 * 300 * 8
+    assert ran.traffic.get(Flow("glb", "psum", "write"), 0) == 0
+    assert ran.buffers["glb"] == (8192, 2 * 256 * 16)
+    assert ran.details == {"tiles": 3 * pieces, "passes": 3}
+
+
+def test_a_layer_normalisation_over_rows_that_do_not_fit_fetches_gains_and_shifts_with_the_last_pass():
+    ran = walk(case(Normalization("layer", (2, 300)), weights=[(300,), (300,)]))
+    # pieces: 8,192 / (2 x 32 x 2) = 64 groups of 2 lanes, so 3 of them
+    groups, pieces = 150, 3
+    # add; subtract, square, add; subtract, scale, gain, shift; 2 reductions; mean 3, variance 3, epsilon 1, root 3
+    assert ran.compute_cycles == 2 * (groups * (1 + 3 + 4) + 2 + 10 + 3 * pieces * 5)
+    assert ran.traffic[Flow("dram", "input", "read")] == 2 * 3 * 300 * 8
+    assert ran.traffic[Flow("dram", "weight", "read")] == 2 * 2 * 300 * 8
+    assert ran.buffers["glb"] == (8192, 2 * 128 * 32)
+    loads = [[t.tensor for t in step.loads] for step in flatten(ran.schedule)]
+    assert ran.details == {"tiles": 2 * 3 * pieces, "passes": 3, "refetched": 2}
+    assert loads == 2 * (6 * [["input"]] + 3 * [["input", "weight", "weight"]])
+
+
+def test_a_row_that_fits_beside_nothing_but_itself_passes_in_one_piece():
+    ran = walk(case(Softmax((2, 120), 120)))
+    assert ran.details == {"tiles": 2 * 3, "passes": 3}
+    assert walk(case(Softmax((2, 85), 85))).details == {"tiles": 2}  # 2 x 85 x 48 = 8,160
+
+
+def test_one_row_at_a_time_is_all_that_is_tried_of_rows_that_do_not_fit():
+    view = layer(Softmax((4, 1000), 1000))
+    columns = ENGINE.candidates(view, params(), MACHINE)
+    assert {name: column.tolist() for name, column in columns.items()} == {"rows": [1], "channels": [1]}
+    with pytest.raises(MappingError, match="two tiles of 2 rows"):
+        case(Softmax((4, 1000), 1000), rows=2).plan()
+
+
+@pytest.mark.parametrize("lanes", [2, 3, 7])
+def test_a_constant_too_large_to_stay_is_fetched_with_each_tile(lanes):
+    # 2 x 600 elements and 600 constants of 8 bits: 4,800 bits stay beside a scratchpad of 8,192; 1,100 do not fit
+    stays = walk(case(Elementwise("add", (2, 600)), weights=[(600,)], rows=60, lanes=lanes))
+    assert stays.traffic[Flow("dram", "weight", "read")] == 600 * 8
+    moves = walk(case(Elementwise("add", (2, 1100)), weights=[(1100,)], rows=110, lanes=lanes))
+    assert moves.traffic[Flow("dram", "weight", "read")] == 2 * 1100 * 8
+    assert moves.buffers["glb"] == (8192, 2 * 110 * 24)
+    assert (stays.details, moves.details) == ({"tiles": 20}, {"tiles": 20, "refetched": 1})
+
+
+def test_channel_constants_too_large_to_stay_are_fetched_with_each_tile():
+    ran = walk(case(Normalization("batch", (2, 700, 1, 1)), weights=[(700,)] * 2, rows=100))
+    assert ran.traffic[Flow("dram", "weight", "read")] == 2 * 2 * 700 * 8
+
+
+def test_a_row_of_which_not_even_a_group_of_lanes_fits_names_the_size_that_would():
     view = layer(Softmax((1, 1000), 1000))
     with pytest.raises(MappingError, match=r"96,000 bits, the scratchpad holds 8,192; .*params.buffer_kib to 12"):
-        ENGINE.candidates(view, params(), MACHINE)
-    assert ENGINE.candidates(view, params(buffer_kib=12), MACHINE)["rows"].tolist() == [1]
+        ENGINE.candidates(view, params(lanes=512), MACHINE)
+    assert ENGINE.candidates(view, params(lanes=512, buffer_kib=12), MACHINE)["rows"].tolist() == [1]
 
 
 def test_a_pinned_cut_that_does_not_fit_says_by_how_much():

@@ -12,7 +12,8 @@ from accelsim.engine import Word, beside, too_wide
 from accelsim.engines import registry
 from accelsim.errors import MappingError
 from accelsim.operands.handle import of
-from accelsim.workload.network import LayerView, Network, Tensor, make_layer
+from accelsim.workload.layers import LayerView, Tensor
+from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Elementwise, Linear, SpGemm
 
 engines = pytest.mark.parametrize("name", list(registry.modules()))

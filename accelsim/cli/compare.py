@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from accelsim.basis import INCOMPLETE, Incomplete
-from accelsim.cli import pricing
+from accelsim.cli import pricing, sizes
 
 
 class _ManyNetworks(click.Command):
@@ -41,6 +41,7 @@ class _ManyNetworks(click.Command):
               help="Where machines run different layers: compare over those that all run, show each machine's own "
               "(only those that run most rank), or drop the others.")  # fmt: skip
 @click.option("--batch", type=click.IntRange(1), help="Images in all; totals are for all of them.")
+@sizes.option
 @click.option("--layers", default="*", metavar="GLOB", help="Only the layers whose name matches.")
 @click.option("--set", "sets", multiple=True, metavar="[ARCH:]KEY.PATH=VALUE",
               help="Override a key of every machine, or of one.")  # fmt: skip
@@ -61,7 +62,8 @@ class _ManyNetworks(click.Command):
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the files.")
 def command(
     archs: tuple[str, ...], networks: tuple[str, ...], base: str | None, incomplete: Incomplete, sets: tuple[str, ...],
-    style: str, output: Path | None, energy_table: str | None, node: float | None, matrix_b: str | None, **options: Any,
+    style: str, output: Path | None, energy_table: str | None, node: float | None, matrix_b: str | None,
+    dims: dict[str, int], **options: Any,
 ) -> None:  # fmt: skip
     """Compare machines on networks, over the layers that all of them simulate.
 
@@ -78,14 +80,15 @@ def command(
     if style == "table" and output is None:
         named = (*sets, *(f"{key}={value}" for key, value in priced if value is not None))
         named += tuple(f"{name}={value}" for name, value in (("base", base), ("matrix-b", matrix_b)) if value)
+        named += sizes.parts(dims)
         named += () if incomplete == "common" else (incomplete,)
         output = folder("-".join(("compare", *map(_short, archs))), "-".join(map(_short, networks)), named, options)
     if output is not None:
         check(output)
     with progress() as report:
         found = compare(
-            archs, networks, base=base, incomplete=incomplete, sets=changes, matrix_b=matrix_b, progress=report,
-            **options,
+            archs, networks, base=base, incomplete=incomplete, sets=changes, matrix_b=matrix_b, dims=dims,
+            progress=report, **options,
         )  # fmt: skip
     from accelsim.report import comparison as texts
 
@@ -100,7 +103,14 @@ def command(
         from accelsim.report.write import write_comparison
 
         asked: dict[str, Any] = {"archs": archs, "networks": networks, "base": found.base, "incomplete": incomplete}
-        asked |= {"set": sets, "energy_table": energy_table, "node": node, "matrix_b": matrix_b, **options}
+        asked |= {
+            "set": sets,
+            "energy_table": energy_table,
+            "node": node,
+            "matrix_b": matrix_b,
+            "dims": dims,
+            **options,
+        }
         del asked["workers"]  # changes no figure
         write_comparison(found, output, {k: str(v) if isinstance(v, Path) else v for k, v in asked.items()})
         click.echo(f"table, picture and page: {output}", err=style != "table")

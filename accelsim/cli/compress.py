@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from accelsim.cli import sizes
+
 if TYPE_CHECKING:
     from accelsim.passes.compress import Compression
     from accelsim.workload.pattern import Pattern
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
               help="Width of a shared weight where the network does not say.")  # fmt: skip
 @click.option("--dense-bits", type=click.IntRange(1, 64), default=32, show_default=True,
               help="Width of an uncompressed weight, for the ratios.")  # fmt: skip
+@sizes.option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of synthetic weights and of samples.")
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True,
               help="What to print.")  # fmt: skip
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
               help="Write the shared weights, for 'run --operands'.")  # fmt: skip
 def command(network: str, density: Path | None, structure: str, bits: int | None, index_bits: int | None,
             weights: Path | None, weight_bits: int, dense_bits: int, seed: int, style: str,
-            output: Path | None) -> None:  # fmt: skip
+            output: Path | None, dims: dict[str, int]) -> None:  # fmt: skip
     """Compress the weights of NETWORK: magnitude pruning, k-means weight sharing, Huffman coding.
 
     Weights are those of --weights, of the network (ONNX initialisers), or seeded. Nothing is trained again.
@@ -41,7 +44,7 @@ def command(network: str, density: Path | None, structure: str, bits: int | None
     from accelsim.passes.density import read_density
     from accelsim.workload.load import load_network
 
-    net = load_network(network)
+    net = load_network(network, dims=dims)
     settings = Settings(bits, index_bits, weight_bits, dense_bits, _structure(structure), seed)
     profile = read_density(density) if density else ()
     done = compress(net, profile, settings, read_npz(weights, net) if weights else None)

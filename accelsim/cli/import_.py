@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from accelsim import outputs
+from accelsim.cli import sizes
 from accelsim.errors import ConfigError
 from accelsim.text import visible
 
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 @click.argument("file")
 @click.option("-o", "--output", required=True, metavar="OUT.yaml", help="File to write; it must not exist yet.")
 @click.option("--batch", type=click.IntRange(min=1), help="Images in all; the model's own number by default.")
+@sizes.option
 @click.option("--gemm", is_flag=True, help="A .csv of M, N, K whose header does not say so.")
 @click.option("--real", is_flag=True, help="Of a .csv, the layers that the rows look like: padded, depthwise.")
 @click.option("--force", is_flag=True, help="Replace OUT.yaml if it exists.")
-def command(file: str, output: str, batch: int | None, gemm: bool, real: bool, force: bool) -> None:
+def command(file: str, output: str, batch: int | None, gemm: bool, real: bool, force: bool,
+            dims: dict[str, int]) -> None:  # fmt: skip
     """Convert FILE into YAML.
 
     A model (.onnx, or onnx:NAME) and a SCALE-Sim topology or GEMM table (.csv) become a network; a SCALE-Sim
@@ -43,17 +46,22 @@ def command(file: str, output: str, batch: int | None, gemm: bool, real: bool, f
     if suffix == ".cfg":
         if batch is not None:
             raise ConfigError("a configuration has no batch", "give it to 'accelsim run'", file="--batch")
+        if dims:
+            raise ConfigError("a configuration has no sizes to give", "give them to 'accelsim run'", file="--dim")
         _machine(file, target)
     else:
-        _network(_load(file, batch, gemm, real), file, target)
+        _network(_load(file, batch, gemm, real, dims), file, target)
 
 
-def _load(file: str, batch: int | None, gemm: bool, real: bool) -> Network:
+def _load(file: str, batch: int | None, gemm: bool, real: bool, dims: dict[str, int]) -> Network:
     from accelsim.workload.load import load_network
 
     if not (gemm or real):
-        return load_network(file, batch)
+        return load_network(file, batch, dims=dims)
     from accelsim.workload.scalesim.network import load_table
+    from accelsim.workload.sizes import check_names
+
+    check_names(dims, (), file)
 
     network = load_table(Path(file), gemm=gemm or None, real=real)
     return network if batch is None else network.batched(batch)

@@ -12,7 +12,11 @@ import click
 @click.command(epilog="Example: accelsim list network")
 @click.argument("what", type=click.Choice(["arch", "network", "engine", "replica"]), required=False)
 def command(what: str | None) -> None:
-    """List packaged machines, networks, engines and replicas: all of them, or one kind."""
+    """List packaged machines, networks, engines and replicas: all of them, or one kind.
+
+    A network is a table of the layers that multiply, isolated from each other, or connected (net:NAME, onnx:NAME):
+    all of its layers with the edges between them. Sizes such as seq=128 are given with --dim.
+    """
     width = get_terminal_size().columns if sys.stdout.isatty() else None
     for kind in [what] if what else ["arch", "network", "engine", "replica"]:
         if what is None:
@@ -45,16 +49,20 @@ def _entries(kind: str) -> list[tuple[str, str]]:
 
     if kind == "arch":
         return [(name, _description(name)) for name in packaged.names("arch_configs")]
+    from accelsim.workload import nets
     from accelsim.workload.load import load_network
-    from accelsim.workload.onnx_file import light_names
+    from accelsim.workload.onnx.file import light_names
 
     found = []
     for name in packaged.names("workloads"):
         net = load_network(name)
         needed = words.needs([layer.macs for layer in net.layers], lambda n: f"{si(n):>7} MACs")
-        sizes = f"{needed}, {si(net.params):>7} parameters"
-        found.append((name, f"{len(net.layers):4} layers, {sizes}"))
-    return found + [(name, "   graph that ships with the onnx package") for name in light_names()]
+        found.append((name, f"{len(net.layers):4} layers, {needed}, {si(net.params):>7} parameters; a table"))
+    for name, recipe in nets.recipes().items():
+        net = nets.whole_network(name)
+        text = f"{len(net.layers):4} layers, {si(net.macs or 0):>7} MACs, {si(net.params):>7} parameters; connected"
+        found.append((nets.PREFIX + name, ", ".join((text, *(f"{key}={size}" for key, size in recipe.sizes.items())))))
+    return found + [(name, "   graph that ships with the onnx package; connected") for name in light_names()]
 
 
 def _description(name: str) -> str:

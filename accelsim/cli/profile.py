@@ -7,17 +7,21 @@ from pathlib import Path
 import click
 
 from accelsim import outputs
+from accelsim.cli import sizes
 
 
 @click.command(epilog="Example: accelsim profile model.onnx --input x.npy -o profile.npz --density densities.yaml")
 @click.argument("model", metavar="MODEL.onnx")
 @click.option("--input", "inputs", multiple=True, required=True, metavar="[NAME=]FILE.npy",
               help="Input of the model, any number of images; by name where there are several.")  # fmt: skip
+@sizes.option
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE.npz",
               help="Write each layer's real inputs, for 'run --operands'.")  # fmt: skip
 @click.option("--density", type=click.Path(path_type=Path), metavar="OUT.yaml",
               help="Write the densities that were seen, for 'run --density'.")  # fmt: skip
-def command(model: str, inputs: tuple[str, ...], output: Path | None, density: Path | None) -> None:
+def command(
+    model: str, inputs: tuple[str, ...], output: Path | None, density: Path | None, dims: dict[str, int]
+) -> None:
     """Run MODEL.onnx with onnxruntime (extra 'profile') and keep what each layer reads.
 
     Real values are quantised to the width of their tensor when 'run' reads them; small ones may become zero there.
@@ -36,7 +40,7 @@ def command(model: str, inputs: tuple[str, ...], output: Path | None, density: P
         raise ConfigError("only ONNX models can be profiled", "give a .onnx file", file=model)
     if density is not None and density.suffix.lower() not in (".yaml", ".yml"):
         raise ConfigError("a density profile ends in .yaml", "choose another name", file=str(density))
-    seen = capture(path, load_network(model), _named(inputs))
+    seen = capture(path, load_network(model, dims=dims), _named(inputs))
     arrays = seen.arrays()
     if output is not None:
         save_npz(output, arrays)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from accelsim.cli import sizes
+
 if TYPE_CHECKING:
     from accelsim.passes.quantize import Quantization
     from accelsim.workload.network import Network
@@ -27,6 +29,7 @@ SCHEMES = click.Choice(["symmetric", "asymmetric", "ternary", "binary"])
 @click.option("--operands", type=click.Path(path_type=Path), metavar="FILE.npz",
               help="Archive of <layer>.weight and <layer>.input: real numbers or integers.")  # fmt: skip
 @click.option("--batch", type=int, help="Images; the network's own number by default.")
+@sizes.option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of numbers that nothing gives.")
 @click.option("--measure", is_flag=True, help="Compute every layer's output with and without quantisation.")
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True,
@@ -36,7 +39,7 @@ SCHEMES = click.Choice(["symmetric", "asymmetric", "ternary", "binary"])
 @click.option("--profile", type=click.Path(path_type=Path), metavar="FILE.yaml",
               help="Write their widths and signs, for 'run --precision'.")  # fmt: skip
 def command(network: str, precision: Path | None, operands: Path | None, batch: int | None, style: str,
-            output: Path | None, profile: Path | None, **chosen: Any) -> None:  # fmt: skip
+            output: Path | None, profile: Path | None, dims: dict[str, int], **chosen: Any) -> None:  # fmt: skip
     """Quantise the inputs and filters of NETWORK to integers and report the noise in dB.
 
     Numbers are those of --operands, of the network (ONNX initialisers), or seeded. Nothing is trained.
@@ -52,7 +55,7 @@ def command(network: str, precision: Path | None, operands: Path | None, batch: 
         raise ConfigError("a precision profile ends in .yaml", "choose another name", file=str(profile))
     if output is not None and output.suffix != ".npz":
         raise ConfigError("an archive of operands ends in .npz", "choose another name", file=str(output))
-    net = load_network(network)
+    net = load_network(network, dims=dims)
     net = batched(net, batch) if batch is not None else net
     net = with_precision(net, read_precision(precision)) if precision is not None else net
     given = read_npz(operands, net) if operands is not None else {}

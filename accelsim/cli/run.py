@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from accelsim.cli import pricing
+from accelsim.cli import pricing, sizes
 
 if TYPE_CHECKING:
     from accelsim.results import NetworkResult
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.argument("arch")
 @click.argument("network")
 @click.option("--batch", type=click.IntRange(1), help="Images in all; totals are for all of them.")
+@sizes.option
 @click.option("--layers", default="*", metavar="GLOB", help="Only the layers whose name matches.")
 @click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of the machine.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the synthetic operands.")
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
               show_default=True, help="What to print.")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
 @click.option("--trace", is_flag=True, help="Also write trace.json, a timeline of tiles for ui.perfetto.dev.")
-def command(arch: str, network: str, style: str, output: Path | None, matrix_b: str | None, **options: Any) -> None:
+def command(arch: str, network: str, style: str, output: Path | None, matrix_b: str | None, dims: dict[str, int],
+            **options: Any) -> None:  # fmt: skip
     """Simulate NETWORK on ARCH: packaged names or paths.
 
     With a table on the terminal, the report files go to reports/out/<arch>-<network>/ unless -o says otherwise; what
@@ -54,9 +56,9 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     machine = load_arch(arch, [*(parse_set(text) for text in sets), *priced])
     sets += tuple(f"{key}={value}" for key, value in priced if value is not None)
     with progress():
-        net = load_network(network, matrix_b=matrix_b)
+        net = load_network(network, matrix_b=matrix_b, dims=dims)
     if style == "table" and output is None:
-        output = folder(machine.name, net.name, sets, options)
+        output = folder(machine.name, net.name, (*sets, *sizes.parts(dims)), options)
     if options["trace"] and output is None:
         raise click.UsageError("--trace writes a file: say where with -o.")
     if output is not None:

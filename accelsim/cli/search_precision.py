@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from accelsim.cli import sizes
+
 if TYPE_CHECKING:
     from accelsim.explore.precision_search import Found
     from accelsim.explore.precision_space import PrecisionSpace
@@ -41,6 +43,7 @@ UNITS = {"cycles": ("cycles", 1.0), "energy_uj": ("energy_pj", 1e6), "size_kib":
               help="Archive of <layer>.weight and <layer>.input: real numbers or integers.")  # fmt: skip
 @click.option("--batch", type=click.IntRange(1), help="Images in all; costs are for all of them.")
 @click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of the machine.")
+@sizes.option
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of numbers that nothing gives.")
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True,
               help="What to print; csv is the front.")  # fmt: skip
@@ -49,7 +52,8 @@ UNITS = {"cycles": ("cycles", 1.0), "energy_uj": ("energy_pj", 1e6), "size_kib":
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw the front.")
 def command(arch: str, network: str, budgets: tuple[str, ...], widths: str, method: Any, quantity: str | None,
             points: int, together: bool, operands: Path | None, batch: int | None, sets: tuple[str, ...], seed: int,
-            style: str, output: Path | None, plot: Path | None, **scheme: Any) -> None:  # fmt: skip
+            style: str, output: Path | None, plot: Path | None, dims: dict[str, int],
+            **scheme: Any) -> None:  # fmt: skip
     """Give every layer of NETWORK the widths that cost least noise on ARCH within a budget.
 
     Costs are those of the simulated machine. Noise is the sum of the relative errors of all quantised tensors: a proxy,
@@ -73,7 +77,7 @@ def command(arch: str, network: str, budgets: tuple[str, ...], widths: str, meth
     choices = _widths(widths)
     machine = load_arch(arch, [parse_set(text) for text in sets])
     wanted = _budgets(budgets, float(machine.clocks_mhz["core"]))
-    net = load_network(network)
+    net = load_network(network, dims=dims)
     net = batched(net, batch) if batch is not None else net
     given = read_npz(operands, net) if operands is not None else {}
     space = PrecisionSpace(machine, net, choices, Settings(**scheme, seed=seed), given, together)

@@ -7,22 +7,28 @@ from typing import Any
 import click
 import yaml
 
+from accelsim.cli import sizes
+
 
 @click.command(epilog="Example: accelsim show systolic_ws --set params.rows=16")
 @click.argument("name")
 @click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of a machine.")
+@sizes.option
 @click.option("--arch", help="With NAME 'energy': the machine whose prices to trace.")
-def command(name: str, sets: tuple[str, ...], arch: str | None) -> None:
+def command(name: str, sets: tuple[str, ...], arch: str | None, dims: dict[str, int]) -> None:
     """Show a machine, a network or an engine; 'accelsim show energy --arch NAME' traces every price to its row."""
     from accelsim.config import packaged
     from accelsim.engines import registry
+    from accelsim.errors import ConfigError
 
     if name == "energy":
         _energy(arch, sets)
     elif name in registry.modules():
         _engine(name)
-    elif name.startswith("onnx:") or name in packaged.names("workloads") or _is_network_file(name):
-        _network(name)
+    elif name.startswith(("net:", "onnx:")) or name in packaged.names("workloads") or _is_network_file(name):
+        _network(name, dims)
+    elif dims:
+        raise ConfigError(f"'{name}' is no network", "give it to a network", file="--dim")
     else:
         _machine(name, sets)
 
@@ -76,12 +82,12 @@ def _engine(name: str) -> None:
         click.echo(f"  {key:20} {field.description or ''} ({default})")
 
 
-def _network(name: str) -> None:
+def _network(name: str, dims: dict[str, int]) -> None:
     from accelsim.report import words
     from accelsim.text import visible
     from accelsim.workload.load import load_network
 
-    net = load_network(name)
+    net = load_network(name, dims=dims)
     needed = words.needs([layer.macs for layer in net.layers], lambda n: f"{n:,} MACs")
     click.echo(f"{visible(net.name)}: {len(net.layers)} layers, {needed}, {net.params:,} parameters")
     if net.description:

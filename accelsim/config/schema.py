@@ -70,7 +70,7 @@ class MappingSpec(Strict):
     objective: Literal["cycles", "energy", "edp", "dram", "engine"] = Field(
         "cycles",
         description="what the mapper minimises; ties by cycles, DRAM bits, then order; 'engine' is the engine's own "
-        "objective, with ties by order",
+        "objective, with ties by order; of several units, those that have none take 'cycles'",
     )
     fixed: dict[str, Any] = Field(default_factory=dict, description="mapping keys that every layer must use")
 

@@ -37,7 +37,8 @@ from accelsim.layer import (
 from accelsim.mapping.choose import PriceOf
 from accelsim.operands import handle
 from accelsim.results import NetworkResult, time_share
-from accelsim.workload.network import Layer, Network
+from accelsim.workload.layers import Layer
+from accelsim.workload.network import Network
 
 EXACT = 2**53
 """Integers below this are floats without rounding, so that their quotient is the same however it is computed."""

@@ -24,7 +24,8 @@ from accelsim.explore.tables import PARTS, SUMS
 from accelsim.layer import Options, Task, energy_table, simulate_layer
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
-from accelsim.workload.network import Layer, Network, is_view, make_layer
+from accelsim.workload.layers import Layer
+from accelsim.workload.network import Network, is_view, make_layer
 from accelsim.workload.shapes import PRODUCTS, Linear
 
 
@@ -52,6 +53,8 @@ class Context:
         Where paths in the options start.
     keep_layers : bool
         Whether rows carry one row per layer.
+    variants : mapping
+        Name and sizes of open dimensions -> network, for points that have such sizes.
     shared : mapping
         Network -> the layers that every machine simulates, where machines differ: points add these up too.
     columnar : bool
@@ -65,6 +68,7 @@ class Context:
     keep_layers: bool = False
     columnar: bool = False
     shared: Mapping[str, LayerSet] = field(default_factory=dict)
+    variants: Mapping[tuple[str, tuple[tuple[str, int], ...]], Network] = field(default_factory=dict)
 
 
 def run_chunk(packed: bytes, jobs: tuple[Job, ...]) -> tuple[list[Row], float]:
@@ -225,7 +229,8 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
             _READY.clear()
         options = job.options
         paths = [context.folder / name if name else None for name in (options.density, options.precision)]
-        network = simulation.prepare(arch, context.networks[job.network], options.batch, *paths)
+        given = context.variants[job.network, options.dim] if options.dim else context.networks[job.network]
+        network = simulation.prepare(arch, given, options.batch, *paths)
         network = with_densities(network, options.weight_density, options.input_density)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))

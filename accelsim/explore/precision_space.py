@@ -27,7 +27,8 @@ from accelsim.layer import Options, simulate_layer
 from accelsim.operands.quantizers import noise_ratio
 from accelsim.passes.precision import Type
 from accelsim.passes.quantize import FIXED_BITS, Settings, operands_of, quantize_tensor, real_numbers
-from accelsim.workload.network import Layer, Network, Tensor, is_view
+from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.network import Network, is_view
 from accelsim.workload.shapes import PRODUCTS
 
 MOST_ELEMENTS = 1 << 22

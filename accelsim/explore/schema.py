@@ -8,11 +8,14 @@ from math import log
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from accelsim.config.schema import Strict
 from accelsim.config.yamlfile import Document, read, validate
+from accelsim.errors import ConfigError
 from accelsim.units import exact
+from accelsim.workload.shapes import MAX_DIM
+from accelsim.workload.sizes import check_sizes
 
 MAX_AXIS = 100_000
 """An axis with more values than this is refused."""
@@ -104,10 +107,30 @@ class SamplingSpec(Strict):
         return self
 
 
+def _sizes(value: Any) -> tuple[tuple[str, int], ...]:
+    """Return sizes as pairs in order of name: a value that can be a key."""
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise ValueError("sizes have names; write {seq: 128}")
+    try:
+        check_sizes(value)
+    except ConfigError as error:
+        raise ValueError(f"{error.key}: {error.problem}; {error.remedy}") from None
+    return tuple(sorted(value.items()))
+
+
+SizesSpec = Annotated[
+    tuple[tuple[str, int], ...],
+    BeforeValidator(_sizes),
+    PlainSerializer(dict),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "integer", "minimum": 1, "maximum": MAX_DIM}}),
+]
+
+
 class OptionsSpec(Strict):
     """How every point is simulated; an axis ``options.<key>`` varies one of them."""
 
     batch: int | None = Field(None, ge=1, description="images in all")
+    dim: SizesSpec = Field((), description="sizes of dimensions that networks leave open: name -> size")
     layers: str = Field("*", description="pattern over layer names")
     seed: int = Field(0, description="of the synthetic operands")
     fidelity: Literal["closed", "cycle"] = "closed"

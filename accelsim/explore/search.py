@@ -25,6 +25,7 @@ from accelsim.explore.distance import Distance, distance
 from accelsim.explore.grid import Grid
 from accelsim.explore.identity import canonical, model_version
 from accelsim.explore.ledger import known
+from accelsim.explore.optimiser import Task
 from accelsim.explore.pareto import front
 from accelsim.explore.schema import Objective, Sweep, read_sweep
 from accelsim.explore.space import Point
@@ -196,7 +197,7 @@ class _Search:
         self._began = monotonic()
         self._generation = 0
         objectives = len(grid.space.sweep.spec.objectives)
-        task = optimise.Task(grid.sizes, grid.words, objectives, grid.draw, settings.seed)
+        task = Task(grid.sizes, grid.words, objectives, grid.draw, settings.seed)
         legal = grid.all_legal
         if legal is not None and not len(legal):
             grid.draw(np.random.default_rng(0), 1)  # says why there are none

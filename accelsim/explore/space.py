@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
+from itertools import chain, product
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -31,6 +31,17 @@ OPTION = "options."
 """Beginning of the keys of axes that vary an option instead of the machine."""
 
 
+DIM = f"{OPTION}dim."
+"""Beginning of the keys of axes that vary the size of an open dimension."""
+
+_NOT_VARIED = ("density", "precision", "dim")
+"""Options that are the same for all points."""
+
+MAX_VARIANTS = 1000
+"""A network is loaded for each combination of sizes; more of them are refused."""
+
+Dims: TypeAlias = tuple[tuple[str, int], ...]
+"""Sizes of open dimensions, in order of name."""
 Pairs: TypeAlias = tuple[tuple[str, Any], ...]
 
 
@@ -57,8 +68,12 @@ class Space:
 
     Attributes
     ----------
-    archs, networks : dict
-        Name -> loaded base machine or network.
+    archs : dict
+        Name -> loaded base machine.
+    networks : dict
+        Name -> network, of several sizes the one of the first combination.
+    variants : dict
+        Name, and sizes of its open dimensions in order of name -> network.
     axes : tuple of Axis
         Machine axes first, option axes last.
     steps : array, shape (combinations, axes), int64
@@ -68,6 +83,7 @@ class Space:
     sweep: Sweep
     archs: dict[str, Arch]
     networks: dict[str, Network]
+    variants: dict[tuple[str, Dims], Network]
     axes: tuple[Axis, ...]
     steps: np.ndarray
     _texts: dict[str, str] = field(default_factory=dict, repr=False)
@@ -93,13 +109,13 @@ class Space:
 
     def at(self, steps: np.ndarray) -> Space:
         """Return the space of some combinations, given like ``steps``, which need not be among this one's."""
-        other = Space(self.sweep, self.archs, self.networks, self.axes, steps)
+        other = Space(self.sweep, self.archs, self.networks, self.variants, self.axes, steps)
         vars(other)["_illegal"] = self._illegal
         return other
 
     def points(self) -> Iterator[Point]:
         """Yield the points: machine by machine, combination by combination, networks innermost."""
-        digests = {name: identity.network_digest(network) for name, network in self.networks.items()}
+        digests = {variant: identity.network_digest(network) for variant, network in self.variants.items()}
         position, group = 0, -1
         for m, (machine, arch) in enumerate(self.archs.items()):
             last: Any = None
@@ -110,9 +126,11 @@ class Space:
                 if (shown := repr(sets)) != last:  # as text: 1, 1.0 and true are equal, but not the same
                     prices = digest(str(dict(sets).get("energy.table", arch.energy.table)))
                     group, last, text = group + 1, shown, texts.of(sets) + prices
-                said = self._said(options)
+                said, dims = self._said(options), self._options(options).dim
+                if (next(iter(self.networks)), dims) not in self.variants:  # a size that is not allowed: not loaded
+                    dims = next(iter(self.variants))[1]
                 for network, reason in zip(self.networks, row, strict=True):
-                    key = identity.point_key(text, digests[network], said)
+                    key = identity.point_key(text, digests[network, dims], said)
                     yield Point(position, group, machine, network, sets, options, key, reason)
                     position += 1
 
@@ -123,7 +141,7 @@ class Space:
     def _options(self, changed: Pairs) -> OptionsSpec:
         if not changed:
             return self.sweep.spec.options
-        return self.sweep.spec.options.model_copy(update={k.removeprefix(OPTION): v for k, v in changed})
+        return with_options(self.sweep.spec.options, changed)
 
     def _said(self, changed: Pairs) -> str:
         """Return the options as text, with digests of the files that they name."""
@@ -228,6 +246,7 @@ def expand(sweep: Sweep, steps: np.ndarray | None = None) -> Space:
         its points become rows with the reason.
     """
     spec, document = sweep.spec, sweep.document
+    _check_options(sweep)
     machine_axes = [axis for axis in sweep.axes if not all(k.startswith(OPTION) for k in axis.keys)]
     axes = (*machine_axes, *(axis for axis in sweep.axes if axis not in machine_axes))
     archs = {}
@@ -235,11 +254,14 @@ def expand(sweep: Sweep, steps: np.ndarray | None = None) -> Space:
         if name in archs:
             raise document.error(("machines", i), f"'{name}' comes twice", "keep one")
         archs[name] = load_arch(_beside(sweep, name), tuple(spec.set.items()))
-    networks = {}
+    sizes = _sizes(sweep, axes)
+    networks: dict[str, Network] = {}
+    variants: dict[tuple[str, Dims], Network] = {}
     for i, name in enumerate(spec.networks):
         if name in networks:
             raise document.error(("networks", i), f"'{name}' comes twice", "keep one")
-        networks[name] = load_network(_beside(sweep, name))
+        variants |= {(name, dims): load_network(_beside(sweep, name), dims=dict(dims)) for dims in sizes}
+        networks[name] = variants[name, sizes[0]]
     for i, objective in enumerate(spec.objectives):
         if objective in spec.objectives[:i]:
             raise document.error(("objectives", i), f"'{objective}' comes twice", "keep one")
@@ -248,11 +270,55 @@ def expand(sweep: Sweep, steps: np.ndarray | None = None) -> Space:
         if named is not None and not (sweep.folder / named).is_file():
             raise document.error(("options", option), f"no such file: '{named}'", "paths start at the sweep file")
     chosen = _sampled(sweep, [len(axis.steps) for axis in axes]) if steps is None else steps
-    space = Space(sweep, archs, networks, axes, chosen)
+    space = Space(sweep, archs, networks, variants, axes, chosen)
     if len(space) > MAX_POINTS:
         raise document.error(("axes",), f"{len(space):,} points", f"use at most {MAX_POINTS:,}, or 'sampling:'")
     _ = space._reasons
     return space
+
+
+def with_options(options: OptionsSpec, changed: Pairs) -> OptionsSpec:
+    """Return options with those of ``changed`` in place, ``options.dim.<name>`` among them."""
+    sizes = tuple((key.removeprefix(DIM), value) for key, value in changed if key.startswith(DIM))
+    update = {key.removeprefix(OPTION): value for key, value in changed if not key.startswith(DIM)}
+    if sizes:
+        update["dim"] = tuple(sorted({**dict(options.dim), **dict(sizes)}.items()))
+    return options.model_copy(update=update)
+
+
+def _check_options(sweep: Sweep) -> None:
+    """Raise if an axis varies an option that there is not, before networks are loaded with it."""
+    for axis in sweep.axes:
+        for key in axis.keys:
+            name = key.removeprefix(OPTION)
+            known = [f for f in OptionsSpec.model_fields if f not in _NOT_VARIED]
+            if key.startswith(OPTION) and name not in known and (not key.startswith(DIM) or key == DIM):
+                remedy = f"known: {', '.join((*known, 'dim.<name>'))}"
+                raise sweep.document.error(("axes", axis.name), f"no option '{name}' to vary", remedy)
+
+
+def _sizes(sweep: Sweep, axes: Sequence[Axis]) -> list[Dims]:
+    """Return the sizes of open dimensions that points have, those of illegal values left out."""
+    choices: list[list[Pairs]] = []
+    for axis in axes:
+        named = [(k, key) for k, key in enumerate(axis.keys) if key.startswith(DIM)]
+        if named:
+            steps = [tuple((key, step[k]) for k, key in named) for step in axis.steps]
+            legal = [step for step in steps if all(_illegal_size(key, value) is None for key, value in step)]
+            choices.append(list(dict.fromkeys(legal)))
+    many = prod(map(len, choices))
+    if many > MAX_VARIANTS:
+        raise sweep.document.error(("axes",), f"{many:,} combinations of sizes", f"use at most {MAX_VARIANTS:,}")
+    found = [with_options(sweep.spec.options, tuple(chain.from_iterable(picked))).dim for picked in product(*choices)]
+    return list(dict.fromkeys(found)) or [sweep.spec.options.dim]
+
+
+def _illegal_size(key: str, value: Any) -> str | None:
+    try:
+        OptionsSpec.model_validate({"dim": {key.removeprefix(DIM): value}})
+    except ValidationError as error:
+        return f"{key}: {value}: {error.errors()[0]['msg']}"
+    return None
 
 
 def resolve(arch: Arch, sets: tuple[tuple[str, Any], ...]) -> Arch:
@@ -320,7 +386,7 @@ def _illegal_steps(sweep: Sweep, arch: Arch, axis: Axis) -> list[str | None]:
 
 def _illegal(sweep: Sweep, arch: Arch, axis: Axis, key: str, value: Any) -> str | None:
     if key.startswith(OPTION):
-        return _illegal_option(sweep, axis, key, value)
+        return _illegal_option(key, value)
     try:
         resolve(arch, ((key, value),))
     except UserError as error:
@@ -346,13 +412,11 @@ def _check_twice(sweep: Sweep, arch: Arch, axes: Sequence[Axis]) -> None:
             taken[path] = key
 
 
-def _illegal_option(sweep: Sweep, axis: Axis, key: str, value: Any) -> str | None:
-    name = key.removeprefix(OPTION)
-    if name not in OptionsSpec.model_fields or name in ("density", "precision"):
-        known = ", ".join(f for f in OptionsSpec.model_fields if f not in ("density", "precision"))
-        raise sweep.document.error(("axes", axis.name), f"no option '{name}' to vary", f"known: {known}")
+def _illegal_option(key: str, value: Any) -> str | None:
+    if key.startswith(DIM):
+        return _illegal_size(key, value)
     try:
-        OptionsSpec.model_validate({name: value})
+        OptionsSpec.model_validate({key.removeprefix(OPTION): value})
     except ValidationError as error:
         return f"{key}: {value}: {error.errors()[0]['msg']}"
     return None

@@ -127,7 +127,7 @@ def _run(
     points = list(space.points())
     keep_layers = store.meta()["layers"] == "yes"
     documents = {name: arch.document for name, arch in space.archs.items()}
-    context = Context(documents, space.networks, space.sweep.folder, keep_layers)
+    context = Context(documents, space.networks, space.sweep.folder, keep_layers, variants=space.variants)
     shares = of_plan(space, points, context)
     store.set_plan(points, about(space.sweep), {name: share[:2] for name, share in shares.items()})
     todo, counts = _split(points, _done(store, points, shares), shard)

@@ -37,7 +37,10 @@ class Trial:
         space = grid.space
         documents = {name: arch.document for name, arch in space.archs.items()}
         keep_layers = store.meta()["layers"] == "yes"
-        context = Context(documents, space.networks, space.sweep.folder, keep_layers, columnar and not keep_layers)
+        context = Context(
+            documents, space.networks, space.sweep.folder, keep_layers, columnar and not keep_layers,
+            variants=space.variants,
+        )  # fmt: skip
         if context.columnar:
             warm(documents)
         self._runner = Runner(pickle.dumps(context), (), make_executor, width, self._write, self._paced)

@@ -10,12 +10,15 @@ import numpy as np
 from accelsim.jit import kernel, lean
 from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping.tile_kernel import least_cycles, tile_cycles
+from accelsim.memory.clock_kernel import LOOP
 
 BUS = ("numerator", "denominator", "latency_cycles", "burst_bits")
 """The DRAM's integers: bits per cycle as a fraction, latency, burst."""
 NUMERATOR, DENOMINATOR, LATENCY, BURST = range(4)
 FOREVER = 4e18
-HANDS = 18
+EXACT = 2**53
+"""Below this, float64 holds every integer."""
+HANDS = 15
 """Rows of integers that a timeline works in (`timeline_kernel`)."""
 
 IN_BUS, WEIGHT_BUS, OUT_BUS, PSUM_BUS, FIRST_LOAD, LAST_STORE, LARGEST_STORE, EMPTY = range(8)
@@ -44,7 +47,7 @@ def workspace(layer):  # type: ignore[no-untyped-def]
 @kernel
 def room_for(rows):  # type: ignore[no-untyped-def]
     """Return a `workspace` for any layer of no more than ``rows`` runs per axis (`run_rows`), without its sizes."""
-    small = np.zeros((4 + HANDS, 6), dtype=np.int64)
+    small = np.zeros((4 + HANDS, LOOP), dtype=np.int64)
     return np.empty((6, rows, 5), dtype=np.int64), small[0], small[1], small[2], small[3], small[4:]
 
 
@@ -226,6 +229,7 @@ def kind(size, tile, edge):  # type: ignore[no-untyped-def]
 
 TILE = ("times", "groups", "pixels", "outputs", "inputs")
 """Columns of a kind of tile: how often it occurs, and its sizes."""
+KIND_TIMES, KIND_GROUPS, KIND_PIXELS, KIND_OUTPUTS, KIND_INPUTS = range(5)
 MOST_KINDS = 64
 """Of a layer: full or at an edge, along six axes."""
 
@@ -247,8 +251,9 @@ def tile_kinds(layer, tiling, kinds, at):  # type: ignore[no-untyped-def]
                         for q in range(2 if outputs else 0):
                             c, inputs = kind(layer[nest.CG], tiling[5], q)
                             if inputs:
-                                kinds[at, 0] = groups * images * tall * wide * outputs * inputs
-                                kinds[at, 1], kinds[at, 2], kinds[at, 3], kinds[at, 4] = g, n * e * f, k, c
+                                kinds[at, KIND_TIMES] = groups * images * tall * wide * outputs * inputs
+                                kinds[at, KIND_GROUPS], kinds[at, KIND_PIXELS] = g, n * e * f
+                                kinds[at, KIND_OUTPUTS], kinds[at, KIND_INPUTS] = k, c
                                 at += 1
     return at - start
 
@@ -257,6 +262,44 @@ def tile_kinds(layer, tiling, kinds, at):  # type: ignore[no-untyped-def]
 def last(runs, counts, axis):  # type: ignore[no-untyped-def]
     """Return the extent of the last piece of an axis."""
     return runs[axis, counts[axis] - 1, nest.EXTENT]
+
+
+@lean
+def last_cycles(form, runs, counts):  # type: ignore[no-untyped-def]
+    """Return the cycles of the last tile."""
+    pixels = last(runs, counts, 1) * last(runs, counts, 2) * last(runs, counts, 3)
+    return tile_cycles(form, last(runs, counts, 0), pixels, last(runs, counts, 4), last(runs, counts, 5))
+
+
+@lean
+def repeated(moved, trips, innermost):  # type: ignore[no-untyped-def]
+    """Return what inputs, weights and partial sums, these one way, move in all; ``moved`` is one `sweep`."""
+    inputs = moved[IN_BUS] * (1.0 if innermost == 1 else float(trips[4]))
+    weights = moved[WEIGHT_BUS] * (1.0 if innermost == 0 else float(trips[1]) * trips[2] * trips[3])
+    return inputs, weights, moved[PSUM_BUS] * (0.0 if trips[5] == 1 or innermost == 2 else float(trips[5] - 1))
+
+
+READ, WRITE, INPUT, WEIGHT, SPILLED = range(5)
+"""What `traffic` says: bits on the bus; useful bits of inputs and weights that come, of partial sums one way."""
+
+
+@lean
+def traffic(layer, state, innermost, psum_width, burst, swept, found):  # type: ignore[no-untyped-def]
+    """Write the DRAM traffic of a cut layer (`READ` and so on); return False if float64 does not hold it exactly.
+
+    ``state`` is what `timeline_kernel.cut` has written, ``swept``, shape (8,), room to work in.
+    """
+    runs, counts, _, _, trips, _ = state
+    sweep(layer, runs, counts, psum_width, burst, swept)
+    inputs, weights, spilled = repeated(swept, trips, innermost)
+    read, write = inputs + weights + spilled, swept[OUT_BUS] + spilled
+    sweep(layer, runs, counts, psum_width, 1, swept)
+    inputs, weights, spilled = repeated(swept, trips, innermost)
+    if max(read, write) >= EXACT:
+        return False
+    found[READ], found[WRITE] = np.int64(read), np.int64(write)
+    found[INPUT], found[WEIGHT], found[SPILLED] = np.int64(inputs), np.int64(weights), np.int64(spilled)
+    return True
 
 
 @lean
@@ -269,11 +312,8 @@ def bound(moved, trips, innermost, compute, last_compute, layer, bus, rate):  # 
     each add up their loads, latencies, computations and stores.
     """
     pixels = float(trips[1]) * trips[2] * trips[3]
-    again_in = 1.0 if innermost == 1 else float(trips[4])
-    again_weight = 1.0 if innermost == 0 else pixels
-    spill = 0.0 if trips[5] == 1 or innermost == 2 else float(trips[5] - 1)
-    read = moved[IN_BUS] * again_in + moved[WEIGHT_BUS] * again_weight + moved[PSUM_BUS] * spill
-    write = moved[OUT_BUS] + moved[PSUM_BUS] * spill
+    inputs, weights, spilled = repeated(moved, trips, innermost)
+    read, write = inputs + weights + spilled, moved[OUT_BUS] + spilled
     tiles = pixels * trips[0] * trips[4] * trips[5]
     loads = 0.0
     if layer[nest.WEIGHT_X]:

@@ -98,38 +98,46 @@ def parts_of_a_row(f, tall, size, count, found):  # type: ignore[no-untyped-def]
 
 @lean
 def output_cuts(kg, units, found):  # type: ignore[no-untyped-def]
-    """List output-channel tiles: doublings of the units, and halvings of the smallest."""
+    """List output-channel tiles: doublings of the units, halvings of the smallest, and even pieces not below it."""
     found[0], count, least = kg, 1, kg
     for unit in units:
-        size = unit
-        least = min(least, unit)
-        while size < kg:
-            found[count] = size
-            count += 1
-            size *= 2
-    while least > 1:
-        least = nest.ceil_div(least, 2)
-        found[count] = least
-        count += 1
-    return decreasing(found, count)
+        least, count = min(least, unit), add_doublings(kg, unit, count, found)
+    count = add_halvings(kg, least, count, found)
+    return decreasing(found, add_halvings(least, 1, count, found))
 
 
 @lean
 def input_cuts(cg, unit, found):  # type: ignore[no-untyped-def]
-    """List input-channel tiles: even pieces, and pieces that are whole units (of 0: all channels alone)."""
-    if unit == 0:
-        found[0] = cg
-        return 1
-    count, piece = 1, cg
+    """List input-channel tiles: doublings of the unit, and even pieces, plain and of whole units (of 0: all alone)."""
     found[0] = cg
-    while piece > 1:
-        piece = nest.ceil_div(piece, 2)
-        found[count] = piece
-        count += 1
-        if 1 < unit < piece:
-            found[count] = nest.ceil_div(piece, unit) * unit
+    if unit == 0:
+        return 1
+    halvings = add_halvings(cg, 1, 1, found)
+    count = add_doublings(cg, unit, halvings, found)
+    for i in range(1, halvings):
+        if 1 < unit < found[i]:
+            found[count] = nest.ceil_div(found[i], unit) * unit
             count += 1
     return decreasing(found, count)
+
+
+@lean
+def add_doublings(size, unit, count, found):  # type: ignore[no-untyped-def]
+    """Add the doublings of a unit below ``size``; return how many there are."""
+    while unit < size:
+        found[count] = unit
+        count, unit = count + 1, 2 * unit
+    return count
+
+
+@lean
+def add_halvings(size, least, count, found):  # type: ignore[no-untyped-def]
+    """Add the halvings of ``size``, rounded up, that are not below ``least``; return how many there are."""
+    while size > 1 and nest.ceil_div(size, 2) >= least:
+        size = nest.ceil_div(size, 2)
+        found[count] = size
+        count += 1
+    return count
 
 
 @lean

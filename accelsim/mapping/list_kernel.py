@@ -10,21 +10,18 @@ from accelsim.mapping.bound_kernel import (
     BURST,
     DENOMINATOR,
     FOREVER,
-    IN_BUS,
     NUMERATOR,
     OUT_BUS,
-    PSUM_BUS,
-    WEIGHT_BUS,
     bound,
     computed,
     ends,
-    last,
+    last_cycles,
+    repeated,
     sweep,
     workspace,
 )  # fmt: skip
 from accelsim.mapping.cuts_kernel import MOST_CUTS, input_cuts, largest_tile, output_cuts, pieces, pixel_cuts
-from accelsim.mapping.tile_kernel import tile_cycles
-from accelsim.mapping.timeline_kernel import timed
+from accelsim.mapping.timeline_kernel import cut, timed
 
 
 @kernel
@@ -72,37 +69,26 @@ of weights, and of partial sums one way."""
 def measure(layer, form, psum_width, bus, tilings, out):  # type: ignore[no-untyped-def]
     """Write the figures (`COMPUTE` and so on) of each tiling, a row of ``out`` in float64: exact below 2^53."""
     rate = bus[NUMERATOR] / bus[DENOMINATOR]
-    runs, counts, tile, whole, trips, _ = workspace(layer)
+    state = workspace(layer)
+    runs, counts, tile, whole, trips, _ = state
     moved, useful = np.empty(8), np.empty(8)
     compute = last_compute = 0.0
     for at in range(len(tilings)):
         same = at > 0
         for axis in range(6):
             same = same and tile[axis] == tilings[at, axis]
-            tile[axis] = tilings[at, axis]
-            trips[axis] = nest.ceil_div(whole[axis], tile[axis])
+        innermost, _ = cut(layer, tilings[at], state)
         if not same:
-            for axis in range(6):
-                counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
             compute = computed(form, whole, tile, tile[4], tile[5], False)
             ends(layer, runs, counts, psum_width, bus[BURST], moved)
             sweep(layer, runs, counts, psum_width, bus[BURST], moved)
             sweep(layer, runs, counts, psum_width, 1, useful)
-            last_compute = tile_cycles(
-                form, last(runs, counts, 0), last(runs, counts, 1) * last(runs, counts, 2) * last(runs, counts, 3),
-                last(runs, counts, 4), last(runs, counts, 5),
-            )  # fmt: skip
-        live = nest.live_loops(trips[1] * trips[2] * trips[3], trips[4], trips[5])
-        innermost = nest.INNERMOST[live, tilings[at, 6]]
+            last_compute = last_cycles(form, runs, counts)
         bits, least = bound(moved, trips, innermost, compute, last_compute, layer, bus, rate)
-        again_in = 1.0 if innermost == 1 else float(trips[4])
-        again_weight = 1.0 if innermost == 0 else float(trips[1]) * trips[2] * trips[3]
-        spill = 0.0 if trips[5] == 1 or innermost == 2 else float(trips[5] - 1)
         out[at, COMPUTE], out[at, LEAST] = compute, least
-        out[at, WRITE] = moved[OUT_BUS] + moved[PSUM_BUS] * spill
+        out[at, WRITE] = moved[OUT_BUS] + repeated(moved, trips, innermost)[2]
         out[at, READ] = bits - out[at, WRITE]
-        out[at, IN_BITS], out[at, WEIGHT_BITS] = useful[IN_BUS] * again_in, useful[WEIGHT_BUS] * again_weight
-        out[at, SPILL_BITS] = useful[PSUM_BUS] * spill
+        out[at, IN_BITS], out[at, WEIGHT_BITS], out[at, SPILL_BITS] = repeated(useful, trips, innermost)
 
 
 @kernel

@@ -15,22 +15,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby, product
+from itertools import product
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Flow, Loop, Step, Transfer
 from accelsim.config.schema import Strict
+from accelsim.errors import MappingError
 from accelsim.memory.dram import DramModel
-from accelsim.units import ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.memory.timeline import LaidOut
+from accelsim.memory.timeline import dram_traffic as dram_traffic
+from accelsim.units import INT64_MAX, ceil_div
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
 Order = Literal["mkc", "mck", "kmc", "kcm", "cmk", "ckm"]
 ORDERS: tuple[Order, ...] = ("mkc", "mck", "kmc", "kcm", "cmk", "ckm")
 FIELDS = ("groups", "n", "e", "f", "k", "c")
+MOST = 2**59
+"""Of a rate's numerator and denominator, of bits and multiplications of a layer: no count may come near 64 bits."""
+ROLES = ("input", "weight", "output")
 AXES = {"m": ("n", "e", "f"), "k": ("k",), "c": ("c",)}
+
+
+REPEAT, END, TIMES = range(3)
+"""Columns of `LoopNest.table`, rows in the order of the schedule: of a loop, which stands before its body, how often it
+repeats and the row behind it; of a tile 0, and how often it occurs in all."""
+TILE, WHOLE = slice(3, 9), slice(3, 11)
+"""The extents groups, n, e, f, k, c of a tile, and all of `Tile`."""
+RUN, NUMBER = slice(11, 16), slice(16, 21)
+"""Bits of a run, and runs, of what a tile moves: `MOVES`."""
 
 
 class Tiling(Strict):
@@ -72,18 +88,9 @@ class Tile(NamedTuple):
         return self.n * self.e * self.f
 
 
-class Piece(NamedTuple):
-    """One index of a tile loop: its extent, the in-image input positions under it, and whether it is an end."""
-
-    extent: int
-    inputs: int
-    first: bool
-    last: bool
-
-
 @dataclass(frozen=True)
 class LoopNest:
-    """A layer cut by a tiling."""
+    """A layer cut by a tiling: counts of `nest_kernel` as values."""
 
     conv: Conv2d
     tiling: Tiling
@@ -99,138 +106,50 @@ class LoopNest:
         return {"groups": conv.groups, "n": conv.n, "e": conv.e, "f": conv.f, "k": k, "c": c}
 
     @cached_property
-    def runs(self) -> dict[str, list[tuple[int, Piece]]]:
-        """Axis -> the pieces along its loop over tiles, equal neighbours counted together."""
-        return {axis: self._runs(axis) for axis in FIELDS}
-
-    def _runs(self, axis: str) -> list[tuple[int, Piece]]:
-        size, tile = self.sizes[axis], min(getattr(self.tiling, axis), self.sizes[axis])
-        trips = ceil_div(size, tile)
-
-        def piece(i: int) -> Piece:
-            extent = min(tile, size - i * tile)
-            return Piece(extent, self._inputs_under(axis, i * tile, extent), i == 0, i == trips - 1)
-
-        lead, tail = self._alike(axis, tile, trips)
-        if lead >= tail:
-            found = [(1, piece(i)) for i in range(trips)]
-        else:
-            ends = [(1, piece(i)) for i in (*range(lead), *range(tail, trips))]
-            found = [*ends[:lead], (tail - lead, piece(lead)), *ends[lead:]]
-        return [(sum(times for times, _ in same), part) for part, same in groupby(found, key=lambda run: run[1])]
-
-    def _alike(self, axis: str, tile: int, trips: int) -> tuple[int, int]:
-        """Return a range of pieces that are whole, no ends and, along an image, under no padding: all alike."""
-        if axis not in ("e", "f"):
-            return 1, trips - 1
-        conv, d = self.conv, "ef".index(axis)
-        size, window = ((conv.h, conv.r), (conv.w, conv.s))[d]
-        step = tile * conv.stride[d]
-        room = size - 1 + conv.pad[d] - (window - 1) * conv.dilation[d] - (tile - 1) * conv.stride[d]
-        return max(1, ceil_div(conv.pad[d], step)), min(trips - 1, room // step + 1)
-
-    def _inputs_under(self, axis: str, start: int, extent: int) -> int:
-        """Return the in-image rows (axis e) or columns (axis f) from the first to the last tap of a piece."""
-        conv = self.conv
-        if axis not in ("e", "f"):
-            return 0
-        d = 0 if axis == "e" else 1
-        size, window = ((conv.h, conv.r), (conv.w, conv.s))[d]
-        first = start * conv.stride[d] - conv.pad[d]
-        last = (start + extent - 1) * conv.stride[d] - conv.pad[d] + (window - 1) * conv.dilation[d]
-        return max(0, min(last, size - 1) - max(first, 0) + 1)
-
-    @cached_property
     def trips(self) -> dict[str, int]:
         """Iterations of the loops ``groups``, ``m``, ``k`` and ``c``."""
-        count = {axis: ceil_div(size, min(getattr(self.tiling, axis), size)) for axis, size in self.sizes.items()}
+        count = {axis: ceil_div(size, getattr(self.tiling, axis)) for axis, size in self.sizes.items()}
         return {
             "groups": count["groups"], "m": count["n"] * count["e"] * count["f"], "k": count["k"], "c": count["c"],
         }  # fmt: skip
 
-    @property
-    def innermost(self) -> str:
-        """The innermost tile loop that iterates at all, or an empty string if there is a single tile."""
-        live = [loop for loop in self.tiling.order if self.trips[loop] > 1]
-        return live[-1] if live else ""
+    @cached_property
+    def table(self) -> np.ndarray:
+        """The schedule, shape (loops and steps, 21), int64; columns are `REPEAT` to `NUMBER`."""
+        from accelsim.mapping import schedule_kernel as kernel
+
+        tile = [min(getattr(self.tiling, axis), size) for axis, size in self.sizes.items()]
+        tiling = np.array([*tile, ORDERS.index(self.tiling.order)], dtype=np.int64)
+        row = layer_row(self.conv, self.widths[:3], [role not in self.resident for role in ROLES])
+        found: np.ndarray = kernel.table(np.array(row, dtype=np.int64), tiling, self.widths.psum)
+        return found
+
+    @cached_property
+    def steps(self) -> np.ndarray:
+        """The rows of `table` that are tiles."""
+        return self.table[self.table[:, REPEAT] == 0]
 
     @property
-    def psums_stay(self) -> bool:
-        """Whether an output tile is finished before the next one starts, so that no partial sum leaves."""
-        return self.trips["c"] == 1 or self.innermost == "c"
+    def times(self) -> np.ndarray:
+        """How often each of `steps` occurs."""
+        found: np.ndarray = self.steps[:, TIMES]
+        return found
 
-    def schedule(self, cycles: Callable[[Tile], int]) -> tuple[Step | Loop, ...]:
+    @property
+    def tiles(self) -> list[Tile]:
+        """The tiles of `steps`."""
+        return [Tile(*row) for row in self.steps[:, WHOLE].tolist()]
+
+    def schedule(self, cycles: Callable[[Tile], int] | np.ndarray) -> Tiles:
         """Return the tiles as steps of the memory timeline.
 
         Parameters
         ----------
-        cycles : callable
-            Compute cycles of a tile.
+        cycles : callable, or ndarray of int64, shape (steps,)
+            Compute cycles of a tile, or of each of `steps`.
         """
-        axes = ["groups", *(axis for loop in self.tiling.order for axis in AXES[loop])]
-        innermost, stay = self.innermost, self.psums_stay
-
-        def nest(depth: int, at: dict[str, Piece]) -> tuple[Step | Loop, ...]:
-            if depth == len(axes):
-                return (self._step(at, innermost, stay, cycles),)
-            items: list[Step | Loop] = []
-            for repeat, piece in self.runs[axes[depth]]:
-                body = nest(depth + 1, {**at, axes[depth]: piece})
-                items.extend(body if repeat == 1 else (Loop(repeat, body),))
-            return tuple(items)
-
-        return nest(0, {})
-
-    def _step(self, at: dict[str, Piece], innermost: str, stay: bool, cycles: Callable[[Tile], int]) -> Step:
-        tile = _tile(tuple(at[axis] for axis in FIELDS))
-        loads: list[Transfer] = []
-        first_m = at["n"].first and at["e"].first and at["f"].first
-        if innermost != "k" or at["k"].first:
-            loads += self._transfer("input", "read", tile)
-        if innermost != "m" or first_m:
-            loads += self._transfer("weight", "read", tile)
-        stores: list[Transfer] = []
-        if stay:
-            if at["c"].last:
-                stores += self._transfer("output", "write", tile)
-        else:
-            if not at["c"].first:
-                loads += self._transfer("psum", "read", tile)
-            stores += self._transfer("output" if at["c"].last else "psum", "write", tile)
-        return Step(tuple(loads), cycles(tile), tuple(stores))
-
-    def _transfer(self, tensor: str, direction: Literal["read", "write"], tile: Tile) -> list[Transfer]:
-        if tensor in self.resident:
-            return []
-        conv = self.conv
-        cg, kg = conv.c // conv.groups, conv.k // conv.groups
-        extents = {
-            "input": ((tile.c, cg), (tile.groups, conv.groups), (tile.cols, conv.w), (tile.rows, conv.h),
-                      (tile.n, conv.n)),
-            "weight": ((conv.r * conv.s, conv.r * conv.s), (tile.c, cg), (tile.k, kg), (tile.groups, conv.groups)),
-            "output": ((tile.k, kg), (tile.groups, conv.groups), (tile.f, conv.f), (tile.e, conv.e),
-                       (tile.n, conv.n)),
-        }  # fmt: skip
-        width = getattr(self.widths, tensor)
-        run, count = contiguous(extents["output" if tensor == "psum" else tensor])
-        return [Transfer(tensor, direction, run * width, count)] if run * count else []
-
-    @cached_property
-    def tiles(self) -> dict[Tile, int]:
-        """Distinct tile -> how often it occurs."""
-        counts: dict[Tile, int] = {}
-        runs = [self.runs[axis] for axis in FIELDS]
-
-        def walk(depth: int, times: int, at: tuple[Piece, ...]) -> None:
-            if depth == len(runs):
-                tile = _tile(at)
-                counts[tile] = counts.get(tile, 0) + times
-                return
-            for repeat, piece in runs[depth]:
-                walk(depth + 1, times * repeat, (*at, piece))
-
-        walk(0, 1, ())
-        return counts
+        each = np.array([cycles(tile) for tile in self.tiles]) if callable(cycles) else cycles
+        return Tiles(self.table, each)
 
     def spans(self) -> Iterator[tuple[int, ...]]:
         """Yield first index and extent of groups, n, e, f, k and c of every tile, in the order of the schedule."""
@@ -254,17 +173,104 @@ class LoopNest:
 
     def largest_bits(self) -> dict[str, int]:
         """Return the bits of the largest input, weight and accumulator tile."""
-        tiles, conv, w = self.tiles, self.conv, self.widths
+        t, conv, w = Tile(*self.steps[:, WHOLE].max(axis=0).tolist()), self.conv, self.widths
         return {
-            "input": max(t.groups * t.n * t.c * t.rows * t.cols for t in tiles) * w.input,
-            "weight": max(t.groups * t.k * t.c for t in tiles) * conv.r * conv.s * w.weight,
-            "output": max(t.groups * t.m * t.k for t in tiles) * w.psum,
+            "input": t.groups * t.n * t.c * t.rows * t.cols * w.input,
+            "weight": t.groups * t.k * t.c * conv.r * conv.s * w.weight,
+            "output": t.groups * t.m * t.k * w.psum,
         }
 
 
-def _tile(pieces: tuple[Piece, ...]) -> Tile:
-    groups, n, e, f, k, c = (piece.extent for piece in pieces)
-    return Tile(groups, n, e, f, k, c, pieces[2].inputs, pieces[3].inputs)
+MOVES: tuple[tuple[str, Literal["read", "write"]], ...] = (
+    ("input", "read"), ("weight", "read"), ("psum", "read"), ("output", "write"), ("psum", "write")
+)  # fmt: skip
+"""What a tile moves: the first three are loads."""
+
+
+class Tiles(LaidOut):
+    """The schedule of a cut layer: its `LoopNest.table`, and the cycles of each tile in it."""
+
+    def __init__(self, table: np.ndarray, cycles: np.ndarray) -> None:
+        self.table, self.cycles = table, cycles
+        self._known: dict[int, np.ndarray] = {}
+
+    @cached_property
+    def items(self) -> tuple[Step | Loop, ...]:
+        """The steps and loops."""
+        rows, cycles = self.table.tolist(), iter(self.cycles.tolist())
+
+        def made(start: int, end: int) -> tuple[Step | Loop, ...]:
+            found: list[Step | Loop] = []
+            while start < end:
+                row, start = rows[start], start + 1
+                if row[REPEAT]:
+                    found.append(Loop(row[REPEAT], made(start, row[END])))
+                    start = row[END]
+                    continue
+                moves = zip(MOVES, row[RUN], row[NUMBER], strict=True)
+                transfers = [Transfer(*what, run, number) for what, run, number in moves if run]
+                loads, stores = (tuple(t for t in transfers if t.direction == way) for way in ("read", "write"))
+                found.append(Step(loads, next(cycles), stores))
+            return tuple(found)
+
+        return made(0, len(rows))
+
+    def __len__(self) -> int:
+        """Return how many steps and loops there are on the outermost level."""
+        return len(self.items)
+
+    def __getitem__(self, at: Any) -> Any:
+        """Return a step or a loop."""
+        return self.items[at]
+
+    def rows(self, dram: DramModel) -> np.ndarray:
+        """Return the table as `timeline.run` takes it."""
+        from accelsim.memory import clock_kernel as timing
+
+        bus, rows = self._on_bus(dram), np.zeros((len(self.table), timing.COLUMNS), dtype=np.int64)
+        rows[:, [timing.REPEAT, timing.END]] = self.table[:, [REPEAT, END]]
+        rows[:, timing.LOAD], rows[:, timing.STORE] = bus[:, :3].sum(axis=1), bus[:, 3:].sum(axis=1)
+        rows[self.table[:, REPEAT] == 0, timing.COMPUTED] = self.cycles
+        return rows
+
+    def traffic(self, dram: DramModel) -> dict[Flow, int]:
+        """Return what crosses the boundary of DRAM; what bursts move beyond useful bits is tensor ``other``."""
+        times, totals = self.table[:, TIMES], []
+        for bits in (self.table[:, RUN] * self.table[:, NUMBER], self._on_bus(dram)):
+            large = (times * 1.0) @ bits.max(axis=1) > INT64_MAX / 2
+            totals.append((times.astype(object) @ bits.astype(object) if large else times @ bits).tolist())
+        total: dict[Flow, int] = {}
+        for (tensor, way), bits, moved in zip(MOVES, *totals, strict=True):
+            for flow, more in ((Flow("dram", tensor, way), bits), (Flow("dram", "other", way), moved - bits)):
+                if more:
+                    total[flow] = total.get(flow, 0) + more
+        return total
+
+    def _on_bus(self, dram: DramModel) -> np.ndarray:
+        """Return the bits on the bus of each row's moves, shape (rows, 5): whole bursts per run."""
+        burst = dram.burst_bits
+        if burst not in self._known:
+            self._known[burst] = self.table[:, NUMBER] * (-(-self.table[:, RUN] // burst) * burst)
+        return self._known[burst]
+
+
+def layer_row(
+    conv: Conv2d, widths: Iterable[int], crosses: Iterable[bool], at_home: Iterable[int] = (0, 0, 0),
+    effective_macs: int = 0, accesses: int = 0,
+) -> tuple[int, ...]:  # fmt: skip
+    """Return a layer in the order of `nest_kernel.LAYER`."""
+    return (
+        conv.n, conv.c, conv.k, conv.h, conv.w, conv.r, conv.s, conv.groups, *conv.stride, *conv.pad[:2],
+        *conv.dilation, conv.e, conv.f, *widths, *map(int, crosses), *at_home, effective_macs,
+        conv.k // conv.groups, conv.c // conv.groups, accesses,
+    )  # fmt: skip
+
+
+def check_counts(layer: str, conv: Conv2d) -> None:
+    """Raise MappingError if a tensor of a layer, or its multiplications, could bring counts near 64 bits."""
+    volumes = (conv.n * conv.c * conv.h * conv.w, conv.k * conv.c * conv.r * conv.s, conv.n * conv.k * conv.e * conv.f)
+    if max(64 * max(volumes), conv.macs) > MOST:
+        raise MappingError.too_many(layer)
 
 
 def contiguous(extents: tuple[tuple[int, int], ...]) -> tuple[int, int]:
@@ -283,35 +289,6 @@ def contiguous(extents: tuple[tuple[int, int], ...]) -> tuple[int, int]:
             count *= extent
         whole = whole and extent == full
     return run, count
-
-
-def dram_traffic(schedule: tuple[Step | Loop, ...], dram: DramModel) -> dict[Flow, int]:
-    """Return the DRAM traffic of a schedule: what `moved` says of its transfers."""
-
-    def transfers(items: tuple[Step | Loop, ...], times: int) -> Iterator[tuple[Transfer, int]]:
-        for item in items:
-            if isinstance(item, Loop):
-                yield from transfers(item.body, times * item.repeat)
-            else:
-                for part in (item.loads, item.before, item.after, item.stores):
-                    yield from ((t, times) for t in part)
-
-    return moved(transfers(schedule, 1), dram)
-
-
-def moved(transfers: Iterable[tuple[Transfer, int]], dram: DramModel) -> dict[Flow, int]:
-    """Return the DRAM traffic of transfers, each as often as its number says.
-
-    What whole bursts move beyond the useful bits is tensor ``other``.
-    """
-    total: dict[Flow, int] = {}
-    for t, times in transfers:
-        flow = Flow("dram", t.tensor, t.direction)
-        total[flow] = total.get(flow, 0) + times * t.bits
-        if over := dram.bus_bits(t) - t.bits:
-            extra = Flow("dram", "other", t.direction)
-            total[extra] = total.get(extra, 0) + times * over
-    return total
 
 
 def resident(view: LayerView) -> frozenset[str]:

@@ -186,53 +186,6 @@ def on_bus(run_bits, runs, burst_bits):  # type: ignore[no-untyped-def]
     return runs * ceil_div(run_bits, burst_bits) * burst_bits
 
 
-@lean
-def dram_traffic(layer, runs, counts, trips, innermost, stays, psum_width, burst_bits, moved):  # type: ignore[no-untyped-def]
-    """Count the DRAM traffic of a cut layer.
-
-    Parameters
-    ----------
-    runs, counts, trips : arrays, shapes (6, most, 5), (6,) and (6,)
-        Runs of each axis, how many runs, how many pieces.
-    moved : array, shape (6,), written
-        Bits on the bus read and written; useful bits of inputs and weights read, partial sums written and read.
-    """
-    for i in range(6):
-        moved[i] = 0
-    for a in range(counts[0]):
-        groups, g = runs[0, a, REPEAT], runs[0, a, EXTENT]
-        for b in range(counts[1]):
-            for d in range(counts[2]):
-                for j in range(counts[3]):
-                    pixels = groups * runs[1, b, REPEAT] * runs[2, d, REPEAT] * runs[3, j, REPEAT]
-                    n, e, f = runs[1, b, EXTENT], runs[2, d, EXTENT], runs[3, j, EXTENT]
-                    rows, cols = runs[2, d, INPUTS], runs[3, j, INPUTS]
-                    for i in range(counts[5] * layer[INPUT_X]):
-                        run, number = input_block(layer, g, n, rows, cols, runs[5, i, EXTENT])
-                        times = pixels * runs[5, i, REPEAT] * (1 if innermost == 1 else trips[4])
-                        moved[2] += times * run * number
-                        moved[0] += times * on_bus(run, number, burst_bits) if run * number else 0
-                    for i in range(counts[4]):
-                        times, k = pixels * runs[4, i, REPEAT], runs[4, i, EXTENT]
-                        if layer[OUTPUT_X]:
-                            run, number = output_block(layer, g, n, e, f, k, layer[OUTPUT_W])
-                            moved[1] += times * on_bus(run, number, burst_bits)
-                        if not stays:
-                            run, number = output_block(layer, g, n, e, f, k, psum_width)
-                            again = times * (trips[5] - 1)
-                            moved[0] += again * on_bus(run, number, burst_bits)
-                            moved[1] += again * on_bus(run, number, burst_bits)
-                            moved[4] += again * run * number
-        for i in range(counts[4] * layer[WEIGHT_X]):
-            for j in range(counts[5]):
-                run, number = weight_block(layer, g, runs[4, i, EXTENT], runs[5, j, EXTENT])
-                times = groups * runs[4, i, REPEAT] * runs[5, j, REPEAT]
-                times *= 1 if innermost == 0 else trips[1] * trips[2] * trips[3]
-                moved[3] += times * run * number
-                moved[0] += times * on_bus(run, number, burst_bits)
-    moved[5] = moved[4]
-
-
 IN_BITS, WEIGHT_BITS, OUT_BITS, PSUM_BITS = range(4)
 """Bits on the bus of a tile's tensors; 0 of those that do not cross."""
 INPUT_AXES, WEIGHT_AXES, OUTPUT_AXES = 0b101111, 0b110001, 0b011111
@@ -266,85 +219,20 @@ def price_tile(layer, at, stale, psum_width, burst_bits, bits):  # type: ignore[
 
 
 @lean
-def step_bits(at, bits, innermost, stays):  # type: ignore[no-untyped-def]
-    """Return the bits on the bus of a tile's loads and of its stores; ``bits`` are those of `price_tile`."""
-    load = store = 0
-    if innermost != 1 or at[4, FIRST]:
-        load += bits[IN_BITS]
-    if innermost != 0 or (at[1, FIRST] and at[2, FIRST] and at[3, FIRST]):
-        load += bits[WEIGHT_BITS]
-    if not stays and not at[5, FIRST]:
-        load += bits[PSUM_BITS]
-    if at[5, LAST]:
-        store += bits[OUT_BITS]
-    elif not stays:
-        store += bits[PSUM_BITS]
-    return load, store
+def moving(layer, at, innermost, stays):  # type: ignore[no-untyped-def]
+    """Return what a tile moves, 1 or 0: inputs, weights and partial sums that come, outputs and sums that leave.
 
-
-BUS, DONE, BEFORE, STORED, PENDING, COMPUTE = 0, 1, 2, 3, 4, 5
-"""The state of `timeline._Clock`: bus_free, computed, computed_before, stored, pending_store, compute_cycles."""
-
-
-@lean
-def tick(clock, load, compute, store, latency):  # type: ignore[no-untyped-def]
-    """Let one tile pass: `timeline._Clock.step`."""
-    arrived = 0
-    if load:
-        start = max(clock[BUS], clock[BEFORE])
-        clock[BUS] = start + load
-        arrived = start + load + latency
-    stored_before = clock[STORED]
-    if clock[PENDING]:
-        clock[BUS] = max(clock[BUS], clock[DONE]) + clock[PENDING]
-        clock[STORED] = clock[BUS]
-    begin = max(arrived, clock[DONE], stored_before)
-    clock[BEFORE] = clock[DONE]
-    clock[DONE] = begin + compute
-    clock[PENDING] = store
-    clock[COMPUTE] += compute
-
-
-@lean
-def standing(clock):  # type: ignore[no-untyped-def]
-    """Return the state seen from the end of the computation: `timeline._Clock.relative`."""
-    done = clock[DONE]
-    bus, stored = max(clock[BUS], clock[BEFORE]) - done, max(clock[STORED], done) - done
-    return bus, clock[BEFORE] - done, stored, clock[PENDING]
-
-
-@lean
-def relative(clock, state):  # type: ignore[no-untyped-def]
-    """Write the state seen from the end of the computation: `timeline._Clock.relative`, and the clock as it is."""
-    state[0], state[1], state[2], state[3] = standing(clock)
-    state[4] = clock[DONE]
-    state[5] = clock[COMPUTE]
-
-
-@lean
-def finish(clock):  # type: ignore[no-untyped-def]
-    """Return the end of the last computation or store: `timeline._Clock.finish`."""
-    end = clock[DONE]
-    if clock[PENDING]:
-        end = max(clock[BUS], end) + clock[PENDING]
-    return max(end, clock[STORED])
-
-
-@lean
-def jump(clock, state, since, left):  # type: ignore[no-untyped-def]
-    """Skip whole periods if the clock stands as it did ``since`` rounds ago; return how many rounds were skipped.
-
-    A clock that would leave 64 bits ends at half of `MOST_BITS`, beyond what callers take.
+    A tensor comes when its tile is another one than before.
     """
-    bus, before, stored, pending = standing(clock)
-    if bus != state[0] or before != state[1] or stored != state[2] or pending != state[3]:
-        return 0
-    jumps = left // since
-    if float(jumps) * (clock[DONE] - state[4]) > MOST_BITS // 4:
-        clock[DONE] = MOST_BITS // 2  # beyond what any caller takes
-        return jumps * since
-    cycles, compute = jumps * (clock[DONE] - state[4]), jumps * (clock[COMPUTE] - state[5])
-    for i in range(4):
-        clock[i] += cycles
-    clock[COMPUTE] += compute
-    return jumps * since
+    inputs = layer[INPUT_X] * int(innermost != 1 or at[4, FIRST] != 0)
+    weights = layer[WEIGHT_X] * int(innermost != 0 or (at[1, FIRST] != 0 and at[2, FIRST] != 0 and at[3, FIRST] != 0))
+    away = int(not stays)
+    return inputs, weights, away * (1 - at[5, FIRST]), layer[OUTPUT_X] * at[5, LAST], away * (1 - at[5, LAST])
+
+
+@lean
+def step_bits(layer, at, bits, innermost, stays):  # type: ignore[no-untyped-def]
+    """Return the bits on the bus of a tile's loads and of its stores; ``bits`` are those of `price_tile`."""
+    inputs, weights, back, done, spilled = moving(layer, at, innermost, stays)
+    load = inputs * bits[IN_BITS] + weights * bits[WEIGHT_BITS] + back * bits[PSUM_BITS]
+    return load, done * bits[OUT_BITS] + spilled * bits[PSUM_BITS]

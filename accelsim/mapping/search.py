@@ -14,16 +14,11 @@ import numpy as np
 
 from accelsim.errors import MappingError
 from accelsim.mapping.choose import Bounds, Candidates, Choice
-from accelsim.mapping.loopnest import FIELDS, ORDERS, LoopNest, Tiling, Widths
+from accelsim.mapping.loopnest import FIELDS, MOST, ORDERS, ROLES, LoopNest, Tiling, Widths, check_counts, layer_row
 from accelsim.mapping.tile_forms import COLUMNS
 from accelsim.memory.dram import DramModel
 from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.shapes import Conv2d
-
-ROLES = ("input", "weight", "output")
-
-MOST = 2**59
-"""Of a rate's numerator and denominator, and of bits and multiplications of a layer."""
 
 
 class Variant(NamedTuple):
@@ -70,18 +65,11 @@ class Measured(NamedTuple):
     spill: np.ndarray
 
 
-def layer_row(nest: TiledNest) -> np.ndarray:
+def row_of(nest: TiledNest) -> np.ndarray:
     """Return the layer in the order of `nest_kernel.LAYER`; raise MappingError if counts could leave 64 bits."""
-    conv, w = nest.conv, nest.widths
-    volumes = (conv.n * conv.c * conv.h * conv.w, conv.k * conv.c * conv.r * conv.s, conv.n * conv.k * conv.e * conv.f)
-    if max(64 * max(volumes), conv.macs) > MOST:
-        raise MappingError(f"layer '{nest.name}': its counts exceed 64-bit integers", "split the layer")
-    crosses = [int(role not in nest.resident) for role in ROLES]
-    return np.array(
-        [conv.n, conv.c, conv.k, conv.h, conv.w, conv.r, conv.s, conv.groups, *conv.stride, *conv.pad[:2],
-         *conv.dilation, conv.e, conv.f, w.input, w.weight, w.output, *crosses, 0, 0, 0, 0, conv.k // conv.groups,
-         conv.c // conv.groups, 0], dtype=np.int64,
-    )  # fmt: skip
+    check_counts(nest.name, nest.conv)
+    crosses = [role not in nest.resident for role in ROLES]
+    return np.array(layer_row(nest.conv, nest.widths[:3], crosses), dtype=np.int64)
 
 
 def bus_row(dram: DramModel) -> np.ndarray:
@@ -118,7 +106,7 @@ def best(nest: TiledNest, dram: DramModel, objective: str) -> Choice | None:
 
     if objective not in ("cycles", "dram"):
         return None
-    layer, bus, (limits, units) = layer_row(nest), bus_row(dram), machine_rows(nest)
+    layer, bus, (limits, units) = row_of(nest), bus_row(dram), machine_rows(nest)
     found: list[tuple[float, float, int, dict[str, Any]]] = []
     timed = 0
     for at, variant in enumerate(nest.variants):
@@ -142,7 +130,7 @@ def tilings(nest: TiledNest) -> Candidates:
     """Return the whole list, a row per tiling and variant; raise MappingError if nothing fits."""
     from accelsim.mapping import list_kernel as kernel
 
-    layer, (limits, units) = layer_row(nest), machine_rows(nest)
+    layer, (limits, units) = row_of(nest), machine_rows(nest)
     table = np.empty((0, 7), dtype=np.int64)
     for _ in range(2):
         count = kernel.listed(layer, limits, nest.widths.psum, units, nest.c_unit, table)
@@ -168,7 +156,7 @@ def bounds(
     from accelsim.mapping import list_kernel as kernel
     from accelsim.mapping.bound_kernel import FOREVER
 
-    layer, bus, psum = layer_row(nest), bus_row(dram), nest.widths.psum
+    layer, bus, psum = row_of(nest), bus_row(dram), nest.widths.psum
     table = np.stack([columns[field] for field in FIELDS] + [_orders(columns["order"])], axis=1).astype(np.int64)
     figures = np.zeros((len(table), 7))
     rows = [_rows(columns, variant) for variant in nest.variants]

@@ -36,6 +36,7 @@ from accelsim.mapping.bound_kernel import (
     ends,
     fill_sizes,
     last,
+    last_cycles,
     room_for,
     run_rows,
     sweep,
@@ -380,10 +381,7 @@ def keep_groups(  # type: ignore[no-untyped-def]
     compute = table.computed_groups(forms[v], whole, tile, kinds, kind_count)
     if objective == CYCLES and not worth(moved, trips, compute, rate, objective, figures):
         return tried
-    last_compute = tile_cycles(
-        forms[v], last(runs, counts, 0), last(runs, counts, 1) * last(runs, counts, 2) * last(runs, counts, 3),
-        last(runs, counts, 4), last(runs, counts, 5),
-    )  # fmt: skip
+    last_compute = last_cycles(forms[v], runs, counts)
     return keep(
         layer, bus, rate, objective, tile, v, trips, moved, compute, last_compute, here, place, figures, tries, bounds,
         tried,

@@ -9,9 +9,10 @@ from accelsim.jit import lean
 from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping.bound_kernel import BURST, DENOMINATOR, FOREVER, LATENCY, NUMERATOR
 from accelsim.mapping.tile_kernel import tile_cycles
+from accelsim.memory import clock_kernel as timing
 
-CLOCK = 17
-"""Of the rows that a timeline works in."""
+BITS, CLOCK, RUN = 12, 13, 14
+"""Of the rows that a timeline works in: bits of a tile, the clock, the current run of each loop."""
 
 
 @lean
@@ -31,70 +32,44 @@ def timeline(layer, form, psum_width, order, runs, counts, innermost, stays, bus
     ``hands`` are `bound_kernel.HANDS` rows to work in; row `CLOCK` is the clock at the end.
     Returns False as soon as the computations have waited for more than ``stall``, or if a count would leave 64 bits.
     """
-    axes, at, states, bits, clock = nest.AXES[order], hands[:6], hands[6:12], hands[12], hands[CLOCK]
-    run, done, since, gap = hands[13], hands[14], hands[15], hands[16]
+    axes, at, loops, bits, clock, run = nest.AXES[order], hands[:6], hands[6:12], hands[BITS], hands[CLOCK], hands[RUN]
     compute = load_bits = store_bits = load = store = depth = 0
     for i in range(6):
-        at[i, nest.EXTENT] = at[i, nest.INPUTS] = clock[i] = 0
-    run[0] = done[0] = since[0] = 0
+        at[i, nest.EXTENT] = at[i, nest.INPUTS] = 0
+    clock[:] = 0
+    run[0] = 0
     stale = enter(at, runs, axes[0], 0)
-    nest.relative(clock, states[0])
-    gap[0] = 1
-    while depth >= 0:
-        axis = axes[depth]
-        if done[depth] == runs[axis, run[depth], nest.REPEAT]:
-            run[depth] += 1
-            if run[depth] == counts[axis]:
-                depth -= 1
-                if depth < 0:
-                    break
-                finished = True
-            else:
-                stale |= enter(at, runs, axis, run[depth])
-                done[depth], since[depth], gap[depth] = 0, 0, 1
-                nest.relative(clock, states[depth])
-                finished = False
-        elif depth < 5:
+    timing.enter(clock, loops[0])
+    while True:
+        if depth < 5:
             depth += 1
-            axis = axes[depth]
-            run[depth], done[depth], since[depth], gap[depth] = 0, 0, 0, 1
-            stale |= enter(at, runs, axis, 0)
-            nest.relative(clock, states[depth])
-            finished = False
-        else:
-            if stale:
-                nest.price_tile(layer, at, stale, psum_width, bus[BURST], bits)
-                m = at[1, nest.EXTENT] * at[2, nest.EXTENT] * at[3, nest.EXTENT]
-                compute = tile_cycles(form, at[0, nest.EXTENT], m, at[4, nest.EXTENT], at[5, nest.EXTENT])
-                stale = 0
-            loaded, stored = nest.step_bits(at, bits, innermost, stays)
-            if loaded != load_bits:
-                load_bits, load = loaded, nest.on_bus_cycles(loaded, bus[NUMERATOR], bus[DENOMINATOR])
-            if stored != store_bits:
-                store_bits, store = stored, nest.on_bus_cycles(stored, bus[NUMERATOR], bus[DENOMINATOR])
-            waited = clock[nest.DONE] - clock[nest.COMPUTE]
-            if (
-                waited > stall
-                or clock[nest.DONE] > nest.MOST_BITS // 4
-                or max(load, store, compute) > nest.MOST_BITS // 16
-            ):
-                return False
-            nest.tick(clock, load, compute, store, bus[LATENCY])
-            finished = True
-        if finished:
-            done[depth] += 1
-            left = runs[axes[depth], run[depth], nest.REPEAT] - done[depth]
-            if left > 0 and gap[depth] > 0:
-                rounds = done[depth] - since[depth]
-                skipped = nest.jump(clock, states[depth], rounds, left)
-                if skipped:
-                    done[depth] += skipped
-                    gap[depth] = 0  # fewer rounds than a period are left: no more looking
-                elif rounds == gap[depth]:
-                    # compare with an ever later round, so that any period is found
-                    since[depth], gap[depth] = done[depth], 2 * gap[depth]
-                    nest.relative(clock, states[depth])
-    return bool(clock[nest.DONE] <= nest.MOST_BITS // 4)
+            run[depth] = 0
+            stale |= enter(at, runs, axes[depth], 0)
+            timing.enter(clock, loops[depth])
+            continue
+        if stale:
+            nest.price_tile(layer, at, stale, psum_width, bus[BURST], bits)
+            m = at[1, nest.EXTENT] * at[2, nest.EXTENT] * at[3, nest.EXTENT]
+            compute = tile_cycles(form, at[0, nest.EXTENT], m, at[4, nest.EXTENT], at[5, nest.EXTENT])
+            stale = 0
+        loaded, stored = nest.step_bits(layer, at, bits, innermost, stays)
+        if loaded != load_bits:
+            load_bits, load = loaded, nest.on_bus_cycles(loaded, bus[NUMERATOR], bus[DENOMINATOR])
+        if stored != store_bits:
+            store_bits, store = stored, nest.on_bus_cycles(stored, bus[NUMERATOR], bus[DENOMINATOR])
+        waited = clock[timing.DONE] - clock[timing.COMPUTE]
+        if waited > stall or clock[timing.DONE] > timing.MOST or max(load, store, compute) > timing.MOST // 4:
+            return False
+        timing.tick(clock, load, 0, compute, store, 0, bus[LATENCY])
+        while depth >= 0 and not timing.again(clock, loops[depth], runs[axes[depth], run[depth], nest.REPEAT]):
+            run[depth] += 1
+            if run[depth] < counts[axes[depth]]:
+                stale |= enter(at, runs, axes[depth], run[depth])
+                timing.enter(clock, loops[depth])
+                break
+            depth -= 1
+        if depth < 0:
+            return bool(clock[timing.DONE] <= timing.MOST)
 
 
 @lean
@@ -120,4 +95,4 @@ def timed(layer, form, psum_width, bus, tiling, state, stall):  # type: ignore[n
     runs, counts, _, _, _, hands = state
     if not timeline(layer, form, psum_width, tiling[6], runs, counts, innermost, stays, bus, stall, hands):
         return FOREVER
-    return float(nest.finish(hands[CLOCK]))
+    return float(timing.finish(hands[CLOCK]))

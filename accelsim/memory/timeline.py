@@ -8,21 +8,26 @@ What a tile moves ``before`` and ``after`` computing overlaps no computation: be
 and compute i for it; after i waits for compute i, and compute i+1 for it. On the bus they stand between load i+1 and
 compute i+1: ... load i+1, store i, after i, before i+1, load i+2, ...
 
-The recurrence only adds and takes maxima, so within a repeated block it soon repeats itself, shifted in time. `run`
-looks for that and then jumps: time and memory do not grow with the number of tiles. Nothing is approximated.
+The rules stand in `clock_kernel`. They only add and take maxima, so within a repeated block a schedule soon repeats
+itself, shifted in time. `run` looks for that and then jumps: time does not grow with the number of tiles. Nothing is
+approximated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import NamedTuple, TypeAlias
+from itertools import chain
+from typing import NamedTuple
 
-from accelsim.activity import Loop, Step
+import numpy as np
+
+from accelsim.activity import Flow, Loop, Step, Transfer, count, walk
 from accelsim.memory.dram import DramModel
+from accelsim.units import INT64_MAX
 
-Relative: TypeAlias = tuple[int, int, int, int, int]
+SHORT = 2**40
+"""Cycles of a tile and of its transfers that no walk of a schedule adds up to 64 bits."""
 
 
 class Stalls(NamedTuple):
@@ -67,198 +72,176 @@ class Traced(NamedTuple):
     drawn: int
 
 
-class _Cost(NamedTuple):
-    """Cycles of a tile: of its transfers on the bus, and of its computation."""
+class LaidOut(Sequence[Step | Loop]):
+    """A schedule that comes in rows; its steps are made when somebody asks for them."""
 
-    load: int
-    before: int
-    compute: int
-    store: int
-    after: int
+    def rows(self, dram: DramModel) -> np.ndarray:
+        """Return a row per loop and tile in the order of `clock_kernel.REPEAT`, transfers in bits on the bus.
 
+        Returns
+        -------
+        ndarray of int64, shape (rows, `clock_kernel.COLUMNS`)
+        """
+        raise NotImplementedError
 
-@dataclass
-class _Clock:
-    """The state between two tiles, in absolute core cycles."""
-
-    bus_free: int = 0
-    computed: int = 0
-    computed_before: int = 0
-    stored: int = 0
-    pending_store: int = 0
-    """Bus cycles of the youngest tile's store, which goes after the next tile's load."""
-    pending_after: int = 0
-    """Bus cycles of what the youngest tile moves after computing, which goes after the next tile's load too."""
-    compute_cycles: int = 0
-    watch: Callable[[str, int, int], None] | None = None
-    """Called with what, when and how long, for every use of the bus and of the units."""
-
-    def step(self, cost: _Cost, latency: int) -> None:
-        load, before, compute, store, after = cost
-        arrived = 0
-        if load:
-            arrived = self._move("loads", self.computed_before, load) + latency
-        computed, stored_before = self.computed, self.stored
-        if self.pending_store:
-            self.stored = self._move("stores", computed, self.pending_store)
-        if self.pending_after:
-            computed = self._move("after", computed, self.pending_after)
-        if before:
-            arrived = max(arrived, self._move("before", computed, before) + latency)
-        begin = max(arrived, computed, stored_before)
-        if self.watch is not None:
-            self.watch("compute", begin, compute)
-        self.computed_before = computed
-        self.computed = begin + compute
-        self.pending_store = store
-        self.pending_after = after
-        self.compute_cycles += compute
-
-    def finish(self) -> Stalls:
-        end = self.computed
-        for what, pending in (("stores", self.pending_store), ("after", self.pending_after)):
-            if pending:
-                end = self._move(what, end, pending)
-        end = max(end, self.stored)
-        return Stalls(end, end - self.compute_cycles)
-
-    def _move(self, what: str, earliest: int, cycles: int) -> int:
-        """Use the bus as soon as it is free, and return when it is free again."""
-        start = max(self.bus_free, earliest)
-        self.bus_free = start + cycles
-        if self.watch is not None:
-            self.watch(what, start, cycles)
-        return self.bus_free
-
-    def relative(self) -> Relative:
-        """Return the state seen from ``computed``, with all that can no longer matter folded together."""
-        return (
-            max(self.bus_free, self.computed_before) - self.computed,
-            self.computed_before - self.computed,
-            max(self.stored, self.computed) - self.computed,
-            self.pending_store,
-            self.pending_after,
-        )
-
-    def shift(self, cycles: int, compute: int) -> None:
-        self.bus_free += cycles
-        self.computed += cycles
-        self.computed_before += cycles
-        self.stored += cycles
-        self.compute_cycles += compute
+    def traffic(self, dram: DramModel) -> dict[Flow, int]:
+        """Return what `dram_traffic` says of it."""
+        raise NotImplementedError
 
 
-def run(schedule: tuple[Step | Loop, ...], dram: DramModel) -> Stalls:
-    """Return cycles and stalls of a schedule of tiles."""
-    clock = _Clock()
-    _walk(schedule, clock, _stepper(clock, dram))
-    return clock.finish()
+def rows_of(schedule: Sequence[Step | Loop] | np.ndarray, dram: DramModel) -> np.ndarray:
+    """Return a schedule as `LaidOut.rows` does, of dtype object where 64 bits do not hold it; rows as they are."""
+    from accelsim.memory.clock_kernel import COLUMNS
+
+    if isinstance(schedule, np.ndarray):
+        return schedule
+    if isinstance(schedule, LaidOut):
+        return schedule.rows(dram)
+    rows: list[tuple[int, ...]] = []
+    known: dict[int, tuple[int, ...]] = {}
+
+    def lay_out(items: Sequence[Step | Loop]) -> None:
+        for item in items:
+            if isinstance(item, Loop):
+                if not item.repeat:
+                    continue
+                at = len(rows)
+                rows.append(())
+                lay_out(item.body)
+                rows[at] = (item.repeat, len(rows), 0, 0, 0, 0, 0)
+                continue
+            if id(item) not in known:
+                parts = (item.loads, item.before, item.stores, item.after)
+                loads, before, stores, after = (sum(map(dram.bus_bits, part)) for part in parts)
+                known[id(item)] = (0, 0, loads, before, item.compute_cycles, stores, after)
+            rows.append(known[id(item)])
+
+    lay_out(schedule)
+    large = max(map(max, rows), default=0) > INT64_MAX
+    return np.array(rows, dtype=object if large else np.int64).reshape(-1, COLUMNS)
 
 
-def trace(schedule: tuple[Step | Loop, ...], dram: DramModel, most: int) -> Traced:
+def in_cycles(rows: np.ndarray, dram: DramModel) -> np.ndarray:
+    """Return rows with the cycles of transfers in place of their bits, of dtype object where they are not `SHORT`."""
+    from accelsim.memory.clock_kernel import AFTER, COMPUTED, LOAD
+
+    rate, columns = dram.bits_per_cycle, slice(LOAD, AFTER + 1)
+    compute, moved = rows[:, COMPUTED], rows[:, columns]
+    most, longest = int(moved.max(initial=0)), int(compute.max(initial=0))
+    if most > INT64_MAX // (2 * rate.denominator) or rate.numerator > INT64_MAX:
+        moved = moved.astype(object)
+    longest = max(longest, most * rate.denominator // rate.numerator)
+    priced = rows.astype(object if longest > SHORT else np.int64)
+    priced[:, columns] = -(-moved * rate.denominator // rate.numerator)
+    priced[:, COMPUTED] = compute
+    return priced
+
+
+def run(schedule: Sequence[Step | Loop] | np.ndarray, dram: DramModel) -> Stalls:
+    """Return cycles and stalls of a schedule of tiles, or of its `rows_of`."""
+    from accelsim.jit import plain
+    from accelsim.memory import clock_kernel as kernel
+
+    rows = in_cycles(rows_of(schedule, dram), dram)
+    if rows.dtype != object and dram.latency_cycles <= SHORT:
+        clock = np.zeros(kernel.CLOCK, np.int64)
+        end = kernel.passed(rows, clock, _loops(rows), dram.latency_cycles)
+        if end < kernel.MOST:
+            return Stalls(int(end), int(end - clock[kernel.COMPUTE]))
+    rows, clock = rows.astype(object), np.zeros(kernel.CLOCK, object)
+    end = plain(kernel.passed, MOST=1 << 4096)(rows, clock, _loops(rows), dram.latency_cycles)
+    return Stalls(end, end - clock[kernel.COMPUTE])
+
+
+def _loops(rows: np.ndarray) -> np.ndarray:
+    """Return room for the loops that a walk is in."""
+    from accelsim.memory.clock_kernel import LOOP, REPEAT
+
+    return np.zeros((np.count_nonzero(rows[:, REPEAT]) + 1, LOOP), rows.dtype)
+
+
+def trace(schedule: Sequence[Step | Loop], dram: DramModel, most: int) -> Traced:
     """Return what happens when, from the beginning of a schedule, until there are ``most`` spans."""
+    from accelsim.jit import plain
+    from accelsim.memory import clock_kernel as kernel
+
     spans: list[Span] = []
-    drawn = 0
-
-    def watch(what: str, start: int, cycles: int) -> None:
-        if cycles:
-            spans.append(Span(what, drawn - (what in ("stores", "after")), start, cycles))
-
-    clock = _Clock(watch=watch)
-    step = _stepper(clock, dram)
-    tiles = count(schedule)
-    for item in flat(schedule):
-        if len(spans) >= most:
-            return Traced(spans, tiles, drawn)
-        step(item)
-        drawn += 1
-    clock.finish()
+    drawn, tiles, tick, clock = 0, count(schedule), plain(kernel.tick), [0] * kernel.CLOCK
+    for item in chain((step for step, _ in walk(schedule)), (None,)):
+        if item is not None and len(spans) >= most:
+            break
+        step = item or Step((), 0, ())  # behind the last tile, what that has left
+        load, before, store, after = map(dram.bus_cycles, (step.loads, step.before, step.stores, step.after))
+        stored, moved_after = clock[kernel.PENDING], clock[kernel.PENDING_AFTER]
+        begins = tick(clock, load, before, step.compute_cycles, store, after, dram.latency_cycles)
+        for what, tile, begin, cycles in zip(
+            ("loads", "stores", "after", "before", "compute"), (drawn, drawn - 1, drawn - 1, drawn, drawn), begins,
+            (load, stored, moved_after, before, step.compute_cycles), strict=True,
+        ):  # fmt: skip
+            if cycles:
+                spans.append(Span(what, tile, begin, cycles))
+        drawn += item is not None
     return Traced(spans, tiles, drawn)
 
 
-def _stepper(clock: _Clock, dram: DramModel) -> Callable[[Step], None]:
-    """Return what lets a clock take a step; equal steps are priced once."""
-    costs: dict[int, _Cost] = {}
-
-    def step(item: Step) -> None:
-        cost = costs.get(id(item))
-        if cost is None:
-            load, before, store, after = map(dram.bus_cycles, (item.loads, item.before, item.stores, item.after))
-            cost = costs[id(item)] = _Cost(load, before, item.compute_cycles, store, after)
-        clock.step(cost, dram.latency_cycles)
-
-    return step
-
-
-def count(schedule: tuple[Step | Loop, ...], weight: Callable[[Step], int] = lambda step: 1) -> int:
-    """Return the number of steps, or the sum of their weights, without walking through the repetitions."""
-    return sum(item.repeat * count(item.body, weight) if isinstance(item, Loop) else weight(item) for item in schedule)
-
-
-def flat(schedule: tuple[Step | Loop, ...]) -> Iterator[Step]:
-    """Yield the steps one by one, as often as they are repeated."""
-    for item in schedule:
-        if isinstance(item, Loop):
-            for _ in range(item.repeat):
-                yield from flat(item.body)
-        else:
-            yield item
-
-
-def _walk(items: tuple[Step | Loop, ...], clock: _Clock, step: Callable[[Step], None]) -> None:
-    for item in items:
-        if isinstance(item, Loop):
-            _repeat(item, clock, step)
-        else:
-            step(item)
-
-
-def _repeat(loop: Loop, clock: _Clock, step: Callable[[Step], None]) -> None:
-    """Run a loop's body until its relative state comes back, then jump over the whole periods that remain."""
-    seen: dict[Relative, tuple[int, int, int]] = {}
-    done = 0
-    while done < loop.repeat:
-        state = clock.relative()
-        if state in seen:
-            before, computed, compute = seen[state]
-            period = done - before
-            jumps = (loop.repeat - done) // period
-            clock.shift(jumps * (clock.computed - computed), jumps * (clock.compute_cycles - compute))
-            done += jumps * period
-            seen = {}
-            if done == loop.repeat:
-                return
-        else:
-            seen[state] = (done, clock.computed, clock.compute_cycles)
-        _walk(loop.body, clock, step)
-        done += 1
-
-
-def needed_bits_per_cycle(schedule: tuple[Step | Loop, ...], dram: DramModel) -> Fraction:
+def needed_bits_per_cycle(schedule: Sequence[Step | Loop] | np.ndarray, dram: DramModel) -> Fraction:
     """Return the DRAM bandwidth at which no tile waits for its load once the first tile is there.
 
     While tile i computes, the load of tile i+1 and the store of tile i-1 must pass: the largest such ratio of bits
     to compute cycles. The first load, the last store and what moves before and after computing can never be hidden.
     """
-    worst = Fraction(0)
-    previous: Step | None = None
-    before: Step | None = None
-    for step in _neighbours(schedule):
-        if previous is not None:
-            bits = sum(dram.bus_bits(t) for t in step.loads)
-            bits += sum(dram.bus_bits(t) for t in before.stores) if before else 0
-            if bits:
-                worst = max(worst, Fraction(bits, max(1, previous.compute_cycles)))
-        before, previous = previous, step
-    return worst
+    from accelsim.memory import clock_kernel as kernel
+
+    rows = rows_of(schedule, dram)
+    places = order(rows, 3)  # which keeps every triple of neighbours
+    tiles = rows[places]
+    if len(tiles) < 2:
+        return Fraction(0)
+    bits = tiles[1:, kernel.LOAD].copy()
+    bits[1:] += tiles[:-2, kernel.STORE]
+    cycles = np.maximum(tiles[:-1, kernel.COMPUTED], 1)
+    worst = np.argmax(bits / cycles)
+    return Fraction(int(bits[worst]), int(cycles[worst]))
 
 
-def _neighbours(schedule: tuple[Step | Loop, ...]) -> list[Step]:
-    """Return the steps with long repetitions cut to three rounds, which keeps every triple of neighbours."""
-    steps: list[Step] = []
-    for item in schedule:
-        if isinstance(item, Loop):
-            steps.extend(_neighbours(item.body) * min(item.repeat, 3))
-        else:
-            steps.append(item)
-    return steps
+def order(rows: np.ndarray, rounds: int) -> np.ndarray:
+    """Return the places of the tiles in `LaidOut.rows` as they pass, loops at most ``rounds`` times."""
+    from accelsim.jit import plain
+    from accelsim.memory import clock_kernel as kernel
+
+    ordered = plain(kernel.order) if rows.dtype == object else kernel.order
+    found = np.empty(0, np.int64)
+    for _ in range(2):
+        number = ordered(rows, rounds, _loops(rows), found)
+        found = found if len(found) == number else np.empty(number, np.int64)
+    return found
+
+
+def dram_traffic(schedule: Sequence[Step | Loop], dram: DramModel) -> dict[Flow, int]:
+    """Return the DRAM traffic of a schedule: what `moved` says of its transfers."""
+    if isinstance(schedule, LaidOut):
+        return schedule.traffic(dram)
+    return moved(
+        (
+            (transfer, times)
+            for step, times in walk(schedule, 1)
+            for part in (step.loads, step.before, step.after, step.stores)
+            for transfer in part
+        ),
+        dram,
+    )
+
+
+def moved(transfers: Iterable[tuple[Transfer, int]], dram: DramModel) -> dict[Flow, int]:
+    """Return the DRAM traffic of transfers, each as often as its number says.
+
+    What whole bursts move beyond the useful bits is tensor ``other``.
+    """
+    total: dict[Flow, int] = {}
+    for t, times in transfers:
+        flow = Flow("dram", t.tensor, t.direction)
+        total[flow] = total.get(flow, 0) + times * t.bits
+        if over := dram.bus_bits(t) - t.bits:
+            extra = Flow("dram", "other", t.direction)
+            total[extra] = total.get(extra, 0) + times * over
+    return total

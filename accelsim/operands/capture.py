@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.text import quoted
 from accelsim.workload.check import nearest
-from accelsim.workload.network import Layer, Network, input_names, is_view
+from accelsim.workload.layers import Layer
+from accelsim.workload.network import Network, input_names, is_view
 from accelsim.workload.npy_file import UNREADABLE, check_npy
-from accelsim.workload.onnx_file import read_model
+from accelsim.workload.onnx.file import read_model
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from accelsim.errors import ConfigError, WorkloadError
 from accelsim.outputs import write
 from accelsim.text import quoted
 from accelsim.workload.csr_matrix import CsrMatrix
-from accelsim.workload.network import Layer, Network, Tensor, input_names
+from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.network import Network, input_names
 from accelsim.workload.npy_file import UNREADABLE, check_npz
 
 MAX_BYTES = 4 * 2**30

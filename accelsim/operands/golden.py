@@ -30,6 +30,9 @@ LAYER_EPSILON = 1e-5
 LEAK = 0.01
 """Slope below zero: default of the ONNX operator LeakyRelu."""
 
+GELU_CUBE, GELU_SLOPE = 0.044715, 2 * math.sqrt(2 / math.pi)
+"""Of GELU by tanh, as a logistic function: D. Hendrycks, K. Gimpel, "Gaussian Error Linear Units", arXiv 1606.08415."""
+
 
 def golden(operands: Operands) -> Any:
     """Return the layer's output, in the layer's output shape: an array, or a `CsrMatrix` of a sparse product.
@@ -159,7 +162,8 @@ def elementwise(op: str, arrays: list[np.ndarray], name: str = "") -> np.ndarray
     if op in INTEGER_UNARY:
         return INTEGER_UNARY[op](first)
     if op in REAL_UNARY:
-        return REAL_UNARY[op](first.astype(np.float64))
+        with np.errstate(over="ignore"):
+            return REAL_UNARY[op](first.astype(np.float64))
     raise WorkloadError(f"layer '{name}': no values are known for '{op}'", "run it without --check")
 
 
@@ -188,6 +192,7 @@ _erf = np.vectorize(math.erf, otypes=[np.float64])
 REAL_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "erf": _erf,
     "gelu": lambda x: 0.5 * x * (1 + _erf(x * (1 / math.sqrt(2)))),
+    "gelu_tanh": lambda x: x / (1 + np.exp(-((x * x * GELU_CUBE + 1) * x * GELU_SLOPE))),
     "leakyrelu": lambda x: np.where(x < 0, LEAK * x, x),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "tanh": np.tanh,

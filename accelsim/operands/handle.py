@@ -12,7 +12,7 @@ import numpy as np
 from accelsim.errors import WorkloadError
 from accelsim.operands import patterns, streams
 from accelsim.workload.csr_matrix import MAX_DENSE, CsrMatrix, from_dense, product_count
-from accelsim.workload.network import LayerView, Tensor
+from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import Conv2d, Matmul, SpGemm
 
 MAX_VALUE_BITS = 32

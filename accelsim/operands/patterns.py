@@ -16,7 +16,7 @@ import numpy as np
 from accelsim.errors import WorkloadError
 from accelsim.operands import streams
 from accelsim.units import exact
-from accelsim.workload.network import Tensor
+from accelsim.workload.layers import Tensor
 from accelsim.workload.pattern import BERNOULLI, parse
 
 LEVEL_STEPS = 1 << 32

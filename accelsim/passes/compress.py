@@ -22,7 +22,8 @@ from accelsim.passes import huffman
 from accelsim.passes.profile import Entry, assigned
 from accelsim.passes.prune import FINE, prune
 from accelsim.passes.sharing import Shared, share
-from accelsim.workload.network import Layer, Network, Tensor
+from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.network import Network
 from accelsim.workload.pattern import Pattern, parse
 from accelsim.workload.shapes import PRODUCTS
 

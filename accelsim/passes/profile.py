@@ -15,7 +15,8 @@ from accelsim.config.schema import Strict
 from accelsim.config.yamlfile import MAX_FILE_BYTES, Document, read, validate
 from accelsim.errors import ConfigError
 from accelsim.workload.check import nearest
-from accelsim.workload.network import Layer, Network, Tensor
+from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.network import Network
 
 Role: TypeAlias = Literal["input", "weight", "output"]
 ROLES: tuple[Role, ...] = ("input", "weight", "output")

@@ -23,7 +23,8 @@ from accelsim.operands.handle import Operand, to_conv_input, to_conv_weight
 from accelsim.operands.quantizers import Quantized, Range, Scheme, decibels, noise_ratio, quantize
 from accelsim.passes.precision import Type
 from accelsim.passes.profile import Role
-from accelsim.workload.network import LayerView, Network, Tensor
+from accelsim.workload.layers import LayerView, Tensor
+from accelsim.workload.network import Network
 from accelsim.workload.shapes import PRODUCTS
 
 FIXED_BITS: dict[str, int] = {"ternary": 2, "binary": 1}

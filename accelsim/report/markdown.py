@@ -8,7 +8,7 @@ import yaml
 
 from accelsim import __version__
 from accelsim.config.arch import unsourced
-from accelsim.report import facts, words
+from accelsim.report import facts, nests, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.text import markdown, visible_all
@@ -43,6 +43,7 @@ def to_markdown(result: NetworkResult) -> str:
         _bullets([words.why(result, layers) for layers in facts.worst_layers(result)], words.nothing_lost()),
         f"## Layers{_tag(result)}",
         _table(_COLUMNS, [_row(layer) for layer in result.simulated], _TEXT_COLUMNS),
+        *_nests(result),
         *_skipped(result),
         "## Not modelled",
         _bullets(list(result.not_modelled), "Nothing was listed by the engines that ran."),
@@ -90,6 +91,13 @@ def _row(layer: LayerResult) -> list[str]:
 def _brief(value: object) -> str:
     found = plain(value, "mapping")
     return "x".join(map(str, found)) if isinstance(found, list) else str(found)
+
+
+def _nests(result: NetworkResult) -> list[str]:
+    """Return the loops of the worst layers that are tiled."""
+    found = [(alike[0].name, nests.drawn(alike[0])) for alike in facts.worst_layers(result)]
+    parts = [f"`{name}`:\n\n```text\n{nest}```" for name, nest in found if nest]
+    return ["## Loops of the worst layers", *parts] if parts else []
 
 
 def _skipped(result: NetworkResult) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from accelsim.config.arch import unsourced
-from accelsim.report import facts, page, words
+from accelsim.report import facts, nests, page, words
 from accelsim.report.breakdown_plot import cycles_bars, energy_bars
 from accelsim.report.page import Looks, Piece
 from accelsim.report.roofline_page import NOTE, roofline
@@ -133,6 +133,7 @@ def _row(
         ],
         "why": words.why(result, [layer]) if facts.lost_cycles(layer) else "",
         "facts": _facts(layer),
+        "nest": nests.drawn(layer),
         "tables": _tables(layer),
     }
 

@@ -13,7 +13,7 @@ from math import inf, nextafter
 from typing import Any, NamedTuple
 
 from accelsim import __version__
-from accelsim.activity import Step
+from accelsim.activity import Step, count
 from accelsim.errors import UserError
 from accelsim.memory import timeline
 from accelsim.memory.timeline import Traced
@@ -115,7 +115,7 @@ def _events(layer: LayerResult) -> int:
     def parts(step: Step) -> int:
         return sum(map(bool, (step.loads, step.before, step.compute_cycles, step.stores, step.after)))
 
-    return timeline.count(layer.tiles.schedule, parts)
+    return count(layer.tiles.schedule, parts)
 
 
 def _shares(wanted: Sequence[int], most: int) -> list[int]:

@@ -18,18 +18,15 @@ from accelsim.config.schema import MappingSpec
 from accelsim.engine import Machine, Many
 from accelsim.errors import MappingError
 from accelsim.mapping import search
-from accelsim.mapping.loopnest import Widths
+from accelsim.mapping.loopnest import MOST, ROLES, Widths, layer_row
 from accelsim.mapping.tile_forms import COLUMNS
 from accelsim.tiled.totals import tile_sizes
 from accelsim.units import INT64_MAX, ceil_div
-from accelsim.workload.network import Home, LayerView, Tensor
+from accelsim.workload.layers import Home, LayerView, Tensor
 from accelsim.workload.shapes import Conv2d
 
 if TYPE_CHECKING:
     from accelsim.tiled.engine import TiledEngine
-
-MOST = 2**59
-"""No count may come near 64 bits: what could grow beyond this is left to the plain path."""
 
 
 def encode(view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
@@ -45,12 +42,8 @@ def encode(view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
         (conv.e, conv.r, conv.stride[0], conv.dilation[0]), (conv.f, conv.s, conv.stride[1], conv.dilation[1])
     ):  # fmt: skip
         most *= outputs * ((taps - 1) * dilation + 1 + stride)
-    return (
-        conv.n, conv.c, conv.k, conv.h, conv.w, conv.r, conv.s, conv.groups, *conv.stride, *conv.pad[:2],
-        *conv.dilation, conv.e, conv.f, *(t.width for t in tensors), *map(int, crosses),
-        *(min(bits, MOST) for bits in at_home), effective_macs, conv.k // conv.groups, conv.c // conv.groups,
-        min(most, MOST),
-    )  # fmt: skip
+    widths, kept = [t.width for t in tensors], [min(bits, MOST) for bits in at_home]
+    return layer_row(conv, widths, crosses, kept, effective_macs, min(most, MOST))
 
 
 @lru_cache(maxsize=4096)
@@ -69,7 +62,7 @@ def decoded(row: bytes) -> tuple[LayerView, int]:
     homes: list[Home] = ["dram" if crosses else "chip" for crosses in rest[11:14]]
     tensors = [
         Tensor(name, shape, bits, home=home)
-        for name, shape, bits, home in zip(search.ROLES, shapes, rest[8:11], homes, strict=True)
+        for name, shape, bits, home in zip(ROLES, shapes, rest[8:11], homes, strict=True)
     ]
     return LayerView("layer", conv, (tensors[0],), (tensors[1],), (tensors[2],)), conv.macs
 
@@ -155,7 +148,7 @@ def _ask(engine: TiledEngine[Any, Any], row: np.ndarray, params: Any, growth: in
         return asked
     variants = engine.variants(view, params)
     return asked._replace(
-        limits=tuple(limits[role] for role in search.ROLES),
+        limits=tuple(limits[role] for role in ROLES),
         fields=tuple(variant.fields for variant in variants), forms=tuple(variant.form for variant in variants),
     )  # fmt: skip
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from accelsim.jit import kernel, lean
 from accelsim.mapping import bound_kernel, search_kernel, timeline_kernel
-from accelsim.mapping import nest_kernel as nest
+from accelsim.memory import clock_kernel as timing
 
-FACTS = ("known", "cycles", "compute", "read", "write", "input", "weight", "spilled", "returned", "variant", "kinds")
+FACTS = ("known", "cycles", "compute", "read", "write", "input", "weight", "spilled", "variant", "kinds")
 """What `evaluate` says of a layer: 1, or 0 if it is declined; cycles, and those of computation; bits on the bus; useful
-bits of inputs and weights that come, of partial sums that leave and come back; the variant; the kinds of tile."""
-KNOWN, CYCLES, COMPUTE, READ, WRITE, INPUT, WEIGHT, SPILLED, RETURNED, VARIANT, KINDS = range(11)
-CROSSING = (INPUT, WEIGHT, SPILLED, RETURNED)
+bits of inputs and weights that come, of partial sums one way; the variant; the kinds of tile."""
+KNOWN, CYCLES, COMPUTE, READ, WRITE, INPUT, WEIGHT, SPILLED, VARIANT, KINDS = range(10)
+CROSSING = (INPUT, WEIGHT, SPILLED, SPILLED)
 
 
 @kernel
@@ -41,7 +41,7 @@ def evaluate(layers, forms, first, limits, psums, k_units, c_units, bus, objecti
     rows = 4
     for i in range(len(layers)):
         rows = max(rows, bound_kernel.run_rows(layers[i]))
-    figures, moved, at, most = np.empty(5), np.empty(6, dtype=np.int64), 0, 1
+    figures, swept, at, most = np.empty(5), np.empty(8), 0, 1
     for i in range(len(layers)):
         most = max(most, first[i + 1] - first[i])
     work, state = search_kernel.scratch(rows, most), bound_kernel.room_for(rows)
@@ -54,7 +54,7 @@ def evaluate(layers, forms, first, limits, psums, k_units, c_units, bus, objecti
             )  # fmt: skip
         for column in range(len(FACTS)):
             facts[i, column] = 0
-        if variant >= 0 and measure(layer, forms[first[i] + variant], psum, bus, best, state, moved, facts[i]):
+        if variant >= 0 and measure(layer, forms[first[i] + variant], psum, bus, best, state, swept, facts[i]):
             facts[i, KNOWN], facts[i, VARIANT] = 1, variant
             facts[i, KINDS] = bound_kernel.tile_kinds(layer, best, kinds, at)
             at += facts[i, KINDS]
@@ -62,17 +62,14 @@ def evaluate(layers, forms, first, limits, psums, k_units, c_units, bus, objecti
 
 
 @lean
-def measure(layer, form, psum, bus, tiling, state, moved, facts):  # type: ignore[no-untyped-def]
+def measure(layer, form, psum, bus, tiling, state, swept, facts):  # type: ignore[no-untyped-def]
     """Write time and traffic of a tiling to ``facts``; False if counts would leave 64 bits."""
     bound_kernel.fill_sizes(layer, state[3])
     innermost, stays = timeline_kernel.cut(layer, tiling, state)
-    runs, counts, _, _, trips, hands = state
+    runs, counts, _, _, _, hands = state
     most = np.int64(bound_kernel.FOREVER)
     if not timeline_kernel.timeline(layer, form, psum, tiling[6], runs, counts, innermost, stays, bus, most, hands):
         return False
-    nest.dram_traffic(layer, runs, counts, trips, innermost, stays, psum, bus[bound_kernel.BURST], moved)
     clock = hands[timeline_kernel.CLOCK]
-    facts[CYCLES], facts[COMPUTE] = nest.finish(clock), clock[nest.COMPUTE]
-    for column in range(6):
-        facts[READ + column] = moved[column]
-    return True
+    facts[CYCLES], facts[COMPUTE] = timing.finish(clock), clock[timing.COMPUTE]
+    return bound_kernel.traffic(layer, state, innermost, psum, bus[bound_kernel.BURST], swept, facts[READ:])

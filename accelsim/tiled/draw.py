@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 from textwrap import wrap
 
@@ -13,13 +14,17 @@ DEEPEST = 14
 NAMES = {"W": "weights", "I": "inputs", "O": "outputs"}
 
 
-def draw(nest: Nest, counts: Counts | None = None) -> str:
+def draw(
+    nest: Nest, counts: Counts | None = None, names: Mapping[str, str] | None = None, levels: int | None = None
+) -> str:
     """Return the drawing, at most 80 columns wide, ending in a newline.
 
     A level's line says how many words of each tensor an instance holds at most; with ``counts`` lines below it say
     what moves, over all instances. ``for P in 4 x 2`` is a loop over four chunks of two output rows, ``spread`` stands
-    for instances that have a chunk each; loops that do not iterate are left out.
+    for instances that have a chunk each; loops that do not iterate are left out. ``names`` calls dimensions otherwise;
+    of levels behind the first ``levels`` the loops are not drawn, their sizes are listed.
     """
+    called = {dim: dim for dim in DIMS} | dict(names or {})
     lines: list[str] = []
     depth = 0
     reach = {dim: prod(x.times for cut in nest.mapping.cuts for x in (*cut.loops, *cut.spatial) if x.dim == dim)
@@ -32,6 +37,10 @@ def draw(nest: Nest, counts: Counts | None = None) -> str:
         if counts is not None:
             for tensor in kept:
                 lines += _at(depth, f"  {_moved(counts, level.name, tensor)}")
+        if levels is not None and i >= levels:
+            sizes = ", ".join(f"{called[dim]} {extents[dim]:,}" for dim in DIMS if extents[dim] > 1)
+            lines += _at(depth, f"work on {sizes or 'a single product'}")
+            return "\n".join(lines) + "\n"
         for word, loops in (("for", cut.loops), ("spread", cut.spatial)):
             for loop in loops:
                 reach[loop.dim] //= loop.times
@@ -40,7 +49,7 @@ def draw(nest: Nest, counts: Counts | None = None) -> str:
                 rest = nest.problem.sizes[loop.dim] % reach[loop.dim]
                 edge = f", the last {rest:,}" if rest else ""
                 axis = f" on axis {loop.axis}" if word == "spread" and len(level.mesh) > 1 else ""
-                lines += _at(depth, f"{word} {loop.dim} in {loop.times:,} x {reach[loop.dim]:,}{edge}{axis}")
+                lines += _at(depth, f"{word} {called[loop.dim]} in {loop.times:,} x {reach[loop.dim]:,}{edge}{axis}")
                 depth += 1
     lines += _at(depth, "multiply and add")
     return "\n".join(lines) + "\n"

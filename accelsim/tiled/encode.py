@@ -37,7 +37,8 @@ def arrays(nest: Nest) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def counted(nest: Nest) -> Counts:
-    """Return the counts of a legal nest."""
+    """Return what a nest takes, counted in machine code; MappingError where `Nest.check` raises one."""
+    nest.check()
     sizes, windows, loops, levels = arrays(nest)
     moved = np.zeros((len(levels), 3, 3), dtype=np.int64)
     cycles, used = count(sizes, windows, loops, levels, moved)

@@ -7,7 +7,7 @@ form, walk, activity and buffers are the same for all and stand here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -19,12 +19,13 @@ from accelsim.engine import Engine, Machine, Many
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, search
 from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf
-from accelsim.mapping.loopnest import LoopNest, Tile, Tiling, Widths
+from accelsim.mapping.loopnest import TILE, LoopNest, Tiling, Widths
 from accelsim.mapping.search import TiledNest, Variant
+from accelsim.memory.timeline import dram_traffic
 from accelsim.operands.handle import Operands
 from accelsim.tiled import columns, totals
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
@@ -228,10 +229,12 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         said = mapping.model_dump()
         tiling = Tiling(**{name: said.pop(name) for name in Tiling.model_fields})
         nest = LoopNest(view.conv, tiling, self.widths(view, params), loopnest.resident(view))
-        check_fit(view.name, nest, self.limits(view, params))
+        limits = self.limits(view, params)
+        loopnest.check_counts(view.name, view.conv)
+        check_fit(view.name, nest, limits)
         self.check(view, params, mapping, nest)
         if view.macs * self.growth(params) > INT64_MAX:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         return TiledPlan(nest, self.unit(view, params, said), params, machine, operands)
 
     def run(self, plan: TiledPlan, operands: Operands | None = None) -> Activity:
@@ -246,15 +249,10 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         return self.activity(plan, found, values)
 
     def closed_form(self, plan: TiledPlan) -> Activity | None:
-        """Evaluate the closed form of every distinct tile."""
-        return self.activity(plan, self.costs(plan), None)
-
-    def costs(self, plan: TiledPlan) -> dict[Tile, tuple[int, ...]]:
-        """Return the counts of each distinct tile, in closed form."""
-        conv, tiles = plan.nest.conv, list(plan.nest.tiles)
-        sizes = np.array([(t.groups, t.m, t.k, t.c) for t in tiles], dtype=np.int64).T
-        counts = np.stack(np.broadcast_arrays(*self.cost(plan.unit, conv.r * conv.s, *sizes)), axis=1)
-        return dict(zip(tiles, map(tuple, counts.tolist()), strict=True))
+        """Evaluate the closed form of every tile in the schedule's table."""
+        conv = plan.nest.conv
+        counts = self.cost(plan.unit, conv.r * conv.s, *totals.tile_sizes(*plan.nest.steps[:, TILE].T))
+        return self.activity(plan, np.stack(np.broadcast_arrays(*counts), axis=1), None)
 
     def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
         """Return a product layer as a row of integers."""
@@ -268,18 +266,17 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         del price, leak_pj_per_cycle
         return columns.totals(self, layers, params, machine, mapping)
 
-    def activity(self, plan: TiledPlan, costs: Mapping[Tile, tuple[int, ...]], values: np.ndarray | None) -> Activity:
-        """Add tiles up to the layer's account, traffic and schedule."""
-        tiles = plan.nest.tiles
-        total = self.counts(*(sum(n * costs[t][i] for t, n in tiles.items()) for i in range(len(self.counts._fields))))
-        return self.added_up(plan, total, plan.nest.schedule(lambda tile: costs[tile][0]), values)
+    def activity(self, plan: TiledPlan, counts: np.ndarray, values: np.ndarray | None) -> Activity:
+        """Add tiles up to the layer's account, traffic and schedule; ``counts`` has a row for each of its steps."""
+        total = self.counts(*(plan.nest.times @ counts).tolist())
+        return self.added_up(plan, total, plan.nest.schedule(counts[:, 0]), values)
 
     def added_up(
-        self, plan: TiledPlan, total: Any, schedule: tuple[Step | Loop, ...], values: np.ndarray | None
+        self, plan: TiledPlan, total: Any, schedule: Sequence[Step | Loop], values: np.ndarray | None
     ) -> Activity:
         """Return the activity of a layer whose counts and schedule are known."""
         nest, unit, params = plan.nest, plan.unit, plan.params
-        dram = loopnest.dram_traffic(schedule, plan.machine.dram)
+        dram = dram_traffic(schedule, plan.machine.dram)
         return Activity(
             compute_cycles=total.cycles,
             accounts={self.primary: self.account(unit, total, params, plan.operands.effective_macs)},
@@ -287,7 +284,7 @@ class TiledEngine(Engine[ParamsT, TilingT]):
             events=self.events(unit, total, params, nest.conv.macs),
             schedule=schedule,
             buffers=self.buffer_use(nest, params),
-            details={"tiles": sum(nest.tiles.values()), **self.details(plan, total)},
+            details={"tiles": int(nest.times.sum()), **self.details(plan, total)},
             performed_macs=nest.conv.macs,
             values=values,
         )

@@ -274,10 +274,3 @@ class Nest:
                     f"{largest}; there is room for {level.bits // level.buffering:,}",
                     "cut it smaller",
                 )
-
-    def count(self) -> Counts:
-        """Return what the nest takes, counted in machine code; raises MappingError where `check` does."""
-        from accelsim.tiled.encode import counted
-
-        self.check()
-        return counted(self)

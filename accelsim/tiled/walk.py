@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from accelsim.mapping.loopnest import LoopNest, Tile
+from accelsim.mapping.loopnest import TILE, LoopNest
 from accelsim.operands.handle import from_conv_output
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 TileWalk: TypeAlias = Callable[..., np.ndarray]
 """(span, shape, with values, x, w, out) -> the counts of a tile.
@@ -19,14 +19,12 @@ stride and dilation in rows and columns. x: padded input, shape (..., n, c, h, w
 """
 
 
-def counts(nest: LoopNest, walk: TileWalk, axes: tuple[int, int]) -> dict[Tile, tuple[int, ...]]:
-    """Return the counts of each distinct tile, walked without values; ``axes`` are those of x and of w."""
+def counts(nest: LoopNest, walk: TileWalk, axes: tuple[int, int]) -> np.ndarray:
+    """Return the counts of each step's tile, each distinct one walked without values; ``axes`` are those of x and w."""
     x, w, out = (np.zeros((1,) * number, dtype=np.int64) for number in (*axes, 4))
-    found = {}
-    for tile in nest.tiles:
-        span = (0, tile.groups, 0, tile.n, 0, tile.e, 0, tile.f, 0, tile.k, 0, tile.c)
-        found[tile] = tuple(walk(span, shape_of(nest), False, x, w, out).tolist())
-    return found
+    tiles, place = np.unique(nest.steps[:, TILE], axis=0, return_inverse=True)
+    spans = ([number for extent in tile for number in (0, extent)] for tile in tiles.tolist())
+    return np.array([walk(tuple(span), shape_of(nest), False, x, w, out) for span in spans])[place.ravel()]
 
 
 def values(nest: LoopNest, walk: TileWalk, view: LayerView, x: np.ndarray, w: np.ndarray) -> np.ndarray:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.shapes import (
     MAX_DIM,
     PRODUCTS,
@@ -20,9 +21,6 @@ from accelsim.workload.shapes import (
     View,
     elements,
 )
-
-if TYPE_CHECKING:
-    from accelsim.workload.network import Layer, Tensor
 
 WINDOW = {"r": 1 << 16, "s": 1 << 16, "pad": 1 << 10}
 """Largest window and padding: work and memory grow with the taps of a window and with the tiles under padding."""

@@ -2,66 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from accelsim.config import packaged
 from accelsim.errors import ConfigError
-from accelsim.workload import onnx_import, yaml_network
+from accelsim.workload import nets, yaml_network
 from accelsim.workload.check import nearest
 from accelsim.workload.matrix_names import SUFFIXES, is_matrix
 from accelsim.workload.network import Network
-from accelsim.workload.onnx_file import PREFIX, light_names, light_path
+from accelsim.workload.onnx import importer
+from accelsim.workload.onnx.file import PREFIX, light_names, light_path
 from accelsim.workload.scalesim import network as scalesim
+from accelsim.workload.sizes import Sizes, check_names
 
-LOADERS = {
-    ".yaml": yaml_network.load,
-    ".yml": yaml_network.load,
-    ".onnx": onnx_import.load,
-    ".csv": scalesim.load,
+
+def _fixed(load: Callable[[Path, str], Network]) -> Callable[[Path, str, Sizes], Network]:
+    """Return the loader of files that leave no size open."""
+
+    def loader(path: Path, shown: str, dims: Sizes) -> Network:
+        check_names(dims, (), shown)
+        return load(path, shown)
+
+    return loader
+
+
+LOADERS: dict[str, Callable[[Path, str, Sizes], Network]] = {
+    ".yaml": _fixed(yaml_network.load),
+    ".yml": _fixed(yaml_network.load),
+    ".onnx": importer.load,
+    ".csv": _fixed(scalesim.load),
 }
-"""File suffix -> function of path and shown name."""
+"""File suffix -> function of path, shown name and the sizes that were given."""
 
 
 def network_names() -> list[str]:
-    """Return the names that `load_network` knows: packaged networks and the graphs of the ``onnx`` wheel."""
-    return [*packaged.names("workloads"), *light_names()]
+    """Return the names that `load_network` knows: packaged tables, whole networks, graphs of the ``onnx`` wheel."""
+    return [*packaged.names("workloads"), *nets.net_names(), *light_names()]
 
 
-def load_network(name: str, batch: int | None = None, matrix_b: str | None = None) -> Network:
+def load_network(
+    name: str, batch: int | None = None, matrix_b: str | None = None, dims: Sizes | None = None
+) -> Network:
     """Return a network.
 
     Parameters
     ----------
     name : str
-        A packaged name, ``onnx:<name>`` for the light graphs of the ``onnx`` wheel, or a path if it has a slash or
-        a suffix: ``.yaml``, ``.yml``, ``.onnx``, or ``.csv`` for a table of SCALE-Sim's. A matrix file, a generator
-        (``rmat:n=...,nnz=...``) or ``matrix:<name>`` is the product of that matrix with itself.
+        A packaged table, ``net:<name>`` for a packaged network whole, ``onnx:<name>`` for the light graphs of the
+        ``onnx`` wheel, or a path if it has a slash or a suffix: ``.yaml``, ``.yml``, ``.onnx``, or ``.csv`` for a table
+        of SCALE-Sim's. A matrix file, a generator (``rmat:n=...,nnz=...``) or ``matrix:<name>`` is the product of that
+        matrix with itself.
     batch : int, optional
         Images in all; the source's own number by default, which is 1 unless an ONNX graph has it fixed.
-
     matrix_b : str, optional
         Second matrix of a product, where ``name`` is the first.
+    dims : mapping, optional
+        Sizes of dimensions that the network leaves open, by name: ``{"seq": 128}``.
 
     Raises
     ------
     ConfigError, WorkloadError
-        An unknown name or suffix, and whatever is wrong with the file.
+        An unknown name or suffix, a size of a dimension that is not open, and whatever is wrong with the file.
     """
     if is_matrix(name):
         from accelsim.workload.matrix_network import matrix_network
 
+        check_names(dims or {}, (), name)
         network = matrix_network(name, matrix_b)
     elif matrix_b is not None:
         raise ConfigError(f"'{name}' is no matrix", "drop --matrix-b or give a matrix", file="--matrix-b")
     else:
-        network = _load(name)
+        network = _load(name, dims or {})
     return network if batch is None else network.batched(batch)
 
 
-def _load(name: str) -> Network:
+def _load(name: str, dims: Sizes) -> Network:
+    if name.startswith(nets.PREFIX):
+        return nets.whole_network(name, dims)
     if name.startswith(PREFIX):
         path = light_path(name)
-        return onnx_import.load(path, name, f"{path.name} of the onnx wheel, backend test data")
+        return importer.load(path, name, dims, f"{path.name} of the onnx wheel, backend test data")
     if not packaged.is_path(name):
         if name not in packaged.names("workloads"):
             known = network_names()
@@ -72,4 +93,4 @@ def _load(name: str) -> Network:
         what = f"files of type '{suffix}' are no networks" if suffix else "a network file needs a suffix"
         raise ConfigError(what, f"give one of {', '.join((*LOADERS, *SUFFIXES))}", file=name)
     path, shown = packaged.find("workloads", name)
-    return LOADERS[path.suffix.lower()](path, shown)
+    return LOADERS[path.suffix.lower()](path, shown, dims)

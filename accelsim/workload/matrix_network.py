@@ -7,10 +7,11 @@ from pathlib import Path
 
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.workload.csr_matrix import CsrMatrix
+from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.matrix_file import read_matrix
 from accelsim.workload.matrix_make import make_matrix
 from accelsim.workload.matrix_names import GENERATORS, PREFIX, SUFFIXES, find_data, suffix_of
-from accelsim.workload.network import Layer, Network, Tensor
+from accelsim.workload.network import Network
 from accelsim.workload.shapes import SpGemm
 
 

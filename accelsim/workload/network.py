@@ -1,137 +1,22 @@
-"""Layers, named tensors and the network that holds them."""
+"""The network that holds layers and their tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from accelsim import basis
-from accelsim.errors import ModelError, WorkloadError
+from accelsim.errors import WorkloadError
 from accelsim.workload.check import Fault, edge_fault, layer_fault, order_fault
-from accelsim.workload.pattern import BERNOULLI
-from accelsim.workload.shapes import PRODUCTS, Conv2d, Linear, Matmul, Shape, View, batched_dims, elements, macs
+from accelsim.workload.layers import Home as Home
+from accelsim.workload.layers import Layer, LayerView, Tensor
+from accelsim.workload.shapes import PRODUCTS, Shape, View, batched_dims
 
 if TYPE_CHECKING:
     import networkx as nx
     import numpy as np
-
-Home: TypeAlias = Literal["dram", "chip"]
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A named tensor.
-
-    Attributes
-    ----------
-    name : str
-    shape : tuple of int
-        The first dimension of an activation covers the batch.
-    bits : int or None
-        Width of an element; None until the machine's default precision is applied.
-    signed : bool
-    density : float
-        Share of non-zero elements, in [0, 1].
-    weight : bool
-        A constant of the network: the same for every image.
-    home : "dram" or "chip"
-        Where it lives between layers.
-    pattern : str
-        Where the zeros of synthetic values fall: a text that `accelsim.workload.pattern.parse` reads.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    bits: int | None = None
-    signed: bool = True
-    density: float = 1.0
-    weight: bool = False
-    home: Home = "dram"
-    pattern: str = BERNOULLI
-
-    @property
-    def elements(self) -> int:
-        """Number of elements."""
-        return elements(self.shape)
-
-    @property
-    def width(self) -> int:
-        """Bits of an element; ModelError before the machine's default precision is applied."""
-        if self.bits is None:
-            raise ModelError(f"tensor '{self.name}' has no width yet")
-        return self.bits
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One piece of work on named tensors.
-
-    Of a layer that multiplies, the first of ``weights`` are the filters and a second one is the bias; other layers
-    list their constants there (scales, shifts, constant operands).
-    """
-
-    name: str
-    shape: Shape
-    inputs: tuple[str, ...]
-    weights: tuple[str, ...]
-    outputs: tuple[str, ...]
-
-    @property
-    def kind(self) -> str:
-        """``conv2d``, ``linear``, ``matmul``, ``pool``, ..."""
-        return self.shape.kind
-
-    @property
-    def macs(self) -> int | None:
-        """Dense multiply-accumulates; 0 for the memory-bound kinds, None where they are unknown."""
-        return macs(self.shape)
-
-
-@dataclass(frozen=True)
-class LayerView:
-    """A layer with its tensors resolved: all that an engine sees of a network."""
-
-    name: str
-    shape: Shape
-    inputs: tuple[Tensor, ...]
-    weights: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    batch: int = 1
-
-    @property
-    def kind(self) -> str:
-        """The kind of work."""
-        return self.shape.kind
-
-    @property
-    def macs(self) -> int:
-        """Dense multiply-accumulates; a unit sees only layers whose number is known."""
-        return macs(self.shape) or 0
-
-    @cached_property
-    def conv(self) -> Conv2d:
-        """A product as a convolution; of a layer of another kind, ModelError."""
-        if isinstance(self.shape, Conv2d | Linear | Matmul):
-            return self.shape.as_conv()
-        raise ModelError(f"layer '{self.name}' is no convolution but {self.kind}")
-
-    @property
-    def input(self) -> Tensor:
-        """The first input."""
-        return self.inputs[0]
-
-    @property
-    def weight(self) -> Tensor:
-        """The filters; of a matmul, the second activation."""
-        return self.weights[0] if self.weights else self.inputs[1]
-
-    @property
-    def output(self) -> Tensor:
-        """The first output."""
-        return self.outputs[0]
 
 
 @dataclass(frozen=True)
@@ -146,6 +31,8 @@ class Network:
         True when the layers come from a table: each has tensors of its own and no edge is invented.
     batch : int
         Images; the totals of a simulation are for all of them.
+    batch_doubt : str
+        Why ``batch`` may be wrong; then no other batch is taken.
     notes : tuple of str
         What a reader of results must know: assumptions, what the source did not say.
     values : mapping
@@ -165,6 +52,7 @@ class Network:
     description: str = ""
     isolated: bool = False
     batch: int = 1
+    batch_doubt: str = ""
     notes: tuple[str, ...] = ()
     values: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
@@ -210,13 +98,16 @@ class Network:
         Raises
         ------
         WorkloadError
-            A batch that is not positive, or that a graph with a fixed batch cannot be brought to.
+            A batch that is not positive, or that a graph with a fixed batch cannot be brought to; a graph that does
+            not tell how many images it covers.
         """
         if batch < 1:
             raise WorkloadError(f"a batch of {batch} is too small", "use 1 or more")
         factor = Fraction(batch, self.batch)
         if factor == 1:
             return self
+        if self.batch_doubt:
+            raise WorkloadError(self.batch_doubt, "say how many images the graph covers: --dim batch=N")
         tensors = {
             name: t if t.weight else replace(t, shape=batched_dims(t.shape, factor)) for name, t in self.tensors.items()
         }

@@ -7,7 +7,8 @@ from dataclasses import MISSING, fields
 from itertools import zip_longest
 from typing import Any
 
-from accelsim.workload.network import Layer, Network, Tensor, input_names
+from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.network import Network, input_names
 from accelsim.workload.schema import SPEC_KEYS
 from accelsim.workload.shapes import Dims, Elementwise, Shape
 

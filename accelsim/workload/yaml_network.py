@@ -9,7 +9,8 @@ from typing import Any
 
 from accelsim.config.yamlfile import Document, KeyPath, read, shown, validate
 from accelsim.workload.check import edge_fault, layer_fault, nearest
-from accelsim.workload.network import Layer, Network, Tensor, input_names
+from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.network import Network, input_names
 from accelsim.workload.schema import (
     BlockSpec,
     LayerBase,

@@ -13,18 +13,19 @@ import numpy as np
 
 import accelsim
 from accelsim.activity import Flow
-from accelsim.mapping import loopnest
-from accelsim.mapping import nest_kernel as tilings
+from accelsim.mapping import bound_kernel, loopnest, timeline_kernel
 from accelsim.mapping.loopnest import LoopNest, Tiling, Widths
 from accelsim.memory.dram import DramModel
 from accelsim.tiled import brute, encode
+from accelsim.tiled.encode import counted
 from accelsim.tiled.nest_kernel import count
+from accelsim.tiled.two_levels import two_levels
 from accelsim.units import ceil_div
 
 from .check import ROOT, Check
 
 sys.path.insert(0, str(ROOT / "tests"))
-from nests import of_tiling, random_nest, random_tiling
+from nests import random_nest, random_tiling
 
 NESTS, TILINGS, TIMED = 4000, 2000, 2000
 
@@ -37,7 +38,7 @@ def checks() -> Iterator[Check]:
 
 
 def _as_brute_force() -> Check:
-    equal = sum(nest.count() == brute.counted(nest) for nest in map(random_nest, range(NESTS, 2 * NESTS)))
+    equal = sum(counted(nest) == brute.counted(nest) for nest in map(random_nest, range(NESTS, 2 * NESTS)))
     return Check("random nests are counted as by brute force", f"{equal:,} of {NESTS:,}", equal == NESTS)
 
 
@@ -45,7 +46,7 @@ def _as_tilings() -> Check:
     dram, equal = DramModel(Fraction(1), 0, 1), 0
     for nest in map(random_tiling, range(TILINGS, 2 * TILINGS)):
         flows = loopnest.dram_traffic(nest.schedule(lambda tile: 1), dram)
-        words = of_tiling(nest).count().words
+        words = counted(two_levels(nest.conv, nest.tiling)).words
 
         def bits(tensor: str, way: Any, flows: dict[Flow, int] = flows) -> int:
             return flows.get(Flow("dram", tensor, way), 0)
@@ -63,16 +64,17 @@ def _as_tilings() -> Check:
 def _rates() -> Iterator[Check]:
     nests = _resnet_tilings()
     sizes, windows, loops, levels = (
-        np.stack(part) for part in zip(*(encode.arrays(of_tiling(nest)) for nest in nests), strict=True)
+        np.stack(part)
+        for part in zip(*(encode.arrays(two_levels(nest.conv, nest.tiling)) for nest in nests), strict=True)
     )
     found = np.zeros((TIMED, 2, 3, 3), dtype=np.int64)
-    rows, tiles, innermost, stays = _rows(nests)
-    moved = np.zeros((TIMED, 6), dtype=np.int64)
+    rows, tilings = _rows(nests)
+    moved = np.zeros((TIMED, 5), dtype=np.int64)
     ours = _seconds(_count_all, sizes, windows, loops, levels, found)
-    today = _seconds(_traffic_all, rows, tiles, innermost, stays, moved)
+    today = _seconds(_traffic_all, rows, tilings, moved)
     same = bool((found[:, 0, 1, 1] == moved[:, 2]).all() and (found[:, 0, 0, 1] == moved[:, 3]).all())
     figure = f"{TIMED / ours:,.0f} nests per CPU second, all levels and tensors; DRAM traffic of the same tilings in "
-    figure += f"mapping/nest_kernel {TIMED / today:,.0f}; ratio {ours / today:.1f}"
+    figure += f"mapping/bound_kernel {TIMED / today:,.0f}; ratio {ours / today:.1f}"
     yield Check("tilings of ResNet-50 as nests of two levels", figure, same)
 
 
@@ -95,16 +97,11 @@ def _resnet_tilings() -> list[LoopNest]:
     return nests
 
 
-def _rows(nests: list[LoopNest]) -> tuple[np.ndarray, ...]:
-    rows, tiles, innermost, stays = [], [], [], []
-    for nest in nests:
-        c, t = nest.conv, nest.tiling
-        rows.append((c.n, c.c, c.k, c.h, c.w, c.r, c.s, c.groups, *c.stride, *c.pad[:2], *c.dilation, c.e, c.f,
-                     *(1,) * 6, *(0,) * 4, c.k, c.c, 0))  # fmt: skip
-        tiles.append((t.groups, t.n, t.e, t.f, t.k, t.c))
-        innermost.append("mkc".find(nest.innermost) if nest.innermost else -1)
-        stays.append(int(nest.psums_stay))
-    return tuple(np.array(part, dtype=np.int64) for part in (rows, tiles, innermost, stays))
+def _rows(nests: list[LoopNest]) -> tuple[np.ndarray, np.ndarray]:
+    rows = [loopnest.layer_row(nest.conv, nest.widths[:3], (True,) * 3) for nest in nests]
+    tilings = [(*nest.tiling.model_dump(exclude={"order"}).values(), loopnest.ORDERS.index(nest.tiling.order))
+               for nest in nests]  # fmt: skip
+    return np.array(rows, dtype=np.int64), np.array(tilings, dtype=np.int64)
 
 
 def _seconds(function: Callable[..., None], *args: np.ndarray) -> float:
@@ -124,13 +121,12 @@ def _count_all(sizes, windows, loops, levels, found):  # type: ignore[no-untyped
         count(sizes[i], windows[i], loops[i], levels[i], found[i])
 
 
-FILL, TRAFFIC, SIZES = tilings.fill_runs, tilings.dram_traffic, (7, 0, 14, 15, 26, 27)
+WORKSPACE, CUT, TRAFFIC = bound_kernel.workspace, timeline_kernel.cut, bound_kernel.traffic
 
 
 @numba.njit
-def _traffic_all(rows, tiles, innermost, stays, moved):  # type: ignore[no-untyped-def]
-    runs, counts = np.empty((6, 512, 5), dtype=np.int64), np.empty(6, dtype=np.int64)
+def _traffic_all(rows, tilings, moved):  # type: ignore[no-untyped-def]
+    swept = np.empty(8)
     for i in range(len(rows)):
-        for axis in range(6):
-            counts[axis] = FILL(rows[i], axis, rows[i, SIZES[axis]], tiles[i, axis], runs[axis])
-        TRAFFIC(rows[i], runs, counts, innermost[i], stays[i], 1, 1, moved[i])
+        state = WORKSPACE(rows[i])
+        TRAFFIC(rows[i], state, CUT(rows[i], tilings[i], state)[0], 1, 1, swept, moved[i])

@@ -22,7 +22,8 @@ from accelsim.passes.quantize import Settings
 from accelsim.replicas.bitfusion2018 import machine as release_machine
 from accelsim.replicas.bitfusion2018 import model, networks
 from accelsim.validate import compare, table
-from accelsim.workload.network import LayerView, Network, Tensor
+from accelsim.workload.layers import LayerView, Tensor
+from accelsim.workload.network import Network
 from accelsim.workload.shapes import Linear
 
 from .check import Check, run

@@ -6,7 +6,7 @@ import numpy as np
 
 from accelsim.jit import kernel
 from accelsim.mapping import nest_kernel as nest
-from accelsim.mapping.repeat_kernel import pass_rounds
+from accelsim.memory import clock_kernel as timing
 
 LAYER = ("columns", "tiles", "first", "other", "stored", "compute", "drain")
 """Columns of a layer: columns of tiles, tiles of each, bits on the bus that the first and the others of a column load
@@ -26,24 +26,29 @@ def evaluate(layers, numerator, denominator, latency, most, cycles):  # type: ig
     latency, most : int
     cycles : array of int64, shape (layers,), written
     """
-    clock, runs = np.empty(6, dtype=np.int64), np.ones((3, 4), dtype=np.int64)
-    states = np.empty((2, 6), dtype=np.int64)
+    clock, rows = np.empty(timing.CLOCK, dtype=np.int64), np.zeros((11, timing.COLUMNS), dtype=np.int64)
+    loops = np.empty((2, timing.LOOP), dtype=np.int64)
     for i in range(len(layers)):
         row = layers[i]
         slowest = float(row[FIRST] + row[STORED]) * denominator / numerator + 2 + latency + row[COMPUTE]
         cycles[i] = 0
         if slowest * row[COLUMNS] * row[TILES] + row[DRAIN] > most:
             continue
-        first, other, stored = row[FIRST], row[OTHER], row[STORED]
-        runs[:, 1] = nest.on_bus_cycles(other, numerator, denominator)
-        runs[:, 2] = row[COMPUTE]
-        runs[:, 3] = nest.on_bus_cycles(stored, numerator, denominator)
-        runs[0, 1] = nest.on_bus_cycles(first, numerator, denominator)
-        runs[1, 0] = row[TILES] - 1
+        first = nest.on_bus_cycles(row[FIRST], numerator, denominator)
+        other = nest.on_bus_cycles(row[OTHER], numerator, denominator)
+        stored = nest.on_bus_cycles(row[STORED], numerator, denominator)
+        compute, drain, at = row[COMPUTE], row[DRAIN], 0
+        if row[COLUMNS] > 1:  # all but the last
+            at = timing.put(
+                rows, timing.put(rows, 1, 1, first, compute, stored), row[TILES] - 1, other, compute, stored
+            )
+            rows[0, timing.REPEAT], rows[0, timing.END] = row[COLUMNS] - 1, at
+        if row[TILES] == 1:
+            at = timing.put(rows, at, 1, first, compute + drain, stored)
+        else:
+            at = timing.put(rows, at, 1, first, compute, stored)
+            at = timing.put(rows, at, row[TILES] - 2, other, compute, stored)
+            at = timing.put(rows, at, 1, other, compute + drain, stored)
         clock[:] = 0
-        pass_rounds(clock, runs, 2, row[COLUMNS] - 1, latency, states)
-        last = 0 if row[TILES] == 1 else 2  # of the last column
-        runs[1, 0] = row[TILES] - 2
-        runs[last, 2] += row[DRAIN]
-        pass_rounds(clock, runs, last + 1, 1, latency, states)
-        cycles[i] = nest.finish(clock)
+        timing.walk(rows, at, clock, loops, latency)
+        cycles[i] = timing.finish(clock)

@@ -36,11 +36,11 @@ from accelsim.engine import Engine, Machine, Many, NoMapping, Sample, Word, too_
 from accelsim.engines.bismo import cost, sample
 from accelsim.engines.bismo.cost import ADDER_DEPTH, RESULT_BITS, STRIPES_HELD, Cut
 from accelsim.errors import MappingError
-from accelsim.mapping import loopnest
 from accelsim.mapping.choose import PriceOf
+from accelsim.memory.timeline import moved
 from accelsim.operands.handle import Operands
 from accelsim.units import INT64_MAX, ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS
 
 BLOCK_BITS = 8 * 2**15
@@ -144,7 +144,7 @@ class Bismo(Engine[Params, NoMapping]):
                     "use a smaller array or fewer inputs per output",
                 )
         if cut.total_tiles * cut.tile_cycles * cut.units > MOST_COUNT:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         return Plan(cut, params, machine, view.macs, view.output.elements, operands.effective_macs)
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
@@ -203,7 +203,7 @@ def _activity(plan: Plan, counts: cost.Counts, values: np.ndarray | None) -> Act
     return Activity(
         compute_cycles=counts.cycles + cut.drain,
         accounts={"gates": cost.account(cut, counts, plan.effective_macs)},
-        traffic={**loopnest.moved(cut.transfers(), plan.machine.dram), **cost.on_chip(cut, counts)},
+        traffic={**moved(cut.transfers(), plan.machine.dram), **cost.on_chip(cut, counts)},
         events={Event("gates", "add"): counts.work + counts.padding},
         schedule=cut.schedule(),
         buffers={

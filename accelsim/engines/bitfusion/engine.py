@@ -47,7 +47,7 @@ from accelsim.tiled import sample
 from accelsim.tiled.engine import Count, TiledEngine, TiledPlan
 from accelsim.tiled.totals import tile_sizes
 from accelsim.units import KIB_BITS, ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 
 class BitFusion(TiledEngine[Params, FusionTiling]):

@@ -47,7 +47,7 @@ from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
 from accelsim.tiled.engine import Count, CutLayer, TiledEngine, TiledPlan, feeds, output_elements
 from accelsim.units import KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 
 class BitSerial(TiledEngine[Params, GridTiling]):

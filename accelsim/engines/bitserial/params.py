@@ -12,7 +12,7 @@ from accelsim.engines.bitserial import grid as g
 from accelsim.engines.bitserial.grid import Grid
 from accelsim.mapping.loopnest import Tiling
 from accelsim.units import ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 Kind = Literal["dadiannao", "stripes", "loom", "pragmatic", "laconic"]
 TRIMS = ("stripes", "loom")

@@ -36,7 +36,7 @@ from accelsim.operands.handle import Operands, to_conv_weight
 from accelsim.operands.step_index import StepIndex
 from accelsim.results import StoredBits
 from accelsim.units import INT64_MAX, KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d, Linear
 
 
@@ -109,7 +109,7 @@ class CambriconX(Engine[Params, NoMapping]):
         del mapping
         conv: Conv2d = view.conv
         if conv.macs * 16 * params.pes * params.multipliers > INT64_MAX:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         mask = to_conv_weight(view, operands.weight.mask)
         matrix = mask.transpose(0, 2, 3, 1).reshape(conv.k, -1)
         if params.skip_zeros:

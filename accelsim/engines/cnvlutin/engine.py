@@ -37,7 +37,7 @@ from accelsim.operands.codec import split
 from accelsim.operands.handle import Operands, to_conv_input
 from accelsim.results import StoredBits
 from accelsim.units import INT64_MAX, KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d, Linear, Matmul
 
 
@@ -114,7 +114,7 @@ class Cnvlutin(Engine[Params, NoMapping]):
         del mapping
         conv: Conv2d = view.conv
         if conv.macs * 16 * params.units * params.filters * params.lanes > INT64_MAX:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         mask = to_conv_input(view, operands.input.mask).reshape(conv.n, conv.groups, -1, conv.h, conv.w)
         bricks = split(np.moveaxis(mask, 2, -1), params.brick).sum(axis=-1, dtype=np.int64)
         nonzeros = np.ascontiguousarray(np.moveaxis(bricks, -1, 2))

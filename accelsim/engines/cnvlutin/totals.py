@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Direction, Event, Flow, Step, Transfer
-from accelsim.mapping.loopnest import dram_traffic
+from accelsim.memory.timeline import dram_traffic
 from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS, ceil_div
 

@@ -37,7 +37,7 @@ from accelsim.operands.handle import Operand, Operands, to_conv_input
 from accelsim.operands.zero_run import ZeroRun
 from accelsim.results import StoredBits
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
 
@@ -124,7 +124,7 @@ class Dcnn(Engine[Params, NoMapping]):
         del mapping
         conv: Conv2d = view.conv
         if conv.macs * 64 * params.lanes * params.pe_rows * params.pe_cols > INT64_MAX:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         p = params
         te, tf = ceil_div(conv.e, p.pe_rows), ceil_div(conv.f, p.pe_cols)
         kc = min(conv.k // conv.groups, p.accumulator_entries // (te * tf))

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
-from accelsim.mapping.loopnest import dram_traffic
+from accelsim.memory.timeline import dram_traffic
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d
 

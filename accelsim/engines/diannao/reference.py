@@ -11,7 +11,7 @@ from accelsim.activity import Activity, Event
 from accelsim.engine import Machine
 from accelsim.mapping.brute import BruteNest
 from accelsim.operands.handle import Operands, from_conv_output
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 
 def reference(view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> Activity:

@@ -28,65 +28,22 @@ Assumed:
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
 import numpy as np
-from pydantic import Field
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
-from accelsim.config.schema import Strict
 from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word
 from accelsim.engines.eie import sample
 from accelsim.engines.eie.passes import Geometry, Slices, cut, pass_count, tree_links
+from accelsim.engines.eie.plan import Params, Plan
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
 from accelsim.units import INT64_MAX
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
-LARGEST_BYTES = 1 << 26
-"""Upper bound of a memory of a PE."""
 MOST_WALKS = 1 << 17
 """Most passes of vectors that are walked: some ten seconds."""
-
-
-class Params(Strict):
-    """The PEs, what they share, and the format of the weights."""
-
-    pes: int = Field(ge=1, le=1024, description="PEs of a channel; row i of a pass belongs to PE i mod pes")
-    channels: int = Field(1, ge=1, le=64, description="groups of PEs, each working on a vector of its own")
-    queue_depth: int = Field(ge=1, le=4096, description="inputs waiting in front of each PE")
-    value_bits: int = Field(ge=2, le=16, description="value field of an entry: a code, or the weight itself")
-    run_bits: int = Field(ge=1, le=16, description="run field of an entry: zeros since the non-zero before")
-    pointer_bits: int = Field(16, ge=4, le=40, description="start of a column's slice, counted in entries of the pass")
-    codebook_bits: int = Field(0, ge=0, le=32, description="width of a decoded weight; 0: values are weights")
-    input_bits: int = Field(16, ge=2, le=32, description="widest input")
-    accumulator_bits: int = Field(16, ge=2, le=64, description="width of a destination register; sums are not rounded")
-    registers: int = Field(ge=1, le=1 << 20, description="source registers per PE, and destination registers")
-    pass_rows: int = Field(0, ge=0, le=1 << 31, description="outputs of a pass at most; 0: by the registers")
-    row_entries: int = Field(8, ge=1, le=64, description="entries in a row of the matrix memory")
-    pointer_banks: int = Field(2, ge=1, le=2, description="2: both pointers of a column in one cycle")
-    bypass: bool = Field(True, description="an accumulator can be used in two neighbouring cycles")
-    padding_cycle: bool = Field(True, description="a padding entry costs a cycle")
-    empty_cycle: bool = Field(True, description="a column that is empty in a PE costs it a cycle")
-    pipeline_stages: int = Field(4, ge=1, le=16, description="from issue to the written accumulator")
-    weights: Literal["resident", "streamed"] = Field("resident", description="in the PEs beforehand, or from DRAM")
-    matrix_bytes: int = Field(ge=1, le=LARGEST_BYTES, description="entries, per PE")
-    pointer_bytes: int = Field(ge=1, le=LARGEST_BYTES, description="pointers, per PE, all banks")
-    activation_bytes: int = Field(ge=1, le=LARGEST_BYTES, description="inputs and outputs of a layer, per PE")
-
-
-class Plan(NamedTuple):
-    """What a walk needs: the cut layer with its compressed masks, and where its tensors are."""
-
-    geometry: Geometry
-    params: Params
-    machine: Machine
-    operands: Operands
-    slices: tuple[Slices, ...]
-    resident: bool
-    kept: bool
 
 
 class Eie(Engine[Params, NoMapping]):
@@ -147,7 +104,7 @@ class Eie(Engine[Params, NoMapping]):
         from accelsim.engines.eie import walk
 
         if view.macs * 64 * params.pes > INT64_MAX // 4:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         _check_codes(view, operands, params)
         _check_passes(view, params)
         geometry = cut(view, params)

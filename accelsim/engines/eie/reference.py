@@ -16,7 +16,7 @@ from accelsim.engine import Machine
 from accelsim.memory.dram import DramModel
 from accelsim.operands.csc import Csc, CscCode
 from accelsim.operands.handle import Operands
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 
 def reference(view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> Activity:

@@ -10,12 +10,12 @@ import numpy as np
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
 from accelsim.engines.eie import kernel
 from accelsim.engines.eie.passes import Geometry, Pass, Slices, sized, tree_links
-from accelsim.mapping.loopnest import dram_traffic
+from accelsim.memory.timeline import dram_traffic
 from accelsim.operands.handle import Operands
 from accelsim.units import ceil_div
 
 if TYPE_CHECKING:
-    from accelsim.engines.eie.engine import Plan
+    from accelsim.engines.eie.plan import Plan
 
 CAUSES = ("busy", "padding", "control", "fill_drain", "conflict", "starved", "imbalance")
 """Order of the causes in the kernel's counts, from slot 1."""

@@ -39,7 +39,7 @@ from accelsim.operands.handle import Operands
 from accelsim.operands.product import check_reach, filled, row_sizes
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import SpGemm
 
 
@@ -119,7 +119,7 @@ class Gamma(Engine[Params, NoMapping]):
         del mapping
         a, b = operands.input.sparse, operands.weight.sparse
         if product_count(a, b) * 4096 > INT64_MAX:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         check_reach(view.name, "coordinates", params.coordinate_bits, max(a.shape[1], b.shape[1]) - 1)
         check_reach(view.name, "pointers", params.pointer_bits, max(a.nnz, b.nnz))
         return Plan(a, b, params, machine.dram.bits_per_cycle)

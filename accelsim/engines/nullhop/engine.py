@@ -35,7 +35,7 @@ from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input
 from accelsim.results import StoredBits
 from accelsim.units import INT64_MAX, KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
 
@@ -103,7 +103,7 @@ class NullHop(Engine[Params, NoMapping]):
         del mapping
         conv: Conv2d = view.conv
         if conv.macs * 64 * params.macs > INT64_MAX:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         output = Operand(view.output, operands.input.seed, operands.input.batch)
         made = np.full((conv.n, conv.k, conv.e), conv.f, dtype=np.int64)
         if not output.dense:

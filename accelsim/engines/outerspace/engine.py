@@ -39,7 +39,7 @@ from accelsim.operands.handle import Operands
 from accelsim.operands.product import check_reach, filled, row_sizes
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import SpGemm
 
 
@@ -130,7 +130,7 @@ class OuterSpace(Engine[Params, NoMapping]):
         del mapping
         a, b, dram = operands.input.sparse, operands.weight.sparse, machine.dram
         if product_count(a, b) * 64 * (params.element_bits + dram.burst_bits + dram.latency_cycles) > INT64_MAX:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         check_reach(view.name, "pointers", params.pointer_bits, max(a.nnz, b.nnz))
         return Plan(a.transposed(), a, b, params, dram.bits_per_cycle, dram.latency_cycles, dram.burst_bits)
 

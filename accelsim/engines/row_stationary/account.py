@@ -8,7 +8,7 @@ from accelsim.activity import Activity, Event
 from accelsim.engines.row_stationary import schedule
 from accelsim.engines.row_stationary.plan import Plan
 from accelsim.engines.row_stationary.walk import Walked
-from accelsim.mapping.loopnest import dram_traffic
+from accelsim.memory.timeline import dram_traffic
 from accelsim.units import KIB_BITS
 
 

@@ -45,7 +45,7 @@ from accelsim.errors import MappingError, ModelError
 from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf
 from accelsim.operands.handle import Operand, Operands, from_conv_output
 from accelsim.units import INT64_MAX, KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
 
 
@@ -116,7 +116,7 @@ class RowStationary(Engine[Params, Mapping]):
         if found := cut.misfits():
             raise MappingError(f"layer '{view.name}': the mapping needs {found[0]}", "choose smaller factors")
         if view.macs * params.word_bits > INT64_MAX:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         if cut.passes > MOST_PASSES:
             raise MappingError(
                 f"layer '{view.name}': {cut.passes:,} passes for a block of outputs, at most {MOST_PASSES:,} run",

@@ -13,7 +13,7 @@ from accelsim.engines.row_stationary.cut import Cut, Residency, Span
 from accelsim.mapping.loopnest import contiguous
 from accelsim.operands.handle import Operand, Operands, to_conv_input
 from accelsim.operands.rlc import Rlc
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Matmul
 
 RUN_BITS, CODE_WORD_BITS = 5, 64

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from accelsim.engine import Machine
 from accelsim.engines.row_stationary.cut import Cut
 from accelsim.engines.row_stationary.fmaps import Fmap
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 
 class Plan(NamedTuple):

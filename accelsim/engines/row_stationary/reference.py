@@ -15,7 +15,7 @@ from accelsim.engine import Machine
 from accelsim.engines.row_stationary.pass_reference import PassMachine, Work
 from accelsim.operands.handle import Operand, Operands, from_conv_output
 from accelsim.operands.rlc import Rlc
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Matmul
 
 

@@ -10,7 +10,7 @@ from accelsim.activity import Flow, Loop, Step, Transfer
 from accelsim.engines.row_stationary.cut import Cut, Residency, Span
 from accelsim.engines.row_stationary.fmaps import Fmap, input_block, output_block
 from accelsim.engines.row_stationary.walk import Cycles, Kind, kind
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 Items: TypeAlias = tuple[Step | Loop, ...]
 

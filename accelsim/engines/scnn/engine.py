@@ -42,7 +42,7 @@ from accelsim.engines.scnn.plan import Plan
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
 

@@ -13,7 +13,7 @@ from accelsim.engines.scnn.cut import Band
 from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input, to_conv_weight
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
 
@@ -81,7 +81,7 @@ def make(view: LayerView, operands: Operands, params: Any, machine: Machine) -> 
     """Return the plan of a layer, or raise MappingError for one that no cut makes fit."""
     conv: Conv2d = view.conv
     if conv.macs * 64 * max(params.accumulator_bits, params.f * params.i) > INT64_MAX:
-        raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        raise MappingError.too_many(view.name)
     x_mask = to_conv_input(view, operands.input.mask)
     w_mask = to_conv_weight(view, operands.weight.mask)
     output = Operand(view.output, operands.input.seed, operands.input.batch)

@@ -9,7 +9,7 @@ import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
 from accelsim.engines.scnn.plan import Pass, Plan, Size, accumulators
-from accelsim.mapping.loopnest import dram_traffic
+from accelsim.memory.timeline import dram_traffic
 from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS
 

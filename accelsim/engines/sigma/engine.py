@@ -24,65 +24,20 @@ Assumed:
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Alu, Component, Link, Sram
-from accelsim.config.schema import Strict
 from accelsim.engine import Engine, Machine, NoMapping, Sample, Word
 from accelsim.engines.sigma import operand
+from accelsim.engines.sigma.plan import Params, Plan, Tally
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
-from accelsim.workload.csr_matrix import CsrMatrix
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Linear, Matmul, SpGemm
-
-
-class Params(Strict):
-    """A SIGMA machine."""
-
-    dpes: int = Field(128, ge=1, le=4096, description="flexible dot-product engines")
-    dpe_pes: int = Field(128, ge=1, le=4096, description="multipliers of each, and the chunk of k")
-    load_words: int = Field(128, ge=1, le=1 << 20, description="stationary words loaded per cycle")
-    word_bits: int = Field(32, ge=1, le=64, description="word of both operands and of the result")
-    sram_kib: int = Field(32768, ge=1, le=1 << 24, description="on-chip memory")
-    pipeline: bool = Field(False, description="add the depth of the reduction tree to each group; off as published")
-
-    @property
-    def pes(self) -> int:
-        """All multipliers."""
-        return self.dpes * self.dpe_pes
-
-
-class Plan(NamedTuple):
-    """The matrices of a batch, A held still and B streamed, and the machine."""
-
-    pairs: tuple[tuple[CsrMatrix, CsrMatrix], ...]
-    params: Params
-    bits_per_cycle: Fraction
-    view: LayerView
-
-
-class Tally(NamedTuple):
-    """What all groups add up to."""
-
-    load_cycles: int
-    stream_cycles: int
-    drain_cycles: int
-    groups: int
-    held: int
-    """Non-zeros of A."""
-    slots: int
-    """Multipliers that hold one, times columns streamed past."""
-    products: int
-    partials: int
-    """Results that leave the trees."""
-    streamed: int
-    """Words of B read, zeros included."""
 
 
 class Sigma(Engine[Params, NoMapping]):
@@ -123,7 +78,7 @@ class Sigma(Engine[Params, NoMapping]):
         assert isinstance(shape, SpGemm | Linear | Matmul)
         pairs = operand.pairs(operands)
         if sum(a.nnz * b.shape[1] for a, b in pairs) * params.pes * params.word_bits > INT64_MAX:
-            raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+            raise MappingError.too_many(view.name)
         return Plan(pairs, params, machine.dram.bits_per_cycle, view)
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:

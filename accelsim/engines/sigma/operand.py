@@ -9,7 +9,7 @@ import numpy as np
 
 from accelsim.operands.handle import Operands
 from accelsim.workload.csr_matrix import CsrMatrix, from_dense
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Linear, Matmul, SpGemm
 
 Pairs = tuple[tuple[CsrMatrix, CsrMatrix], ...]

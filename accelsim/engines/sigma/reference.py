@@ -12,7 +12,7 @@ from accelsim.activity import Activity, Direction, Event, Flow
 from accelsim.engine import Machine
 from accelsim.operands.handle import Operands
 from accelsim.workload.csr_matrix import CsrMatrix, from_dense, from_entries
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 
 def reference(view: LayerView, operands: Operands, params: Any, mapping: object, machine: Machine) -> Activity:

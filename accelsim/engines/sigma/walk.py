@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.engines.sigma import kernel
-from accelsim.engines.sigma.engine import Plan, Tally
+from accelsim.engines.sigma.plan import Plan, Tally
 from accelsim.units import ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
 

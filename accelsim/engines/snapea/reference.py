@@ -10,7 +10,7 @@ import numpy as np
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
 from accelsim.engine import Machine
 from accelsim.operands.handle import Operands, from_conv_output
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 
 def reference(view: LayerView, operands: Operands, params: Any, mapping: object, machine: Machine) -> Activity:

@@ -13,7 +13,7 @@ from accelsim.activity import Activity, Direction, Event, Flow
 from accelsim.engine import Machine
 from accelsim.operands.handle import Operands
 from accelsim.workload.csr_matrix import CsrMatrix, from_entries
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 SparseRow = dict[int, Any]
 """Column -> value."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.engines.sparch import kernel, prefetch_kernel, values_kernel
-from accelsim.engines.sparch.engine import UNITS, Params, Plan, Round, Tally
+from accelsim.engines.sparch.plan import UNITS, Params, Plan, Round, Tally
 from accelsim.engines.sparch.schedule import Schedule
 from accelsim.engines.sparch.stream import Pieces, Stream, blocks, pieces_of_leaves, pieces_of_stream
 from accelsim.errors import ModelError

@@ -8,7 +8,7 @@ from accelsim.activity import Event
 from accelsim.config.schema import MappingSpec
 from accelsim.engine import Machine, Many
 from accelsim.engines.systolic.columnar_kernel import COUNTS, evaluate
-from accelsim.engines.systolic.engine import Params
+from accelsim.engines.systolic.params import Params
 from accelsim.engines.systolic.priced_kernel import EDP, ENERGY, PRICED
 from accelsim.engines.systolic.tilecost import FLOWS
 from accelsim.errors import PriceError

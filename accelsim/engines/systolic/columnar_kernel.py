@@ -1,6 +1,6 @@
 """Whole layers in closed form, in machine code: mapping, tiles, traffic and timeline of many layers at a time.
 
-Gives the integers of `tilecost` and `engine` digit for digit, and the same floating-point operations in the same order
+Gives the integers of `engine` digit for digit, and the same floating-point operations in the same order
 where a mapping is chosen. What a layer's counts do not let it do exactly, it declines.
 """
 
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from accelsim.engines.systolic import counts_kernel as cost_of
 from accelsim.engines.systolic import priced_kernel
 from accelsim.jit import kernel, lean
-from accelsim.mapping import bound_kernel, search_kernel, timeline_kernel
+from accelsim.mapping import bound_kernel, search_kernel
 from accelsim.mapping import nest_kernel as nest
-from accelsim.mapping.tile_kernel import COLUMNS, FOLDS, IS, OS, WS, fold_cycles, sides
+from accelsim.mapping.bound_kernel import KIND_GROUPS, KIND_INPUTS, KIND_OUTPUTS, KIND_PIXELS, KIND_TIMES
+from accelsim.mapping.tile_kernel import COLUMNS, FOLDS
+from accelsim.tiled import columns_kernel as wing
 
 ARRAY = ("flow", "rows", "cols", "overlap", "psum_width", "input_bits", "weight_bits", "output_bits")
 """The array's integers: the last three are the capacities of the scratchpads."""
@@ -26,45 +29,10 @@ COUNTS = (
     "weights_write", "outputs_read", "outputs_write",
 )  # fmt: skip
 """Columns of what comes out; ``known`` is 0 for a layer that is declined."""
-
-
-@lean
-def tile_cost(flow, rows, cols, overlap, g, m, n, k):  # type: ignore[no-untyped-def]
-    """Return what `tilecost.tile_cost` says of one tile: all but ``unmapped``, which closes the account."""
-    sr, sc, t = sides(flow, m, n, k)
-    row_folds, col_folds = nest.ceil_div(sr, rows), nest.ceil_div(sc, cols)
-    r_last, c_last = sr - (row_folds - 1) * rows, sc - (col_folds - 1) * cols
-    cycles = fold_cycles(flow, rows, cols, overlap, g, sr, sc, t, row_folds, col_folds)
-    work = g * m * n * k
-    held = hops = top = 0
-    left, results = g * sr * t * col_folds, g * sc * t * row_folds
-    if flow == OS:
-        top, results = results, g * sr * sc
-    else:
-        held = g * sr * sc
-        hops = g * sc * ((row_folds - 1) * (rows * (rows + 1) // 2) + r_last * (r_last + 1) // 2)
-    load = 0 if flow == OS else 1
-    if not overlap:
-        square_r = (row_folds - 1) * rows * rows + r_last * r_last
-        square_c = (col_folds - 1) * cols * cols + c_last * c_last
-        fill = g * ((1 + load) * square_r * sc + sr * square_c - 2 * sr * sc)
-        return cycles, work, fill, 0, left, top, held, hops, results
-    r_first, c_first = min(sr, rows), min(sc, cols)
-    head = r_first * load
-    slot_full, slot_last = max(t, rows * load), max(t, r_last * load)
-    slot_first = slot_full if row_folds > 1 else slot_last
-    last_start = head + g * col_folds * ((row_folds - 1) * slot_full + slot_last) - slot_first
-    waiting = (row_folds - 1) * rows * (slot_full - t) + r_last * (slot_last - t)
-    starved = g * sc * waiting - r_first * c_first * (slot_first - t)
-    tail = cycles - (last_start + t)
-    fill = r_first * c_first * head + skew(r_first, c_first) + r_last * c_last * tail - skew(r_last, c_last)
-    return cycles, work, fill, starved, left, top, held, hops, results
-
-
-@lean
-def skew(r, c):  # type: ignore[no-untyped-def]
-    """Return the sum of ``i + j`` over an r x c block."""
-    return c * (r * (r - 1) // 2) + r * (c * (c - 1) // 2)
+(
+    KNOWN, CYCLES, DRAM_READ, DRAM_WRITE, PERFORMED, BUSY, ZERO, UNMAPPED, FILL_DRAIN, STARVED, MEMORY, MAC, PE_READ,
+    PE_WRITE, TRANSFER, INPUTS_READ, INPUTS_WRITE, WEIGHTS_READ, WEIGHTS_WRITE, OUTPUTS_READ, OUTPUTS_WRITE,
+) = range(len(COUNTS))  # fmt: skip
 
 
 @lean
@@ -72,21 +40,15 @@ def layer_cost(layer, array, tile, kinds, total):  # type: ignore[no-untyped-def
     """Add up the tiles of a layer, full ones and those at the edges; ``total`` is in the order of `tile_cost`."""
     taps = layer[nest.R] * layer[nest.S]
     flow, rows, cols, overlap = array[FLOW], array[ROWS], array[COLS], array[OVERLAP]
-    for i in range(9):
+    for i in range(10):
         total[i] = 0
     for at in range(bound_kernel.tile_kinds(layer, tile, kinds, 0)):
-        cost = tile_cost(flow, rows, cols, overlap, kinds[at, 1], kinds[at, 2], kinds[at, 3], kinds[at, 4] * taps)
-        for i in range(9):
-            total[i] += kinds[at, 0] * cost[i]
-
-
-@lean
-def entering(flow, cost):  # type: ignore[no-untyped-def]
-    """Return the words of inputs and of weights that enter the array."""
-    left, top, held = cost[4], cost[5], cost[6]
-    if flow == OS:
-        return left, top
-    return (left, held) if flow == WS else (held, left)
+        cost = cost_of.tile_cost(
+            flow, rows, cols, overlap, kinds[at, KIND_GROUPS], kinds[at, KIND_PIXELS], kinds[at, KIND_OUTPUTS],
+            kinds[at, KIND_INPUTS] * taps,
+        )  # fmt: skip
+        for i in range(10):
+            total[i] += kinds[at, KIND_TIMES] * cost[i]
 
 
 @lean
@@ -121,7 +83,7 @@ def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-unty
     for i in range(len(layers)):
         rows = max(rows, bound_kernel.run_rows(layers[i]))
     work = search_kernel.scratch(rows, 1)
-    sums = np.empty((2, 9), dtype=np.int64)
+    sums = np.empty((2, 10), dtype=np.int64)
     kinds = np.empty((bound_kernel.MOST_KINDS, len(bound_kernel.TILE)), dtype=np.int64)
     forms, units = np.zeros((1, COLUMNS), dtype=np.int64), np.empty(2, dtype=np.int64)
     form = forms[0]
@@ -129,7 +91,7 @@ def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-unty
     units[0], units[1] = array[ROWS], array[COLS]
     for i in range(len(layers)):
         layer = layers[i]
-        out[i, 0] = 0
+        out[i, KNOWN] = 0
         if layer[nest.ACCESSES] > bus[MOST] or not room(layer, array, limits):
             continue
         form[5] = layer[nest.R] * layer[nest.S]
@@ -142,49 +104,39 @@ def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-unty
                 work, layer, form, limits, array[PSUM_W], units, bus, objective, rates, best, figures
             )
         if found:
-            count_layer(layer, array, form, bus, best, work.timing, sums, kinds, out[i])
+            count_layer(layer, array, form, bus, best, work.timing, work.moved[0], sums, kinds, out[i])
 
 
 @lean
-def count_layer(layer, array, form, bus, tiling, state, sums, kinds, out):  # type: ignore[no-untyped-def]
+def count_layer(layer, array, form, bus, tiling, state, swept, sums, kinds, out):  # type: ignore[no-untyped-def]
     """Count everything of a layer cut by ``tiling``: what `TiledEngine.activity` says, and the timeline.
 
-    ``state`` is a `bound_kernel.workspace` of the layer, ``sums`` room for two rows of nine integers, ``kinds``
-    for its kinds of tile.
+    ``state`` is a `bound_kernel.workspace` of the layer, ``swept`` of shape (8,), ``sums`` room for two rows of ten
+    integers, ``kinds`` for its kinds of tile.
     """
-    innermost, stays = timeline_kernel.cut(layer, tiling, state)
-    runs, counts, tile, _, trips, hands = state
-    moved, total, clock = sums[0], sums[1], hands[timeline_kernel.CLOCK]
-    burst = bus[bound_kernel.BURST]
-    nest.dram_traffic(layer, runs, counts, trips, innermost, stays, array[PSUM_W], burst, moved)
-    layer_cost(layer, array, tile, kinds, total)
-    most = np.int64(bound_kernel.FOREVER)
-    if not timeline_kernel.timeline(
-        layer, form, array[PSUM_W], tiling[6], runs, counts, innermost, stays, bus, most, hands
-    ):
+    psum_width, (facts, total) = array[PSUM_W], (sums[0], sums[1])
+    if not wing.measure(layer, form, psum_width, bus, tiling, state, swept, facts):
         return
-    pes, macs, psum_width = array[ROWS] * array[COLS], total[1], array[PSUM_W]
-    unmapped = pes * total[0] - macs - total[2] - total[3]
-    if clock[5] != total[0] or min(unmapped, total[2], total[3]) < 0 or layer[nest.EFFECTIVE] > macs:
+    layer_cost(layer, array, tiling, kinds, total)
+    pes, macs, effective = array[ROWS] * array[COLS], total[cost_of.WORK], layer[nest.EFFECTIVE]
+    unmapped, fill_drain, starved = total[cost_of.UNMAPPED], total[cost_of.FILL_DRAIN], total[cost_of.STARVED]
+    cycles, computed, results = facts[wing.CYCLES], facts[wing.COMPUTE], total[cost_of.RESULTS]
+    if computed != total[cost_of.CYCLES] or min(unmapped, fill_drain, starved) < 0 or effective > macs:
         return  # the account does not close: the plain path says so
-    cycles = nest.finish(clock)
-    inputs, weights = entering(array[FLOW], total)
-    outputs = layer[nest.N] * layer[nest.K] * layer[nest.E] * layer[nest.F]
-    moves_input, moves_weight, moves_psum = macs * layer[nest.INPUT_W], macs * layer[nest.WEIGHT_W], macs * psum_width
-    if array[FLOW] == WS:
-        moves_weight = total[7] * layer[nest.WEIGHT_W]
-    elif array[FLOW] == IS:
-        moves_input = total[7] * layer[nest.INPUT_W]
-    else:
-        moves_psum = total[8] * psum_width
-    out[1], out[2], out[3], out[4] = cycles, moved[0], moved[1], macs
-    out[5], out[6] = layer[nest.EFFECTIVE], macs - layer[nest.EFFECTIVE]
-    out[7], out[8], out[9], out[10] = unmapped, total[2], total[3], pes * (cycles - clock[5])
-    out[11], out[12] = macs, macs * (layer[nest.INPUT_W] + layer[nest.WEIGHT_W] + psum_width)
-    out[13], out[14] = macs * psum_width + moves_input + moves_weight, moves_psum + moves_input + moves_weight
+    inputs, weights, input_hops, weight_hops, psum_hops = cost_of.edges(
+        array[FLOW], macs, total[cost_of.LEFT], total[cost_of.TOP], total[cost_of.HELD], total[cost_of.HELD_HOPS],
+        results,
+    )  # fmt: skip
+    hops = input_hops * layer[nest.INPUT_W] + weight_hops * layer[nest.WEIGHT_W]
+    out[CYCLES], out[DRAM_READ], out[DRAM_WRITE] = cycles, facts[wing.READ], facts[wing.WRITE]
+    out[PERFORMED], out[BUSY], out[ZERO], out[UNMAPPED] = macs, effective, macs - effective, unmapped
+    out[FILL_DRAIN], out[STARVED], out[MEMORY] = fill_drain, starved, pes * (cycles - computed)
+    out[MAC], out[PE_READ] = macs, macs * (layer[nest.INPUT_W] + layer[nest.WEIGHT_W] + psum_width)
+    out[PE_WRITE], out[TRANSFER] = macs * psum_width + hops, psum_hops * psum_width + hops
     # scratchpads: words that enter the array, and what DRAM brings or an output at home leaves
-    out[15] = inputs * layer[nest.INPUT_W]
-    out[16] = moved[2] + (outputs * layer[nest.OUTPUT_W] if layer[nest.OUTPUT_X] == 0 else 0)
-    out[17], out[18] = weights * layer[nest.WEIGHT_W], moved[3]
-    out[19], out[20] = total[8] * psum_width + moved[4], total[8] * psum_width + moved[5]
-    out[0] = 1
+    out[INPUTS_READ], out[INPUTS_WRITE] = inputs * layer[nest.INPUT_W], facts[wing.INPUT]
+    if layer[nest.OUTPUT_X] == 0:
+        out[INPUTS_WRITE] += layer[nest.N] * layer[nest.K] * layer[nest.E] * layer[nest.F] * layer[nest.OUTPUT_W]
+    out[WEIGHTS_READ], out[WEIGHTS_WRITE] = weights * layer[nest.WEIGHT_W], facts[wing.WEIGHT]
+    out[OUTPUTS_READ] = out[OUTPUTS_WRITE] = results * psum_width + facts[wing.SPILLED]
+    out[KNOWN] = 1

@@ -29,16 +29,16 @@ Assumed:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
-from accelsim.config.schema import MappingSpec, Strict
+from accelsim.config.schema import MappingSpec
 from accelsim.engine import Machine, Many, Room, Sample, Word
 from accelsim.engines.systolic import tilecost
+from accelsim.engines.systolic.params import Params
 from accelsim.engines.systolic.tilecost import Counts
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, tile_forms
@@ -49,23 +49,7 @@ from accelsim.operands.handle import Operands
 from accelsim.tiled import sample
 from accelsim.tiled.engine import BUFFERS, Count, CutLayer, TiledEngine, TiledPlan, buffer_bits, output_elements
 from accelsim.units import INT64_MAX, KIB_BITS
-from accelsim.workload.network import LayerView
-
-
-class Params(Strict):
-    """A systolic array and its scratchpads."""
-
-    rows: int = Field(ge=1, le=4096, description="PE rows")
-    cols: int = Field(ge=1, le=4096, description="PE columns")
-    dataflow: Literal["ws", "os", "is"] = Field(description="operand held still: weights, outputs or inputs")
-    overlap_folds: bool = Field(
-        False, description="a second register per PE: the next fold's operand loads and follows behind the current"
-    )
-    operand_bits: int = Field(8, ge=1, le=32, description="widest input and weight that a PE multiplies")
-    accumulator_bits: int = Field(32, ge=2, le=64, description="width of a partial sum")
-    input_kib: int = Field(ge=1, le=1 << 22, description="input scratchpad, both halves")
-    weight_kib: int = Field(ge=1, le=1 << 22, description="weight scratchpad, both halves")
-    output_kib: int = Field(ge=1, le=1 << 22, description="accumulator scratchpad, both halves")
+from accelsim.workload.layers import LayerView
 
 
 class Array(NamedTuple):
@@ -168,7 +152,33 @@ class Systolic(TiledEngine[Params, Tiling]):
 
     def on_chip(self, unit: Array, total: Counts, cut: CutLayer, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
         """Return the traffic of scratchpads, links and PE registers in bits."""
-        return _on_chip(unit.flow, total, cut, dram)
+        from accelsim.engines.systolic.counts_kernel import edges
+        from accelsim.jit import plain
+
+        w, macs, results, outputs = cut.widths, cut.conv.macs, total.results, output_elements(cut.conv)
+        inputs, weights, input_hops, weight_hops, psum_hops = plain(edges)(
+            unit.flow, macs, total.left, total.top, total.held, total.held_hops, results
+        )
+        moves = {"input": input_hops * w.input, "weight": weight_hops * w.weight}
+        return {
+            Flow("glb.inputs", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
+            Flow("glb.inputs", "input", "read"): inputs * w.input,
+            Flow("glb.weights", "weight", "write"): dram.get(Flow("dram", "weight", "read"), 0),
+            Flow("glb.weights", "weight", "read"): weights * w.weight,
+            Flow("glb.outputs", "psum", "write"): results * w.psum + dram.get(Flow("dram", "psum", "read"), 0),
+            # every result is added to what the scratchpad holds, except the first of each output
+            Flow("glb.outputs", "psum", "read"): (results - outputs) * w.psum
+            + dram.get(Flow("dram", "psum", "write"), 0),
+            Flow("glb.outputs", "output", "read"): outputs * w.psum,
+            Flow("glb.inputs", "output", "write"): outputs * w.output if "output" in cut.resident else 0,
+            Flow("pe", "input", "read"): macs * w.input,
+            Flow("pe", "weight", "read"): macs * w.weight,
+            Flow("pe", "psum", "read"): macs * w.psum,
+            Flow("pe", "psum", "write"): macs * w.psum,
+            Flow("array", "psum", "write"): psum_hops * w.psum,
+            **{Flow("array", tensor, "read"): bits for tensor, bits in moves.items()},
+            **{Flow("pe", tensor, "write"): bits for tensor, bits in moves.items()},
+        }
 
     def details(self, plan: TiledPlan, total: Counts) -> dict[str, int]:
         """Return the words that were shifted in to stay."""
@@ -216,47 +226,6 @@ class Systolic(TiledEngine[Params, Tiling]):
             "weight_kib": 8 if on_chip else 4, "output_kib": 4,
         }  # fmt: skip
         return Sample(shape, params, sample.tiling(shape.as_conv(), draw, 8, 24, 16384), on_chip=on_chip)
-
-
-def _on_chip(flow: int, total: Counts, cut: CutLayer, dram: Mapping[Flow, Count]) -> dict[Flow, Count]:
-    w, conv = cut.widths, cut.conv
-    left, top, held, results = total.left, total.top, total.held, total.results
-    words = {
-        tilecost.WS: {"input": left, "weight": held},
-        tilecost.IS: {"input": held, "weight": left},
-        tilecost.OS: {"input": left, "weight": top},
-    }[flow]
-    outputs = output_elements(conv)
-    # every result is added to what the scratchpad holds, except the first of each output
-    read_back = results - outputs
-    spilled = dram.get(Flow("dram", "psum", "write"), 0)
-    returned = dram.get(Flow("dram", "psum", "read"), 0)
-    hops = {tilecost.WS: ("weight", w.weight), tilecost.IS: ("input", w.input)}.get(flow)
-    flows: dict[Flow, Any] = {
-        Flow("glb.inputs", "input", "write"): dram.get(Flow("dram", "input", "read"), 0),
-        Flow("glb.inputs", "input", "read"): words["input"] * w.input,
-        Flow("glb.weights", "weight", "write"): dram.get(Flow("dram", "weight", "read"), 0),
-        Flow("glb.weights", "weight", "read"): words["weight"] * w.weight,
-        Flow("glb.outputs", "psum", "write"): results * w.psum + returned,
-        Flow("glb.outputs", "psum", "read"): read_back * w.psum + spilled,
-        Flow("glb.outputs", "output", "read"): outputs * w.psum,
-        Flow("glb.inputs", "output", "write"): outputs * w.output if "output" in cut.resident else 0,
-        Flow("pe", "input", "read"): conv.macs * w.input,
-        Flow("pe", "weight", "read"): conv.macs * w.weight,
-        Flow("pe", "psum", "read"): conv.macs * w.psum,
-        Flow("pe", "psum", "write"): conv.macs * w.psum,
-    }
-    held_hops = total.held_hops
-    moves: dict[str, Any] = {"input": conv.macs * w.input, "weight": conv.macs * w.weight}
-    if hops is not None:
-        moves[hops[0]] = held_hops * hops[1]
-        flows[Flow("array", "psum", "write")] = conv.macs * w.psum
-    else:
-        flows[Flow("array", "psum", "write")] = results * w.psum
-    for tensor, bits in moves.items():
-        flows[Flow("array", tensor, "read")] = bits
-        flows[Flow("pe", tensor, "write")] = bits
-    return flows
 
 
 ENGINE = Systolic()

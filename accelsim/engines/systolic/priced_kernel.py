@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from accelsim.engines.systolic.counts_kernel import column_hops, edges, words
 from accelsim.jit import lean
 from accelsim.mapping import bound_kernel, cuts_kernel, search_kernel, table_kernel
 from accelsim.mapping import nest_kernel as nest
-from accelsim.mapping.bound_kernel import BURST, DENOMINATOR, FOREVER, NUMERATOR, OUT_BUS, PSUM_BUS, last
+from accelsim.mapping.bound_kernel import BURST, DENOMINATOR, EXACT, FOREVER, NUMERATOR, OUT_BUS, PSUM_BUS, last_cycles
 from accelsim.mapping.search_kernel import MOST_TRIES, order_by
 from accelsim.mapping.table_kernel import FULL, M_SHARE, M_TIMES, REST, SHARES, SIZE, TRIPS
-from accelsim.mapping.tile_kernel import INPUTS, IS, OS, OUTPUTS, WS, tile_cycles
+from accelsim.mapping.tile_kernel import INPUTS, IS, OS, OUTPUTS, WS, sides
 from accelsim.mapping.timeline_kernel import timed
 
 ENERGY, EDP = 2, 3
@@ -29,7 +30,6 @@ PRICED = (
 LEAK = 13
 MOST_TIMED = 255
 """With no more than this, `choose` times all that may be best: its own limit is one more."""
-EXACT = 2**53
 SLACK = 1 - 1e-9
 """So much less than a bound no rounding leads."""
 
@@ -55,35 +55,21 @@ def fill_axis(form, axis, whole, sizes, count, table):  # type: ignore[no-untype
 
 
 @lean
-def column_hops(words, rows):  # type: ignore[no-untyped-def]
-    """Return the links that the held words of a column of folds pass."""
-    full, rest = words // rows, words % rows
-    return full * (rows * (rows + 1) // 2) + rest * (rest + 1) // 2
-
-
-@lean
 def move(layer, flow, psum_width, m_trips, m_folds, k_row, c_row, moves):  # type: ignore[no-untyped-def]
-    """Write what moves on the chip (`INPUT_WORDS` and so on): `tilecost.tile_cost` and `engine._on_chip`, summed up."""
+    """Write what moves on the chip (`INPUT_WORDS` and so on), all tiles together."""
     groups, m, k = layer[nest.GROUPS], layer[nest.N] * layer[nest.E] * layer[nest.F], layer[nest.KG]
     c = layer[nest.CG] * layer[nest.R] * layer[nest.S]
-    macs, held_hops = groups * m * k * c, 0
-    if flow == OS:
-        inputs, weights = groups * m * c * k_row[SHARES], groups * k * c * m_folds
-        results = groups * m * k * c_row[TRIPS]
-    elif flow == WS:
-        inputs, weights = groups * c * m * k_row[SHARES], groups * c * k * m_trips
-        results, held_hops = groups * k * m * c_row[SHARES], groups * k * c_row[HOPS] * m_trips
-    else:
-        inputs, weights = groups * c * m * k_row[TRIPS], groups * c * k * m_folds
-        results, held_hops = groups * m * k * c_row[SHARES], groups * m * c_row[HOPS] * k_row[TRIPS]
-    input_hops = (held_hops if flow == IS else macs) * layer[nest.INPUT_W]
-    weight_hops = (held_hops if flow == WS else macs) * layer[nest.WEIGHT_W]
+    sr, sc, t = sides(flow, m, k, c)
+    row_folds, col_folds, _ = sides(flow, m_folds, k_row[SHARES], c_row[SHARES])
+    _, _, streams = sides(flow, m_trips, k_row[TRIPS], c_row[TRIPS])
+    left, top, held, held_hops, results = words(flow, groups, sr, sc, t, row_folds, col_folds, streams, c_row[HOPS])
+    macs = groups * m * k * c
+    inputs, weights, input_hops, weight_hops, psum_hops = edges(flow, macs, left, top, held, held_hops, results)
+    hops = input_hops * layer[nest.INPUT_W] + weight_hops * layer[nest.WEIGHT_W]
     moves[INPUT_WORDS], moves[WEIGHT_WORDS] = inputs * layer[nest.INPUT_W], weights * layer[nest.WEIGHT_W]
     moves[RESULTS], moves[MACS] = results * psum_width, macs
     moves[PE_READ] = macs * (layer[nest.INPUT_W] + layer[nest.WEIGHT_W] + psum_width)
-    moves[PE_WRITE] = macs * psum_width + input_hops + weight_hops
-    moves[ARRAY_WRITE] = (results if flow == OS else macs) * psum_width
-    moves[ARRAY_READ] = input_hops + weight_hops
+    moves[PE_WRITE], moves[ARRAY_WRITE], moves[ARRAY_READ] = macs * psum_width + hops, psum_hops * psum_width, hops
 
 
 @lean
@@ -320,10 +306,7 @@ def keep(  # type: ignore[no-untyped-def]
                 compute = bound_kernel.computed(form, whole, tile, tile[4], tile[5], False)
                 bound_kernel.ends(layer, runs, counts, psum_width, bus[BURST], moved)
                 bound_kernel.sweep(layer, runs, counts, psum_width, bus[BURST], moved)
-                last_compute = tile_cycles(
-                    form, last(runs, counts, 0), last(runs, counts, 1) * last(runs, counts, 2) * last(runs, counts, 3),
-                    last(runs, counts, 4), last(runs, counts, 5),
-                )  # fmt: skip
+                last_compute = last_cycles(form, runs, counts)
             if promising:
                 bits, cycles = bound_kernel.bound(moved, trips, innermost, compute, last_compute, layer, bus, rate)
                 if bits >= EXACT:

@@ -15,7 +15,7 @@ from accelsim.activity import Activity, Event, Flow, Step, Transfer
 from accelsim.engine import Machine
 from accelsim.mapping.loopnest import Tiling
 from accelsim.operands.handle import Operands, from_conv_output
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 
 def reference(view: LayerView, operands: Operands, params: Any, mapping: Tiling, machine: Machine) -> Activity:

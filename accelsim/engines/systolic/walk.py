@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import product
-
 import numpy as np
 
 from accelsim.engines.systolic.kernel import walk_tile
 from accelsim.errors import ModelError
-from accelsim.mapping.loopnest import AXES, LoopNest, Tile
+from accelsim.mapping.loopnest import LoopNest
 from accelsim.operands.handle import Operands, from_conv_output
 from accelsim.workload.shapes import Conv2d
 
@@ -17,23 +14,20 @@ Array = tuple[int, int, int, bool]
 """Dataflow, rows, columns, overlap."""
 
 
-def walk(
-    nest: LoopNest, array: Array, operands: Operands | None
-) -> tuple[dict[Tile, tuple[int, ...]], np.ndarray | None]:
-    """Return the counts of each distinct tile and, with operands, the layer's output."""
+def walk(nest: LoopNest, array: Array, operands: Operands | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the counts of each step's tile and, with operands, the layer's output."""
     taps = nest.conv.r * nest.conv.s
-    costs: dict[Tile, tuple[int, ...]] = {}
+    costs: dict[tuple[int, ...], np.ndarray] = {}
     nothing = np.zeros((1, 1, 1), dtype=np.int64)
     for tile in nest.tiles:
-        groups = np.zeros((tile.groups, 1, 1), dtype=np.int64)
-        counts = walk_tile(*array, tile.m, tile.k, tile.c * taps, False, groups, nothing, nothing)
-        costs[tile] = tuple(counts.tolist())
-    if operands is None:
-        return costs, None
-    return costs, _values(nest, array, operands, costs)
+        if tile[:6] not in costs:
+            groups = np.zeros((tile.groups, 1, 1), dtype=np.int64)
+            costs[tile[:6]] = walk_tile(*array, tile.m, tile.k, tile.c * taps, False, groups, nothing, nothing)
+    counts = np.array([costs[tile[:6]] for tile in nest.tiles])
+    return counts, None if operands is None else _values(nest, array, operands, costs)
 
 
-def _values(nest: LoopNest, array: Array, operands: Operands, costs: dict[Tile, tuple[int, ...]]) -> np.ndarray:
+def _values(nest: LoopNest, array: Array, operands: Operands, costs: dict[tuple[int, ...], np.ndarray]) -> np.ndarray:
     conv = nest.conv
     x, w = operands.conv_arrays()
     top, left, bottom, right = conv.pad
@@ -41,17 +35,15 @@ def _values(nest: LoopNest, array: Array, operands: Operands, costs: dict[Tile, 
     out = np.zeros((conv.n, conv.groups, conv.k // conv.groups, conv.e, conv.f), dtype=np.int64)
     x = x.reshape(conv.n, conv.groups, conv.c // conv.groups, *x.shape[2:])
     w = w.reshape(conv.groups, conv.k // conv.groups, conv.c // conv.groups, conv.r, conv.s)
-    known = {tile[:6]: cost for tile, cost in costs.items()}
-    for at in _tile_ranges(nest):
-        g, n, e, f, k, c = (at[axis] for axis in ("groups", "n", "e", "f", "k", "c"))
+    for span in nest.spans():
+        g, n, e, f, k, c = (slice(start, start + extent) for start, extent in zip(span[::2], span[1::2], strict=True))
         a = _columns(conv, x[n, g, c], e, f)
         b = w[g, k, c].transpose(0, 2, 3, 4, 1).reshape(a.shape[0], a.shape[2], -1)
         size_n, size_k = n.stop - n.start, k.stop - k.start
         held = np.ascontiguousarray(out[n, g, k, e, f].transpose(1, 0, 3, 4, 2).reshape(a.shape[0], a.shape[1], -1))
         counts = walk_tile(*array, a.shape[1], size_k, a.shape[2], True, a, np.ascontiguousarray(b), held)
-        sizes = tuple(at[axis].stop - at[axis].start for axis in ("groups", "n", "e", "f", "k", "c"))
-        if tuple(counts.tolist()) != known[sizes]:
-            raise ModelError(f"tile {sizes} costs {counts.tolist()} with values, {known[sizes]} without")
+        if (counts != costs[span[1::2]]).any():
+            raise ModelError(f"tile {span[1::2]} costs {counts} with values, {costs[span[1::2]]} without")
         back = held.reshape(a.shape[0], size_n, e.stop - e.start, f.stop - f.start, size_k)
         out[n, g, k, e, f] = back.transpose(1, 0, 4, 2, 3)
     return from_conv_output(operands.view, out.reshape(conv.n, conv.k, conv.e, conv.f))
@@ -66,19 +58,3 @@ def _columns(conv: Conv2d, x: np.ndarray, e: slice, f: slice) -> np.ndarray:
     matrix = taps.transpose(1, 0, 3, 4, 2, 5, 6).reshape(g, n * rows.shape[0] * cols.shape[0], -1)
     assert matrix.shape[2] == c * conv.r * conv.s
     return np.ascontiguousarray(matrix)
-
-
-def _tile_ranges(nest: LoopNest) -> Iterator[dict[str, slice]]:
-    """Yield the index ranges of every tile in the order of the schedule."""
-    axes = ["groups", *(axis for loop in nest.tiling.order for axis in AXES[loop])]
-    conv = nest.conv
-    sizes = {
-        "groups": conv.groups, "n": conv.n, "e": conv.e, "f": conv.f,
-        "k": conv.k // conv.groups, "c": conv.c // conv.groups,
-    }  # fmt: skip
-    cuts = []
-    for axis in axes:
-        size, tile = sizes[axis], getattr(nest.tiling, axis)
-        cuts.append([slice(start, min(start + tile, size)) for start in range(0, size, tile)])
-    for combination in product(*cuts):
-        yield dict(zip(axes, combination, strict=True))

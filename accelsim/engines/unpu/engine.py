@@ -43,7 +43,7 @@ from accelsim.operands.handle import Operands
 from accelsim.tiled import sample
 from accelsim.tiled.engine import Count, TiledEngine, TiledPlan
 from accelsim.units import KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 
 class Params(Strict):

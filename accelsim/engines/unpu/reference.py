@@ -12,7 +12,7 @@ from accelsim.engine import Machine
 from accelsim.mapping.brute import BruteNest
 from accelsim.mapping.loopnest import Tiling
 from accelsim.operands.handle import Operands, from_conv_output
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 
 def reference(view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> Activity:

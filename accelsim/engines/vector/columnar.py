@@ -20,7 +20,7 @@ from accelsim.errors import PriceError
 from accelsim.mapping.choose import PriceOf
 from accelsim.memory.dram import DramModel
 from accelsim.units import ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 
 MOST = 2**59
 """No count may come near 64 bits: what could grow beyond this is left to the plain path."""

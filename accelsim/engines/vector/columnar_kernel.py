@@ -7,7 +7,7 @@ import numpy as np
 from accelsim.jit import kernel, lean
 from accelsim.mapping import bound_kernel
 from accelsim.mapping import nest_kernel as nest
-from accelsim.mapping.repeat_kernel import COMPUTE, LOAD, STORE, TIMES, pass_rounds
+from accelsim.memory import clock_kernel as timing
 
 WIDTHS = 4
 """Distinct widths of operands at most."""
@@ -56,8 +56,10 @@ def evaluate(layers, cuts, first, lanes, latency, bus, objective, moves, rates, 
     most = 4
     for i in range(len(layers)):
         most = max(most, bound_kernel.run_rows(layers[i]))
-    runs, tiles = np.empty((most, 5), dtype=np.int64), np.empty((2, most, 4), dtype=np.int64)
-    clock, states, found = np.empty(6, dtype=np.int64), np.empty((2, 6), dtype=np.int64), np.empty(8, dtype=np.int64)
+    runs = np.empty((most, 5), dtype=np.int64)
+    tiles = np.zeros((2, 1 + 2 * most, timing.COLUMNS), dtype=np.int64)
+    clock, loops = np.empty(timing.CLOCK, dtype=np.int64), np.empty((2, timing.LOOP), dtype=np.int64)
+    found = np.empty(len(FACTS), dtype=np.int64)
     for i in range(len(layers)):
         layer, best = layers[i], facts[i]
         best[:] = 0
@@ -75,9 +77,9 @@ def evaluate(layers, cuts, first, lanes, latency, bus, objective, moves, rates, 
                 continue  # not even without waiting
             clock[:] = 0
             for part in range(2):
-                times = parts(layer, channels, part)[0] * layer[nest.N]
-                pass_rounds(clock, tiles[part], count, times, bus[bound_kernel.LATENCY], states)
-            found[CYCLES] = nest.finish(clock)
+                if parts(layer, channels, part)[0]:
+                    timing.walk(tiles[part], tiles[part, 0, timing.END], clock, loops, bus[bound_kernel.LATENCY])
+            found[CYCLES] = timing.finish(clock)
             if not best[KNOWN] or better(found, dynamic, best, least_dynamic, leak, objective):
                 best[:] = found
                 least_dynamic = dynamic
@@ -136,9 +138,9 @@ def on_bus(layer, pixels, channels, bits, burst):  # type: ignore[no-untyped-def
 
 @lean
 def measure(layer, channels, lanes, latency, bus, runs, count, tiles, found):  # type: ignore[no-untyped-def]
-    """List the tiles of a cut, as runs of each part of the channels, and add them up; return the least cycles.
+    """List the tiles of a cut, as a schedule of each part of the channels, and add them up; return the least cycles.
 
-    ``tiles`` has two arrays of runs as `repeat_kernel` takes them; ``found`` is written but for its cycles.
+    ``tiles`` has two arrays of rows as `clock_kernel` takes them; ``found`` is written but for its cycles.
     """
     burst, numerator, denominator = bus[bound_kernel.BURST], bus[bound_kernel.NUMERATOR], bus[bound_kernel.DENOMINATOR]
     for column in range(len(FACTS)):
@@ -147,6 +149,7 @@ def measure(layer, channels, lanes, latency, bus, runs, count, tiles, found):  #
     busy = longest_store = load = compute = store = 0
     for part in range(2):
         blocks, some = parts(layer, channels, part)
+        tiles[part, 0, timing.REPEAT], tiles[part, 0, timing.END], at = blocks * layer[nest.N], 1 + 2 * count, 1
         for i in range(count if blocks else 0):
             out = runs[i, nest.EXTENT] * layer[WIDTH]
             size, lines, groups = out * some, 0, 0
@@ -163,8 +166,8 @@ def measure(layer, channels, lanes, latency, bus, runs, count, tiles, found):  #
             written = on_bus(layer, out, some, layer[OUTPUT], burst)
             load = nest.on_bus_cycles(read, numerator, denominator)
             store = nest.on_bus_cycles(written, numerator, denominator)
-            row, times = tiles[part, i], runs[i, nest.REPEAT] * blocks * layer[nest.N]
-            row[TIMES], row[LOAD], row[COMPUTE], row[STORE] = runs[i, nest.REPEAT], load, compute, store
+            times = runs[i, nest.REPEAT] * blocks * layer[nest.N]
+            at = timing.put(tiles[part], at, runs[i, nest.REPEAT], load, compute, store)
             found[READ] += times * read
             found[WRITE] += times * written
             found[FETCHED] += times * runs[i, nest.INPUTS] * some
@@ -174,6 +177,6 @@ def measure(layer, channels, lanes, latency, bus, runs, count, tiles, found):  #
             busy += times * (load + store)
             longest_store = max(longest_store, store)
     # all tiles one after the other behind the first load; the bus; all loads, and most stores, before the last tile
-    first, wait = tiles[0, 0, LOAD], bus[bound_kernel.LATENCY]
+    first, wait = tiles[0, 2, timing.LOAD], bus[bound_kernel.LATENCY]
     least = max(first + (wait if first else 0) + found[COMPUTED] + store, busy)
     return max(least, busy - longest_store + wait + compute) if load else least

@@ -9,7 +9,8 @@ Modelled:
 - Operations per output element as in the table below; independent elements fill the lanes across rows.
 - Softmax and layer normalisation spread one row over the lanes, then combine partial results pairwise.
 - A double-buffered scratchpad: half of it holds a tile's inputs, outputs and intermediate results; tiles are chosen
-  or pinned. Operands that are broadcast are fetched once and stay.
+  or pinned. Operands that are broadcast are fetched once and stay, or with each tile where they do not fit.
+- A reduced row that does not fit is read three times, in pieces; its differences and exponentials are computed twice.
 - Pooling fetches the input rows under its output rows, rows shared by two tiles twice.
 
 Not modelled:
@@ -39,6 +40,7 @@ hardsigmoid            1 mul, 1 add, 2 compares
 hardswish              2 muls, 1 add, 2 compares
 leakyrelu              1 mul, 1 compare
 gelu                   3 muls, 1 add, 1 special
+gelu_tanh              4 muls, 2 adds, 2 specials (exp, quotient)
 batch, affine          1 mul, 1 add
 lrn of size t          t + 1 muls, t + 1 adds, 2 specials (power,
                        quotient)
@@ -50,7 +52,8 @@ softmax                1 compare, 2 adds, 2 specials (exp, quotient)  D cycles o
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -59,16 +62,16 @@ from accelsim.activity import Activity, Flow
 from accelsim.components import Alu, Component, Link, RegisterFile, Sram
 from accelsim.config.schema import MappingSpec, Strict
 from accelsim.engine import Engine, Machine, Many, Sample, Word
-from accelsim.engines.vector import columnar, sample, tiles
+from accelsim.engines.vector import columnar, passes, sample, tiles
 from accelsim.engines.vector.program import BINARY, UNARY, Counts, Tree, account, events, tile_cost
-from accelsim.engines.vector.tiles import Cut, Pieces, Tile, Work
+from accelsim.engines.vector.tiles import Cut, Pieces, Work
 from accelsim.errors import MappingError
 from accelsim.mapping.choose import Bounds, Candidates, PriceOf
-from accelsim.mapping.loopnest import dram_traffic
 from accelsim.memory import timeline
+from accelsim.memory.timeline import dram_traffic
 from accelsim.operands.handle import Operands
 from accelsim.units import INT64_MAX, KIB_BITS
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax, elements
 
 MAX_POOL = 1 << 16
@@ -96,6 +99,14 @@ class Plan(NamedTuple):
     pieces: tuple[Pieces, ...]
     params: Params
     machine: Machine
+    piece: int
+    """Elements of a piece of a row that does not fit; 0 where whole rows do."""
+
+    @property
+    def refetched(self) -> int:
+        """Operands that are broadcast and cannot stay in the scratchpad."""
+        broadcast = sum(s.stays for s in tiles.work(self.view, self.params.lane_bits).streams)
+        return broadcast if self.piece else broadcast - sum(s.stays for s in self.work.streams)
 
 
 class Vector(Engine[Params, Cut]):
@@ -147,18 +158,20 @@ class Vector(Engine[Params, Cut]):
     def candidates(self, view: LayerView, params: Params, machine: Machine) -> Candidates:
         """Return the cuts worth trying, large tiles first."""
         del machine
-        found = tiles.cuts(_counted_work(view, params), params.buffer_kib * KIB_BITS, params.lanes)
+        work, buffer_bits = _counted_work(view, params), params.buffer_kib * KIB_BITS
+        if passes.size(work, buffer_bits, params.lanes):
+            found = [Cut(rows=1)]
+        else:
+            found = tiles.cuts(work, buffer_bits, params.lanes)
         return {name: np.array([getattr(c, name) for c in found], dtype=np.int64) for name in ("rows", "channels")}
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Candidates) -> Bounds:
         """Return the exact cycles and traffic of each cut: there are few."""
-        work = tiles.work(view, params.lane_bits)
+        work = _counted_work(view, params)
         cycles, moved = [], []
         events: dict[tuple[str, str], int] = {}  # the same for all
         for rows, channels in zip(columns["rows"].tolist(), columns["channels"].tolist(), strict=True):
-            cut = Cut(rows=rows, channels=channels)
-            plan = Plan(view, work, cut, tiles.pieces(work, cut), params, machine)
-            activity = self.closed_form(plan)
+            activity = self.closed_form(_plan(view, work, params, Cut(rows=rows, channels=channels), machine))
             cycles.append(timeline.run(activity.schedule or (), machine.dram).cycles)
             traffic: dict[tuple[str, str], int] = {}
             for flow, bits in activity.traffic.items():
@@ -173,21 +186,28 @@ class Vector(Engine[Params, Cut]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Cut, machine: Machine) -> Plan:
         """Check that the tiles fit and that no count can overflow."""
         del operands
-        work, buffer_bits = _counted_work(view, params), params.buffer_kib * KIB_BITS
-        pieces = tiles.pieces(work, mapping)
-        largest = max((tile for _, tile in tiles.tiles(pieces)), key=work.tile_bits)
-        if work.resident_bits + 2 * work.tile_bits(largest) > buffer_bits:
+        buffer_bits = params.buffer_kib * KIB_BITS
+        plan = _plan(view, _counted_work(view, params), params, mapping, machine)
+        work, largest = plan.work, max((tile for _, tile in tiles.tiles(plan.pieces)), key=plan.work.tile_bits)
+        if not plan.piece and work.resident_bits + 2 * work.tile_bits(largest) > buffer_bits:
             raise tiles.too_large(work, largest, buffer_bits)
-        return Plan(view, work, mapping, pieces, params, machine)
+        return plan
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk every distinct tile; with operands, every tile with its values."""
         from accelsim.engines.vector import walk
 
-        lanes = (plan.params.lanes, plan.params.special_cycles)
-        counts, values = walk.counts(plan.view, plan.work, tiles.tiles(plan.pieces), lanes), None
-        if operands is not None:
-            values = walk.values(plan.view, plan.work, plan.cut, lanes, operands, counts)
+        view, work, lanes = plan.view, plan.work, (plan.params.lanes, plan.params.special_cycles)
+        counts: dict[Any, tuple[int, ...]]
+        values = None
+        if plan.piece:
+            counts = {**walk.pass_counts(view, work, plan.piece, lanes)}
+            if operands is not None:
+                values = walk.pass_values(view, work, plan.piece, lanes, operands, counts)
+        else:
+            counts = {**walk.counts(view, work, tiles.tiles(plan.pieces), lanes)}
+            if operands is not None:
+                values = walk.values(view, work, plan.cut, lanes, operands, counts)
         latency = plan.params.latency_cycles
         return _activity(plan, {t: Counts(c[0] + latency, *c[1:]) for t, c in counts.items()}, values)
 
@@ -195,6 +215,9 @@ class Vector(Engine[Params, Cut]):
         """Evaluate the closed form of every distinct tile."""
         p, work = plan.params, plan.work
         unit = (p.lanes, p.special_cycles, p.latency_cycles)
+        if plan.piece:
+            some = {part: passes.cost(work, part, *unit) for _, part in passes.row(work, plan.piece)}
+            return _activity(plan, some, None)
         counts = {
             tile: tile_cost(work.program, *unit, work.size(tile), tile.taps * tile.channels)
             for _, tile in tiles.tiles(plan.pieces)
@@ -224,11 +247,11 @@ class Vector(Engine[Params, Cut]):
 
 def _counted_work(view: LayerView, params: Params) -> Work:
     """Return a layer as rows to be cut; MappingError if a count could leave 64 bits."""
-    work = tiles.work(view, params.lane_bits)
+    work = tiles.settled(tiles.work(view, params.lane_bits), params.buffer_kib * KIB_BITS)
     p = work.program
     each = p.per_element.plus(p.per_tap.times(p.window)).plus(p.trees).plus(p.scalars).cycles(params.special_cycles)
     if work.elements * (each * 32 + params.latency_cycles) * params.lanes * params.lane_bits > INT64_MAX // 4:
-        raise MappingError(f"layer '{view.name}': its counts exceed 64-bit integers", "split the layer")
+        raise MappingError.too_many(view.name)
     return work
 
 
@@ -240,25 +263,41 @@ def _reaches(operand: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     return ahead >= 0 and all(size in (1, whole) for size, whole in zip(operand, shape[ahead:], strict=True))
 
 
-def _activity(plan: Plan, counts: dict[Tile, Counts], values: np.ndarray | None) -> Activity:
-    """Add tiles up to the layer's account, traffic and schedule."""
+def _plan(view: LayerView, work: Work, params: Params, cut: Cut, machine: Machine) -> Plan:
+    """Return the plan of a cut, whether it fits or not; a row that does not fit goes in pieces, one row at a time."""
+    piece = passes.size(work, params.buffer_kib * KIB_BITS, params.lanes) if cut.rows == 1 else 0
+    return Plan(view, work, cut, tiles.pieces(work, cut), params, machine, piece)
+
+
+def _activity(plan: Plan, counts: Mapping[Any, Counts], values: np.ndarray | None) -> Activity:
+    """Add tiles, or pieces of rows, up to the layer's account, traffic and schedule."""
     work, params = plan.work, plan.params
-    cut = tiles.tiles(plan.pieces)
+    facts, stays = work.facts(plan.view.shape), work.resident_bits
+    cycles = {tile: c.cycles for tile, c in counts.items()}
+    cut: list[tuple[int, Any]]
+    if plan.piece:
+        cut = [(work.rows * times, part) for times, part in passes.row(work, plan.piece)]
+        schedule = passes.schedule(work, plan.piece, cycles)
+        largest, stays = passes.bits(work, plan.piece), 0
+        facts = facts._replace(reads=passes.TURNS * facts.elements, scratch_bits=0)
+    else:
+        cut = [*tiles.tiles(plan.pieces)]
+        schedule = tiles.schedule(work, plan.pieces, cycles)
+        largest = max(work.tile_bits(tile) for _, tile in cut)
     count = sum(times for times, _ in cut)
-    total = Counts(*(sum(times * counts[tile][i] for times, tile in cut) for i in range(len(Counts._fields))))
-    schedule = tiles.schedule(work, plan.pieces, {tile: c.cycles for tile, c in counts.items()})
-    largest = max(work.tile_bits(tile) for _, tile in cut)
+    total = Counts(*(sum(times * counts[tile][i] for times, tile in cut if times) for i in range(len(Counts._fields))))
     dram = dram_traffic(schedule, plan.machine.dram)
     came = dram.get(Flow("dram", "input", "read"), 0), dram.get(Flow("dram", "weight", "read"), 0)
-    tree, facts = Tree.of(params.lanes, work.program.length), work.facts(plan.view.shape)
+    tree = Tree.of(params.lanes, work.program.length)
+    refetched = {"refetched": plan.refetched} if plan.refetched else {}
     return Activity(
         compute_cycles=total.cycles,
         accounts={"lanes": account(total, count * params.latency_cycles * params.lanes)},
         traffic={**dram, **facts.traffic(tree, params.lane_bits, sum(total.ops), came)},
         events=events(total),
         schedule=schedule,
-        buffers={"glb": (params.buffer_kib * KIB_BITS, work.resident_bits + largest * min(2, count))},
-        details={"tiles": count},
+        buffers={"glb": (params.buffer_kib * KIB_BITS, stays + largest * min(2, count))},
+        details={"tiles": count, **({"passes": passes.TURNS} if plan.piece else {}), **refetched},
         values=values,
     )
 

@@ -210,3 +210,68 @@ def walk_rows(lanes, special, softmax, epsilon, gains, shifts, length, x, out): 
                 value = out[row, base + lane]
                 out[row, base + lane] = value / scale if softmax else value * scale
     return counts
+
+
+@kernel
+def walk_passes(lanes, special, softmax, epsilon, gains, shifts, piece, x, out):  # type: ignore[no-untyped-def]
+    """Walk a row that does not fit, three times in pieces; arguments as of `walk_rows`.
+
+    Parameters
+    ----------
+    piece : int
+        Elements of a piece.
+    x, out : ndarray of float64, shape (length,)
+
+    Returns
+    -------
+    ndarray of int64, shape (3, pieces, 9)
+    """
+    length = x.shape[0]
+    pieces, live = (length + piece - 1) // piece, min(lanes, length)
+    counts = np.zeros((3, pieces, 9), dtype=np.int64)
+    acc = np.full(lanes, -np.inf if softmax else 0.0)
+    unit, middle, scale = COMPARE if softmax else ADD, 0.0, 0.0
+    for turn in range(3):
+        for at in range(pieces):
+            mine, end = counts[turn, at], min(length, (at + 1) * piece)
+            for base in range(at * piece, end, lanes):
+                active = min(lanes, end - base)
+                if turn == 0:
+                    issue(mine, lanes, special, unit, active, 0, False)
+                    for lane in range(active):
+                        value = x[base + lane]
+                        acc[lane] = max(acc[lane], value) if softmax else acc[lane] + value
+                    continue
+                issue(mine, lanes, special, ADD, active, 0, False)
+                issue(mine, lanes, special, SPECIAL if softmax else MUL, active, 0, False)
+                if turn == 1:
+                    issue(mine, lanes, special, ADD, active, 0, False)
+                elif softmax:
+                    issue(mine, lanes, special, SPECIAL, active, 0, False)
+                else:
+                    for _ in range(gains):
+                        issue(mine, lanes, special, MUL, active, 0, False)
+                    for _ in range(shifts):
+                        issue(mine, lanes, special, ADD, active, 0, False)
+                for lane in range(active):
+                    shifted = x[base + lane] - middle
+                    value = np.exp(shifted) if softmax else shifted
+                    if turn == 1:
+                        acc[lane] += value if softmax else shifted * shifted
+                    else:
+                        out[base + lane] = value / scale if softmax else value * scale
+        mine = counts[turn, pieces - 1]
+        if turn == 0:
+            middle = tree(mine, lanes, special, unit, acc, live)
+            if not softmax:
+                issue(mine, lanes, special, SPECIAL, 1, 0, True)
+                middle /= length
+            acc[:] = 0
+        elif turn == 1:
+            scale = tree(mine, lanes, special, ADD, acc, live)
+            if not softmax:
+                issue(mine, lanes, special, SPECIAL, 1, 0, True)
+                issue(mine, lanes, special, ADD, 1, 0, True)
+                issue(mine, lanes, special, SPECIAL, 1, 0, True)
+                scale = 1 / np.sqrt(scale / length + epsilon)
+    return counts

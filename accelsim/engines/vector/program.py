@@ -11,9 +11,9 @@ from math import sqrt
 from typing import NamedTuple
 
 from accelsim.activity import Event
-from accelsim.operands.golden import LEAK, LRN_ALPHA, LRN_BETA, LRN_BIAS
+from accelsim.operands.golden import GELU_CUBE, GELU_SLOPE, LEAK, LRN_ALPHA, LRN_BETA, LRN_BIAS
 from accelsim.units import ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax
 
 LOWEST = -(2**63)
@@ -55,6 +55,14 @@ class Ops(NamedTuple):
         return cls(*(units.count(unit) for unit in cls._fields))
 
 
+class Turn(NamedTuple):
+    """One pass over a row: operations per element; behind the last one, those of a tree's step and on one lane."""
+
+    per_element: Ops
+    trees: Ops = Ops()
+    scalars: Ops = Ops()
+
+
 class Program(NamedTuple):
     """The work of a layer.
 
@@ -74,6 +82,8 @@ class Program(NamedTuple):
         Elements of a row that is reduced; 0 where elements are independent.
     trees, scalars : Ops
         Per row: reductions over its partial results by unit, and operations on one lane.
+    turns : tuple of Turn
+        How a row is worked on that does not fit: pass by pass.
     """
 
     steps: tuple[Step, ...]
@@ -85,6 +95,7 @@ class Program(NamedTuple):
     length: int = 0
     trees: Ops = Ops()
     scalars: Ops = Ops()
+    turns: tuple[Turn, ...] = ()
 
 
 _COPY = (Step("ADD", "add"),)
@@ -114,6 +125,11 @@ UNARY: dict[str, tuple[Step, ...]] = {
         Step("MUL", "mul", const=1 / sqrt(2)), Step("ERF", "special"), Step("ADD", "add", const=1),
         Step("MUL", "mul", 0), Step("MUL", "mul", const=0.5),
     ),
+    # x times the logistic function of 2 sqrt(2 / pi) (x + 0.044715 x^3), which is x (1 + tanh(half of that)) / 2
+    "gelu_tanh": (
+        Step("MUL", "mul", 0), Step("MUL", "mul", const=GELU_CUBE), Step("ADD", "add", const=1), Step("MUL", "mul", 0),
+        Step("MUL", "mul", const=GELU_SLOPE), *_LOGISTIC, Step("UNDER", "special", 0),
+    ),
 }  # fmt: skip
 """Steps of an operation on one operand."""
 BINARY = {
@@ -138,11 +154,18 @@ def program(view: LayerView) -> Program:
     if isinstance(shape, Pool):
         return _pool(shape)
     if isinstance(shape, Softmax):
-        return Program((), Ops(2, 0, 1, 2), True, length=shape.length, trees=Ops(1, 0, 1))
+        turns = (Turn(Ops(compare=1), Ops(compare=1)), Turn(Ops(2, 0, 0, 1), Ops(1)), Turn(Ops(1, 0, 0, 2)))
+        return Program((), Ops(2, 0, 1, 2), True, length=shape.length, trees=Ops(1, 0, 1), turns=turns)
     assert isinstance(shape, Normalization)
     if shape.op == "layer":
         gain = Ops(len(view.weights) > 1, len(view.weights) > 0)
-        return Program((), Ops(3, 2).plus(gain), True, length=shape.shape[-1], trees=Ops(2), scalars=Ops(1, 0, 0, 3))
+        turns = (
+            Turn(Ops(1), Ops(1), Ops(0, 0, 0, 1)),
+            Turn(Ops(2, 1), Ops(1), Ops(1, 0, 0, 2)),
+            Turn(Ops(1, 1).plus(gain)),
+        )
+        length, trees, scalars = shape.shape[-1], Ops(2), Ops(1, 0, 0, 3)
+        return Program((), Ops(3, 2).plus(gain), True, length=length, trees=trees, scalars=scalars, turns=turns)
     if shape.op == "lrn":
         return _lrn(shape.size)
     steps = (Step("MUL", "mul", const=1), *_COPY)

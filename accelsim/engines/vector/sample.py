@@ -27,7 +27,7 @@ def sample(rng: np.random.Generator) -> Sample:
         "special_cycles": draw(1, 4),
         "latency_cycles": draw(0, 5),
     }
-    image = (draw(1, 2), draw(1, 6), draw(1, 4), draw(1, 4))
+    image: tuple[int, ...] = (draw(1, 2), draw(1, 6), draw(1, 4), draw(1, 4))
     shape: Pool | Elementwise | Normalization | Softmax
     kind, rows, bits = draw(0, 5), 0, 0
     if kind <= 1:
@@ -37,6 +37,9 @@ def sample(rng: np.random.Generator) -> Sample:
         count = draw(1, 3) if op in BINARY else 1
         # the first operand is never broadcast, so that it has the result's shape
         inputs = (image, *(tuple(draw(0, 1) or size for size in image) for _ in range(count - 1)))
+        if op in BINARY and not draw(0, 7):  # what is broadcast is too large for the scratchpad
+            image = (2, draw(4200, 4400))
+            count, inputs = 2, (image, image[1:])
         shape = Elementwise(op, image, tuple(tuple(dims) for dims in inputs))
         rows, bits = int(np.prod(image)), 8 * (2 * count + 1)
     elif kind == 4 and draw(0, 1):
@@ -46,8 +49,9 @@ def sample(rng: np.random.Generator) -> Sample:
         shape = Normalization("lrn", image, draw(1, 7))
         rows, bits = image[0] * image[2] * image[3], 16 * image[1]
     else:
-        length = draw(1, 14)
-        dims = (draw(1, 6), length)
+        # a few rows are too long for the scratchpad
+        length = draw(1, 14) if draw(0, 4) else draw(60, 700)
+        dims = (draw(1, 6) if length < 60 else draw(1, 2), length)
         shape = Softmax(dims, length) if draw(0, 1) else Normalization("layer", dims)
         rows, bits = dims[0], 32 * length
     return Sample(shape, params, {"rows": draw(1, max(1, min(rows, HALF_BITS // bits))), "channels": 1})

@@ -29,7 +29,7 @@ from accelsim.config.schema import Strict
 from accelsim.engines.vector.program import Program, Tree, program
 from accelsim.errors import MappingError
 from accelsim.units import KIB_BITS, ceil_div
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Shape, elements
 
 MOST_PARTS = 16
@@ -208,6 +208,13 @@ def work(view: LayerView, lane_bits: int) -> Work:
         width = shape.shape[1]
     scratch = lane_bits if p.length else 0
     return Work(view.name, p, 1, total // width, 1, width, width, None, streams, output, scratch)
+
+
+def settled(w: Work, buffer_bits: int) -> Work:
+    """Return the layer with what is broadcast streamed, element by element, where it cannot stay beside two tiles."""
+    if w.width > 1 or w.pool or w.resident_bits + 2 * w.tile_bits(w.tile(0, 1, 1)) <= buffer_bits:
+        return w
+    return w._replace(streams=tuple(s._replace(stays=False) for s in w.streams))
 
 
 def cuts(w: Work, buffer_bits: int, lanes: int) -> list[Cut]:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.engines.vector.kernel import ADD, CODES, COMPARE, MUL, SPECIAL, walk_flat, walk_rows
+from accelsim.engines.vector.kernel import ADD, CODES, COMPARE, MUL, SPECIAL, walk_flat, walk_passes, walk_rows
+from accelsim.engines.vector.passes import Piece, row
 from accelsim.engines.vector.tiles import Cut, Tile, Work, channel_pieces
 from accelsim.errors import ModelError
 from accelsim.operands.golden import LAYER_EPSILON, arrays
 from accelsim.operands.handle import Operands
-from accelsim.workload.network import LayerView
+from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax
 
 UNITS = {"add": ADD, "mul": MUL, "compare": COMPARE, "special": SPECIAL}
@@ -131,9 +132,7 @@ def _walk(view: LayerView, work: Work, tile: Tile, lanes: Lanes, taken: np.ndarr
     if p.length:
         x = np.zeros((tile.rows, p.length)) if taken is None else taken.reshape(tile.rows, p.length).astype(dtype)
         rows = np.zeros_like(x)
-        gain = len(view.weights) if isinstance(view.shape, Normalization) else 0
-        softmax = isinstance(view.shape, Softmax)
-        found = walk_rows(*lanes, softmax, LAYER_EPSILON, int(gain > 0), int(gain > 1), p.length, x, rows)
+        found = walk_rows(*lanes, *_reduction(view), p.length, x, rows)
         return tuple(found.tolist()), rows
     codes, units, sources = (
         np.array([key(step) for step in p.steps], dtype=np.int64)
@@ -149,3 +148,38 @@ def _walk(view: LayerView, work: Work, tile: Tile, lanes: Lanes, taken: np.ndarr
         operands, result,
     )  # fmt: skip
     return tuple(found.tolist()), result
+
+
+def _reduction(view: LayerView) -> tuple[bool, float, int, int]:
+    """Return whether rows are softmaxed, what is added to a variance, and whether there are gains and shifts."""
+    gain = len(view.weights) if isinstance(view.shape, Normalization) else 0
+    return isinstance(view.shape, Softmax), LAYER_EPSILON, int(gain > 0), int(gain > 1)
+
+
+def pass_counts(view: LayerView, work: Work, piece: int, lanes: Lanes) -> dict[Piece, Cost]:
+    """Return the counts of each distinct piece of a row that does not fit, walked without values."""
+    x = np.zeros(work.program.length)
+    return _of_pieces(work, piece, walk_passes(*lanes, *_reduction(view), piece, x, np.zeros_like(x)))
+
+
+def pass_values(
+    view: LayerView, work: Work, piece: int, lanes: Lanes, operands: Operands, known: dict[Piece, Cost]
+) -> np.ndarray:
+    """Return the layer's output from a walk of every row in pieces; ModelError as `values`."""
+    x = arrays(operands)[0].reshape(-1, work.program.length).astype(np.float64)
+    out = np.zeros_like(x)
+    for given, made in zip(x, out, strict=True):
+        costs = _of_pieces(work, piece, walk_passes(*lanes, *_reduction(view), piece, given, made))
+        if costs != known:
+            raise ModelError(f"a row costs {costs} with values, {known} without")
+    return out.reshape(view.shape.output_shape)
+
+
+def _of_pieces(work: Work, piece: int, found: np.ndarray) -> dict[Piece, Cost]:
+    """Return the counts of each distinct piece; ModelError if two that are alike differ."""
+    costs: dict[Piece, Cost] = {}
+    order = [part for times, part in row(work, piece) for _ in range(times)]
+    for part, cost in zip(order, found.reshape(len(order), -1).tolist(), strict=True):
+        if costs.setdefault(part, tuple(cost)) != tuple(cost):
+            raise ModelError(f"piece {part} costs {cost} and {costs[part]}")
+    return costs

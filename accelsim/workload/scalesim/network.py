@@ -14,7 +14,8 @@ from pathlib import Path
 
 from accelsim.errors import WorkloadError
 from accelsim.workload.check import illegal
-from accelsim.workload.network import Layer, Network, Tensor, make_layer
+from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.network import Network, make_layer
 from accelsim.workload.pattern import MAX_COUNT
 from accelsim.workload.scalesim.readings import Reading, literal, readings
 from accelsim.workload.scalesim.topology import Topology, TopologyRow, read_topology

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accelsim.errors import WorkloadError
-from accelsim.workload.onnx_file import Constant
-from accelsim.workload.shapes import Dims, elements
+from accelsim.workload.onnx.file import Constant
+from accelsim.workload.shapes import Dims
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from accelsim.workload.onnx.folding import Values
 
 SMALL = 4096
 """Constants of at most this many elements take part in shape inference; the others are only declared."""
@@ -34,6 +39,7 @@ class Node:
     shapes: Mapping[str, Dims] = field(repr=False)
     constants: Mapping[str, Constant] = field(repr=False)
     shown: str
+    values: Values = field(repr=False)
 
     @property
     def op(self) -> str:
@@ -79,10 +85,14 @@ class Node:
 
     def numbers(self, name: str) -> Dims:
         """Return the values of a small constant of integers; RefusedError if they are not at hand."""
-        found = self.constants.get(name)
-        if found is None or found.origin is None or elements(found.shape) > SMALL:
-            raise RefusedError(f"the values of '{name}' are not in the file")
-        return tuple(int(value) for value in found.read().reshape(-1))
+        return tuple(int(value) for value in self.array(name).reshape(-1))
+
+    def array(self, name: str) -> np.ndarray:
+        """Return the values of a small constant; RefusedError if they are not at hand."""
+        found = self.values.of(name)
+        if found is None:
+            raise RefusedError(f"the values of '{name}' do not follow from the file")
+        return found
 
     def constant(self, name: str) -> bool:
         """Whether the tensor is a constant."""

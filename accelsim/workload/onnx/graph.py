@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accelsim.errors import WorkloadError
 from accelsim.text import quoted
-from accelsim.workload import onnx_quant
-from accelsim.workload.onnx_file import Constant, constant
-from accelsim.workload.onnx_node import DEFAULT_DOMAINS, SMALL, Node
-from accelsim.workload.onnx_quant import IntType
+from accelsim.workload.onnx import quant
+from accelsim.workload.onnx.control import Inlined, branch
+from accelsim.workload.onnx.file import Constant, constant
+from accelsim.workload.onnx.folding import Values, inferred
+from accelsim.workload.onnx.node import DEFAULT_DOMAINS, SMALL, Node
+from accelsim.workload.onnx.quant import IntType
+from accelsim.workload.onnx.sizes import OpenSizes, closed, static
 from accelsim.workload.shapes import Dims, elements
+from accelsim.workload.sizes import Sizes
 
 SAME_VALUES = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear")
 """Operators that leave a constant's values as they are, of the last two in integers."""
+
+MAX_NODES = 50_000
+"""Control flow is not followed beyond so many operators."""
 
 RANDOM = ("Multinomial", "Bernoulli")
 """Operators besides Random* whose result is not a constant even when their inputs are."""
@@ -36,12 +43,14 @@ class Graph:
         Tensor name -> constant, folded ones included.
     inputs : tuple of str
         Activations that come from outside.
-    batch : int
-        Images that the shapes cover.
+    sizes : OpenSizes
+        Which sizes the graph left open, and the images that its shapes cover.
     fills : int
         Constants that are only a fill (ConstantOfShape).
     types : mapping
         Tensor name -> width and sign, where the graph says.
+    values : Values
+        What was computed of small tensors.
     """
 
     nodes: tuple[Node, ...]
@@ -49,12 +58,13 @@ class Graph:
     constants: Mapping[str, Constant]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    batch: int
+    sizes: OpenSizes
     fills: int
     types: Mapping[str, IntType]
+    values: Values
 
 
-def prepare(model: Any, folder: Path, shown: str) -> Graph:
+def prepare(model: Any, folder: Path, shown: str, dims: Sizes) -> Graph:
     """Return the model's graph with shapes and constants.
 
     Parameters
@@ -64,26 +74,28 @@ def prepare(model: Any, folder: Path, shown: str) -> Graph:
         The model's folder, the only one from which weights are read.
     shown : str
         How messages call the file.
+    dims : mapping
+        Sizes of dimensions that the graph leaves open.
 
     Raises
     ------
     WorkloadError
-        Dynamic dimensions besides the batch, inputs that are no tensors, contradictory shapes, missing weights.
+        Sizes that are not given, inputs that are no tensors, contradictory shapes, missing weights.
     """
     initialisers = {t.name: t for t in model.graph.initializer}
     sparse = {s.values.name: s for s in model.graph.sparse_initializer}
     constants = {name: constant(t, folder, shown) for name, t in initialisers.items()}
     constants |= {name: Constant(tuple(s.dims)) for name, s in sparse.items()}
     outside = [value for value in model.graph.input if value.name not in constants]
-    symbols = _set_batch(outside, shown)
-    first = next((dims for value in outside if len(dims := _static(value) or ()) > 1), (1,))
-    shapes, kinds = _inferred(model, initialisers, constants, symbols, shown)
-    opset = max((o.version for o in model.opset_import if o.domain in DEFAULT_DOMAINS), default=1)
+    sizes = closed(outside, dims, shown)
+    shapes, kinds = _inferred(model, initialisers, constants, sizes, shown)
+    opsets = {o.domain: o.version for o in model.opset_import}
+    values = Values(shapes, constants, opsets)
+    nodes = _completed(model.graph.node, shapes, kinds, values, folder, shown)
+    types = quant.types(nodes, kinds)
     live, fills = [], 0
-    nodes = [Node(proto, opset, shapes, constants, shown) for proto in model.graph.node]
-    types = onnx_quant.types(nodes, kinds)
     for node in nodes:
-        folded = _folded(node, folder, types)
+        folded = _folded(node, values, types)
         constants |= folded
         fills += len(folded) if node.op == "ConstantOfShape" else 0
         if not folded:
@@ -94,51 +106,57 @@ def prepare(model: Any, folder: Path, shown: str) -> Graph:
         constants=constants,
         inputs=tuple(value.name for value in outside),
         outputs=tuple(value.name for value in model.graph.output),
-        batch=max(first[0], 1),
+        sizes=sizes.with_batch([shapes.get(value.name) for value in model.graph.output], nodes),
         fills=fills,
         types=types,
+        values=values,
     )
 
 
-def _set_batch(inputs: list[Any], shown: str) -> set[str]:
-    """Set the symbolic first dimension of each input to 1 and return its symbols; refuse other dynamic ones."""
-    symbols: set[str] = set()
-    for value in inputs:
-        if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
-            raise WorkloadError(
-                f"input '{value.name}' is no tensor of known rank", "export with the shape of the input", file=shown
-            )
-        dims = value.type.tensor_type.shape.dim
-        if dims and dims[0].WhichOneof("value") != "dim_value":
-            symbols.add(dims[0].dim_param)
-            dims[0].dim_value = 1
-    symbols.discard("")
-    for value in inputs:
-        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
-            if dim.dim_param in symbols:
-                dim.dim_value = 1
-            if dim.WhichOneof("value") != "dim_value" or dim.dim_value < 1:
-                size = f" '{dim.dim_param}'" if dim.dim_param else ""
-                raise WorkloadError(
-                    f"input '{value.name}' has a dynamic dimension{size} (number {axis})",
-                    "export the model with fixed sizes; only the first dimension, the batch, may be symbolic",
-                    file=shown,
-                )
-    return symbols
+def _completed(
+    protos: Iterable[Any], shapes: dict[str, Dims], kinds: dict[str, int], values: Values, folder: Path, shown: str
+) -> list[Node]:
+    """Return all operators in running order, branches that are known in their place; enter shapes that lack.
+
+    An operator of which the inference of the whole graph said no shape is inferred alone, with the values of its
+    small inputs.
+    """
+    constants = values.constants
+    opset = max((values.opsets.get(domain, 1) for domain in DEFAULT_DOMAINS), default=1)
+    nodes: list[Node] = []
+    rest = list(protos)[::-1]
+    while rest:
+        node = Node(rest.pop(), opset, shapes, constants, shown, values)
+        if node.op == "Constant" and node.outputs:
+            constants[node.outputs[0]] = _constant_node(node, folder)
+        if len(nodes) + len(rest) < MAX_NODES and (inside := _unrolled(node, values)) is not None:
+            for tensor in inside.constants:
+                constants[tensor.name] = constant(tensor, folder, shown)
+                kinds[tensor.name] = tensor.data_type
+            rest += inside.nodes[::-1]
+            continue
+        values.add(node)
+        nodes.append(node)
+        if any(name not in shapes for name in node.outputs) and node.proto.domain in DEFAULT_DOMAINS:
+            more, types = inferred(node, kinds, values, shapes)
+            shapes |= more
+            kinds |= {name: kind for name, kind in types.items() if kind}
+            for name in node.outputs:
+                if name not in shapes and (array := values.of(name)) is not None:
+                    shapes[name] = array.shape
+    return nodes
 
 
-def _static(value: Any) -> Dims | None:
-    """Return the shape of a declared tensor if all of it is known."""
-    tensor = value.type.tensor_type
-    if not value.type.HasField("tensor_type") or not tensor.HasField("shape"):
+def _unrolled(node: Node, values: Values) -> Inlined | None:
+    """Return what an operator of control flow becomes if its course is known."""
+    if node.op != "If":
         return None
-    dims = tensor.shape.dim
-    known = all(dim.WhichOneof("value") == "dim_value" and dim.dim_value >= 0 for dim in dims)
-    return tuple(dim.dim_value for dim in dims) if known else None
+    holds = values.of(node.optional(0))
+    return None if holds is None or holds.size != 1 else branch(node, bool(holds.reshape(-1)[0]))
 
 
 def _inferred(
-    model: Any, initialisers: Mapping[str, Any], constants: Mapping[str, Constant], symbols: set[str], shown: str
+    model: Any, initialisers: Mapping[str, Any], constants: Mapping[str, Constant], sizes: OpenSizes, shown: str
 ) -> tuple[dict[str, Dims], dict[str, int]]:
     """Return the shapes and element types that ONNX infers, on a copy of the graph without the large constants.
 
@@ -164,9 +182,7 @@ def _inferred(
         if value.name in foreign:
             declared = graph.value_info.add()
             declared.CopyFrom(value)
-            for dim in declared.type.tensor_type.shape.dim:
-                if dim.dim_param in symbols:
-                    dim.dim_value = 1
+            sizes.close(declared)
     for value in model.graph.output:
         graph.output.add(name=value.name)
     try:
@@ -175,14 +191,14 @@ def _inferred(
         problem = f"shapes cannot be inferred: {quoted(error)}"
         raise WorkloadError(problem, "export the model again", file=shown) from None
     values = [*result.graph.input, *result.graph.value_info, *result.graph.output]
-    shapes = {value.name: dims for value in values if (dims := _static(value)) is not None}
+    shapes = {value.name: dims for value in values if (dims := static(value)) is not None}
     return shapes, {value.name: value.type.tensor_type.elem_type for value in values}
 
 
-def _folded(node: Node, folder: Path, types: Mapping[str, IntType]) -> dict[str, Constant]:
+def _folded(node: Node, values: Values, types: Mapping[str, IntType]) -> dict[str, Constant]:
     """Return the node's outputs if they are constants, else nothing."""
     if node.op == "Constant":
-        return {node.outputs[0]: _constant_node(node, folder)} if node.outputs else {}
+        return {name: node.constants[name] for name in node.outputs}
     shape_only = node.op in ("Shape", "Size") and node.optional(0) in node.shapes
     changing = node.has_subgraph or node.op.startswith("Random") or node.op in RANDOM
     if not shape_only and (changing or node.activations or node.proto.domain not in DEFAULT_DOMAINS):
@@ -191,11 +207,11 @@ def _folded(node: Node, folder: Path, types: Mapping[str, IntType]) -> dict[str,
         return {}
     source = node.constants.get(node.optional(0))
     if node.op in ("QuantizeLinear", "DequantizeLinear"):
-        source = onnx_quant.folded(node, types)
+        source = quant.folded(node, types)
     results = {}
     for name in node.outputs:
         shape = node.shapes[name]
-        results[name] = Constant(shape)
+        results[name] = Constant(shape, values.computed(name))
         if source is not None and node.op in SAME_VALUES:
             results[name] = source.reshaped(shape)
         elif source is not None and node.op == "Transpose":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +12,7 @@ from accelsim.config import packaged
 from accelsim.errors import ConfigError, ModelError, WorkloadError
 from accelsim.text import quoted
 from accelsim.workload.check import nearest
-from accelsim.workload.onnx_inline import inlined
+from accelsim.workload.onnx.inline import inlined
 from accelsim.workload.shapes import Dims, elements
 
 if TYPE_CHECKING:
@@ -56,6 +56,17 @@ class External:
         import numpy as np
 
         return _plain(np.fromfile(self.path, self.dtype, self.count, offset=self.offset))
+
+
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """Values that were computed from constants."""
+
+    array: np.ndarray = field(repr=False)
+
+    def read(self) -> np.ndarray:
+        """Return the values."""
+        return self.array
 
 
 class Origin(Protocol):

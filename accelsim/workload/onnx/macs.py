@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import zip_longest
 from math import prod
 
-from accelsim.workload.onnx_node import Node, UnknownShapeError
+from accelsim.workload.onnx.node import Node, UnknownShapeError
 from accelsim.workload.shapes import Dims
 
 Count = Callable[[Node], int | None]

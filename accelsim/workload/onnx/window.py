@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.workload.onnx_node import Node, RefusedError
+from accelsim.workload.onnx.node import Node, RefusedError
 from accelsim.workload.shapes import Dims, Pads, Pair
 
 

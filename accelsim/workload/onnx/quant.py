@@ -12,8 +12,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from accelsim.errors import WorkloadError
-from accelsim.workload.onnx_file import Constant
-from accelsim.workload.onnx_node import Node
+from accelsim.workload.onnx.file import Constant
+from accelsim.workload.onnx.node import Node
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from accelsim.workload.onnx_node import Node, RefusedError
-from accelsim.workload.onnx_window import window
+from accelsim.workload.onnx.node import Node, RefusedError
+from accelsim.workload.onnx.window import window
 from accelsim.workload.shapes import Conv2d, Dims, Linear, Matmul, Shape
 
 

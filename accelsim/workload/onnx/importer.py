@@ -7,21 +7,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from accelsim.errors import WorkloadError
 from accelsim.workload.check import illegal
-from accelsim.workload.network import Layer, Network, Tensor
-from accelsim.workload.onnx_file import Constant, LazyValues, read_model
-from accelsim.workload.onnx_graph import Graph, prepare
-from accelsim.workload.onnx_macs import macs
-from accelsim.workload.onnx_names import layer_names
-from accelsim.workload.onnx_node import Node, RefusedError, UnknownShapeError
-from accelsim.workload.onnx_ops import convert
-from accelsim.workload.onnx_products import Weight, Work
+from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.network import Network
+from accelsim.workload.onnx.file import Constant, LazyValues, read_model
+from accelsim.workload.onnx.graph import Graph, prepare
+from accelsim.workload.onnx.macs import macs
+from accelsim.workload.onnx.names import SCOPES, Label, layer_names, module_path
+from accelsim.workload.onnx.node import Node, RefusedError, UnknownShapeError
+from accelsim.workload.onnx.ops import convert
+from accelsim.workload.onnx.products import Weight, Work
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, Unsupported, elements
+from accelsim.workload.sizes import Sizes
 
 
-def load(path: Path, name: str | None = None, source: str = "") -> Network:
+def load(path: Path, name: str | None = None, dims: Sizes | None = None, source: str = "") -> Network:
     """Return the network of an ONNX file.
 
     Operators that accelsim does not know become layers of kind ``unsupported`` with the reason. Nodes that only
@@ -32,21 +35,37 @@ def load(path: Path, name: str | None = None, source: str = "") -> Network:
     path : Path
     name : str, optional
         How messages call the file; the path by default.
+    dims : mapping, optional
+        Sizes of dimensions that the graph leaves open, by name.
     source : str, optional
         Where the graph comes from; the file's name and exporter by default.
 
     Raises
     ------
     ConfigError, WorkloadError
-        A file that is no ONNX model, dynamic dimensions besides the batch, weights that are missing.
+        A file that is no ONNX model, sizes that are not given or not open, weights that are missing.
     """
     shown = name or str(path)
     model = read_model(path, shown)
-    graph = prepare(model, path.parent, shown)
     if not source:
         source = f"ONNX file {path.name}" + (f", exported by {model.producer_name}" if model.producer_name else "")
+    return network_of(model, path.parent, shown, dims or {}, path.stem, source)
+
+
+def network_of(model: Any, folder: Path, shown: str, dims: Sizes, name: str, source: str) -> Network:
+    """Return the network of a model whose local functions are expanded; see `load`.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+    folder : Path
+        Where weights beside the model are.
+    shown : str
+        How messages call the model.
+    """
+    graph = prepare(model, folder, shown, dims)
     try:
-        return _Importer(graph, shown).network(re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem), source)
+        return _Importer(graph, shown).network(re.sub(r"[^A-Za-z0-9_.-]", "_", name), source)
     except WorkloadError as error:
         raise WorkloadError(error.problem, error.remedy, file=error.file or shown) from None
 
@@ -66,14 +85,15 @@ class _Importer:
         works = [(node, work) for node in self.graph.nodes for work in self._works(node)]
         if not works:
             raise WorkloadError("the graph has no layers", "give a model that computes something")
-        names = layer_names([(node.proto.name, node.op, _filters(work)) for node, work in works])
+        names = layer_names([_label(node, work) for node, work in works])
         layers = tuple(self._layer(layer, work) for layer, (_, work) in zip(names, works, strict=True))
         return Network(
             name=name,
             layers=layers,
             tensors=self.tensors,
             source=source,
-            batch=self.graph.batch,
+            batch=self.graph.sizes.batch,
+            batch_doubt=self.graph.sizes.doubt,
             notes=tuple(self._notes()),
             values=LazyValues({name: c for name, c in self.constants.items() if c.origin is not None}),
         )
@@ -161,13 +181,20 @@ class _Importer:
         return name
 
     def _notes(self) -> Iterator[str]:
+        yield from self.graph.sizes.notes
+        if counts := self.graph.values.counts:
+            kinds = ", ".join(f"{count} {op}" for op, count in sorted(counts.items()))
+            yield f"{counts.total()} operators were computed from constants, for shapes and settings: {kinds}"
         if self.graph.fills:
             yield (
                 f"{self.graph.fills} constants of the graph are fills (ConstantOfShape): "
                 "their shapes count, their values say nothing about sparsity"
             )
-        if self.graph.batch > 1:
-            yield f"the graph is fixed at a first dimension of {self.graph.batch}, taken as the batch"
+
+
+def _label(node: Node, work: Work) -> Label:
+    scopes = next((entry.value for entry in getattr(node.proto, "metadata_props", ()) if entry.key == SCOPES), "")
+    return Label(node.proto.name, node.op, _filters(work), module_path(node.proto.name, node.op, scopes))
 
 
 def _filters(work: Work) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from math import prod
 from typing import Literal, TypeAlias
 
-from accelsim.workload.onnx_node import Node, RefusedError
-from accelsim.workload.onnx_products import Weight, Work, conv, gemm, matmul, output
-from accelsim.workload.onnx_window import window
+from accelsim.workload.onnx.node import Node, RefusedError
+from accelsim.workload.onnx.products import Weight, Work, conv, gemm, matmul, output
+from accelsim.workload.onnx.window import window
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax, View
 
 PoolOp: TypeAlias = Literal["max", "average"]
