@@ -174,8 +174,12 @@ def _mapping(
     """Return the mapping, where it comes from, and what the mapper saw."""
     if pinned is not None:
         return pinned, "pinned", None
+    price = price_of(components, table)
+    leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table))
     try:
-        choice = None if arch.mapping.fixed else engine.search(view, params, machine, arch.mapping.objective)
+        choice = None
+        if not arch.mapping.fixed:
+            choice = engine.search(view, params, machine, arch.mapping.objective, price, leak)
         columns = {} if choice is not None else engine.candidates(view, params, machine)
     except MappingError as error:
         raise FitError.of(view.name, error) from None
@@ -183,8 +187,7 @@ def _mapping(
         return engine.mapping_schema(), "none", None
     try:
         if choice is None:
-            bounds, price = engine.bounds(view, params, machine, columns), price_of(components, table)
-            leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table))
+            bounds = engine.bounds(view, params, machine, columns)
             choice = choose(columns, bounds, _objective(arch, bounds), price, leak)
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
@@ -256,10 +259,11 @@ def _with_memory(activity: Activity, machine: Machine) -> tuple[int, int, dict[s
             needed[flow.boundary] = needed.get(flow.boundary, 0.0) + bits / activity.compute_cycles
     if activity.schedule is None:
         return activity.compute_cycles, activity.stall_cycles, dict(sorted(needed.items()))
-    ran = timeline.run(activity.schedule, machine.dram)
+    rows = timeline.rows_of(activity.schedule, machine.dram)
+    ran = timeline.run(rows, machine.dram)
     if ran.cycles - ran.stall_cycles != activity.compute_cycles:
         raise ModelError(f"tiles compute {ran.cycles - ran.stall_cycles} cycles, not {activity.compute_cycles}")
-    needed["dram"] = float(timeline.needed_bits_per_cycle(activity.schedule, machine.dram))
+    needed["dram"] = float(timeline.needed_bits_per_cycle(rows, machine.dram))
     return ran.cycles, ran.stall_cycles, dict(sorted(needed.items()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -372,6 +373,14 @@ class NetworkResult:
     def over(self, names: Collection[str]) -> NetworkResult:
         """Return the result of some layers alone, for comparisons over what several machines simulated."""
         return replace(self, layers=tuple(layer for layer in self.layers if layer.name in names))
+
+    def blocks(self, depth: int = 1) -> dict[str, NetworkResult]:
+        """Return the layers whose names share their first ``depth`` parts, block by block: ``layer1.0`` at 2."""
+        found: dict[str, list[str]] = {}
+        for layer in self.layers:
+            parts = re.split(r"[./]", layer.name.strip("/"))
+            found.setdefault(".".join(parts[:depth]), []).append(layer.name)
+        return {name: self.over(names) for name, names in found.items()}
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Return one flat dict per layer: for csv, pandas or polars."""

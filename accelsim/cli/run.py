@@ -37,10 +37,12 @@ if TYPE_CHECKING:
 @pricing.options
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
               show_default=True, help="What to print.")  # fmt: skip
+@click.option("--blocks", "depth", type=click.IntRange(1), metavar="N",
+              help="A row per block in place of layers: names alike in N parts, as layer1.0 for 2.")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
 @click.option("--trace", is_flag=True, help="Also write trace.json, a timeline of tiles for ui.perfetto.dev.")
 def command(arch: str, network: str, style: str, output: Path | None, matrix_b: str | None, dims: dict[str, int],
-            **options: Any) -> None:  # fmt: skip
+            depth: int | None, **options: Any) -> None:  # fmt: skip
     """Simulate NETWORK on ARCH: packaged names or paths.
 
     With a table on the terminal, the report files go to reports/out/<arch>-<network>/ unless -o says otherwise; what
@@ -51,6 +53,8 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     from accelsim.errors import WorkloadError
     from accelsim.simulation import advice, load_arch, load_network, nothing_ran, simulate
 
+    if depth is not None and style != "table":
+        raise click.UsageError("--blocks is for the table: drop --format.")
     sets: tuple[str, ...] = options.pop("sets")
     priced = pricing.sets(options.pop("energy_table"), options.pop("node"))
     machine = load_arch(arch, [*(parse_set(text) for text in sets), *priced])
@@ -67,7 +71,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         result = simulate(machine, net, progress=report, **options)
     if (problem := nothing_ran(result)) is not None:
         raise WorkloadError(problem, advice(machine, net, result))
-    _print(result, style, output, options["trace"])
+    _print(result, style, output, options["trace"], depth or 0)
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError
 
@@ -75,7 +79,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         raise ModelError(f"values differ from NumPy in {wrong}")
 
 
-def _print(result: NetworkResult, style: str, output: Path | None, traced: bool) -> None:
+def _print(result: NetworkResult, style: str, output: Path | None, traced: bool, depth: int) -> None:
     """Print first: what was simulated is not lost if the files cannot be written."""
     text: Callable[[NetworkResult], str] | None = None
     if style == "json":
@@ -88,7 +92,7 @@ def _print(result: NetworkResult, style: str, output: Path | None, traced: bool)
         from accelsim.cli import terminal
         from accelsim.report.table import ResultView
 
-        terminal.console().print(ResultView(result))
+        terminal.console().print(ResultView(result, depth))
     if text is not None:
         click.echo(text(result), nl=False)
     if output is not None:

@@ -34,14 +34,14 @@ def command(name: str, sets: tuple[str, ...], arch: str | None, dims: dict[str, 
 
 
 def _is_network_file(name: str) -> bool:
-    """Whether a path leads to a network: ONNX, or YAML with layers."""
+    """Whether a path leads to a network: ONNX, or YAML with layers or a problem."""
     from pathlib import Path
 
     from accelsim.config.yamlfile import read
 
     path = Path(name)
     if path.suffix in (".yaml", ".yml") and path.is_file():
-        return "layers" in read(path).data
+        return not {"layers", "problem"}.isdisjoint(read(path, listed="layers").data)
     return path.suffix == ".onnx"
 
 

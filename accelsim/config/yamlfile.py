@@ -45,11 +45,14 @@ class Document:
         The file's name as messages show it.
     places : mapping
         Key path -> (file name, line); a path without an entry takes that of its nearest parent.
+    listed : bool
+        Whether the file is a list, which stands under the only key.
     """
 
     data: dict[str, Any]
     name: str
     places: Mapping[KeyPath, tuple[str, int | None]] = field(default_factory=dict)
+    listed: bool = False
 
     def place(self, path: KeyPath) -> tuple[str, int | None]:
         """Return file name and line of ``path`` or of its nearest parent."""
@@ -70,7 +73,7 @@ def dotted(path: KeyPath) -> str:
     return ".".join(str(part) for part in path)
 
 
-def read(path: Path, name: str | None = None) -> Document:
+def read(path: Path, name: str | None = None, listed: str | None = None) -> Document:
     """Read a YAML file whose top level is a mapping.
 
     Parameters
@@ -78,6 +81,8 @@ def read(path: Path, name: str | None = None) -> Document:
     path : Path
     name : str, optional
         How messages call the file; the path by default.
+    listed : str, optional
+        Key under which to put the items of a file that is a list; it is refused by default.
 
     Raises
     ------
@@ -96,10 +101,10 @@ def read(path: Path, name: str | None = None) -> Document:
         raise ConfigError("not a text file in UTF-8", "give a YAML file", file=shown) from None
     except OSError as error:
         raise ConfigError(f"cannot be read ({error.strerror})", "check the path", file=shown) from None
-    return parse(text, shown)
+    return parse(text, shown, listed)
 
 
-def parse(text: str, name: str) -> Document:
+def parse(text: str, name: str, listed: str | None = None) -> Document:
     """Parse YAML text; see `read`."""
     if bad := yaml.reader.Reader.NON_PRINTABLE.search(text):
         problem = f"character U+{ord(bad[0]):04X} is not allowed in YAML"
@@ -107,7 +112,7 @@ def parse(text: str, name: str) -> Document:
         raise ConfigError(problem, remedy, file=name, line=text.count("\n", 0, bad.start()) + 1)
     loader = _LOADER(text)
     try:
-        return _Builder(name, loader).document(_Composer(name, loader).root())
+        return _Builder(name, loader).document(_Composer(name, loader).root(), listed)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
@@ -193,9 +198,11 @@ class _Builder:
         self._places: dict[KeyPath, tuple[str, int | None]] = {}
         self._count = 0
 
-    def document(self, root: yaml.Node | None) -> Document:
+    def document(self, root: yaml.Node | None, listed: str | None) -> Document:
         if root is None:
             raise ConfigError("the file is empty", "write at least 'name:'", file=self._name)
+        if listed is not None and isinstance(root, yaml.SequenceNode):
+            return Document({listed: self._value(root, (listed,))}, self._name, self._places, listed=True)
         if not isinstance(root, yaml.MappingNode):
             raise ConfigError("the top level is not a mapping", "write 'key: value' lines", file=self._name, line=1)
         self._places[()] = (self._name, root.start_mark.line + 1)

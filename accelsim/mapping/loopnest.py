@@ -192,6 +192,7 @@ class Tiles(LaidOut):
 
     def __init__(self, table: np.ndarray, cycles: np.ndarray) -> None:
         self.table, self.cycles = table, cycles
+        self._known: dict[int, np.ndarray] = {}
 
     @cached_property
     def items(self) -> tuple[Step | Loop, ...]:
@@ -247,8 +248,10 @@ class Tiles(LaidOut):
 
     def _on_bus(self, dram: DramModel) -> np.ndarray:
         """Return the bits on the bus of each row's moves, shape (rows, 5): whole bursts per run."""
-        found: np.ndarray = self.table[:, NUMBER] * (-(-self.table[:, RUN] // dram.burst_bits) * dram.burst_bits)
-        return found
+        burst = dram.burst_bits
+        if burst not in self._known:
+            self._known[burst] = self.table[:, NUMBER] * (-(-self.table[:, RUN] // burst) * burst)
+        return self._known[burst]
 
 
 def layer_row(

@@ -89,10 +89,12 @@ class LaidOut(Sequence[Step | Loop]):
         raise NotImplementedError
 
 
-def rows_of(schedule: Sequence[Step | Loop], dram: DramModel) -> np.ndarray:
-    """Return a schedule as `LaidOut.rows` does, of dtype object where 64 bits do not hold it."""
+def rows_of(schedule: Sequence[Step | Loop] | np.ndarray, dram: DramModel) -> np.ndarray:
+    """Return a schedule as `LaidOut.rows` does, of dtype object where 64 bits do not hold it; rows as they are."""
     from accelsim.memory.clock_kernel import COLUMNS
 
+    if isinstance(schedule, np.ndarray):
+        return schedule
     if isinstance(schedule, LaidOut):
         return schedule.rows(dram)
     rows: list[tuple[int, ...]] = []
@@ -135,8 +137,8 @@ def in_cycles(rows: np.ndarray, dram: DramModel) -> np.ndarray:
     return priced
 
 
-def run(schedule: Sequence[Step | Loop], dram: DramModel) -> Stalls:
-    """Return cycles and stalls of a schedule of tiles."""
+def run(schedule: Sequence[Step | Loop] | np.ndarray, dram: DramModel) -> Stalls:
+    """Return cycles and stalls of a schedule of tiles, or of its `rows_of`."""
     from accelsim.jit import plain
     from accelsim.memory import clock_kernel as kernel
 
@@ -182,7 +184,7 @@ def trace(schedule: Sequence[Step | Loop], dram: DramModel, most: int) -> Traced
     return Traced(spans, tiles, drawn)
 
 
-def needed_bits_per_cycle(schedule: Sequence[Step | Loop], dram: DramModel) -> Fraction:
+def needed_bits_per_cycle(schedule: Sequence[Step | Loop] | np.ndarray, dram: DramModel) -> Fraction:
     """Return the DRAM bandwidth at which no tile waits for its load once the first tile is there.
 
     While tile i computes, the load of tile i+1 and the store of tile i-1 must pass: the largest such ratio of bits

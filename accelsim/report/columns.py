@@ -64,20 +64,48 @@ def columns(result: NetworkResult, layers: Sequence[LayerResult], total: str) ->
     names = [layer.name[cut:] + (f" x{layer.count}" if layer.count > 1 else "") for layer in layers]
     stalled = [_percent(layer.stall_cycles, layer.cycles) for layer in layers]
     times = [_percent(layer.cycles, result.cycles) for layer in layers]
+    macs, cycles, occupancy, energy = _figures(both)
     return [
         column("layer", ("layer",), [*names, total], left=True),
         column("kind", ("kind",), [layer.kind for layer in layers] + [""], 6, left=True),
-        column("MACs", ("MACs",), [si(x.counted_macs) if x.counted_macs else "" for x in both], 4),
-        column("cycles", ("cycles",), [f"{x.cycles:,}" for x in both]),
+        macs,
+        cycles,
         column("share of time", ("time", "%"), [*times, ""], 5),
-        column("occupancy", ("occ.", "%"), [words.percent(x.occupancy, "") for x in both]),
+        occupancy,
         Column("account", ("cycles", "by cause"), ("",) * len(both), MIN_BAR, left=True),
         column("stalls", ("stall", "%"), [*stalled, _percent(stalls, result.cycles)], 1),
         column("DRAM read", ("DRAM", "read", "MB"), [words.small(x.dram_read_bits / 8e6) for x in both], 1),
         column("DRAM write", ("DRAM", "write", "MB"), [words.small(x.dram_write_bits / 8e6) for x in both], 2),
-        column("energy", ("energy", "uJ"), [words.small(x.total_energy_pj / 1e6) for x in both], 1),
+        energy,
         column("bound by", ("bound", "by"), [layer.bound_by for layer in layers] + [""], left=True),
     ]
+
+
+def block_columns(result: NetworkResult, depth: int, total: str) -> list[Column]:
+    """Return the columns of the table of blocks that simulated layers are in: a cell per block, and the totals last."""
+    blocks = {name: block for name, block in result.blocks(depth).items() if block.simulated}
+    both = (*blocks.values(), result)
+    macs, cycles, occupancy, energy = _figures(both)
+    return [
+        column("block", ("block",), [*blocks, total], left=True),
+        column("layers", ("layers",), [f"{len(x.simulated)}" for x in both], 2),
+        macs,
+        cycles,
+        column("share of time", ("time", "%"), [_percent(x.cycles, result.cycles) for x in both]),
+        occupancy,
+        column("DRAM", ("DRAM", "MB"), [words.small(x.dram_bits / 8e6) for x in both], 1),
+        energy,
+    ]
+
+
+def _figures(both: Sequence[LayerResult | NetworkResult]) -> tuple[Column, Column, Column, Column]:
+    """Return the columns that a table of layers and one of blocks share: MACs, cycles, occupancy, energy."""
+    return (
+        column("MACs", ("MACs",), [si(x.counted_macs) if x.counted_macs else "" for x in both], 4),
+        column("cycles", ("cycles",), [f"{x.cycles:,}" for x in both]),
+        column("occupancy", ("occ.", "%"), [words.percent(x.occupancy, "") for x in both]),
+        column("energy", ("energy", "uJ"), [words.small(x.total_energy_pj / 1e6) for x in both], 1),
+    )
 
 
 def fit(found: list[Column], width: int) -> tuple[list[Column], list[str]]:

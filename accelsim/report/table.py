@@ -13,7 +13,7 @@ from rich.text import Text
 
 from accelsim.config.arch import unsourced
 from accelsim.report import bar, facts, words
-from accelsim.report.columns import GAP, GOOD_NAME, Column, columns, fit, worked
+from accelsim.report.columns import GAP, GOOD_NAME, Column, block_columns, columns, fit, narrowed, worked
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.text import visible_all
 
@@ -31,23 +31,28 @@ class ResultView:
     """A rich renderable: ``Console().print(ResultView(result))``.
 
     Title, one row per layer with its account as a bar, legend, what was not simulated and why, totals, the layers
-    that lose most cycles and why, and what is not modelled.
+    that lose most cycles and why, and what is not modelled. With a ``depth``, one row per block in place of one per
+    layer (`NetworkResult.blocks`).
     """
 
-    def __init__(self, result: NetworkResult) -> None:
-        self.result = visible_all(result)
+    def __init__(self, result: NetworkResult, depth: int = 0) -> None:
+        self.result, self.depth = visible_all(result), depth
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines, at most as wide as the console."""
-        for line in _lines(self.result, max(options.max_width, 40)):
+        for line in _lines(self.result, self.depth, max(options.max_width, 40)):
             line.no_wrap, line.overflow = True, "crop"
             yield in_ascii(line) if options.ascii_only else line
 
 
-def _lines(result: NetworkResult, width: int) -> Iterator[Text]:
+def _lines(result: NetworkResult, depth: int, width: int) -> Iterator[Text]:
     yield from _title(result, width)
     yield Text()
-    if layers := worked(result):
+    layers = worked(result)
+    if layers and depth:
+        yield from _blocks(result, depth, width)
+        yield Text()
+    elif layers:
         shown, left_out = fit(columns(result, layers, _total_label(result)), width)
         yield from _table(layers, shown)
         yield from _legend(result, left_out, width)
@@ -84,6 +89,21 @@ def _table(layers: Sequence[LayerResult], shown: list[Column]) -> Iterator[Text]
         yield joined([_bar(layer, c) if c.name == "account" else Text(c.padded(c.cells[i])) for c in shown])
     yield rule.copy()
     yield joined([Text(column.padded(column.cells[-1]), "bold") for column in shown])
+
+
+def _blocks(result: NetworkResult, depth: int, width: int) -> Iterator[Text]:
+    """Yield a row per block."""
+    shown, left_out = narrowed(block_columns(result, depth, _total_label(result)), width)
+    for line in range(HEAD_LINES):
+        yield joined([Text(column.padded(head_line(column, line)), "bold") for column in shown])
+    rule = joined([Text("─" * column.width, "dim") for column in shown])
+    *rows, total = zip(*([column.padded(cell) for cell in column.cells] for column in shown), strict=True)
+    yield rule
+    yield from (joined([Text(cell) for cell in row]) for row in rows)
+    yield rule.copy()
+    yield joined([Text(cell, "bold") for cell in total])
+    if left_out:
+        yield from hanging("", f"too narrow for: {', '.join(left_out)}", width, "dim")
 
 
 def head_line(column: Column, line: int) -> str:

@@ -6,7 +6,7 @@ columns, ``r s`` filter rows and columns, ``e f`` output rows and columns; ``m n
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from math import prod
 from typing import Any, ClassVar, Literal, Self, TypeAlias, get_args
@@ -416,7 +416,8 @@ def elements(shape: Dims) -> int:
 
 def dims(shape: Shape) -> dict[str, Any]:
     """Return a shape's dimensions for reports: plain names to ints, strings and lists."""
-    table = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(shape).items() if k != "macs"}
+    found = ((each.name, getattr(shape, each.name)) for each in fields(shape) if each.name != "macs")
+    table = {name: list(value) if isinstance(value, tuple) else value for name, value in found}
     if isinstance(shape, Conv2d | Pool):
         table |= {"e": shape.e, "f": shape.f}
     return table

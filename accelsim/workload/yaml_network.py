@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accelsim.config.yamlfile import Document, KeyPath, read, shown, validate
+from accelsim.workload import peers
 from accelsim.workload.check import edge_fault, layer_fault, nearest
 from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.network import Network, input_names
@@ -29,7 +30,7 @@ MAX_LAYERS = 100_000
 
 
 def load(path: Path, name: str | None = None) -> Network:
-    """Return the network of a YAML file.
+    """Return the network of a YAML file: ours, ZigZag's layers or Timeloop's problem.
 
     Parameters
     ----------
@@ -41,9 +42,12 @@ def load(path: Path, name: str | None = None) -> Network:
     ------
     ConfigError
         The file's first mistake, with line and key: unreadable, unknown or missing keys, values of the wrong kind,
-        illegal dimensions, tensors that are unknown or differ in size between producer and consumer.
+        illegal dimensions, tensors that are unknown or differ in size between producer and consumer; a file of another
+        tool that is no workload of products and convolutions.
     """
-    return build(read(path, name))
+    document = read(path, name, listed=peers.LISTED)
+    theirs = peers.network(document)
+    return build(document) if theirs is None else theirs
 
 
 def build(document: Document) -> Network:

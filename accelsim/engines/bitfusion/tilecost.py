@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,8 +64,7 @@ def _depth(array: Fused, taps: Count, c: Count) -> tuple[Count, Count]:
 
 def best_inner(array: Fused, taps: Count, bits: tuple[Count, Count, Count], *tile: Count) -> np.ndarray:
     """Return the inner order of each tile that moves the fewest bits of inputs, weights and sums; ties as listed."""
-    moved = []
-    for inner in range(len(INNER)):
-        cost = tile_cost(array._replace(inner=inner), taps, *tile)
-        moved.append(cost.inputs * bits[0] + cost.weights * bits[1] + 2 * cost.sums * bits[2])
-    return np.argmin(np.stack(moved), axis=0)
+    orders: Any = np.arange(len(INNER))[:, None]
+    cost = tile_cost(array._replace(inner=orders), taps, *tile)
+    moved: np.ndarray = cost.inputs * bits[0] + cost.weights * bits[1] + 2 * cost.sums * bits[2]
+    return moved.argmin(axis=0)
