@@ -79,6 +79,20 @@ def test_a_large_constant_is_never_computed(tmp_path):
     assert not any("computed" in note for note in network.notes)
 
 
+def test_a_value_that_follows_from_a_large_constant_is_not_known(tmp_path):
+    one = helper.make_tensor("value", TensorProto.INT64, [1], [1])
+    nodes = [
+        n("ConstantOfShape", ["big"], ["ones"], value=one),
+        n("ReduceMax", ["ones"], ["most"], keepdims=0),
+        n("Unsqueeze", ["most", "zero"], ["to"]),
+        n("Slice", ["x", "zero", "to", "zero"], ["y"]),
+    ]
+    with pytest.raises(WorkloadError, match="cannot be inferred"):
+        imported(tmp_path, nodes, {"x": (4, 3)}, constants=[("big", whole(100, 100)), ("zero", whole(0))])
+    network = imported(tmp_path, nodes, {"x": (4, 3)}, constants=[("big", whole(10, 10)), ("zero", whole(0))])
+    assert network.tensors["y"].shape == (1, 3)
+
+
 @pytest.mark.parametrize("opset", [12, 17])
 def test_the_branch_of_a_known_condition_stands_in_its_place(tmp_path, opset):
     def body(name, op):
