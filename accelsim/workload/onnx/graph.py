@@ -140,7 +140,7 @@ def _completed(
     nodes: list[Node] = []
     rest = list(protos)[::-1]
     while rest:
-        node = Node(rest.pop(), opset, shapes, constants, shown, values)
+        node = Node(rest.pop(), opset, shapes, constants, shown, values.of)
         if node.op == "Constant" and node.outputs:
             constants[node.outputs[0]] = _constant_node(node, folder)
         if len(nodes) + len(rest) < MAX_NODES and (inside := _unrolled(node, values)) is not None:
