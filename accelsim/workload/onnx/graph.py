@@ -147,7 +147,7 @@ def _completed(
     nodes: list[Node] = []
     rest = list(protos)[::-1]
     while rest:
-        node = Node(rest.pop(), opset, shapes, constants, shown, values)
+        node = Node(rest.pop(), opset, shapes, constants, shown, values.of)
         if node.op == "Constant" and node.outputs:
             constants[node.outputs[0]] = _constant_node(node, folder)
         if len(nodes) + len(rest) < MAX_NODES and (inside := _unrolled(node, values)) is not None:
@@ -163,7 +163,9 @@ def _completed(
                 shapes.pop(name, None)
             continue
         if any(name not in shapes for name in node.outputs):
-            shapes |= {name: dims for name, dims in contributed.shapes(node).items() if name not in shapes}
+            found = {name: dims for name, dims in contributed.shapes(node).items() if name not in shapes}
+            shapes |= found
+            kinds |= {name: kind for name in found if (kind := kinds.get(name) or contributed.kind(node, kinds))}
         if any(name not in shapes for name in node.outputs) and node.proto.domain in DEFAULT_DOMAINS:
             more, types = inferred(node, kinds, values, shapes)
             shapes |= more
