@@ -33,10 +33,6 @@ MOST_BITS = 32
 KEEPS_VALUES = ("Dropout", "Flatten", "Identity", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 """Operators whose results are some of their inputs' numbers."""
 
-QLINEAR = ("com.microsoft.QLinear", "com.microsoft.QGemm")
-CODED = {"com.microsoft.QLinearConcat": 1, "com.microsoft.QGemm": 8}
-"""Input of an operator on codes that has its result's type, if not the first: a zero point."""
-
 SUMS = ("ConvInteger", "MatMulInteger")
 """Operators whose outputs are 32-bit sums."""
 
@@ -60,8 +56,6 @@ def types(nodes: Iterable[Node], kinds: Mapping[str, int]) -> dict[str, IntType]
             found[source] = known[source]
         if node.op in (*KEEPS_VALUES, "DequantizeLinear") and source in found:
             found |= {name: found[source] for name in node.outputs[:1] if name not in known}
-        elif node.op.startswith(QLINEAR) and (code := found.get(node.optional(CODED.get(node.op, 0)))) is not None:
-            found |= {name: code for name in node.outputs[:1] if name not in known}
         elif node.op in SUMS:
             found |= dict.fromkeys(node.outputs[:1], IntType(32, True))
     readers: dict[str, set[IntType | None]] = {}
