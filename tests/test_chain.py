@@ -57,10 +57,11 @@ def truths(path, feed):
     return dict(zip(names, session.run(names, {k: v for k, v in feed.items() if k in wanted}), strict=True))
 
 
-def agree(path, batch=None, machine="edge_npu"):
+def agree(path, batch=None, machine="edge_npu", ties=0.0):
     """Compare all tensors; return the chain and the names that were compared.
 
-    Reals that the graph quantises saturate in its codes.
+    Reals that the graph quantises saturate in its codes. Sums of float32 in another order may fall on the other side of
+    a half: of a tensor's codes the share ``ties`` may be one off.
     """
     network, found, feed = chained(path, batch, machine)
     truth, codes = truths(path, feed), graph_values.codes(network.program)
@@ -74,6 +75,9 @@ def agree(path, batch=None, machine="edge_npu"):
             low, high = limits(network.tensors[name])
             array = np.clip(array, (low - zero) * step, (high - zero) * step)
         size = float(np.abs(array.astype(np.float64)).max(initial=0))
+        if array.dtype.kind != "f" and ties:
+            assert np.mean(ours != array) <= ties, name
+            array = np.where(np.abs(ours - array) == 1, ours, array)
         worst = np.abs(ours - array).max(initial=0)
         assert worst <= (step / 2 + FLOAT_ERROR * size if array.dtype.kind == "f" else 0), f"{name}: {worst} of {size}"
         compared.append(name)
@@ -538,7 +542,7 @@ def test_a_quantised_residual_network_has_the_runtime_s_codes(tmp_path, form):
     path = tmp_path / "m.onnx"
     form = quantization.QuantFormat[form]
     quantization.quantize_static(tmp_path / "real.onnx", path, Reader(), quant_format=form)
-    found, compared = agree(path)
+    found, compared = agree(path, ties=0.01)
     assert not any("not known" in note for note in found.notes)
     assert "y" in compared
     result = accelsim.simulate("edge_npu", str(path), operands="chain", check=True)
