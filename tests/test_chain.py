@@ -431,7 +431,9 @@ def compare_integers(tmp_path, node, dims, constants):
     )
     domains = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     onnx.save(helper.make_model(graph, opset_imports=domains, ir_version=8), tmp_path / "m.onnx")
-    assert agree(tmp_path / "m.onnx")[1] == ["y"]
+    found, compared = agree(tmp_path / "m.onnx")
+    assert compared == ["y"]
+    assert not any("not known" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -547,3 +549,17 @@ def test_a_quantised_residual_network_has_the_runtime_s_codes(tmp_path, form):
     assert "y" in compared
     result = accelsim.simulate("edge_npu", str(path), operands="chain", check=True)
     assert all(layer.checked for layer in result.layers if layer.simulated)
+
+
+def test_a_dilated_pool_takes_the_taps_that_it_says(tmp_path):
+    # as many taps as inputs: its layer looks like a pool without dilation
+    whole(tmp_path, [N("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], dilations=[2, 2])], {"x": [1, 1, 4, 4]})
+
+
+def test_a_recurrent_layer_with_a_clip_is_refused(tmp_path):
+    path = tmp_path / "m.onnx"
+    constants = [("w", real(1, 24, 3)), ("r", real(1, 24, 6))]
+    save(path, [N("LSTM", ["x", "w", "r"], ["y"], hidden_size=6, clip=0.1)], {"x": [5, 2, 3]}, constants=constants)
+    _, found, _ = chained(path)
+    assert "y" not in found.values
+    assert any("LSTM: it has activations, bounds or lengths of its own" in note for note in found.notes)

@@ -76,13 +76,14 @@ def propagate(network: Network, seed: int) -> Chain:
 
 @dataclass
 class _Run:
-    """One propagation: what was drawn, what was refused."""
+    """One propagation: what was drawn, what was refused, which operations took their default settings."""
 
     network: Network
     seed: int
     refused: dict[str, str] = field(default_factory=dict)
     roundings: dict[str, Rounding] = field(default_factory=dict)
     given: dict[str, np.ndarray] = field(default_factory=dict)
+    settings: set[str] = field(default_factory=set)
 
     def reals(self) -> dict[str, np.ndarray]:
         """Return tensor name -> what layers compute, for all images; drawn tensors are not among them."""
@@ -148,7 +149,6 @@ class _Shapes(_Run):
         """Return what layers compute, layer by layer."""
         found: dict[str, np.ndarray] = {}
         drawn: dict[str, np.ndarray] = {}
-        settings: set[str] = set()
         for layer in self.network.layers:
             view = self.network.view(layer)
             try:
@@ -164,9 +164,8 @@ class _Shapes(_Run):
                 self.note(layer.name, str(error))
                 continue
             if getattr(layer.shape, "op", "") in SETTINGS:
-                settings.add(layer.shape.op)  # type: ignore[union-attr]
+                self.settings.add(getattr(layer.shape, "op", ""))
             found[layer.outputs[0]] = result
-        self.settings = settings
         return found
 
     def _weights(self, layer: Layer, view: LayerView) -> list[np.ndarray]:
