@@ -177,6 +177,10 @@ def select(network: Network, pattern: str) -> list[Layer]:
     """Return the layers with work whose name matches; a pattern without any is an error."""
     work = [layer for layer in network.layers if not is_view(layer)]
     chosen = [layer for layer in work if fnmatchcase(layer.name, pattern)]
+    if not work:
+        raise WorkloadError(
+            f"'{network.name}' has no work: its {len(network.layers)} layers are views", "give a network that computes"
+        )
     if not chosen:
         names = ", ".join(layer.name for layer in work[:6])
         raise WorkloadError(f"no layer of '{network.name}' matches '{pattern}'", f"layers are called {names}, ...")

@@ -364,7 +364,7 @@ class Counted(str):
 
 def test_one_name_for_every_layer_costs_no_search_of_all_copies(monkeypatch):
     monkeypatch.setattr(Counted, "times", 0)
-    found = names.layer_names([(Counted("block"), "Relu", "")] * 1000)
+    found = names.layer_names([names.Label(Counted("block"), "Relu")] * 1000)
     assert found == ["block", *(f"block.{i}" for i in range(2, 1001))]
     rows = [SimpleNamespace(name=Counted("q"), line=i) for i in range(1000)]
     assert [name for name, _ in scalesim_network._named(rows, [])] == ["q", *(f"q.{i}" for i in range(2, 1001))]

@@ -9,6 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_graphs import tensor
 
+import accelsim
+from accelsim.cli import main
 from accelsim.errors import ConfigError, UserError, WorkloadError
 from accelsim.workload.onnx import importer
 from accelsim.workload.onnx.file import light_path
@@ -56,19 +58,37 @@ def test_a_small_constant_beside_the_model_takes_part_in_shape_inference(tmp_pat
 @pytest.mark.parametrize(
     ("location", "data", "message"),
     [
-        ("w.bin", None, "tensor 'w' is kept in 'w.bin', which is missing; put it beside the model"),
         ("w.bin", b"short", "tensor 'w' ends behind the end of 'w.bin'; copy the whole file"),
         ("../w.bin", b"x" * 48, "tensor 'w' is kept in '../w.bin', outside the model's folder; put the file beside the model"),
         ("/etc/hostname", None, "tensor 'w' is kept in '/etc/hostname', outside the model's folder; put the file beside the model"),
     ],
 )  # fmt: skip
-def test_weights_elsewhere_or_missing_are_refused(tmp_path, location, data, message):
+def test_weights_elsewhere_or_too_short_are_refused(tmp_path, location, data, message):
     folder = tmp_path / "inner"
     folder.mkdir()
     path = with_external(folder / "m.onnx", location, data)
     with pytest.raises(WorkloadError) as caught:
         importer.load(path, "m.onnx")
     assert str(caught.value) == f"m.onnx: {message}"
+
+
+def test_shapes_suffice_where_weights_are_missing(tmp_path):
+    network = importer.load(with_external(tmp_path / "m.onnx", "w.bin"))
+    assert (dict(network.values), dict(network.absent)) == ({}, {"w": "w.bin"})
+    assert network.notes == ("the file of 1 constants is missing (w.bin): synthetic values, density 1, stand in",)
+    assert accelsim.simulate("systolic_ws", network, check=True).complete
+
+
+@pytest.mark.parametrize("command", ["quantize", "compress"])
+def test_what_needs_values_asks_for_missing_weights(tmp_path, capsys, command):
+    path = with_external(tmp_path / "m.onnx", "w.bin")
+    with pytest.raises(SystemExit) as stop:
+        main([command, str(path)])
+    said = capsys.readouterr().err.strip()
+    assert (stop.value.code, said) == (
+        2,
+        "error: tensor 'w' is kept in 'w.bin', which is missing; put it beside the model",
+    )
 
 
 def test_a_link_out_of_the_folder_is_refused(tmp_path):

@@ -165,6 +165,34 @@ def test_a_recurrent_operator_says_which_dimension_is_the_batch(tmp_path):
     assert network.notes[0] == "the batch of its recurrent operators, 3, is taken as the graph's"
 
 
+def test_a_symbol_without_a_letter_is_no_name(tmp_path):
+    path = str(tokens(tmp_path, ("?", "?", 8)))
+    with pytest.raises(WorkloadError, match=r"--dim x\.1=N"):
+        accelsim.load_network(path)
+    assert accelsim.load_network(path, dims={"x.1": 7}).macs == 7 * 32
+
+
+def test_an_input_of_one_integer_is_given_like_a_size_and_decides_branches(tmp_path):
+    def body(name, op):
+        return helper.make_graph(
+            [helper.make_node(op, ["x"], [name])], name, [], [helper.make_empty_tensor_value_info(name)]
+        )
+
+    nodes = [
+        helper.make_node("Equal", ["rate", "high"], ["holds"]),
+        helper.make_node("If", ["holds"], ["y"], then_branch=body("a", "Relu"), else_branch=body("b", "Tanh")),
+    ]
+    path = tmp_path / "m.onnx"
+    model = save(path, nodes, {"x": (1, 8), "rate": ()}, constants=[("high", np.array(16000))])
+    model.graph.input[1].CopyFrom(helper.make_tensor_value_info("rate", TensorProto.INT64, ()))
+    onnx.save(model, path)
+    assert accelsim.load_network(str(path)).layers[-1].kind == "unsupported"
+    network = accelsim.load_network(str(path), dims={"rate": 16000})
+    assert [layer.shape.op for layer in network.layers] == ["relu"]
+    assert "inputs whose values are given: rate = 16000" in network.notes
+    assert [layer.shape.op for layer in accelsim.load_network(str(path), dims={"rate": 8000}).layers] == ["tanh"]
+
+
 def test_run_takes_sizes(tmp_path, capsys):
     path = tokens(tmp_path)
     code, said = command(capsys, "run", "systolic_ws", path, "--dim", "seq=16", "--dim", "batch=2", "--format", "json")

@@ -156,18 +156,20 @@ def _convolve(conv: Conv2d, x: np.ndarray, w: np.ndarray, dtype: Any) -> np.ndar
 def elementwise(op: str, arrays: list[np.ndarray], name: str = "") -> np.ndarray:
     """Return ``op`` over the arrays: integers stay integers where the operation allows it."""
     first = arrays[0]
-    if op in BINARY:
+    if op == "where" and len(arrays) > 1:
+        return np.asarray(np.where(first != 0, arrays[1], arrays[2] if len(arrays) > 2 else 0))
+    if op in BINARY or op == "where":
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(functools.reduce(BINARY[op], arrays))
+            return np.asarray(functools.reduce(BINARY.get(op, np.add), arrays))
     if op in INTEGER_UNARY:
         return INTEGER_UNARY[op](first)
     if op in REAL_UNARY:
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             return REAL_UNARY[op](first.astype(np.float64))
     raise WorkloadError(f"layer '{name}': no values are known for '{op}'", "run it without --check")
 
 
-BINARY: dict[str, np.ufunc] = {
+BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "add": np.add,
     "sum": np.add,
     "sub": np.subtract,
@@ -175,6 +177,17 @@ BINARY: dict[str, np.ufunc] = {
     "max": np.maximum,
     "min": np.minimum,
     "div": np.divide,
+    "pow": lambda x, y: np.power(x.astype(np.float64), y),
+    "mod": lambda x, y: np.where(y == 0, np.nan, np.mod(x, np.where(y == 0, 1, y))),
+    "equal": lambda x, y: (x == y).astype(np.int64),
+    "greater": lambda x, y: (x > y).astype(np.int64),
+    "greaterorequal": lambda x, y: (x >= y).astype(np.int64),
+    "less": lambda x, y: (x < y).astype(np.int64),
+    "lessorequal": lambda x, y: (x <= y).astype(np.int64),
+    "and": lambda x, y: ((x != 0) & (y != 0)).astype(np.int64),
+    "or": lambda x, y: ((x != 0) | (y != 0)).astype(np.int64),
+    "xor": lambda x, y: ((x != 0) ^ (y != 0)).astype(np.int64),
+    "prelu": lambda x, slope: np.where(x > 0, x, x * slope),
 }
 INTEGER_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0),
@@ -184,6 +197,10 @@ INTEGER_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "abs": np.abs,
     "clip": lambda x: np.clip(x, 0, 6),
     "clip6": lambda x: np.clip(x, 0, 6),
+    **dict.fromkeys(("floor", "ceil", "round", "linear", "bilinear", "trilinear"), lambda x: x.copy()),
+    "sign": np.sign,
+    "not": lambda x: (x == 0).astype(np.int64),
+    "quantize": lambda x: np.clip(x, -128, 127),
 }
 """Bounds of a clip are not part of a layer's shape: it clips to 0 and 6, as MobileNets do."""
 
@@ -197,6 +214,14 @@ REAL_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "tanh": np.tanh,
     "exp": np.exp,
+    "sqrt": np.sqrt,
+    "reciprocal": np.reciprocal,
+    "log": np.log,
+    "sin": np.sin,
+    "cos": np.cos,
+    "softplus": lambda x: np.log(np.exp(x) + 1),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "elu": lambda x: np.where(x > 0, x, np.exp(x) - 1),
     "hardsigmoid": lambda x: np.clip(x * (1 / 6) + 0.5, 0, 1),
     "hardswish": lambda x: x * np.clip(x * (1 / 6) + 0.5, 0, 1),
     "swish": lambda x: x / (1 + np.exp(-x)),
@@ -209,7 +234,8 @@ def _pool(pool: Pool, x: np.ndarray) -> np.ndarray:
     need_h = (pool.e - 1) * pool.stride[0] + pool.r
     need_w = (pool.f - 1) * pool.stride[1] + pool.s
     extra = ((0, 0), (0, 0), (top, max(bottom, need_h - pool.h - top)), (left, max(right, need_w - pool.w - left)))
-    lowest = np.iinfo(np.int64).min if pool.op == "max" else 0
+    limits = np.iinfo(np.int64)
+    lowest = {"max": limits.min, "min": limits.max}.get(pool.op, 0)
     padded = np.pad(x.astype(np.int64), extra, constant_values=lowest)
     inside = np.pad(np.ones((pool.h, pool.w), dtype=np.int64), extra[2:])
     if pool.count_pad:
@@ -221,7 +247,11 @@ def _pool(pool: Pool, x: np.ndarray) -> np.ndarray:
     ]  # fmt: skip
     if pool.op == "max":
         return np.maximum.reduce([padded[:, :, row, col] for row, col in windows])
+    if pool.op == "min":
+        return np.minimum.reduce([padded[:, :, row, col] for row, col in windows])
     total = sum((padded[:, :, row, col] for row, col in windows), np.zeros(pool.output_shape, np.int64))
+    if pool.op == "sum":
+        return total
     taps = sum((inside[row, col] for row, col in windows), np.zeros((pool.e, pool.f), np.int64))
     return np.asarray(total / np.maximum(taps, 1))
 
@@ -245,7 +275,18 @@ def _normalize(norm: Normalization, x: np.ndarray) -> np.ndarray:
 
 
 def reshape(view: View, arrays: list[np.ndarray]) -> np.ndarray:
-    """Return the renamed tensor: concatenated along ``axis``, or the same elements in another shape."""
+    """Return the renamed tensor: concatenated or cut along ``axis``, or the same elements in another shape.
+
+    Raises
+    ------
+    WorkloadError
+        A view that does not say which elements it takes.
+    """
+    if view.op == "slice":
+        taken = np.arange(view.start, view.start + view.shape[view.axis])
+        return arrays[0].take(taken, axis=view.axis)
+    if view.op in ("crop", "repeat"):
+        raise WorkloadError(f"no values are known for a view '{view.op}'", "run it without '--operands chain'")
     joined = np.concatenate(arrays, axis=view.axis) if view.op == "concat" else arrays[0]
     if joined.size != np.prod(view.shape, dtype=np.int64):
         raise ModelError(f"view '{view.op}' of {joined.size} elements as {view.shape}")

@@ -197,6 +197,7 @@ def _weights(
     elif tensor.name in network.values:
         found, origin = network.values[tensor.name], "network"
     else:
+        network.refuse_absent(tensor.name)
         return Operand(tensor, seed).values, "seeded"
     if found.dtype.kind == "f":
         return found, origin

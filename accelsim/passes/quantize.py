@@ -193,6 +193,7 @@ def real_numbers(
         return np.asarray(given[name], dtype=np.float64), "file"
     if name in network.values:
         return np.asarray(network.values[name], dtype=np.float64), "network"
+    network.refuse_absent(name)
     return operand.reals, "seeded"
 
 

@@ -62,7 +62,7 @@ class Layer:
     """One piece of work on named tensors.
 
     Of a layer that multiplies, the first of ``weights`` are the filters and a second one is the bias; other layers
-    list their constants there (scales, shifts, constant operands).
+    list their constants there (scales, shifts, constant operands). ``parent`` is the operator of which it is a part.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Layer:
     inputs: tuple[str, ...]
     weights: tuple[str, ...]
     outputs: tuple[str, ...]
+    parent: str = ""
 
     @property
     def kind(self) -> str:

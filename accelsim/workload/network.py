@@ -37,6 +37,8 @@ class Network:
         What a reader of results must know: assumptions, what the source did not say.
     values : mapping
         Tensor name -> float or integer array, where the source carries values (not part of equality).
+    absent : mapping
+        Tensor name -> the file that should hold its values and is missing.
 
     Raises
     ------
@@ -55,6 +57,7 @@ class Network:
     batch_doubt: str = ""
     notes: tuple[str, ...] = ()
     values: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
+    absent: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         names: set[str] = set()
@@ -113,6 +116,12 @@ class Network:
         }
         layers = tuple(replace(layer, shape=layer.shape.batched(factor)) for layer in self.layers)
         return replace(self, layers=layers, tensors=tensors, batch=batch)
+
+    def refuse_absent(self, tensor: str) -> None:
+        """Raise WorkloadError if the values of a tensor are wanted and the file that should hold them is missing."""
+        if tensor in self.absent:
+            problem = f"tensor '{tensor}' is kept in '{self.absent[tensor]}', which is missing"
+            raise WorkloadError(problem, "put it beside the model")
 
     def view(self, layer: Layer) -> LayerView:
         """Return ``layer`` with its tensors resolved."""

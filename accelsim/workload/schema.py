@@ -87,6 +87,7 @@ class LayerBase(Strict):
     inputs: Names | None = Field(None, description="tensors read; <name>.input, <name>.input2, ... by default")
     weights: Names | None = Field(None, description="constants read; <name>.weight and <name>.bias by default")
     outputs: Names | None = Field(None, description="tensors written; <name>.output by default")
+    parent: str = Field("", description="operator of the source of which the layer is a part")
     input: RoleSpec = RoleSpec()
     output: RoleSpec = RoleSpec()
 
@@ -157,7 +158,7 @@ class PoolSpec(LayerBase):
     """Pooling over r x s windows."""
 
     kind: Literal["pool"]
-    op: Literal["max", "average"]
+    op: Literal["max", "min", "sum", "average"]
     n: Dim = 1
     c: Dim
     h: Dim
@@ -207,7 +208,7 @@ class ViewSpec(LayerBase):
     """A renaming without work."""
 
     kind: Literal["view"]
-    op: Name = Field(description="reshape, flatten, concat, slice, identity, ...")
+    op: Name = Field(description="reshape, flatten, concat, slice, repeat, identity, ...")
     operand_shapes: Annotated[tuple[TensorDims, ...], Field(min_length=1, strict=False)] = Field(
         description="shapes of the inputs"
     )

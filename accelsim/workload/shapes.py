@@ -264,12 +264,12 @@ class SpGemm:
 
 @dataclass(frozen=True)
 class Pool:
-    """Max or average pooling of (n, c, h, w) over r x s windows.
+    """Maximum, minimum, sum or average of (n, c, h, w) over r x s windows.
 
     ``ceil`` rounds the output size up; ``count_pad`` lets an average count the padding too.
     """
 
-    op: Literal["max", "average"]
+    op: Literal["max", "min", "sum", "average"]
     n: int
     c: int
     h: int
@@ -360,7 +360,8 @@ class View(_ListedShapes):
     """A renaming without work: tensors are placed where they are needed.
 
     ``concat`` joins along ``axis``; ``slice`` takes ``shape[axis]`` positions of ``axis`` from ``start`` on;
-    ``crop`` takes another part; everything else gives the same elements another shape.
+    ``crop`` takes another part, ``repeat`` takes elements more than once; everything else gives the same elements
+    another shape.
     """
 
     op: str

@@ -47,6 +47,8 @@ def _layer(layer: Layer, isolated: bool) -> dict[str, Any]:
         entry["weights"] = layer.weights
     if layer.outputs != (f"{layer.name}.output",):
         entry["outputs"] = layer.outputs
+    if layer.parent:
+        entry["parent"] = layer.parent
     return entry
 
 

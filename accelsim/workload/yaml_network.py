@@ -152,7 +152,7 @@ class _Builder:
                 raise self.document.error(path, fault, "give each output its own name")
             self._tensor(output, shape.output_shape if i == 0 else None, spec.output if i == 0 else RoleSpec(), path)
             self.made.add(output)
-        self.layers.append(Layer(name, shape, inputs, weights, outputs))
+        self.layers.append(Layer(name, shape, inputs, weights, outputs, spec.parent))
 
     def _inputs(self, name: str, spec: LayerBase, shape: Shape, path: KeyPath) -> tuple[str, ...]:
         count = len(shape.input_shapes)

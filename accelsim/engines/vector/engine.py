@@ -16,10 +16,12 @@ Modelled:
 Not modelled:
 - Ports and banks of the scratchpad, and the time to broadcast, shift or transpose operands.
 - Rounding of results to the width of the output; folding of a batch normalisation's statistics.
-- Values of scalar constants, scales, shifts and clip bounds: 1, 0 and 0 to 6 stand for them.
+- Values of scalar constants, scales, shifts and clip bounds: 1, 0 and 0 to 6 stand for them; interpolation gives one
+  of its points.
 
 Assumed:
 - Results are forwarded: the pipeline's latency is paid once per tile.
+- Logarithm, sine, cosine and remainder are special operations like the others; logic and choices are compares.
 - special_cycles and latency_cycles where a machine does not say otherwise.
 - A zero operand is worked on like any other, so that all work is busy.
 - Every operation reads and writes the lane's accumulator once.
@@ -28,13 +30,26 @@ Assumed:
 ====================== ============================================== =============================================
 layer                  operations per output element                  per row (P = min(lanes, row), D = ceil(log2 P))
 ====================== ============================================== =============================================
-max pool               r s compares
+max, min pool          r s compares
+sum pool               r s adds
 average pool           r s adds, 1 special (quotient)
 k operands             k - 1 of add, mul, compare, special (div)
-relu, abs              1 compare
-copy, cast, neg        1 add
-clip                   2 compares
-exp, tanh, erf         1 special
+                       (div, pow, mod), compares for comparisons,
+                       logic and where
+prelu                  1 mul, 1 compare
+relu, abs, not         1 compare
+copy, cast, neg,       1 add
+floor, ceil, round
+clip, sign             2 compares
+exp, tanh, erf, sqrt,  1 special
+reciprocal, log, sin,
+cos
+softplus               1 add, 2 specials (exp, log)
+softsign               1 add, 1 compare, 1 special (quotient)
+elu                    1 add, 1 mul, 1 compare, 1 special (exp)
+quantize               1 mul, 1 add, 2 compares
+linear, bilinear,      1, 3, 7 times 1 mul, 2 adds
+trilinear (resize)
 sigmoid, swish         1 add, 2 specials (exp, quotient)
 hardsigmoid            1 mul, 1 add, 2 compares
 hardswish              2 muls, 1 add, 2 compares
@@ -63,7 +78,7 @@ from accelsim.components import Alu, Component, Link, RegisterFile, Sram
 from accelsim.config.schema import MappingSpec, Strict
 from accelsim.engine import Engine, Machine, Many, Sample, Word
 from accelsim.engines.vector import columnar, passes, sample, tiles
-from accelsim.engines.vector.program import BINARY, UNARY, Counts, Tree, account, events, tile_cost
+from accelsim.engines.vector.program import BINARY, OTHERS, UNARY, Counts, Tree, account, events, tile_cost
 from accelsim.engines.vector.tiles import Cut, Pieces, Work
 from accelsim.errors import MappingError
 from accelsim.mapping.choose import Bounds, Candidates, PriceOf
@@ -133,7 +148,7 @@ class Vector(Engine[Params, Cut]):
         if isinstance(shape, Normalization) and shape.op == "lrn" and shape.size > MAX_POOL:
             return f"a local response normalisation has at most {MAX_POOL:,} taps here"
         if isinstance(shape, Elementwise):
-            if shape.op not in UNARY and shape.op not in BINARY:
+            if shape.op not in UNARY and shape.op not in (*BINARY, *OTHERS):
                 return f"a vector unit has no operation '{shape.op}'"
             for operand in (*shape.input_shapes, *(t.shape for t in view.weights)):
                 if not _reaches(operand, shape.shape):

@@ -13,9 +13,10 @@ import numpy as np
 from accelsim.jit import kernel
 
 EXACT = ("ADD", "SUB", "MUL", "MAX", "MIN", "NEG", "ABS", "SQUARE", "ADD_SQUARE")
-REAL = ("DIV", "UNDER", "EXP", "EXP_NEG", "TANH", "ERF", "POWER")
-CODES = {name: code for code, name in enumerate(EXACT + REAL)}
-"""Step -> code. Those of `REAL` are executed on float64 alone."""
+COMPARED = ("EQUAL", "GREATER", "AT_LEAST", "LESS", "AT_MOST", "AND", "OR", "XOR", "KEEP", "PICK", "CHOOSE")
+REAL = ("DIV", "UNDER", "EXP", "EXP_NEG", "TANH", "ERF", "POWER", "ROOT", "LOG", "SIN", "COS", "REMAINDER")
+CODES = {name: code for code, name in enumerate(EXACT + COMPARED + REAL)}
+"""Step -> code. Those of `REAL` are executed on float64 alone; those of `COMPARED` give an operand, or 1 and 0."""
 
 ADD, MUL, COMPARE, SPECIAL = 0, 1, 2, 3
 CYCLES, BUSY, PADDING, UNMAPPED, IMBALANCE, OPS = 0, 1, 2, 3, 4, 5
@@ -42,21 +43,59 @@ def exact(code, a, square, x):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def compared(code, a, held, x):  # type: ignore[no-untyped-def]
+    """Return the accumulator after a step of `COMPARED`; ``held`` is the condition that PICK found."""
+    if code == 9:
+        holds = a == x
+    elif code == 10:
+        holds = a > x
+    elif code == 11:
+        holds = a >= x
+    elif code == 12:
+        holds = a < x
+    elif code == 13:
+        holds = a <= x
+    elif code == 14:
+        holds = a != 0 and x != 0
+    elif code == 15:
+        holds = a != 0 or x != 0
+    elif code == 16:
+        holds = (a != 0) != (x != 0)
+    elif code == 17:
+        return x if x > 0 else a
+    elif code == 18:
+        return x if a != 0 else x * 0
+    else:
+        return a if held != 0 else x
+    return x * 0 + 1 if holds else x * 0
+
+
+@kernel
 def real(code, a, x):  # type: ignore[no-untyped-def]
     """Return the accumulator after a step of `REAL`."""
-    if code == 9:
+    if code == 20:
         return a / x if x != 0 else a * np.inf
-    if code == 10:
+    if code == 21:
         return x / a if a != 0 else x * np.inf
-    if code == 11:
+    if code == 22:
         return np.exp(a)
-    if code == 12:
+    if code == 23:
         return np.exp(-a)
-    if code == 13:
+    if code == 24:
         return np.tanh(a)
-    if code == 14:
+    if code == 25:
         return math.erf(a)
-    return a**x
+    if code == 26:
+        return a**x
+    if code == 27:
+        return np.sqrt(a)
+    if code == 28:
+        return np.log(a)
+    if code == 29:
+        return np.sin(a)
+    if code == 30:
+        return np.cos(a)
+    return a - np.floor(a / x) * x if x != 0 else a * np.nan
 
 
 @kernel
@@ -126,6 +165,11 @@ def walk_flat(  # type: ignore[no-untyped-def]
                     square[lane] = x * x
                 elif code < 9:
                     acc[lane] = exact(code, acc[lane], square[lane], x)
+                elif code < 20:
+                    held = square[lane]
+                    if code == 18:
+                        square[lane] = acc[lane]
+                    acc[lane] = compared(code, acc[lane], held, x)
                 else:
                     acc[lane] = real(code, acc[lane], x)
         if with_values:

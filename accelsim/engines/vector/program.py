@@ -16,7 +16,7 @@ from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax
 
-LOWEST = -(2**63)
+LOWEST, HIGHEST = -(2**63), 2**63 - 1
 
 
 class Step(NamedTuple):
@@ -105,6 +105,7 @@ _HARD = (
     Step("MUL", "mul", const=1 / 6), Step("ADD", "add", const=0.5),
     Step("MAX", "compare"), Step("MIN", "compare", const=1),
 )  # fmt: skip
+_LERP = (Step("SUB", "add"), Step("MUL", "mul", const=1), Step("ADD", "add"))
 UNARY: dict[str, tuple[Step, ...]] = {
     "relu": (Step("MAX", "compare"),),
     "copy": _COPY,
@@ -121,6 +122,27 @@ UNARY: dict[str, tuple[Step, ...]] = {
     "hardsigmoid": _HARD,
     "hardswish": (*_HARD, Step("MUL", "mul", 0)),
     "leakyrelu": (Step("MUL", "mul", const=LEAK), Step("MAX", "compare", 0)),
+    "floor": _COPY,
+    "ceil": _COPY,
+    "round": _COPY,
+    "sign": (Step("MIN", "compare", const=1), Step("MAX", "compare", const=-1)),
+    "not": (Step("EQUAL", "compare"),),
+    "sqrt": (Step("ROOT", "special"),),
+    "reciprocal": (Step("UNDER", "special", const=1),),
+    "log": (Step("LOG", "special"),),
+    "sin": (Step("SIN", "special"),),
+    "cos": (Step("COS", "special"),),
+    "softplus": (Step("EXP", "special"), Step("ADD", "add", const=1), Step("LOG", "special")),
+    "softsign": (Step("ABS", "compare"), Step("ADD", "add", const=1), Step("UNDER", "special", 0)),
+    "elu": (
+        Step("EXP", "special"), Step("SUB", "add", const=1), Step("MUL", "mul", const=1), Step("KEEP", "compare", 0),
+    ),
+    "quantize": (
+        Step("MUL", "mul", const=1), *_COPY, Step("MAX", "compare", const=-128), Step("MIN", "compare", const=127),
+    ),
+    "linear": _LERP,
+    "bilinear": _LERP * 3,
+    "trilinear": _LERP * 7,
     "gelu": (
         Step("MUL", "mul", const=1 / sqrt(2)), Step("ERF", "special"), Step("ADD", "add", const=1),
         Step("MUL", "mul", 0), Step("MUL", "mul", const=0.5),
@@ -140,9 +162,25 @@ BINARY = {
     "max": ("MAX", "compare"),
     "min": ("MIN", "compare"),
     "div": ("DIV", "special"),
+    "pow": ("POWER", "special"),
+    "mod": ("REMAINDER", "special"),
+    "equal": ("EQUAL", "compare"),
+    "greater": ("GREATER", "compare"),
+    "greaterorequal": ("AT_LEAST", "compare"),
+    "less": ("LESS", "compare"),
+    "lessorequal": ("AT_MOST", "compare"),
+    "and": ("AND", "compare"),
+    "or": ("OR", "compare"),
+    "xor": ("XOR", "compare"),
 }
 """The step that takes each operand after the first."""
-INTEGER = ("relu", "copy", "cast", "neg", "abs", "clip", "clip6", "add", "sum", "sub", "mul", "max", "min")
+INTEGER = (
+    "relu", "copy", "cast", "neg", "abs", "clip", "clip6", "floor", "ceil", "round", "sign", "not", "quantize",
+    "linear", "bilinear", "trilinear", "add", "sum", "sub", "mul", "max", "min", "equal", "greater", "greaterorequal",
+    "less", "lessorequal", "and", "or", "xor", "where", "prelu",
+)  # fmt: skip
+OTHERS = ("where", "prelu")
+"""Operations on several operands whose steps differ by operand."""
 
 
 def program(view: LayerView) -> Program:
@@ -175,6 +213,12 @@ def program(view: LayerView) -> Program:
 def _elementwise(op: str, operands: int) -> tuple[Step, ...]:
     if op in UNARY:
         return UNARY[op]
+    if op == "where":  # the condition first; a lone choice stands against a constant
+        names = ("PICK", "CHOOSE", "CHOOSE")
+        return tuple(Step(names[i - 1], "compare", i) for i in range(1, operands)) or (Step("ADD", "compare"),)
+    if op == "prelu":
+        slope = 1 if operands > 1 else -1
+        return (Step("MUL", "mul", slope, 1), Step("KEEP", "compare", 0))
     name, unit = BINARY[op]
     # a lone operand meets a constant of the network, whose value is not known: its own value stays
     return tuple(Step(name, unit, i) for i in range(1, operands)) or (Step("ADD", unit),)
@@ -182,10 +226,12 @@ def _elementwise(op: str, operands: int) -> tuple[Step, ...]:
 
 def _pool(pool: Pool) -> Program:
     window = pool.r * pool.s
-    if pool.op == "max":
-        steps = tuple(Step("MAX", "compare", tap) for tap in range(window))
-        return Program(steps, Ops(), False, window, LOWEST, Ops(compare=1))
+    if pool.op in ("max", "min"):
+        steps = tuple(Step(pool.op.upper(), "compare", tap) for tap in range(window))
+        return Program(steps, Ops(), False, window, LOWEST if pool.op == "max" else HIGHEST, Ops(compare=1))
     steps = tuple(Step("ADD", "add", tap) for tap in range(window))
+    if pool.op == "sum":
+        return Program(steps, Ops(), False, window, 0, Ops(add=1))
     return Program((*steps, Step("DIV", "special", window)), Ops(special=1), True, window, 0, Ops(add=1))
 
 

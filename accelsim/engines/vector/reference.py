@@ -35,6 +35,23 @@ UNARY: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "hardsigmoid": ("macc", lambda x: min(max(x / 6 + 0.5, 0), 1)),
     "hardswish": ("maccm", lambda x: x * min(max(x / 6 + 0.5, 0), 1)),
     "leakyrelu": ("mc", lambda x: x if x > 0 else 0.01 * x),
+    "floor": ("a", lambda x: x),
+    "ceil": ("a", lambda x: x),
+    "round": ("a", lambda x: x),
+    "sign": ("cc", lambda x: (x > 0) - (x < 0)),
+    "not": ("c", lambda x: int(x == 0)),
+    "sqrt": ("s", lambda x: math.sqrt(x) if x >= 0 else math.nan),
+    "reciprocal": ("s", lambda x: float(np.float64(1) / np.float64(x))),
+    "log": ("s", lambda x: float(np.log(np.float64(x)))),
+    "sin": ("s", math.sin),
+    "cos": ("s", math.cos),
+    "softplus": ("sas", lambda x: math.log(math.exp(x) + 1)),
+    "softsign": ("cas", lambda x: x / (1 + abs(x))),
+    "elu": ("samc", lambda x: x if x > 0 else math.exp(x) - 1),
+    "quantize": ("macc", lambda x: min(max(x, -128), 127)),
+    "linear": ("ama", lambda x: x),
+    "bilinear": ("ama" * 3, lambda x: x),
+    "trilinear": ("ama" * 7, lambda x: x),
     "gelu": ("msamm", lambda x: 0.5 * x * (1 + math.erf(x * (1 / math.sqrt(2))))),
     "gelu_tanh": (
         "mmammsas",
@@ -49,6 +66,17 @@ BINARY: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
     "max": ("c", max),
     "min": ("c", min),
     "div": ("s", lambda x, y: float(np.float64(x) / np.float64(y))),
+    "pow": ("s", lambda x, y: float(np.float64(x) ** np.float64(y))),
+    "mod": ("s", lambda x, y: x % y if y else math.nan),
+    "equal": ("c", lambda x, y: int(x == y)),
+    "greater": ("c", lambda x, y: int(x > y)),
+    "greaterorequal": ("c", lambda x, y: int(x >= y)),
+    "less": ("c", lambda x, y: int(x < y)),
+    "lessorequal": ("c", lambda x, y: int(x <= y)),
+    "and": ("c", lambda x, y: int(bool(x) and bool(y))),
+    "or": ("c", lambda x, y: int(bool(x) or bool(y))),
+    "xor": ("c", lambda x, y: int(bool(x) != bool(y))),
+    "prelu": ("mc", lambda x, slope: x if x > 0 else x * slope),
 }
 
 
@@ -71,12 +99,17 @@ class _Elementwise(Layer):
                 self.flow("glb", operand.tensor, "read", len(group) * operand.bits)
             if op in UNARY:
                 self.step(UNARY[op][0], all_lanes)
+            elif op in ("where", "prelu"):
+                self.step("mc" if op == "prelu" else "c" * max(1, len(self.given) - 1), all_lanes)
             else:
                 self.step(BINARY[op][0] * max(1, len(self.given) - 1), all_lanes)
             for i in group:
                 value = self.given[0].values[i]
                 if op in UNARY:  # constants beside the operand, such as the bounds of a clip, do not matter
                     value = UNARY[op][1](value)
+                elif op == "where":
+                    choices = [operand.values[i] for operand in self.given[1:]]
+                    value = (choices[0] if value else [*choices, 0][1]) if choices else value
                 else:
                     for operand in self.given[1:]:
                         value = BINARY[op][1](value, operand.values[i])
@@ -166,13 +199,14 @@ class _Pool(Layer):
                     inside.append(0 <= h < p.h and 0 <= w < p.w)
                     if inside[-1]:
                         values.append(int(x[n, c, h, w]))
-                self.step("c" if p.op == "max" else "a", inside)
+                self.step("c" if p.op in ("max", "min") else "a", inside)
                 self.flow("glb", "input", "read", sum(inside) * self.given[0].bits)
             if p.op == "average":
                 self.step("s", [True] * len(group))
             for (e, f, c), values in zip(group, met, strict=True):
                 divisor = self._counted(e, f) if p.count_pad else len(values)
-                self.out[n, c, e, f] = max(values) if p.op == "max" else sum(values) / divisor
+                joined: dict[str, Callable[[list[int]], float]] = {"max": max, "min": min, "sum": sum}
+                self.out[n, c, e, f] = joined[p.op](values) if p.op in joined else sum(values) / divisor
 
     def _counted(self, e: int, f: int) -> int:
         """Return the taps of a window that lie in the image or its padding."""

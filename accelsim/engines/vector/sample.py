@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.engine import Sample
-from accelsim.engines.vector.program import BINARY, UNARY
+from accelsim.engines.vector.program import BINARY, OTHERS, UNARY
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax
 
 HALF_BITS = 4096
@@ -33,8 +33,8 @@ def sample(rng: np.random.Generator) -> Sample:
     if kind <= 1:
         return Sample(_pool(rng), params, {"rows": draw(1, 4), "channels": draw(1, 5)})
     if kind <= 3:
-        op = str(rng.choice([*UNARY, *BINARY]))
-        count = draw(1, 3) if op in BINARY else 1
+        op = str(rng.choice([*UNARY, *BINARY, *OTHERS]))
+        count = 1 if op in UNARY else draw(1, 2 if op == "prelu" else 3)
         # the first operand is never broadcast, so that it has the result's shape
         inputs = (image, *(tuple(draw(0, 1) or size for size in image) for _ in range(count - 1)))
         if op in BINARY and not draw(0, 7):  # what is broadcast is too large for the scratchpad
@@ -62,7 +62,7 @@ def _pool(rng: np.random.Generator) -> Pool:
         return int(rng.integers(low, high + 1))
 
     r, s = draw(1, 3), draw(1, 4)
-    op: Any = ("max", "average")[draw(0, 1)]
+    op: Any = ("max", "average", "min", "sum")[draw(0, 3)]
     # the padding is smaller than the window, so that every window meets the image
     pad = (draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1))
     return Pool(

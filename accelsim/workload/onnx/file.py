@@ -69,6 +69,20 @@ class Computed:
         return self.array
 
 
+@dataclass(frozen=True)
+class Absent:
+    """Values in a file that is not there: shapes suffice until somebody wants them."""
+
+    name: str
+    location: str
+    shown: str
+
+    def read(self) -> np.ndarray:
+        """Raise WorkloadError."""
+        problem = f"tensor '{self.name}' is kept in '{self.location}', which is missing"
+        raise WorkloadError(problem, "put it beside the model", file=self.shown)
+
+
 class Origin(Protocol):
     """Where values are."""
 
@@ -93,6 +107,16 @@ class Constant:
     origin: Origin | None = None
     orders: tuple[tuple[Dims, Dims], ...] = ()
 
+    @property
+    def absent(self) -> str:
+        """The file in which the values should be and which is missing; empty if they are there or there are none."""
+        origin = self.origin
+        while isinstance(origin, Part):
+            origin = origin.whole.origin
+        if isinstance(origin, Absent):
+            return origin.location
+        return ""
+
     def reshaped(self, shape: Dims) -> Constant:
         """Return the same values in another shape."""
         return replace(self, shape=shape)
@@ -102,6 +126,10 @@ class Constant:
         shape = tuple(self.shape[i] for i in order)
         return Constant(shape, self.origin, (*self.orders, (self.shape, order)))
 
+    def part(self, start: int, shape: Dims) -> Constant:
+        """Return some of the values, from one on, in a shape of their own."""
+        return Constant(shape, None if self.origin is None else Part(self, start, elements(shape)))
+
     def read(self) -> np.ndarray:
         """Return the values; ModelError if there are none."""
         if self.origin is None:
@@ -110,6 +138,19 @@ class Constant:
         for shape, order in self.orders:
             values = values.reshape(shape).transpose(order)
         return values.reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some values of a constant, which follow each other."""
+
+    whole: Constant
+    start: int
+    count: int
+
+    def read(self) -> np.ndarray:
+        """Return the values, in one dimension."""
+        return self.whole.read().reshape(-1)[self.start : self.start + self.count]
 
 
 @dataclass(frozen=True, repr=False)
@@ -210,7 +251,7 @@ def constant(tensor: Any, folder: Path, shown: str) -> Constant:
     Raises
     ------
     WorkloadError
-        Values in another file that is missing, too short, or not inside the model's folder; too few values.
+        Values in another file that is too short, or not inside the model's folder; too few values.
     """
     from onnx import TensorProto
 
@@ -222,7 +263,7 @@ def constant(tensor: Any, folder: Path, shown: str) -> Constant:
     return Constant(shape, Stored(tensor, shown))
 
 
-def _external(tensor: Any, shape: Dims, folder: Path, shown: str) -> External | None:
+def _external(tensor: Any, shape: Dims, folder: Path, shown: str) -> External | Absent | None:
     from onnx import helper
 
     def refused(problem: str, remedy: str) -> WorkloadError:
@@ -234,7 +275,7 @@ def _external(tensor: Any, shape: Dims, folder: Path, shown: str) -> External | 
     if not location or not path.is_relative_to(folder.resolve()):
         raise refused(f"is kept in '{location}', outside the model's folder", "put the file beside the model")
     if not packaged.is_file(path):
-        raise refused(f"is kept in '{location}', which is missing", "put it beside the model")
+        return Absent(tensor.name, location, shown)
     try:
         stored = helper.tensor_dtype_to_np_dtype(tensor.data_type)
         offset = int(entries.get("offset", "0"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from accelsim.workload.onnx.file import Computed, Constant
+from accelsim.workload.onnx.file import Absent, Computed, Constant
 from accelsim.workload.onnx.node import SMALL, Node
 from accelsim.workload.onnx.sizes import static
 from accelsim.workload.shapes import MAX_DIM, Dims, elements
@@ -75,6 +75,10 @@ class Values:
             stack.pop()
         return self._known[name]
 
+    def shape(self, name: str) -> Dims | None:
+        """Return the shape of a tensor, if it is known."""
+        return self.constants[name].shape if name in self.constants else self.shapes.get(name)
+
     def computed(self, name: str) -> Computed | None:
         """Return the values of a tensor that were computed before, as an origin."""
         array = self._known.get(name) if name in self._makers else None
@@ -97,7 +101,8 @@ class Values:
     def _find(self, name: str) -> None:
         constant, node = self.constants.get(name), self._makers.get(name)
         if constant is not None and constant.origin is not None:
-            self._known[name] = constant.read() if elements(constant.shape) <= SMALL else None
+            there = elements(constant.shape) <= SMALL and not isinstance(constant.origin, Absent)
+            self._known[name] = constant.read() if there else None
         elif node is None or not self._small(name, node):
             self._known[name] = None
         else:
@@ -136,7 +141,8 @@ def evaluated(node: Node, given: Mapping[str, Any], opsets: Mapping[str, int]) -
         info = helper.make_graph([node.proto], "g", [], [helper.make_empty_tensor_value_info(n) for n in node.outputs])
         info.input.extend(helper.make_empty_tensor_value_info(name) for name in given)
         domains = [helper.make_opsetid(*item) for item in opsets.items()]
-        results = ReferenceEvaluator(helper.make_model(info, opset_imports=domains)).run(None, dict(given))
+        with np.errstate(all="ignore"):
+            results = ReferenceEvaluator(helper.make_model(info, opset_imports=domains)).run(None, dict(given))
     except Exception:  # the evaluator is Python of many hands: whatever it raises, the value is not known
         return None
     if not all(isinstance(result, np.ndarray | np.generic) for result in results):

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from accelsim.errors import WorkloadError
 from accelsim.text import quoted
-from accelsim.workload.onnx import quant
-from accelsim.workload.onnx.control import Inlined, branch
-from accelsim.workload.onnx.file import Constant, constant
+from accelsim.workload.onnx import contributed, quant
+from accelsim.workload.onnx.control import Inlined, branch, loop, scan
+from accelsim.workload.onnx.file import Absent, Constant, constant
 from accelsim.workload.onnx.folding import Values, inferred
 from accelsim.workload.onnx.node import DEFAULT_DOMAINS, SMALL, Node
 from accelsim.workload.onnx.quant import IntType
-from accelsim.workload.onnx.sizes import OpenSizes, closed, static
+from accelsim.workload.onnx.sizes import OpenSizes, closed, settings, static
 from accelsim.workload.shapes import Dims, elements
 from accelsim.workload.sizes import Sizes
 
 SAME_VALUES = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear")
 """Operators that leave a constant's values as they are, of the last two in integers."""
 
+MAX_TURNS = 1024
+"""Loops with more turns stay one unsupported layer."""
+MAX_UNROLLED_BYTES = 1 << 26
+"""Nor are bodies repeated that would take more than this."""
+FIRST_AXES = 9
+"""Operator set from which on Scan has axes and no batch."""
 MAX_NODES = 50_000
 """Control flow is not followed beyond so many operators."""
+
+MISTAKEN = ("STFT",)
+"""Operators whose shapes ONNX (1.23) infers wrongly: of a spectrum it counts both sides, whatever ``onesided`` says."""
 
 RANDOM = ("Multinomial", "Bernoulli")
 """Operators besides Random* whose result is not a constant even when their inputs are."""
@@ -84,10 +93,15 @@ def prepare(model: Any, folder: Path, shown: str, dims: Sizes) -> Graph:
     """
     initialisers = {t.name: t for t in model.graph.initializer}
     sparse = {s.values.name: s for s in model.graph.sparse_initializer}
+    chosen = settings([value for value in model.graph.input if value.name not in initialisers], dims)
+    initialisers |= chosen
     constants = {name: constant(t, folder, shown) for name, t in initialisers.items()}
     constants |= {name: Constant(tuple(s.dims)) for name, s in sparse.items()}
     outside = [value for value in model.graph.input if value.name not in constants]
-    sizes = closed(outside, dims, shown)
+    sizes = closed(outside, {name: size for name, size in dims.items() if name not in chosen}, shown)
+    if chosen:
+        taken = ", ".join(f"{name} = {dims[name]}" for name in sorted(chosen))
+        sizes = replace(sizes, notes=(*sizes.notes, f"inputs whose values are given: {taken}"))
     shapes, kinds = _inferred(model, initialisers, constants, sizes, shown)
     opsets = {o.domain: o.version for o in model.opset_import}
     values = Values(shapes, constants, opsets)
@@ -137,6 +151,12 @@ def _completed(
             continue
         values.add(node)
         nodes.append(node)
+        if node.op in MISTAKEN:
+            for name in node.outputs:
+                shapes.pop(name, None)
+            continue
+        if any(name not in shapes for name in node.outputs):
+            shapes |= {name: dims for name, dims in contributed.shapes(node).items() if name not in shapes}
         if any(name not in shapes for name in node.outputs) and node.proto.domain in DEFAULT_DOMAINS:
             more, types = inferred(node, kinds, values, shapes)
             shapes |= more
@@ -149,10 +169,28 @@ def _completed(
 
 def _unrolled(node: Node, values: Values) -> Inlined | None:
     """Return what an operator of control flow becomes if its course is known."""
-    if node.op != "If":
+    if node.op == "If":
+        holds = _single(values, node.optional(0))
+        return None if holds is None else branch(node, bool(holds))
+    turns = None
+    if node.op == "Loop":
+        ends = node.optional(1)
+        turns = _single(values, node.optional(0)) if not ends or _single(values, ends) else None
+    elif node.op == "Scan" and node.opset >= FIRST_AXES:
+        scanned = node.proto.input[len(node.proto.input) - node.integer("num_scan_inputs", 0) :]
+        shapes = [values.shape(name) for name in scanned]
+        axes = node.integers("scan_input_axes", (0,) * len(scanned))
+        if shapes and all(shapes) and len(axes) == len(shapes):
+            turns = shapes[0][axes[0] % len(shapes[0])] if shapes[0] else None
+    if turns is None or turns > MAX_TURNS or turns * node.proto.ByteSize() > MAX_UNROLLED_BYTES:
         return None
-    holds = values.of(node.optional(0))
-    return None if holds is None or holds.size != 1 else branch(node, bool(holds.reshape(-1)[0]))
+    return loop(node, int(turns)) if node.op == "Loop" else scan(node, int(turns), [len(dims or ()) for dims in shapes])
+
+
+def _single(values: Values, name: str) -> int | None:
+    """Return the only value of a tensor, if it is known."""
+    found = values.of(name) if name else None
+    return None if found is None or found.size != 1 else int(found.reshape(-1)[0])
 
 
 def _inferred(
@@ -175,7 +213,7 @@ def _inferred(
         tensor = initialisers.get(name)
         kind = onnx.TensorProto.FLOAT if tensor is None else tensor.data_type
         graph.input.append(helper.make_tensor_value_info(name, kind, known.shape))
-        if tensor is not None and elements(known.shape) <= SMALL:
+        if tensor is not None and elements(known.shape) <= SMALL and not isinstance(known.origin, Absent):
             beside = tensor.data_location == onnx.TensorProto.EXTERNAL and known.origin is not None
             graph.initializer.append(numpy_helper.from_array(known.read(), name) if beside else tensor)
     for value in model.graph.value_info:

@@ -19,8 +19,8 @@ from accelsim.workload.onnx.macs import macs
 from accelsim.workload.onnx.names import SCOPES, Label, layer_names, module_path
 from accelsim.workload.onnx.node import Node, RefusedError, UnknownShapeError
 from accelsim.workload.onnx.ops import convert
-from accelsim.workload.onnx.products import Weight, Work
-from accelsim.workload.shapes import PRODUCTS, UNKNOWN, Unsupported, elements
+from accelsim.workload.onnx.work import Weight, Work
+from accelsim.workload.shapes import PRODUCTS, UNKNOWN, Dims, Unsupported, elements
 from accelsim.workload.sizes import Sizes
 
 
@@ -72,12 +72,14 @@ def network_of(model: Any, folder: Path, shown: str, dims: Sizes, name: str, sou
 
 @dataclass
 class _Importer:
-    """Turns nodes into layers; ``unknown`` are tensors whose shapes nobody can infer."""
+    """Turns nodes into layers; ``made`` are shapes of tensors between the layers of one operator, ``unknown`` are
+    tensors whose shapes nobody can infer."""
 
     graph: Graph
     shown: str
     tensors: dict[str, Tensor] = field(default_factory=dict)
     constants: dict[str, Constant] = field(default_factory=dict)
+    made: dict[str, Dims] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
 
     def network(self, name: str, source: str) -> Network:
@@ -85,8 +87,7 @@ class _Importer:
         works = [(node, work) for node in self.graph.nodes for work in self._works(node)]
         if not works:
             raise WorkloadError("the graph has no layers", "give a model that computes something")
-        names = layer_names([_label(node, work) for node, work in works])
-        layers = tuple(self._layer(layer, work) for layer, (_, work) in zip(names, works, strict=True))
+        layers = tuple(self._layer(*named) for named in _named(works))
         return Network(
             name=name,
             layers=layers,
@@ -95,7 +96,8 @@ class _Importer:
             batch=self.graph.sizes.batch,
             batch_doubt=self.graph.sizes.doubt,
             notes=tuple(self._notes()),
-            values=LazyValues({name: c for name, c in self.constants.items() if c.origin is not None}),
+            values=LazyValues({name: c for name, c in self.constants.items() if c.origin is not None and not c.absent}),
+            absent={name: c.absent for name, c in self.constants.items() if c.absent},
         )
 
     def _works(self, node: Node) -> list[Work]:
@@ -103,8 +105,11 @@ class _Importer:
         try:
             if not node.outputs:
                 raise RefusedError("it has no output")
-            works = convert(node)
+            works = self._needed(node, convert(node))
             for work in works:
+                for tensor, dims in zip(work.inputs, work.shape.input_shapes, strict=True):
+                    self.made.setdefault(tensor, dims)
+                self.made.setdefault(work.outputs[0], work.shape.output_shape)
                 self._compare(work)
             if self.used.intersection(node.outputs).difference(*(work.outputs for work in works)):
                 raise RefusedError("more than one of its outputs is used")
@@ -115,9 +120,19 @@ class _Importer:
             if not self.unknown.intersection((*node.inputs, str(missing))):
                 raise WorkloadError(
                     f"the shape of tensor '{missing}' at operator '{node.label}' ({node.op}) cannot be inferred",
-                    "export the model with fixed sizes",
+                    "export with fixed sizes, and what decides its shape as a constant",
                 ) from None
             return [self._unsupported(node, "it comes after an unsupported operator, its shapes are unknown")]
+
+    def _needed(self, node: Node, works: list[Work]) -> list[Work]:
+        """Leave out what an operator could give besides and nobody reads."""
+        wanted = self.used | set(node.outputs[:1])
+        kept: list[Work] = []
+        for work in reversed(works):
+            if wanted.intersection(work.outputs):
+                kept.append(work)
+                wanted |= set(work.inputs)
+        return kept[::-1]
 
     @cached_property
     def used(self) -> set[str]:
@@ -134,7 +149,7 @@ class _Importer:
             raise RefusedError(f"its output would be {list(ours)} where ONNX infers {list(found)}")
         for weight in work.weights:
             stored = self.graph.constants[weight.name].shape
-            if elements(stored) != elements(weight.shape):
+            if weight.start is None and elements(stored) != elements(weight.shape):
                 raise RefusedError(f"its constant '{weight.name}' is {list(stored)}, not {list(weight.shape)}")
 
     def _unsupported(self, node: Node, reason: str) -> Work:
@@ -146,11 +161,11 @@ class _Importer:
         weights = tuple(Weight(n, node.shape(n)) for n in dict.fromkeys(node.inputs) if node.constant(n))
         return Work(shape, node.activations, outputs, weights)
 
-    def _layer(self, name: str, work: Work) -> Layer:
+    def _layer(self, name: str, work: Work, parent: str) -> Layer:
         inputs = tuple(self._activation(name, tensor) for tensor in work.inputs)
         weights = tuple(self._weight(name, weight) for weight in work.weights)
         outputs = tuple(self._activation(name, tensor) for tensor in work.outputs)
-        return Layer(name, work.shape, inputs, weights, outputs)
+        return Layer(name, work.shape, inputs, weights, outputs, parent)
 
     def _activation(self, layer: str, name: str) -> str:
         """Note an activation; a constant among them becomes one of the layer's own, present for every image."""
@@ -158,7 +173,7 @@ class _Importer:
         if constant is not None:
             name, shape = f"{layer}.{name}", constant.shape
         else:
-            shape = self.graph.shapes.get(name, UNKNOWN)
+            shape = self.graph.shapes.get(name, self.made.get(name, UNKNOWN))
         self.tensors.setdefault(name, self._typed(Tensor(name, shape), name))
         return name
 
@@ -170,10 +185,14 @@ class _Importer:
     def _weight(self, layer: str, weight: Weight) -> str:
         """Note a constant in the layout of its layer; a layer that wants another layout gets a name of its own."""
         found = self.graph.constants[weight.name]
+        if weight.start is not None:
+            found = found.part(weight.start, weight.shape)
+        if weight.view is not None:
+            found = found.reshaped(weight.view)
         if weight.order is not None:
             found = found.transposed(weight.order)
         found = found.reshaped(weight.shape)
-        name = weight.name
+        name = weight.label or weight.name
         if self.constants.get(name, found) != found or name in self.tensors.keys() - self.constants.keys():
             name = f"{layer}.{name}"
         self.constants[name] = found
@@ -182,6 +201,9 @@ class _Importer:
 
     def _notes(self) -> Iterator[str]:
         yield from self.graph.sizes.notes
+        if absent := [c.absent for c in self.constants.values() if c.absent]:
+            files = ", ".join(sorted(set(absent)))
+            yield f"the file of {len(absent)} constants is missing ({files}): synthetic values, density 1, stand in"
         if counts := self.graph.values.counts:
             kinds = ", ".join(f"{count} {op}" for op, count in sorted(counts.items()))
             yield f"{counts.total()} operators were computed from constants, for shapes and settings: {kinds}"
@@ -192,9 +214,34 @@ class _Importer:
             )
 
 
-def _label(node: Node, work: Work) -> Label:
+def _named(works: list[tuple[Node, Work]]) -> Iterator[tuple[str, Work, str]]:
+    """Yield each work with its layer's name and its parent's: parts of an operator share the operator's name."""
+    first: dict[int, int] = {}
+    for i, (node, work) in enumerate(works):
+        if work.part:
+            first.setdefault(id(node), i)
+    single = [i for i, (node, work) in enumerate(works) if not work.part or first[id(node)] == i]
+    filters = {id(node): _filters(work) for node, work in reversed(works) if _filters(work)}
+    labels = [_label(node, filters.get(id(node), "") if work.part else _filters(work))
+              for node, work in (works[i] for i in single)]  # fmt: skip
+    names = dict(zip(single, layer_names(labels), strict=True))
+    taken = {names[i] for i in single if not works[i][1].part}
+    for i, (node, work) in enumerate(works):
+        if not work.part:
+            yield names[i], work, ""
+            continue
+        parent = names[first[id(node)]]
+        name, copies = f"{parent}.{work.part}", 1
+        while name in taken:
+            copies += 1
+            name = f"{parent}.{work.part}.{copies}"
+        taken.add(name)
+        yield name, work, parent
+
+
+def _label(node: Node, filters: str) -> Label:
     scopes = next((entry.value for entry in getattr(node.proto, "metadata_props", ()) if entry.key == SCOPES), "")
-    return Label(node.proto.name, node.op, _filters(work), module_path(node.proto.name, node.op, scopes))
+    return Label(node.proto.name, node.op, filters, module_path(node.proto.name, node.op, scopes))
 
 
 def _filters(work: Work) -> str:

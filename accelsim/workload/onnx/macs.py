@@ -133,6 +133,30 @@ def _attention(node: Node) -> int:
     return q[0] * q[1] * (k[1] + past) * (q[2] + heads * (v[2] // shared))
 
 
+def _multi_head(node: Node) -> int:
+    """MultiHeadAttention: keys and values are (batch, positions, heads x size) or by head."""
+    q, k, v = (node.shape(node.input(i)) for i in range(3))
+    past = node.shape(node.optional(6))[2] if node.optional(6) else 0
+    wide = v[1] * v[3] if len(v) == 4 else v[2]
+    return q[0] * q[1] * (past + k[-2]) * (q[2] + wide)
+
+
+def _group_query(node: Node) -> int:
+    """GroupQueryAttention over the whole buffer of keys; queries, keys and values may lie in one tensor."""
+    q, heads, shared = node.shape(node.input(0)), node.integer("num_heads", 0), node.integer("kv_num_heads", 0)
+    size = q[2] // (heads if node.optional(1) else heads + 2 * shared)
+    past = node.shape(node.optional(3))[2] if node.optional(3) else 0
+    return q[0] * q[1] * (past + q[1]) * 2 * heads * size
+
+
+def _packed(node: Node) -> int:
+    """Attention of com.microsoft: the projection to queries, keys and values, then the attention."""
+    x, w = node.shape(node.input(0)), node.shape(node.input(1))
+    q, _, v = node.integers("qkv_hidden_sizes", (w[1] // 3,) * 3)
+    past = node.shape(node.optional(4))[3] if node.optional(4) else 0
+    return x[0] * x[1] * (x[2] * w[1] + (past + x[1]) * (q + v))
+
+
 COUNTS: dict[str, Count] = {
     "Conv": _conv(1),
     "ConvInteger": _conv(1),
@@ -147,6 +171,9 @@ COUNTS: dict[str, Count] = {
     **dict.fromkeys(("RNN", "GRU", "LSTM"), _recurrent),
     "Attention": _attention,
     **{MICROSOFT + op: _matmul(1) for op in ("DynamicQuantizeMatMul", "MatMulIntegerToFloat")},
+    MICROSOFT + "Attention": _packed,
+    MICROSOFT + "GroupQueryAttention": _group_query,
+    MICROSOFT + "MultiHeadAttention": _multi_head,
     MICROSOFT + "FusedConv": _conv(1),
     MICROSOFT + "FusedGemm": _gemm(1),
     MICROSOFT + "FusedMatMul": _fused_matmul,
@@ -168,7 +195,7 @@ _ELEMENTWISE = (
 _QUANTISED = ("DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear")
 _NORMALISED = (
     "BatchNormalization", "GroupNormalization", "InstanceNormalization", "LRN", "LayerNormalization",
-    "LpNormalization", "MeanVarianceNormalization", "RMSNormalization",
+    "LpNormalization", "MeanVarianceNormalization", "RMSNormalization", "SimplifiedLayerNormalization",
 )
 _REDUCED = (
     "ArgMax", "ArgMin", "AveragePool", "CumProd", "CumSum", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool",

@@ -115,6 +115,10 @@ class Node:
         """Return an integer attribute."""
         return int(self._attributes[name].i) if name in self._attributes else default
 
+    def real(self, name: str, default: float) -> float:
+        """Return a real attribute."""
+        return float(self._attributes[name].f) if name in self._attributes else default
+
     def integers(self, name: str, default: Dims) -> Dims:
         """Return an attribute that is a list of integers."""
         return tuple(self._attributes[name].ints) if name in self._attributes else default
@@ -122,6 +126,11 @@ class Node:
     def text(self, name: str, default: str) -> str:
         """Return an attribute that is text."""
         return self._attributes[name].s.decode("utf-8", "replace") if name in self._attributes else default
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return an attribute that is a list of texts; none if it is not there."""
+        found = self._attributes[name].strings if name in self._attributes else ()
+        return tuple(text.decode("utf-8", "replace") for text in found)
 
     @property
     def has_subgraph(self) -> bool:

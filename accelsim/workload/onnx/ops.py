@@ -1,17 +1,20 @@
-"""ONNX operators as accelsim's kinds of work, one small function per family."""
+"""ONNX operators as accelsim's kinds of work: which handler takes which."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
+from accelsim.workload.onnx import attention, moves, norms, pools, quantised
+from accelsim.workload.onnx.convolutions import conv, transposed
 from accelsim.workload.onnx.node import Node, RefusedError
-from accelsim.workload.onnx.products import Weight, Work, conv, gemm, matmul, output
-from accelsim.workload.onnx.window import window
-from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax, View
+from accelsim.workload.onnx.products import einsum, gemm, matmul, matrices
+from accelsim.workload.onnx.recurrent import recurrent
+from accelsim.workload.onnx.work import Weight, Work, apply, chained, inner, output
+from accelsim.workload.shapes import Elementwise, View
 
-PoolOp: TypeAlias = Literal["max", "average"]
+Handler: TypeAlias = Callable[[Node], list[Work]]
 
 
 def convert(node: Node) -> list[Work]:
@@ -28,45 +31,7 @@ def convert(node: Node) -> list[Work]:
     return handler(node)
 
 
-def _constants(node: Node, *indices: int) -> tuple[Weight, ...]:
-    names = [node.optional(i) for i in indices]
-    return tuple(Weight(name, node.shape(name)) for name in names if name and node.constant(name))
-
-
-def _pool(node: Node) -> list[Work]:
-    x = node.shape(node.input(0))
-    if len(x) not in (3, 4):
-        raise RefusedError(f"pooling over {len(x) - 2} dimensions is not supported")
-    h, w = x[2:] if len(x) == 4 else (1, x[2])
-    op: PoolOp = "max" if "Max" in node.op else "average"
-    if node.op.startswith("Global"):
-        return [Work(Pool(op, x[0], x[1], h, w, h, w), (node.input(0),), output(node))]
-    kernel = node.integers("kernel_shape", ())
-    if len(kernel) != len(x) - 2:
-        raise RefusedError("its window has another rank than its input")
-    r, s = kernel if len(kernel) == 2 else (1, kernel[0])
-    stride, dilation, pad = window(node, (h, w), (r, s), len(x) - 2)
-    if dilation != (1, 1):
-        raise RefusedError("dilated pooling is not supported")
-    ceil, counted = bool(node.integer("ceil_mode", 0)), bool(node.integer("count_include_pad", 0))
-    return [Work(Pool(op, x[0], x[1], h, w, r, s, stride, pad, ceil, counted), (node.input(0),), output(node))]
-
-
-def _reduce(node: Node) -> list[Work]:
-    """Reduce over the last dimensions: one pooling window per remaining element."""
-    x = node.shape(node.input(0))
-    axes = node.integers("axes", ())
-    if node.optional(1):
-        axes = node.numbers(node.optional(1))
-    ahead = len(x) - len(axes)
-    if sorted(axis % max(len(x), 1) for axis in axes) != list(range(ahead, len(x))) or not 0 < ahead < len(x):
-        raise RefusedError("it reduces over other dimensions than the last ones")
-    op: PoolOp = "max" if node.op == "ReduceMax" else "average"
-    block = prod(x[ahead:])
-    return [Work(Pool(op, x[0], prod(x[1:ahead]), 1, block, 1, block), (node.input(0),), output(node))]
-
-
-def _elementwise(op: str) -> Callable[[Node], list[Work]]:
+def _elementwise(op: str) -> Handler:
     """Return the handler of an operator on one activation; scalars and small constants are parameters of it."""
 
     def handler(node: Node) -> list[Work]:
@@ -76,7 +41,7 @@ def _elementwise(op: str) -> Callable[[Node], list[Work]]:
     return handler
 
 
-def _arithmetic(op: str) -> Callable[[Node], list[Work]]:
+def _arithmetic(op: str) -> Handler:
     """Return the handler of an operator on several broadcast tensors; larger constants than scalars are read."""
 
     def handler(node: Node) -> list[Work]:
@@ -88,117 +53,162 @@ def _arithmetic(op: str) -> Callable[[Node], list[Work]]:
     return handler
 
 
-def _batch_norm(node: Node) -> list[Work]:
-    if node.integer("training_mode", 0) or len(node.outputs) > 1:
-        raise RefusedError("normalisation in training mode is not supported")
-    x = node.input(0)
-    return [Work(Normalization("batch", node.shape(x)), (x,), output(node), _constants(node, 1, 2, 3, 4))]
-
-
-def _lrn(node: Node) -> list[Work]:
-    x = node.input(0)
-    return [Work(Normalization("lrn", node.shape(x), max(node.integer("size", 1), 1)), (x,), output(node))]
-
-
-def _layer_norm(node: Node) -> list[Work]:
-    x = node.input(0)
-    if node.integer("axis", -1) not in (-1, len(node.shape(x)) - 1):
-        raise RefusedError("normalisation over several dimensions is not supported")
-    return [Work(Normalization("layer", node.shape(x)), (x,), output(node), _constants(node, 1, 2))]
-
-
-def _softmax(node: Node) -> list[Work]:
-    """Softmax along ``axis``; before operator set 13 over everything from ``axis`` on."""
-    x = node.shape(node.input(0))
-    old = node.opset < 13
-    axis = node.integer("axis", 1 if old else -1) % max(len(x), 1)
-    length = prod(x[axis:]) if old else x[axis] if x else 1
-    return [Work(Softmax(x, length), (node.input(0),), output(node))]
-
-
 def _renamed(node: Node) -> list[Work]:
-    """Take the same elements in another shape."""
+    """Take the same elements in another shape; a mask of what was dropped is all ones at inference, and a copy."""
     x, out = node.input(0), output(node)
-    return [Work(View(node.op.lower(), (node.shape(x),), node.shape(*out)), (x,), out)]
-
-
-def _concat(node: Node) -> list[Work]:
-    out = output(node)
-    shape = node.shape(*out)
-    axis = node.integer("axis", 1) % max(len(shape), 1)
-    return [Work(View("concat", tuple(map(node.shape, node.inputs)), shape, axis), node.inputs, out)]
-
-
-def _split(node: Node) -> list[Work]:
-    x = node.shape(node.input(0))
-    axis = node.integer("axis", 0) % max(len(x), 1)
-    works, start = [], 0
-    for name in node.outputs:
-        shape = node.shape(name)
-        works.append(Work(View("slice", (x,), shape, axis, start), (node.input(0),), (name,)))
-        start += shape[axis]
+    works = [Work(View(node.op.rpartition(".")[2].lower(), (node.shape(x),), node.shape(*out)), (x,), out)]
+    if node.op == "Dropout" and len(node.outputs) > 1:
+        dims = node.shape(x)
+        works.append(Work(Elementwise("copy", dims, (dims,)), (x,), node.outputs[1:], (), "mask"))
     return works
 
 
-def _part(node: Node) -> list[Work]:
-    """Take a part of a tensor: nothing moves, whoever reads it next reads less."""
-    x, out = node.input(0), output(node)
-    if node.constant(x):
-        raise RefusedError("it looks constants up by an activation")
-    if prod(node.shape(*out)) > prod(node.shape(x)):
-        raise RefusedError("it takes some elements more than once")
-    return [Work(View("crop", (node.shape(x),), node.shape(*out)), (x,), out)]
+def _swiglu(node: Node) -> list[Work]:
+    """Return the gate's swish times the other half."""
+    names = node.inputs
+    out = node.shape(*output(node))
+    if len(names) == 2:
+        gate, other = names
+        works = []
+    else:
+        x = node.shape(names[0])
+        gate, other = inner(node, "gate"), inner(node, "other")
+        works = [
+            Work(View("slice", (x,), out, len(x) - 1, start), names, (name,), (), part)
+            for start, name, part in ((0, gate, "gate"), (x[-1] // 2, other, "other"))
+        ]
+    swish = apply(node, "swish", "swish", out, (gate, out))
+    return chained(node, [*works, swish, apply(node, "product", "mul", out, (inner(node, "swish"), out), (other, out))])
+
+
+def _fused(handler: Handler, activations: str = "activation") -> Handler:
+    """Return the handler of an operator followed by an activation function."""
+
+    def fused(node: Node) -> list[Work]:
+        works = handler(node)
+        op = node.text(activations, "").lower()
+        if not op:
+            return works
+        out = node.shape(*output(node))
+        first = [Work(w.shape, w.inputs, (inner(node, "fused"),) if w.outputs == output(node) else w.outputs, w.weights,
+                      w.part or "product") for w in works]  # fmt: skip
+        return chained(node, [*first, apply(node, op, op, out, (inner(node, "fused"), out))])
+
+    return fused
+
+
+def _fused_matmul(node: Node) -> list[Work]:
+    """A product whose operands may be stored transposed."""
+    if node.integer("transBatchA", 0) or node.integer("transBatchB", 0):
+        raise RefusedError("it moves the batch of an operand")
+    names = (node.input(0), node.input(1))
+    turned = node.integer("transA", 0), node.integer("transB", 0)
+    if any(turned) and any(node.constant(name) for name in names):
+        raise RefusedError("it transposes beside a constant")
+    dims = [node.shape(name) for name in names]
+    swapped = [(*d[:-2], d[-1], d[-2]) if turn else d for d, turn in zip(dims, turned, strict=True)]
+    return matrices(node, names, (swapped[0], swapped[1]))
 
 
 # fmt: off
 ONE_OPERAND = (
-    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cast", "CastLike", "Ceil", "Celu", "Clip", "Cos",
-    "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsInf", "IsNaN",
+    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitCast", "BitwiseNot", "Cast", "CastLike", "Ceil",
+    "Celu", "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsInf", "IsNaN",
     "LeakyRelu", "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink",
     "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
 )
-# fmt: on
-# fmt: off
 SEVERAL_OPERANDS = (
-    "Add", "And", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
-    "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "PRelu", "Pow", "Sub", "Sum", "Where", "Xor",
+    "Add", "And", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual",
+    "Less", "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "PRelu", "Pow", "Sub", "Sum", "Where", "Xor",
 )
-# fmt: on
-MOVED = ("DepthToSpace", "Expand", "Pad", "SpaceToDepth", "Tile", "Transpose")
+MOVED = (
+    "CenterCropPad", "DepthToSpace", "EyeLike", "Expand", "GatherElements", "GatherND", "MaxUnpool", "Pad",
+    "ReverseSequence", "SpaceToDepth", "Tile", "Transpose", "Trilu",
+)
 """Operators that move data without computing: element-wise copies."""
 RENAMED = (
-    "DequantizeLinear",
-    "Dropout",
-    "Flatten",
-    "Identity",
-    "QuantizeLinear",
-    "Reshape",
-    "Squeeze",
-    "Unsqueeze",
+    "DequantizeLinear", "Dropout", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze", "Unsqueeze",
+    "com.microsoft.DequantizeLinear", "com.microsoft.QuantizeLinear",
 )
 """Operators after which a machine finds the same elements; quantised ones are stored as integers throughout."""
+# fmt: on
 
-HANDLERS: dict[str, Callable[[Node], list[Work]]] = {
+MICROSOFT = "com.microsoft."
+
+HANDLERS: dict[str, Handler] = {
     **{op: _elementwise(op.lower()) for op in ONE_OPERAND},
     **{op: _arithmetic(op.lower()) for op in SEVERAL_OPERANDS},
-    **{op: _elementwise("copy") for op in MOVED},
-    **{op: _elementwise("resize") for op in ("Resize", "Upsample")},
+    **dict.fromkeys(MOVED, moves.moved()),
+    **dict.fromkeys(("Resize", "Upsample"), moves.resize),
     **dict.fromkeys(RENAMED, _renamed),
-    **dict.fromkeys(("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"), _pool),
-    **dict.fromkeys(("ReduceMean", "ReduceMax"), _reduce),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
-    **dict.fromkeys(("Slice", "Gather"), _part),
+    **dict.fromkeys(("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"), pools.pool),
+    **dict.fromkeys(("LpPool", "GlobalLpPool"), pools.lp_pool),
+    "ReduceMean": pools.reduce("average"),
+    "ReduceMax": pools.reduce("max"),
+    "ReduceMin": pools.reduce("min"),
+    "ReduceSum": pools.reduce("sum"),
+    "ReduceL1": pools.reduce("sum", "abs"),
+    "ReduceL2": pools.reduce("sum", "mul", "sqrt"),
+    "ReduceSumSquare": pools.reduce("sum", "mul"),
+    "ReduceLogSum": pools.reduce("sum", "", "log"),
+    "ReduceLogSumExp": pools.reduce("sum", "exp", "log"),
+    **dict.fromkeys(("ArgMax", "ArgMin"), pools.arg),
+    "TopK": pools.top,
+    **dict.fromkeys(("Softmax", "LogSoftmax"), norms.softmax),
+    "Hardmax": norms.hardmax,
+    **dict.fromkeys(("Slice", "Gather"), moves.gather),
+    **dict.fromkeys(("Scatter", "ScatterElements", "ScatterND", "TensorScatter"), moves.scattered),
+    "OneHot": moves.one_hot,
+    "CumSum": moves.scan("add"),
+    "CumProd": moves.scan("mul"),
+    "Col2Im": moves.col2im,
+    "Concat": moves.concat,
+    "Split": moves.split,
     "Conv": conv,
     "ConvInteger": lambda node: conv(node, bias=None),
     "QLinearConv": lambda node: conv(node, filters=3, bias=8),
+    "ConvTranspose": transposed,
     "Gemm": gemm,
     "MatMul": matmul,
     "MatMulInteger": matmul,
     "QLinearMatMul": lambda node: matmul(node, second=3),
-    "BatchNormalization": _batch_norm,
-    "LRN": _lrn,
-    "LayerNormalization": _layer_norm,
-    "Concat": _concat,
-    "Split": _split,
+    "Einsum": einsum,
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),
+    "BatchNormalization": norms.batch_norm,
+    "LRN": norms.lrn,
+    "LayerNormalization": norms.layer_norm,
+    "InstanceNormalization": norms.group_norm(0, 1, 2),
+    "GroupNormalization": norms.group_norm(None, 1, 2),
+    "MeanVarianceNormalization": norms.variance_norm,
+    "LpNormalization": norms.lp_norm,
+    "RMSNormalization": norms.rms_norm,
+    "SimplifiedLayerNormalization": norms.rms_norm,
+    "Attention": attention.attention,
+    "RotaryEmbedding": attention.rotary(1, 2),
+    "SwiGLU": _swiglu,
+    "DynamicQuantizeLinear": quantised.dynamic,
+    MICROSOFT + "Attention": attention.packed,
+    MICROSOFT + "BiasGelu": _arithmetic("gelu"),
+    MICROSOFT + "FastGelu": _arithmetic("gelu"),
+    MICROSOFT + "FusedConv": _fused(conv),
+    MICROSOFT + "FusedGemm": _fused(gemm),
+    MICROSOFT + "FusedMatMul": _fused_matmul,
+    MICROSOFT + "Gelu": _elementwise("gelu"),
+    MICROSOFT + "GroupQueryAttention": attention.group_query,
+    MICROSOFT + "MultiHeadAttention": attention.multi_head,
+    MICROSOFT + "QGemm": lambda node: gemm(node, second=3, added=6),
+    MICROSOFT + "QLinearAdd": quantised.elementwise("add", 0, 3),
+    MICROSOFT + "QLinearAveragePool": pools.pool,
+    MICROSOFT + "QLinearConcat": quantised.concat,
+    MICROSOFT + "QLinearGlobalAveragePool": quantised.global_pool,
+    MICROSOFT + "QLinearLeakyRelu": quantised.elementwise("leakyrelu", 0),
+    MICROSOFT + "QLinearMul": quantised.elementwise("mul", 0, 3),
+    MICROSOFT + "QLinearSigmoid": quantised.elementwise("sigmoid", 0),
+    MICROSOFT + "QLinearSoftmax": quantised.softmax,
+    MICROSOFT + "QuickGelu": _elementwise("swish"),
+    MICROSOFT + "RotaryEmbedding": attention.rotary(2, 3),
+    MICROSOFT + "SimplifiedLayerNormalization": norms.rms_norm,
+    MICROSOFT + "SkipLayerNormalization": norms.skip_norm(False),
+    MICROSOFT + "SkipSimplifiedLayerNormalization": norms.skip_norm(True),
 }
 """Operator -> how it becomes work."""

@@ -26,6 +26,9 @@ class IntType(NamedTuple):
     signed: bool
 
 
+MOST_BITS = 32
+"""Integers of 64 bits are indices and lengths, which no machine here keeps in more than these."""
+
 KEEPS_VALUES = ("Dropout", "Flatten", "Identity", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 """Operators whose results are some of their inputs' numbers."""
 
@@ -45,7 +48,7 @@ def types(nodes: Iterable[Node], kinds: Mapping[str, int]) -> dict[str, IntType]
     """
     order = tuple(nodes)
     known = {name: kind for name, number in kinds.items() if (kind := _int_type(number)) is not None}
-    found = {name: kind for name, kind in known.items() if kind.bits <= 16}
+    found = dict(known)
     for node in order:
         source = node.optional(0)
         if node.op == "DequantizeLinear" and source in known:
@@ -70,14 +73,14 @@ def types(nodes: Iterable[Node], kinds: Mapping[str, int]) -> dict[str, IntType]
 
 
 def _int_type(number: int) -> IntType | None:
-    """Return the type of an ONNX element type such as UINT8, if it is an integer of up to 32 bits."""
+    """Return the type of an ONNX element type such as UINT8, if it is an integer; 64 bits become `MOST_BITS`."""
     from onnx import TensorProto
 
     if number not in TensorProto.DataType.values():
         return None
     name = TensorProto.DataType.Name(number)
     sign, _, bits = name.partition("INT")
-    return IntType(int(bits), sign != "U") if sign in ("", "U") and bits.isdigit() and int(bits) <= 32 else None
+    return IntType(min(int(bits), MOST_BITS), sign != "U") if sign in ("", "U") and bits.isdigit() else None
 
 
 @dataclass(frozen=True)

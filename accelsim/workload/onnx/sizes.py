@@ -22,6 +22,8 @@ _LENGTH_NAME = re.compile(r"(t|l|s|time|steps|frames|\w*(seq|len|token|time_?ste
 _ARITHMETIC: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.FloorDiv: floordiv, ast.Div: floordiv,
 }  # fmt: skip
+_LETTER = re.compile(r"[^\W\d_]")
+"""A symbol without a letter, such as '?', is no name: it may stand for several sizes."""
 _PLAIN_NAME = re.compile(r"[\w.-]+$")
 MAX_EXPRESSION = 200
 """Longer texts are no expressions of sizes."""
@@ -93,6 +95,32 @@ class OpenSizes:
         return replace(self, batch=max(batch, 1), notes=(*self.notes, *((note,) if note else ())))
 
 
+def settings(inputs: Sequence[Any], given: sizes.Sizes) -> dict[str, Any]:
+    """Return the inputs that are a single integer and whose value is given by name, as constants.
+
+    Such an input chooses (a sampling rate, a flag): with its value, shapes and branches that follow from it are known.
+    """
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    found = {}
+    for value in inputs:
+        if value.name in given and _single(value):
+            dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+            array = np.full([1] * len(value.type.tensor_type.shape.dim), given[value.name], dtype)
+            found[value.name] = numpy_helper.from_array(array, value.name)
+    return found
+
+
+def _single(value: Any) -> bool:
+    from onnx import TensorProto
+
+    kind = value.type.tensor_type
+    dims = kind.shape.dim if kind.HasField("shape") else ()
+    whole = kind.elem_type in (TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL)
+    return kind.HasField("shape") and whole and all(dim.dim_value == 1 for dim in dims)
+
+
 def closed(inputs: Sequence[Any], given: sizes.Sizes, shown: str) -> OpenSizes:
     """Set every open dimension of the inputs: those that are given, and the batch, which is 1 by default.
 
@@ -110,7 +138,7 @@ def closed(inputs: Sequence[Any], given: sizes.Sizes, shown: str) -> OpenSizes:
     symbols = {name for dims in open_.values() for name in dims.values()}
     symbols |= {part for name in symbols for part in _parts(name)}
     batch = _batch_symbols(open_)
-    sizes.check_names(given, symbols | {BATCH}, shown)
+    sizes.check_names(given, symbols | {BATCH} | {value.name for value in inputs if _single(value)}, shown)
     known = dict.fromkeys(batch, given.get(BATCH, 1)) | {n: size for n, size in given.items() if n in symbols}
     missing = {
         name: (value, axis) for value, dims in open_.items() for axis, name in dims.items()
@@ -154,8 +182,8 @@ def _open(inputs: Sequence[Any], shown: str) -> dict[str, dict[int, str]]:
             raise WorkloadError(problem, "export with the shape of the input", file=shown)
         dims = enumerate(value.type.tensor_type.shape.dim)
         found[value.name] = {
-            axis: dim.dim_param or f"{value.name}.{axis}" for axis, dim in dims
-            if dim.WhichOneof("value") != "dim_value" or dim.dim_value < 1
+            axis: dim.dim_param if _LETTER.search(dim.dim_param) else f"{value.name}.{axis}" for axis, dim in dims
+            if dim.WhichOneof("value") != "dim_value" or dim.dim_value < 0
         }  # fmt: skip
     return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from accelsim.workload.onnx.node import Node, RefusedError
 from accelsim.workload.shapes import Dims, Pads, Pair
 
@@ -42,3 +44,36 @@ def _same(size: int, window: int, stride: int, dilation: int, lower: bool) -> Pa
     total = max((-(-size // stride) - 1) * stride + dilation * (window - 1) + 1 - size, 0)
     less, more = total // 2, total - total // 2
     return (more, less) if lower else (less, more)
+
+
+class Span(NamedTuple):
+    """A window along one dimension."""
+
+    stride: int
+    dilation: int
+    pads: Pair
+
+
+def spans(node: Node, image: Dims, size: Dims) -> list[Span]:
+    """Return stride, dilation and padding of a window along each of any number of dimensions.
+
+    Raises
+    ------
+    RefusedError
+        Attributes of another rank than the image, or negative ones.
+    """
+    rank = len(image)
+    stride, dilation = node.integers("strides", (1,) * rank), node.integers("dilations", (1,) * rank)
+    for name, values in (("strides", stride), ("dilations", dilation)):
+        if len(values) != rank or min(values) < 1:
+            raise RefusedError(f"its {name} {list(values)} do not fit {rank} dimensions")
+    mode = node.text("auto_pad", "NOTSET")
+    if mode in ("SAME_UPPER", "SAME_LOWER"):
+        axes = zip(image, size, stride, dilation, strict=True)
+        pads = [_same(*axis, mode == "SAME_LOWER") for axis in axes]
+    else:
+        given = (0,) * 2 * rank if mode == "VALID" else node.integers("pads", (0,) * 2 * rank)
+        if len(given) != 2 * rank or min(given) < 0:
+            raise RefusedError(f"its padding {list(given)} does not fit {rank} dimensions")
+        pads = list(zip(given[:rank], given[rank:], strict=True))
+    return [Span(*axis) for axis in zip(stride, dilation, pads, strict=True)]
