@@ -219,9 +219,15 @@ class Engine(Generic[ParamsT, MappingT]):
         """Return what the objective needs of each candidate."""
         raise NotImplementedError
 
-    def search(self, view: LayerView, params: ParamsT, machine: Machine, objective: str) -> Choice | None:
-        """Return the best of `candidates` without listing them, or None if this objective wants the list."""
-        del view, params, machine, objective
+    def search(
+        self, view: LayerView, params: ParamsT, machine: Machine, objective: str, price: PriceOf,
+        leak_pj_per_cycle: float,
+    ) -> Choice | None:  # fmt: skip
+        """Return the best of `candidates` without listing them, or None if this objective wants the list.
+
+        ``price`` and ``leak_pj_per_cycle`` are as `mapping.choose.choose` takes them.
+        """
+        del view, params, machine, objective, price, leak_pj_per_cycle
         return None
 
     def plan(self, view: LayerView, operands: Operands, params: ParamsT, mapping: MappingT, machine: Machine) -> Any:

@@ -174,8 +174,12 @@ def _mapping(
     """Return the mapping, where it comes from, and what the mapper saw."""
     if pinned is not None:
         return pinned, "pinned", None
+    price = price_of(components, table)
+    leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table))
     try:
-        choice = None if arch.mapping.fixed else engine.search(view, params, machine, arch.mapping.objective)
+        choice = None
+        if not arch.mapping.fixed:
+            choice = engine.search(view, params, machine, arch.mapping.objective, price, leak)
         columns = {} if choice is not None else engine.candidates(view, params, machine)
     except MappingError as error:
         raise FitError.of(view.name, error) from None
@@ -183,8 +187,7 @@ def _mapping(
         return engine.mapping_schema(), "none", None
     try:
         if choice is None:
-            bounds, price = engine.bounds(view, params, machine, columns), price_of(components, table)
-            leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table))
+            bounds = engine.bounds(view, params, machine, columns)
             choice = choose(columns, bounds, _objective(arch, bounds), price, leak)
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None

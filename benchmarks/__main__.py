@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from . import growth, rates
+from . import before, growth, rates
 from .c import measure
 from .machine import machine
 from .peers import scalesim
@@ -101,8 +101,25 @@ def peers() -> list[str]:
     ]
 
 
+def earlier() -> list[str]:
+    head, found = f"## Against build {before.BUILD}", before.figures()
+    if found is None:
+        return [head, "", f"Not measured: this is no clone with a history that holds {before.BUILD}.", ""]
+    rows = [(f.what, f"{f.before:,.4g}", f"{f.now:,.4g}", f"{f.better:.2f}") for f in found]
+    return [
+        head,
+        "",
+        "Both builds by one script (`benchmarks/probe.py`) in one run, warm, the least of three. Columns are sweeps",
+        "over memories and DRAMs with `columnar`, of ResNet-50 (edge_npu, an array and a vector unit: SqueezeNet from",
+        "ONNX); layers that are alike count too. The earlier build has columns for systolic arrays only,",
+        "and its mapper was not exact.",
+        "",
+        *table(("what", before.BUILD, "now", "times better"), rows),
+    ]
+
+
 PARTS: dict[str, Callable[[], list[str]]] = {
-    "c": in_c, "rates": promised, "growth": grown, "first": first, "peers": peers,
+    "c": in_c, "rates": promised, "growth": grown, "first": first, "peers": peers, "before": earlier,
 }  # fmt: skip
 
 

@@ -11,14 +11,17 @@ from contract import random_case
 from test_columnar import SPEEDS, context_of, draw_network, draw_shape, plain_row
 
 import accelsim
+from accelsim import simulation
 from accelsim.activity import Event
 from accelsim.components import Dram
 from accelsim.config.schema import MappingSpec
 from accelsim.engine import Machine
+from accelsim.engines import registry
 from accelsim.engines.vector.program import BINARY, UNARY
 from accelsim.explore import evaluate
 from accelsim.explore.schema import OptionsSpec
-from accelsim.layer import events
+from accelsim.layer import events, machine_view
+from accelsim.mapping import bound_kernel, search, search_kernel
 from accelsim.mapping.choose import choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
@@ -162,6 +165,37 @@ def _pressed(machine, context):
     """Whether a layer exceeds the scratchpad of the vector unit, so that its rows or constants pass it again."""
     layers = accelsim.simulate(machine.arch, context.networks["n"]).layers
     return any({"passes", "refetched"} & layer.details.keys() for layer in layers)
+
+
+@pytest.mark.parametrize("name", ["unpu", "stripes"])
+def test_variants_searched_together_are_chosen_as_from_one_search_each(name):
+    rng, base, ties = np.random.default_rng(5), accelsim.load_arch(name), 0
+    for case in range(150):
+        context = context_of(base, draw_network_for(rng, name))
+        sets = tuple(draw_machine(rng, name, ("cycles", "dram")).items())
+        job = evaluate.Job(f"{case}", "m", "n", sets, OptionsSpec())
+        arch = evaluate._machine(context, job).arch
+        network = evaluate._ready(context, job, arch).network
+        for layer in network.layers:
+            task = simulation.task_for(arch, network, layer, None, {}, "skip")
+            if task.unit is None:
+                continue
+            nest = registry.get(task.unit.engine).tiled_nest(task.view, task.unit.params)
+            limits, units = search.machine_rows(nest)
+            forms = np.array([search.form_row(variant.form) for variant in nest.variants])
+            objective = ("cycles", "dram").index(arch.mapping.objective)
+            rest = (nest.widths.psum, units, nest.c_unit, search.bus_row(machine_view(arch).dram), objective)
+            row, tiling, figures, found = search.layer_row(nest), np.zeros(7, dtype=np.int64), np.zeros(5), []
+            for at, form in enumerate(forms):
+                if search_kernel.search(row, form, limits, *rest, tiling, figures):
+                    found.append((*figures[:2], at, *tiling))
+            # room for more variants than there are, and what another layer left in it
+            room = search_kernel.scratch(bound_kernel.run_rows(row), len(forms) + 1)
+            room.exact[:] = 0.0
+            at = search_kernel.search_with(room, row, forms, limits, *rest, tiling, figures)
+            assert (min(found) if found else -1) == ((*figures[:2], at, *tiling) if found else at)
+            ties += sum(each[:2] == min(found)[:2] for each in found) > 1
+    assert ties > 5
 
 
 HUGE = [

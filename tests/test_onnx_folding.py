@@ -204,6 +204,31 @@ def test_a_bias_of_32_bits_runs_on_a_machine_of_8(tmp_path):
     assert accelsim.load_network(str(path)).tensors["b"].bits == 32
 
 
+def test_what_is_not_supported_is_listed_by_operator(tmp_path):
+    nodes = [
+        n("GridSample", ["x", "grid"], ["a"]),
+        n("GridSample", ["a", "grid"], ["b"]),
+        n("Fourier", ["b"], ["y"], domain="my"),
+    ]
+    network = imported(tmp_path, nodes, {"x": (1, 2, 4, 4), "grid": (1, 4, 4, 2)}, opset=20)
+    assert network.notes[-1] == (
+        "not supported: 2 GridSample (0 MACs, at least 192 elements read and written); "
+        "1 my.Fourier (MACs unknown, at least 32 elements read and written)"
+    )
+
+
+def test_chained_values_follow_a_slice_and_stop_where_a_view_does_not_say_what_it_takes(tmp_path):
+    nodes = [n("Relu", ["x"], ["a"]), n("Split", ["a", "parts"], ["b", "y"], axis=1), n("Relu", ["b"], ["z"])]
+    constants = [("parts", whole(2, 4))]
+    network = imported(tmp_path, nodes, {"x": (1, 6)}, constants=constants, outputs=("y", "z"))
+    assert accelsim.simulate("edge_npu", network, operands="chain", check=True).complete
+    (tmp_path / "more").mkdir()
+    nodes = [n("Relu", ["x"], ["a"]), n("Tile", ["a", "times"], ["y"])]
+    network = imported(tmp_path / "more", nodes, {"x": (1, 6)}, constants=[("times", whole(1, 2))])
+    with pytest.raises(WorkloadError, match=r"'tile1.reads': a view 'repeat' does not say which elements it takes"):
+        accelsim.simulate("edge_npu", network, operands="chain")
+
+
 def test_a_network_of_views_has_no_work(tmp_path):
     network = imported(tmp_path, [n("Reshape", ["x", "to"], ["y"])], {"x": (1, 3, 8)}, constants=[("to", whole(1, 24))])
     with pytest.raises(WorkloadError, match="'m' has no work: its 1 layers are views; give a network that computes"):

@@ -184,3 +184,28 @@ def test_unquantised_graphs_say_nothing(tmp_path):
     path = tmp_path / "m.onnx"
     save(path, [node("Conv", ["x", "w"], ["y"])], {"x": (1, 3, 6, 6)}, constants=[("w", W.astype(np.float32))])
     assert all(t.bits is None for t in importer.load(path).tensors.values())
+
+
+def test_shapes_and_widths_go_on_behind_quantised_operators_of_the_runtime(tmp_path):
+    """A QLinearAdd, a QLinearGlobalAveragePool, a QLinearConcat and a QGemm, then real numbers again."""
+    path = tmp_path / "m.onnx"
+    scale, zero = ("s", np.float32(0.1)), ("z", np.uint8(128))
+    constants = [scale, zero, ("w", np.ones((8, 3), np.int8)), ("wz", np.int8(0))]
+    one = ("s", "z")
+    nodes = [
+        helper.make_node("QLinearAdd", ["x", *one, "x", *one, *one], ["a"], domain="com.microsoft"),
+        helper.make_node("QLinearGlobalAveragePool", ["a", *one, *one], ["p"], domain="com.microsoft"),
+        helper.make_node("QLinearConcat", [*one, "p", *one, "p", *one], ["c"], domain="com.microsoft", axis=1),
+        helper.make_node("Flatten", ["c"], ["f"]),
+        helper.make_node("QGemm", ["f", *one, "w", "s", "wz", "", *one], ["g"], domain="com.microsoft"),
+        helper.make_node("DequantizeLinear", ["g", *one], ["y"]),
+    ]
+    stored = [numpy_helper.from_array(np.asarray(array), name) for name, array in constants]
+    x = helper.make_tensor_value_info("x", TensorProto.UINT8, (2, 4, 5, 5))
+    graph = helper.make_graph(nodes, "g", [x], [helper.make_empty_tensor_value_info("y")], stored)
+    domains = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    path.write_bytes(helper.make_model(graph, opset_imports=domains).SerializeToString())
+    network = importer.load(path)
+    assert [layer.kind for layer in network.layers] == ["elementwise", "pool", "view", "view", "linear", "view"]
+    assert (network.macs, network.tensors["y"].shape) == (2 * 8 * 3, (2, 3))
+    assert {network.tensors[name].bits for name in ("a", "p", "c", "f", "g", "w")} == {8}

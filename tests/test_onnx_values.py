@@ -104,6 +104,32 @@ def test_reductions_run_over_any_dimensions(tmp_path, op, axes):
     agree(*both(tmp_path, [it], {"x": reals(2, 3, 4, 5)}, constants, opset=18)[1:])
 
 
+@pytest.mark.parametrize(("dims", "axes"), [((1, 8, 16384), [1, 2]), ((2, 70_000, 3), [1])])
+def test_a_long_reduction_runs_in_stages(tmp_path, dims, axes):
+    it = node("ReduceMax", ["x", "axes"], keepdims=0)
+    network, found, expected = both(tmp_path, [it], {"x": reals(*dims)}, [("axes", np.array(axes))], opset=18)
+    agree(found, expected)
+    assert [layer.shape.r * layer.shape.s for layer in network.layers] == ([4096, 32] if axes == [1, 2] else [3500, 20])
+    assert accelsim.simulate("edge_npu", network).complete
+
+
+def test_the_range_of_a_long_tensor_is_searched_from_both_ends_in_stages(tmp_path):
+    it = node("DynamicQuantizeLinear", ["x"], ["y", "s", "z"])
+    (network,) = imported_only(tmp_path / "m.onnx", [it, node("DequantizeLinear", ["y", "s", "z"], ["r"])],
+                               {"x": reals(1, 16, 8192)}, outputs=("r",))  # fmt: skip
+    made = {name for layer in network.layers for name in layer.outputs}
+    assert network.inputs == ("x",)
+    assert [layer.shape.op for layer in network.layers[:4]] == ["max", "max", "min", "min"]
+    assert {"y", "s", "z"} <= made
+
+
+def test_a_long_reduction_without_a_divisor_is_left_out(tmp_path):
+    from onnx_graphs import imported
+
+    network = imported(tmp_path, [node("ReduceMax", ["x"])], {"x": (1, 65_537)})
+    assert network.layers[0].shape.reason.startswith("it reduces 65,537 elements at once")
+
+
 @pytest.mark.parametrize(("a", "b", "c", "attributes", "macs"), [
     ((3, 4), (3, 5), None, {"transA": 1}, 60),
     ((4, 3), (5, 3), (5,), {"transB": 1}, 60),
@@ -213,10 +239,11 @@ def test_multi_head_attention_of_the_runtime_has_products_that_were_counted_by_h
     assert sum(t.elements for t in network.tensors.values() if t.weight) == 72
 
 
-def imported_only(path, nodes, feed, constants=()):
+def imported_only(path, nodes, feed, constants=(), outputs=("y",)):
     inputs = [tensor(name, array.shape) for name, array in feed.items()]
     stored = [numpy_helper.from_array(array, name) for name, array in constants]
-    graph = helper.make_graph(nodes, "g", inputs, [onnx.ValueInfoProto(name="y")], stored)
+    results = [onnx.ValueInfoProto(name=name) for name in outputs]
+    graph = helper.make_graph(nodes, "g", inputs, results, stored)
     domains = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     onnx.save(helper.make_model(graph, opset_imports=domains, ir_version=10), path)
     return (accelsim.load_network(str(path)),)

@@ -13,6 +13,7 @@ from contract import random_case
 
 import accelsim
 from accelsim.activity import Flow, flatten
+from accelsim.config.schema import MappingSpec
 from accelsim.engine import Machine
 from accelsim.engines import registry
 from accelsim.engines.row_stationary import candidates
@@ -21,6 +22,7 @@ from accelsim.engines.row_stationary.cut import Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.engines.row_stationary.reference import reference
 from accelsim.errors import MappingError
+from accelsim.mapping.choose import Bounds, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
@@ -442,6 +444,35 @@ def test_no_walk_is_shorter_than_its_bound_and_the_search_proves_the_best_of_the
         chosen = bounds(shape, TINY, dram, {name: np.array([value]) for name, value in choice.row.items()})
         assert {"cycles": chosen.timed(np.arange(1))[0], "dram": chosen.dram_bits[0]}[objective] == least
         assert choice.candidates == len(walked)
+
+
+def test_under_energies_and_the_authors_objective_the_search_chooses_as_from_the_whole_list():
+    rng = np.random.default_rng(3)
+
+    def draw(least, most):
+        return int(rng.integers(least, most + 1))
+
+    for _ in range(25):
+        r, s = draw(1, 3), draw(1, 3)
+        shape = conv(n=draw(1, 3), c=draw(1, 9), k=draw(1, 9), h=draw(4, 12), w=draw(4, 12), r=r, s=s,
+                     stride=(draw(1, 2), draw(1, 2)))  # fmt: skip
+        dram = DramModel(Fraction(draw(1, 90), draw(1, 9)), draw(0, 200), draw(1, 64) * 8)
+        prices, leak = rng.choice([0.0, 0.011, 0.3, 1.7, 41.0], 20), draw(0, 3) / 7
+
+        def price(name, action, prices=prices):
+            return float(prices[sum((name + action).encode()) % len(prices)])
+
+        columns = mappings(shape, TINY)
+        told = bounds(shape, TINY, dram, columns)
+        for objective in ("energy", "edp"):
+            spec = MappingSpec(objective=objective)
+            assert best(shape, TINY, dram, objective, price, leak) == choose(columns, told, spec, price, leak)
+        found = best(shape, TINY, dram, "engine")
+        whole = candidates._in_order(np.concatenate(list(candidates._listed(shape, TINY))))
+        own = candidates.own(shape, TINY, whole)
+        nothing = np.zeros(len(own[1]), dtype=np.int64)
+        told = Bounds(nothing, nothing, {}, own)
+        assert found == choose(whole, told, MappingSpec(objective="engine"), price, leak)
 
 
 def test_the_list_holds_the_largest_m_of_every_break_point_that_fits():

@@ -103,18 +103,7 @@ def choose(
         if len(order) > 1:
             why += f", next best {own[kept[order[1]]]:.6g}"
         return Choice(_row(columns, int(kept[order[0]])), len(kept), spec.objective, why)
-    dynamic = _dynamic_pj(bounds, price) if spec.objective in ("energy", "edp") else np.zeros(0)
-
-    def keys(places: np.ndarray, cycles: np.ndarray) -> np.ndarray:
-        """Return what is compared: score, cycles, DRAM bits and place, a row per candidate."""
-        score: np.ndarray = cycles
-        if spec.objective == "dram":
-            score = bounds.dram_bits[places]
-        elif spec.objective != "cycles":
-            score = dynamic[places] + leak_pj_per_cycle * cycles
-            score = score * cycles if spec.objective == "edp" else score
-        return np.stack([score, cycles, bounds.dram_bits[places], places], axis=1, dtype=np.float64)
-
+    keys = keys_of(bounds, spec.objective, price, leak_pj_per_cycle)
     least = keys(kept, bounds.cycles[kept])
     order = np.lexsort(least.T[::-1])
     if bounds.timed is None:
@@ -134,6 +123,24 @@ def choose(
     else:
         why += f"the {timed} most promising of {listed:,}"
     return Choice(_row(columns, int(best[3])), listed, spec.objective, why)
+
+
+def keys_of(
+    bounds: Bounds, objective: str, price: PriceOf, leak_pj_per_cycle: float
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return what compares candidates: (places, their cycles) -> score, cycles, DRAM bits and place, a row of each."""
+    dynamic = _dynamic_pj(bounds, price) if objective in ("energy", "edp") else np.zeros(0)
+
+    def keys(places: np.ndarray, cycles: np.ndarray) -> np.ndarray:
+        score: np.ndarray = cycles
+        if objective == "dram":
+            score = bounds.dram_bits[places]
+        elif objective != "cycles":
+            score = dynamic[places] + leak_pj_per_cycle * cycles
+            score = score * cycles if objective == "edp" else score
+        return np.stack([score, cycles, bounds.dram_bits[places], places], axis=1, dtype=np.float64)
+
+    return keys
 
 
 def _row(columns: Candidates, place: int) -> dict[str, Any]:

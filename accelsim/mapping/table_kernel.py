@@ -7,19 +7,31 @@ are a product of both. Where one run goes on into the next pixel, the pieces are
 
 from __future__ import annotations
 
+import numpy as np
+
 from accelsim.jit import lean
 from accelsim.mapping import bound_kernel as bound
 from accelsim.mapping import nest_kernel as nest
-from accelsim.mapping.tile_kernel import GROUPS, INPUTS, OUTPUTS, PIXELS, least_shared, share, shared_cycles
+from accelsim.mapping.tile_kernel import (
+    GROUPS,
+    INPUTS,
+    OUTPUTS,
+    PIXELS,
+    PRODUCT,
+    least_shared,
+    share,
+    shared_cycles,
+)
 
-SIZE, FULL, REST, SHARE, REST_SHARE = range(5)
-"""Columns of both tables: extent of a tile, how many are full, extent of the last one if it is not, shares of both."""
-OUT_TILE, OUT_LAST, OUT_ALL, PSUM_TILE, PSUM_ALL, FILTERS_TILE, FILTERS_ALL = range(5, 12)
+SIZE, FULL, REST, SHARE, REST_SHARE, TRIPS, SHARES = range(7)
+"""Columns of both tables: extent of a tile, how many are full, extent of the last one if it is not, shares of both, how
+many tiles there are and their shares in sum. Those of the shares depend on the form, no other does."""
+OUT_TILE, OUT_LAST, OUT_ALL, PSUM_TILE, PSUM_ALL, FILTERS_TILE, FILTERS_ALL = range(7, 14)
 """Of output channels: bits on the bus of an output pixel (of a full tile, the last one, all), of its partial sums, and
 of weights with all input channels."""
-IN_TILE, IN_ALL, WEIGHT_TILE, WEIGHT_ALL = range(5, 9)
+IN_TILE, IN_ALL, WEIGHT_TILE, WEIGHT_ALL = range(7, 11)
 """Of input channels: bits on the bus of an input pixel (of a full tile, all), and of the weights of an output."""
-TABLE = 12
+TABLE = 14
 """Columns of a table."""
 
 P_IN, P_FIRST, P_OUT, P_LAST, P_PSUM, P_LARGEST = range(6)
@@ -37,12 +49,13 @@ def fill_channels(form, axis, whole, sizes, count, table):  # type: ignore[no-un
         table[i, SIZE], table[i, FULL], table[i, REST] = size, whole // size, whole % size
         table[i, SHARE] = share(form, axis, size)
         table[i, REST_SHARE] = share(form, axis, table[i, REST]) if table[i, REST] else 0
+        table[i, TRIPS] = table[i, FULL] + (1 if table[i, REST] else 0)
+        table[i, SHARES] = table[i, FULL] * table[i, SHARE] + table[i, REST_SHARE]
 
 
 @lean
-def fill_outputs(layer, form, psum_width, burst, sizes, count, table):  # type: ignore[no-untyped-def]
-    """Write the table of output-channel tiles; what does not cross the DRAM boundary has no bits."""
-    fill_channels(form, OUTPUTS, layer[nest.KG], sizes, count, table)
+def fill_outputs(layer, psum_width, burst, count, table):  # type: ignore[no-untyped-def]
+    """Write the bits of output-channel tiles behind `fill_channels`; what does not cross the DRAM boundary has none."""
     filter_bits = layer[nest.CG] * layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W] * layer[nest.WEIGHT_X]
     for i in range(count):
         full, rest = table[i, FULL], table[i, REST]
@@ -58,9 +71,8 @@ def fill_outputs(layer, form, psum_width, burst, sizes, count, table):  # type: 
 
 
 @lean
-def fill_inputs(layer, form, burst, sizes, count, table):  # type: ignore[no-untyped-def]
-    """Write the table of input-channel tiles; what does not cross the DRAM boundary has no bits."""
-    fill_channels(form, INPUTS, layer[nest.CG], sizes, count, table)
+def fill_inputs(layer, burst, count, table):  # type: ignore[no-untyped-def]
+    """Write the bits of input-channel tiles behind `fill_channels`; what does not cross the DRAM boundary has none."""
     weight_bits = layer[nest.R] * layer[nest.S] * layer[nest.WEIGHT_W] * layer[nest.WEIGHT_X]
     input_bits = layer[nest.INPUT_W] * layer[nest.INPUT_X]
     for i in range(count):
@@ -88,9 +100,32 @@ def fill_pixels(form, tile, whole, pixels):  # type: ignore[no-untyped-def]
 
 
 @lean
-def least_of(form, g, g_share, pixels, count, outs, o, ins, i):  # type: ignore[no-untyped-def]
+def fill_variants(forms, tile, whole, pixels):  # type: ignore[no-untyped-def]
+    """Let each row of ``pixels`` list the tiles of a cut of pixels for a form: `fill_pixels`; return how many."""
+    count = fill_pixels(forms[0], tile, whole, pixels[0])
+    for v in range(1, len(forms)):
+        for a in range(count):
+            pixels[v, a, M_SIZE], pixels[v, a, M_TIMES] = pixels[0, a, M_SIZE], pixels[0, a, M_TIMES]
+            pixels[v, a, M_SHARE] = share(forms[v], PIXELS, pixels[0, a, M_SIZE])
+    return count
+
+
+@lean
+def least_of_all(forms, g, pixels, count, outs, o, ins, least):  # type: ignore[no-untyped-def]
+    """Write `least_of` each form, all input channels in a tile; return the least."""
+    lowest = np.inf
+    for v in range(len(forms)):
+        least[v] = least_of(forms[v], g, pixels[v], count, outs[v], o, ins[v], 0)
+        lowest = min(lowest, least[v])
+    return lowest
+
+
+@lean
+def least_of(form, g, pixels, count, outs, o, ins, i):  # type: ignore[no-untyped-def]
     """Return `bound_kernel.computed`, the bound, of ``g`` groups at a time and all input channels: rows of tables."""
-    total = 0.0
+    g_share, total = share(form, GROUPS, g), 0.0
+    if form[0] == PRODUCT:
+        return product(form, pixels, count, outs[o, TRIPS], g_share * outs[o, SHARES] * ins[i, SHARE])
     for a in range(count):
         m, m_share, times = pixels[a, M_SIZE], pixels[a, M_SHARE], float(pixels[a, M_TIMES])
         k, c = outs[o, SIZE], ins[i, SIZE]
@@ -103,9 +138,12 @@ def least_of(form, g, g_share, pixels, count, outs, o, ins, i):  # type: ignore[
 
 
 @lean
-def computed_of(form, groups, g_share, pixels, count, outs, o, ins, i):  # type: ignore[no-untyped-def]
+def computed_of(form, groups, pixels, count, outs, o, ins, i):  # type: ignore[no-untyped-def]
     """Return the cycles that all tiles of a single group compute: `bound_kernel.computed` of rows of the tables."""
-    total = 0.0
+    g_share, total = share(form, GROUPS, 1), 0.0
+    if form[0] == PRODUCT:
+        tiles, shares = outs[o, TRIPS] * ins[i, TRIPS], g_share * outs[o, SHARES] * ins[i, SHARES]
+        return product(form, pixels, count, tiles, shares) * groups
     for a in range(count):
         m, m_share, times = pixels[a, M_SIZE], pixels[a, M_SHARE], float(pixels[a, M_TIMES])
         for p in range(2):
@@ -116,6 +154,35 @@ def computed_of(form, groups, g_share, pixels, count, outs, o, ins, i):  # type:
                     shares = (g_share, m_share, outs[o, SHARE + p], ins[i, SHARE + q])
                     total += times * outputs * inputs * shared_cycles(form, 1, m, k, c, shares)
     return total * groups
+
+
+@lean
+def no_longer(forms, one, other, pixels, count, outs, o, ins, i):  # type: ignore[no-untyped-def]
+    """Whether no tile of a single group takes the variant ``one`` longer than ``other``."""
+    g_one, g_other = share(forms[one], GROUPS, 1), share(forms[other], GROUPS, 1)
+    for a in range(count):
+        for p in range(2):
+            k = outs[one, o, REST] if p else outs[one, o, SIZE]
+            for q in range(2 if k else 0):
+                m, c = pixels[one, a, M_SIZE], ins[one, i, REST] if q else ins[one, i, SIZE]
+                mine = (g_one, pixels[one, a, M_SHARE], outs[one, o, SHARE + p], ins[one, i, SHARE + q])
+                others = (g_other, pixels[other, a, M_SHARE], outs[other, o, SHARE + p], ins[other, i, SHARE + q])
+                if c and shared_cycles(forms[one], 1, m, k, c, mine) > shared_cycles(forms[other], 1, m, k, c, others):
+                    return False
+    return True
+
+
+@lean
+def product(form, pixels, count, tiles, shares):  # type: ignore[no-untyped-def]
+    """Return the cycles of tiles whose form is a product, so that its sum over tiles is one of sums over axes.
+
+    ``tiles`` and ``shares`` are how many there are of each kind of pixels, and their shares of the other axes.
+    """
+    rounds = steps = 0
+    for a in range(count):
+        rounds += pixels[a, M_TIMES]
+        steps += pixels[a, M_TIMES] * pixels[a, M_SHARE]
+    return float(form[1] * tiles) * rounds + float(form[2]) * shares * steps
 
 
 @lean

@@ -60,7 +60,7 @@ def golden(operands: Operands) -> Any:
     if isinstance(shape, Normalization):
         return _normalize(shape, values[0].astype(np.float64))
     if isinstance(shape, View):
-        return reshape(shape, values)
+        return reshape(shape, values, view.name)
     raise WorkloadError(f"layer '{view.name}': no values are known for '{shape.op}'", "run it without --check")
 
 
@@ -274,7 +274,7 @@ def _normalize(norm: Normalization, x: np.ndarray) -> np.ndarray:
     return np.asarray(x / (LRN_BIAS + LRN_ALPHA / norm.size * window) ** LRN_BETA)
 
 
-def reshape(view: View, arrays: list[np.ndarray]) -> np.ndarray:
+def reshape(view: View, arrays: list[np.ndarray], name: str = "") -> np.ndarray:
     """Return the renamed tensor: concatenated or cut along ``axis``, or the same elements in another shape.
 
     Raises
@@ -286,7 +286,8 @@ def reshape(view: View, arrays: list[np.ndarray]) -> np.ndarray:
         taken = np.arange(view.start, view.start + view.shape[view.axis])
         return arrays[0].take(taken, axis=view.axis)
     if view.op in ("crop", "repeat"):
-        raise WorkloadError(f"no values are known for a view '{view.op}'", "run it without '--operands chain'")
+        problem = f"layer '{name}': a view '{view.op}' does not say which elements it takes"
+        raise WorkloadError(problem, "run it without '--operands chain'")
     joined = np.concatenate(arrays, axis=view.axis) if view.op == "concat" else arrays[0]
     if joined.size != np.prod(view.shape, dtype=np.int64):
         raise ModelError(f"view '{view.op}' of {joined.size} elements as {view.shape}")

@@ -19,6 +19,7 @@ from accelsim.engine import Machine, Many
 from accelsim.errors import MappingError
 from accelsim.mapping import search
 from accelsim.mapping.loopnest import MOST, ROLES, Widths, layer_row
+from accelsim.mapping.tile_forms import COLUMNS
 from accelsim.tiled.totals import tile_sizes
 from accelsim.units import INT64_MAX, ceil_div
 from accelsim.workload.layers import Home, LayerView, Tensor
@@ -46,8 +47,9 @@ def encode(view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
 
 
 @lru_cache(maxsize=4096)
-def decoded(row: bytes) -> LayerView:
-    """Return a view of a layer that `encode` gave as a row of int64: of its kind, zeros and names nothing is left."""
+def decoded(row: bytes) -> tuple[LayerView, int]:
+    """Return a view of a layer that `encode` gave as a row of int64, and its multiplications: of its kind, zeros and
+    names nothing is left."""
     n, c, k, h, w, r, s, groups, *rest = np.frombuffer(row, dtype=np.int64).tolist()
     stride, start, dilation, (e, f) = (tuple(rest[i : i + 2]) for i in (0, 2, 4, 6))
     # as much behind the image as the last output needs
@@ -62,7 +64,7 @@ def decoded(row: bytes) -> LayerView:
         Tensor(name, shape, bits, home=home)
         for name, shape, bits, home in zip(ROLES, shapes, rest[8:11], homes, strict=True)
     ]
-    return LayerView("layer", conv, (tensors[0],), (tensors[1],), (tensors[2],))
+    return LayerView("layer", conv, (tensors[0],), (tensors[1],), (tensors[2],)), conv.macs
 
 
 CROSSING = (
@@ -92,13 +94,14 @@ def totals(
     rate, latency, burst = machine.dram
     if objective is None or mapping.fixed or max(rate.numerator, rate.denominator) > MOST:
         return None
-    most = MOST // max((64 + burst) * ceil_div(rate.denominator, rate.numerator), latency + 1, engine.growth(params))
-    asked = [_ask(engine, row, params, row[nest.ACCESSES] <= most) for row in layers]
+    growth = engine.growth(params)
+    most = MOST // max((64 + burst) * ceil_div(rate.denominator, rate.numerator), latency + 1, growth)
+    asked = [_ask(engine, row, params, growth, row[nest.ACCESSES] <= most) for row in layers]
     rows, first = layers.copy(), np.zeros(len(layers) + 1, dtype=np.int64)
     for i, one in enumerate(asked):
         rows[i, nest.INPUT_W : nest.OUTPUT_W + 1] = one.widths[:3]
         first[i + 1] = first[i] + len(one.forms)
-    forms = np.array([search.form_row(form) for one in asked for form in one.forms], dtype=np.int64)
+    forms = np.concatenate([_rows(one.forms) for one in asked])
     facts = np.zeros((len(layers), len(kernel.FACTS)), dtype=np.int64)
     tilings = np.ones((len(layers), 7), dtype=np.int64)
     kinds = np.empty((len(layers) * bound_kernel.MOST_KINDS, len(bound_kernel.TILE)), dtype=np.int64)
@@ -116,6 +119,7 @@ class _Asked(NamedTuple):
     """What an engine says of a layer; no forms if it is declined."""
 
     view: LayerView
+    macs: int
     widths: Widths
     limits: tuple[int, ...] = (0, 0, 0)
     k_units: tuple[int, ...] = ()
@@ -124,11 +128,19 @@ class _Asked(NamedTuple):
     forms: tuple[tuple[int, ...], ...] = ()
 
 
-def _ask(engine: TiledEngine[Any, Any], row: np.ndarray, params: Any, small: bool) -> _Asked:
-    view = decoded(row.tobytes())
+@lru_cache(maxsize=1024)
+def _rows(forms: tuple[tuple[int, ...], ...]) -> np.ndarray:
+    rows = np.empty((len(forms), COLUMNS), dtype=np.int64)
+    for i, form in enumerate(forms):
+        rows[i] = search.form_row(form)
+    return rows
+
+
+def _ask(engine: TiledEngine[Any, Any], row: np.ndarray, params: Any, growth: int, small: bool) -> _Asked:
+    view, macs = decoded(row.tobytes())
     widths, (k_units, c_unit) = engine.widths(view, params), engine.grain(view, params)
-    asked = _Asked(view, widths, k_units=tuple(sorted(k_units)), c_unit=c_unit)
-    if not small or view.macs * engine.growth(params) > INT64_MAX:
+    asked = _Asked(view, macs, widths, k_units=tuple(sorted(k_units)), c_unit=c_unit)
+    if not small or macs * growth > INT64_MAX:
         return asked
     try:
         limits = engine.limits(view, params)
@@ -163,7 +175,7 @@ class _Columns(NamedTuple):
         table[:, :4] = self.facts[:, [KNOWN, CYCLES, READ, WRITE]]
         units = self.engine.units(self.params)[self.engine.primary]
         for index, account, found in parts:
-            table[index, 4] = [self.asked[i].view.macs for i in index]
+            table[index, 4] = [self.asked[i].macs for i in index]
             for at, cause in enumerate(causes, 5):
                 table[index, at] = account.get(cause, 0)
             for at, event in enumerate(events, 5 + len(causes)):

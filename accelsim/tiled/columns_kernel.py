@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import kernel, lean
-from accelsim.mapping import bound_kernel, search_kernel, tile_kernel, timeline_kernel
-from accelsim.mapping import nest_kernel as nest
+from accelsim.mapping import bound_kernel, search_kernel, timeline_kernel
 from accelsim.memory import clock_kernel as timing
 
 FACTS = ("known", "cycles", "compute", "read", "write", "input", "weight", "spilled", "variant", "kinds")
@@ -42,31 +41,17 @@ def evaluate(layers, forms, first, limits, psums, k_units, c_units, bus, objecti
     rows = 4
     for i in range(len(layers)):
         rows = max(rows, bound_kernel.run_rows(layers[i]))
-    work, state = search_kernel.scratch(rows), bound_kernel.room_for(rows)
     figures, swept, at, most = np.empty(5), np.empty(8), 0, 1
     for i in range(len(layers)):
         most = max(most, first[i + 1] - first[i])
-    low, order = np.empty(most), np.empty(most, dtype=np.int64)
+    work, state = search_kernel.scratch(rows, most), bound_kernel.room_for(rows)
     for i in range(len(layers)):
         layer, psum, best, variant = layers[i], psums[i], tilings[i], -1
-        number = first[i + 1] - first[i]
-        for v in range(number):
-            form = forms[first[i] + v]
-            pixels = layer[nest.N] * layer[nest.E] * layer[nest.F]
-            low[v] = tile_kernel.least_cycles(form, layer[nest.GROUPS], pixels, layer[nest.KG], layer[nest.CG])
-        search_kernel.order_by(low, number, order)
-        for at_order in range(number):  # the most promising first, so that it rules others out
-            v = order[at_order]
-            if variant >= 0 and objective == search_kernel.CYCLES and low[v] > figures[0]:
-                break  # however it is cut, it computes for longer
-            known = search_kernel.NOTHING_YET
-            if variant >= 0:
-                known = search_kernel.BEFORE_ALL if variant < v else search_kernel.AFTER_ALL
-            if search_kernel.search_with(
-                work, layer, forms[first[i] + v], limits[i], psum, k_units[i], c_units[i], bus, objective, best,
-                figures, known,
-            ):  # fmt: skip
-                variant = v
+        if first[i] < first[i + 1]:
+            variant = search_kernel.search_with(
+                work, layer, forms[first[i] : first[i + 1]], limits[i], psum, k_units[i], c_units[i], bus, objective,
+                best, figures,
+            )  # fmt: skip
         for column in range(len(FACTS)):
             facts[i, column] = 0
         if variant >= 0 and measure(layer, forms[first[i] + variant], psum, bus, best, state, swept, facts[i]):

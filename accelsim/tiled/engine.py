@@ -183,8 +183,12 @@ class TiledEngine(Engine[ParamsT, TilingT]):
         del machine
         return self.completed(view, params, search.tilings(self.tiled_nest(view, params)))
 
-    def search(self, view: LayerView, params: ParamsT, machine: Machine, objective: str) -> Choice | None:
+    def search(
+        self, view: LayerView, params: ParamsT, machine: Machine, objective: str, price: PriceOf,
+        leak_pj_per_cycle: float,
+    ) -> Choice | None:  # fmt: skip
         """Return the best mapping of the list under ``cycles`` and ``dram``."""
+        del price, leak_pj_per_cycle
         choice = search.best(self.tiled_nest(view, params), machine.dram, objective)
         if choice is None:
             return None

@@ -17,14 +17,11 @@ from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.fmaps import Fmap
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.errors import MappingError
-from accelsim.mapping.choose import Bounds, Candidates, Choice, choose
+from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf, choose, keys_of
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d
-
-DRAM_WORD, GLB_WORD = 200, 6
-"""Energy of an access relative to a multiplication: ISCA 2016, table IV. Of the engine's own objective only."""
 
 FIELDS = ("m", "n", "e", "p", "q", "r", "t")
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096)
@@ -57,8 +54,11 @@ def mappings(conv: Conv2d, params: Params) -> Candidates:
     return _in_order(np.concatenate([_even(conv, filled) for filled in _filled(conv, params)]))
 
 
-def best(conv: Conv2d, params: Params, dram: DramModel, objective: str) -> Choice | None:
-    """Return the best of `mappings`, of which only the most promising are kept; None under energies: they need all.
+def best(
+    conv: Conv2d, params: Params, dram: DramModel, objective: str, price: PriceOf = lambda *_: 0.0,
+    leak_pj_per_cycle: float = 0.0,
+) -> Choice:  # fmt: skip
+    """Return the best of `mappings`, of which only the most promising are kept.
 
     Under the authors' objective, which prefers the largest m that fits, those with that m are the list.
     """
@@ -66,7 +66,7 @@ def best(conv: Conv2d, params: Params, dram: DramModel, objective: str) -> Choic
     if objective == "engine":
         return _of_own(conv, params, spec)
     if objective != "cycles" and objective != "dram":
-        return None
+        return _of_energy(conv, params, dram, spec, price, leak_pj_per_cycle)
     found = _filled(conv, params)
     floors = [_floor(conv, params, dram, objective, rows) for rows in found]
     order = np.argsort(np.concatenate(floors), kind="stable")
@@ -86,16 +86,38 @@ def best(conv: Conv2d, params: Params, dram: DramModel, objective: str) -> Choic
 
 
 def _of_own(conv: Conv2d, params: Params, spec: MappingSpec) -> Choice:
-    """Return the best by the authors' objective; of the others only those that come next are kept."""
-    kept, number = np.empty((0, len(FIELDS)), dtype=np.int64), 0
-    for rows in _listed(conv, params):
-        kept, number = np.concatenate([kept, rows]), number + len(rows)
-        _, score = own(conv, params, _columns(kept))
-        kept = kept[score <= np.partition(score, min(1, len(score) - 1))[:2].max()]
-    columns = _in_order(kept)
-    nothing = np.zeros(len(kept), dtype=np.int64)
+    """Return the best by the authors' objective; of the others only the next is kept."""
+    from accelsim.engines.row_stationary.list_kernel import listed
+
+    rows, scores = np.zeros((2, len(FIELDS)), dtype=np.int64), np.full(2, np.inf)
+    layer, number = _layer(conv), 0
+    for r, machine in _machines(conv, params):
+        number += listed(layer, machine, r, rows, scores)
+    if not number:
+        raise _nothing_fits(conv, params)
+    columns = _columns(rows[:number])
+    nothing = np.zeros(len(rows[:number]), dtype=np.int64)
     told = Bounds(nothing, nothing, {}, own(conv, params, columns))
     return choose(columns, told, spec, lambda *_: 0.0)._replace(candidates=number)
+
+
+def _of_energy(
+    conv: Conv2d, params: Params, dram: DramModel, spec: MappingSpec, price: PriceOf, leak_pj_per_cycle: float
+) -> Choice:
+    """Return the best under an energy objective: `choose` among all, of which those are kept that it may walk."""
+    number, wide = 0, len(FIELDS)
+    kept = np.empty((0, wide + 5))  # mapping, score, cycles, DRAM bits, PEs not in use, place before these count
+    for filled in _filled(conv, params):
+        rows = _even(conv, filled)
+        told = bounds(conv, params, dram, columns := _columns(rows))
+        keys = keys_of(told, spec.objective, price, leak_pj_per_cycle)(np.arange(len(rows)), told.cycles)
+        unused, places = -columns["e"] * columns["r"] * columns["t"], number + np.arange(len(rows))
+        kept = np.concatenate([kept, np.column_stack([rows, keys[:, :3], unused, places])])
+        kept = kept[np.lexsort(kept[:, wide:].T[::-1])[: most_walked(conv) + 1]]
+        number += len(rows)
+    columns = _in_order(kept[np.argsort(kept[:, -1]), :wide].astype(np.int64))
+    told = bounds(conv, params, dram, columns)._replace(others=number - len(kept))
+    return choose(columns, told, spec, price, leak_pj_per_cycle)
 
 
 def most_walked(conv: Conv2d) -> int:
@@ -158,30 +180,51 @@ def _listed(conv: Conv2d, params: Params) -> Iterator[np.ndarray]:
     """Yield the mappings that fit, with the largest m, as rows, those of one r at a time; MappingError if none fits."""
     from accelsim.engines.row_stationary.list_kernel import listed
 
-    smallest = Cut(conv, params, Mapping(m=1, n=1, e=1, p=1, q=1, r=1, t=1))
-    channels, filters, none = conv.c // conv.groups, conv.k // conv.groups, True
-    layer = np.array(
-        [channels, filters, conv.n, conv.e, conv.f, conv.r, conv.s, conv.stride[0], smallest.strip_words],
-        dtype=np.int64,
-    )
-    for r in breakpoints(channels, params.rows // conv.r):
-        machine = np.array(
-            [params.rows // (conv.r * r), params.cols, params.max_images, params.filter_spad_words,
-             params.ifmap_spad_words, params.psum_spad_words, params.fmap_banks,
-             params.filter_banks * smallest.bank_words, smallest.bank_words], dtype=np.int64,
-        )  # fmt: skip
-        rows = np.empty((listed(layer, machine, r, np.empty((0, 7), dtype=np.int64)), 7), dtype=np.int64)
-        listed(layer, machine, r, rows)
+    layer, none = _layer(conv), True
+    for r, machine in _machines(conv, params):
+        rows = np.empty((listed(layer, machine, r, np.empty((0, 7), dtype=np.int64), None), 7), dtype=np.int64)
+        listed(layer, machine, r, rows, None)
         if len(rows):
             none = False
             yield rows
     if none:
-        lack = smallest.misfits()
-        raise MappingError("no mapping fits" + (f": even the smallest needs {lack[0]}" if lack else ""), "")
+        raise _nothing_fits(conv, params)
+
+
+def _layer(conv: Conv2d) -> np.ndarray:
+    """Return a layer as `list_kernel` takes it."""
+    strip_words = conv.stride[1] * (conv.f - 1) + conv.s
+    return np.array(
+        [conv.c // conv.groups, conv.k // conv.groups, conv.n, conv.e, conv.f, conv.r, conv.s, conv.stride[0],
+         strip_words, conv.groups], dtype=np.int64,
+    )  # fmt: skip
+
+
+def _machines(conv: Conv2d, params: Params) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each r worth trying, and the machine with it as `list_kernel` takes it."""
+    bank_words = _smallest(conv, params).bank_words
+    for r in breakpoints(conv.c // conv.groups, params.rows // conv.r):
+        yield r, np.array(
+            [params.rows // (conv.r * r), params.cols, params.max_images, params.filter_spad_words,
+             params.ifmap_spad_words, params.psum_spad_words, params.fmap_banks, params.filter_banks * bank_words,
+             bank_words, params.filter_words_per_cycle, params.ifmap_words_per_cycle, params.psum_words_per_cycle,
+             params.psum_counting == "every_pass"], dtype=np.int64,
+        )  # fmt: skip
+
+
+def _smallest(conv: Conv2d, params: Params) -> Cut:
+    return Cut(conv, params, Mapping(m=1, n=1, e=1, p=1, q=1, r=1, t=1))
+
+
+def _nothing_fits(conv: Conv2d, params: Params) -> MappingError:
+    lack = _smallest(conv, params).misfits()
+    return MappingError("no mapping fits" + (f": even the smallest needs {lack[0]}" if lack else ""), "")
 
 
 def own(conv: Conv2d, params: Params, columns: Candidates) -> tuple[str, np.ndarray]:
-    """Return the authors' objective in words, and its value for each candidate."""
+    """Return the authors' objective in words, and its value for each candidate: `list_kernel.own`, as columns."""
+    from accelsim.engines.row_stationary.list_kernel import DRAM_WORD, GLB_WORD
+
     m, n, e, p, q, r, t = (columns[name] for name in FIELDS)
     channels, filters = conv.c // conv.groups, conv.k // conv.groups
     strip_rows = conv.stride[0] * (e - 1) + conv.r

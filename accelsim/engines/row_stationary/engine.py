@@ -42,7 +42,7 @@ from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.engines.row_stationary.plan import Plan
 from accelsim.errors import MappingError, ModelError
-from accelsim.mapping.choose import Bounds, Candidates, Choice
+from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf
 from accelsim.operands.handle import Operand, Operands, from_conv_output
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.layers import LayerView
@@ -99,9 +99,12 @@ class RowStationary(Engine[Params, Mapping]):
         del machine
         return candidates.mappings(_conv(view), params)
 
-    def search(self, view: LayerView, params: Params, machine: Machine, objective: str) -> Choice | None:
+    def search(
+        self, view: LayerView, params: Params, machine: Machine, objective: str, price: PriceOf,
+        leak_pj_per_cycle: float,
+    ) -> Choice | None:  # fmt: skip
         """Return the best mapping of the list; under the authors' objective, of those that keep most filters."""
-        return candidates.best(_conv(view), params, machine.dram, objective)
+        return candidates.best(_conv(view), params, machine.dram, objective, price, leak_pj_per_cycle)
 
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Candidates) -> Bounds:
         """Return cycles that no candidate undercuts, exact traffic, and the objective of the engine's own."""

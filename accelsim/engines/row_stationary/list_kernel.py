@@ -5,16 +5,21 @@ from __future__ import annotations
 from accelsim.jit import kernel, lean
 from accelsim.mapping.nest_kernel import ceil_div
 
-LAYER = ("channels", "filters", "images", "height", "width", "rows", "columns", "stride", "strip_words")
+LAYER = ("channels", "filters", "images", "height", "width", "rows", "columns", "stride", "strip_words", "groups")
 """A layer: channels and filters of a group, images, output and filter sizes, vertical stride, words of an ifmap row."""
-CHANNELS, FILTERS, IMAGES, E, F, R, S, STRIDE, STRIP_WORDS = range(9)
+CHANNELS, FILTERS, IMAGES, E, F, R, S, STRIDE, STRIP_WORDS, GROUPS = range(10)
 
 MACHINE = (
     "shelves", "cols", "max_images", "filter_spad", "ifmap_spad", "psum_spad", "fmap_banks", "filter_words",
-    "bank_words",
+    "bank_words", "filter_rate", "ifmap_rate", "psum_rate", "every_pass",
 )  # fmt: skip
-"""A machine: how often r R rows fit on the array, its columns, spads in words, banks, words of the filter banks."""
+"""A machine: how often r R rows fit on the array, its columns, spads in words, banks, words of the filter banks; words
+per cycle, and whether each pass reads psums. The last four are asked for by the authors' objective only."""
 SHELVES, COLS, MAX_IMAGES, FILTER_SPAD, IFMAP_SPAD, PSUM_SPAD, FMAP_BANKS, FILTER_WORDS, BANK_WORDS = range(9)
+FILTER_RATE, IFMAP_RATE, PSUM_RATE, EVERY_PASS = range(9, 13)
+
+DRAM_WORD, GLB_WORD = 200, 6
+"""Energy of an access relative to a multiplication: ISCA 2016, table IV. Of the authors' objective only."""
 
 
 @lean
@@ -31,9 +36,49 @@ def shelves_needed(e, t, cols):  # type: ignore[no-untyped-def]
     return t * full + (ceil_div(t, cols // rest) if rest else 0)
 
 
+@lean
+def own(layer, machine, m, n, e, p, q, r, t):  # type: ignore[no-untyped-def]
+    """Return the authors' objective of a mapping: `candidates.own`, the same operations in the same order."""
+    channels, filters, taps = layer[CHANNELS], layer[FILTERS], layer[R] * layer[S]
+    strips, images = ceil_div(layer[E], e), ceil_div(layer[IMAGES], n)
+    channel_passes, filter_passes = ceil_div(channels, q * r), ceil_div(filters, p * t)
+    passes = layer[GROUPS] * channel_passes * filter_passes * strips * images
+    strip = (layer[STRIDE] * (e - 1) + layer[R]) * layer[STRIP_WORDS]
+    ifmap = layer[IMAGES] * layer[GROUPS] * channels * strips * strip
+    outputs = layer[IMAGES] * layer[GROUPS] * filters * layer[E] * layer[F]
+    kept = outputs * (channel_passes - 1 + machine[EVERY_PASS])
+    load = p * t * q * r * taps / machine[FILTER_RATE]
+    steady = max(float(p * q * layer[S] * layer[F] * n), n * q * r * strip / machine[IFMAP_RATE])
+    steady = max(steady, p * t * e * layer[F] * n / machine[PSUM_RATE])
+    dram_words = layer[GROUPS] * filters * channels * taps * images * strips + ifmap * ceil_div(filters, m) + outputs
+    words = DRAM_WORD * dram_words + GLB_WORD * (ifmap * filter_passes + 2 * kept)
+    return float(words) * (float(passes) * (steady + load))
+
+
+@lean
+def rank(score, mapping, best, scores):  # type: ignore[no-untyped-def]
+    """Let a mapping be the first or the second of the ``best``: by score, PEs in use, and what came before."""
+    place = 2
+    while place > 0:
+        above, used = best[place - 1], mapping[2] * mapping[5] * mapping[6]
+        if scores[place - 1] < score or (scores[place - 1] == score and above[2] * above[5] * above[6] >= used):
+            break
+        if place < 2:
+            scores[place] = scores[place - 1]
+            for i in range(7):
+                best[place, i] = above[i]
+        place -= 1
+    if place < 2:
+        scores[place] = score
+        for i in range(7):
+            best[place, i] = mapping[i]
+
+
 @kernel
-def listed(layer, machine, r, rows):  # type: ignore[no-untyped-def]
+def listed(layer, machine, r, rows, scores):  # type: ignore[no-untyped-def]
     """Return how many mappings with ``r`` fit, and write them (m, n, e, p, q, r, t) as far as ``rows`` has room.
+
+    With ``scores``, infinite at first, ``rows`` are the two best by the authors' objective (`own`).
 
     The order is that of t, e, n, p, q, each in ascending order, q the innermost.
     """
@@ -63,7 +108,9 @@ def listed(layer, machine, r, rows):  # type: ignore[no-untyped-def]
                             and words <= machine[FILTER_SPAD]
                             and words * t * r * layer[R] <= machine[FILTER_WORDS]
                         ):
-                            if number < len(rows):
+                            if scores is not None:  # known when this compiles
+                                rank(own(layer, machine, m, n, e, p, q, r, t), (m, n, e, p, q, r, t), rows, scores)
+                            elif number < len(rows):
                                 rows[number, 0], rows[number, 1], rows[number, 2], rows[number, 3] = m, n, e, p
                                 rows[number, 4], rows[number, 5], rows[number, 6] = q, r, t
                             number += 1

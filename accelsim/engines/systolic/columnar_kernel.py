@@ -82,10 +82,11 @@ def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-unty
     rows = 4
     for i in range(len(layers)):
         rows = max(rows, bound_kernel.run_rows(layers[i]))
-    work = search_kernel.scratch(rows)
+    work = search_kernel.scratch(rows, 1)
     sums = np.empty((2, 10), dtype=np.int64)
     kinds = np.empty((bound_kernel.MOST_KINDS, len(bound_kernel.TILE)), dtype=np.int64)
-    form, units = np.zeros(COLUMNS, dtype=np.int64), np.empty(2, dtype=np.int64)
+    forms, units = np.zeros((1, COLUMNS), dtype=np.int64), np.empty(2, dtype=np.int64)
+    form = forms[0]
     form[0], form[1], form[2], form[3], form[4] = FOLDS, array[FLOW], array[ROWS], array[COLS], array[OVERLAP]
     units[0], units[1] = array[ROWS], array[COLS]
     for i in range(len(layers)):
@@ -96,9 +97,8 @@ def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-unty
         form[5] = layer[nest.R] * layer[nest.S]
         if rates is None:  # known when this compiles: only one of both searches does
             found = search_kernel.search_with(
-                work, layer, form, limits, array[PSUM_W], units, 1, bus, objective, best, figures,
-                search_kernel.NOTHING_YET,
-            )  # fmt: skip
+                work, layer, forms, limits, array[PSUM_W], units, 1, bus, objective, best, figures
+            ) == 0  # fmt: skip
         else:
             found = priced_kernel.search(
                 work, layer, form, limits, array[PSUM_W], units, bus, objective, rates, best, figures

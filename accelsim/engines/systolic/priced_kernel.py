@@ -15,8 +15,8 @@ from accelsim.mapping import bound_kernel, cuts_kernel, search_kernel, table_ker
 from accelsim.mapping import nest_kernel as nest
 from accelsim.mapping.bound_kernel import BURST, DENOMINATOR, EXACT, FOREVER, NUMERATOR, OUT_BUS, PSUM_BUS, last_cycles
 from accelsim.mapping.search_kernel import MOST_TRIES, order_by
-from accelsim.mapping.table_kernel import FULL, M_SHARE, M_TIMES, REST, REST_SHARE, SHARE, SIZE
-from accelsim.mapping.tile_kernel import GROUPS, INPUTS, IS, OS, OUTPUTS, WS, share, sides
+from accelsim.mapping.table_kernel import FULL, M_SHARE, M_TIMES, REST, SHARES, SIZE, TRIPS
+from accelsim.mapping.tile_kernel import INPUTS, IS, OS, OUTPUTS, WS, sides
 from accelsim.mapping.timeline_kernel import timed
 
 ENERGY, EDP = 2, 3
@@ -33,8 +33,8 @@ MOST_TIMED = 255
 SLACK = 1 - 1e-9
 """So much less than a bound no rounding leads."""
 
-TRIPS, SUM_FOLDS, HOPS = 5, 6, 7
-"""Behind the columns that both tables of `table_kernel` have: tiles along the axis, their folds, hops of a column."""
+HOPS = 7
+"""Behind the columns that both tables of `table_kernel` have: hops of a column. Shares are folds here."""
 SCORE, CYCLES, BITS, PLACE, DYNAMIC = range(5)
 """Of a candidate: what `choose` compares, and its energy without leakage."""
 INPUT_WORDS, WEIGHT_WORDS, RESULTS, PE_READ, PE_WRITE, ARRAY_WRITE, ARRAY_READ, MACS = range(8)
@@ -48,8 +48,6 @@ def fill_axis(form, axis, whole, sizes, count, table):  # type: ignore[no-untype
     rows, taps = form[2], form[5]
     for i in range(count):
         full, rest = table[i, FULL], table[i, REST]
-        table[i, TRIPS] = full + (1 if rest else 0)
-        table[i, SUM_FOLDS] = full * table[i, SHARE] + table[i, REST_SHARE]
         table[i, HOPS] = full * column_hops(table[i, SIZE] * taps, rows) + column_hops(rest * taps, rows)
         for column in range(TRIPS, HOPS + 1):
             if i == 0 or table[i, column] < table[count, column]:
@@ -62,7 +60,7 @@ def move(layer, flow, psum_width, m_trips, m_folds, k_row, c_row, moves):  # typ
     groups, m, k = layer[nest.GROUPS], layer[nest.N] * layer[nest.E] * layer[nest.F], layer[nest.KG]
     c = layer[nest.CG] * layer[nest.R] * layer[nest.S]
     sr, sc, t = sides(flow, m, k, c)
-    row_folds, col_folds, _ = sides(flow, m_folds, k_row[SUM_FOLDS], c_row[SUM_FOLDS])
+    row_folds, col_folds, _ = sides(flow, m_folds, k_row[SHARES], c_row[SHARES])
     _, _, streams = sides(flow, m_trips, k_row[TRIPS], c_row[TRIPS])
     left, top, held, held_hops, results = words(flow, groups, sr, sc, t, row_folds, col_folds, streams, c_row[HOPS])
     macs = groups * m * k * c
@@ -160,10 +158,10 @@ def fill_terms(layer, flow, psum_width, rates, outs, k_count, ins, c_count, term
     terms[WEIGHT], terms[SPILL] = weights * layer[nest.WEIGHT_X], outputs * psum_width
     hop *= groups * (m * input_width if flow == IS else float(k * weight_width) if flow == WS else 0.0)
     for i in range(k_count + 1):
-        again = outs[i, TRIPS] if flow == IS else outs[i, SUM_FOLDS]
+        again = outs[i, TRIPS] if flow == IS else outs[i, SHARES]
         sums[BY_K, i] = groups * c * m * input_width * rates[3] * again
     for i in range(c_count + 1):
-        again = ins[i, TRIPS] if flow == OS else ins[i, SUM_FOLDS]
+        again = ins[i, TRIPS] if flow == OS else ins[i, SHARES]
         sums[BY_C, i] = groups * m * k * result * again
         sums[HOP_PJ, i] = hop * ins[i, HOPS]
 
@@ -193,9 +191,9 @@ def search(  # type: ignore[no-untyped-def]
     figures : array of float64, shape (5,), written
         `SCORE` and so on of the best.
     """
-    rate, flow, cuts, size, kinds = bus[NUMERATOR] / bus[DENOMINATOR], form[1], work.cuts, work.size, work.kinds
+    rate, flow, cuts, size, kinds = bus[NUMERATOR] / bus[DENOMINATOR], form[1], work.cuts, work.size, work.kinds[0]
     runs, counts, tile, whole, _, _ = work.state
-    low, visit, outs, ins, terms, sums = work.low, work.visit, work.outs, work.ins, work.terms, work.sums
+    low, visit, outs, ins, terms, sums = work.low, work.visit, work.outs[0], work.ins[0], work.terms, work.sums
     bound_kernel.fill_sizes(layer, whole)
     bound_kernel.fill_sizes(layer, work.timing[3])
     pixel_count = cuts_kernel.pixel_cuts(layer, size[3], cuts)
@@ -207,7 +205,6 @@ def search(  # type: ignore[no-untyped-def]
     fill_terms(layer, flow, psum_width, rates, outs, k_count, ins, c_count, terms, sums)
     first = size[3]
     search_kernel.first_inputs(layer, size, k_count, c_count, limits[1], first)
-    all_share = share(form, GROUPS, layer[nest.GROUPS])
     for i in range(4):
         figures[i] = np.inf
     tried = timings = 0
@@ -228,7 +225,7 @@ def search(  # type: ignore[no-untyped-def]
         chip = terms[FIXED] + terms[OF_FOLDS] * m_folds + terms[OF_TRIPS] * m_trips
         m_hops = terms[M_HOPS] * m_trips
         if visited < pixel_count:
-            least = table_kernel.least_of(form, layer[nest.GROUPS], all_share, kinds, kind_count, outs, 0, ins, 0)
+            least = table_kernel.least_of(form, layer[nest.GROUPS], kinds, kind_count, outs, 0, ins, 0)
             chip += sums[BY_K, k_count] + sums[BY_C, c_count] + sums[HOP_PJ, c_count] * (terms[K_HOPS] + m_hops)
             low[p] = least_score(terms, chip, -1, 1, 1, 1, least, rate, objective, rates)
             continue
@@ -248,7 +245,7 @@ def search(  # type: ignore[no-untyped-def]
                 > figures[SCORE]
             ):
                 continue
-            least = table_kernel.least_of(form, layer[nest.GROUPS], all_share, kinds, kind_count, outs, i, ins, 0)
+            least = table_kernel.least_of(form, layer[nest.GROUPS], kinds, kind_count, outs, i, ins, 0)
             for q in range(max(first[i], q_first), c_count):
                 tile[5] = c = size[1, q]
                 all_of_it = with_k + sums[BY_C, q] + sums[HOP_PJ, q] * hops
@@ -288,7 +285,7 @@ def keep(  # type: ignore[no-untyped-def]
     runs, counts, tile, whole, trips, _ = work.state
     moved, moves, tries, found, terms = work.moved[0], work.moves, work.tries, work.bounds, work.terms
     rate, m_trips = bus[NUMERATOR] / bus[DENOMINATOR], trips[1] * trips[2] * trips[3]
-    k_trips, c_trips = work.outs[i_k, TRIPS], work.ins[i_c, TRIPS]
+    k_trips, c_trips = work.outs[0, i_k, TRIPS], work.ins[0, i_c, TRIPS]
     live, known, promising, counted = nest.live_loops(m_trips, k_trips, c_trips), -2, False, False
     bits = cycles = dynamic = compute = last_compute = 0.0
     for i in range(6):
@@ -302,7 +299,7 @@ def keep(  # type: ignore[no-untyped-def]
             promising = score <= figures[SCORE]
             if promising and not counted:
                 counted = True
-                move(layer, form[1], psum_width, m_trips, m_folds, work.outs[i_k], work.ins[i_c], moves)
+                move(layer, form[1], psum_width, m_trips, m_folds, work.outs[0, i_k], work.ins[0, i_c], moves)
                 for axis in (0, 4, 5):
                     counts[axis] = nest.fill_runs(layer, axis, whole[axis], tile[axis], runs[axis])
                     trips[axis] = nest.ceil_div(whole[axis], tile[axis])

@@ -23,6 +23,8 @@ Assumed:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,6 +119,19 @@ class Counts(NamedTuple):
     sums: Count
 
 
+@lru_cache(maxsize=1024)
+def _splits(units: int, planes: int, outputs: int, inputs: int, taps: int) -> tuple[Variant, ...]:
+    """Return every split of the units over pixels and inputs."""
+    return tuple(
+        Variant(
+            MappingProxyType({"across": across}),
+            (tile_forms.PRODUCT, 0, planes, 1, units // across, outputs, taps, inputs, across),
+        )
+        for across in range(1, units + 1)
+        if units % across == 0
+    )
+
+
 class Unpu(TiledEngine[Params, UnitTiling]):
     """The engine of this folder."""
 
@@ -161,12 +176,8 @@ class Unpu(TiledEngine[Params, UnitTiling]):
 
     def variants(self, view: LayerView, params: Params) -> tuple[Variant, ...]:
         """Return every split of the units."""
-        taps, found = view.conv.r * view.conv.s, []
-        for across in (n for n in range(1, params.units + 1) if params.units % n == 0):
-            u = self.unit(view, params, {"across": across})
-            form = (tile_forms.PRODUCT, 0, u.planes, 1, u.pixels, u.outputs, taps, u.inputs, across)
-            found.append(Variant({"across": across}, form))
-        return tuple(found)
+        one = self.unit(view, params, {"across": 1})
+        return _splits(one.pixels, one.planes, one.outputs, one.inputs, view.conv.r * view.conv.s)
 
     def grain(self, view: LayerView, params: Params) -> tuple[tuple[int, ...], int]:
         """Return the outputs of a unit and the inputs of a table."""

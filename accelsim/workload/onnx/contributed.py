@@ -5,7 +5,7 @@ Source: onnxruntime, docs/ContribOperators.md (com.microsoft).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from accelsim.workload.onnx.node import Node, UnknownShapeError
 from accelsim.workload.onnx.window import spans
@@ -24,6 +24,16 @@ def shapes(node: Node) -> dict[str, Dims]:
     except (UnknownShapeError, IndexError, ValueError, ZeroDivisionError):
         return {}
     return {name: dims for name, dims in zip(node.proto.output, found, strict=False) if name and dims is not None}
+
+
+def kind(node: Node, kinds: Mapping[str, int]) -> int:
+    """Return the element type of an operator's first output: of its zero point or its operand; 0 if not known.
+
+    A quantised operator gives what its operands are, a quantisation what its zero point is.
+    """
+    name = node.op.rpartition(".")[2]
+    at = {"QuantizeLinear": 2, "QGemm": 8, "QLinearConcat": 2}.get(name, 0)
+    return kinds.get(node.optional(at), 0) if name.startswith("Q") else kinds.get(node.optional(1), 0)
 
 
 def _same(index: int = 0) -> Shapes:

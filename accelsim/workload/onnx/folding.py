@@ -58,8 +58,9 @@ class Values:
 
     def add(self, node: Node) -> None:
         """Note an operator; its inputs have been noted."""
-        if node.op in FOLDABLE and not node.has_subgraph:
-            self._makers |= dict.fromkeys(node.outputs, node)
+        if node.op in FOLDABLE:
+            for name in node.outputs:
+                self._makers[name] = node
 
     def of(self, name: str) -> np.ndarray | None:
         """Return the values of a tensor, or None if they are not known or not small."""

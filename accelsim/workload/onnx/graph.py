@@ -156,7 +156,9 @@ def _completed(
                 shapes.pop(name, None)
             continue
         if any(name not in shapes for name in node.outputs):
-            shapes |= {name: dims for name, dims in contributed.shapes(node).items() if name not in shapes}
+            found = {name: dims for name, dims in contributed.shapes(node).items() if name not in shapes}
+            shapes |= found
+            kinds |= {name: kind for name in found if (kind := kinds.get(name) or contributed.kind(node, kinds))}
         if any(name not in shapes for name in node.outputs) and node.proto.domain in DEFAULT_DOMAINS:
             more, types = inferred(node, kinds, values, shapes)
             shapes |= more

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from accelsim import basis
 from accelsim.errors import WorkloadError
 from accelsim.workload.check import illegal
 from accelsim.workload.layers import Layer, Tensor
@@ -95,7 +96,7 @@ class _Importer:
             source=source,
             batch=self.graph.sizes.batch,
             batch_doubt=self.graph.sizes.doubt,
-            notes=tuple(self._notes()),
+            notes=(*self._notes(), *_unsupported_notes(layers)),
             values=LazyValues({name: c for name, c in self.constants.items() if c.origin is not None and not c.absent}),
             absent={name: c.absent for name, c in self.constants.items() if c.absent},
         )
@@ -107,9 +108,7 @@ class _Importer:
                 raise RefusedError("it has no output")
             works = self._needed(node, convert(node))
             for work in works:
-                for tensor, dims in zip(work.inputs, work.shape.input_shapes, strict=True):
-                    self.made.setdefault(tensor, dims)
-                self.made.setdefault(work.outputs[0], work.shape.output_shape)
+                self._note_shapes(work)
                 self._compare(work)
             if self.used.intersection(node.outputs).difference(*(work.outputs for work in works)):
                 raise RefusedError("more than one of its outputs is used")
@@ -124,8 +123,18 @@ class _Importer:
                 ) from None
             return [self._unsupported(node, "it comes after an unsupported operator, its shapes are unknown")]
 
+    def _note_shapes(self, work: Work) -> None:
+        """Enter the shapes of tensors between the layers of one operator, which the graph does not know."""
+        known = self.graph.shapes
+        for name, dims in zip(work.inputs, work.shape.input_shapes, strict=True):
+            if name not in known:
+                self.made.setdefault(name, dims)
+        self.made.setdefault(work.outputs[0], work.shape.output_shape)
+
     def _needed(self, node: Node, works: list[Work]) -> list[Work]:
         """Leave out what an operator could give besides and nobody reads."""
+        if len(works) == 1:
+            return works
         wanted = self.used | set(node.outputs[:1])
         kept: list[Work] = []
         for work in reversed(works):
@@ -212,6 +221,22 @@ class _Importer:
                 f"{self.graph.fills} constants of the graph are fills (ConstantOfShape): "
                 "their shapes count, their values say nothing about sparsity"
             )
+
+
+def _unsupported_notes(layers: tuple[Layer, ...]) -> Iterator[str]:
+    """Yield what is not supported: by operator its number, multiply-accumulates, and elements read and written."""
+    groups: dict[str, list[Unsupported]] = {}
+    for layer in layers:
+        if isinstance(layer.shape, Unsupported):
+            groups.setdefault(layer.shape.op, []).append(layer.shape)
+    said = []
+    for op, shapes in sorted(groups.items()):
+        macs = basis.whole(shape.macs for shape in shapes)
+        moved = sum(elements(dims) for shape in shapes for dims in (*shape.inputs, shape.shape))
+        work = "MACs unknown" if macs is None else f"{macs:,} MACs"
+        said.append(f"{len(shapes)} {op} ({work}, at least {moved:,} elements read and written)")
+    if said:
+        yield "not supported: " + "; ".join(said)
 
 
 def _named(works: list[tuple[Node, Work]]) -> Iterator[tuple[str, Work, str]]:

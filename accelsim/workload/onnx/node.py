@@ -41,18 +41,18 @@ class Node:
     shown: str
     values: Values = field(repr=False)
 
-    @property
+    @cached_property
     def op(self) -> str:
         """Operator name, with its domain unless that is ONNX's own."""
         domain = self.proto.domain
         return self.proto.op_type if domain in DEFAULT_DOMAINS else f"{domain}.{self.proto.op_type}"
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Names of the inputs, absent ones left out."""
         return tuple(name for name in self.proto.input if name)
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs, absent ones left out."""
         return tuple(name for name in self.proto.output if name)

@@ -41,8 +41,9 @@ def layer_norm(node: Node) -> list[Work]:
     works = [Work(Normalization("layer", rows), (x,), output(node), constants(node, 1, 2))]
     for name in node.proto.output[1:3]:
         if name:
-            made, _ = blocks(node, "average", x, dims, tuple(range(axis, len(dims))))
-            works.append(replace(made[-1], outputs=(name,), part=f"statistic{len(works)}"))
+            part = f"statistic{len(works)}"
+            made, _ = blocks(node, "average", x, dims, tuple(range(axis, len(dims))), f"{part}.")
+            works += [*made[:-1], replace(made[-1], outputs=(name,), part=part)]
     return works
 
 

@@ -12,6 +12,9 @@ from accelsim.workload.onnx.window import spans, window
 from accelsim.workload.onnx.work import Work, apply, chained, gathered, inner, output
 from accelsim.workload.shapes import Dims, Pool, elements
 
+MOST_TAPS, STAGE = 1 << 16, 1 << 12
+"""Elements that one window reduces at most; of more, stages reduce so many each."""
+
 PoolOp: TypeAlias = Literal["max", "min", "sum", "average"]
 
 
@@ -81,8 +84,11 @@ def axes_of(node: Node, rank: int) -> Dims:
     return tuple(sorted({axis % rank for axis in axes}))
 
 
-def blocks(node: Node, op: PoolOp, name: str, x: Dims, axes: Dims) -> tuple[list[Work], str]:
-    """Return reductions over some dimensions, neighbours together, and the tensor that they make."""
+def blocks(node: Node, op: PoolOp, name: str, x: Dims, axes: Dims, head: str = "") -> tuple[list[Work], str]:
+    """Return reductions over some dimensions, neighbours together, and the tensor that they make.
+
+    ``head`` tells several reductions of one operator apart.
+    """
     works: list[Work] = []
     rest = list(axes)
     while rest:
@@ -91,8 +97,18 @@ def blocks(node: Node, op: PoolOp, name: str, x: Dims, axes: Dims) -> tuple[list
             first = rest.pop()
         ahead, block, behind = x[:first], prod(x[first : last + 1]), prod(x[last + 1 :])
         n, c = (ahead[0], prod(ahead[1:])) if ahead else (1, 1)
+        part = f"{head}reduce{first}"
+        while block > MOST_TAPS:  # in stages, each over as many as divide the rest
+            taken = next((size for size in range(STAGE, 1, -1) if block % size == 0), block)
+            if taken == block:
+                raise RefusedError(f"it reduces {block:,} elements at once, which have no divisor up to {STAGE:,}")
+            block //= taken
+            stage = Pool(op, n, c * block, 1, taken, 1, taken)
+            if behind > 1:
+                stage = Pool(op, n, c, block * taken, behind, taken, 1, (taken, 1))
+            works.append(Work(stage, (name,), (inner(node, f"{part}.{block}"),), (), f"{part}.{block}"))
+            name = inner(node, f"{part}.{block}")
         shape = Pool(op, n, c, 1, block, 1, block) if behind == 1 else Pool(op, n, c, block, behind, block, 1)
-        part = f"reduce{first}"
         works.append(Work(shape, (name,), (inner(node, part),), (), part))
         name, x = inner(node, part), (*ahead, *(1,) * (last + 1 - first), *x[last + 1 :])
     return works, name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -72,6 +73,7 @@ def types(nodes: Iterable[Node], kinds: Mapping[str, int]) -> dict[str, IntType]
     return found
 
 
+@cache
 def _int_type(number: int) -> IntType | None:
     """Return the type of an ONNX element type such as UINT8, if it is an integer; 64 bits become `MOST_BITS`."""
     from onnx import TensorProto

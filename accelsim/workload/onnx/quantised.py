@@ -7,10 +7,11 @@ Source: ONNX QLinearConv, QLinearMatMul, DynamicQuantizeLinear; onnxruntime, doc
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 
 from accelsim.workload.onnx.node import Node, RefusedError
-from accelsim.workload.onnx.pools import blocks
+from accelsim.workload.onnx.pools import PoolOp, blocks
 from accelsim.workload.onnx.work import Weight, Work, apply, output
 from accelsim.workload.shapes import Elementwise, Pool, Softmax, View
 
@@ -63,8 +64,9 @@ def dynamic(node: Node) -> list[Work]:
     if not dims or len(node.proto.output) < 3:
         raise RefusedError("it has no range to search")
     works: list[Work] = []
-    for op, name in (("max", node.proto.output[1]), ("min", node.proto.output[2])):
-        found, _ = blocks(node, op, x, dims, axes)  # type: ignore[arg-type]
-        works.append(Work(found[-1].shape, found[-1].inputs, (name,), (), op))
+    ends: tuple[tuple[PoolOp, str], ...] = (("max", node.proto.output[1]), ("min", node.proto.output[2]))
+    for op, name in ends:
+        found, _ = blocks(node, op, x, dims, axes, f"{op}.")
+        works += [*found[:-1], replace(found[-1], outputs=(name,), part=op)]
     quantised = apply(node, "quantize", "quantize", dims, (x, dims))
     return [*works, Work(quantised.shape, quantised.inputs, output(node), (), "quantize")]
