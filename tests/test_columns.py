@@ -185,7 +185,7 @@ def test_variants_searched_together_are_chosen_as_from_one_search_each(name):
             forms = np.array([search.form_row(variant.form) for variant in nest.variants])
             objective = ("cycles", "dram").index(arch.mapping.objective)
             rest = (nest.widths.psum, units, nest.c_unit, search.bus_row(machine_view(arch).dram), objective)
-            row, tiling, figures, found = search.layer_row(nest), np.zeros(7, dtype=np.int64), np.zeros(5), []
+            row, tiling, figures, found = search.row_of(nest), np.zeros(7, dtype=np.int64), np.zeros(5), []
             for at, form in enumerate(forms):
                 if search_kernel.search(row, form, limits, *rest, tiling, figures):
                     found.append((*figures[:2], at, *tiling))

@@ -11,8 +11,8 @@ from onnx_graphs import imported, tensor
 
 import accelsim
 from accelsim.errors import WorkloadError
+from accelsim.workload.onnx import folding, importer
 from accelsim.workload.onnx import graph as onnx_graph
-from accelsim.workload.onnx import importer
 
 
 def n(op, inputs, outputs, **attributes):
@@ -77,6 +77,23 @@ def test_a_large_constant_is_never_computed(tmp_path):
     assert network.tensors["mask"].shape == (2000, 2000)
     assert "mask" not in network.values
     assert not any("computed" in note for note in network.notes)
+
+
+def test_a_value_that_follows_from_a_large_constant_is_not_known(tmp_path, monkeypatch):
+    computed, evaluate = [], folding.evaluated
+    monkeypatch.setattr(folding, "evaluated", lambda node, *more: computed.append(node.op) or evaluate(node, *more))
+    one = helper.make_tensor("value", TensorProto.INT64, [1], [1])
+    nodes = [
+        n("ConstantOfShape", ["big"], ["ones"], value=one),
+        n("ReduceMax", ["ones"], ["most"], keepdims=0),
+        n("Unsqueeze", ["most", "zero"], ["to"]),
+        n("Slice", ["x", "zero", "to", "zero"], ["y"]),
+    ]
+    with pytest.raises(WorkloadError, match="cannot be inferred"):
+        imported(tmp_path, nodes, {"x": (4, 3)}, constants=[("big", whole(100, 100)), ("zero", whole(0))])
+    assert computed == []
+    network = imported(tmp_path, nodes, {"x": (4, 3)}, constants=[("big", whole(10, 10)), ("zero", whole(0))])
+    assert network.tensors["y"].shape == (1, 3)
 
 
 @pytest.mark.parametrize("opset", [12, 17])

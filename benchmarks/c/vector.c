@@ -1,6 +1,7 @@
 #include "twin.h"
 
 enum { ADD, MUL, COMPARE, SPECIAL };
+enum { SQUARE = 7, PICK = 18 };
 
 struct counts { i64 cycles, busy, padding, unmapped, imbalance, ops[4]; };
 
@@ -26,13 +27,29 @@ static inline VALUE step_once(i64 code, VALUE a, VALUE square, VALUE x) {
     case 5: return -a;
     case 6: return a < 0 ? -a : a;
     case 8: return a + square;
-    case 9: return x != 0 ? (double)a / (double)x : a * INFINITY;
-    case 10: return a != 0 ? (double)x / (double)a : x * INFINITY;
-    case 11: return exp(a);
-    case 12: return exp(-a);
-    case 13: return tanh(a);
-    case 14: return erf(a);
-    default: return pow(a, x);
+    case 9: return x * 0 + (a == x);
+    case 10: return x * 0 + (a > x);
+    case 11: return x * 0 + (a >= x);
+    case 12: return x * 0 + (a < x);
+    case 13: return x * 0 + (a <= x);
+    case 14: return x * 0 + (a != 0 && x != 0);
+    case 15: return x * 0 + (a != 0 || x != 0);
+    case 16: return x * 0 + ((a != 0) != (x != 0));
+    case 17: return x > 0 ? x : a;
+    case PICK: return a != 0 ? x : x * 0;
+    case 19: return square != 0 ? a : x;
+    case 20: return x != 0 ? (double)a / (double)x : a * INFINITY;
+    case 21: return a != 0 ? (double)x / (double)a : x * INFINITY;
+    case 22: return exp(a);
+    case 23: return exp(-a);
+    case 24: return tanh(a);
+    case 25: return erf(a);
+    case 26: return pow(a, x);
+    case 27: return sqrt(a);
+    case 28: return log(a);
+    case 29: return sin(a);
+    case 30: return cos(a);
+    default: return x != 0 ? a - floor((double)a / (double)x) * x : a * NAN;
     }
 }
 
@@ -58,10 +75,13 @@ void walk_flat(i64 lanes, i64 special, ARRAY(const i64, codes), ARRAY(const i64,
             for (i64 lane = 0; lane < active; lane++) {
                 if (tap && !here[lane]) continue;
                 const VALUE x = source < 0 ? consts[step] : operands[source * operands_n[1] + base + lane];
-                if (code == 7)
+                if (code == SQUARE) {
                     square[lane] = x * x;
-                else
-                    acc[lane] = step_once(code, acc[lane], square[lane], x);
+                    continue;
+                }
+                const VALUE held = square[lane];
+                if (code == PICK) square[lane] = acc[lane];
+                acc[lane] = step_once(code, acc[lane], held, x);
             }
         }
         if (with_values)
