@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -18,8 +20,8 @@ class Block(NamedTuple):
     name: str
     make: Callable[[], nn.Module]
     inputs: tuple[T, ...]
-    open_: dict[int, dict[int, str]] = {}
-    dims: dict[str, int] = {}
+    open_: Mapping[int, dict[int, str]] = MappingProxyType({})
+    dims: Mapping[str, int] = MappingProxyType({})
 
 
 class Call(nn.Module):
@@ -94,7 +96,7 @@ class Unet(nn.Module):
     def __init__(self, width: int = 8) -> None:
         super().__init__()
         sizes = (3, width, 2 * width, 4 * width)
-        self.down = nn.ModuleList([self.block(a, b) for a, b in zip(sizes, sizes[1:], strict=False)])
+        self.down = nn.ModuleList([self.block(a, b) for a, b in pairwise(sizes)])
         self.ups = nn.ModuleList([nn.ConvTranspose2d(2 * a, a, 2, 2) for a in (2 * width, width)])
         self.back = nn.ModuleList([self.block(2 * a, a) for a in (2 * width, width)])
         self.head = nn.Conv2d(width, 2, 1)

@@ -73,6 +73,8 @@ def values(network: Network, model: Any, given: Mapping[str, np.ndarray]) -> tup
     for layer in network.layers:
         if not _compared(layer) or not all(name in found or name in network.values for name in layer.inputs):
             continue
+        if not all(name in network.values for name in layer.weights):
+            continue
         ours = computed(network, layer, found)
         if ours is None or layer.outputs[0] not in found:
             if ours is not None:  # a tensor between the parts of one operator

@@ -117,9 +117,11 @@ def macs(op: str, ins: list[tuple[int, ...]], outs: list[tuple[int, ...]], node:
         directions, each, width = ins[1]
         hidden = each // GATES[op]
         return prod(ins[0][:-1]) * directions * each * (width + hidden)
+    if op == "DynamicQuantizeLSTM":
+        return prod(ins[0][:-1]) * prod(ins[1]) + prod(ins[0][:-1]) * prod(ins[2])
     if op == "Einsum":
         return _einsum(node, ins)
-    if op in ("DynamicQuantizeLSTM", "Attention", "QAttention", "FusedMatMul", "QGemm", "DeformConv", "DFT", "STFT"):
+    if op in ("Attention", "QAttention", "FusedMatMul", "QGemm", "DeformConv", "DFT", "STFT"):
         raise ValueError(f"the independent count does not know {op}")
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import blocks
@@ -30,8 +30,8 @@ class Subject(NamedTuple):
     source: str
     make: Callable[[], nn.Module]
     inputs: tuple[torch.Tensor, ...]
-    open_: dict[int, dict[int, str]]
-    dims: dict[str, int]
+    open_: Mapping[int, dict[int, str]]
+    dims: Mapping[str, int]
 
 
 IMAGES = (

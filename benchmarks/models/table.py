@@ -59,7 +59,7 @@ def lines(rows: list[dict[str, Any]]) -> list[str]:
             "the same" if row.get("macs") is not None and row["macs"] == row.get("independent")
             else _number(row.get("independent")),
             f"{row['equal']} of {row['compared']}" if row.get("compared") else "",
-            "{} of {}".format(*row["checked"]) if row.get("checked", [0, 0])[1] else "",
+            "{} of {}".format(*_checks(row)) if _checks(row)[1] else "",
         )
         for row in rows
     ]  # fmt: skip
@@ -108,6 +108,11 @@ def faulty(row: dict[str, Any]) -> bool:
     return bool(differ or values or "left_out" not in row or (row["refused"] and row["refused"] == row["problem"]))
 
 
+def _checks(row: dict[str, Any]) -> tuple[int, int]:
+    passed, checks = row.get("checked", (0, 0))
+    return passed, checks
+
+
 def totals(rows: list[dict[str, Any]]) -> list[str]:
     """Return the totals as a table."""
     head = ["of", "files", "whole", "whole but for excused operators", "refused", "MACs equal", "MACs differ",
@@ -122,7 +127,7 @@ def totals(rows: list[dict[str, Any]]) -> list[str]:
             _share(sum(map(excused, tried)), len(tried)), str(sum(bool(row.get("refused")) for row in tried)),
             str(same), str(len(counted) - same), str(len(tried) - len(counted)),
             f"{sum(r.get('equal', 0) for r in tried):,} of {sum(r.get('compared', 0) for r in tried):,}",
-            f"{sum(r.get('checked', [0, 0])[0] for r in tried):,} of {sum(r.get('checked', [0, 0])[1] for r in tried):,}",
+            f"{sum(_checks(r)[0] for r in tried):,} of {sum(_checks(r)[1] for r in tried):,}",
         ])  # fmt: skip
     return ["| " + " | ".join(line) + " |" for line in found]
 
