@@ -1,5 +1,6 @@
 """Every compressed format: round trips, exact sizes, refusals; and what is particular to each."""
 
+import tracemalloc
 from math import prod
 
 import numpy as np
@@ -349,3 +350,37 @@ def test_impossible_widths_are_refused(make):
     with pytest.raises(ConfigError) as error:
         make()
     assert isinstance(error.value, UserError)
+
+
+# --- large tensors ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 64, 1 << 20])
+def test_sizes_do_not_depend_on_how_many_elements_are_measured_at_once(at_once, monkeypatch):
+    for module in ("codec", "rlc"):
+        monkeypatch.setattr(f"accelsim.operands.{module}.MOST_AT_ONCE", at_once)
+    rng = np.random.default_rng(7)
+    x = (rng.random((9, 41)) < 0.12) * 3
+    assert Rlc(run_bits=2).size_bits(x != 0) == Rlc(run_bits=2).encode(x).words.size * Rlc(run_bits=2).word_bits
+    found = StepIndex(block=13, step_bits=2).entries(x != 0)
+    blocks = [[entries(row[first : first + 13], 3) for first in range(0, 41, 13)] for row in x]
+    assert found.tolist() == blocks
+    assert ZeroRun(block_axes=1, run_bits=2).entries(x != 0).tolist() == [entries(row, 4) for row in x]
+
+
+def test_a_group_with_just_enough_zeros_for_a_padding_entry_has_one():
+    row = np.zeros((1, 5), np.int64)
+    row[0, 4] = 1
+    assert ZeroRun(block_axes=1, run_bits=2).entries(row != 0).tolist() == [2]
+    assert ZeroRun(block_axes=1, run_bits=2).entries(row[:, 1:] != 0).tolist() == [1]
+
+
+def test_counting_entries_takes_little_more_than_the_mask():
+    mask = np.ones((1 << 16, 256), np.bool_)
+    mask[::5, 1:] = False
+    tracemalloc.start()
+    StepIndex(step_bits=7).entries(mask)
+    Rlc().size_bits(mask)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * mask.nbytes

@@ -154,3 +154,12 @@ def test_a_list_on_a_narrow_terminal_breaks_between_words():
     assert lines[1].startswith(" " * 27)
     assert " ".join(" ".join(lines).split()) == f"bismo {text}"
     assert _line("a ", text, None) == f"a {text}"
+
+
+def test_a_run_without_pictures_writes_three_files(tmp_path):
+    text = run("run", "systolic_ws_8", "alexnet", "--layers", "fc8", "--no-pictures", "-o", str(tmp_path / "out"))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"layers.csv", "report.md", "report.json"}
+    assert "report and pictures" not in text
+    refused = CliRunner().invoke(app, ["run", "systolic_ws_8", "alexnet", "--no-pictures", "--format", "json"])
+    assert refused.exit_code == 2
+    assert "say where with -o" in refused.output

@@ -1,6 +1,7 @@
 """The shape of the code base: imports point one way, files stay small, prices and tests keep their places."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,32 @@ def test_a_module_imports_only_from_its_left(path):
                 assert parts[2] in (folder, "registry"), f"{path} reaches into another {top} folder: {'.'.join(parts)}"
             continue
         assert TIER[parts[1]] < TIER[top], f"{path} imports {'.'.join(parts)}, which stands to its right"
+
+
+KERNELS = [path for path in MODULES if path.stem.endswith("kernel") and place(path)[0] != "replicas"]
+
+
+@pytest.mark.parametrize("path", KERNELS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_kernel_sees_nothing_but_kernels(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [node.module] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        assert {name.split(".")[0] for name in names} <= {"__future__", "accelsim", "math", "numpy", "typing"}, names
+    for parts in imports(path):
+        module = ".".join(parts[1:])
+        assert module.startswith(("jit.", "mapping.tile_forms.")) or "kernel" in module, f"{path} imports {module}"
+
+
+def test_modules_do_not_import_each_other_in_circles():
+    """Imports inside functions and for types alone count too."""
+    names = {".".join(("accelsim", *path.relative_to(ROOT).with_suffix("").parts)): path for path in MODULES}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items() if name.split(".")[1] not in OLD}
+    graph = {}
+    for name, path in names.items():
+        found = (".".join(parts) for parts in imports(path))
+        graph[name] = {each if each in names else each.rpartition(".")[0] for each in found} - {name}
+    assert len(graph) > 300
+    tuple(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

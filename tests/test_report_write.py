@@ -139,3 +139,13 @@ def test_a_file_in_place_of_the_folder_is_the_users_mistake(tmp_path):
 def test_report_json_appears_last_since_it_marks_a_whole_report():
     assert write.FILES[-1] == "report.json"
     assert set(write.FILES) == NAMES
+
+
+def test_without_pictures_an_earlier_reports_pictures_go_and_the_rest_stays_the_same(tmp_path, monkeypatch):
+    write_report(alexnet(), tmp_path)
+    whole = snapshot(tmp_path)
+    monkeypatch.setattr("accelsim.report.plots.png", lambda figure: pytest.fail("drawn"))
+    paths = write_report(alexnet(), tmp_path, pictures=False)
+    texts = {name: whole[name] for name in NAMES if not name.endswith(".png")}
+    assert snapshot(tmp_path) == texts
+    assert {path.name for path in paths} == set(texts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import wrap
 
@@ -36,38 +38,45 @@ def _line(head: str, text: str, width: int | None) -> str:
 
 def _entries(kind: str) -> list[tuple[str, str]]:
     if kind == "engine":
-        from accelsim.engines import registry
-
-        return [(name, registry.get(name).notes.summary) for name in registry.modules()]
+        return _engines()
     if kind == "replica":
         from accelsim.cli import declared
 
         return list(declared("replica").items())
-    from accelsim.config import packaged
-    from accelsim.report import words
-    from accelsim.units import si
-
     if kind == "arch":
-        return [(name, _description(name)) for name in packaged.names("arch_configs")]
-    from accelsim.workload import nets
-    from accelsim.workload.load import load_network
+        from accelsim.config import packaged
+
+        return [(name, _description(packaged.folder("arch_configs") / f"{name}.yaml"))
+                for name in packaged.names("arch_configs")]  # fmt: skip
+    from accelsim.workload import listing
     from accelsim.workload.onnx.file import light_names
 
+    return listing.entries() + [
+        (name, "   graph that ships with the onnx package; connected") for name in light_names()
+    ]
+
+
+def _engines() -> list[tuple[str, str]]:
+    """Return name and first line of every engine's docstring; of packaged ones read from the source, not imported."""
+    import ast
+
+    from accelsim.engines import names
+
     found = []
-    for name in packaged.names("workloads"):
-        net = load_network(name)
-        needed = words.needs([layer.macs for layer in net.layers], lambda n: f"{si(n):>7} MACs")
-        found.append((name, f"{len(net.layers):4} layers, {needed}, {si(net.params):>7} parameters; a table"))
-    for name, recipe in nets.recipes().items():
-        net = nets.whole_network(name)
-        text = f"{len(net.layers):4} layers, {si(net.macs or 0):>7} MACs, {si(net.params):>7} parameters; connected"
-        found.append((nets.PREFIX + name, ", ".join((text, *(f"{key}={size}" for key, size in recipe.sizes.items())))))
-    return found + [(name, "   graph that ships with the onnx package; connected") for name in light_names()]
+    for name, module in names.modules().items():
+        if (path := names.source(module)) is not None:
+            text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+            found.append((name, text.partition("\n")[0]))
+        else:
+            from accelsim.engines import registry
+
+            found.append((name, registry.get(name).notes.summary))
+    return found
 
 
-def _description(name: str) -> str:
-    from accelsim.config import packaged
-    from accelsim.config.yamlfile import read
+def _description(path: Path) -> str:
+    """Return what a machine file says of itself, reading no more of it."""
+    import yaml
 
-    path, shown = packaged.find("arch_configs", name)
-    return str(read(path, shown).data.get("description", ""))
+    found = re.search(r"^description:.*\n(?:[ \t]+.*\n)*", path.read_text("utf-8"), re.MULTILINE)
+    return str(yaml.safe_load(found[0])["description"]) if found else ""

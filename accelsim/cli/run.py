@@ -40,9 +40,10 @@ if TYPE_CHECKING:
 @click.option("--blocks", "depth", type=click.IntRange(1), metavar="N",
               help="A row per block in place of layers: names alike in N parts, as layer1.0 for 2.")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
+@click.option("--no-pictures", "plain", is_flag=True, help="Report files without the pictures, which take longest.")
 @click.option("--trace", is_flag=True, help="Also write trace.json, a timeline of tiles for ui.perfetto.dev.")
 def command(arch: str, network: str, style: str, output: Path | None, matrix_b: str | None, dims: dict[str, int],
-            depth: int | None, **options: Any) -> None:  # fmt: skip
+            depth: int | None, plain: bool, **options: Any) -> None:  # fmt: skip
     """Simulate NETWORK on ARCH: packaged names or paths.
 
     With a table on the terminal, the report files go to reports/out/<arch>-<network>/ unless -o says otherwise; what
@@ -55,6 +56,8 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
 
     if depth is not None and style != "table":
         raise click.UsageError("--blocks is for the table: drop --format.")
+    if plain and style != "table" and output is None:
+        raise click.UsageError("--no-pictures is for report files: say where with -o.")
     sets: tuple[str, ...] = options.pop("sets")
     priced = pricing.sets(options.pop("energy_table"), options.pop("node"))
     machine = load_arch(arch, [*(parse_set(text) for text in sets), *priced])
@@ -71,7 +74,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         result = simulate(machine, net, progress=report, **options)
     if (problem := nothing_ran(result)) is not None:
         raise WorkloadError(problem, advice(machine, net, result))
-    _print(result, style, output, options["trace"], depth or 0)
+    _print(result, style, output, options["trace"], depth or 0, not plain)
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError
 
@@ -79,7 +82,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         raise ModelError(f"values differ from NumPy in {wrong}")
 
 
-def _print(result: NetworkResult, style: str, output: Path | None, traced: bool, depth: int) -> None:
+def _print(result: NetworkResult, style: str, output: Path | None, traced: bool, depth: int, pictures: bool) -> None:
     """Print first: what was simulated is not lost if the files cannot be written."""
     text: Callable[[NetworkResult], str] | None = None
     if style == "json":
@@ -103,8 +106,8 @@ def _print(result: NetworkResult, style: str, output: Path | None, traced: bool,
             from accelsim.report.trace import trace as trace_of
 
             trace = trace_of(result)
-        write_report(result, output, trace)
-        click.echo(f"report and pictures: {output}", err=text is not None)
+        write_report(result, output, trace, pictures=pictures)
+        click.echo(f"report{' and pictures' if pictures else ''}: {output}", err=text is not None)
         for remark in trace.remarks() if trace else []:
             click.echo(f"note: {remark}", err=True)
 

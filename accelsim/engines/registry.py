@@ -1,4 +1,4 @@
-"""Finding engines: the folders beside this file, and the entry-point group ``accelsim.engines``."""
+"""Finding engines by name (`names`): their objects, parameters and machine files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import difflib
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,9 @@ from pydantic import BaseModel
 
 from accelsim.config import packaged
 from accelsim.engine import Engine
+from accelsim.engines.names import GROUP as GROUP
+from accelsim.engines.names import modules as modules
 from accelsim.errors import ConfigError
-
-GROUP = "accelsim.engines"
-"""Entry-point group in which other packages offer engines: ``name = "package.module"``, which holds ``ENGINE``."""
-
-
-@cache
-def modules() -> dict[str, str]:
-    """Return engine name -> module that holds its ``ENGINE``; packaged engines cannot be shadowed."""
-    here = Path(__file__).parent
-    outside = {entry.name: entry.value for entry in entry_points(group=GROUP)}
-    inside = {p.parent.name: f"accelsim.engines.{p.parent.name}.engine" for p in here.glob("*/engine.py")}
-    return dict(sorted((outside | inside).items()))
 
 
 @cache

@@ -18,6 +18,9 @@ from accelsim.units import INT64_MAX, ceil_div
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+MOST_AT_ONCE = 1 << 20
+"""Elements whose places are held as 64-bit integers together."""
+
 
 class Coded(Protocol):
     """A compressed tensor."""
@@ -101,6 +104,20 @@ def gaps(mask: Bools) -> Gaps:
     return Gaps(group.astype(np.int64), (place - before - 1).astype(np.int64))
 
 
+def entries_of(mask: Bools, span: int) -> Ints:
+    """Return the entries of each group of a (groups, length) mask, as `Gaps.entries_by_group` does; int64 (groups,).
+
+    Gaps are measured only in groups with enough zeros for a padding entry, some `MOST_AT_ONCE` elements at a time.
+    """
+    counts = np.count_nonzero(mask, axis=1).astype(np.int64)
+    open_ = np.flatnonzero(mask.shape[1] - counts >= span)
+    rows = max(1, MOST_AT_ONCE // max(mask.shape[1], 1))
+    for first in range(0, open_.size, rows):
+        some = open_[first : first + rows]
+        counts[some] = gaps(mask[some]).entries_by_group(span, some.size)
+    return counts
+
+
 def padded_runs(zeros: Ints, values: Ints, span: int) -> tuple[Ints, Ints]:
     """Return (run, value) of every entry in order; a padding entry is (span - 1, 0): ``span`` zeros."""
     last = np.cumsum(1 + zeros // span) - 1
@@ -122,7 +139,7 @@ def split(array: NDArray[Any], size: int) -> NDArray[Any]:
     """Cut the last axis in pieces of ``size``, zeros added to the last: (..., pieces, size)."""
     pieces = ceil_div(array.shape[-1], size)
     added = pieces * size - array.shape[-1]
-    padded = np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, added)])
+    padded = np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, added)]) if added else array
     return padded.reshape(*array.shape[:-1], pieces, size)
 
 

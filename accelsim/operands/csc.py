@@ -21,6 +21,7 @@ from accelsim.operands.codec import (
     Ints,
     check_count,
     check_width,
+    entries_of,
     gaps,
     integers,
     padded_runs,
@@ -101,8 +102,8 @@ class Csc:
     def entries(self, mask: NDArray[Any]) -> Ints:
         """Return the entries, padding included, of each PE in each column; int64 (pes, columns)."""
         mask = np.asarray(mask, np.bool_)
-        found = gaps(self._slices(mask, "mask"))
-        return self._counts(found, mask.shape[1])
+        found = entries_of(self._slices(mask, "mask"), 1 << self.run_bits)
+        return found.reshape(self.pes, mask.shape[1])
 
     def _counts(self, found: Gaps, columns: int) -> Ints:
         return found.entries_by_group(1 << self.run_bits, self.pes * columns).reshape(self.pes, columns)

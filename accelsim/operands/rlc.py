@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import ConfigError
-from accelsim.operands.codec import Ints, check_width, gaps, integers, padded_runs
+from accelsim.operands.codec import MOST_AT_ONCE, Ints, check_width, gaps, integers, padded_runs
 from accelsim.units import ceil_div
 
 
@@ -82,8 +82,14 @@ class Rlc:
 
     def size_bits(self, mask: NDArray[Any]) -> int:
         """Return the size of a tensor with these non-zeros, without building words."""
-        zeros = gaps(_written(np.asarray(mask, np.bool_).ravel())[None, :]).zeros
-        pairs = zeros.size + int((zeros >> self.run_bits).sum())
+        written = _written(np.asarray(mask, np.bool_).ravel())
+        pairs, before = 0, -1
+        for first in range(0, written.size, MOST_AT_ONCE):
+            place = np.flatnonzero(written[first : first + MOST_AT_ONCE]) + first
+            if place.size:
+                zeros = np.diff(place, prepend=before) - 1
+                pairs += place.size + int((zeros >> self.run_bits).sum())
+                before = int(place[-1])
         return ceil_div(pairs, self.pairs) * self.word_bits
 
     def _shifts(self) -> NDArray[np.uint64]:

@@ -19,6 +19,7 @@ from accelsim.operands.codec import (
     Ints,
     check_count,
     check_width,
+    entries_of,
     gaps,
     integers,
     join,
@@ -97,7 +98,7 @@ class StepIndex:
         """Return the entries, padding included, of each output in each block; int64 (outputs, blocks)."""
         blocks = self._blocks(np.asarray(mask, np.bool_), "mask")
         flat = blocks.reshape(-1, self.block)
-        return gaps(flat).entries_by_group(self._span, flat.shape[0]).reshape(blocks.shape[:2])
+        return entries_of(flat, self._span).reshape(blocks.shape[:2])
 
     def _blocks(self, matrix: NDArray[Any], name: str) -> NDArray[Any]:
         if matrix.ndim != 2:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.operands.codec import Ints, check_count, check_width, gaps, integers, padded_runs, places
+from accelsim.operands.codec import Ints, check_count, check_width, entries_of, gaps, integers, padded_runs, places
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class ZeroRun:
     def entries(self, mask: NDArray[Any]) -> Ints:
         """Return the entries, placeholders included, of each block in C order; int64 (blocks,)."""
         blocks = self._blocks(np.asarray(mask, np.bool_), "mask")
-        return gaps(blocks).entries_by_group(1 << self.run_bits, blocks.shape[0])
+        return entries_of(blocks, 1 << self.run_bits)
 
     def _blocks(self, array: NDArray[Any], name: str) -> NDArray[Any]:
         if array.ndim < self.block_axes:

@@ -15,7 +15,8 @@ from accelsim.report.rows import to_csv
 from accelsim.report.trace import Trace
 from accelsim.results import NetworkResult
 
-FILES = ("layers.csv", "report.md", "breakdown.png", "roofline.png", "report.json")
+PICTURES = ("breakdown.png", "roofline.png")
+FILES = ("layers.csv", "report.md", *PICTURES, "report.json")
 """What a report consists of, in the order in which the files appear: the last one marks a whole report."""
 COMPARISON = ("compare.csv", "compare.md", "compare.html", "compare.png", "compare.json")
 """What a comparison consists of; the last one marks a whole set."""
@@ -23,8 +24,12 @@ TRACE = "trace.json"
 """Written too where a trace is given."""
 
 
-def write_report(result: NetworkResult, folder: str | Path, trace: Trace | None = None) -> list[Path]:
-    """Write report.json, layers.csv, report.md, breakdown.png, roofline.png and a given trace; return their paths.
+def write_report(
+    result: NetworkResult, folder: str | Path, trace: Trace | None = None, *, pictures: bool = True
+) -> list[Path]:
+    """Write report.json, layers.csv, report.md, a given trace and, unless told not to, the `PICTURES`; return paths.
+
+    Drawing takes longer than most simulations. An earlier report's pictures go where there are no new ones.
 
     A run that fails leaves an earlier report as it was; see `accelsim.outputs.write_set`.
 
@@ -33,18 +38,18 @@ def write_report(result: NetworkResult, folder: str | Path, trace: Trace | None 
     UserError
         When the folder cannot be made or written: no permission, no space, a file in its place.
     """
-    from accelsim.report import plots
-
-    target = Path(folder)
     # texts come first: what cannot be reported fails before any drawing
-    texts = {"report.json": to_json(result), "layers.csv": to_csv(result), "report.md": to_markdown(result)}
-    pictures = {
-        "breakdown.png": plots.png(plots.breakdown_figure(result)),
-        "roofline.png": plots.png(plots.roofline_figure(result)),
-    }
+    made: dict[str, Content] = {
+        "report.json": to_json(result), "layers.csv": to_csv(result), "report.md": to_markdown(result)
+    }  # fmt: skip
+    if pictures:
+        from accelsim.report import plots
+
+        made["breakdown.png"] = plots.png(plots.breakdown_figure(result))
+        made["roofline.png"] = plots.png(plots.roofline_figure(result))
     files: dict[str, Content] = {} if trace is None else {TRACE: trace.to_json()}
-    files |= {name: texts.get(name) or pictures[name] for name in FILES}
-    return _write(target, files, (TRACE,))
+    files |= {name: made[name] for name in FILES if name in made}
+    return _write(Path(folder), files, (TRACE, *PICTURES))
 
 
 def write_comparison(comparison: Comparison, folder: str | Path, options: Mapping[str, Any]) -> list[Path]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,13 +20,11 @@ from accelsim.errors import MappingError
 from accelsim.mapping import search
 from accelsim.mapping.loopnest import MOST, ROLES, Widths, layer_row
 from accelsim.mapping.tile_forms import COLUMNS
+from accelsim.tiled.base import Stack, TiledBase
 from accelsim.tiled.totals import tile_sizes
 from accelsim.units import INT64_MAX, ceil_div
 from accelsim.workload.layers import Home, LayerView, Tensor
 from accelsim.workload.shapes import Conv2d
-
-if TYPE_CHECKING:
-    from accelsim.tiled.engine import TiledEngine
 
 
 def encode(view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
@@ -74,16 +72,8 @@ CROSSING = (
 """What `columns_kernel.CROSSING` are."""
 
 
-class Stack(NamedTuple):
-    """Several layers as one `tiled.engine.CutLayer`: the numbers of each in arrays."""
-
-    conv: Any
-    widths: Widths
-    resident: frozenset[str] = frozenset()
-
-
 def totals(
-    engine: TiledEngine[Any, Any], layers: np.ndarray, params: Any, machine: Machine, mapping: MappingSpec
+    engine: TiledBase[Any, Any], layers: np.ndarray, params: Any, machine: Machine, mapping: MappingSpec
 ) -> Many | None:
     """Return the totals of layers that `encode` described; None where a mapping is not chosen from the whole list."""
     from accelsim.mapping import bound_kernel, search_kernel
@@ -136,7 +126,7 @@ def _rows(forms: tuple[tuple[int, ...], ...]) -> np.ndarray:
     return rows
 
 
-def _ask(engine: TiledEngine[Any, Any], row: np.ndarray, params: Any, growth: int, small: bool) -> _Asked:
+def _ask(engine: TiledBase[Any, Any], row: np.ndarray, params: Any, growth: int, small: bool) -> _Asked:
     view, macs = decoded(row.tobytes())
     widths, (k_units, c_unit) = engine.widths(view, params), engine.grain(view, params)
     asked = _Asked(view, macs, widths, k_units=tuple(sorted(k_units)), c_unit=c_unit)
@@ -156,7 +146,7 @@ def _ask(engine: TiledEngine[Any, Any], row: np.ndarray, params: Any, growth: in
 class _Columns(NamedTuple):
     """Measured layers on their way to totals."""
 
-    engine: TiledEngine[Any, Any]
+    engine: TiledBase[Any, Any]
     params: Any
     rows: np.ndarray
     asked: list[_Asked]

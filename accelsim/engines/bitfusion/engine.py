@@ -44,7 +44,8 @@ from accelsim.mapping.search import Variant
 from accelsim.operands import terms
 from accelsim.operands.handle import Operands
 from accelsim.tiled import sample
-from accelsim.tiled.engine import Count, TiledEngine, TiledPlan
+from accelsim.tiled.base import Count, TiledPlan
+from accelsim.tiled.engine import TiledEngine
 from accelsim.tiled.totals import tile_sizes
 from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView

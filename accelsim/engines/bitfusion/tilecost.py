@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.engines.bitfusion.params import INNER, Fused
-from accelsim.tiled.engine import Count
+from accelsim.tiled.base import Count
 
 IS, OS, WS = range(3)
 """Places in `INNER`."""

@@ -45,7 +45,8 @@ from accelsim.errors import MappingError
 from accelsim.mapping.loopnest import LoopNest, Widths
 from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
-from accelsim.tiled.engine import Count, CutLayer, TiledEngine, TiledPlan, feeds, output_elements
+from accelsim.tiled.base import Count, CutLayer, TiledPlan, feeds, output_elements
+from accelsim.tiled.engine import TiledEngine
 from accelsim.units import KIB_BITS
 from accelsim.workload.layers import LayerView
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from accelsim.mapping import tile_forms
-from accelsim.tiled.engine import Count
+from accelsim.tiled.base import Count
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d
 

@@ -13,7 +13,7 @@ from accelsim.engines.bitserial.kernel import walk_tile
 from accelsim.engines.bitserial.params import Params
 from accelsim.operands import terms
 from accelsim.operands.handle import Operands, from_conv_output
-from accelsim.tiled.engine import TiledPlan
+from accelsim.tiled.base import TiledPlan
 from accelsim.tiled.walk import padded, shape_of
 
 

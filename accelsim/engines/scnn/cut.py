@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -68,6 +68,10 @@ class Axis:
         return np.maximum(0, np.minimum(last, edges[1:]) - np.maximum(first, edges[:-1]))
 
 
+axis = lru_cache(maxsize=4096)(Axis)
+"""Images, and cuts that are tried one after another, share most of their axes and what has been found of them."""
+
+
 @dataclass(frozen=True)
 class Band:
     """Some output rows of one image, spread over all PEs."""
@@ -100,11 +104,11 @@ class Band:
 
 def bands(conv: Conv2d, image: int, height: int, pe_rows: int, pe_cols: int) -> list[Band]:
     """Cut an image in bands of ``height`` output rows, the last one perhaps lower."""
-    cols = Axis(conv.stride[1], conv.pad[1], conv.dilation[1], conv.s, conv.w, 0, conv.f, pe_cols)
+    cols = axis(conv.stride[1], conv.pad[1], conv.dilation[1], conv.s, conv.w, 0, conv.f, pe_cols)
     found = []
     for first in range(0, conv.e, height):
         last = min(first + height, conv.e)
-        rows = Axis(conv.stride[0], conv.pad[0], conv.dilation[0], conv.r, conv.h, first, last, pe_rows)
+        rows = axis(conv.stride[0], conv.pad[0], conv.dilation[0], conv.r, conv.h, first, last, pe_rows)
         found.append(Band(image, rows, cols))
     return found
 

@@ -14,7 +14,7 @@ from accelsim.engines.systolic.tilecost import FLOWS
 from accelsim.errors import PriceError
 from accelsim.mapping.choose import PriceOf
 from accelsim.mapping.search_kernel import CYCLES, DRAM
-from accelsim.tiled.engine import buffer_bits
+from accelsim.tiled.base import buffer_bits
 
 MOST = 2**59
 """No count may come near 64 bits: what could grow beyond this is left to the plain path."""

@@ -47,7 +47,8 @@ from accelsim.mapping.loopnest import LoopNest, Tiling
 from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
 from accelsim.tiled import sample
-from accelsim.tiled.engine import BUFFERS, Count, CutLayer, TiledEngine, TiledPlan, buffer_bits, output_elements
+from accelsim.tiled.base import BUFFERS, Count, CutLayer, TiledPlan, buffer_bits, output_elements
+from accelsim.tiled.engine import TiledEngine
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.layers import LayerView
 

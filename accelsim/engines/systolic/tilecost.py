@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from accelsim.tiled.engine import Count
+from accelsim.tiled.base import Count
 
 OS, WS, IS = 0, 1, 2
 FLOWS = {"os": OS, "ws": WS, "is": IS}

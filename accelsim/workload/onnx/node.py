@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,6 @@ from accelsim.workload.shapes import Dims
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from accelsim.workload.onnx.folding import Values
 
 SMALL = 4096
 """Constants of at most this many elements take part in shape inference; the others are only declared."""
@@ -32,14 +30,17 @@ class UnknownShapeError(Exception):
 
 @dataclass(frozen=True)
 class Node:
-    """An operator of the graph with its attributes; absent inputs have an empty name."""
+    """An operator of the graph with its attributes; absent inputs have an empty name.
+
+    ``values`` returns those of a small tensor, or None if they are not known.
+    """
 
     proto: Any
     opset: int
     shapes: Mapping[str, Dims] = field(repr=False)
     constants: Mapping[str, Constant] = field(repr=False)
     shown: str
-    values: Values = field(repr=False)
+    values: Callable[[str], np.ndarray | None] = field(repr=False)
 
     @cached_property
     def op(self) -> str:
@@ -89,7 +90,7 @@ class Node:
 
     def array(self, name: str) -> np.ndarray:
         """Return the values of a small constant; RefusedError if they are not at hand."""
-        found = self.values.of(name)
+        found = self.values(name)
         if found is None:
             raise RefusedError(f"the values of '{name}' do not follow from the file")
         return found
