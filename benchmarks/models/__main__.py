@@ -57,7 +57,8 @@ def main() -> int:
         print("\n".join(table.lines(rows)))
     else:
         TABLE.write_text(table.page(rows))
-        print(f"{TABLE}: {sum(row['seconds'] for row in rows):.0f} s of CPU time in all")
+        megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+        print(f"{TABLE}: {sum(row['seconds'] for row in rows):.0f} s of CPU time, the largest process {megabytes:,} MB")
     print("\n".join(table.totals(rows)))
     return 1 if any(table.faulty(row) for row in rows) else 0
 
@@ -119,13 +120,14 @@ def _alone(file: wheels.File, kept: Path, stamp: str) -> None:
 
 
 def sources() -> str:
-    """Return a hash of accelsim's sources and of this folder's."""
+    """Return a hash of all sources on which a row depends."""
     import accelsim
 
     found = hashlib.sha256()
-    for root in (Path(accelsim.__file__).parent, HERE):
-        for path in sorted((*root.rglob("*.py"), *root.rglob("*.yaml"))):
-            found.update(path.read_bytes())
+    root = Path(accelsim.__file__).parent
+    machines = sorted((root.parent / "arch_configs").rglob("*.yaml"))
+    for path in (*sorted(root.rglob("*.py")), *machines, HERE / "check.py", HERE / "independent.py"):
+        found.update(path.read_bytes())
     return found.hexdigest()[:16]
 
 
