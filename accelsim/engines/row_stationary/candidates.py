@@ -7,7 +7,7 @@ smallest factor of each count is kept. Candidates are walked in the order of `le
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
