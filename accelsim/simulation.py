@@ -20,6 +20,7 @@ from accelsim.errors import ConfigError, WorkloadError
 from accelsim.layer import Options, Task, energy_table, machine_components, simulate_layer
 from accelsim.mapping.choose import Pinned
 from accelsim.operands import chain, files
+from accelsim.operands.rounding import Rounding
 from accelsim.passes import batching
 from accelsim.passes.density import read_density, with_density
 from accelsim.passes.precision import read_precision, resolve, with_precision
@@ -125,7 +126,7 @@ def simulate(
     pinned = Pinned(Path(mapping)) if mapping is not None else None
     if pinned is not None and (stray := pinned.unused([layer.name for layer in chosen])):
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=str(mapping))
-    given = given_operands(network, operands, seed, chosen)
+    given, roundings, said = given_operands(network, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if str(operands) == "chain" else "file"
     options = Options(seed, fidelity, check, mode, trace, unsupported)
     tasks = [
@@ -135,7 +136,7 @@ def simulate(
         for layer in network.layers
         if not is_view(layer)
     ]
-    results = placed(_run(arch, tasks, options, workers, progress))
+    results = placed(with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings))
     table = energy_table(arch.energy)
     areas = area_mm2(machine_components(arch), table)
     return NetworkResult(
@@ -154,7 +155,7 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
-        notes=network.notes,
+        notes=(*network.notes, *said),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
     )
@@ -187,15 +188,31 @@ def select(network: Network, pattern: str) -> list[Layer]:
     return chosen
 
 
-def given_operands(
-    network: Network, operands: str | Path | None, seed: int, chosen: Sequence[Layer]
-) -> Mapping[str, np.ndarray]:
-    """Return tensor name -> integers from a file, for the layers that are to run, or from chaining."""
+def given_operands(network: Network, operands: str | Path | None, seed: int, chosen: Sequence[Layer]) -> chain.Chain:
+    """Return the integers from a file, for the layers that are to run, or from chaining, and what they stand for."""
     if operands is None:
-        return {}
+        return chain.Chain({}, {}, ())
     if str(operands) == "chain":
         return chain.propagate(network, seed)
-    return files.load_npz(Path(operands), network, {name for x in chosen for name in (*x.inputs, *x.weights)})
+    wanted = {name for x in chosen for name in (*x.inputs, *x.weights)}
+    return chain.Chain(files.load_npz(Path(operands), network, wanted), {}, ())
+
+
+def with_roundings(
+    results: Sequence[LayerResult], tasks: Sequence[Task], roundings: Mapping[str, Rounding]
+) -> list[LayerResult]:
+    """Return the results with the step and the zero point of each chained operand among their details."""
+    if not roundings:
+        return list(results)
+    named = []
+    for result, task in zip(results, tasks, strict=True):
+        for number, tensor in enumerate(task.view.inputs, start=1):
+            if result.simulated and tensor.name in roundings:
+                step, zero = roundings[tensor.name]
+                role = f"input{number if number > 1 else ''}"
+                result = replace(result, details={**result.details, f"{role}_step": step, f"{role}_zero": zero})
+        named.append(result)
+    return named
 
 
 def task_for(

@@ -21,7 +21,7 @@ def blocks(document, language="yaml"):
 
 
 def test_the_network_of_the_guide_runs_with_its_mapping(tmp_path):
-    network, density, mapping = blocks("docs/guide.md")
+    network, density, mapping, _ = blocks("docs/guide.md")
     for name, text in (("tiny", network), ("density", density), ("mapping", mapping)):
         (tmp_path / f"{name}.yaml").write_text(text)
     (tmp_path / "mapping.yaml").write_text(yaml.safe_dump({"conv1": yaml.safe_load(mapping)["conv1"]}))
@@ -33,6 +33,13 @@ def test_the_network_of_the_guide_runs_with_its_mapping(tmp_path):
     assert result.complete
     assert all(layer.checked for layer in result.layers)
     assert result.layers[0].mapping_source == "pinned"
+
+
+def test_the_table_of_the_guide_prices_its_component(tmp_path):
+    (tmp_path / "mine.yaml").write_text(blocks("docs/guide.md")[3])
+    command = ["show", "energy", "--arch", "diannao", "--set", f"energy.table={tmp_path / 'mine.yaml'}"]
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert re.search(r"macs.*mac .*0\.31 pJ", done.output), done.output
 
 
 def test_the_machine_of_the_readme_loads(tmp_path):

@@ -68,6 +68,20 @@ def test_a_module_imports_only_from_its_left(path):
         assert TIER[parts[1]] < TIER[top], f"{path} imports {'.'.join(parts)}, which stands to its right"
 
 
+KERNELS = [path for path in MODULES if path.stem.endswith("kernel") and place(path)[0] != "replicas"]
+
+
+@pytest.mark.parametrize("path", KERNELS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_kernel_sees_nothing_but_kernels(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [node.module] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        assert {name.split(".")[0] for name in names} <= {"__future__", "accelsim", "math", "numpy", "typing"}, names
+    for parts in imports(path):
+        module = ".".join(parts[1:])
+        assert module.startswith(("jit.", "mapping.tile_forms.")) or "kernel" in module, f"{path} imports {module}"
+
+
 def test_modules_do_not_import_each_other_in_circles():
     """Imports inside functions and for types alone count too."""
     names = {".".join(("accelsim", *path.relative_to(ROOT).with_suffix("").parts)): path for path in MODULES}

@@ -22,9 +22,9 @@ def few():
         yield run.name, figures.report(run)
 
 
-def test_every_packaged_machine_has_a_report_and_there_are_sixty():
+def test_every_packaged_machine_has_a_report_and_there_are_at_least_sixty():
     assert {run.machine for run in plan.RUNS} == set(plan.packaged.names("arch_configs"))
-    assert len({run.name for run in plan.RUNS}) == len(plan.RUNS) == 60
+    assert len({run.name for run in plan.RUNS}) == len(plan.RUNS) >= 60
 
 
 def test_the_same_build_has_the_same_bytes_and_no_difference(tmp_path):

@@ -46,7 +46,7 @@ def _tables() -> tuple[np.ndarray, np.ndarray]:
 
 INNERMOST, DISTINCT = _tables()
 """By which of the loops m (1), k (2) and c (4) iterate: the innermost that does (0 m, 1 k, 2 c, -1 none) for each
-order; and one order of each kind that differs, ended by -1 (`tilings._orders`)."""
+order; and one order of each kind that differs, ended by -1 (`_tables`)."""
 
 REPEAT, EXTENT, INPUTS, FIRST, LAST = 0, 1, 2, 3, 4
 MOST_BITS = 2**62

@@ -50,15 +50,15 @@ def golden(operands: Operands) -> Any:
         return multiply(operands.input.sparse, operands.weight.sparse)
     values = arrays(operands)
     if isinstance(shape, Pool):
-        return _pool(shape, values[0])
+        return pool(shape, values[0])
     if isinstance(shape, Elementwise):
         result = elementwise(shape.op, values, view.name)
         # copies that permute elements: the permutation is not part of the shape
         return result.reshape(shape.shape) if result.size == elements(shape.shape) else result
     if isinstance(shape, Softmax):
-        return _softmax(values[0].astype(np.float64).reshape(-1, shape.length)).reshape(shape.shape)
+        return softmax(values[0].astype(np.float64).reshape(-1, shape.length)).reshape(shape.shape)
     if isinstance(shape, Normalization):
-        return _normalize(shape, values[0].astype(np.float64))
+        return normalize(shape, values[0].astype(np.float64))
     if isinstance(shape, View):
         return reshape(shape, values, view.name)
     raise WorkloadError(f"layer '{view.name}': no values are known for '{shape.op}'", "run it without --check")
@@ -228,15 +228,19 @@ REAL_UNARY: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def _pool(pool: Pool, x: np.ndarray) -> np.ndarray:
-    """Average pooling divides by the taps inside the image (by all of them with ``count_pad``), as float64."""
+def pool(pool: Pool, x: np.ndarray) -> np.ndarray:
+    """Return maximum, minimum, sum or average under each window, of integers or reals.
+
+    An average divides by the taps inside the image (by all of them with ``count_pad``), as float64.
+    """
     top, left, bottom, right = pool.pad
     need_h = (pool.e - 1) * pool.stride[0] + pool.r
     need_w = (pool.f - 1) * pool.stride[1] + pool.s
     extra = ((0, 0), (0, 0), (top, max(bottom, need_h - pool.h - top)), (left, max(right, need_w - pool.w - left)))
-    limits = np.iinfo(np.int64)
-    lowest = {"max": limits.min, "min": limits.max}.get(pool.op, 0)
-    padded = np.pad(x.astype(np.int64), extra, constant_values=lowest)
+    reals = x.dtype.kind == "f"
+    dtype: Any = np.float64 if reals else np.int64
+    least, most = (-np.inf, np.inf) if reals else (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
+    padded = np.pad(x.astype(dtype), extra, constant_values={"max": least, "min": most}.get(pool.op, 0))
     inside = np.pad(np.ones((pool.h, pool.w), dtype=np.int64), extra[2:])
     if pool.count_pad:
         inside[: top + pool.h + bottom, : left + pool.w + right] = 1
@@ -249,19 +253,20 @@ def _pool(pool: Pool, x: np.ndarray) -> np.ndarray:
         return np.maximum.reduce([padded[:, :, row, col] for row, col in windows])
     if pool.op == "min":
         return np.minimum.reduce([padded[:, :, row, col] for row, col in windows])
-    total = sum((padded[:, :, row, col] for row, col in windows), np.zeros(pool.output_shape, np.int64))
+    total = sum((padded[:, :, row, col] for row, col in windows), np.zeros(pool.output_shape, dtype))
     if pool.op == "sum":
         return total
     taps = sum((inside[row, col] for row, col in windows), np.zeros((pool.e, pool.f), np.int64))
     return np.asarray(total / np.maximum(taps, 1))
 
 
-def _softmax(rows: np.ndarray) -> np.ndarray:
+def softmax(rows: np.ndarray) -> np.ndarray:
+    """Return the softmax of each row, float64."""
     shifted = np.exp(rows - rows.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
-def _normalize(norm: Normalization, x: np.ndarray) -> np.ndarray:
+def normalize(norm: Normalization, x: np.ndarray) -> np.ndarray:
     """Normalise with unit scale and zero shift: trained statistics are not part of a layer's shape."""
     if norm.op in ("batch", "affine"):
         return x

@@ -289,7 +289,12 @@ def of(view: LayerView, seed: int = 0, given: Mapping[str, Any] | None = None) -
     table = given or {}
 
     def operand(tensor: Tensor) -> Operand:
-        batch = 1 if tensor.weight or not tensor.shape or tensor.shape[0] % view.batch else view.batch
-        return Operand(tensor, seed, batch, table.get(tensor.name))
+        return one(tensor, seed, view.batch, table.get(tensor.name))
 
     return Operands(view, tuple(map(operand, view.inputs)), tuple(map(operand, view.weights)))
+
+
+def one(tensor: Tensor, seed: int, images: int, given: Any = None) -> Operand:
+    """Return the lazy operand of a tensor; one that is not made of whole images has a single stream."""
+    batch = 1 if tensor.weight or not tensor.shape or tensor.shape[0] % images else images
+    return Operand(tensor, seed, batch, given)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import networkx as nx
     import numpy as np
 
+    from accelsim.workload.onnx.program import Program
+
 
 @dataclass(frozen=True)
 class Network:
@@ -39,6 +41,8 @@ class Network:
         Tensor name -> float or integer array, where the source carries values (not part of equality).
     absent : mapping
         Tensor name -> the file that should hold its values and is missing.
+    program : Program, optional
+        What the graph computes, where the layers come from one (not part of equality).
 
     Raises
     ------
@@ -58,6 +62,7 @@ class Network:
     notes: tuple[str, ...] = ()
     values: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
     absent: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    program: Program | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         names: set[str] = set()

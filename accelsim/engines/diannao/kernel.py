@@ -13,7 +13,7 @@ def walk_tile(unit, span, shape, with_values, x, w, out):  # type: ignore[no-unt
 
     Parameters
     ----------
-    unit : Unit
+    unit : Nfu, (outputs, inputs)
     span : tuple of int
         First index and extent of groups, n, e, f, k, c.
     shape : tuple of int

@@ -140,7 +140,7 @@ def evaluated(node: Node, given: Mapping[str, Any], opsets: Mapping[str, int]) -
 
     try:
         info = helper.make_graph([node.proto], "g", [], [helper.make_empty_tensor_value_info(n) for n in node.outputs])
-        info.input.extend(helper.make_empty_tensor_value_info(name) for name in given)
+        info.input.extend(_typed(name, array) for name, array in given.items())
         domains = [helper.make_opsetid(*item) for item in opsets.items()]
         with np.errstate(all="ignore"):
             results = ReferenceEvaluator(helper.make_model(info, opset_imports=domains)).run(None, dict(given))
@@ -149,6 +149,13 @@ def evaluated(node: Node, given: Mapping[str, Any], opsets: Mapping[str, int]) -
     if not all(isinstance(result, np.ndarray | np.generic) for result in results):
         return None
     return [np.asarray(result) for result in results]
+
+
+def _typed(name: str, array: Any) -> Any:
+    """Return the declaration of an input, with its type: some operators are functions that depend on it."""
+    from onnx import helper
+
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
 
 
 def inferred(

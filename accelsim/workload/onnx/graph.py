@@ -14,6 +14,7 @@ from accelsim.workload.onnx.control import Inlined, branch, loop, scan
 from accelsim.workload.onnx.file import Absent, Constant, constant
 from accelsim.workload.onnx.folding import Values, inferred
 from accelsim.workload.onnx.node import DEFAULT_DOMAINS, SMALL, Node
+from accelsim.workload.onnx.program import Program
 from accelsim.workload.onnx.quant import IntType
 from accelsim.workload.onnx.sizes import OpenSizes, closed, settings, static
 from accelsim.workload.shapes import Dims, elements
@@ -60,6 +61,8 @@ class Graph:
         Tensor name -> width and sign, where the graph says.
     values : Values
         What was computed of small tensors.
+    program : Program
+        All operators, for who wants to know what they compute.
     """
 
     nodes: tuple[Node, ...]
@@ -71,6 +74,7 @@ class Graph:
     fills: int
     types: Mapping[str, IntType]
     values: Values
+    program: Program
 
 
 def prepare(model: Any, folder: Path, shown: str, dims: Sizes) -> Graph:
@@ -107,6 +111,8 @@ def prepare(model: Any, folder: Path, shown: str, dims: Sizes) -> Graph:
     values = Values(shapes, constants, opsets)
     nodes = _completed(model.graph.node, shapes, kinds, values, folder, shown)
     types = quant.types(nodes, kinds)
+    inputs = tuple(value.name for value in outside)
+    program = Program(tuple(nodes), dict(constants), opsets, inputs, kinds, types)
     live, fills = [], 0
     for node in nodes:
         folded = _folded(node, values, types)
@@ -118,12 +124,13 @@ def prepare(model: Any, folder: Path, shown: str, dims: Sizes) -> Graph:
         nodes=tuple(live),
         shapes=shapes,
         constants=constants,
-        inputs=tuple(value.name for value in outside),
+        inputs=inputs,
         outputs=tuple(value.name for value in model.graph.output),
         sizes=sizes.with_batch([shapes.get(value.name) for value in model.graph.output], nodes),
         fills=fills,
         types=types,
         values=values,
+        program=program,
     )
 
 

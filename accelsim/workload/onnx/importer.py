@@ -89,6 +89,10 @@ class _Importer:
         if not works:
             raise WorkloadError("the graph has no layers", "give a model that computes something")
         layers = tuple(self._layer(*named) for named in _named(works))
+        parts: dict[str, tuple[str, ...]] = {}
+        for (node, _), layer in zip(works, layers, strict=True):
+            made = next(iter(node.outputs), "")
+            parts[made] = (*parts.get(made, ()), layer.name)
         return Network(
             name=name,
             layers=layers,
@@ -99,6 +103,7 @@ class _Importer:
             notes=(*self._notes(), *_unsupported_notes(layers)),
             values=LazyValues({name: c for name, c in self.constants.items() if c.origin is not None and not c.absent}),
             absent={name: c.absent for name, c in self.constants.items() if c.absent},
+            program=replace(self.graph.program, batch=self.graph.sizes.batch, layers=parts),
         )
 
     def _works(self, node: Node) -> list[Work]:
