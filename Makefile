@@ -1,11 +1,11 @@
-# make demo | test | lint | accept | bench | fuzz | mutants: each sets up .venv by itself.
+# make demo | test | lint | accept | bench | fuzz | mutants | models: each sets up .venv by itself.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-modes lint accept bench fuzz mutants mutants-drawn reports clean
+.PHONY: demo test test-modes lint accept bench fuzz mutants mutants-drawn models reports clean
 
 demo: $(READY)
 	$(BIN)/accelsim run edge_npu onnx:bvlc_alexnet
@@ -41,6 +41,11 @@ mutants: $(READY)
 
 mutants-drawn: $(READY)
 	$(BIN)/python -m benchmarks.mutants --draw 20
+
+# real ONNX files of packages, and exports of torch and torchvision, written to benchmarks/models.md; packages and files
+# go to a cache folder (MODELS_FOLDER), torch to an environment there unless MODELS_PYTHON is an interpreter that has it
+models: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.models $(if $(MODELS_PYTHON),--python $(MODELS_PYTHON)) $(if $(MODELS_FOLDER),--folder $(MODELS_FOLDER))
 
 # everything that is committed in reports/
 reports: $(READY)

@@ -11,6 +11,7 @@ UNARY = {
     "mul": lambda x: x,
     "pow": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
+    "softplus": lambda x: np.log1p(np.exp(x)),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "sqrt": np.sqrt,
     "swish": lambda x: x / (1 + np.exp(-x)),

@@ -113,6 +113,34 @@ def test_a_long_reduction_runs_in_stages(tmp_path, dims, axes):
     assert accelsim.simulate("edge_npu", network).complete
 
 
+@pytest.mark.parametrize("op", ["GlobalMaxPool", "GlobalAveragePool"])
+def test_a_global_pool_of_a_large_image_runs_in_stages(tmp_path, op):
+    network, found, expected = both(tmp_path, [node(op, ["x"])], {"x": reals(1, 2, 150, 160)})
+    agree(found, expected)
+    assert [layer.shape.s for layer in network.layers] == [4000, 6]
+    assert accelsim.simulate("edge_npu", network).complete
+    small, *_ = both(tmp_path, [node(op, ["x"])], {"x": reals(1, 2, 112, 112)})
+    assert [(layer.shape.r, layer.shape.s) for layer in small.layers] == [(112, 112)]
+
+
+@pytest.mark.parametrize(("dims", "windows"), [
+    ((1, 512, 256), [64, 8]),  # rows side by side
+    ((1, 3, 20_000), [3]),  # which are too long for any stage
+    ((1, 20_011, 1), [20_011]),  # a prime number of elements
+])  # fmt: skip
+def test_stages_are_as_long_as_sizes_divide(tmp_path, dims, windows):
+    it = node("ReduceSum", ["x", "axes"], keepdims=0)
+    network, found, expected = both(tmp_path, [it], {"x": reals(*dims)}, [("axes", np.array([1]))])
+    agree(found, expected, rtol=1e-3)
+    assert [layer.shape.r * layer.shape.s for layer in network.layers] == windows
+
+
+def test_a_mish_is_three_operations(tmp_path):
+    network, found, expected = both(tmp_path, [node("Mish", ["x"])], {"x": reals(2, 3)}, opset=18)
+    agree(found, expected)
+    assert [layer.shape.op for layer in network.layers] == ["softplus", "tanh", "mul"]
+
+
 def test_the_range_of_a_long_tensor_is_searched_from_both_ends_in_stages(tmp_path):
     it = node("DynamicQuantizeLinear", ["x"], ["y", "s", "z"])
     (network,) = imported_only(tmp_path / "m.onnx", [it, node("DequantizeLinear", ["y", "s", "z"], ["r"])],

@@ -136,6 +136,14 @@ def test_reals_are_quantised_symmetrically():
     assert to_integers(np.zeros(4), tensor).tolist() == [0, 0, 0, 0]
 
 
+def test_infinite_reals_are_the_ends_of_their_width():
+    tensor = Tensor("t", (4,), 8)
+    assert to_integers(np.array([0.0, -np.inf, 0.5, np.inf]), tensor).tolist() == [0, -128, 127, 127]
+    assert to_integers(np.array([0.0, -np.inf, 0.0, 0.0]), tensor).tolist() == [0, -128, 0, 0]
+    with pytest.raises(WorkloadError, match="tensor 't' holds NaN"):
+        to_integers(np.array([0.0, np.nan, 0.0, 0.0]), tensor)
+
+
 def test_one_signed_bit_is_a_sign():
     tensor = Tensor("t", (4,), 1)
     assert to_integers(np.array([0.0, 0.5, -1.0, 1.0]), tensor).tolist() == [1, 1, -1, 1]

@@ -109,8 +109,8 @@ def to_integers(array: Any, tensor: Tensor) -> Any:
     """Return ``array`` as integers of the tensor's width and shape.
 
     Integers are taken as they are. Real numbers are scaled so that the largest magnitude is the largest value of
-    the width (symmetric, per tensor), and rounded to nearest. One signed bit is a sign: +1 or -1. A sparse matrix
-    stays as it is.
+    the width (symmetric, per tensor), and rounded to nearest; an infinite one, as masks have it, is the largest or the
+    least value. One signed bit is a sign: +1 or -1. A sparse matrix stays as it is.
     """
     if isinstance(array, CsrMatrix):
         return array
@@ -121,12 +121,12 @@ def to_integers(array: Any, tensor: Tensor) -> Any:
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if tensor.signed else (0, 2**bits - 1)
     sign_only = bits == 1 and tensor.signed
     if array.dtype.kind == "f":
-        if not np.isfinite(array).all():
-            raise WorkloadError(f"tensor '{tensor.name}' holds NaN or infinity", "give finite numbers")
+        if np.isnan(array).any():
+            raise WorkloadError(f"tensor '{tensor.name}' holds NaN", "give numbers")
         if sign_only:
             return np.where(array < 0, -1, 1)
-        largest = float(np.abs(array).max(initial=0.0))
-        scaled = np.rint(array / largest * high) if largest else np.zeros(array.shape)
+        largest = float(np.abs(array).max(initial=0.0, where=np.isfinite(array))) or 1.0
+        scaled = np.rint(array / largest * high)
         return np.clip(scaled, low, high).astype(np.int64)
     if array.dtype.kind not in "iub":
         raise WorkloadError(f"tensor '{tensor.name}' holds {array.dtype}", "give integers or real numbers")

@@ -110,11 +110,20 @@ def _fused_matmul(node: Node) -> list[Work]:
     return matrices(node, names, (swapped[0], swapped[1]))
 
 
+def _mish(node: Node) -> list[Work]:
+    """Return x tanh(softplus(x))."""
+    x = node.input(0)
+    dims = node.shape(x)
+    plus = apply(node, "softplus", "softplus", dims, (x, dims))
+    bent = apply(node, "tanh", "tanh", dims, (plus.outputs[0], dims))
+    return chained(node, [plus, bent, apply(node, "product", "mul", dims, (x, dims), (bent.outputs[0], dims))])
+
+
 # fmt: off
 ONE_OPERAND = (
     "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitCast", "BitwiseNot", "Cast", "CastLike", "Ceil",
     "Celu", "Clip", "Cos", "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "IsInf", "IsNaN",
-    "LeakyRelu", "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink",
+    "LeakyRelu", "Log", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink",
     "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
 )
 SEVERAL_OPERANDS = (
@@ -185,6 +194,7 @@ HANDLERS: dict[str, Handler] = {
     "SimplifiedLayerNormalization": norms.rms_norm,
     "Attention": attention.attention,
     "RotaryEmbedding": attention.rotary(1, 2),
+    "Mish": _mish,
     "SwiGLU": _swiglu,
     "DynamicQuantizeLinear": quantised.dynamic,
     MICROSOFT + "Attention": attention.packed,

@@ -13,7 +13,9 @@ from accelsim.workload.onnx.work import Work, apply, chained, gathered, inner, o
 from accelsim.workload.shapes import Dims, Pool, elements
 
 MOST_TAPS, STAGE = 1 << 16, 1 << 12
-"""Elements that one window reduces at most; of more, stages reduce so many each."""
+"""Elements that one window reduces at most; of more, stages reduce up to so many each."""
+MOST_ROWS = 1 << 14
+"""Elements under the windows side by side, which buffers hold at once: of more, stages reduce them if sizes divide."""
 
 PoolOp: TypeAlias = Literal["max", "min", "sum", "average"]
 
@@ -28,6 +30,8 @@ def pool(node: Node) -> list[Work]:
     if len(x) < 3:
         raise RefusedError(f"pooling over {len(x) - 2} dimensions is not supported")
     if "Global" in node.op:
+        if elements(x[2:]) > MOST_ROWS:
+            return chained(node, blocks(node, op, node.input(0), x, tuple(range(2, len(x))))[0])
         h, w = x[2:] if len(x) == 4 else (1, prod(x[2:]))
         return [Work(Pool(op, x[0], x[1], h, w, h, w), (node.input(0),), output(node))]
     kernel = node.integers("kernel_shape", ())
@@ -98,10 +102,14 @@ def blocks(node: Node, op: PoolOp, name: str, x: Dims, axes: Dims, head: str = "
         ahead, block, behind = x[:first], prod(x[first : last + 1]), prod(x[last + 1 :])
         n, c = (ahead[0], prod(ahead[1:])) if ahead else (1, 1)
         part = f"{head}reduce{first}"
-        while block > MOST_TAPS:  # in stages, each over as many as divide the rest
-            taken = next((size for size in range(STAGE, 1, -1) if block % size == 0), block)
-            if taken == block:
-                raise RefusedError(f"it reduces {block:,} elements at once, which have no divisor up to {STAGE:,}")
+        while block * behind > MOST_ROWS:  # in stages, each over as many as divide the rest
+            taken = _divisor(block, min(STAGE, MOST_ROWS // behind))
+            if taken == 1 and block > MOST_TAPS:
+                taken = _divisor(block, STAGE)
+                if taken == 1:
+                    raise RefusedError(f"it reduces {block:,} elements at once, which have no divisor up to {STAGE:,}")
+            if taken == 1:
+                break
             block //= taken
             stage = Pool(op, n, c * block, 1, taken, 1, taken)
             if behind > 1:
@@ -112,6 +120,11 @@ def blocks(node: Node, op: PoolOp, name: str, x: Dims, axes: Dims, head: str = "
         works.append(Work(shape, (name,), (inner(node, part),), (), part))
         name, x = inner(node, part), (*ahead, *(1,) * (last + 1 - first), *x[last + 1 :])
     return works, name
+
+
+def _divisor(block: int, most: int) -> int:
+    """Return the largest divisor of ``block`` that is at most ``most``."""
+    return next((size for size in range(min(most, block), 1, -1) if block % size == 0), 1)
 
 
 def reduce(op: PoolOp, before: str = "", after: str = "") -> Callable[[Node], list[Work]]:

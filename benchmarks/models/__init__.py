@@ -1,0 +1,1 @@
+"""Real ONNX files on accelsim: those that packages ship, and exports of torch and torchvision."""
