@@ -250,6 +250,11 @@ class Engine(Generic[ParamsT, MappingT]):
         del plan
         return None
 
+    def walks(self, params: ParamsT) -> bool:
+        """Whether layers are counted one by one, and not by `closed_form_many`; of `support_params` alone."""
+        del params
+        return type(self).encode is Engine.encode
+
     def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
         """Return a layer as integers for `closed_form_many`, or None if it has no such form or counts too large."""
         del view, effective_macs

@@ -4,8 +4,9 @@ No kernel counts from the end of an array. numba cannot know that, and its check
 loops several times slower than in C, mostly because it keeps them from being vectorised. `UnsignedIndices` does without
 the check. With ``NUMBA_BOUNDSCHECK=1`` a negative index is then out of range, so that the tests in that mode find it.
 
-numba's own cache does not notice an edited callee in another file. So the cache folder is keyed by the numba
-version, the bounds-check mode and a hash of every file of this package that holds jitted code.
+numba's own cache does not notice an edited callee or constant in another file. So each kernel file has a cache folder
+of its own, keyed by the numba version, the bounds-check mode and a hash of that file and all that it imports: an edit
+has just those files compiled again that see it.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import builtins
 import hashlib
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeVar
@@ -31,13 +34,18 @@ from numba.core.typed_passes import NopythonRewrites
 F = TypeVar("F", bound=Callable[..., Any])
 
 KEPT_CACHES = 4
-"""How many cache folders (one per version of the kernels) stay on disk."""
+"""How many cache folders (one per version) of a kernel file stay on disk."""
+
+ROOT = Path(__file__).parent
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+(accelsim[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)|import[ \t]+(accelsim[\w.]*))",
+    re.MULTILINE,
+)
 
 
 def kernel(function: F) -> F:
     """Compile ``function`` with numba, as all kernels of accelsim are: exact, nogil, cached, indices unsigned."""
-    jitted: F = numba.njit(nogil=True, cache=_CACHE is not None, pipeline_class=KernelCompiler)(function)
-    return jitted
+    return _jitted(function)
 
 
 def lean(function: F) -> F:
@@ -46,7 +54,14 @@ def lean(function: F) -> F:
     numba counts them wherever an array is taken or cut, by atomic additions: a quarter of the time of a search in many
     small functions. One that does allocate does not compile.
     """
-    jitted: F = numba.njit(nogil=True, cache=_CACHE is not None, pipeline_class=KernelCompiler, _nrt=False)(function)
+    return _jitted(function, _nrt=False)
+
+
+def _jitted(function: F, **options: Any) -> F:
+    folder = _folder(function)
+    if folder is not None:
+        config.CACHE_DIR = str(folder)  # which numba reads as it decorates
+    jitted: F = numba.njit(nogil=True, cache=folder is not None, pipeline_class=KernelCompiler, **options)(function)
     return jitted
 
 
@@ -126,24 +141,57 @@ class KernelCompiler(CompilerBase):  # type: ignore[misc]
         return [passes]
 
 
-def _jitted_files() -> list[Path]:
-    root = Path(__file__).parent
-    return sorted(p for p in root.rglob("*.py") if p.name == "kernel.py" or p.name.endswith("_kernel.py"))
+def sources(path: Path) -> list[Path]:
+    """Return the files that decide what a kernel file compiles to: itself and all that it imports of this package.
+
+    Imports of other kernel files are followed; of files without kernels only their constants count, and so they do.
+    """
+    found, open_ = {path}, [path]
+    while open_:
+        for module, names, whole in _IMPORT.findall(open_.pop().read_text("utf-8")):
+            parts = [part.split(" as ")[0] for part in re.findall(r"\w+(?: as \w+)?", names)]
+            for name in [module or whole, *(f"{module}.{part}" for part in parts)]:
+                file = ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py")
+                if file not in found and file.is_file():
+                    found.add(file)
+                    if file.stem == "kernel" or file.stem.endswith("_kernel"):
+                        open_.append(file)
+    return sorted(found)
 
 
-def _cache_key() -> str:
+def _folder(function: Callable[..., Any]) -> Path | None:
+    """Return where the machine code of a function's file is kept, None if nowhere."""
+    return None if _BASE is None else _folder_of(_BASE, Path(function.__code__.co_filename))
+
+
+@cache
+def _folder_of(base: Path, path: Path) -> Path | None:
+    inside = path.is_relative_to(ROOT)
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts) if inside else "others"
     digest = hashlib.sha256(f"{numba.__version__} {sys.version_info[:2]} {config.BOUNDSCHECK}".encode())
-    for path in [Path(__file__), *_jitted_files()]:
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:20]
+    for file in [Path(__file__), *(sources(path) if inside else sorted(ROOT.rglob("*kernel.py")))]:
+        digest.update(file.name.encode() + file.read_bytes())
+    folder = base / f"{name}-{digest.hexdigest()[:20]}"
+    fresh = not folder.is_dir()
+    if not _writable(folder):
+        return None
+    if fresh:
+        _prune(base, folder)
+        _say_once()
+    return folder
 
 
-def _base_folders() -> list[Path]:
-    chosen = os.environ.get("ACCELSIM_CACHE_DIR")
-    if chosen:
-        return [Path(chosen)]
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return [Path(home) / "accelsim" / "kernels"]
+@cache
+def _say_once() -> None:
+    logging.getLogger("accelsim").info("compiling machine code once; later runs start with it")
+
+
+def _base() -> Path | None:
+    if config.DISABLE_JIT:
+        return None
+    if chosen := os.environ.get("ACCELSIM_CACHE_DIR"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "accelsim" / "kernels"
 
 
 def _writable(folder: Path) -> bool:
@@ -156,9 +204,10 @@ def _writable(folder: Path) -> bool:
 
 
 def _prune(base: Path, keep: Path) -> None:
-    """Remove all but the youngest caches; another process may be pruning too, so nothing here is an error."""
+    """Remove all but the youngest folders of a file; another process may be pruning too, so nothing is an error."""
     try:
-        others = [p for p in base.iterdir() if p.is_dir() and p != keep]
+        mine = keep.name.rpartition("-")[0]
+        others = [p for p in base.iterdir() if p.is_dir() and p != keep and p.name.rpartition("-")[0] in (mine, "")]
         others.sort(key=lambda p: p.stat().st_mtime, reverse=True)
     except OSError:
         return
@@ -166,20 +215,4 @@ def _prune(base: Path, keep: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _choose_cache() -> Path | None:
-    if config.DISABLE_JIT:
-        return None
-    key = _cache_key()
-    for base in _base_folders():
-        fresh = not (base / key).is_dir()
-        if _writable(base / key):
-            if fresh:
-                _prune(base, base / key)
-                logging.getLogger("accelsim").info("compiling machine code once; later runs start with it")
-            return base / key
-    return None
-
-
-_CACHE = _choose_cache()
-if _CACHE is not None:
-    config.CACHE_DIR = str(_CACHE)
+_BASE = _base()

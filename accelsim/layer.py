@@ -90,7 +90,7 @@ def simulate_layer(
     components = unit_components(arch, unit)
     operands = handle.of(view, options.seed, task.values())
     try:
-        mapping, origin, choice = _mapping(arch, engine, params, view, machine, task.pinned, table, components)
+        mapping, origin, choice = mapping_of(arch, unit, view, task.pinned, table)
         plan = _plan(engine, view, operands, params, mapping, machine, pinned=task.pinned is not None)
     except FitError as error:
         if options.unsupported == "error":
@@ -167,14 +167,32 @@ def _bits(view: LayerView) -> dict[str, int | None]:
     return bits | ({"weight": view.weight.bits} if view.kind in (*PRODUCTS, "spgemm") else {})
 
 
-def _mapping(
-    arch: Arch, engine: Engine[Any, Any], params: Any, view: LayerView, machine: Machine, pinned: Any, table: Table,
-    components: tuple[Component, ...],
-) -> tuple[Any, Literal["searched", "pinned", "none"], Choice | None]:  # fmt: skip
-    """Return the mapping, where it comes from, and what the mapper saw."""
+def walked(arch: Arch, unit: Unit, task: Task, mapping: Any, seed: int) -> Activity:
+    """Return what a unit does of a layer under a mapping, before the timeline: in closed form if there is one.
+
+    Where the activity has a schedule, nothing in it depends on the bandwidth or the latency of DRAM.
+
+    Raises
+    ------
+    FitError
+        The layer does not fit.
+    """
+    engine = registry.get(unit.engine)
+    operands = handle.of(task.view, seed, task.values())
+    plan = _plan(engine, task.view, operands, unit.params, mapping, machine_view(arch), pinned=False)
+    activity, _ = _walk(engine, plan, "closed", None)
+    activity.check(engine.units(unit.params))
+    return activity
+
+
+def mapping_of(
+    arch: Arch, unit: Unit, view: LayerView, pinned: Any, table: Table
+) -> tuple[Any, Literal["searched", "pinned", "none"], Choice | None]:
+    """Return the mapping, where it comes from, and what the mapper saw; FitError if none fits."""
     if pinned is not None:
         return pinned, "pinned", None
-    price = price_of(components, table)
+    engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
+    price = price_of(unit_components(arch, unit), table)
     leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table))
     try:
         choice = None

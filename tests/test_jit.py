@@ -1,5 +1,6 @@
 """The compiler pass that makes indices unsigned: same results, and a negative index is found with bounds checked."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def run(rows, **env):
 
 
 def test_the_first_use_says_that_it_compiles(tmp_path):
-    code = "import logging; logging.basicConfig(level='INFO'); import accelsim.jit"
+    code = "import logging; logging.basicConfig(level='INFO'); import accelsim.memory.clock_kernel"
 
     def said():
         env = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELSIM_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "0"}
@@ -68,3 +69,52 @@ def test_a_kernel_without_counted_references_cannot_allocate():
 
     assert done("kernel") == 0
     assert done("lean") != 0
+
+
+def test_what_a_kernel_imports_decides_about_its_cache_and_nothing_else():
+    from accelsim import jit
+
+    names = {path.relative_to(jit.ROOT).as_posix() for path in jit.sources(jit.ROOT / "mapping" / "search_kernel.py")}
+    assert {"mapping/search_kernel.py", "mapping/bound_kernel.py", "memory/clock_kernel.py", "jit.py"} <= names
+    assert not any(name.startswith("engines/") for name in names)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "accelsim").rglob("*kernel.py")), ids=lambda p: p.parent.name)
+def test_all_that_a_kernel_file_imports_is_among_its_sources(path):
+    from accelsim import jit
+
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("accelsim"):
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            imported |= {jit.ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py") for name in names}
+    assert {file for file in imported if file.is_file()} | {path} <= set(jit.sources(path))
+
+
+def test_an_edit_has_only_those_files_compiled_again_that_see_it(tmp_path, monkeypatch):
+    from accelsim import jit
+
+    monkeypatch.setattr(jit, "ROOT", tmp_path / "accelsim")
+    (tmp_path / "accelsim").mkdir()
+    files = {
+        "sums": "LIMIT = 3\n", "a_kernel": "from accelsim.sums import LIMIT\n",
+        "b_kernel": "from accelsim import a_kernel\n", "c_kernel": "x = 1\n",
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / "accelsim" / f"{name}.py").write_text(text)
+
+    def folders():
+        jit._folder_of.cache_clear()
+        kernels = [name for name in files if name.endswith("kernel")]
+        return {name: jit._folder_of(tmp_path / "cache", tmp_path / "accelsim" / f"{name}.py").name for name in kernels}
+
+    before = folders()
+    (tmp_path / "accelsim" / "sums.py").write_text("LIMIT = 4\n")
+    after = folders()
+    assert {name for name in before if before[name] != after[name]} == {"a_kernel", "b_kernel"}
+    for i in range(9):
+        (tmp_path / "accelsim" / "c_kernel.py").write_text(f"x = {i}\n")
+        folders()
+    kept = [path.name for path in (tmp_path / "cache").iterdir()]
+    assert sum(name.startswith("c_kernel-") for name in kept) == jit.KEPT_CACHES
+    assert before["a_kernel"] in kept

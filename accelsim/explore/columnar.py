@@ -19,9 +19,11 @@ from accelsim import simulation
 from accelsim.activity import CAUSES, Event
 from accelsim.config.arch import Arch, Unit
 from accelsim.energy import LEAKAGE, Table, area_mm2, leakage_mw
-from accelsim.engine import Engine, Many
+from accelsim.engine import Many
 from accelsim.engines import registry
 from accelsim.errors import PriceError
+from accelsim.explore import retimed
+from accelsim.explore.retimed import EXACT
 from accelsim.layer import (
     Options,
     Task,
@@ -40,8 +42,6 @@ from accelsim.results import NetworkResult, time_share
 from accelsim.workload.layers import Layer
 from accelsim.workload.network import Network
 
-EXACT = 2**53
-"""Integers below this are floats without rounding, so that their quotient is the same however it is computed."""
 KNOWN, CYCLES, READ, WRITE, PERFORMED, FIRST_CAUSE = range(6)
 
 
@@ -50,11 +50,13 @@ MACS = ("effective_macs", "nonzero_weight_macs", "nonzero_input_macs")
 
 
 class Block(NamedTuple):
-    """Distinct layers of one unit: their rows for its engine, and a task of each (of the machine dealt for first)."""
+    """Distinct layers of one unit: their rows for its engine (None if they are walked), what tells them apart, and a
+    task of each (of the machine dealt for first).
+    """
 
     unit: int
-    rows: np.ndarray
-    keys: tuple[bytes, ...]
+    rows: np.ndarray | None
+    keys: tuple[Any, ...]
     tasks: tuple[Task, ...]
 
 
@@ -73,6 +75,10 @@ class Deal(NamedTuple):
         The totals that do not depend on the machine.
     ran : tuple of str
         The simulated layers, in the order of the network.
+    seed : int
+        Of their synthetic operands.
+    kept : Kept
+        What was walked of them, on any machine.
     """
 
     blocks: tuple[Block, ...]
@@ -80,6 +86,8 @@ class Deal(NamedTuple):
     times: np.ndarray
     facts: Mapping[str, Any]
     ran: tuple[str, ...]
+    seed: int
+    kept: retimed.Kept
 
 
 class Terms(NamedTuple):
@@ -113,8 +121,8 @@ class Static(NamedTuple):
 class Rates:
     """What a machine costs, whatever runs on it and however fast its DRAM is: filled in when first asked for."""
 
-    terms: dict[int, Terms] = field(default_factory=dict)
-    """By unit."""
+    terms: dict[tuple[int, int, tuple[Event, ...]], Terms] = field(default_factory=dict)
+    """By unit, and by the columns of its table."""
     static: Static | None = None
 
 
@@ -162,8 +170,8 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
     layers, chosen : sequence of Layer, collection of str
         The layers with work, and the names of those that are to run.
     """
-    found: list[dict[bytes, tuple[tuple[int, ...], Task]]] = [{} for _ in arch.units]
-    simulated: list[tuple[int, bytes]] = []
+    found: list[dict[Any, tuple[tuple[int, ...] | None, Task]]] = [{} for _ in arch.units]
+    simulated: list[tuple[int, Any]] = []
     ran: list[str] = []
     sums = dict.fromkeys(("macs", *MACS), 0)
     for layer in layers:
@@ -173,13 +181,15 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
         if task.unit is None:
             continue
         view, unit, engine = task.view, arch.units.index(task.unit), registry.get(task.unit.engine)
-        if type(engine).encode is Engine.encode:
-            return None  # before zeros are drawn for nothing
         numbers = handle.of(view, seed, task.values())
-        row = engine.encode(view, numbers.effective_macs if view.macs else 0)
-        if row is None:
-            return None
-        key = np.array(row, dtype=np.int64).tobytes()
+        row = None
+        if engine.walks(task.unit.params):
+            key = simulation.likeness(task) or view.name
+        else:
+            row = engine.encode(view, numbers.effective_macs if view.macs else 0)
+            if row is None:
+                return None
+            key = np.array(row, dtype=np.int64).tobytes()
         found[unit].setdefault(key, (row, task))
         simulated.append((unit, key))
         ran.append(layer.name)
@@ -189,15 +199,16 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
     if not simulated:
         return None
     blocks: list[Block] = []
-    place: dict[tuple[int, bytes], int] = {}
+    place: dict[tuple[int, Any], int] = {}
     for unit, rows in enumerate(found):
         if rows:
             place |= {(unit, key): len(place) + i for i, key in enumerate(rows)}
-            table = np.array([row for row, _ in rows.values()], dtype=np.int64)
+            walks = registry.get(arch.units[unit].engine).walks(arch.units[unit].params)
+            table = None if walks else np.array([row for row, _ in rows.values()], dtype=np.int64)
             blocks.append(Block(unit, table, tuple(rows), tuple(task for _, task in rows.values())))
     index = np.array([place[at] for at in simulated], dtype=np.int64)
     facts = {**sums, **covered(arch, network, layers, ran)}
-    return Deal(tuple(blocks), index, np.bincount(index, minlength=len(place)), facts, tuple(ran))
+    return Deal(tuple(blocks), index, np.bincount(index, minlength=len(place)), facts, tuple(ran), seed, retimed.Kept())
 
 
 def covered(arch: Arch, network: Network, layers: Sequence[Layer], ran: Collection[str]) -> dict[str, Any]:
@@ -223,7 +234,7 @@ def coverage(result: NetworkResult) -> dict[str, Any]:
 def totals(arch: Arch, dealt: Deal, memory: Memo) -> dict[str, Any] | None:
     """Return the totals row of a network on a machine, or None: a layer that does not fit is for the plain path."""
     table = energy_table(arch.energy)
-    found = [_counts(arch, block, table, memory) for block in dealt.blocks]
+    found = [_counts(arch, dealt, block, table, memory) for block in dealt.blocks]
     many = [each for each in found if each is not None]
     if len(many) < len(found):
         return None
@@ -265,9 +276,12 @@ def _stacked(parts: list[np.ndarray]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _counts(arch: Arch, block: Block, table: Table, memory: Memo) -> Many | None:
+def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -> Many | None:
     """Return what the engine says of a block's layers, each asked for once per machine."""
     unit = arch.units[block.unit]
+    if block.rows is None:
+        return retimed.totals(arch, unit, block.tasks, dealt.seed, table, dealt.kept)
+    layers = block.rows
     engine = registry.get(unit.engine)
 
     priced: list[PriceOf] = []
@@ -283,7 +297,7 @@ def _counts(arch: Arch, block: Block, table: Table, memory: Memo) -> Many | None
 
     known = memory.rows.setdefault(block.unit, {})
     new = [i for i, key in enumerate(block.keys) if key not in known]
-    many = ask(block.rows[new] if len(new) < len(block.keys) else block.rows) if new else memory.heads[block.unit]
+    many = ask(layers[new] if len(new) < len(block.keys) else layers) if new else memory.heads[block.unit]
     if many is None or not many.table[:, KNOWN].all():
         return None  # a declined layer is for the plain path, in every network that has it
     known.update(zip((block.keys[i] for i in new), many.table, strict=False))
@@ -338,9 +352,10 @@ def _energy(
     energy: dict[str, list[float]] = {}
     start = 0
     for block, each in zip(dealt.blocks, many, strict=True):
-        if block.unit not in memory.rates.terms:
-            memory.rates.terms[block.unit] = _terms(arch, arch.units[block.unit], each, table)
-        terms = memory.rates.terms[block.unit]
+        at = (block.unit, len(each.causes), each.events)
+        if at not in memory.rates.terms:
+            memory.rates.terms[at] = _terms(arch, arch.units[block.unit], each, table)
+        terms = memory.rates.terms[at]
         if terms.unpriced and each.table[:, terms.unpriced].any():
             return None
         parts = each.table[:, terms.columns] * terms.prices  # layers, terms, components

@@ -158,6 +158,16 @@ def passed(rows, clock, loops, latency):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def passed_each(rows, first, clock, loops, latency, ends):  # type: ignore[no-untyped-def]
+    """Write when each of several schedules is over, of the rows from ``first[i]`` to ``first[i + 1]``: `passed`."""
+    for i in range(len(ends)):
+        clock[:] = 0
+        one = rows[first[i] : first[i + 1]]
+        walk(one, len(one), clock, loops, latency)
+        ends[i] = finish(clock)
+
+
+@kernel
 def order(rows, rounds, loops, found):  # type: ignore[no-untyped-def]
     """Write the places of the tiles as they pass, loops at most ``rounds`` times; return how many there are.
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -151,6 +151,30 @@ def run(schedule: Sequence[Step | Loop] | np.ndarray, dram: DramModel) -> Stalls
     rows, clock = rows.astype(object), np.zeros(kernel.CLOCK, object)
     end = plain(kernel.passed, MOST=1 << 4096)(rows, clock, _loops(rows), dram.latency_cycles)
     return Stalls(end, end - clock[kernel.COMPUTE])
+
+
+def run_each(rows: np.ndarray, first: np.ndarray, dram: DramModel) -> list[int]:
+    """Return the cycles of several schedules, as `run` has them.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (rows, `clock_kernel.COLUMNS`)
+        The `rows_of` each, one behind the other.
+    first : ndarray of int64, shape (schedules + 1,)
+        Where each begins, and where the last one ends.
+    """
+    from accelsim.memory import clock_kernel as kernel
+
+    priced = in_cycles(rows, dram)
+    if priced.dtype != object and dram.latency_cycles <= SHORT:
+        ends = np.empty(len(first) - 1, np.int64)
+        kernel.passed_each(
+            priced, first, np.zeros(kernel.CLOCK, np.int64), _loops(priced), dram.latency_cycles, ends
+        )  # fmt: skip
+        if (ends < kernel.MOST).all():
+            found: list[int] = ends.tolist()
+            return found
+    return [run(rows[begin:end], dram).cycles for begin, end in pairwise(first)]
 
 
 def _loops(rows: np.ndarray) -> np.ndarray:

@@ -157,6 +157,10 @@ class BitSerial(TiledEngine[Params, GridTiling]):
         """Return the grid but for the steps of a filter: what its columns do side by side decides its formulas."""
         return unit._replace(steps=0)
 
+    def walks(self, params: Params) -> bool:
+        """Whether operands decide how long steps last."""
+        return params.machine in ("pragmatic", "laconic") or params.trim != "layer"
+
     def in_columns(self, unit: Grid) -> bool:
         """Whether all steps of a layer last the same."""
         return unit.mode == gridlib.FIXED

@@ -7,7 +7,7 @@ smallest factor of each count is kept. Candidates are walked in the order of `le
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -62,9 +62,9 @@ def best(
 
     Under the authors' objective, which prefers the largest m that fits, those with that m are the list.
     """
-    spec = MappingSpec.model_validate({"objective": objective})
     if objective == "engine":
-        return _of_own(conv, params, spec)
+        return _of_own(conv, params)
+    spec = MappingSpec.model_validate({"objective": objective})
     if objective != "cycles" and objective != "dram":
         return _of_energy(conv, params, dram, spec, price, leak_pj_per_cycle)
     found = _filled(conv, params)
@@ -85,8 +85,9 @@ def best(
     return choose(columns, bounds(conv, params, dram, columns)._replace(others=others), spec, lambda *_: 0.0)
 
 
-def _of_own(conv: Conv2d, params: Params, spec: MappingSpec) -> Choice:
-    """Return the best by the authors' objective; of the others only the next is kept."""
+@lru_cache(maxsize=4096)
+def _of_own(conv: Conv2d, params: Params) -> Choice:
+    """Return the best by the authors' objective, which knows no DRAM; of the others only the next is kept."""
     from accelsim.engines.row_stationary.list_kernel import listed
 
     rows, scores = np.zeros((2, len(FIELDS)), dtype=np.int64), np.full(2, np.inf)
@@ -98,6 +99,7 @@ def _of_own(conv: Conv2d, params: Params, spec: MappingSpec) -> Choice:
     columns = _columns(rows[:number])
     nothing = np.zeros(len(rows[:number]), dtype=np.int64)
     told = Bounds(nothing, nothing, {}, own(conv, params, columns))
+    spec = MappingSpec.model_validate({"objective": "engine"})
     return choose(columns, told, spec, lambda *_: 0.0)._replace(candidates=number)
 
 

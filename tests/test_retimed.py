@@ -1,0 +1,176 @@
+"""Layers that a sweep walks once and then only times anew: the same rows as when each point walks them."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contract import random_case
+
+import accelsim
+from accelsim.activity import Loop, Step, Transfer
+from accelsim.engines import registry
+from accelsim.explore import evaluate, retimed
+from accelsim.explore.schema import OptionsSpec
+from accelsim.memory import timeline
+from accelsim.memory.dram import DramModel
+from accelsim.workload.load import load_network
+from accelsim.workload.network import Network, make_layer
+from accelsim.workload.shapes import Conv2d, Linear
+
+WALKED = [
+    "scnn", "scnn_queued", "cambricon_x", "cnvlutin", "dcnn", "dcnn_opt", "nullhop", "snapea", "eie", "ese",
+    "pragmatic", "laconic", "stripes_trimmed", "eyeriss",
+]  # fmt: skip
+MAPPED = ["pragmatic", "laconic", "stripes_trimmed", "eyeriss"]
+"""Machines on which another DRAM may lead to another mapping."""
+SPARSE = ["gamma", "sigma", "outerspace", "sparch"]
+SPEEDS = (0.05, 0.333, 1.7, 12.8, 25.600999999999999, 400.0)
+
+
+def small():
+    """Return two convolutions and two linear layers, one of the latter twice but for its name."""
+    shapes = {
+        "a": Conv2d(n=1, c=4, k=8, h=9, w=9, r=3, s=3, pad=(1, 1, 1, 1)),
+        "b": Conv2d(n=1, c=8, k=6, h=9, w=9, r=1, s=1),
+        "c": Linear(n=1, c=70, k=20),
+        "d": Linear(n=1, c=70, k=20),
+    }
+    made = [make_layer(name, shape) for name, shape in shapes.items()]
+    return Network(
+        "small", tuple(layer for layer, _ in made), {n: t for _, ts in made for n, t in ts.items()}, isolated=True
+    )
+
+
+def contexts(name):
+    arch = accelsim.load_arch(name)
+    net = load_network("uniform:n=40,nnz=200") if name in SPARSE else small()
+    return [evaluate.Context({"m": arch.document}, {"n": net}, Path(), columnar=each) for each in (True, False)]
+
+
+def job(options=None, **sets):
+    keys = {"gb_per_s": "memory.dram.gb_per_s", "latency_ns": "memory.dram.latency_ns"}
+    keys |= {"burst_bits": "memory.dram.burst_bits", "standard": "memory.dram.standard", "clock": "clocks_mhz.core"}
+    options = options or OptionsSpec(weight_density=0.4, input_density=0.6)
+    return evaluate.Job("", "m", "n", tuple((keys.get(key, key), value) for key, value in sets.items()), options)
+
+
+def steps_down(monkeypatch):
+    """Let the plain path and walks fail from now on."""
+
+    def fail(*args, **kwargs):
+        raise AssertionError("walked")
+
+    monkeypatch.setattr(evaluate, "_simulate", fail)
+    monkeypatch.setattr(retimed, "walked", fail)
+
+
+@pytest.mark.parametrize("name", [*WALKED, *SPARSE])
+def test_a_layer_that_was_kept_gives_the_row_of_one_that_is_walked(name):
+    fast, plain = contexts(name)
+    rng = np.random.default_rng(3)
+    for i in range(12):
+        sets = {"gb_per_s": float(rng.choice(SPEEDS)), "latency_ns": float(rng.integers(0, 200))}
+        if i % 3 == 1:
+            sets["burst_bits"] = int(rng.choice([64, 512]))
+        if i % 4 == 3:
+            sets["energy.table"] = "yang16"
+        if i % 5 == 4:
+            sets["clock"] = float(rng.choice([200, 700]))
+        found, expected = evaluate.run_point(fast, job(**sets)), evaluate.run_point(plain, job(**sets))
+        assert expected.status in ("ok", "illegal"), expected.reason
+        assert found == expected
+
+
+@pytest.mark.parametrize("name", [name for name in WALKED if name not in MAPPED])
+def test_where_only_memory_or_prices_changed_nothing_is_walked(name, monkeypatch):
+    fast, _ = contexts(name)
+    first = evaluate.run_point(fast, job(gb_per_s=0.05))
+    assert first.status == "ok", first.reason
+    steps_down(monkeypatch)
+    second = evaluate.run_point(fast, job(gb_per_s=400.0, latency_ns=9.0, standard="DDR3"))
+    assert second.status == "ok", second.reason
+    assert second.totals["cycles"] <= first.totals["cycles"]
+    assert second.totals["dram_bits"] == first.totals["dram_bits"]
+
+
+@pytest.mark.parametrize("sets", [{"burst_bits": 4096}, {"params.pes": 3}, {"clock": 77.0}])
+def test_other_bursts_parameters_and_clocks_are_walked_again(sets, monkeypatch):
+    fast, _ = contexts("cambricon_x")
+    assert evaluate.run_point(fast, job(gb_per_s=1.0)).status == "ok"
+    steps_down(monkeypatch)
+    assert evaluate.run_point(fast, job(gb_per_s=1.0, **sets)).status == "failed"
+
+
+def test_another_seed_is_walked_again(monkeypatch):
+    fast, _ = contexts("cambricon_x")
+    assert evaluate.run_point(fast, job()).status == "ok"
+    steps_down(monkeypatch)
+    other = OptionsSpec(weight_density=0.4, input_density=0.6, seed=1)
+    assert evaluate.run_point(fast, job(other)).status == "failed"
+
+
+@pytest.mark.parametrize("name", list(registry.modules()))
+def test_an_activity_with_a_schedule_says_nothing_of_bandwidth_and_latency(name):
+    for seed in range(12):
+        case = random_case(name, seed)
+        activity = case.engine.run(case.plan())
+        if activity.schedule is None:
+            continue
+        dram = case.machine.dram
+        other = case.machine._replace(dram=DramModel(Fraction(7, 3), 1234, dram.burst_bits))
+        again = case._replace(machine=other)
+        walked = case.engine.run(again.plan())
+        assert walked.same_integers(activity) == []
+
+
+def part(rows):
+    return retimed.Walked(np.zeros((1, 9), np.int64), np.zeros((rows, 7), np.int64), np.array([0, rows]), 1, (), None)
+
+
+def test_what_is_kept_is_bounded_and_the_oldest_goes_first(monkeypatch):
+    monkeypatch.setattr(retimed, "MOST_BYTES", 3 * part(10).nbytes)
+    kept = retimed.Kept()
+    for key in "abc":
+        kept.put(key, part(10))
+    assert kept.get("a") is not None
+    kept.put("d", part(10))
+    assert list(kept.parts) == ["c", "a", "d"]
+    kept.put("e", part(1000))
+    assert list(kept.parts) == ["e"]
+    assert kept.nbytes == part(1000).nbytes
+    kept.put("e", part(10))
+    assert kept.nbytes == part(10).nbytes
+
+
+@pytest.mark.parametrize("huge", [False, True])
+def test_schedules_that_are_timed_together_end_as_each_alone(huge):
+    rng = np.random.default_rng(5)
+    dram = DramModel(Fraction(7, 3), 11, 64)
+
+    def tile():
+        def load(way):
+            return Transfer("input", way, int(rng.integers(1, 900)))
+
+        return Step(
+            (load("read"),), int(rng.integers(1, 500)), (load("write"),), *((load("read"),),) * int(rng.integers(2))
+        )
+
+    schedules = [(tile(), Loop(int(rng.integers(1, 40)), (tile(), Loop(3, (tile(),)))), tile()) for _ in range(6)]
+    if huge:
+        schedules[2] = (*schedules[2], replace_cycles(tile(), 2**61))
+    rows = [timeline.rows_of(one, dram) for one in schedules] + [np.empty((0, 7), np.int64)]
+    first = np.cumsum([0, *map(len, rows)])
+    expected = [timeline.run(one, dram).cycles for one in schedules] + [0]
+    assert timeline.run_each(np.concatenate(rows), first, dram) == expected
+
+
+def replace_cycles(step, cycles):
+    return step._replace(compute_cycles=cycles)
+
+
+def test_a_layer_that_does_not_fit_is_for_the_plain_path():
+    fast, plain = contexts("eie")
+    sets = {"params.activation_bytes": 1, "params.registers": 1}
+    found, expected = evaluate.run_point(fast, job(**sets)), evaluate.run_point(plain, job(**sets))
+    assert found == expected
