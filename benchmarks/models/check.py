@@ -25,7 +25,7 @@ CHECK_BELOW_MACS = 3_000_000
 """Larger networks run without ``--check``, whose cost is that of every MAC."""
 PLAIN = {**dict.fromkeys(("add", "sub", "mul", "div"), 2), **dict.fromkeys(("sigmoid", "tanh", "relu", "sqrt"), 1)}
 """Operations without parameters -> their operands."""
-UNSAID = ("ArgMax", "ArgMin", "ConvTranspose", "Einsum", "LogSoftmax")
+UNSAID = ("ArgMax", "ArgMin", "ConvTranspose", "DynamicQuantizeLinear", "Einsum", "LogSoftmax")
 """Operators whose layers cost what they cost and do not say where values lie, or which of them is the result."""
 TOLERANCE = 1e-3
 """Of the largest magnitude of a tensor: the runtime sums in float32."""
