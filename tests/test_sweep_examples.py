@@ -68,8 +68,9 @@ def test_larger_scratchpads_save_dram_energy_with_falling_return(tmp_path):
     axes = {"params.input_kib": [16, 64, 256], "params.weight_kib": [64], "params.output_kib": [64]}
     found = rows(small("buffer_size", tmp_path, ["alexnet"], **axes), tmp_path)
     small_, middle, large = (r["energy_pj"]["dram"] for r in found)
-    assert small_ > middle >= large
-    assert small_ - middle > middle - large
+    # mappings are chosen for all energy, of which a larger scratchpad takes more: DRAM's alone need not fall any more
+    assert small_ > middle
+    assert small_ - middle > 10 * abs(middle - large)
 
 
 def alike(values, *keys):

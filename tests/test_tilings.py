@@ -103,7 +103,7 @@ def test_the_search_finds_what_timing_every_candidate_finds(name, objective):
         cycles, places = bounds.timed(np.arange(len(bounds.cycles))), np.arange(len(bounds.cycles))
         keys = (cycles, bounds.dram_bits) if objective == "cycles" else (bounds.dram_bits, cycles)
         best = np.lexsort((places, *keys[::-1]))[0]
-        choice = case.engine.search(case.view, case.params, machine, objective)
+        choice = case.engine.search(case.view, case.params, machine, objective, None, 0.0)
         assert choice.row == {key: column[best].item() for key, column in columns.items()}, seed
         assert choice.candidates == len(places)
         spec = MappingSpec(objective=objective)

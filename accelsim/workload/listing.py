@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from accelsim import outputs
 from accelsim.config import packaged
 from accelsim.units import si
 
@@ -37,7 +38,9 @@ def write() -> None:
         for name in packaged.names("workloads")
     }
     text = yaml.safe_dump(lines | {_digest(_net_files()): dict(_connected())}, sort_keys=False, width=200)
-    FILE.write_text("# Written by 'python -m accelsim.workload.listing': digest of the sources, names, lines.\n" + text)
+    outputs.write(
+        FILE, "# Written by 'python -m accelsim.workload.listing': digest of the sources, names, lines.\n" + text
+    )
 
 
 def needs(macs: Sequence[int | None]) -> str:
@@ -70,7 +73,7 @@ def _net_files() -> list[Path]:
 def _digest(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n"))
+        digest.update(path.name.encode() + b"\0" + b"\n".join(path.read_bytes().splitlines()))
     return digest.hexdigest()[:16]
 
 

@@ -26,6 +26,8 @@ DEFAULTS = {"LSTM": ("sigmoid", "tanh", "tanh"), "GRU": ("sigmoid", "tanh"), "RN
 def recurrent(node: Node) -> list[Work]:
     """Return a recurrent layer of one or two directions."""
     x, w, r = (node.shape(node.input(i)) for i in range(3))
+    if not len(x) == len(w) == len(r) == 3:
+        raise RefusedError(f"its input and filters have {len(x)}, {len(w)} and {len(r)} dimensions in place of 3")
     first = node.integer("layout", 0) == 1
     directions, hidden = w[0], r[2]
     steps, batch = (x[1], x[0]) if first else (x[0], x[1])
