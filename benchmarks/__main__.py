@@ -101,11 +101,16 @@ def peers() -> list[str]:
     ]
 
 
+def _short(value: float) -> str:
+    """Return a figure with four digits, and no fewer than it has before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
 def earlier() -> list[str]:
     head, found = f"## Against build {before.BUILD}", before.figures()
     if found is None:
         return [head, "", f"Not measured: this is no clone with a history that holds {before.BUILD}.", ""]
-    rows = [(f.what, f"{f.before:,.4g}", f"{f.now:,.4g}", f"{f.better:.2f}") for f in found]
+    rows = [(f.what, _short(f.before), _short(f.now), f"{f.better:.2f}") for f in found]
     return [
         head,
         "",
