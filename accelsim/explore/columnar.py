@@ -23,7 +23,7 @@ from accelsim.engine import Many
 from accelsim.engines import registry
 from accelsim.errors import PriceError
 from accelsim.explore import retimed
-from accelsim.explore.retimed import EXACT
+from accelsim.explore.retimed import CYCLES, EXACT, FIRST_CAUSE, KNOWN, PERFORMED, READ, WRITE
 from accelsim.layer import (
     Options,
     Task,
@@ -41,9 +41,6 @@ from accelsim.operands import handle
 from accelsim.results import NetworkResult, time_share
 from accelsim.workload.layers import Layer
 from accelsim.workload.network import Network
-
-KNOWN, CYCLES, READ, WRITE, PERFORMED, FIRST_CAUSE = range(6)
-
 
 MACS = ("effective_macs", "nonzero_weight_macs", "nonzero_input_macs")
 """Multiply-accumulates by which of their operands are not zero: what `handle.Operands` counts."""

@@ -24,10 +24,12 @@ from accelsim.layer import Task, events, machine_view, mapping_of, unit_componen
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 
-CYCLES, READ, WRITE, PERFORMED, FIRST_CAUSE = range(1, 6)
+KNOWN, CYCLES, READ, WRITE, PERFORMED, FIRST_CAUSE = range(6)
+"""Columns of `Many.table`."""
 MEMORY = FIRST_CAUSE + CAUSES.index("memory")
 EXACT = 2**53
-"""Counts beyond this are for the plain path."""
+"""Integers below this are floats without rounding, so that their quotient is the same however it is computed; counts
+beyond it are for the plain path."""
 MOST_BYTES = 1 << 23
 """What is kept of a network's layers; beyond it the parts that were used longest ago are forgotten."""
 

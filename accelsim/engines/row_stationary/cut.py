@@ -183,6 +183,9 @@ class Cut:
 
     def misfits(self) -> list[str]:
         """Return what does not fit, and by how much."""
+        from accelsim.engines.row_stationary.list_kernel import shelves_needed
+        from accelsim.jit import plain
+
         p, mp, taps = self.params, self.mapping, self.conv.s
         ifmap = mp.n * mp.q * mp.r * self.strip_rows * self.strip_words
         psum = mp.n * mp.m * mp.e * self.conv.f
@@ -199,14 +202,8 @@ class Cut:
             ("output rows of e", mp.e, self.conv.e),
         ]  # fmt: skip
         found = [f"{need:,} {what}, which has room for {room:,}" for what, need, room in limits if need > room]
-        if shelves and (need := shelves_needed(mp.e, mp.t, p.cols)) > shelves:
+        if shelves and (need := plain(shelves_needed)(mp.e, mp.t, p.cols)) > shelves:
             found.append(f"{need:,} shelves of r R rows for t stacks of width e, where there are {shelves:,}")
         if mp.m % (mp.p * mp.t) and mp.m < self.filters:
             found.append(f"m = {mp.m}, which is neither a multiple of p t = {mp.p * mp.t} nor all {self.filters}")
         return found
-
-
-def shelves_needed(e: int, t: int, cols: int) -> int:
-    """Return how many times the array's width t stacks take: full segments alone, what is left over side by side."""
-    full, rest = divmod(e, cols)
-    return t * full + (ceil_div(t, cols // rest) if rest else 0)

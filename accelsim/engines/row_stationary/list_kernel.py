@@ -31,7 +31,7 @@ def after(factor, size, most):  # type: ignore[no-untyped-def]
 
 @lean
 def shelves_needed(e, t, cols):  # type: ignore[no-untyped-def]
-    """Return what `cut.shelves_needed` says."""
+    """Return how many times the array's width t stacks take: full segments alone, what is left over side by side."""
     full, rest = e // cols, e % cols
     return t * full + (ceil_div(t, cols // rest) if rest else 0)
 
