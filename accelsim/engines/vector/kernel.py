@@ -192,6 +192,29 @@ def tree(counts, lanes, special, unit, acc, live):  # type: ignore[no-untyped-de
 
 
 @kernel
+def centre(counts, lanes, special, softmax, length, acc, live):  # type: ignore[no-untyped-def]
+    """Add the lanes up to what a row's elements are taken from: its largest, or its mean."""
+    found = tree(counts, lanes, special, COMPARE if softmax else ADD, acc, live)
+    if softmax:
+        return found
+    issue(counts, lanes, special, SPECIAL, 1, 0, True)
+    return found / length
+
+
+@kernel
+def spread(counts, lanes, special, softmax, epsilon, length, acc, live):  # type: ignore[no-untyped-def]
+    """Add the lanes up to the sum by which a softmax divides, or the inverse deviation that a row is multiplied by."""
+    found = tree(counts, lanes, special, ADD, acc, live)
+    if softmax:
+        return found
+    # variance, plus epsilon, inverse root
+    issue(counts, lanes, special, SPECIAL, 1, 0, True)
+    issue(counts, lanes, special, ADD, 1, 0, True)
+    issue(counts, lanes, special, SPECIAL, 1, 0, True)
+    return 1 / np.sqrt(found / length + epsilon)
+
+
+@kernel
 def walk_rows(lanes, special, softmax, epsilon, gains, shifts, length, x, out):  # type: ignore[no-untyped-def]
     """Walk the rows of a tile: softmax, or layer normalisation.
 
@@ -222,10 +245,7 @@ def walk_rows(lanes, special, softmax, epsilon, gains, shifts, length, x, out): 
             for lane in range(active):
                 value = x[row, base + lane]
                 acc[lane] = max(acc[lane], value) if softmax else acc[lane] + value
-        middle = tree(counts, lanes, special, unit, acc, live)
-        if not softmax:
-            issue(counts, lanes, special, SPECIAL, 1, 0, True)
-            middle /= length
+        middle = centre(counts, lanes, special, softmax, length, acc, live)
         acc[:] = 0
         for base in range(0, length, lanes):
             active = min(lanes, length - base)
@@ -236,13 +256,7 @@ def walk_rows(lanes, special, softmax, epsilon, gains, shifts, length, x, out): 
                 shifted = x[row, base + lane] - middle
                 out[row, base + lane] = np.exp(shifted) if softmax else shifted
                 acc[lane] += out[row, base + lane] if softmax else shifted * shifted
-        scale = tree(counts, lanes, special, ADD, acc, live)
-        if not softmax:
-            # variance, plus epsilon, inverse root
-            issue(counts, lanes, special, SPECIAL, 1, 0, True)
-            issue(counts, lanes, special, ADD, 1, 0, True)
-            issue(counts, lanes, special, SPECIAL, 1, 0, True)
-            scale = 1 / np.sqrt(scale / length + epsilon)
+        scale = spread(counts, lanes, special, softmax, epsilon, length, acc, live)
         for base in range(0, length, lanes):
             active = min(lanes, length - base)
             issue(counts, lanes, special, SPECIAL if softmax else MUL, active, 0, False)
@@ -306,16 +320,8 @@ def walk_passes(lanes, special, softmax, epsilon, gains, shifts, piece, x, out):
                         out[base + lane] = value / scale if softmax else value * scale
         mine = counts[turn, pieces - 1]
         if turn == 0:
-            middle = tree(mine, lanes, special, unit, acc, live)
-            if not softmax:
-                issue(mine, lanes, special, SPECIAL, 1, 0, True)
-                middle /= length
+            middle = centre(mine, lanes, special, softmax, length, acc, live)
             acc[:] = 0
         elif turn == 1:
-            scale = tree(mine, lanes, special, ADD, acc, live)
-            if not softmax:
-                issue(mine, lanes, special, SPECIAL, 1, 0, True)
-                issue(mine, lanes, special, ADD, 1, 0, True)
-                issue(mine, lanes, special, SPECIAL, 1, 0, True)
-                scale = 1 / np.sqrt(scale / length + epsilon)
+            scale = spread(mine, lanes, special, softmax, epsilon, length, acc, live)
     return counts
