@@ -19,7 +19,7 @@ TIERS = [
     {"operands"},
     {"passes", "mapping"},
     {"engine"},
-    {"tiled"},
+    {"tiled", "compressed"},
     {"engines", "replicas", "energy"},
     {"layer"},
     {"simulation"},

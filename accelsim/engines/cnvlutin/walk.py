@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from accelsim.compressed.values import Values
 from accelsim.engines.cnvlutin.kernel import walk_windows
 from accelsim.engines.cnvlutin.totals import Counts
-from accelsim.operands.handle import Operands, from_conv_output
+from accelsim.operands.handle import Operands
 
 
 def walk(plan: Any, operands: Operands | None) -> tuple[Counts, np.ndarray | None]:
@@ -17,21 +18,7 @@ def walk(plan: Any, operands: Operands | None) -> tuple[Counts, np.ndarray | Non
     cg, kg = conv.c // conv.groups, conv.k // conv.groups
     numbers = [cg, conv.r, conv.s, conv.e, conv.f, *conv.stride, *conv.pad[:2], *conv.dilation, p.lanes, kg]
     packed = np.array(numbers, dtype=np.int64)
-    x, w = np.zeros((1, 1, 1, 1, 1), dtype=np.int64), np.zeros((1, 1, 1, 1, 1), dtype=np.int64)
-    out = np.zeros((1, 1, 1, 1, 1), dtype=np.int64)
-    if operands is not None:
-        values, weights = map(np.ascontiguousarray, operands.conv_arrays())  # those of a matmul are transposed
-        x = values.reshape(conv.n, conv.groups, cg, conv.h, conv.w)
-        w = weights.reshape(conv.groups, kg, cg, conv.r, conv.s)
-        out = np.zeros((conv.n, conv.groups, kg, conv.e, conv.f), dtype=np.int64)
-    sums = np.zeros(5, dtype=np.int64)
-    for n in range(conv.n):
-        for g in range(conv.groups):
-            i, j = (n, g) if operands is not None else (0, 0)
-            sums += walk_windows(
-                plan.nonzeros[n, g], packed, plan.skips, operands is not None, x[i, j], w[j], out[i, j]
-            )
-    counts = Counts(*sums.tolist())
-    if operands is None:
-        return counts, None
-    return counts, from_conv_output(operands.view, out.reshape(conv.n, conv.k, conv.e, conv.f))
+    values, sums = Values(conv, operands), np.zeros(5, dtype=np.int64)
+    for n, g in np.ndindex(conv.n, conv.groups):
+        sums += walk_windows(plan.nonzeros[n, g], packed, plan.skips, values.given, *values.of(n, g))
+    return Counts(*sums.tolist()), values.output()

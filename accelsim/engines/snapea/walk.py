@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from accelsim.compressed.values import windows
 from accelsim.engines.snapea.kernel import walk_kernels
 from accelsim.engines.snapea.totals import Counts
 from accelsim.operands.handle import Operands, from_conv_output
@@ -15,31 +16,18 @@ from accelsim.units import ceil_div
 def walk(plan: Any, operands: Operands | None) -> tuple[Counts, np.ndarray | None]:
     """Return the counts of a layer and, if asked for, its output."""
     conv, p = plan.conv, plan.params
-    kg, windows = conv.k // conv.groups, conv.e * conv.f
+    kg, outputs = conv.k // conv.groups, conv.e * conv.f
+    x = plan.x.reshape(conv.n, conv.groups, -1, conv.h, conv.w)
     w = np.ascontiguousarray(plan.w.reshape(conv.groups, kg, -1))
     order = np.argsort(w < 0, axis=2, kind="stable").astype(np.int64)
-    out = np.zeros((conv.n, conv.groups, kg, windows), dtype=np.int64)
+    out = np.zeros((conv.n, conv.groups, kg, outputs), dtype=np.int64)
     sums, cycles = np.zeros(5, dtype=np.int64), []
     for n in range(conv.n):
         now = np.zeros(p.pes, dtype=np.int64)
         for g in range(conv.groups):
-            first = g * kg * ceil_div(windows, p.lanes)
-            columns = _columns(plan, n, g)
+            first = g * kg * ceil_div(outputs, p.lanes)
+            columns = np.ascontiguousarray(windows(conv, x[n, g]).reshape(outputs, -1))
             sums += walk_kernels(columns, order[g], w[g], plan.stops, p.lanes, first, now, out[n, g])
         cycles.append(int(now.max()))
     counts = Counts(tuple(cycles), *sums.tolist())
-    if operands is None:
-        return counts, None
-    return counts, from_conv_output(operands.view, out.reshape(conv.n, conv.k, conv.e, conv.f))
-
-
-def _columns(plan: Any, n: int, g: int) -> np.ndarray:
-    """Return the windows of an image and group as (windows, length), the im2col matrix."""
-    conv = plan.conv
-    cg = conv.c // conv.groups
-    top, left, bottom, right = conv.pad
-    x = np.pad(plan.x[n, g * cg : (g + 1) * cg], ((0, 0), (top, bottom), (left, right)))
-    rows = np.arange(conv.e)[:, None] * conv.stride[0] + np.arange(conv.r) * conv.dilation[0]
-    cols = np.arange(conv.f)[:, None] * conv.stride[1] + np.arange(conv.s) * conv.dilation[1]
-    taps = x[:, rows[:, None, :, None], cols[None, :, None, :]]  # c e f r s
-    return np.ascontiguousarray(taps.transpose(1, 2, 0, 3, 4).reshape(conv.e * conv.f, -1))
+    return counts, None if operands is None else from_conv_output(operands.view, out)
