@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 
 from accelsim.operands.handle import Operands, from_conv_output
 from accelsim.workload.shapes import Conv2d
-
-Arrays: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Values:
@@ -26,7 +22,7 @@ class Values:
             self._w = w.reshape(groups, k, c, conv.r, conv.s)
             self._out = np.zeros((n, groups, k, conv.e, conv.f), dtype=np.int64)
 
-    def of(self, image: int, group: int) -> Arrays:
+    def of(self, image: int, group: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return input (c, h, w), weights (k, c, r, s) and output (k, e, f), which starts as zeros and is kept."""
         i, j = (image, group) if self.given else (0, 0)
         return self._x[i, j], self._w[j], self._out[i, j]

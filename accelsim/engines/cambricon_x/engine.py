@@ -31,6 +31,7 @@ from accelsim.activity import Activity
 from accelsim.components import Component, Mac, Sram
 from accelsim.compressed import sample
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
+from accelsim.compressed.values import Values, windows
 from accelsim.config.schema import Strict
 from accelsim.engine import Machine, NoMapping, Sample, check_counts, drawing
 from accelsim.engines.cambricon_x import totals
@@ -113,9 +114,19 @@ class CambriconX(MultiplierEngine[Params]):
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk every output group; with operands, every window."""
-        from accelsim.engines.cambricon_x.walk import walk
+        from accelsim.engines.cambricon_x.kernel import multiply, walk_group
 
-        return totals.activity(plan, *walk(plan, operands))
+        p, conv, values = plan.params, plan.conv, Values(plan.conv, operands)
+        groups = totals.output_groups(plan)
+        walked = [walk_group(plan.entries[k0:k1], p.multipliers, p.barrier == "block") for k0, k1 in groups]
+        cycles, worked, waited = np.array(walked, dtype=np.int64).T
+        for n, g in np.ndindex(conv.n, conv.groups) if values.given else ():
+            x, w, out = values.of(n, g)
+            columns = windows(conv, x).transpose(0, 1, 3, 4, 2).reshape(conv.e * conv.f, -1)  # channel fastest
+            synapses = w.transpose(0, 2, 3, 1).reshape(len(w), -1)
+            sums = out.reshape(len(w), -1)
+            multiply(np.ascontiguousarray(columns), np.ascontiguousarray(synapses), p.block, p.pes, sums)
+        return totals.activity(plan, totals.Counts(cycles, int(worked.sum()), int(waited.sum())), values.output())
 
     def closed_form(self, plan: Plan) -> Activity:
         """Add ceilings up: windows are alike."""

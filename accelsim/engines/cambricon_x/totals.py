@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step
-from accelsim.compressed.coded import Coded, moved, on_chip
-from accelsim.compressed.stay import Held
+from accelsim.compressed.sizes import Coded, Held, moved, on_chip
 from accelsim.memory.timeline import dram_traffic
 from accelsim.units import KIB_BITS, ceil_div
 

@@ -31,7 +31,8 @@ from accelsim.activity import Activity
 from accelsim.components import Component, Mac, RegisterFile, Sram
 from accelsim.compressed import sample
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
-from accelsim.compressed.stay import check_homes
+from accelsim.compressed.sizes import check_homes
+from accelsim.compressed.values import Values
 from accelsim.config.schema import Strict
 from accelsim.engine import Machine, NoMapping, Room, Sample, check_counts, drawing
 from accelsim.engines.cnvlutin import totals
@@ -118,9 +119,15 @@ class Cnvlutin(MultiplierEngine[Params]):
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk every window; with operands, multiply lane by lane."""
-        from accelsim.engines.cnvlutin.walk import walk
+        from accelsim.engines.cnvlutin.kernel import walk_windows
 
-        return totals.activity(plan, *walk(plan, operands))
+        conv, p, values = plan.conv, plan.params, Values(plan.conv, operands)
+        cg, kg = conv.c // conv.groups, conv.k // conv.groups
+        numbers = [cg, conv.r, conv.s, conv.e, conv.f, *conv.stride, *conv.pad[:2], *conv.dilation, p.lanes, kg]
+        packed, sums = np.array(numbers, dtype=np.int64), np.zeros(5, dtype=np.int64)
+        for n, g in np.ndindex(conv.n, conv.groups):
+            sums += walk_windows(plan.nonzeros[n, g], packed, plan.skips, values.given, *values.of(n, g))
+        return totals.activity(plan, totals.Counts(*sums.tolist()), values.output())
 
     def closed_form(self, plan: Plan) -> Activity | None:
         """Evaluate the base machine's product of ceilings; with skipping there is none."""

@@ -30,13 +30,12 @@ from pydantic import Field
 from accelsim.activity import Activity
 from accelsim.components import Component, Mac, RegisterFile, Sram
 from accelsim.compressed import sample
-from accelsim.compressed.coded import Coded, total
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
-from accelsim.compressed.stay import Held, check_homes
+from accelsim.compressed.sizes import Coded, Held, check_homes, total
 from accelsim.config.schema import Strict
 from accelsim.engine import Machine, NoMapping, Room, Sample, check_counts, drawing
 from accelsim.engines.dcnn import totals
-from accelsim.operands.handle import Operand, Operands, to_conv_input
+from accelsim.operands.handle import Operand, Operands
 from accelsim.operands.zero_run import ZeroRun
 from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS, ceil_div
@@ -126,8 +125,8 @@ class Dcnn(MultiplierEngine[Params]):
         check_homes(view, (view.input, view.output), resident, "the activation RAMs", "params.activation_kib")
         bands = min(te, ceil_div(pixels + outputs, held.room_bits))
         described = Operand(view.output, operands.input.seed, operands.input.batch)
-        moved_in = _moved(operands.input, params, conv.n, view, True)
-        moved_out = _moved(described, params, conv.n, view, False)
+        moved_in = _moved(operands.input, p, conv.input_shapes[0])
+        moved_out = _moved(described, p, conv.output_shape)
         return Plan(view, conv, p, machine, kc, resident, bands, moved_in, moved_out, operands.effective_macs)
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
@@ -162,17 +161,15 @@ class Dcnn(MultiplierEngine[Params]):
         return Sample(shape, params, widest_bits=16)
 
 
-def _moved(operand: Operand, params: Params, images: int, view: LayerView, is_input: bool) -> tuple[Coded, ...]:
-    """Return what each image of an activation takes in DRAM."""
-    bits = operand.bits
+def _moved(operand: Operand, params: Params, shape: tuple[int, ...]) -> tuple[Coded, ...]:
+    """Return what each image of an activation (n, c, h, w) takes in DRAM."""
+    images, bits = shape[0], operand.bits
     plain = operand.tensor.elements // images * bits
     if not params.compressed_dram or operand.dense:
         return (Coded(plain, 0),) * images
-    mask = to_conv_input(view, operand.mask) if is_input else operand.mask
-    planes = mask.reshape(images, *view.shape.as_conv().output_shape[1:]) if not is_input else mask  # type: ignore[union-attr]
     code = ZeroRun(block_axes=2, value_bits=bits, run_bits=params.run_bits, count_bits=16)
     found = []
-    for image in planes:
+    for image in operand.mask.reshape(shape):
         counts = code.entries(image)
         entries = int(counts.sum())
         index = entries * params.run_bits + counts.size * code.count_bits

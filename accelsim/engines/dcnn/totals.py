@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step
-from accelsim.compressed.coded import moved, on_chip
+from accelsim.compressed.sizes import moved, on_chip
 from accelsim.memory.timeline import dram_traffic
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d

@@ -29,8 +29,9 @@ from pydantic import Field
 from accelsim.activity import Activity
 from accelsim.components import Component, Mac, RegisterFile, Sram
 from accelsim.compressed import sample
-from accelsim.compressed.coded import Coded
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
+from accelsim.compressed.sizes import Coded
+from accelsim.compressed.values import Values
 from accelsim.config.schema import Strict
 from accelsim.engine import Machine, NoMapping, Sample, check_counts, drawing
 from accelsim.engines.nullhop import totals
@@ -104,9 +105,15 @@ class NullHop(MultiplierEngine[Params]):
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk every pixel; with operands, multiply."""
-        from accelsim.engines.nullhop.walk import walk
+        from accelsim.engines.nullhop.kernel import walk_image
 
-        return totals.activity(plan, *walk(plan, operands))
+        conv, values = plan.conv, Values(plan.conv, operands)
+        numbers = [conv.r, conv.s, conv.e, conv.f, *conv.stride, *conv.pad[:2], *conv.dilation]
+        packed, mask = np.array(numbers, dtype=np.int64), plan.mask.reshape(conv.n, conv.groups, -1, conv.h, conv.w)
+        cycles = np.zeros((conv.n, conv.groups, conv.h), dtype=np.int64)
+        for n, g in np.ndindex(conv.n, conv.groups):
+            walk_image(mask[n, g], packed, plan.params.macs, values.given, *values.of(n, g), cycles[n, g])
+        return totals.activity(plan, cycles, values.output())
 
     def closed_form(self, plan: Plan) -> Activity:
         """Weight the non-zeros of every row with the positions that they touch."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step
-from accelsim.compressed.coded import Coded, moved, on_chip
+from accelsim.compressed.sizes import Coded, moved, on_chip
 from accelsim.memory.timeline import dram_traffic
 
 

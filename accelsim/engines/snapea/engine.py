@@ -30,13 +30,14 @@ from accelsim.activity import Activity
 from accelsim.components import Component, Mac, Sram
 from accelsim.compressed import sample
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
+from accelsim.compressed.values import windows
 from accelsim.config.schema import Strict
 from accelsim.engine import Machine, NoMapping, Sample, check_counts, drawing
 from accelsim.engines.snapea import totals
 from accelsim.operands.golden import golden
-from accelsim.operands.handle import Operands
+from accelsim.operands.handle import Operands, from_conv_output
 from accelsim.results import StoredBits
-from accelsim.units import KIB_BITS
+from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
@@ -98,9 +99,21 @@ class Snapea(MultiplierEngine[Params]):
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk every window to where it stops."""
-        from accelsim.engines.snapea.walk import walk
+        from accelsim.engines.snapea.kernel import walk_kernels
 
-        return totals.activity(plan, *walk(plan, operands))
+        conv, p = plan.conv, plan.params
+        kg, outputs = conv.k // conv.groups, conv.e * conv.f
+        x = plan.x.reshape(conv.n, conv.groups, -1, conv.h, conv.w)
+        w = np.ascontiguousarray(plan.w.reshape(conv.groups, kg, -1))
+        order = np.argsort(w < 0, axis=2, kind="stable").astype(np.int64)
+        out = np.zeros((conv.n, conv.groups, kg, outputs), dtype=np.int64)
+        sums, now = np.zeros(5, dtype=np.int64), np.zeros((conv.n, p.pes), dtype=np.int64)
+        for n, g in np.ndindex(conv.n, conv.groups):
+            first = g * kg * ceil_div(outputs, p.lanes)
+            columns = np.ascontiguousarray(windows(conv, x[n, g]).reshape(outputs, -1))
+            sums += walk_kernels(columns, order[g], w[g], plan.stops, p.lanes, first, now[n], out[n, g])
+        counts = totals.Counts(tuple(now.max(axis=1).tolist()), *sums.tolist())
+        return totals.activity(plan, counts, None if operands is None else from_conv_output(operands.view, out))
 
     def truth(self, operands: Operands) -> np.ndarray:
         """Return the layer's output after the ReLU."""
