@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from contract import random_case, view_of
+from oracles.sparsity_map import SparsityMap
+from oracles.zfnaf import Zfnaf
 from report_samples import alexnet
 
 import accelsim
 from accelsim.operands.csc import Csc
 from accelsim.operands.handle import Operand
-from accelsim.operands.sparsity_map import SparsityMap
 from accelsim.operands.step_index import StepIndex
 from accelsim.operands.zero_run import ZeroRun
-from accelsim.operands.zfnaf import Zfnaf
 from accelsim.report.document import document
 from accelsim.report.markdown import to_markdown
 from accelsim.report.reader import read_report

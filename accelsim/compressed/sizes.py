@@ -12,7 +12,7 @@ from accelsim.results import StoredBits
 from accelsim.workload.layers import LayerView, Tensor
 
 
-class Coded(NamedTuple):
+class Size(NamedTuple):
     """A tensor or a part of it: its values, and what says where they stand (runs, steps, offsets, maps, counts)."""
 
     value_bits: int
@@ -23,18 +23,18 @@ class Coded(NamedTuple):
         """All of them."""
         return self.value_bits + self.index_bits
 
-    def piece(self, number: int, pieces: int) -> Coded:
+    def piece(self, number: int, pieces: int) -> Size:
         """Return one of so many pieces, as equal as can be."""
-        return Coded(*(bits * (number + 1) // pieces - bits * number // pieces for bits in self))
+        return Size(*(bits * (number + 1) // pieces - bits * number // pieces for bits in self))
 
     def stored(self, tensor: Tensor) -> StoredBits:
         """Return what reports show of ``tensor``, of which this is the size."""
         return StoredBits(tensor.elements * tensor.width, *self)
 
 
-def total(sizes: Iterable[Coded]) -> Coded:
+def total(sizes: Iterable[Size]) -> Size:
     """Return the sum of sizes, of which there is one at least."""
-    return Coded(*map(sum, zip(*sizes, strict=True)))
+    return Size(*map(sum, zip(*sizes, strict=True)))
 
 
 def moved(tensor: str, direction: Direction, value_bits: int, index_bits: int = 0) -> tuple[Transfer, ...]:
@@ -43,14 +43,14 @@ def moved(tensor: str, direction: Direction, value_bits: int, index_bits: int = 
     return tuple(part for part in parts if part.run_bits)
 
 
-def on_chip(*crossings: tuple[str, str, Direction, Coded | int]) -> dict[Flow, int]:
+def on_chip(*crossings: tuple[str, str, Direction, Size | int]) -> dict[Flow, int]:
     """Return the traffic of ``(boundary, tensor, direction, size)``: values as the tensor's, the rest as index.
 
-    A size is `Coded`, or bits of values alone. Sizes of one flow add up.
+    A size is `Size`, or bits of values alone. Sizes of one flow add up.
     """
     traffic: Counter[Flow] = Counter()
     for boundary, tensor, direction, size in crossings:
-        value_bits, index_bits = size if isinstance(size, Coded) else (size, 0)
+        value_bits, index_bits = size if isinstance(size, Size) else (size, 0)
         traffic[Flow(boundary, tensor, direction)] += value_bits
         traffic[Flow(boundary, "index", direction)] += index_bits
     return {flow: bits for flow, bits in traffic.items() if bits}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step
-from accelsim.compressed.sizes import Coded, Held, moved, on_chip
+from accelsim.compressed.sizes import Held, Size, moved, on_chip
 from accelsim.memory.timeline import dram_traffic
 from accelsim.units import KIB_BITS, ceil_div
 
@@ -69,12 +69,12 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
     )
 
 
-def synapses(plan: Any, first: int = 0, last: int | None = None) -> Coded:
+def synapses(plan: Any, first: int = 0, last: int | None = None) -> Size:
     """Return the size of some outputs' entries with steps, and with counts of every block; plain without skipping."""
     p, entries = plan.params, plan.entries[first:last]
     found, counts = int(entries.sum()), int(entries.size)
     index = found * p.step_bits + counts * p.count_bits if p.skip_zeros else 0
-    return Coded(found * plan.view.weight.width, index)
+    return Size(found * plan.view.weight.width, index)
 
 
 def _inputs(plan: Any) -> Held:
@@ -111,7 +111,7 @@ def _on_chip(plan: Any, groups: list[tuple[int, int]]) -> dict[Flow, int]:
         ("glb.inputs", "input", "write", inputs.bits * conv.groups * (1 if inputs.fits else _passes(plan))),
         ("glb.inputs", "input", "read", windows * length * len(groups) * view.input.width),
         ("pe.synapses", "weight", "write", synapses(plan)),
-        ("pe.synapses", "weight", "read", Coded(used * view.weight.width, used * step_bits)),
+        ("pe.synapses", "weight", "read", Size(used * view.weight.width, used * step_bits)),
         ("glb.outputs", "output", "write", outputs),
         ("glb.outputs", "output", "read", outputs),
     )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step
-from accelsim.compressed.sizes import Coded, Held, moved, on_chip
+from accelsim.compressed.sizes import Held, Size, moved, on_chip
 from accelsim.memory.timeline import dram_traffic
 from accelsim.units import KIB_BITS, ceil_div
 
@@ -75,13 +75,13 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
     )
 
 
-def _slots(plan: Any, slots: int, width: int) -> Coded:
+def _slots(plan: Any, slots: int, width: int) -> Size:
     """Return the size of slots: a neuron, and its offset in the brick if zeros are skipped."""
     offset = int(plan.params.brick - 1).bit_length() if plan.params.skip_zeros else 0
-    return Coded(slots * width, slots * offset)
+    return Size(slots * width, slots * offset)
 
 
-def neurons(plan: Any) -> dict[str, Coded]:
+def neurons(plan: Any) -> dict[str, Size]:
     """Return the sizes of inputs and outputs in bricks; of plain neurons without skipping."""
     conv, view, p = plan.conv, plan.view, plan.params
     inputs, outputs = view.input.elements, view.output.elements
@@ -122,10 +122,10 @@ def _on_chip(plan: Any, counts: Counts, passes: int) -> dict[Flow, int]:
     sizes, (neurons_stay, synapses_stay) = neurons(plan), stay(plan)
     sums = counts.cycles * kg * p.accumulator_bits
     return on_chip(
-        ("glb.neurons", "input", "write", Coded(0) if neurons_stay else sizes["input"]),
+        ("glb.neurons", "input", "write", Size(0) if neurons_stay else sizes["input"]),
         ("glb.neurons", "input", "read", _slots(plan, counts.bricks * p.brick * passes, view.input.width)),
         ("glb.neurons", "output", "write", sizes["output"]),
-        ("glb.neurons", "output", "read", Coded(0) if neurons_stay else sizes["output"]),
+        ("glb.neurons", "output", "read", Size(0) if neurons_stay else sizes["output"]),
         ("glb.synapses", "weight", "write", 0 if synapses_stay else _synapse_memory(plan).bits),
         ("glb.synapses", "weight", "read", counts.work * kg * view.weight.width),
         ("pe.partial", "psum", "read", sums),

@@ -31,7 +31,7 @@ from accelsim.activity import Activity
 from accelsim.components import Component, Mac, RegisterFile, Sram
 from accelsim.compressed import sample
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
-from accelsim.compressed.sizes import Coded, Held, check_homes, total
+from accelsim.compressed.sizes import Held, Size, check_homes, total
 from accelsim.config.schema import Strict
 from accelsim.engine import Machine, NoMapping, Room, Sample, check_counts, drawing
 from accelsim.engines.dcnn import totals
@@ -67,9 +67,9 @@ class Plan(LayerPlan):
     kc: int
     resident: bool
     bands: int
-    input_bits: tuple[Coded, ...]
+    input_bits: tuple[Size, ...]
     """Of each image, as it moves."""
-    output_bits: tuple[Coded, ...]
+    output_bits: tuple[Size, ...]
     effective_macs: int
 
 
@@ -161,19 +161,19 @@ class Dcnn(MultiplierEngine[Params]):
         return Sample(shape, params, widest_bits=16)
 
 
-def _moved(operand: Operand, params: Params, shape: tuple[int, ...]) -> tuple[Coded, ...]:
+def _moved(operand: Operand, params: Params, shape: tuple[int, ...]) -> tuple[Size, ...]:
     """Return what each image of an activation (n, c, h, w) takes in DRAM."""
     images, bits = shape[0], operand.bits
     plain = operand.tensor.elements // images * bits
     if not params.compressed_dram or operand.dense:
-        return (Coded(plain, 0),) * images
+        return (Size(plain, 0),) * images
     code = ZeroRun(block_axes=2, value_bits=bits, run_bits=params.run_bits, count_bits=16)
     found = []
     for image in operand.mask.reshape(shape):
         counts = code.entries(image)
         entries = int(counts.sum())
         index = entries * params.run_bits + counts.size * code.count_bits
-        found.append(Coded(plain, 0) if entries * bits + index >= plain else Coded(entries * bits, index))
+        found.append(Size(plain, 0) if entries * bits + index >= plain else Size(entries * bits, index))
     return tuple(found)
 
 

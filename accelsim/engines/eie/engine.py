@@ -32,7 +32,7 @@ import numpy as np
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
-from accelsim.compressed.sizes import Coded, total
+from accelsim.compressed.sizes import Size, total
 from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word, check_counts
 from accelsim.engines.eie import sample
 from accelsim.engines.eie.passes import Geometry, Slices, cut, pass_count, tree_links
@@ -121,7 +121,7 @@ class Eie(Engine[Params, NoMapping]):
 
     def stored(self, plan: Plan) -> dict[str, StoredBits]:
         """Return the weights: entries of codes and runs, and the pointers of all slices; the codebook is left out."""
-        size = total(Coded(s.weight_bits, s.index_bits) for s in plan.slices)
+        size = total(Size(s.weight_bits, s.index_bits) for s in plan.slices)
         return {"weight": size.stored(plan.operands.view.weight)}
 
     def sample(self, rng: np.random.Generator) -> Sample:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
-from accelsim.compressed.sizes import Coded, on_chip
+from accelsim.compressed.sizes import Size, on_chip
 from accelsim.engines.eie import kernel
 from accelsim.engines.eie.passes import Geometry, Pass, Slices, sized, tree_links
 from accelsim.memory.timeline import dram_traffic
@@ -121,9 +121,9 @@ class _Total:
         down, up = tree_links(p.pes)
         entries = self.rows * p.row_entries
 
-        def sent(times: int) -> Coded:
+        def sent(times: int) -> Size:
             """Return the bits of inputs that go to the queues, each with the number of its column."""
-            return Coded(times * g.input_bits, times * column_bits)
+            return Size(times * g.input_bits, times * column_bits)
 
         return on_chip(
             ("glb.activations", "input", "read", self.inputs * g.input_bits),
@@ -134,7 +134,7 @@ class _Total:
             ("pe.queue", "input", "write", sent(self.queued)),
             ("pe.queue", "input", "read", sent(self.queued)),
             ("glb.pointers", "index", "read", 2 * self.queued * p.pointer_bits),
-            ("glb.weights", "weight", "read", Coded(entries * p.value_bits, entries * p.run_bits)),
+            ("glb.weights", "weight", "read", Size(entries * p.value_bits, entries * p.run_bits)),
             ("pe.codebook", "weight", "read", issued * p.codebook_bits),
             ("pe", "psum", "read", issued * p.accumulator_bits),
             ("pe", "psum", "write", issued * p.accumulator_bits),

@@ -30,7 +30,7 @@ from accelsim.activity import Activity
 from accelsim.components import Component, Mac, RegisterFile, Sram
 from accelsim.compressed import sample
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
-from accelsim.compressed.sizes import Coded
+from accelsim.compressed.sizes import Size
 from accelsim.compressed.values import Values
 from accelsim.config.schema import Strict
 from accelsim.engine import Machine, NoMapping, Sample, check_counts, drawing
@@ -122,7 +122,7 @@ class NullHop(MultiplierEngine[Params]):
     def stored(self, plan: Plan) -> dict[str, StoredBits]:
         """Return the feature maps: a bit per pixel, and the list of non-zeros."""
         sizes = ((plan.view.input, np.count_nonzero(plan.mask)), (plan.view.output, plan.made.sum()))
-        inputs, outputs = (Coded(int(nonzeros) * t.width, t.elements).stored(t) for t, nonzeros in sizes)
+        inputs, outputs = (Size(int(nonzeros) * t.width, t.elements).stored(t) for t, nonzeros in sizes)
         return {"input": inputs, "output": outputs}
 
     def sample(self, rng: np.random.Generator) -> Sample:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step
-from accelsim.compressed.sizes import Coded, moved, on_chip
+from accelsim.compressed.sizes import Size, moved, on_chip
 from accelsim.memory.timeline import dram_traffic
 
 
@@ -93,7 +93,7 @@ def _on_chip(plan: Any, products: int) -> dict[Flow, int]:
     repeats = [g for g, _, _ in passes(plan)]
     nonzeros = sum(int(of_group[g]) for g in repeats)
     pixels = len(repeats) * conv.n * (conv.c // conv.groups) * conv.h * conv.w
-    map_and_list = Coded(nonzeros * view.input.width, pixels)
+    map_and_list = Size(nonzeros * view.input.width, pixels)
     return on_chip(
         ("glb.pixels", "input", "write", map_and_list),
         ("glb.pixels", "input", "read", map_and_list),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.compressed.engine import LayerPlan
-from accelsim.compressed.sizes import Coded, check_homes
+from accelsim.compressed.sizes import Size, check_homes
 from accelsim.engine import Machine, check_counts
 from accelsim.engines.scnn import cut
 from accelsim.engines.scnn.cut import Band
@@ -27,7 +27,7 @@ class Pass:
     ----------
     a_first : ndarray of int64, shape (c * PEs * phases + 1,)
         First entry of each block.
-    outputs : tuple of Coded
+    outputs : tuple of Size
         Of each channel group.
     fullest : tuple of int
         Bits in the fullest PE: of inputs, of outputs, and of the outputs of one group.
@@ -35,8 +35,8 @@ class Pass:
 
     band: Band
     a_first: np.ndarray
-    inputs: Coded
-    outputs: tuple[Coded, ...]
+    inputs: Size
+    outputs: tuple[Size, ...]
     fullest: tuple[int, int, int]
 
 
@@ -48,7 +48,7 @@ class Plan(LayerPlan):
     groups: np.ndarray
     passes: tuple[Pass, ...]
     w_first: np.ndarray
-    weights: tuple[Coded, ...]
+    weights: tuple[Size, ...]
     """Of each group."""
     resident: tuple[bool, bool]
     """Whether inputs and outputs stay on the chip."""
@@ -207,8 +207,8 @@ def _largest(rows: np.ndarray, cols: np.ndarray) -> int:
     return int(np.diff(rows).max() * np.diff(cols).max())
 
 
-def _size(entries: int, count_bits: int, bits: int, run_bits: int) -> Coded:
-    return Coded(entries * bits, entries * run_bits + count_bits)
+def _size(entries: int, count_bits: int, bits: int, run_bits: int) -> Size:
+    return Size(entries * bits, entries * run_bits + count_bits)
 
 
 def _weight_blocks(conv: Conv2d, params: Any, groups: np.ndarray, w_mask: np.ndarray) -> np.ndarray:
@@ -223,7 +223,7 @@ def _weight_blocks(conv: Conv2d, params: Any, groups: np.ndarray, w_mask: np.nda
 
 def _weight_sizes(
     view: LayerView, conv: Conv2d, params: Any, groups: np.ndarray, first: np.ndarray, kc: int
-) -> tuple[Coded, ...]:
+) -> tuple[Size, ...]:
     blocks = (conv.c // conv.groups) * conv.stride[0] * conv.stride[1]
     counts = blocks * (kc * conv.r * conv.s).bit_length()
     per_group = np.diff(first).reshape(len(groups), blocks).sum(axis=1).tolist()

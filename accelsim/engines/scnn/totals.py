@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step
-from accelsim.compressed.sizes import Coded, moved, on_chip, total
+from accelsim.compressed.sizes import Size, moved, on_chip, total
 from accelsim.engines.scnn.plan import Pass, Plan, accumulators
 from accelsim.memory.timeline import dram_traffic
 from accelsim.units import KIB_BITS
@@ -133,7 +133,7 @@ def _products(plan: Plan, one: Pass) -> int:
     return int((found.a.sum(axis=1) * per_channel).sum())
 
 
-def sizes(plan: Plan) -> dict[str, Coded]:
+def sizes(plan: Plan) -> dict[str, Size]:
     """Return what the three tensors take in blocks, each band's and group's own."""
     return {
         "input": total(one.inputs for one in plan.passes),
@@ -174,9 +174,9 @@ def _on_chip(plan: Plan) -> dict[Flow, int]:
     landed, whole, (inputs_stay, outputs_stay) = plan.effective_macs, sizes(plan), plan.resident
     return on_chip(
         ("pe.iaram", "input", "write", 0 if inputs_stay else whole["input"]),
-        ("pe.iaram", "input", "read", Coded(read * in_bits, read * run)),
-        ("pe.weights", "weight", "write", Coded(broadcast * w_bits, broadcast * run)),
-        ("pe.weights", "weight", "read", Coded(fifo * w_bits, fifo * run)),
+        ("pe.iaram", "input", "read", Size(read * in_bits, read * run)),
+        ("pe.weights", "weight", "write", Size(broadcast * w_bits, broadcast * run)),
+        ("pe.weights", "weight", "read", Size(fifo * w_bits, fifo * run)),
         ("array", "psum", "read", landed * acc),
         ("array", "psum", "write", foreign * acc),
         ("pe.accumulators", "psum", "read", (landed + kept + foreign) * acc),

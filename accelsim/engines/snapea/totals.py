@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Step
-from accelsim.compressed.sizes import Coded, moved, on_chip
+from accelsim.compressed.sizes import Size, moved, on_chip
 from accelsim.memory.timeline import dram_traffic
 
 
@@ -39,7 +39,7 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
         "unmapped": counts.missing,
     }
     outputs = conv.n * conv.k * conv.e * conv.f
-    weight_and_place = Coded(counts.group_cycles * view.weight.width, counts.group_cycles * _index_bits(plan))
+    weight_and_place = Size(counts.group_cycles * view.weight.width, counts.group_cycles * _index_bits(plan))
     inside = on_chip(
         ("pe.data", "input", "read", done * view.input.width),
         ("pe.data", "output", "write", outputs * view.output.width),
@@ -63,10 +63,10 @@ def _index_bits(plan: Any) -> int:
     return int(conv.c // conv.groups * conv.r * conv.s - 1).bit_length()
 
 
-def weights(plan: Any) -> Coded:
+def weights(plan: Any) -> Size:
     """Return the size of the weights in the order of their signs, each with its place."""
     weight = plan.view.weight
-    return Coded(weight.elements * weight.width, weight.elements * _index_bits(plan))
+    return Size(weight.elements * weight.width, weight.elements * _index_bits(plan))
 
 
 def _schedule(plan: Any, counts: Counts) -> tuple[Step, ...]:
