@@ -142,6 +142,7 @@ def scnn_case(seed):
     shape = replace(conv, stride=(1, 1), dilation=(1, 1), pad=(0, 0, 0, 0))
     view = view_of(shape, np.random.default_rng(seed), 16)
     changed = {"pe_rows": 1, "pe_cols": 1, "iaram_kib": 64, "oaram_kib": 64, "kc": "capacity"}
+    changed["accumulator_entries"] = max(case.params.accumulator_entries, shape.e * shape.f)
     return case.on(view)._replace(params=case.params.model_copy(update=changed))
 
 
