@@ -52,8 +52,9 @@ def on_chip(*crossings: tuple[str, str, Direction, Size | int]) -> dict[Flow, in
     for boundary, tensor, direction, size in crossings:
         value_bits, index_bits = size if isinstance(size, Size) else (size, 0)
         traffic[Flow(boundary, tensor, direction)] += value_bits
-        traffic[Flow(boundary, "index", direction)] += index_bits
-    return {flow: bits for flow, bits in traffic.items() if bits}
+        if index_bits:
+            traffic[Flow(boundary, "index", direction)] += index_bits
+    return dict(traffic)
 
 
 class Held(NamedTuple):

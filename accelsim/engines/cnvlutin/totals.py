@@ -122,12 +122,12 @@ def _on_chip(plan: Any, counts: Counts, passes: int) -> dict[Flow, int]:
     sizes, (neurons_stay, synapses_stay) = neurons(plan), stay(plan)
     sums = counts.cycles * kg * p.accumulator_bits
     return on_chip(
-        ("glb.neurons", "input", "write", Size(0) if neurons_stay else sizes["input"]),
         ("glb.neurons", "input", "read", _slots(plan, counts.bricks * p.brick * passes, view.input.width)),
         ("glb.neurons", "output", "write", sizes["output"]),
-        ("glb.neurons", "output", "read", Size(0) if neurons_stay else sizes["output"]),
-        ("glb.synapses", "weight", "write", 0 if synapses_stay else _synapse_memory(plan).bits),
         ("glb.synapses", "weight", "read", counts.work * kg * view.weight.width),
         ("pe.partial", "psum", "read", sums),
         ("pe.partial", "psum", "write", sums),
+        ("glb.synapses", "weight", "write", 0 if synapses_stay else _synapse_memory(plan).bits),
+        ("glb.neurons", "input", "write", 0 if neurons_stay else sizes["input"]),
+        ("glb.neurons", "output", "read", 0 if neurons_stay else sizes["output"]),
     )

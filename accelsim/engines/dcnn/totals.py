@@ -103,7 +103,6 @@ def _on_chip(plan: Any) -> dict[Flow, int]:
     dots = outputs * pieces(conv, p.lanes)
     inputs, moves = view.input.elements * in_bits, not plan.resident
     return on_chip(
-        ("pe.activations", "input", "write", inputs if moves else 0),
         ("pe.activations", "input", "read", vectors * in_bits),
         ("pe.vector", "input", "write", vectors * in_bits),
         ("pe.vector", "input", "read", conv.macs * in_bits),
@@ -112,5 +111,6 @@ def _on_chip(plan: Any) -> dict[Flow, int]:
         ("pe.accumulators", "psum", "read", (dots + outputs) * acc),
         ("pe.accumulators", "psum", "write", dots * acc),
         ("pe.activations", "output", "write", outputs * view.output.width),
+        ("pe.activations", "input", "write", inputs if moves else 0),
         ("pe.activations", "output", "read", outputs * view.output.width if moves else 0),
     )

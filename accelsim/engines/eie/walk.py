@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
-from accelsim.compressed.sizes import Size, on_chip
 from accelsim.engines.eie import kernel
 from accelsim.engines.eie.passes import Geometry, Pass, Slices, sized, tree_links
 from accelsim.memory.timeline import dram_traffic
@@ -119,28 +118,26 @@ class _Total:
         g, p = self.plan.geometry, self.plan.params
         column_bits = (p.pes * p.registers - 1).bit_length()
         down, up = tree_links(p.pes)
-        entries = self.rows * p.row_entries
-
-        def sent(times: int) -> Size:
-            """Return the bits of inputs that go to the queues, each with the number of its column."""
-            return Size(times * g.input_bits, times * column_bits)
-
-        return on_chip(
-            ("glb.activations", "input", "read", self.inputs * g.input_bits),
-            ("pe", "input", "write", self.inputs * g.input_bits),
-            ("pe", "input", "read", self.broadcasts * g.input_bits),
-            ("array", "input", "write", sent(self.broadcasts * up)),
-            ("array", "input", "read", sent(self.broadcasts * down)),
-            ("pe.queue", "input", "write", sent(self.queued)),
-            ("pe.queue", "input", "read", sent(self.queued)),
-            ("glb.pointers", "index", "read", 2 * self.queued * p.pointer_bits),
-            ("glb.weights", "weight", "read", Size(entries * p.value_bits, entries * p.run_bits)),
-            ("pe.codebook", "weight", "read", issued * p.codebook_bits),
-            ("pe", "psum", "read", issued * p.accumulator_bits),
-            ("pe", "psum", "write", issued * p.accumulator_bits),
-            ("pe", "output", "read", self.outputs * p.accumulator_bits),
-            ("glb.activations", "output", "write", self.outputs * g.output_bits),
-        )
+        flows = {
+            Flow("glb.activations", "input", "read"): self.inputs * g.input_bits,
+            Flow("pe", "input", "write"): self.inputs * g.input_bits,
+            Flow("pe", "input", "read"): self.broadcasts * g.input_bits,
+            Flow("glb.pointers", "index", "read"): 2 * self.queued * p.pointer_bits,
+            Flow("glb.weights", "weight", "read"): self.rows * p.row_entries * p.value_bits,
+            Flow("glb.weights", "index", "read"): self.rows * p.row_entries * p.run_bits,
+            Flow("pe", "psum", "read"): issued * p.accumulator_bits,
+            Flow("pe", "psum", "write"): issued * p.accumulator_bits,
+            Flow("pe", "output", "read"): self.outputs * p.accumulator_bits,
+            Flow("glb.activations", "output", "write"): self.outputs * g.output_bits,
+        }
+        for tensor, bits in (("input", g.input_bits), ("index", column_bits)):
+            flows[Flow("array", tensor, "write")] = self.broadcasts * bits * up
+            flows[Flow("array", tensor, "read")] = self.broadcasts * bits * down
+            flows[Flow("pe.queue", tensor, "write")] = self.queued * bits
+            flows[Flow("pe.queue", tensor, "read")] = self.queued * bits
+        if p.codebook_bits:
+            flows[Flow("pe.codebook", "weight", "read")] = issued * p.codebook_bits
+        return flows
 
     def _loads(self, i: int, one: Pass, batch: range) -> tuple[Transfer, ...]:
         plan, g, s = self.plan, self.plan.geometry, self.plan.slices[i]

@@ -173,7 +173,6 @@ def _on_chip(plan: Plan) -> dict[Flow, int]:
     broadcast = int(plan.w_first[-1]) * pes * len(plan.passes)
     landed, whole, (inputs_stay, outputs_stay) = plan.effective_macs, sizes(plan), plan.resident
     return on_chip(
-        ("pe.iaram", "input", "write", 0 if inputs_stay else whole["input"]),
         ("pe.iaram", "input", "read", Size(read * in_bits, read * run)),
         ("pe.weights", "weight", "write", Size(broadcast * w_bits, broadcast * run)),
         ("pe.weights", "weight", "read", Size(fifo * w_bits, fifo * run)),
@@ -182,6 +181,7 @@ def _on_chip(plan: Plan) -> dict[Flow, int]:
         ("pe.accumulators", "psum", "read", (landed + kept + foreign) * acc),
         ("pe.accumulators", "psum", "write", (landed + foreign) * acc),
         ("pe.oaram", "output", "write", whole["output"]),
+        ("pe.iaram", "input", "write", 0 if inputs_stay else whole["input"]),
         ("pe.oaram", "output", "read", 0 if outputs_stay else whole["output"]),
     )
 
