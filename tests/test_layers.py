@@ -17,6 +17,7 @@ TIERS = [
     {"memory"},
     {"workload"},
     {"operands"},
+    {"stepped"},
     {"passes", "mapping"},
     {"engine"},
     {"tiled"},
