@@ -23,10 +23,11 @@ TIERS = [
     {"tiled"},
     {"engines", "replicas", "energy"},
     {"layer"},
-    {"simulation"},
+    {"simulation", "contract"},
     {"comparison"},
     {"report", "repricing"},
     {"validate", "explore"},
+    {"starters"},
     {"cli"},
     {"__main__"},
 ]
