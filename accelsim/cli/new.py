@@ -25,6 +25,6 @@ def command(name: str, like: str, output: Path | None) -> None:
     """
     from accelsim.starters.write import new
 
+    here = Path.cwd()
     for path in new(name, like, output or Path(name)):
-        click.echo(path)
-    click.echo(f"next: see the page 'Adding a machine'; its test is test_{name}.py", err=True)
+        click.echo(path.relative_to(here) if path.is_relative_to(here) else path)
