@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 import accelsim
 from accelsim import contract, outputs
 from accelsim.cli import app, main
-from accelsim.engines import names
+from accelsim.engines import names, registry
 from accelsim.errors import ConfigError
 from accelsim.starters.plain.engine import ENGINE
 from accelsim.starters.plain.reference import reference
@@ -139,6 +140,12 @@ def test_help_and_a_new_machine_need_no_numba(tmp_path):
         done = python(tmp_path, "-c", code, *words)
         assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "mine" / "pyproject.toml").is_file()
+
+
+@pytest.mark.parametrize("name", list(registry.modules()))
+def test_the_engines_of_the_house_keep_the_contract_of_strangers(name):
+    module = import_module(registry.modules()[name].rpartition(".")[0] + ".reference")
+    assert [contract.amiss(registry.get(name), module.reference, seed) for seed in range(3)] == [[], [], []]
 
 
 def broken(monkeypatch, **changes):
