@@ -225,5 +225,5 @@ def test_every_engine_with_a_format_is_among_these():
     from accelsim.engines import registry
 
     own = {name for name in registry.modules() if type(registry.get(name)).stored is not Engine.stored}
-    assert own == set(COMPRESSING)
+    assert own == set(COMPRESSING), "count the format of each here, from the tensor alone"
     assert StoredBits(8, 3, 2).bits == 5

@@ -26,6 +26,7 @@ COMMANDS = {
     "show": "Show a machine, a network or an engine, resolved and with its sources.",
     "schema": "Print the JSON Schema of a machine or network file.",
     "validate": "Compare published figures with this build.",
+    "new": "Start a machine of your own: a folder that works, to be altered.",
     "compress": "Prune, share and Huffman-code a network's weights.",
     "quantize": "Turn a network's numbers into integers; what their widths cost in noise.",
     "profile": "Run an ONNX model and keep every layer's real inputs.",
