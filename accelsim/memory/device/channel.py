@@ -25,7 +25,8 @@ class Controller(NamedTuple):
     Attributes
     ----------
     page : str
-        ``open``: rows stay open. ``closed``: a row is closed after ``cap`` accesses, or once no waiting request needs it.
+        ``open``: rows stay open. ``closed``: a row is closed after ``cap`` accesses, or once no waiting request needs
+        it.
     cap : int
         Accesses of a row under ``closed``.
     queue : int
@@ -35,6 +36,10 @@ class Controller(NamedTuple):
     page: Literal["open", "closed"] = "open"
     cap: int = 4
     queue: int = 32
+
+
+PLAIN = Controller()
+"""Open page, queues of 32."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Device:
     standard: Standard
     channels: int = 1
     mapping: str = "RoBaRaCoCh"
-    controller: Controller = Controller()
+    controller: Controller = PLAIN
 
     def __post_init__(self) -> None:
         _ = self.addresses
@@ -106,8 +111,18 @@ class Requests(NamedTuple):
     earliest: np.ndarray
 
 
+class _Stream(NamedTuple):
+    """The requests of one channel as the kernel takes them."""
+
+    earliest: np.ndarray
+    at: np.ndarray
+    row: np.ndarray
+    place: np.ndarray
+    write: np.ndarray
+
+
 class Command(NamedTuple):
-    """A command of the log: ``place`` is the bank, of ALL_PRE and REF the rank; row and request -1 where there is none."""
+    """A command of the log: ``place`` is the bank, of ALL_PRE and REF the rank; row and request are -1 without one."""
 
     clock: int
     kind: int
@@ -197,7 +212,7 @@ def serve(device: Device, requests: Requests, states: list[State] | None = None,
     states = idle(device) if states is None else states
     address = np.ascontiguousarray(requests.address, dtype=np.int64)
     capacity = device.addresses.capacity_bytes
-    if address.size and not (0 <= int(address.min()) and int(address.max()) < capacity):
+    if address.size and (address.min() < 0 or address.max() >= capacity):
         worst = int(address.max()) if int(address.max()) >= capacity else int(address.min())
         raise ConfigError(
             f"address {worst:#x} lies outside the {capacity:,} bytes of {device.channels} x {device.standard.name}",
@@ -211,7 +226,7 @@ def serve(device: Device, requests: Requests, states: list[State] | None = None,
     taken, logs = [], []
     for number, state in enumerate(states):
         mine = slice(None) if device.channels == 1 else np.flatnonzero(where.channel == number)
-        each = tuple(array[mine] for array in (earliest, where.bank, where.row, place, write))
+        each = _Stream(earliest[mine], where.bank[mine], where.row[mine], place[mine], write[mine])
         ended, met = done[mine], found[mine]
         at_taken, commands = _through(device.rules, state, each, ended, met, log)
         done[mine], found[mine] = ended, met
@@ -225,7 +240,7 @@ def serve(device: Device, requests: Requests, states: list[State] | None = None,
 
 
 def _through(
-    rules: np.ndarray, state: State, each: tuple[np.ndarray, ...], done: np.ndarray, found: np.ndarray, log: bool
+    rules: np.ndarray, state: State, each: _Stream, done: np.ndarray, found: np.ndarray, log: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Let one channel take its requests, then serve what is queued; return its counts in between, and its commands."""
     room = np.zeros((4 * done.size + 64 if log else 0, k.LOG_COLUMNS), dtype=np.int64)

@@ -40,7 +40,7 @@ BUS_ROWS = 8
     CLOCK, TAKEN, READS, WRITES, ACTIVE, WRITING, NEXT_REF, REF_WAITING, REF_HEAD, ROW_FREE, HITS, MISSES, CONFLICTS,
     LATENCY, ANSWERED, ACTS, PRES, ALL_PRES, RDS, WRS, REFS, FORWARDED, MERGED, LOGGED, LAST,
 ) = range(25)  # fmt: skip
-"""Of the channel: clock, requests taken, lengths of the queues, whether it writes, next refresh, refreshes that wait and
+"""Of the channel: clock, requests taken, lengths of the queues, whether it writes, next refresh, refreshes that wait,
 the rank of the first, when the row bus is free; requests by their first command, clocks and number of answered reads;
 commands; reads answered from queued writes, writes merged; commands logged; end of the last burst."""
 CHANNEL = 25
@@ -133,13 +133,13 @@ def refresh_ready(rules, channel, bank, rank):  # type: ignore[no-untyped-def]
 
 
 @lean
-def idle_row(rules, channel, bank, rank):  # type: ignore[no-untyped-def]
+def idle_row(clock, rules, channel, bank, rank):  # type: ignore[no-untyped-def]
     """Return the bank whose row the closed-page policy may close first, and when: used up, or nothing waits for it."""
     best, chosen = NEVER, -1
     for b in range(bank.shape[1]):
         used_up = bank[B_USED, b] >= rules[CAP] or bank[B_WAITING, b] == 0
         if bank[B_ROW, b] >= 0 and bank[B_OWNER, b] < 0 and used_up:
-            ready = max(bank[B_PRE, b], rank[R_PRE, b >> rules[RANK_BITS]], channel[ROW_FREE])
+            ready = max(clock, bank[B_PRE, b], rank[R_PRE, b >> rules[RANK_BITS]], channel[ROW_FREE])
             if ready < best:
                 best, chosen = ready, b
     return best, chosen
@@ -171,7 +171,7 @@ def choose(kind, clock, rules, channel, bank, group, rank, queue, at, row, write
     if ready < when:
         when, which, place = ready, mode, k
     if rules[CLOSED] and kind != COLUMN and when > clock:
-        ready, b = idle_row(rules, channel, bank, rank)
+        ready, b = idle_row(clock, rules, channel, bank, rank)
         if ready < when:
             return ready, -2, b
     return when, which, place
@@ -360,9 +360,10 @@ def issue(clock, which, k, rules, channel, bank, group, rank, bus, queue, at, ro
 
 
 @lean
-def serve(
-    start, stop, drain, rules, channel, bank, group, rank, bus, queue, earliest, at, row, place, write, done, found, log
-):  # type: ignore[no-untyped-def]
+def serve(  # type: ignore[no-untyped-def]
+    start, stop, drain, rules, channel, bank, group, rank, bus, queue,
+    earliest, at, row, place, write, done, found, log,
+):  # fmt: skip
     """Offer requests ``start`` to ``stop`` in order, and go on until all are taken, or until all are served."""
     clock = channel[CLOCK]
     refi, two = rules[REFI], rules[TWO_BUSES]

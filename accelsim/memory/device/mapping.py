@@ -1,7 +1,7 @@
 """Address mappings: which bits of an address say the channel, bank, row and column.
 
-A mapping is written from the high end of the address to the low one, as simulators name them: ``RoBaRaCoCh`` has the row
-on top, then bank, rank, column, and the channel just above the bytes of a transaction. The parts are
+A mapping is written from the high end of the address to the low one, as simulators name them: ``RoBaRaCoCh`` has the
+row on top, then bank, rank, column, and the channel just above the bytes of a transaction. The parts are
 
 ``Ch`` channel, ``Pc`` pseudo channel, ``Ra`` rank (with stack id, and pseudo channel where there is no ``Pc``, lowest),
 ``Bg`` bank group, ``Ba`` bank (with bank group lowest where there is no ``Bg``), ``Ro`` row, ``Co`` column.

@@ -87,6 +87,12 @@ class Commands(Strict):
     buses: int = Field(1, ge=1, le=2, description="2: rows and columns have a command bus each")
     activate_clocks: int = Field(1, ge=1, le=2, description="clocks of an activate; times count from the last")
 
+    @model_validator(mode="after")
+    def _apart(self) -> Commands:
+        if self.activate_clocks > self.buses:
+            raise ValueError("an activate of two clocks is modelled on a bus for rows alone; write buses: 2")
+        return self
+
 
 class Timing(Strict):
     """Minima in clocks of the device (CK), under the names of the standards."""
@@ -126,11 +132,6 @@ class Timing(Strict):
     def _coherent(self) -> Timing:
         if self.rc < self.ras:
             raise ValueError(f"nRC {self.rc} is less than nRAS {self.ras}; a row is open within its cycle")
-        needed = 2 * (self.rfc + self.rc + (self.rp_all or self.rp) + self.cwl + self.bl + self.wr)
-        if self.refi < needed:
-            raise ValueError(
-                f"nREFI {self.refi} leaves no time beside refresh; write at least {needed}, twice what one needs"
-            )
         return self
 
 
@@ -172,6 +173,18 @@ class Standard(Strict):
     commands: Commands = Commands()
     timing: Timing
     currents: Currents | None = None
+
+    @model_validator(mode="after")
+    def _time_to_work(self) -> Standard:
+        """Refuse refreshes so frequent that the next may be due before the last, and all that it waits for, is over."""
+        t, o = self.timing, self.organisation
+        gap = max(t.cwl + (t.bl_max or t.bl) + max(t.wtr, t.wtr_same or 0), t.rtw or t.cl + t.bl + 2, t.rcd, t.ccd,
+                  t.rcd_write or 0, t.ccd_same or 0, t.ccd_write or 0, t.ccd_write_same or 0, t.bl + t.cs)  # fmt: skip
+        ranks = o.pseudo_channels * o.stack_ids * o.ranks
+        needed = t.rfc + ranks * (t.rc + (t.rp_all or t.rp) + t.cwl + t.bl + t.wr + t.ppd) + o.banks * gap + t.rc
+        if t.refi < needed:
+            raise ValueError(f"nREFI {t.refi} may leave no time beside refresh; write at least {needed}")
+        return self
 
     @property
     def peak_gb_per_s(self) -> float:
