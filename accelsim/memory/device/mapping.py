@@ -6,8 +6,8 @@ row on top, then bank, rank, column, and the channel just above the bytes of a t
 ``Ch`` channel, ``Pc`` pseudo channel, ``Ra`` rank (with stack id, and pseudo channel where there is no ``Pc``, lowest),
 ``Bg`` bank group, ``Ba`` bank (with bank group lowest where there is no ``Bg``), ``Ro`` row, ``Co`` column.
 
-A part may be cut: ``Co2`` is its next 2 bits; the last piece, without a number, is the rest. ``-xor`` at the end flips
-the bits of bank and bank group by the lowest of the row, so that strides over rows spread over banks.
+A part may be cut, from its low end up: ``Co2`` is 2 bits of it, a piece without a number is the rest. ``-xor``
+at the end flips the bits of bank and bank group by the lowest of the row, so that strides over rows spread over banks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAPPINGS = {
 }
 """Mapping -> what it is for. Any other may be given in the same letters."""
 PARTS = ("Ch", "Pc", "Ra", "Bg", "Ba", "Ro", "Co")
-_WORDS = re.compile(r"([A-Z][a-z])(\d*)")
+_WORDS = re.compile(r"([A-Z][a-z])([0-9]{0,2})")
 
 
 class Place(NamedTuple):
@@ -101,21 +101,19 @@ class Mapping:
         text = self.name.removesuffix("-xor")
         found = _WORDS.findall(text)
         if "".join(a + b for a, b in found) != text or any(part not in PARTS for part, _ in found) or not found:
-            close = difflib.get_close_matches(self.name, MAPPINGS, n=1, cutoff=0.6)
+            known = {name.lower(): name for name in MAPPINGS}
+            close = [known[name] for name in difflib.get_close_matches(self.name.lower(), known, n=1, cutoff=0.6)]
             hint = (
                 f"did you mean '{close[0]}'?" if close else f"write {', '.join(PARTS)} from the high end, as RoBaRaCoCh"
             )
             raise ConfigError(f"no address mapping is called '{self.name}'", hint)
+        rest = {p: self.widths[p] - sum(int(n) for part, n in found if part == p and n) for p in PARTS}
         taken = dict.fromkeys(PARTS, 0)
-        ended: set[str] = set()
         pieces = []
         for part, number in reversed(found):
-            left = self.widths[part] - taken[part]
-            wide = int(number) if number else left
-            if part in ended or wide > left:
+            wide = int(number) if number else rest[part]
+            if rest[part] < 0 or taken[part] + wide > self.widths[part] or found.count((part, "")) > 1:
                 raise self._error(f"has more of {part} than its {self.widths[part]} bits", "name each part once")
-            if not number:
-                ended.add(part)
             pieces.append((part, taken[part], wide))
             taken[part] += wide
         for part, wide in self.widths.items():
