@@ -11,7 +11,8 @@ import numpy as np
 from accelsim.errors import ConfigError
 from accelsim.memory.device import kernel as k
 from accelsim.memory.device.mapping import Mapping
-from accelsim.memory.device.standard import Standard, rules
+from accelsim.memory.device.rules import rules
+from accelsim.memory.device.standard import Standard
 from accelsim.units import ceil_div
 
 MOST_QUEUE = 256

@@ -14,7 +14,7 @@ from accelsim.jit import lean
     RRD, RRD_SAME, FAW, RFC, REFI, PPD, RD_RD_RANK, RD_WR_RANK, WR_RD_RANK, WR_WR_RANK, CL, CWL, BL, ACT_LATE,
     TWO_BUSES, CLOSED, CAP, GROUP_BITS, RANK_BITS, BUS_BITS, QUEUE, HIGH, LOW,
 ) = range(38)  # fmt: skip
-"""Rules: minima in device clocks between commands (see `standard.rules`), and the shape of channel and controller.
+"""Rules: minima in device clocks between commands (see `rules.rules`), and the shape of channel and controller.
 ``GROUP_BITS``, ``RANK_BITS``, ``BUS_BITS``: a bank's index shifted right by them is that of its bank group, rank and
 pseudo channel; ``HIGH`` and ``LOW`` are the marks of write mode in queued writes; ``CAP`` accesses close a row."""
 RULES = 38
