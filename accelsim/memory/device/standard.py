@@ -201,7 +201,6 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-@lru_cache(maxsize=64)
 def load(name: str) -> Standard:
     """Return a standard by packaged name (``ddr4-2400``; case and underscores do not matter) or by path.
 
@@ -221,6 +220,11 @@ def load(name: str) -> Standard:
         close = difflib.get_close_matches(plain, names(), n=1, cutoff=0.5)
         hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names())}"
         raise ConfigError(f"no DRAM standard is called '{name}'", hint)
+    return _packaged(path)
+
+
+@lru_cache
+def _packaged(path: Path) -> Standard:
     return yamlfile.validate(Standard, yamlfile.read(path, f"standards/{path.name}"))
 
 
