@@ -7,7 +7,7 @@ clock at which a command is legal again; every command raises those that it bind
 
 from __future__ import annotations
 
-from accelsim.jit import lean
+from accelsim.jit import lean, part
 
 (
     RCD_RD, RCD_WR, RAS, RC, RP, RP_ALL, RTP, WR_PRE, RD_RD, RD_RD_SAME, WR_WR, WR_WR_SAME, WR_RD, WR_RD_SAME, RD_WR,
@@ -55,7 +55,7 @@ ANY, COLUMN, ROW = range(3)
 """Which bus a command takes."""
 
 
-@lean
+@part
 def offer(i, clock, rules, channel, bank, queue, at, row, place, write, done, found):  # type: ignore[no-untyped-def]
     """Let the front end offer request ``i``; return whether it was taken."""
     for k in range(channel[WRITES]):
@@ -83,7 +83,7 @@ def offer(i, clock, rules, channel, bank, queue, at, row, place, write, done, fo
     return True
 
 
-@lean
+@part
 def first(kind, which, clock, rules, channel, bank, group, rank, queue, at, row, write):  # type: ignore[no-untyped-def]
     """Return the place in a queue of the request whose next command is legal first, and when; the oldest of several.
 
@@ -145,7 +145,7 @@ def idle_row(clock, rules, channel, bank, rank):  # type: ignore[no-untyped-def]
     return best, chosen
 
 
-@lean
+@part
 def choose(kind, clock, rules, channel, bank, group, rank, queue, at, row, write):  # type: ignore[no-untyped-def]
     """Return the next command of bus ``kind`` if nothing happens before: when, from which queue and place.
 
@@ -283,7 +283,7 @@ def account(i, begin, clock, r, d, rules, rank, bus, write, done, found):  # typ
     bus[D_WROTE, d] = write[i]
 
 
-@lean
+@part
 def access(i, clock, rules, channel, bank, group, rank, bus, at, write, done, found):  # type: ignore[no-untyped-def]
     """Read or write: bind what follows, free the row of its owner, note when the data will have passed."""
     b = at[i]
@@ -319,7 +319,7 @@ def access(i, clock, rules, channel, bank, group, rank, bus, at, write, done, fo
     channel[LAST] = max(channel[LAST], done[i])
 
 
-@lean
+@part
 def issue(clock, which, k, rules, channel, bank, group, rank, bus, queue, at, row, write, done, found, log):  # type: ignore[no-untyped-def]
     """Issue the chosen command."""
     if which == -1:
