@@ -85,6 +85,7 @@ def _holds(device, requests, served):
     assert last[k.RDS] + last[k.WRS] + last[k.FORWARDED] + last[k.MERGED] == len(requests.address)
     assert sum(bus_clocks(device, served).values()) == served.end * o.pseudo_channels
     assert min(bus_clocks(device, served).values()) >= 0
+    assert (served.bus[0, k.D_END] == served.bus[0, k.D_BUSY :].sum(axis=0)).all()
     ranks = o.pseudo_channels * o.ranks * o.stack_ids
     due = last[k.CLOCK] // device.standard.timing.refi
     assert abs(last[k.REFS] - due * ranks) <= ranks
@@ -100,6 +101,16 @@ def test_refreshes_come_once_per_interval_and_rank(name):
     o = device.standard.organisation
     ranks = o.pseudo_channels * o.ranks * o.stack_ids
     assert abs(last[k.REFS] - ranks * (last[k.CLOCK] // device.standard.timing.refi)) <= ranks
+
+
+def test_a_refresh_closes_no_row_before_its_owner_is_served():
+    plain = standards.load("ddr4-2400")
+    slow = plain.timing.model_copy(update={"ras": 1, "rc": 20, "rcd": 200})
+    device = Device(plain.model_copy(update={"timing": slow}))
+    requests = reads([0], earliest=plain.timing.refi - 50)
+    served = serve(device, requests, log=True)
+    assert served.log[0][:, 1].tolist() == [k.ACT, k.RD]
+    assert dram_streams.difference(served, reference.run(device, requests)) is None
 
 
 def test_a_read_of_a_waiting_write_is_answered_and_a_second_write_merged():
