@@ -1,6 +1,6 @@
 """The controller and one channel in plain Python, stepping every clock.
 
-Written from docs/decisions/0084-dram-device.md. It shares the standards' data and the decoding of addresses with the
+The rules are those of docs/decisions/0084-dram-device.md. It shares the standards' data and the decoding of addresses with the
 kernel and nothing else: no rules in advance, but the clock of every earlier command, asked one by one.
 """
 
