@@ -1,7 +1,7 @@
 """The controller and one channel in plain Python, stepping every clock.
 
 The rules are those of docs/decisions/0084-dram-device.md. It shares the standards' data and the decoding of
-addresses with the kernel and nothing else: no rules in advance, but the clock of every earlier command, asked one by one.
+addresses with the kernel and nothing else: no rules in advance, but the clock of every earlier command, asked anew.
 """
 
 from __future__ import annotations
