@@ -96,7 +96,7 @@ class Nvdla(Engine[Params, Mapping]):
             return Plan(view, work, params, machine, operands.effective_macs)
         if view.input.elements * params.multipliers > INT64_MAX >> 20:
             raise MappingError.too_many(view.name)
-        return Plan(view, post.post_of(view, params), params, machine, 0)
+        return Plan(view, post.post_of(view, params, mapping), params, machine, 0)
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk the hardware layers; with operands, compute them."""

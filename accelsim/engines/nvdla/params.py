@@ -77,9 +77,11 @@ class Params(Strict):
 
 
 class Mapping(Strict):
-    """How a layer shares the convolution buffer; what is left out is chosen."""
+    """How a layer is cut and shares the convolution buffer; what is left out is chosen."""
 
     data_banks: int | None = Field(None, ge=1, description="banks for data")
     weight_banks: int | None = Field(None, ge=1, description="banks for weights")
     bands: int | None = Field(None, ge=1, description="bands of output rows, one hardware layer each")
+    strips: int | None = Field(None, ge=1, description="strips of columns into which a pooling layer is cut")
+    flying: bool = Field(False, description="pooling takes what the element-wise unit passes on, not the memory's")
     image: bool = Field(False, description="read up to four channels of a pixel as they stand in an image")

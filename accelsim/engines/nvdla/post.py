@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow
-from accelsim.engines.nvdla.params import Params
+from accelsim.engines.nvdla.params import Mapping, Params
 from accelsim.engines.nvdla.totals import fetched
 from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import LRN_ALPHA, LRN_BETA, LRN_BIAS
@@ -38,6 +38,7 @@ class Post(NamedTuple):
     per_channel: int
     flush: int
     wait: int
+    flying: bool
 
 
 def unsupported(view: LayerView) -> str | None:
@@ -62,7 +63,7 @@ def unsupported(view: LayerView) -> str | None:
     return f"NVDLA has no {view.kind} unit"
 
 
-def post_of(view: LayerView, params: Params) -> Post:
+def post_of(view: LayerView, params: Params, mapping: Mapping) -> Post:
     """Return the layer in atoms; of a shape, the first dimension are images and the second one channels."""
     shape = view.shape
     dims = shape.input_shapes[0]
@@ -73,20 +74,34 @@ def post_of(view: LayerView, params: Params) -> Post:
     flush = wait = 0
     if isinstance(shape, Pool):
         flush, wait = pool_tail(shape, params)
+        width = dims[3] if mapping.strips is None else columns_of(shape, mapping.strips)
     constants = sum(t.elements == channels for t in view.weights)
     wide = sum(t.elements not in (1, channels) for t in view.weights)
-    return Post(images, height, width, surfaces, len(view.inputs) + wide, constants, flush, wait)
+    return Post(images, height, width, surfaces, len(view.inputs) + wide, constants, flush, wait, mapping.flying)
+
+
+def columns_of(shape: Pool, strips: int) -> int:
+    """Return the columns that strips of output columns read together: what two share is read twice."""
+    each, total = ceil_div(shape.f, min(strips, shape.f)), 0
+    for first in range(0, shape.f, each):
+        last = min(first + each, shape.f) - 1
+        low = min(shape.w - 1, max(0, first * shape.stride[1] - shape.pad[1]))
+        total += max(1, min(shape.w - 1, last * shape.stride[1] - shape.pad[1] + shape.s - 1) - low + 1)
+    return total
 
 
 def pool_tail(shape: Pool, params: Params) -> tuple[int, int]:
     """Return the cycles after the last input of an image, and those between two lines.
 
-    Outputs whose window ends below the image leave after it, with the gap of an output. Those whose window ends right
-    of a line leave before the first one of the next line is complete, or that waits.
+    Where windows overlap, outputs whose window ends below the image leave after it, with the gap of an output, and
+    those whose window ends right of a line leave before the first one of the next line is complete, or that waits.
     """
     atom = ceil_div(params.atom_bytes, params.post_elements)
-    below = sum(y * shape.stride[0] - shape.pad[0] + shape.r > shape.h for y in range(shape.e))
-    right = sum(x * shape.stride[1] - shape.pad[1] + shape.s > shape.w for x in range(shape.f))
+    below = right = 0
+    if shape.r > shape.stride[0]:
+        below = sum(y * shape.stride[0] - shape.pad[0] + shape.r > shape.h for y in range(shape.e))
+    if shape.s > shape.stride[1]:
+        right = sum(x * shape.stride[1] - shape.pad[1] + shape.s > shape.w for x in range(shape.f))
     first = shape.s - 1 - shape.pad[1]
     late = max(0, right - max(0, first)) if right < shape.f else 0
     return below * shape.f * (atom + 1), late * atom
@@ -102,7 +117,7 @@ def cycles_of(view: LayerView, work: Post, params: Params, dram: DramModel) -> t
     passing = atom * atoms
     rest = dram.latency_cycles + work.flush + work.wait * work.height * work.surfaces
     if isinstance(view.shape, Pool):
-        rest += params.pdp_cycles
+        rest += params.fly_cycles if work.flying else params.pdp_cycles
     elif isinstance(view.shape, Normalization) and view.shape.op == "lrn":
         lines = work.height * ceil_div(work.width, LINE_PIXELS)
         rest += params.cdp_cycles + (lines - 1) * params.cdp_line_cycles
@@ -118,27 +133,31 @@ def activity(view: LayerView, work: Post, params: Params, dram: DramModel, value
     cycles, _, late = cycles_of(view, work, p, dram)
     memory = (late + dram.latency_cycles) * work.images
     cycles *= work.images
-    elements = view.input.elements
+    elements = work.images * view.shape.input_shapes[0][1] * work.height * work.width  # as often as they are read
     outputs = view.output.elements
     traffic: dict[Flow, int] = {}
     atoms = work.height * work.width * work.surfaces
     bits = 8 * p.atom_bytes
+    used = (
+        work.images * view.shape.input_shapes[0][1] * work.height * work.width
+    )  # columns that strips share count twice
     for tensor in view.inputs:
-        fetched(traffic, "input", "read", tensor.elements * tensor.width, work.images * atoms * bits, dram)
+        fetched(
+            traffic, "input", "read", used * tensor.width, max(used * tensor.width, work.images * atoms * bits), dram
+        )
     for tensor in view.weights:
-        moved = atoms if tensor.elements == elements else ceil_div(tensor.elements, p.atom_bytes)
+        moved = atoms if tensor.elements == view.input.elements else ceil_div(tensor.elements, p.atom_bytes)
         used = work.images * tensor.elements * tensor.width
         fetched(traffic, "weight", "read", used, max(used, work.images * moved * bits), dram)
     width = max(8, ceil_div(view.output.width, 8) * 8)
     fetched(traffic, "output", "write", outputs * view.output.width, outputs * width, dram)
     lanes = p.post_elements * cycles
-    passing = min(elements, lanes)
     return Activity(
         compute_cycles=cycles,
         accounts={
             "macs": {"unmapped": cycles * p.multipliers},
-            "post": {"busy": passing, "memory": memory * p.post_elements,
-                     "fill_drain": lanes - passing - memory * p.post_elements},
+            "post": {"busy": elements, "memory": memory * p.post_elements,
+                     "fill_drain": lanes - elements - memory * p.post_elements},
         },
         traffic=traffic,
         events={Event("post", "add"): elements},

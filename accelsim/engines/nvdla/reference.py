@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import product
-from math import ceil, prod
 from typing import Any
 
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.engine import Machine
-from accelsim.operands.golden import golden
+from accelsim.engines.nvdla.reference_post import behind, up
 from accelsim.operands.handle import Operands, from_conv_output
 from accelsim.workload.layers import LayerView
 
@@ -22,12 +21,7 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: Any, ma
     """Return the activity of a layer, values included."""
     if view.kind in ("conv2d", "linear", "matmul"):
         return _Convolution(view, operands, params, mapping, machine).run()
-    return _behind(view, operands, params, machine)
-
-
-def up(number: int, unit: int) -> int:
-    """Return a number as the next multiple of a unit."""
-    return -(-number // unit) * unit
+    return behind(view, operands, params, mapping, machine)
 
 
 class _Piece:
@@ -465,70 +459,3 @@ class _Convolution:
             performed_macs=products,
             values=from_conv_output(view, np.ascontiguousarray(out)),
         )
-
-
-def _behind(view: LayerView, operands: Operands, p: Any, machine: Machine) -> Activity:
-    """Pass the atoms of a layer of the post-processing one by one."""
-    shape: Any = view.shape
-    dims, dram = shape.input_shapes[0], machine.dram
-    lines = range(dims[2] if len(dims) == 4 else 1)
-    pixels = range(prod(dims[2:]) // len(lines))
-    surfaces = range(-(-dims[1] // p.atom_bytes))
-    atom = -(-p.atom_bytes // p.post_elements)
-    latency = dram.latency_cycles
-    cycles = memory = 0
-    for _ in range(dims[0]):
-        passing = reads = waits = 0
-        for _, _ in product(surfaces, lines):
-            for _ in pixels:
-                passing += atom
-                reads += len(view.inputs) * p.atom_bytes
-            if view.kind == "pool":
-                waits += atom * _late(shape)
-        beats = -(-reads // p.port_bytes)
-        read = ceil(max(Fraction(8 * p.port_bytes) / dram.bits_per_cycle, Fraction(1)) * beats)
-        late = max(0, read - passing)
-        own = p.sdp_cycles
-        if view.kind == "pool":
-            below = [y for y in range(shape.e) if y * shape.stride[0] - shape.pad[0] + shape.r > shape.h]
-            own = p.pdp_cycles + len(below) * shape.f * (atom + 1)
-        elif view.kind == "normalization":
-            own = p.cdp_cycles + (len(lines) * -(-len(pixels) // 8) - 1) * p.cdp_line_cycles
-        cycles += passing + late + waits + own + latency
-        memory += late + latency
-    atoms = dims[0] * len(lines) * len(pixels) * len(surfaces)
-    flows: dict[Flow, int] = {}
-
-    def stream(tensor: str, way: Any, useful: int, moved: int) -> None:
-        for name, bits in ((tensor, useful), ("other", up(moved, dram.burst_bits) - useful)):
-            flows[Flow("dram", name, way)] = flows.get(Flow("dram", name, way), 0) + bits
-
-    for tensor in view.inputs:
-        stream("input", "read", tensor.elements * tensor.width, atoms * p.atom_bytes * 8)
-    outputs = view.output.elements
-    stream("output", "write", outputs * view.output.width, outputs * up(view.output.width, 8))
-    elements = view.input.elements
-    lanes = cycles * p.post_elements
-    return Activity(
-        compute_cycles=cycles,
-        accounts={
-            "macs": {"unmapped": cycles * p.channels * p.kernels},
-            "post": {"busy": elements, "memory": memory * p.post_elements,
-                     "fill_drain": lanes - elements - memory * p.post_elements},
-        },
-        traffic=flows,
-        events={Event("post", "add"): elements},
-        schedule=None,
-        stall_cycles=memory,
-        details={"hardware_layers": dims[0], "atoms": atoms},
-        values=golden(operands),
-    )  # fmt: skip
-
-
-def _late(shape: Any) -> int:
-    """Return the outputs of a line that are not out when the next line's first one is complete."""
-    ends = [f * shape.stride[1] - shape.pad[1] + shape.s - 1 for f in range(shape.f)]
-    behind = [end for end in ends if end >= shape.w]
-    if len(behind) == shape.f:
-        return 0
-    return max(0, len(behind) - max(0, ends[0]))

@@ -26,6 +26,7 @@ def sample(rng: np.random.Generator) -> Sample:
         "stripe": stripe, "image_stripe": draw(1, 6), "package_cycles": draw(1, 8), "result_cycles": draw(0, 9),
         "gap_cycles": draw(0, 2), "credits": 6 + draw(0, 8), "credit_cycles": draw(0, 12), "end_cycles": draw(0, 9),
         "turn_cycles": draw(1, 30), "post_elements": draw(1, 3), "sdp_cycles": draw(0, 9), "pdp_cycles": draw(0, 9),
+        "fly_cycles": draw(0, 9),
         "cdp_cycles": draw(0, 9), "cdp_line_cycles": draw(0, 9),
     }  # fmt: skip
     wide = draw(0, 3) == 0
@@ -45,7 +46,7 @@ def sample(rng: np.random.Generator) -> Sample:
             ("max", "min", "average")[draw(0, 2)], n=draw(1, 2), c=draw(1, 9), h=draw(3, 6), w=draw(3, 6), r=r, s=s,
             stride=(draw(1, 2), draw(1, 2)), pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
         )  # fmt: skip
-        return Sample(shape, params)
+        return Sample(shape, params, {"strips": (None, draw(1, 3))[draw(0, 1)], "flying": draw(0, 2) == 0})
     if kind == 3:
         dims = (draw(1, 2), draw(1, 9), draw(1, 4), draw(1, 4))
         op = ("add", "mul", "max", "relu", "clip")[draw(0, 4)]
