@@ -15,8 +15,9 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError
 
 Kind = Literal["exact", "within", "known_gap", "reported"]
-Origin = Literal["hand-derived", "published", "peer", "published (recalled)", "fitted"]
-"""``fitted``: published, but a rule of ours was selected because it gives this figure."""
+Origin = Literal["hand-derived", "published", "peer", "published (recalled)", "fitted", "RTL"]
+"""``fitted``: published, but a rule of ours was selected because it gives this figure; ``RTL``: a hardware description,
+simulated cycle by cycle."""
 
 
 class CaseSpec(Strict):
@@ -27,6 +28,9 @@ class CaseSpec(Strict):
     set: dict[str, Any] = Field(default_factory=dict, description="keys of the machine to override")
     workload: str | None = Field(None, description="packaged network or path")
     layer: dict[str, Any] | None = Field(None, description="one layer, as in a network file, in place of a workload")
+    rtl: str | None = Field(None, description="packaged table of RTL points in place of a workload; see `validate.rtl`")
+    where: dict[str, str] = Field(default_factory=dict, description="column -> pattern: rows of the table to take")
+    unless: dict[str, str] = Field(default_factory=dict, description="column -> pattern: rows to leave out")
     layers: str = Field("*", description="pattern over layer names")
     batch: int = Field(1, ge=1)
     seed: int = 0
@@ -52,8 +56,10 @@ class CaseSpec(Strict):
 
     @model_validator(mode="after")
     def _coherent(self) -> CaseSpec:
-        if (self.workload is None) == (self.layer is None):
-            raise ValueError("a case runs a workload or a layer; give exactly one of them")
+        if sum(given is not None for given in (self.workload, self.layer, self.rtl)) != 1:
+            raise ValueError("a case runs a workload, a layer or a table of RTL points; give exactly one of them")
+        if (self.where or self.unless) and self.rtl is None:
+            raise ValueError("'where' and 'unless' choose rows of an RTL table; give 'rtl' or remove them")
         if self.kind == "exact" and self.tolerance:
             raise ValueError("an exact case has no tolerance; remove it")
         if self.kind in ("within", "known_gap") and not (self.tolerance and self.why):
