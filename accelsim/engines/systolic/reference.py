@@ -32,7 +32,8 @@ class _Layer:
         self.flows: dict[Flow, int] = {}
         self.causes = dict.fromkeys(("busy", "zero", "unmapped", "fill_drain", "starved"), 0)
         self.steps: list[Step] = []
-        self.held_words = 0
+        self.held_words = self.results = 0
+        self.leaving = {"none": 0, "rows": params.rows, "cols": params.cols}[params.drain]
         self.touched: set[tuple[int, ...]] = set()
         self.peak: dict[str, list[int]] = {"input": [], "weight": [], "output": []}
 
@@ -46,6 +47,8 @@ class _Layer:
             self.steps.append(Step(loads, cycles, stores))
         total = sum(step.compute_cycles for step in self.steps)
         macs = self.causes["busy"] + self.causes["zero"]
+        inside = self.params.dataflow == "os" and self.params.drain == "none"
+        stays = {"results_not_drained": self.results} if inside else {}
         return Activity(
             compute_cycles=total,
             accounts={"pes": self.causes},
@@ -53,7 +56,7 @@ class _Layer:
             events={Event("macs", "mac"): macs},
             schedule=tuple(self.steps),
             buffers=self._buffers(),
-            details={"tiles": len(tiles), "held_words": self.held_words},
+            details={"tiles": len(tiles), "held_words": self.held_words} | stays,
             performed_macs=macs,
             values=from_conv_output(self.view, self.out),
         )
@@ -215,7 +218,7 @@ class _Layer:
                 if now >= loaded_at and current + 1 < len(folds):
                     current, index, streaming = current + 1, 0, True
                     following = len(folds[current + 1][0]) if current + 1 < len(folds) else 0
-                    loaded_at = now + (following if p.dataflow != "os" else 0)
+                    loaded_at = now + (following if p.dataflow != "os" else self.leaving)
                 elif current + 1 >= len(folds):
                     break
             if streaming:
@@ -231,6 +234,8 @@ class _Layer:
         for position, (current, index) in enumerate(tokens):
             if not isinstance(index, str):
                 last = max(last, position + len(folds[current][0]) + len(folds[current][1]) - 1)
+        if p.dataflow == "os":
+            last += p.output_registers + self.leaving
         if p.dataflow != "os":
             for side_r, side_c, _ in folds:
                 self._load(len(side_r), len(side_c))
@@ -301,6 +306,7 @@ class _Layer:
         if flow != "os" or leaves:
             self._add("array", "psum", "write", acc)
         if leaves:
+            self.results += 1
             self._add("glb.outputs", "psum", "write", acc)
             if (n, k, e, f) in self.touched:
                 self._add("glb.outputs", "psum", "read", acc)
