@@ -10,9 +10,11 @@ import csv
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from statistics import mean, median
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +41,8 @@ COLUMNS = {
 """Columns of each kind of table."""
 MARKS = {"axis": "products", "pairs": "layer1", "post": "lrn_len", "conv": "K"}
 """The column by which a kind is known."""
+CAUSES = ("mac", "stripe_floor", "drain_credit", "weight_wait", "load_wait", "fill", "end")
+"""Of our cycles, as the engine's details name them."""
 STOCK = {"params.request_cycles": 28, "params.end_cycles": 22}
 """What the testbench of the repository adds and takes, beside its latency and rate."""
 STOCK_MEMORY = {"latency": "31", "rd_bytes_per_cycle": "4", "model": "stock", "design": "nv_small"}
@@ -47,7 +51,8 @@ STOCK_MEMORY = {"latency": "31", "rd_bytes_per_cycle": "4", "model": "stock", "d
 class Point(NamedTuple):
     """One row: cycles of the RTL and ours; ours None where the row is out of what is modelled, for ``reason``.
 
-    ``compute`` says whether the cycles from the first product on are the same; None where the table has none.
+    ``compute`` says whether the cycles from the first product on are the same; None where the table has none. Of a
+    convolution, ``causes`` are our cycles by cause, and ``workbook`` those of the performance workbook's rules.
     """
 
     row: dict[str, str]
@@ -55,6 +60,8 @@ class Point(NamedTuple):
     ours: int | None
     reason: str = ""
     compute: bool | None = None
+    causes: Mapping[str, int] = MappingProxyType({})
+    workbook: float = 0.0
 
     @property
     def error(self) -> float:
@@ -205,7 +212,20 @@ def _conv(row: dict[str, str]) -> Point:
     cycles, first, compute = _int(row, "cycles"), row.get("first_mac", ""), None
     if first:
         compute = cycles - _int(row, "first_mac") == activity.compute_cycles - activity.details["first_mac"]
-    return Point(row, cycles, activity.compute_cycles, compute=compute)
+    causes = {name: activity.details[f"{name}_cycles"] for name in CAUSES}
+    return Point(row, cycles, activity.compute_cycles, "", compute, causes, _by_workbook(row, conv))
+
+
+def _by_workbook(row: Mapping[str, str], conv: Conv2d) -> float:
+    """Return the larger of MAC cycles and traffic by the workbook's rules, with the design's sizes and no Winograd."""
+    from accelsim.replicas.nvdla.workbook import MULTIPLIERS, Layer
+
+    params: Any = _bench(row).units[0].params
+    layer = Layer("", "conv", conv.c, conv.h, conv.w, conv.k, conv.r, conv.s, any(conv.pad), *conv.stride, (0,) * 4)
+    macs = layer.mac_cycles(params.kernels) * MULTIPLIERS / params.multipliers
+    macs *= Fraction(9, 4) if conv.r == conv.s == 3 else 1
+    kib = layer.input_kb() + layer.weight_kb(conv.k) + layer.output_kb
+    return float(max(macs, kib * 1024 / _int(row, "rd_bytes_per_cycle")))
 
 
 def _post(row: dict[str, str]) -> Point:

@@ -56,7 +56,7 @@ from accelsim.workload.layers import LayerView
 
 
 class Array(NamedTuple):
-    """The array: a key of `tilecost.FLOWS` by number, its sides, whether folds follow one another, how results leave."""
+    """The array: a key of `tilecost.FLOWS` by number, its sides, whether folds follow one another, how results go."""
 
     flow: int
     rows: int
