@@ -20,6 +20,8 @@ LOOKS = {
     "end": ("end", palette.CAUSES["imbalance"]),
 }
 """Cause -> how the legend calls it, and its look."""
+WIDEST = 1.6
+"""Of the axis: a workbook that says more is written there."""
 MOST = 48
 """Bars of a picture."""
 
@@ -38,7 +40,7 @@ def draw(fig: Figure, title: str, bars: Sequence[Bar]) -> None:
     shown = bars[:MOST]
     height = 1.75 + 0.2 * len(shown)
     fig.set_size_inches(8.4, height)
-    ax = fig.add_axes((0.3, 1.15 / height, 0.67, 1 - 1.5 / height))
+    ax = fig.add_axes((0.36, 1.15 / height, 0.61, 1 - 1.5 / height))
     places = list(reversed(range(len(shown))))
     left = [0.0] * len(shown)
     for cause, (label, look) in LOOKS.items():
@@ -51,7 +53,11 @@ def draw(fig: Figure, title: str, bars: Sequence[Bar]) -> None:
     ax.plot(at, places, "D", color="black", markersize=4, markerfacecolor="white", label="workbook's rules")
     ax.set_yticks(places, [bar.name for bar in shown], fontsize=7)
     ax.set_ylim(-0.6, len(shown) - 0.4)
-    ax.set_xlim(0, max(1.08, *at) * 1.02)
+    ax.set_xlim(0, WIDEST)
+    for bar, place in zip(shown, places, strict=True):
+        if bar.workbook > WIDEST * bar.cycles:
+            label = f"workbook {bar.workbook / bar.cycles:.1f} >"
+            ax.text(WIDEST, place, label, ha="right", va="center", fontsize=7)
     ax.set_xlabel("cycles, relative to the RTL")
     fig.suptitle(f"{title}: cycles of a layer by cause, beside its RTL", x=0.01, y=0.995, ha="left", va="top")
     fig.legend(*ax.get_legend_handles_labels(), loc="lower left", ncols=3, fontsize=7, frameon=False)
