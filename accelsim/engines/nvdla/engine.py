@@ -75,7 +75,7 @@ class Nvdla(Engine[Params, Mapping]):
         """Return the widths of operands and of sums."""
         del view
         operand = Word(params.widest_bits, "MAC cells")
-        return {"input": operand, "weight": operand, "output": Word(32, "post-processing's results")}
+        return {"input": operand, "weight": operand, "output": Word(32, "results")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return MAC cells with two sets of weights, sums of a stripe of every kernel, the banks, the lanes behind."""
