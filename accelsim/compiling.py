@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
-from numba.core import ir, types
+from numba.core import config, ir, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
@@ -187,12 +188,24 @@ class Inner(CPUDispatcher):  # type: ignore[misc]
 class Kernel(CPUDispatcher):  # type: ignore[misc]
     """A function as Python calls it; kernels that call it take it as `Inner`."""
 
-    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any], folder: Path | None) -> None:
         super().__init__(function, targetoptions=OPTIONS | options, pipeline_class=KernelCompiler)
-        self.inner = Inner(function, options)
+        self.folder = folder
+
+    @cached_property
+    def inner(self) -> Inner:
+        """The function as kernels call it."""
+        return Inner(self.py_func, self.targetoptions)
 
     def compile(self, sig: Any) -> Any:
-        """Compile for types of arguments. Meanwhile nothing looks for cycles among numba's millions of objects."""
+        """Compile for types of arguments, or load what is in the folder.
+
+        Meanwhile nothing looks for cycles among numba's millions of objects.
+        """
+        _load_array_functions()
+        if self.folder is not None and not self.overloads:
+            config.CACHE_DIR = str(self.folder)  # which numba reads once
+            self.enable_caching()
         collects = gc.isenabled()
         gc.disable()
         try:
@@ -208,6 +221,20 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
     def get_overload(self, sig: Any) -> Any:
         """Return the key of what another kernel calls."""
         return self.inner.get_overload(sig)
+
+
+@cache
+def _load_array_functions() -> None:
+    """Import numba's array functions, but not scipy: numba asks for its BLAS then, and again where it is used."""
+    from numba.np import linalg
+
+    ask = linalg.ensure_blas
+    linalg.ensure_blas = lambda: None
+    try:
+        from numba.np import arraymath
+    finally:
+        linalg.ensure_blas = ask
+    arraymath.ensure_blas = ask
 
 
 def _any_number(kind: Any) -> Any:

@@ -55,13 +55,7 @@ def lean(function: F) -> F:
 def _jitted(function: F, **options: Any) -> F:
     if config.DISABLE_JIT:
         return function
-    folder = _folder(function)
-    if folder is not None:
-        config.CACHE_DIR = str(folder)  # which numba reads as it decorates
-    jitted: Any = compiling.Kernel(function, options)
-    if folder is not None:
-        jitted.enable_caching()
-    return cast(F, jitted)
+    return cast(F, compiling.Kernel(function, options, _folder(function)))
 
 
 def plain(function: F, **others: Any) -> F:
