@@ -42,10 +42,8 @@ class Part(JITCodeLibrary):  # type: ignore[misc]
 
     def finalize(self) -> None:
         """Let no more code in."""
-        for function in self._final_module.functions:
-            if not function.is_declaration and function.linkage.name == "external":
-                function.linkage = "linkonce_odr"
         self._shared_module, self._finalized = self._final_module, True
+        _relink(self._final_module, "external", "weak_odr")  # defined once, and linked before anything calls it too
 
 
 class Whole(JITCodeLibrary):  # type: ignore[misc]
@@ -53,15 +51,29 @@ class Whole(JITCodeLibrary):  # type: ignore[misc]
 
     def finalize(self) -> None:
         """Link all parts, those of parts too, each once; then optimise and compile as numba does."""
-        found: list[Any] = []
+        parts: dict[Any, None] = {}
+        others: dict[Any, None] = {}
         open_ = self._linking_libraries[::-1]  # type: ignore[has-type]
         while open_:
             library = open_.pop()
-            if library not in found:
-                found.append(library)
-                open_ += reversed(library._linking_libraries if isinstance(library, Part) else [])
-        self._linking_libraries = found
+            if not isinstance(library, Part):
+                others[library] = None
+            elif library not in parts:
+                parts[library] = None
+                open_ += library._linking_libraries[::-1]
+        # of numba's own only what is called by then is linked
+        self._linking_libraries = [*parts, *others]
         super().finalize()
+
+    def _optimize_final_module(self) -> None:
+        _relink(self._final_module, "weak_odr", "linkonce_odr")  # goes where nothing calls it any more
+        super()._optimize_final_module()
+
+
+def _relink(module: Any, before: str, after: str) -> None:
+    for function in module.functions:
+        if not function.is_declaration and function.linkage.name == before:
+            function.linkage = after
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)
