@@ -186,3 +186,14 @@ print(before, kernel(product)(np.eye(2), np.full((2, 2), 3.0)).sum(), "scipy.lin
     words = [sys.executable, "-c", COUNTED + code]
     done = subprocess.run(words, env={**os.environ, **env}, capture_output=True, text=True)
     assert done.stdout.split() == ["True", "12.0", "True"], done.stderr
+
+
+def test_what_a_kernel_turns_out_not_to_call_is_there_for_what_it_does_call(tmp_path):
+    (tmp_path / "dead.py").write_text(
+        "from accelsim.jit import kernel\n\n\n@kernel\ndef twice(n):\n    return 2 * n\n\n\n"
+        "@kernel\ndef part(n):\n    return twice(max(n, 3))\n\n\n"
+        "@kernel\ndef whole(n):\n    if n * 0 > 1:\n        return max(n, 2) + twice(n)\n    return part(n)\n"
+    )
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport dead\n"
+    code += "assert (dead.whole(1), dead.whole(4)) == (6, 8)"
+    counted(code, tmp_path / "cache")
