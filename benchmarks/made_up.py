@@ -2,9 +2,9 @@
 
 import json
 
-from accelsim.explore.layersets import layer_set
-from accelsim.explore.space import Point
-from accelsim.explore.store import Row, open_writer
+from accelsim.explore.sweep.layersets import layer_set
+from accelsim.explore.sweep.space import Point
+from accelsim.explore.sweep.store import Row, open_writer
 
 NASTY = (
     "<script>alert(1)</script><img src=x onerror=alert(2)>",

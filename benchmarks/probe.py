@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import accelsim
-from accelsim.explore import evaluate
-from accelsim.explore.schema import OptionsSpec
+from accelsim.explore.sweep import evaluate
+from accelsim.explore.sweep.schema import OptionsSpec
 
 TURNS, POINTS = 3, 40
 SPEEDS = (1.6, 3.2, 6.4, 12.8, 19.2, 25.6, 51.2)

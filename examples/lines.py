@@ -14,7 +14,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from accelsim.explore.store import open_reader
+from accelsim.explore.sweep.store import open_reader
 from accelsim.report.palette import BLUE, DARK_GREY, GREEN, VERMILION, WINE
 from accelsim.report.plots import DPI, STYLE
 

@@ -6,8 +6,8 @@ import sqlite3
 import time
 from pathlib import Path
 
-from accelsim.explore import evaluate, export, store
-from accelsim.explore.store import Row
+from accelsim.explore.sweep import evaluate, export, store
+from accelsim.explore.sweep.store import Row
 
 NETWORK = """\
 name: tiny
@@ -97,7 +97,7 @@ def deadly_chunk(packed, jobs):
 
 SLOWLY = """\
 from accelsim.cli import main
-from accelsim.explore import execute
+from accelsim.explore.sweep import execute
 from sweep_files import slow_chunk
 
 execute.run_chunk = slow_chunk

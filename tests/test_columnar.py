@@ -21,8 +21,9 @@ from accelsim.config.schema import MappingSpec
 from accelsim.engine import Machine
 from accelsim.engines import registry
 from accelsim.engines.systolic import columnar, columnar_kernel, priced_kernel
-from accelsim.explore import evaluate, export, store, sweep
-from accelsim.explore.schema import OptionsSpec
+from accelsim.explore.sweep import evaluate, export, store
+from accelsim.explore.sweep import run as sweep
+from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.layer import events
 from accelsim.mapping import bound_kernel, loopnest, nest_kernel, schedule_kernel, search, tile_forms, tile_kernel
 from accelsim.mapping.choose import build as build_mapping

@@ -18,8 +18,8 @@ from accelsim.config.schema import MappingSpec
 from accelsim.engine import Machine
 from accelsim.engines import registry
 from accelsim.engines.vector.program import BINARY, UNARY
-from accelsim.explore import evaluate
-from accelsim.explore.schema import OptionsSpec
+from accelsim.explore.sweep import evaluate
+from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.layer import events, machine_view
 from accelsim.mapping import bound_kernel, search, search_kernel
 from accelsim.mapping.choose import choose

@@ -13,8 +13,8 @@ from accelsim import basis
 from accelsim.cli import app
 from accelsim.config.yamlfile import parse
 from accelsim.errors import UserError
-from accelsim.explore.evaluate import Context, Job, run_point
-from accelsim.explore.schema import OptionsSpec
+from accelsim.explore.sweep.evaluate import Context, Job, run_point
+from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.report import facts, plots, run_page, words
 from accelsim.report.document import to_json
 from accelsim.report.reader import read_report
@@ -74,12 +74,17 @@ def count(tmp_path, *given, **more):
     ("RNN", {"x": (6, 2, 3)}, [("w", (1, 5, 3)), ("r", (1, 5, 5))], {"hidden_size": 5}, 12 * 5 * 8),
 ])  # fmt: skip
 def test_macs_of_an_operator_follow_from_its_shapes_whatever_it_becomes(
-    tmp_path, op, inputs, constants, attributes, macs
+    tmp_path, monkeypatch, op, inputs, constants, attributes, macs
 ):
+    assert count(tmp_path, op, inputs, constants, **attributes) == macs
+    monkeypatch.delitem(HANDLERS, op)
     assert count(tmp_path, op, inputs, constants, **attributes) == macs
 
 
-def test_macs_of_attention_count_every_query_with_every_key_past_ones_too(tmp_path):
+@pytest.mark.parametrize("simulated", [True, False])
+def test_macs_of_attention_count_every_query_with_every_key_past_ones_too(tmp_path, monkeypatch, simulated):
+    if not simulated:
+        monkeypatch.delitem(HANDLERS, "Attention")
     names = {"q": (2, 5, 24), "k": (2, 7, 8), "v": (2, 7, 6)}  # 6 heads of 4, 2 shared ones, values of 3
     grouped = count(tmp_path, "Attention", names, opset=23, q_num_heads=6, kv_num_heads=2)
     assert grouped == 2 * 6 * 5 * 7 * (4 + 3)
@@ -107,7 +112,9 @@ def test_macs_of_a_deformable_convolution_are_those_of_its_filters(tmp_path):
     ("QLinearWhere", {"a": (4, 3)}, [], {}, 0),
     ("QuantumGemm", {"a": (4, 3)}, [], {}, None),
 ])  # fmt: skip
-def test_operators_of_onnxruntime_count_too(tmp_path, op, inputs, constants, attributes, macs):
+def test_operators_of_onnxruntime_count_too(tmp_path, monkeypatch, op, inputs, constants, attributes, macs):
+    assert count(tmp_path, op, inputs, constants, domain=MICROSOFT, declared=(4, 5), **attributes) == macs
+    monkeypatch.delitem(HANDLERS, f"{MICROSOFT}.{op}", raising=False)
     assert count(tmp_path, op, inputs, constants, domain=MICROSOFT, declared=(4, 5), **attributes) == macs
 
 
@@ -121,7 +128,10 @@ def test_kinds_without_multiply_accumulates_have_none_whatever_their_shapes(tmp_
     assert (fft.macs, it.kind, it.macs) == (None, "unsupported", 0)
 
 
-def test_macs_of_integer_forms_count(tmp_path):
+@pytest.mark.parametrize("simulated", [True, False])
+def test_macs_of_integer_forms_count(tmp_path, monkeypatch, simulated):
+    if not simulated:
+        monkeypatch.delitem(HANDLERS, "ConvInteger")
     path = tmp_path / "m.onnx"
     node = helper.make_node("ConvInteger", ["x", "w"], ["y"], group=2)
     x, w = (tensor(n, d, TensorProto.UINT8) for n, d in (("x", (1, 4, 5, 5)), ("w", (6, 2, 3, 3))))

@@ -14,7 +14,8 @@ from sweep_files import LONG, SWEEP, children, rows_in, table, wait_for, write
 import accelsim
 from accelsim.cli import app
 from accelsim.errors import ConfigError
-from accelsim.explore import dask, execute, identity, sweep
+from accelsim.explore.sweep import dask, execute, identity
+from accelsim.explore.sweep import run as sweep
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install 'accelsim[dask]'")
 

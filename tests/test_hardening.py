@@ -15,7 +15,7 @@ import pytest
 
 import accelsim
 from accelsim.errors import ConfigError, UserError, WorkloadError
-from accelsim.explore.schema import read_sweep
+from accelsim.explore.sweep.schema import read_sweep
 from accelsim.mapping import nest_kernel
 from accelsim.mapping.loopnest import layer_row
 from accelsim.operands.handle import MAX_DRAWN, of

@@ -27,8 +27,8 @@ from accelsim.energy import load_table
 from accelsim.energy.tables import FOLDER
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, UserError, WorkloadError
-from accelsim.explore import sweep
-from accelsim.explore.schema import read_sweep
+from accelsim.explore.sweep import run as sweep
+from accelsim.explore.sweep.schema import read_sweep
 from accelsim.operands.handle import of
 from accelsim.report.document import to_json
 from accelsim.report.markdown import to_markdown
@@ -462,7 +462,7 @@ def test_reports_do_not_depend_on_docstrings(tmp_path):
 
 def test_ctrl_c_while_dask_starts_waits_for_it_and_then_closes_it(monkeypatch):
     distributed = pytest.importorskip("distributed", reason="Dask is not installed")
-    from accelsim.explore import dask
+    from accelsim.explore.sweep import dask
 
     said = []
 

@@ -4,6 +4,7 @@ Cuts are expected as listed by hand; cycles, bits and the best tiling follow fro
 lists the addresses of every tile, and from the memory timeline over all its steps.
 """
 
+import itertools
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from nests import Stepped
 
 from accelsim.activity import Flow
 from accelsim.errors import MappingError
-from accelsim.mapping import cuts_kernel, nest_kernel, search, tile_kernel
+from accelsim.mapping import cuts_kernel, nest_kernel, search, table_kernel, tile_kernel
 from accelsim.mapping.loopnest import ORDERS, LoopNest, Tiling, Widths
 from accelsim.mapping.tile_forms import FOLDS, PRODUCT, STREAM
 from accelsim.memory import timeline
@@ -98,6 +99,22 @@ def test_no_way_to_cut_a_tile_makes_its_parts_faster_than_its_bound(kind):
             for first in range(1, tile[axis]):
                 parts = [[*tile[:axis], size, *tile[axis + 1 :]] for size in (first, tile[axis] - first)]
                 assert least <= sum(TWINS[kind](form, *part) for part in parts), (form, tile, axis, first)
+
+
+@pytest.mark.parametrize("kind", TWINS)
+def test_the_tiles_of_a_layer_take_what_their_steps_take_in_sum(kind):
+    """Of tables of channel tiles, for layers of several groups cut into single ones."""
+    rng = np.random.default_rng(kind)
+    for _ in range(60):
+        form, whole = draw_form(rng, kind), [int(rng.integers(1, most)) for most in (4, 3, 5, 6, 12, 12)]
+        row, tile = search.form_row((kind, *form)), [1, *(int(rng.integers(1, size + 1)) for size in whole[1:])]
+        pixels, outs, ins = np.zeros((8, 3), np.int64), *np.zeros((2, 1, table_kernel.TABLE), np.int64)
+        for axis, at, table in ((tile_kernel.OUTPUTS, 4, outs), (tile_kernel.INPUTS, 5, ins)):
+            table_kernel.fill_channels(row, axis, whole[at], np.array([tile[at]]), 1, table)
+        count = table_kernel.fill_pixels(row, tuple(tile), tuple(whole), pixels)
+        cuts = [[min(t, s - i) for i in range(0, s, t)] for t, s in zip(tile, whole, strict=True)]
+        steps = sum(TWINS[kind](form, g, n * e * f, k, c) for g, n, e, f, k, c in itertools.product(*cuts))
+        assert table_kernel.computed_of(row, whole[0], pixels, count, outs, 0, ins, 0) == steps, (form, whole, tile)
 
 
 # --- how loops are cut

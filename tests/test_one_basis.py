@@ -12,8 +12,10 @@ import accelsim
 from accelsim.cli import app
 from accelsim.comparison import compare
 from accelsim.errors import ConfigError
-from accelsim.explore import choose, search, store, sweep
-from accelsim.explore.tables import SUMS
+from accelsim.explore.search import design as search
+from accelsim.explore.sweep import choose, store
+from accelsim.explore.sweep import run as sweep
+from accelsim.explore.sweep.tables import SUMS
 from accelsim.report import leaders, panels, plots, points
 from accelsim.report.document import to_json
 from accelsim.simulation import load_arch, load_network

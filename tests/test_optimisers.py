@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from accelsim.explore import optimise
-from accelsim.explore.distance import distance
-from accelsim.explore.evolution import Cma, weightings
-from accelsim.explore.genetic import Nsga2
-from accelsim.explore.optimiser import Task
+from accelsim.explore.search import optimise
+from accelsim.explore.search.distance import distance
+from accelsim.explore.search.evolution import Cma, weightings
+from accelsim.explore.search.genetic import Nsga2
+from accelsim.explore.search.optimiser import Task
 
 SIZES = (1, 30, 30, 30, 3)
 GOAL = np.array([0, 21, 4, 13])

@@ -10,8 +10,8 @@ from contract import random_case
 import accelsim
 from accelsim.activity import Loop, Step, Transfer
 from accelsim.engines import registry
-from accelsim.explore import evaluate, retimed
-from accelsim.explore.schema import OptionsSpec
+from accelsim.explore.sweep import evaluate, retimed
+from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.workload.load import load_network

@@ -13,10 +13,12 @@ from sweep_files import SLOWLY, SPACE, listens, rows_in, table, wait_for, write_
 import accelsim
 from accelsim.cli import app
 from accelsim.errors import ConfigError
-from accelsim.explore import identity, search, store, sweep
-from accelsim.explore.grid import Grid
-from accelsim.explore.schema import read_sweep
-from accelsim.explore.search import Settings
+from accelsim.explore.search import design as search
+from accelsim.explore.search.design import Settings
+from accelsim.explore.sweep import identity, store
+from accelsim.explore.sweep import run as sweep
+from accelsim.explore.sweep.grid import Grid
+from accelsim.explore.sweep.schema import read_sweep
 
 BUDGET = 90
 
@@ -286,7 +288,7 @@ def test_wrong_settings_are_refused_before_anything_is_written(tmp_path, setting
 @pytest.mark.parametrize(("method", "package"), [("nsga2", "pymoo"), ("cma", "cma")])
 def test_a_method_whose_package_is_missing_says_how_to_get_it(tmp_path, monkeypatch, method, package):
     for name in ("genetic", "evolution"):
-        monkeypatch.delitem(sys.modules, f"accelsim.explore.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, f"accelsim.explore.search.{name}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setitem(sys.modules, f"{package}.algorithms.moo.nsga2", None)
     with pytest.raises(ConfigError, match=r"needs the package .*; pip install 'accelsim\[search\]'"):

@@ -11,8 +11,8 @@ import accelsim
 from accelsim.cli import app, main
 from accelsim.config.yamlfile import parse
 from accelsim.errors import WorkloadError
-from accelsim.explore.precision_search import search
-from accelsim.explore.precision_space import PrecisionSpace
+from accelsim.explore.precision.search import search
+from accelsim.explore.precision.space import PrecisionSpace
 from accelsim.passes.precision import dump_precision
 from accelsim.passes.quantize import Settings
 from accelsim.workload.yaml_network import build

@@ -7,15 +7,16 @@ import pytest
 
 import accelsim
 from accelsim.errors import ConfigError
-from accelsim.explore import evaluate, export, identity, store, sweep
-from accelsim.explore.choose import on_front
-from accelsim.explore.grid import Grid
-from accelsim.explore.layersets import layer_set
-from accelsim.explore.merge import merge
-from accelsim.explore.schema import OptionsSpec, read_sweep
-from accelsim.explore.space import Point
-from accelsim.explore.store import Row
-from accelsim.explore.tables import TOTALS
+from accelsim.explore.sweep import evaluate, export, identity, store
+from accelsim.explore.sweep import run as sweep
+from accelsim.explore.sweep.choose import on_front
+from accelsim.explore.sweep.grid import Grid
+from accelsim.explore.sweep.layersets import layer_set
+from accelsim.explore.sweep.merge import merge
+from accelsim.explore.sweep.schema import OptionsSpec, read_sweep
+from accelsim.explore.sweep.space import Point
+from accelsim.explore.sweep.store import Row
+from accelsim.explore.sweep.tables import TOTALS
 from accelsim.report.points import Shown
 from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Linear

@@ -9,9 +9,10 @@ from sweep_files import write
 
 from accelsim.cli import main
 from accelsim.errors import ConfigError
-from accelsim.explore import export, sweep
-from accelsim.explore.merge import merge
-from accelsim.explore.store import open_reader
+from accelsim.explore.sweep import export
+from accelsim.explore.sweep import run as sweep
+from accelsim.explore.sweep.merge import merge
+from accelsim.explore.sweep.store import open_reader
 
 COMMANDS = (
     ("export", "{}", "-o", "e.csv"),

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from accelsim.config.yamlfile import read
-from accelsim.explore import store, sweep
-from accelsim.explore.schema import parse_sweep, read_sweep
-from accelsim.explore.space import expand
+from accelsim.explore.sweep import run as sweep
+from accelsim.explore.sweep import store
+from accelsim.explore.sweep.schema import parse_sweep, read_sweep
+from accelsim.explore.sweep.space import expand
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 STUDIES = sorted(path.parent.name for path in EXAMPLES.glob("*/sweep.yaml"))

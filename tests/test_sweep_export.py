@@ -8,7 +8,8 @@ import pytest
 from sweep_files import SWEEP, table, write
 
 from accelsim.errors import ConfigError
-from accelsim.explore import export, store, sweep
+from accelsim.explore.sweep import export, store
+from accelsim.explore.sweep import run as sweep
 
 TWO = SWEEP.replace("[2, 4, 8, 16]", "[2, 4, wide]").replace("{from: 2, to: 16, factor: 2}", "[2, 64, 128]")
 """Three points that run; the others break the constraint or have a word for a number."""

@@ -5,9 +5,10 @@ import pytest
 from sweep_files import SWEEP, write
 
 from accelsim.errors import ConfigError
-from accelsim.explore import conditions, export, store, sweep
-from accelsim.explore.schema import RangeSpec, read_sweep
-from accelsim.explore.space import expand
+from accelsim.explore.sweep import conditions, export, store
+from accelsim.explore.sweep import run as sweep
+from accelsim.explore.sweep.schema import RangeSpec, read_sweep
+from accelsim.explore.sweep.space import expand
 
 
 def space(folder, text=SWEEP):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from accelsim.explore.pareto import Front, front
+from accelsim.explore.sweep.pareto import Front, front
 
 
 def beats(a, b):

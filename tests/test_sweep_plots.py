@@ -10,7 +10,8 @@ from sweep_files import SWEEP, write
 import accelsim
 from accelsim.cli import app
 from accelsim.errors import ConfigError
-from accelsim.explore import choose, store, sweep
+from accelsim.explore.sweep import choose, store
+from accelsim.explore.sweep import run as sweep
 from accelsim.report import plots, points, words
 from accelsim.report.document import document, to_json
 from accelsim.report.reader import read_report

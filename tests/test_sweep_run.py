@@ -14,8 +14,9 @@ from sweep_files import LONG, SLOWLY, SWEEP, children, deadly_chunk, listens, ro
 
 import accelsim
 from accelsim.errors import ConfigError
-from accelsim.explore import evaluate, execute, identity, pool, store, sweep
-from accelsim.explore.merge import merge
+from accelsim.explore.sweep import evaluate, execute, identity, pool, store
+from accelsim.explore.sweep import run as sweep
+from accelsim.explore.sweep.merge import merge
 
 Key = namedtuple("Key", "key machine sets", defaults=("m", ()))
 

@@ -12,13 +12,14 @@ from sweep_files import table, write
 import accelsim
 from accelsim.engines import registry
 from accelsim.errors import ConfigError
-from accelsim.explore import choose, evaluate, ranking, store, sweep
-from accelsim.explore.layersets import layer_set
-from accelsim.explore.merge import merge
-from accelsim.explore.schema import read_sweep
-from accelsim.explore.shares import needed, of_plan
-from accelsim.explore.space import expand
-from accelsim.explore.tables import SUMS
+from accelsim.explore.sweep import choose, evaluate, ranking, store
+from accelsim.explore.sweep import run as sweep
+from accelsim.explore.sweep.layersets import layer_set
+from accelsim.explore.sweep.merge import merge
+from accelsim.explore.sweep.schema import read_sweep
+from accelsim.explore.sweep.shares import needed, of_plan
+from accelsim.explore.sweep.space import expand
+from accelsim.explore.sweep.tables import SUMS
 from accelsim.simulation import task_for
 from accelsim.workload.network import Network, is_view, make_layer
 

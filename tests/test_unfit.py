@@ -7,9 +7,9 @@ import pytest
 import accelsim
 from accelsim.cli import main
 from accelsim.errors import FitError, MappingError
-from accelsim.explore import evaluate
-from accelsim.explore.precision_space import PrecisionSpace
-from accelsim.explore.schema import OptionsSpec
+from accelsim.explore.precision.space import PrecisionSpace
+from accelsim.explore.sweep import evaluate
+from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.workload.layers import Tensor
 from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Conv2d, Linear, Normalization, Softmax

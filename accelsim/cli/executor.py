@@ -44,7 +44,7 @@ def chosen(
         raise click.UsageError("--workers 0 runs in this process; leave --executor dask out.")
     import os
 
-    from accelsim.explore import dask
+    from accelsim.explore.sweep import dask
 
     width = workers or (dask.width(scheduler) if scheduler else os.cpu_count() or 1)
     return width, partial(dask.OnDask, scheduler, width)

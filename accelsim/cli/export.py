@@ -22,8 +22,8 @@ def command(store: Path, output: Path, layers: bool, incomplete: Incomplete) -> 
     Figures are of all layers that a point simulated. Where points of a network differ in that, columns common.* are
     over the layers that all of them simulate; 'ranks' says which rows compare.
     """
-    from accelsim.explore import export
-    from accelsim.explore.store import open_reader
+    from accelsim.explore.sweep import export
+    from accelsim.explore.sweep.store import open_reader
 
     with open_reader(store) as opened:
         rows = export.write(opened, output, layers, incomplete)

@@ -12,7 +12,7 @@ import click
 @click.option("-o", "output", type=click.Path(path_type=Path), required=True, help="Store to make.")
 def command(stores: tuple[Path, ...], output: Path) -> None:
     """Put the results of the shards of one sweep into one store."""
-    from accelsim.explore.merge import merge
+    from accelsim.explore.sweep.merge import merge
 
     points, left = merge(stores, output)
     missing = f", {left:,} without a result yet" if left else ""

@@ -110,7 +110,7 @@ def _of_reports(sources: tuple[Path, ...], kind: str, how: How, energy_table: st
 
 
 def _of_store(path: Path, kind: str, network: str | None, where: str | None, named: dict[str, Any], how: How) -> Figure:
-    from accelsim.explore import choose
+    from accelsim.explore.sweep import choose
     from accelsim.report import plots
 
     if kind in OF_ONE_REPORT:
@@ -127,7 +127,7 @@ def _of_store(path: Path, kind: str, network: str | None, where: str | None, nam
 
 
 def _draw(compared: Compared, kind: str, objectives: list[str], title: str, how: How) -> Figure:
-    from accelsim.explore import choose
+    from accelsim.explore.sweep import choose
     from accelsim.report import plots, points
 
     base = points.named(compared.points, how.base)

@@ -49,7 +49,7 @@ def command(
         remedy = f"sweep again with {'--energy-table' if energy_table else '--node'} into another store"
         raise ConfigError("a store holds energies, not what was counted", remedy, file=str(source))
     else:
-        from accelsim.explore.choose import on_front
+        from accelsim.explore.sweep.choose import on_front
         from accelsim.report import sweep_page
 
         text = sweep_page.to_html(sweep_of(source, network, where, incomplete, base), on_front)
@@ -68,7 +68,7 @@ def sweep_of(
     ConfigError
         No store, or no point to show.
     """
-    from accelsim.explore import choose
+    from accelsim.explore.sweep import choose
     from accelsim.report import points
     from accelsim.report.sweep_page import Sweep
 
@@ -96,7 +96,7 @@ def sweep_of(
 def _machines(meta: dict[str, str], names: set[str]) -> tuple[dict[str, Any], str, list[str]]:
     """Return the machines that this build can still resolve, a sentence on the others, and what is not modelled."""
     from accelsim.config import packaged
-    from accelsim.explore.identity import model_version
+    from accelsim.explore.sweep.identity import model_version
     from accelsim.simulation import load_arch, not_modelled
 
     if meta["model"] != model_version():

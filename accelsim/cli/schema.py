@@ -47,6 +47,6 @@ def _network() -> dict[str, Any]:
 
 
 def _sweep() -> dict[str, Any]:
-    from accelsim.explore.schema import SweepSpec
+    from accelsim.explore.sweep.schema import SweepSpec
 
     return SweepSpec.model_json_schema()

@@ -12,8 +12,8 @@ from accelsim.cli import executor
 from accelsim.cli.live import Live, duration
 
 if TYPE_CHECKING:
-    from accelsim.explore.distance import Distance
-    from accelsim.explore.search import Found, SearchProgress
+    from accelsim.explore.search.design import Found, SearchProgress
+    from accelsim.explore.search.distance import Distance
 
 SHOWN = 40
 """Rows of the table of the front."""
@@ -46,7 +46,7 @@ def command(
     A design is simulated on all networks of the file; its objectives are geometric means over them. The same command
     resumes a search that was stopped, and a larger budget goes on from a smaller one.
     """
-    from accelsim.explore import search
+    from accelsim.explore.search import design as search
 
     settings = search.Settings(method, budget, seed, objectives)
     workers, make = executor.chosen(**where)
@@ -67,7 +67,7 @@ def command(
         sys.exit(130)
     line.clear()
     if style == "csv":
-        from accelsim.explore.export import to_csv
+        from accelsim.explore.sweep.export import to_csv
 
         click.echo(to_csv(search.rows(found)), nl=False)
     else:
@@ -122,7 +122,7 @@ def _print_table(found: Found) -> None:
     from rich.table import Table
 
     from accelsim.cli import terminal
-    from accelsim.explore import search
+    from accelsim.explore.search import design as search
     from accelsim.report.points import scale
 
     rows = search.rows(found)

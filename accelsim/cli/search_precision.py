@@ -10,8 +10,8 @@ import click
 from accelsim.cli import sizes
 
 if TYPE_CHECKING:
-    from accelsim.explore.precision_search import Found
-    from accelsim.explore.precision_space import PrecisionSpace
+    from accelsim.explore.precision.search import Found
+    from accelsim.explore.precision.space import PrecisionSpace
 
 UNITS = {"cycles": ("cycles", 1.0), "energy_uj": ("energy_pj", 1e6), "size_kib": ("size_bits", 8192.0)}
 """Quantity of a budget -> cost of a search and how many of its units one is."""
@@ -61,8 +61,8 @@ def command(arch: str, network: str, budgets: tuple[str, ...], widths: str, meth
     """
     from accelsim.config.arch import parse_set
     from accelsim.errors import ConfigError
-    from accelsim.explore.precision_search import search
-    from accelsim.explore.precision_space import PrecisionSpace
+    from accelsim.explore.precision.search import search
+    from accelsim.explore.precision.space import PrecisionSpace
     from accelsim.operands.files import read_npz
     from accelsim.passes.batching import batched
     from accelsim.passes.quantize import Settings
@@ -140,7 +140,7 @@ def _write(path: Path, space: PrecisionSpace, found: Found) -> None:
 
 
 def _plot(path: Path, space: PrecisionSpace, found: Found) -> None:
-    from accelsim.explore.precision_report import curve
+    from accelsim.explore.precision.report import curve
     from accelsim.report import plots
 
     title = f"{space.network.name} on {space.arch.name}: widths of {space.widths[0]} to {space.widths[-1]} bits"
@@ -148,7 +148,7 @@ def _plot(path: Path, space: PrecisionSpace, found: Found) -> None:
 
 
 def _print(space: PrecisionSpace, found: Found, style: str, options: dict[str, Any]) -> None:
-    from accelsim.explore import precision_report as report
+    from accelsim.explore.precision import report
 
     if style == "table":
         from accelsim.cli import terminal

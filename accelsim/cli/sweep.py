@@ -14,7 +14,7 @@ from accelsim.cli import comparing, executor, pricing
 from accelsim.cli.live import Live, duration
 
 if TYPE_CHECKING:
-    from accelsim.explore.sweep import Counts, SweepProgress
+    from accelsim.explore.sweep.run import Counts, SweepProgress
 
 
 class _Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -51,7 +51,7 @@ def command(
 
     The last lines name the best designs of each network and over all of them: --incomplete and --base are for these.
     """
-    from accelsim.explore import sweep
+    from accelsim.explore.sweep import run as sweep
 
     sets = dict(pricing.sets(energy_table, node))
     if dry_run:
@@ -81,7 +81,7 @@ def command(
 
 
 def _leaders(store: Path, incomplete: Incomplete, base: str | None) -> list[str]:
-    from accelsim.explore import choose
+    from accelsim.explore.sweep import choose
     from accelsim.report import leaders, points
 
     compared, objectives = choose.leading(store, incomplete)

@@ -1,1 +1,1 @@
-"""Sweeps and search around one simulation."""
+"""Exploration around one simulation: sweeps, searches for a design, searches for a precision."""

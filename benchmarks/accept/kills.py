@@ -12,8 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from accelsim.explore import export, search, store, sweep
-from accelsim.explore.search import Settings
+from accelsim.explore.search import design as search
+from accelsim.explore.search.design import Settings
+from accelsim.explore.sweep import export, store
+from accelsim.explore.sweep import run as sweep
 
 from .check import ROOT, Check
 

@@ -14,8 +14,8 @@ import numpy as np
 import accelsim
 from accelsim.engines import registry
 from accelsim.errors import WorkloadError
-from accelsim.explore.precision_search import search
-from accelsim.explore.precision_space import PrecisionSpace
+from accelsim.explore.precision.search import search
+from accelsim.explore.precision.space import PrecisionSpace
 from accelsim.layer import Options, Task, simulate_layer
 from accelsim.operands.quantizers import decibels, noise_ratio, quantize
 from accelsim.passes.quantize import Settings

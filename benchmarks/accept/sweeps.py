@@ -17,12 +17,13 @@ import accelsim
 from accelsim.comparison import compare
 from accelsim.config import packaged
 from accelsim.engines import registry
-from accelsim.explore import choose, evaluate, execute, sweep
-from accelsim.explore.schema import read_sweep
-from accelsim.explore.space import expand, resolve
-from accelsim.explore.store import open_reader
-from accelsim.explore.sweep import SweepProgress
-from accelsim.explore.tables import SUMS
+from accelsim.explore.sweep import choose, evaluate, execute
+from accelsim.explore.sweep import run as sweep
+from accelsim.explore.sweep.run import SweepProgress
+from accelsim.explore.sweep.schema import read_sweep
+from accelsim.explore.sweep.space import expand, resolve
+from accelsim.explore.sweep.store import open_reader
+from accelsim.explore.sweep.tables import SUMS
 from accelsim.report.points import Shown
 
 from ..peers.zigzag import __main__ as zigzag

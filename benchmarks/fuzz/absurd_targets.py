@@ -37,8 +37,8 @@ def _grid(path: Path) -> object:
     """Draw designs as a search does, without simulating them."""
     import numpy as np
 
-    from accelsim.explore.grid import Grid
-    from accelsim.explore.schema import read_sweep
+    from accelsim.explore.sweep.grid import Grid
+    from accelsim.explore.sweep.schema import read_sweep
 
     sweep = read_sweep(path)
     if sum(len(axis.steps) for axis in sweep.axes) > 2000:
@@ -107,7 +107,7 @@ def _page(path: Path) -> object:
 @cache
 def _good_store() -> bytes:
     """Return a store of six points with layers, two of them illegal."""
-    from accelsim.explore import sweep
+    from accelsim.explore.sweep import run as sweep
     from benchmarks.fuzz.targets import ISOLATED
 
     text = ("name: tiny\nmachines: [systolic_ws_8]\nnetworks: [./rows.yaml]\n"
@@ -123,9 +123,9 @@ def _good_store() -> bytes:
 def _store(path: Path) -> object:
     """Export a store, show it, merge it with a good one, and resume its sweep."""
     from accelsim.errors import UserError
-    from accelsim.explore import export
-    from accelsim.explore.merge import merge
-    from accelsim.explore.store import open_reader, open_writer
+    from accelsim.explore.sweep import export
+    from accelsim.explore.sweep.merge import merge
+    from accelsim.explore.sweep.store import open_reader, open_writer
 
     ends: list[Any] = []
 
@@ -135,7 +135,7 @@ def _store(path: Path) -> object:
             export.to_csv(export.rows(opened, layers=True))
 
     def show() -> None:
-        from accelsim.explore import choose
+        from accelsim.explore.sweep import choose
 
         choose.of_store(path, None, None)
         _pictures(path, "edp", "pareto", "breakdown", "account", "heatmap")

@@ -135,7 +135,8 @@ def _network(path: Path) -> object:
 
 
 def _sweep(path: Path) -> object:
-    from accelsim.explore import schema, sweep
+    from accelsim.explore.sweep import run as sweep
+    from accelsim.explore.sweep import schema
 
     read = schema.read_sweep(path)
     values = sum(len(axis.steps) for axis in read.axes)

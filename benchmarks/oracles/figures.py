@@ -14,8 +14,9 @@ import yaml
 
 import accelsim
 from accelsim.errors import UserError
-from accelsim.explore import export, sweep
-from accelsim.explore.store import open_reader
+from accelsim.explore.sweep import export
+from accelsim.explore.sweep import run as sweep
+from accelsim.explore.sweep.store import open_reader
 from accelsim.report.document import document
 from accelsim.validate.compare import validate
 

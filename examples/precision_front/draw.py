@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import accelsim
-from accelsim.explore.precision_report import curve
-from accelsim.explore.precision_search import search
-from accelsim.explore.precision_space import PrecisionSpace
+from accelsim.explore.precision.report import curve
+from accelsim.explore.precision.search import search
+from accelsim.explore.precision.space import PrecisionSpace
 from accelsim.passes.quantize import Settings
 from accelsim.report import plots
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 import accelsim
-from accelsim.explore.evaluate import Context, Job, run_point, warm
-from accelsim.explore.schema import OptionsSpec
+from accelsim.explore.sweep.evaluate import Context, Job, run_point, warm
+from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.layer import machine_view
 from accelsim.workload.network import Network
 from accelsim.workload.shapes import Conv2d, Linear

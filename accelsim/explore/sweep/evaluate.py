@@ -16,11 +16,11 @@ from accelsim.config.arch import Arch, build, override
 from accelsim.config.yamlfile import Document
 from accelsim.engines import registry
 from accelsim.errors import UserError
-from accelsim.explore import columnar
-from accelsim.explore.layersets import LayerSet, layer_set
-from accelsim.explore.schema import OptionsSpec
-from accelsim.explore.store import Common, Row
-from accelsim.explore.tables import PARTS, SUMS
+from accelsim.explore.sweep import columnar
+from accelsim.explore.sweep.layersets import LayerSet, layer_set
+from accelsim.explore.sweep.schema import OptionsSpec
+from accelsim.explore.sweep.store import Common, Row
+from accelsim.explore.sweep.tables import PARTS, SUMS
 from accelsim.layer import Options, Task, energy_table, simulate_layer
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row

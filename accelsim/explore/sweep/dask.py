@@ -11,7 +11,7 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 from accelsim.errors import ConfigError
-from accelsim.explore import identity
+from accelsim.explore.sweep import identity
 from accelsim.text import quoted
 
 CONNECT_S = 10

@@ -14,9 +14,9 @@ from time import monotonic
 from typing import Any, NamedTuple, TypeAlias
 
 from accelsim.errors import ConfigError, UserError
-from accelsim.explore.evaluate import Job, run_chunk
-from accelsim.explore.pool import abandon
-from accelsim.explore.store import Row
+from accelsim.explore.sweep.evaluate import Job, run_chunk
+from accelsim.explore.sweep.pool import abandon
+from accelsim.explore.sweep.store import Row
 from accelsim.text import quoted
 
 CHUNK_S = 1.0

@@ -13,9 +13,9 @@ from accelsim import basis
 from accelsim.config.arch import Arch
 from accelsim.engines import registry
 from accelsim.errors import UserError
-from accelsim.explore import evaluate
-from accelsim.explore.layersets import LayerSet, layer_set
-from accelsim.explore.space import Point, Space
+from accelsim.explore.sweep import evaluate
+from accelsim.explore.sweep.layersets import LayerSet, layer_set
+from accelsim.explore.sweep.space import Point, Space
 from accelsim.workload.network import is_view
 
 _BLIND = ("memory", "energy", "clocks_mhz", "technology", "mapping", "name", "description", "source", "sources")

@@ -33,7 +33,7 @@ def processes(workers: int) -> Executor:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if "forkserver" in methods:
-        context.set_forkserver_preload(["accelsim.explore.evaluate"])
+        context.set_forkserver_preload(["accelsim.explore.sweep.evaluate"])
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
 
 

@@ -26,7 +26,7 @@ from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.problems.static import StaticProblem
 
-from accelsim.explore.optimiser import BATCH, Task
+from accelsim.explore.search.optimiser import BATCH, Task
 
 ETA = 3.0
 MATINGS = 20

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from accelsim.errors import ConfigError
-from accelsim.explore.pareto import front
+from accelsim.explore.sweep.pareto import front
 
 MARGIN = 1.1
 """The volume is measured up to the exact front's worst figures times this (a convention of the field)."""

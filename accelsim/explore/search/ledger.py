@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from accelsim.basis import mean
-from accelsim.explore.distance import best
-from accelsim.explore.grid import Grid
-from accelsim.explore.store import Store
+from accelsim.explore.search.distance import best
+from accelsim.explore.sweep.grid import Grid
+from accelsim.explore.sweep.store import Store
 
 Design: TypeAlias = tuple[int, ...]
 Result: TypeAlias = tuple[str, Mapping[str, Any]]

@@ -1,7 +1,7 @@
 """The store of a sweep: one SQLite file with the plan, a totals row per point and, if kept, rows per layer.
 
 One process writes; every chunk of results is one transaction, so that a kill at any instant loses only what is in
-flight. Rows are found by the key of `accelsim.explore.identity`, not by their place in a sweep: an edited sweep
+flight. Rows are found by the key of `accelsim.explore.sweep.identity`, not by their place in a sweep: an edited sweep
 reuses what it shares with the earlier one.
 """
 
@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from accelsim.errors import ConfigError
-from accelsim.explore import identity
-from accelsim.explore.cells import Cells
-from accelsim.explore.layersets import LayerSet
-from accelsim.explore.space import Point
-from accelsim.explore.tables import COLUMNS, FIRST, FORMAT, PARTS, READABLE, SUMS, TABLES, TOTALS
+from accelsim.explore.sweep import identity
+from accelsim.explore.sweep.cells import Cells
+from accelsim.explore.sweep.layersets import LayerSet
+from accelsim.explore.sweep.space import Point
+from accelsim.explore.sweep.tables import COLUMNS, FIRST, FORMAT, PARTS, READABLE, SUMS, TABLES, TOTALS
 
 _AXES = json.JSONEncoder(ensure_ascii=False)
 _HEADER = b"SQLite format 3\0"

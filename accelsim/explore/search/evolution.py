@@ -17,7 +17,7 @@ from typing import Any
 import cma
 import numpy as np
 
-from accelsim.explore.optimiser import Task
+from accelsim.explore.search.optimiser import Task
 
 STEPS = {1: 1, 2: 4}
 """Objectives -> parts into which a weight is divided; 2 for more objectives."""

@@ -1,6 +1,6 @@
 """Widths of least noise under a budget: a greedy descent, differential evolution from there, integer programming.
 
-All see what choices cost through `accelsim.explore.precision_space.Space`, which simulates on demand. The setting is
+All see what choices cost through `accelsim.explore.precision.space.Space`, which simulates on demand. The setting is
 that of HAQ (K. Wang et al., CVPR 2019), bits per layer under a budget of the machine's own cost, without training.
 """
 
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import ConfigError
-from accelsim.explore import precision_exact
-from accelsim.explore.pareto import front
-from accelsim.explore.precision_space import QUANTITIES, Budgets, Choices, Costs, PrecisionSpace
+from accelsim.explore.precision import exact as precision_exact
+from accelsim.explore.precision.space import QUANTITIES, Budgets, Choices, Costs, PrecisionSpace
+from accelsim.explore.sweep.pareto import front
 
 Method: TypeAlias = Literal["greedy", "evolution", "exact"]
 GENERATIONS, PER_KNOB = 150, 4

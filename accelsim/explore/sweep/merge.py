@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from accelsim.errors import ConfigError
-from accelsim.explore.store import Store, open_reader, open_writer
-from accelsim.explore.tables import COMMON, FORMAT, PARTS, TOTALS
+from accelsim.explore.sweep.store import Store, open_reader, open_writer
+from accelsim.explore.sweep.tables import COMMON, FORMAT, PARTS, TOTALS
 from accelsim.outputs import partial
 
 _WORDS = {

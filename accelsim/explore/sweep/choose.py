@@ -11,9 +11,9 @@ import numpy as np
 
 from accelsim.basis import Incomplete
 from accelsim.errors import ConfigError
-from accelsim.explore import conditions, ranking
-from accelsim.explore.pareto import front
-from accelsim.explore.store import open_reader
+from accelsim.explore.sweep import conditions, ranking
+from accelsim.explore.sweep.pareto import front
+from accelsim.explore.sweep.store import open_reader
 from accelsim.report.points import QUANTITIES, Compared, Shown, compared, of_rows, plain_names
 
 _SCALARS = (int, float, str)

@@ -19,8 +19,8 @@ from accelsim.config.arch import Arch, build, key_path, override
 from accelsim.config.yamlfile import KeyPath, dotted
 from accelsim.energy.tables import digest
 from accelsim.errors import ConfigError, UserError
-from accelsim.explore import conditions, identity
-from accelsim.explore.schema import Axis, OptionsSpec, Sweep
+from accelsim.explore.sweep import conditions, identity
+from accelsim.explore.sweep.schema import Axis, OptionsSpec, Sweep
 from accelsim.simulation import load_arch, load_network
 from accelsim.workload.network import Network
 

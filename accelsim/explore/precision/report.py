@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
-from accelsim.explore.precision_search import Found, Point
-from accelsim.explore.precision_space import PrecisionSpace
+from accelsim.explore.precision.search import Found, Point
+from accelsim.explore.precision.space import PrecisionSpace
 from accelsim.operands.quantizers import decibels
 from accelsim.report.precision_plot import Curve
 from accelsim.report.rows import csv_of

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import ConfigError
-from accelsim.explore.precision_space import Budgets, PrecisionSpace
+from accelsim.explore.precision.space import Budgets, PrecisionSpace
 
 MOST_COMBINATIONS = 20_000
 """All layers together: each is a simulation, unless it equals another."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from accelsim.errors import ConfigError
-from accelsim.explore.schema import Sweep
-from accelsim.explore.space import Point, Space, expand
+from accelsim.explore.sweep.schema import Sweep
+from accelsim.explore.sweep.space import Point, Space, expand
 
 LISTED = 200_000
 """A space of at most this many designs is listed; of a larger one it is not known how many are legal."""

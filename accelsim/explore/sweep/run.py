@@ -13,15 +13,15 @@ from typing import Any, NamedTuple, TypeAlias
 
 from accelsim.basis import timed
 from accelsim.errors import ConfigError
-from accelsim.explore import pool
-from accelsim.explore.evaluate import Context, Job, warm
-from accelsim.explore.execute import Pace, Runner
-from accelsim.explore.identity import canonical
-from accelsim.explore.pareto import Front
-from accelsim.explore.schema import Sweep, read_sweep
-from accelsim.explore.shares import Share, of_plan, shared
-from accelsim.explore.space import Point, Space, expand
-from accelsim.explore.store import Row, Store, open_writer
+from accelsim.explore.sweep import pool
+from accelsim.explore.sweep.evaluate import Context, Job, warm
+from accelsim.explore.sweep.execute import Pace, Runner
+from accelsim.explore.sweep.identity import canonical
+from accelsim.explore.sweep.pareto import Front
+from accelsim.explore.sweep.schema import Sweep, read_sweep
+from accelsim.explore.sweep.shares import Share, of_plan, shared
+from accelsim.explore.sweep.space import Point, Space, expand
+from accelsim.explore.sweep.store import Row, Store, open_writer
 
 COLUMNAR_FROM = 256
 """From so many points on, compiled code is worth loading; the rows do not depend on it."""
@@ -89,7 +89,7 @@ def run(
     keep_layers : bool
         Store a row per layer too.
     shard : (i, n)
-        Run the i-th of n parts only; `accelsim.explore.merge` puts their stores together.
+        Run the i-th of n parts only; `accelsim.explore.sweep.merge` puts their stores together.
     make_executor : callable, optional
         Returns the executor to use in place of a pool of processes; ``workers`` says how wide it is.
     report : callable, optional

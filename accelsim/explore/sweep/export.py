@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from accelsim.basis import Incomplete
 from accelsim.errors import ConfigError
-from accelsim.explore import ranking
-from accelsim.explore.store import Store
-from accelsim.explore.tables import PARTS, SUMS
+from accelsim.explore.sweep import ranking
+from accelsim.explore.sweep.store import Store
+from accelsim.explore.sweep.tables import PARTS, SUMS
 from accelsim.outputs import write as write_file
 from accelsim.text import csv_text
 

@@ -8,12 +8,12 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from accelsim.explore.evaluate import Context, Job, warm
-from accelsim.explore.execute import Pace, Runner
-from accelsim.explore.grid import Grid
-from accelsim.explore.ledger import Design, Ledger, Result
-from accelsim.explore.space import Point
-from accelsim.explore.store import Row, Store
+from accelsim.explore.search.ledger import Design, Ledger, Result
+from accelsim.explore.sweep.evaluate import Context, Job, warm
+from accelsim.explore.sweep.execute import Pace, Runner
+from accelsim.explore.sweep.grid import Grid
+from accelsim.explore.sweep.space import Point
+from accelsim.explore.sweep.store import Row, Store
 
 
 class Trial:

@@ -20,18 +20,19 @@ import numpy as np
 from accelsim.basis import timed
 from accelsim.energy import area_mm2
 from accelsim.errors import ConfigError
-from accelsim.explore import optimise, pool, shares
-from accelsim.explore.distance import Distance, distance
-from accelsim.explore.grid import Grid
-from accelsim.explore.identity import canonical, model_version
-from accelsim.explore.ledger import known
-from accelsim.explore.optimiser import Task
-from accelsim.explore.pareto import front
-from accelsim.explore.schema import Objective, Sweep, read_sweep
-from accelsim.explore.space import Point
-from accelsim.explore.store import Store, open_reader, open_writer
-from accelsim.explore.sweep import COLUMNAR_FROM, about
-from accelsim.explore.trial import Trial
+from accelsim.explore.search import optimise
+from accelsim.explore.search.distance import Distance, distance
+from accelsim.explore.search.ledger import known
+from accelsim.explore.search.optimiser import Task
+from accelsim.explore.search.trial import Trial
+from accelsim.explore.sweep import pool, shares
+from accelsim.explore.sweep.grid import Grid
+from accelsim.explore.sweep.identity import canonical, model_version
+from accelsim.explore.sweep.pareto import front
+from accelsim.explore.sweep.run import COLUMNAR_FROM, about
+from accelsim.explore.sweep.schema import Objective, Sweep, read_sweep
+from accelsim.explore.sweep.space import Point
+from accelsim.explore.sweep.store import Store, open_reader, open_writer
 from accelsim.layer import energy_table, machine_components
 
 BUDGET = 500
@@ -145,7 +146,7 @@ def run(
     against : path, optional
         Store of a whole sweep of the same file, to say how far the front is from the exact one.
     workers, keep_layers, make_executor
-        As for `accelsim.explore.sweep.run`.
+        As for `accelsim.explore.sweep.run.run`.
     report : callable, optional
         Called with a `SearchProgress` at every generation and at least twice a second.
 

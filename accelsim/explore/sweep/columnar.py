@@ -22,8 +22,8 @@ from accelsim.energy import LEAKAGE, Table, area_mm2, leakage_mw
 from accelsim.engine import Many
 from accelsim.engines import registry
 from accelsim.errors import PriceError
-from accelsim.explore import retimed
-from accelsim.explore.retimed import CYCLES, EXACT, FIRST_CAUSE, KNOWN, PERFORMED, READ, WRITE
+from accelsim.explore.sweep import retimed
+from accelsim.explore.sweep.retimed import CYCLES, EXACT, FIRST_CAUSE, KNOWN, PERFORMED, READ, WRITE
 from accelsim.layer import (
     Options,
     Task,

@@ -10,7 +10,7 @@ from math import inf, isfinite
 from typing import Any, NoReturn, get_args
 
 from accelsim.errors import ConfigError
-from accelsim.explore.schema import Objective
+from accelsim.explore.sweep.schema import Objective
 
 STATUS = ("ok", "illegal", "failed")
 OPTIONAL = ("area_mm2", "coverage_macs", "coverage_dram_bits", "no_area")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.errors import ConfigError
-from accelsim.explore.optimiser import BATCH, Optimiser, Task
+from accelsim.explore.search.optimiser import BATCH, Optimiser, Task
 
 METHODS = {
     "nsga2": "NSGA-II, a genetic algorithm for several objectives (pymoo)",
@@ -39,11 +39,11 @@ def make(method: str, task: Task) -> Optimiser:
     """
     try:
         if method == "nsga2":
-            from accelsim.explore.genetic import Nsga2
+            from accelsim.explore.search.genetic import Nsga2
 
             return Nsga2(task)
         if method == "cma":
-            from accelsim.explore.evolution import Cma
+            from accelsim.explore.search.evolution import Cma
 
             return Cma(task)
     except ModuleNotFoundError as error:
