@@ -17,7 +17,7 @@ Bits = Annotated[int, Field(ge=1, le=64)]
 class Strict(BaseModel):
     """Base of all schemas: frozen, no unknown keys, no silent conversion."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class DramSpec(Strict):
