@@ -74,7 +74,7 @@ def test_a_layer_that_was_kept_gives_the_row_of_one_that_is_walked(name):
         if i % 3 == 1:
             sets["burst_bits"] = int(rng.choice([64, 512]))
         if i % 4 == 3:
-            sets["energy.table"] = "yang16"
+            sets["energy.table"] = "65nm"
         if i % 5 == 4:
             sets["clock"] = float(rng.choice([200, 700]))
         found, expected = evaluate.run_point(fast, job(**sets)), evaluate.run_point(plain, job(**sets))
@@ -111,21 +111,64 @@ def test_another_seed_is_walked_again(monkeypatch):
 
 
 @pytest.mark.parametrize("name", list(registry.modules()))
-def test_an_activity_with_a_schedule_says_nothing_of_bandwidth_and_latency(name):
+def test_an_activity_says_nothing_of_the_dram_that_is_not_inside(name):
     for seed in range(12):
         case = random_case(name, seed)
         activity = case.engine.run(case.plan())
-        if activity.schedule is None:
-            continue
-        dram = case.machine.dram
-        other = case.machine._replace(dram=DramModel(Fraction(7, 3), 1234, dram.burst_bits))
-        again = case._replace(machine=other)
+        dram, inside = case.machine.dram, case.engine.dram_inside
+        assert (activity.schedule is None) == (bool(activity.phases) or "bits_per_cycle" in inside)
+        other = DramModel(Fraction(7, 3), 1234, dram.burst_bits)
+        other = other._replace(**{name: getattr(dram, name) for name in inside})
+        again = case._replace(machine=case.machine._replace(dram=other))
         walked = case.engine.run(again.plan())
-        assert walked.same_integers(activity) == []
+        if activity.phases:
+            assert at_rest(walked, case.engine, other) == at_rest(activity, case.engine, dram)
+        else:
+            assert walked.same_integers(activity) == []
+
+
+def at_rest(activity, engine, dram):
+    """Return what an activity says but for the stalls of its phases."""
+    stalls = [phase.stall_cycles(dram.bits_per_cycle) for phase in activity.phases]
+    account = dict(activity.accounts[engine.primary])
+    for phase, stall in zip(activity.phases, stalls, strict=True):
+        for cause, units in phase.waits.items():
+            account[cause] -= stall * units
+    assert activity.stall_cycles == sum(stalls)
+    assert activity.compute_cycles - sum(stalls) == sum(phase.compute_cycles for phase in activity.phases)
+    return account, activity.traffic, activity.events, activity.performed_macs, activity.phases
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("gamma", {"latency_ns": 9.0, "gb_per_s": 0.3}), ("sigma", {"latency_ns": 9.0, "gb_per_s": 0.3}),
+     ("outerspace", {"gb_per_s": 0.3}), ("sparch", {"standard": "DDR3", "energy.table": "65nm"})],
+)  # fmt: skip
+def test_a_sparse_product_is_walked_again_only_for_the_dram_inside_its_walk(name, kept, monkeypatch):
+    fast, plain = contexts(name)
+    first = evaluate.run_point(fast, job())
+    assert first.status == "ok", first.reason
+    expected = evaluate.run_point(plain, job(**kept))
+    steps_down(monkeypatch)
+    assert evaluate.run_point(fast, job(**kept)) == expected
+    inside = {"outerspace": {"latency_ns": 9.0}, "sparch": {"gb_per_s": 0.3}}.get(name)
+    if inside:
+        assert evaluate.run_point(fast, job(**inside)).status == "failed"
+
+
+@pytest.mark.parametrize("name", ["gamma", "sigma", "outerspace"])
+def test_phases_too_long_for_exact_sums_are_for_the_plain_path(name):
+    fast, plain = contexts(name)
+    for speed in (1e-12, 1e-9, 3.3333333333333335e-7):
+        found = evaluate.run_point(fast, job(gb_per_s=speed))
+        assert found == evaluate.run_point(plain, job(gb_per_s=speed))
 
 
 def part(rows):
-    return retimed.Walked(np.zeros((1, 9), np.int64), np.zeros((rows, 7), np.int64), np.array([0, rows]), 1, (), None)
+    none = np.zeros(0, np.int64)
+    return retimed.Walked(
+        np.zeros((1, 9), np.int64), np.zeros((rows, 7), np.int64), np.array([0, rows]), none, none, 1, ()
+    )
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first(monkeypatch):
