@@ -75,6 +75,21 @@ class Many(NamedTuple):
     events: tuple[Event, ...]
 
 
+class Chosen(NamedTuple):
+    """The mappings of many layers.
+
+    Attributes
+    ----------
+    keys : tuple
+        What tells mappings apart, of each layer.
+    mapping : callable
+        Number of the layer -> its mapping.
+    """
+
+    keys: tuple[Any, ...]
+    mapping: Callable[[int], Any]
+
+
 class Sample(NamedTuple):
     """A small random case for the contract tests.
 
@@ -281,6 +296,13 @@ class Engine(Generic[ParamsT, MappingT]):
             Of the whole machine; 0 under other objectives.
         """
         del layers, params, machine, mapping, price, leak_pj_per_cycle
+        return None
+
+    def mappings_of_many(
+        self, layers: np.ndarray, params: ParamsT, machine: Machine, mapping: MappingSpec
+    ) -> Chosen | None:
+        """Return what is chosen for layers that `encode` described, or None where each is to be asked for alone."""
+        del layers, params, machine, mapping
         return None
 
     def stored(self, plan: Any) -> dict[str, StoredBits]:

@@ -19,7 +19,7 @@ import numpy as np
 from accelsim.activity import CAUSES, Activity, Event
 from accelsim.config.arch import Arch, Unit
 from accelsim.energy import Table
-from accelsim.engine import Many, NoMapping
+from accelsim.engine import Chosen, Many, NoMapping
 from accelsim.engines import registry
 from accelsim.errors import FitError, ModelError
 from accelsim.layer import Task, events, machine_view, mapping_of, unit_components, walked
@@ -90,21 +90,22 @@ class Kept:
         self.parts[key] = part
 
 
-def totals(arch: Arch, unit: Unit, tasks: Sequence[Task], seed: int, table: Table, kept: Kept) -> Many | None:
+def totals(
+    arch: Arch, unit: Unit, tasks: Sequence[Task], layers: np.ndarray | None, seed: int, table: Table, kept: Kept
+) -> Many | None:
     """Return the totals of layers on a unit, walked only if they have not been; None where one is for the plain path.
 
-    ``tasks`` are of this network and may be of another machine.
+    ``tasks`` are of this network and may be of another machine; ``layers`` are what the engine encodes them as.
     """
     dram, engine = machine_view(arch).dram, registry.get(unit.engine)
     inside = tuple(getattr(dram, name) for name in engine.dram_inside)
     hardware = (unit.engine, unit.params, tuple(arch.clocks_mhz.items()), dram.burst_bits, *inside)
     try:
-        mappings = _mappings(arch, unit, tasks, table)
-        key = (hardware, tuple(task.view.name for task in tasks), mappings)
+        chosen = _chosen(arch, unit, tasks, layers, table)
+        key = (hardware, tuple(task.view.name for task in tasks), chosen.keys)
         part = kept.get(key)
         if part is None:
-            pairs = zip(tasks, mappings, strict=True)
-            ones = [_one(arch, unit, task, mapping, seed, kept, hardware) for task, mapping in pairs]
+            ones = [_one(arch, unit, task, chosen, i, seed, kept, hardware) for i, task in enumerate(tasks)]
             known = [one for one in ones if one is not None]
             if len(known) < len(ones):
                 return None
@@ -143,19 +144,27 @@ def _beside(counts: np.ndarray, part: Walked, dram: DramModel) -> bool:
     return True
 
 
-def _mappings(arch: Arch, unit: Unit, tasks: Sequence[Task], table: Table) -> tuple[Any, ...]:
+def _chosen(arch: Arch, unit: Unit, tasks: Sequence[Task], layers: np.ndarray | None, table: Table) -> Chosen:
     """Return the mapping of each layer, which may depend on the whole machine."""
-    if registry.get(unit.engine).mapping_schema is NoMapping:
-        return (NOTHING,) * len(tasks)
-    return tuple(mapping_of(arch, unit, task.view, None, table)[0] for task in tasks)
+    engine = registry.get(unit.engine)
+    if engine.mapping_schema is NoMapping:
+        return Chosen((), lambda _: NOTHING)
+    if layers is not None:
+        found = engine.mappings_of_many(layers, unit.params, machine_view(arch), arch.mapping)
+        if found is not None:
+            return found
+    mappings = tuple(mapping_of(arch, unit, task.view, None, table)[0] for task in tasks)
+    return Chosen(mappings, mappings.__getitem__)
 
 
-def _one(arch: Arch, unit: Unit, task: Task, mapping: Any, seed: int, kept: Kept, hardware: Any) -> Walked | None:
-    """Return one layer, walked if it has not been; None for counts that are too large."""
-    key = (hardware, task.view.name, mapping)
+def _one(
+    arch: Arch, unit: Unit, task: Task, chosen: Chosen, i: int, seed: int, kept: Kept, hardware: Any
+) -> Walked | None:
+    """Return the i-th layer, walked if it has not been; None for counts that are too large."""
+    key = (hardware, task.view.name, chosen.keys[i : i + 1])
     part = kept.get(key)
     if part is None:
-        part = _part(arch, unit, walked(arch, unit, task, mapping, seed), machine_view(arch).dram)
+        part = _part(arch, unit, walked(arch, unit, task, chosen.mapping(i), seed), machine_view(arch).dram)
         if part is not None:
             kept.put(key, part)
     return part
