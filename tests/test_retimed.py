@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sweep_files
+from click.testing import CliRunner
 from contract import random_case
 
 import accelsim
 from accelsim.activity import Loop, Step, Transfer
+from accelsim.cli import app
 from accelsim.engines import registry
 from accelsim.explore.sweep import evaluate, retimed
+from accelsim.explore.sweep import run as sweep
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
@@ -217,3 +221,31 @@ def test_a_layer_that_does_not_fit_is_for_the_plain_path():
     sets = {"params.activation_bytes": 1, "params.registers": 1}
     found, expected = evaluate.run_point(fast, job(**sets)), evaluate.run_point(plain, job(**sets))
     assert found == expected
+
+
+def sweep_of(name):
+    return (
+        sweep_files.SWEEP.replace("systolic_ws", name).split("axes:")[0]
+        + """\
+axes:
+  memory.dram.gb_per_s: [1, 2, 4, 8]
+  energy.table: [45nm, 65nm]
+"""
+    )
+
+
+def test_a_sweep_says_how_many_points_walk(tmp_path, monkeypatch):
+    path = sweep_files.write(tmp_path, sweep_of("cambricon_x"))
+    words = ["sweep", str(path), "--store", str(tmp_path / "s.db"), "--workers", "0"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "1 of 8 points walk: engine cambricon_x" in done.output
+    monkeypatch.setattr(sweep, "_walks", lambda arch: False)
+    sweep.run(path, tmp_path / "plain.db", workers=0)
+    assert sweep_files.table(tmp_path / "plain.db") == sweep_files.table(tmp_path / "s.db")
+
+
+def test_a_sweep_of_engines_that_count_in_columns_says_nothing_of_walks(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "COLUMNAR_FROM", 1)
+    end = sweep.run(sweep_files.write(tmp_path, sweep_of("systolic_ws")), tmp_path / "s.db", workers=0)
+    assert (end.pace.done, end.pace.walked) == (8, {})

@@ -8,6 +8,7 @@ inside an engine's activities (`Engine.dram_inside`) they are kept for.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -90,6 +91,16 @@ class Kept:
         self.parts[key] = part
 
 
+_WALKS = threading.local()
+
+
+def take_walks() -> set[str]:
+    """Return the engines that have walked a layer in this thread since this was last asked."""
+    engines: set[str] = getattr(_WALKS, "engines", set())
+    _WALKS.engines = set()
+    return engines
+
+
 def totals(
     arch: Arch, unit: Unit, tasks: Sequence[Task], layers: np.ndarray | None, seed: int, table: Table, kept: Kept
 ) -> Many | None:
@@ -164,6 +175,7 @@ def _one(
     key = (hardware, task.view.name, chosen.keys[i : i + 1])
     part = kept.get(key)
     if part is None:
+        _WALKS.engines = {*getattr(_WALKS, "engines", ()), unit.engine}
         part = _part(arch, unit, walked(arch, unit, task, chosen.mapping(i), seed), machine_view(arch).dram)
         if part is not None:
             kept.put(key, part)
