@@ -29,14 +29,12 @@ MEMORY: Mapping[str, Sequence[Any]] = {
 
 
 class Subject(NamedTuple):
-    """A machine, what runs on it (None: products of sparse matrices), and axes of its own; ``given`` are densities."""
+    """A machine, what runs on it (None: products of sparse matrices), and axes of its own."""
 
     network: str | None
     axes: Mapping[str, Sequence[Any]]
-    given: bool = False
 
 
-CONVOLUTIONS = "mobilenet_v1"
 SUBJECTS = {
     "systolic_ws": Subject("resnet50", {"rows": (16, 24, 32, 48, 64), "cols": (16, 24, 32, 48, 64)}),
     "diannao": Subject("resnet50", {"outputs": (8, 12, 16, 24), "input_kib": (2, 4, 8, 16)}),

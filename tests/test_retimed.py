@@ -1,5 +1,6 @@
 """Layers that a sweep walks once and then only times anew: the same rows as when each point walks them."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 from contract import random_case
 
 import accelsim
-from accelsim.activity import Loop, Step, Transfer
+from accelsim.activity import CAUSES, Loop, Step, Transfer
 from accelsim.cli import app
 from accelsim.engines import registry
 from accelsim.explore.sweep import evaluate, retimed
@@ -46,9 +47,24 @@ def small():
     )
 
 
+def products():
+    """Return two products of sparse matrices."""
+    layers, tensors, values = [], {}, {}
+    for name, size in (("a", 40), ("b", 60)):
+        one = load_network(f"uniform:n={size},nnz=200")
+        (layer,) = one.layers
+        inputs, weights, outputs = (
+            tuple(name + t for t in part) for part in (layer.inputs, layer.weights, layer.outputs)
+        )
+        layers.append(replace(layer, name=name, inputs=inputs, weights=weights, outputs=outputs))
+        tensors |= {name + t: replace(tensor, name=name + t) for t, tensor in one.tensors.items()}
+        values |= {name + t: value for t, value in one.values.items()}
+    return Network("products", tuple(layers), tensors, isolated=True, values=values)
+
+
 def contexts(name):
     arch = accelsim.load_arch(name)
-    net = load_network("uniform:n=40,nnz=200") if name in SPARSE else small()
+    net = products() if name in SPARSE else small()
     return [evaluate.Context({"m": arch.document}, {"n": net}, Path(), columnar=each) for each in (True, False)]
 
 
@@ -161,11 +177,20 @@ def test_a_sparse_product_is_walked_again_only_for_the_dram_inside_its_walk(name
 
 
 @pytest.mark.parametrize("name", ["gamma", "sigma", "outerspace"])
-def test_phases_too_long_for_exact_sums_are_for_the_plain_path(name):
+def test_rates_of_many_digits_give_the_row_of_one_that_is_walked(name):
     fast, plain = contexts(name)
-    for speed in (1e-12, 1e-9, 3.3333333333333335e-7):
+    for speed in (1e-9, 3.3333333333333335e-7, 25.600999999999999):
         found = evaluate.run_point(fast, job(gb_per_s=speed))
         assert found == evaluate.run_point(plain, job(gb_per_s=speed))
+
+
+@pytest.mark.parametrize(("bits", "timely"), [(2**50 - 1, True), (2**50, False)])
+def test_phases_that_leave_exact_floats_are_for_the_plain_path(bits, timely):
+    counts, waits = np.zeros((1, 5 + len(CAUSES)), np.int64), np.full((1, len(CAUSES)), 8)
+    phases = np.concatenate([np.array([[0, bits]]), waits], axis=1)
+    long = part(0)._replace(phases=phases, owner=np.zeros(1, np.int64), primary=8)
+    assert retimed._beside(counts, long, DramModel(Fraction(1), 0, 64)) == timely
+    assert bool(counts.any()) == timely
 
 
 def part(rows):

@@ -26,7 +26,7 @@ from accelsim.errors import FitError, ModelError
 from accelsim.layer import Task, events, machine_view, mapping_of, unit_components, walked
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
-from accelsim.units import INT64_MAX, ceil_div
+from accelsim.units import ceil_div
 
 KNOWN, CYCLES, READ, WRITE, PERFORMED, FIRST_CAUSE = range(6)
 """Columns of `Many.table`."""
@@ -144,12 +144,11 @@ def _stalled(counts: np.ndarray, part: Walked, dram: DramModel) -> bool:
 def _beside(counts: np.ndarray, part: Walked, dram: DramModel) -> bool:
     """Add the stalls of phases to counts; False if they leave `EXACT`."""
     if len(part.phases):
-        rate = dram.bits_per_cycle
-        compute, bits, waits = part.phases[:, 0], part.phases[:, 1], part.phases[:, 2:]
-        longest = ceil_div(int(bits.max()) * rate.denominator, rate.numerator)
-        if max(int(bits.max()) * rate.denominator, rate.numerator) > INT64_MAX or longest * part.primary >= EXACT:
+        up, down = dram.bits_per_cycle.denominator, dram.bits_per_cycle.numerator
+        stalls = [max(0, ceil_div(bits * up, down) - compute) for compute, bits in part.phases[:, :2].tolist()]
+        if max(stalls) * part.primary >= EXACT:
             return False
-        stall = np.maximum(-(-bits * rate.denominator // rate.numerator) - compute, 0)
+        stall, waits = np.array(stalls), part.phases[:, 2:]
         np.add.at(counts[:, CYCLES], part.owner, stall)
         np.add.at(counts[:, FIRST_CAUSE : FIRST_CAUSE + len(CAUSES)], part.owner, stall[:, None] * waits)
     return True
