@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from accelsim.comparison import Comparison, compare
     from accelsim.errors import AccelsimError, ModelError, UserError
+    from accelsim.planning import Plan, plan
     from accelsim.results import LayerResult, NetworkResult
     from accelsim.simulation import load_arch, load_network, simulate
     from accelsim.workload.onnx.torch_door import from_torch
@@ -26,10 +27,12 @@ _HOMES = {
     "UserError": "accelsim.errors",
     "LayerResult": "accelsim.results",
     "NetworkResult": "accelsim.results",
+    "Plan": "accelsim.planning",
     "compare": "accelsim.comparison",
     "from_torch": "accelsim.workload.onnx.torch_door",
     "load_arch": "accelsim.simulation",
     "load_network": "accelsim.simulation",
+    "plan": "accelsim.planning",
     "simulate": "accelsim.simulation",
 }
 
@@ -39,11 +42,13 @@ __all__ = [
     "LayerResult",
     "ModelError",
     "NetworkResult",
+    "Plan",
     "UserError",
     "compare",
     "from_torch",
     "load_arch",
     "load_network",
+    "plan",
     "simulate",
 ]
 

@@ -19,6 +19,7 @@ TIERS = [
     {"operands"},
     {"stepped"},
     {"passes", "mapping"},
+    {"planning"},
     {"engine"},
     {"tiled", "compressed"},
     {"engines", "replicas", "energy"},

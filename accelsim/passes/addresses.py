@@ -77,8 +77,9 @@ def exact(blocks: Sequence[Block], nodes: int = NODES) -> list[int] | None:
     from scipy.sparse import coo_array
 
     unit = gcd(*(block.size for block in blocks))
-    sizes, limits = ([number // unit for number in column] for column in zip(*((b.size, b.limit) for b in blocks)))
-    count, rows, columns, factors, most = len(blocks), [], [], [], []
+    sizes, limits = [block.size // unit for block in blocks], [block.limit // unit for block in blocks]
+    count, rows, columns, factors = len(blocks), [], [], []
+    most: list[int] = []
     for pair, (i, j) in enumerate(pairs):
         # y = 1: i below j, address i + size i <= address j; y = 0: the other way round
         for low, high, sign in ((i, j, 1), (j, i, -1)):
@@ -88,7 +89,7 @@ def exact(blocks: Sequence[Block], nodes: int = NODES) -> list[int] | None:
             factors += [1, -1, sign * reach]
             most.append((reach if sign > 0 else 0) - sizes[low])
     shape = (len(most), count + len(pairs))
-    bounds = Bounds(np.zeros(shape[1]), np.array([m - s for m, s in zip(limits, sizes)] + [1] * len(pairs)))
+    bounds = Bounds(np.zeros(shape[1]), np.array([*(np.array(limits) - sizes), *(1,) * len(pairs)]))
     done = milp(
         np.zeros(shape[1]), integrality=np.array([0] * count + [1] * len(pairs)), bounds=bounds,
         constraints=LinearConstraint(coo_array((factors, (rows, columns)), shape), ub=np.array(most)),

@@ -36,9 +36,9 @@ class Folded:
 def fold(network: Network, rule: Fold = "unary") -> Folded:
     """Return the network with layers folded into the products that feed them.
 
-    Under ``unary`` a layer leaves that works on each element of one activation (constants may join), or scales and shifts
-    its channels; whose input nobody else reads and has as many bits as its result; and whose input comes from a product
-    or from a layer that left. Values are not computed: of a folded network the truth is the unfolded one.
+    Under ``unary`` a layer leaves that works on each element of one activation (constants may join), or scales and
+    shifts its channels; whose input nobody else reads and has as many bits as its result; and whose input comes from a
+    product or from a layer that left. Values are not computed: of a folded network the truth is the unfolded one.
     """
     if rule == "none":
         return Folded(network, {})

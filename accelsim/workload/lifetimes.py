@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from accelsim.config import packaged
-from accelsim.config.yamlfile import MAX_FILE_BYTES
+from accelsim.config.scalesim.cells import read_text
 from accelsim.errors import WorkloadError
 from accelsim.text import nearest
 from accelsim.workload.storage import Role, Storage
@@ -57,8 +57,8 @@ def load(name: str, only: str | None = None) -> Lifetimes:
     Parameters
     ----------
     name : str
-        ``lifetimes:<name>``, or the path of a CSV file with the columns storage, bytes, first, last; further ones may be
-        network, rule, moved_bytes and is_network_input_or_output (0 or 1). Lines that begin with # are comments.
+        ``lifetimes:<name>``, or the path of a CSV file with the columns storage, bytes, first, last; further ones may
+        be network, rule, moved_bytes and is_network_input_or_output (0 or 1). Lines that begin with # are comments.
     only : str, optional
         Which network, where the file holds several.
 
@@ -92,16 +92,8 @@ def load(name: str, only: str | None = None) -> Lifetimes:
 
 def _rows(path: Path, shown: str) -> list[tuple[int, dict[str, str]]]:
     """Return line and cells of every row."""
-    try:
-        with path.open("rb") as file:
-            body = file.read(MAX_FILE_BYTES + 1)
-        if len(body) > MAX_FILE_BYTES:
-            raise WorkloadError(f"file is larger than {MAX_FILE_BYTES >> 20} MiB", "split it", file=shown)
-        lines = enumerate(body.decode("utf-8-sig").splitlines(), 1)
-        cells = [(n, next(csv.reader([text], strict=True))) for n, text in lines if text and not text.startswith("#")]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        problem = f"cannot be read ({type(error).__name__})"
-        raise WorkloadError(problem, "give a CSV file in UTF-8", file=shown) from None
+    lines = enumerate(read_text(path, WorkloadError, shown).splitlines(), 1)
+    cells = [(n, next(csv.reader([text]))) for n, text in lines if text and not text.startswith("#")]
     if len(cells) < 2:
         raise WorkloadError("lists no storages", f"give rows under {', '.join(NEEDED)}", file=shown)
     (line, header), *rows = cells

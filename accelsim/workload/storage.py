@@ -204,7 +204,8 @@ class _Finder:
                 self.seen[out] = source
 
     def _concat(self, layer: Layer) -> None:
-        out, parts, atoms = layer.outputs[0], list(layer.inputs), []
+        out, parts = layer.outputs[0], list(layer.inputs)
+        atoms: list[str] = []
         while parts:
             row = self._claimed(parts, atoms)
             if row:
