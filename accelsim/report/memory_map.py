@@ -70,10 +70,10 @@ def _alive(ax: Axes, plan: Plan, end: int) -> None:
     edges = list(range(end + 1))
     every = [bits / KIB for bits in plan.live_bits.values()]
     kept = [bits / KIB for bits in live_bits(plan.kept, end)]
+    limit = plan.capacity_bits / KIB
     ax.stairs(every, edges, fill=True, color=palette.LIGHT_GREY, label="all storages")
     ax.stairs(kept, edges, fill=True, color=palette.BLUE, label="those that stay")
     ax.axhline(limit, color="black", linewidth=1, label="capacity")
-    limit = plan.capacity_bits / KIB
     most = max(*every, 1e-9)
     ax.set_ylim(0, 1.05 * (limit if most < limit < 1.5 * most else most))
     ax.set_ylabel("alive (KiB)")
