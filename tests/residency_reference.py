@@ -105,15 +105,15 @@ def replay(network, layout, places):
     def write(atom):
         memory.update(dict.fromkeys(address.get(atom, ()), atom))
 
-    for position, layer in enumerate(works(network)):
+    for layer in network.layers:
         read = [atom for name in layer.inputs for atom in made_of[name]]
         assert all(map(holds, read)), layer.name
-        write(layer.outputs[0])
-        assert all(map(holds, read)), f"{layer.name} overwrites what it reads"
+        if layer.kind != "view":
+            write(layer.outputs[0])
         for copy in layout.copies:
-            if copy.position == position:
-                assert all(map(holds, made_of[copy.tensor])), copy
+            if copy.into == layer.outputs[0]:
                 write((copy.into, copy.tensor))
+        assert all(map(holds, read)), f"{layer.name} overwrites what it reads"
 
 
 def best(items, rooms):
@@ -162,7 +162,7 @@ def apart(blocks, addresses):
 
 
 def tflm_arena(sizes, lives):
-    """Return the arena of `GreedyMemoryPlanner`, as its text says: sorted list of what is placed, first gap of enough."""
+    """Return the arena of `GreedyMemoryPlanner`: what is placed in a sorted list, the first gap that is enough."""
     rounded = [(size + 15) // 16 * 16 for size in sizes]
     waiting = sorted(range(len(sizes)), key=lambda i: (rounded[i], i), reverse=True)
     offsets = {}
