@@ -50,12 +50,17 @@ def _map(ax: Axes, plan: Plan, end: int) -> None:
         size, wide = storage.bits / KIB, storage.last - storage.first + 1
         colour = LOOKS[i % len(LOOKS)]
         ax.bar(storage.first, size, wide, at, align="edge", color=colour, edgecolor="white", linewidth=0.6)
-        name = visible(storage.name)
-        room = wide / end * width, size / most * height
-        if room[0] > 0.6 * LETTERS * len(name) and room[1] > 1.3 * LETTERS:
+        name = _short(storage.name)
+        along, across = wide / end * width, size / most * height
+        turned = along < 0.6 * LETTERS * len(name)
+        if turned:
+            along, across = across, along
+        if along > 0.6 * LETTERS * len(name) and across > 1.3 * LETTERS:
             letters = "white" if colour in DARK else "black"
             middle = storage.first + wide / 2, at + size / 2
-            ax.text(*middle, name, ha="center", va="center", fontsize=LETTERS, color=letters)
+            ax.text(
+                *middle, name, ha="center", va="center", rotation=90 if turned else 0, fontsize=LETTERS, color=letters
+            )  # fmt: skip
     ax.set_ylim(0, most)
     if limit <= most:
         ax.axhline(limit, color="black", linewidth=1)

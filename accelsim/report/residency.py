@@ -95,7 +95,7 @@ def summary(plan: Plan) -> list[str]:
         said.append(f"{len(plan.folded)} layers folded into their producers")
     if plan.copies:
         copied = sum(copy.bits for copy in plan.copies)
-        said.append(f"{len(plan.copies)} parts of concatenations are copied: {shown(copied)} read and written again")
+        said.append(f"parts copied into concatenations: {len(plan.copies)}; {shown(copied)} are read and written again")
     if plan.residency.dropped:
         said.append(f"no addresses were found for {', '.join(plan.residency.dropped)}: left in DRAM")
     return [*said, *plan.notes]

@@ -75,6 +75,7 @@ def load(name: str, only: str | None = None) -> Lifetimes:
         raise WorkloadError(f"holds {len(names)} networks", f"choose with --only: {', '.join(names)}", file=shown)
     wanted = names[0] if wanted is None else wanted
     if wanted not in names:
+        shown = PREFIX.rstrip(":") if name.startswith(PREFIX) else shown
         raise WorkloadError(f"no network '{wanted}'", nearest(wanted, names, f"one of {', '.join(names)}"), file=shown)
     storages: dict[str, Storage] = {}
     told = True
