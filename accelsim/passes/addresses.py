@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 NODES = 2_000
 """Nodes of the search for exact addresses; it counts no seconds, so that a plan is the same on every computer."""
+ROUNDS = 30
+"""How often first fit starts again with what found no place ahead."""
 MOST_PAIRS = 4_000
 """Pairs alive together, above which the exact search is not tried."""
 
@@ -37,24 +39,38 @@ ORDERS: dict[str, Callable[[Block], tuple[int, ...]]] = {
 def first_fit(blocks: Sequence[Block], order: Sequence[int]) -> list[int | None]:
     """Return the lowest address at which each block fits beside those ahead of it in ``order``; None: nowhere."""
     found: list[int | None] = [None] * len(blocks)
-    placed: list[tuple[int, Block]] = []
+    taken: dict[int, list[tuple[int, int]]] = {}
     for i in order:
         block, at = blocks[i], 0
-        for low, high in sorted((low, low + other.size) for low, other in placed if other.meets(block)):
+        lives = range(block.first, block.last + 1)
+        for low, high in sorted({span for position in lives for span in taken.get(position, ())}):
             if low - at >= block.size:
                 break
             at = max(at, high)
         if at + block.size <= block.limit:
             found[i] = at
-            placed.append((at, block))
+            for position in lives:
+                taken.setdefault(position, []).append((at, at + block.size))
     return found
 
 
-def by_orders(blocks: Sequence[Block]) -> Iterator[tuple[str, list[int | None]]]:
-    """Yield the name of each order and the addresses that first fit finds in it."""
+def attempts(blocks: Sequence[Block]) -> Iterator[tuple[str, list[int | None]]]:
+    """Yield what first fit finds, and in which order: four of them, then each with those ahead that found no place."""
+    orders: dict[str, list[int]] = {}
     for name, key in ORDERS.items():
-        keys = sorted((*key(block), i) for i, block in enumerate(blocks))
-        yield name, first_fit(blocks, [each[-1] for each in keys])
+        order = [i for _, i in sorted((key(block), i) for i, block in enumerate(blocks))]
+        found = first_fit(blocks, order)
+        yield name, found
+        orders[name] = _failed_first(order, found)
+    for name, order in orders.items():
+        for _ in range(ROUNDS):
+            found = first_fit(blocks, order)
+            yield f"{name}, repaired", found
+            order = _failed_first(order, found)
+
+
+def _failed_first(order: Sequence[int], found: Sequence[int | None]) -> list[int]:
+    return [i for i in order if found[i] is None] + [i for i in order if found[i] is not None]
 
 
 def whole(addresses: Sequence[int | None]) -> list[int] | None:

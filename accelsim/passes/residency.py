@@ -129,10 +129,11 @@ def arena_bits(storages: Sequence[Storage], planner: Planner, positions: int) ->
         return _top(blocks, addresses.first_fit(blocks, order))
     peak = max(_live(held, buffer, positions), default=0)
     blocks = [Block(buffer.size(storage), storage.first, storage.last, peak) for storage in held]
-    if any(addresses.whole(found) for _, found in addresses.by_orders(blocks)) or addresses.exact(blocks):
+    if any(addresses.whole(found) for _, found in addresses.attempts(blocks)) or addresses.exact(blocks):
         return peak
-    blocks = [block._replace(limit=sum(each.size for each in blocks)) for block in blocks]
-    return min(_top(blocks, found) for _, found in addresses.by_orders(blocks))
+    endless = sum(block.size for block in blocks)
+    blocks = [block._replace(limit=endless) for block in blocks]
+    return min(_top(blocks, found) for _, found in addresses.attempts(blocks))
 
 
 def used_bits(storages: Iterable[Storage], residency: Residency, buffer: Buffer) -> int:
@@ -221,9 +222,9 @@ def _exact(wanted: Sequence[Storage], buffers: Sequence[Buffer], positions: int,
 
 
 def _addresses(chosen: Sequence[Storage], blocks: Sequence[Block]) -> tuple[Sequence[int | None], str]:
-    """Return addresses and how they came about; None for what no order of first fit that loses less can place."""
+    """Return addresses and how they came about; None for what the best first fit cannot place."""
     best: tuple[int, str, list[int | None]] | None = None
-    for name, found in addresses.by_orders(blocks):
+    for name, found in addresses.attempts(blocks):
         lost = sum(s.moved_bits for s, at in zip(chosen, found, strict=True) if at is None)
         if best is None or lost < best[0]:
             best = lost, f"first fit, {name}", found
