@@ -7,5 +7,8 @@ DATA = ["arch_configs", "workloads"]
 setup(
     packages=find_namespace_packages(include=["accelsim*"]) + [f"accelsim.{name}" for name in DATA],
     package_dir={f"accelsim.{name}": name for name in DATA},
-    package_data={"": ["*.yaml", "*/*.yaml", "py.typed"], "accelsim.report.templates": ["*.html", "*.css", "*.js"]},
+    package_data={
+        "": ["*.yaml", "*/*.yaml", "*.csv", "py.typed"],
+        "accelsim.report.templates": ["*.html", "*.css", "*.js"],
+    },
 )
