@@ -43,9 +43,13 @@ class Mac(Component):
 
 @dataclass(frozen=True)
 class Alu(Component):
-    """A lane of a vector unit. Actions in operations of ``bits`` wide operands."""
+    """A lane of a vector unit. Actions in operations of ``bits`` wide operands.
+
+    ``parts`` are what it is built of, for area and leakage; of a whole vector lane one of each.
+    """
 
     bits: int = 32
+    parts: tuple[Literal["multiplier", "adder", "comparator"], ...] = ("multiplier", "adder", "comparator")
 
     kind: ClassVar[str] = "alu"
     actions: ClassVar[tuple[str, ...]] = ("add", "mul", "compare", "special")
