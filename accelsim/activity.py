@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from accelsim.errors import ModelError
@@ -130,10 +130,6 @@ class Activity:
         """Return what differs between two walks of one layer, empty when nothing does."""
         left, right = _plain(self), _plain(other)
         return [f"{name}: {left[name]} != {right[name]}" for name in left if left[name] != right[name]]
-
-    def without_values(self) -> Activity:
-        """Return the same activity without the output tensor."""
-        return replace(self, values=None)
 
     def check(self, units: dict[str, int]) -> None:
         """Raise ModelError unless every account closes and nothing is negative.

@@ -26,6 +26,7 @@ from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
+from accelsim.units import INT64_MAX
 from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import Shape
 
@@ -97,6 +98,15 @@ class Sample(NamedTuple):
     on_chip: bool = False
 
 
+Draw: TypeAlias = Callable[[int, int], int]
+"""(low, high) -> a number between them, both included."""
+
+
+def drawing(rng: np.random.Generator) -> Draw:
+    """Return a generator's way to draw one number."""
+    return lambda low, high: int(rng.integers(low, high + 1))
+
+
 class Room(NamedTuple):
     """A storage of an engine where tensors may live between layers (``home: chip``), without traffic at DRAM.
 
@@ -119,6 +129,12 @@ def too_large(view: LayerView, tensor: Tensor, storage: str, keys: str) -> Mappi
         f"layer '{view.name}': '{tensor.name}' is at home on the chip but does not fit {storage}",
         f"raise {keys} or give it home: dram",
     )
+
+
+def check_counts(view: LayerView, growth: int) -> None:
+    """Raise MappingError if counts may exceed 64 bits: a multiplication adds at most ``growth`` to any of them."""
+    if view.macs * growth > INT64_MAX:
+        raise MappingError.too_many(view.name)
 
 
 def roles(view: LayerView) -> list[tuple[str, Tensor]]:

@@ -57,6 +57,11 @@ def lean(function: F) -> F:
     return _jitted(function, _nrt=False)
 
 
+def part(function: F) -> F:
+    """Compile a part of a `lean` kernel into its callers: handing over a dozen arrays may take longer than the part."""
+    return _jitted(function, _nrt=False, inline="always")
+
+
 def _jitted(function: F, **options: Any) -> F:
     folder = _folder(function)
     if folder is not None:

@@ -100,6 +100,45 @@ def write_set(folder: Path, files: Mapping[str, Content], stale: Iterable[str] =
         raise
 
 
+def create(folder: Path, files: Mapping[str, Content], beside: Mapping[Path, Content] | None = None) -> None:
+    """Make a folder with files in it, whose names may have folders of their own, and other files ``beside`` it.
+
+    Nothing of it may be there already. The folder comes last and in one step, so that it is whole or not there.
+
+    Raises
+    ------
+    ConfigError
+        When something is there, or the system refuses any of it; then nothing is left behind.
+    """
+    others, remedy = beside or {}, "choose another folder with -o"
+    for path in (folder, *others):
+        if path.exists() or path.is_symlink():
+            raise ConfigError("is there already", "choose another name, or remove it first", file=str(path))
+    new = [path for path in folder.parents if not path.exists()]
+    aside = folder.with_name(f".{folder.name[:40]}.{secrets.token_hex(4)}.partial")
+    made: list[Path] = []
+    try:
+        aside.mkdir(parents=True)
+        for name, content in files.items():
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            _fill(aside / name, content)
+        for path, content in others.items():
+            write(path, content, remedy)
+            made.append(path)
+        os.rename(aside, folder)
+    except BaseException as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        for path in made:
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            for path in new:
+                path.rmdir()
+        if isinstance(error, OSError):
+            problem = f"cannot be written ({(error.strerror or str(error)).lower()})"
+            raise ConfigError(problem, remedy, file=str(folder)) from None
+        raise
+
+
 def _fill(path: Path, content: Content) -> None:
     with path.open("wb") as file:
         if callable(content):

@@ -79,7 +79,6 @@ class LayerResult:
     simulated: bool = False
     reason: str | None = None
     unit: str | None = None
-    count: int = 1
     nonzero_weight_macs: int = 0
     nonzero_input_macs: int = 0
     effective_macs: int = 0

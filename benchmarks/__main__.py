@@ -45,6 +45,7 @@ def in_c() -> list[str]:
 def promised() -> list[str]:
     vgg = [rates.scnn_vgg16(name) for name in ("scnn", "scnn_queued", "scnn_strict")]
     terms = [(name, rates.terms_per_second(name)) for name in ("pragmatic", "laconic")]
+    streams = [(name, rates.dram_requests_per_second("ddr4-2400", name)) for name in ("sequential", "stride", "random")]
     return [
         "## Totals and rates",
         "",
@@ -52,6 +53,8 @@ def promised() -> list[str]:
                ((f"`{v.machine}`", f"{v.seconds:.1f}", f"{v.cycles:,}") for v in vgg)),
         *table(("data-dependent bit-serial kernel", "million activation terms per CPU second"),
                ((f"`{name}`", f"{rate / 1e6:.0f}") for name, rate in terms)),
+        *table(("stream on `ddr4-2400`", "million requests per CPU second"),
+               ((f"`{name}`", f"{rate / 1e6:.1f}") for name, rate in streams)),
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import accelsim
 
-from .c.cases import LARGE, Case
+from .c.cases import LARGE, Case, Stream
 from .c.record import copied, kernels_seen_by
 
 TURNS = 3
@@ -68,3 +68,15 @@ def _terms(args: tuple[Any, ...]) -> int:
         for x in range(f0, f0 + s):
             terms += int(each[n0 : n0 + images, :, y : y + rows, x : x + cols].sum())
     return terms * -(-filters // grid.filters)
+
+
+def dram_requests_per_second(standard: str, pattern: str) -> float:
+    """Return the requests of a stream that the DRAM kernel takes in a CPU second, decoding of addresses included."""
+    stream = Stream(standard, pattern)
+    stream.run()
+    times = []
+    for _ in range(TURNS):
+        start = time.process_time()
+        stream.run()
+        times.append(time.process_time() - start)
+    return stream.count / min(times)

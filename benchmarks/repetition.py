@@ -35,6 +35,7 @@ PIECES = {
         f"engines/{name}/{file}.py" for name in TILED for file in ("engine", "walk", "sample")
     ),
     "five zero skippers without kernels and references (B8)": tuple(f"engines/{name}/*.py" for name in SKIPPING),
+    "what zero skippers share": ("compressed/*.py",),
     "references (B9)": ("engines/*/*reference.py",),
     "the wing": ("tiled/*.py",),
 }  # fmt: skip

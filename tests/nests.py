@@ -7,6 +7,7 @@ from math import prod
 
 from accelsim.mapping.brute import KEYS, BruteNest
 from accelsim.mapping.loopnest import ORDERS, LoopNest, Tile, Tiling, Widths
+from accelsim.stepped import Ledger
 from accelsim.tiled.nest import DIMS, Cut, Factor, Level, Mapping, Nest, Problem
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d
@@ -16,24 +17,20 @@ class Stepped(BruteNest):
     """A cut layer stepped tile by tile; tensors at home do not move. ``known`` is shared by all cuts of a layer."""
 
     def __init__(self, conv, mapping, widths, dram, resident, known):
-        self.resident, self.known = resident, known
-        super().__init__(conv, mapping, widths._asdict(), dram)
+        self.known = known
+        super().__init__(conv, mapping, widths._asdict(), Ledger(dram), resident)
 
     def schedule(self, cycles):
         """Return every step; ``cycles`` are those of a `Tile`, whose input region nobody asks for."""
         for tile, computed in self.walk():
             computed.append(cycles(Tile(*(len(tile[axis]) for axis in "gnefkc"), 0, 0)))
-        return tuple(self.steps)
+        return tuple(self.ledger.steps)
 
     def largest_bits(self):
         """Return the bits of the largest tile of inputs, of weights and of sums."""
         for _ in self.walk():
             pass
         return {tensor: max(bits) for tensor, bits in self._peak.items()}
-
-    def _move(self, layout, tensor, direction, tile):
-        found = super()._move(layout, tensor, direction, tile)
-        return [] if tensor in self.resident else found
 
     def _addresses(self, tensor, tile):
         key = (tensor, *(tile[axis] for axis in KEYS[tensor]))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from bit_serial_runs import run, view
 from contract import MACHINE
+from oracles.bricks import fused_product, fusion
 from pydantic import ValidationError
 
 import accelsim
@@ -11,7 +12,6 @@ from accelsim.engines.bitfusion.engine import ENGINE
 from accelsim.engines.bitfusion.kernel import fused_product as by_kernel
 from accelsim.engines.bitfusion.params import Params, fuse, supported
 from accelsim.errors import MappingError
-from accelsim.operands.bricks import fused_product, fusion
 from accelsim.operands.handle import of
 from accelsim.workload.shapes import Conv2d
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import bricks
 
 from accelsim.errors import WorkloadError
-from accelsim.operands import bricks
 
 WIDTHS = range(1, 17)
 SIGNS = list(product((False, True), repeat=2))

@@ -2,12 +2,15 @@
 
 import os
 
+import dram_streams
 import numpy as np
 import pytest
 from contract import random_case
 
 from accelsim.engines import registry
-from benchmarks.c.record import copied, kernels_seen_by
+from accelsim.memory.device import standard as standards
+from accelsim.memory.device.channel import serve
+from benchmarks.c.record import NO_ENGINES, copied, kernels_seen_by
 from benchmarks.c.twins import FOLDER, GCC, Twin, difference, flat
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
@@ -45,5 +48,27 @@ def test_kernels_and_their_twins_in_c_leave_the_same_bytes(name, tmp_path):
     assert seen == set(twin.functions)
 
 
+def test_the_dram_kernel_and_its_twin_in_c_leave_the_same_bytes(tmp_path):
+    twin = Twin("dram", tmp_path)
+    for seed in range(CASES):
+        for name in standards.names():
+            device = dram_streams.device(name, seed)
+            calls = []
+
+            def compare(kernel_name, kernel, args, calls=calls, where=(name, seed)):
+                theirs = copied(args)
+                returned = kernel(*args)
+                go, result = twin.call(kernel_name, theirs, 1)
+                go()
+                assert result.tolist() == [returned]
+                assert difference(args, theirs) is None, where
+                calls.append(kernel_name)
+                return returned
+
+            with kernels_seen_by(compare, "dram", set(twin.functions)):
+                serve(device, dram_streams.requests(device, seed), log=True)
+            assert calls == ["serve"] * 2
+
+
 def test_every_twin_in_c_has_an_engine():
-    assert {path.stem for path in FOLDER.glob("*.c")} <= set(registry.modules())
+    assert {path.stem for path in FOLDER.glob("*.c")} <= set(registry.modules()) | set(NO_ENGINES)

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from oracles.bitmap import Bitmap
+from oracles.csr import Csr
+from oracles.sparsity_map import SparsityMap
+from oracles.zfnaf import Zfnaf
 
 from accelsim.errors import ConfigError, UserError, WorkloadError
-from accelsim.operands.bitmap import Bitmap
 from accelsim.operands.csc import Csc
-from accelsim.operands.csr import Csr
 from accelsim.operands.rlc import Rlc
-from accelsim.operands.sparsity_map import SparsityMap
 from accelsim.operands.step_index import StepIndex
 from accelsim.operands.zero_run import ZeroRun
-from accelsim.operands.zfnaf import Zfnaf
 
 # --- sizes, counted element by element ------------------------------------------------------------------------
 

@@ -41,13 +41,14 @@ def test_show_knows_networks_and_engines(tmp_path):
     assert "6 MACs" in run("show", str(path))
 
 
-@pytest.mark.parametrize("kind", ["arch", "network", "engine", "replica"])
+@pytest.mark.parametrize("kind", ["arch", "network", "engine", "replica", "dram"])
 def test_list_names_everything_of_a_kind(kind):
     names = {
         "arch": packaged.names("arch_configs"),
         "network": [*packaged.names("workloads"), "onnx:resnet50"],
         "engine": list(registry.modules()),
         "replica": ["bitfusion2018", "scalesim", "isca16"],
+        "dram": ["ddr4-2400", "hbm3-6400"],
     }[kind]
     found = [line.split()[0] for line in run("list", kind).splitlines()]
     assert set(names) <= set(found)
@@ -130,6 +131,7 @@ def test_a_case_without_its_data_is_skipped_and_says_so(monkeypatch):
     monkeypatch.delenv("ACCELSIM_DATA", raising=False)
     needy = case(workload="matrix:wiki-Vote", layer=None, needs="data")
     monkeypatch.setattr(compare, "engine_cases", lambda: {"e": (needy,)})
+    monkeypatch.setattr(compare, "stream_cases", lambda: ())
     (row,) = compare.validate()
     assert row.passed
     assert row.verdict == "skipped"

@@ -97,3 +97,10 @@ def test_links_between_documents_lead_somewhere():
     for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for name in re.findall(r"`((?:docs|accelsim|tests|examples|reports)/[\w./-]+)`", path.read_text()):
             assert (ROOT / name).exists() or "<" in name or "*" in name or "dot" in name or "out" in name, (path, name)
+
+
+def test_the_table_of_the_dram_page_is_what_the_command_prints():
+    (shown,) = re.findall(r"```\n\$ accelsim (dram .*?)\n```", (ROOT / "docs/dram.md").read_text(), re.DOTALL)
+    command, *lines = shown.splitlines()
+    done = CliRunner().invoke(app, command.split(), catch_exceptions=False)
+    assert done.output.splitlines() == lines

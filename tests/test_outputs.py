@@ -64,12 +64,16 @@ WRITES = {
                 ("profile", "m.onnx", "--input", "x=x.npy", "--density", "out.yaml")],
     "validate": [("validate", "vector", "-o", "out.md")],
     "search": [(*SEARCH, "-o", "out.yaml"), (*SEARCH, "--plot", "out.png")],
+    "dram": [("dram", "ddr4-2400", "--pattern", "stride", "--requests", "100", "--save-trace", "out.trace")],
     "merge": [("merge", "s.db", "-o", "out.db")],
     "replica": [("replica", "scalesim", "os_32.cfg", "small.csv", "-o", "out")],
     "compare": [("compare", "systolic_ws", "systolic_ws_8", "-n", "tiny.yaml", "-o", "out")],
     "run": [("run", "systolic_ws", "tiny.yaml", "-o", "out", "--trace")],
+    "new": [("new", "mine", "--like", "plain", "-o", "out")],
 }  # fmt: skip
 """Command -> how it is called so that it writes ``out``."""
+NEW_ONLY = {"merge", "new"}
+"""What replaces nothing."""
 READ_ONLY = {"list", "show", "schema"}
 IN_PLACE = {"sweep"}
 """What writes a store, whose transactions are SQLite's; so does a search of designs."""
@@ -97,11 +101,11 @@ def test_a_write_that_fails_leaves_the_earlier_file_and_nothing_else(words, good
         pytest.importorskip("pyarrow")
     shutil.copytree(good, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    if words[0] != "merge":  # which makes new stores only
+    if words[0] not in NEW_ONLY:
         code, said = end_of(capsys, words)
         assert code == 0, said
     before = snapshot(tmp_path)
-    assert words[0] == "merge" or any(name.startswith("out") for name in before)
+    assert words[0] in NEW_ONLY or any(name.startswith("out") for name in before)
     real, filled = outputs._fill, []
 
     def full(path, content):

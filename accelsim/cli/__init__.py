@@ -22,11 +22,12 @@ from accelsim.errors import ModelError, UserError
 COMMANDS = {
     "run": "Simulate a network on a machine.",
     "compare": "Compare machines on networks, over the layers that all of them simulate.",
-    "list": "List packaged machines, networks, engines and replicas.",
+    "list": "List packaged machines, networks, engines, replicas and DRAM standards.",
     "show": "Show a machine, a network or an engine, resolved and with its sources.",
     "price": "What one memory, register, multiplier or wire costs, and by which rows.",
     "schema": "Print the JSON Schema of a machine or network file.",
     "validate": "Compare published figures with this build.",
+    "new": "Start a machine of your own: a folder that works, to be altered.",
     "compress": "Prune, share and Huffman-code a network's weights.",
     "quantize": "Turn a network's numbers into integers; what their widths cost in noise.",
     "profile": "Run an ONNX model and keep every layer's real inputs.",
@@ -37,6 +38,7 @@ COMMANDS = {
     "merge": "Put the stores of shards together.",
     "report": "Write a run or a sweep as one HTML file that opens offline.",
     "plot": "Draw a store or reports: EDP, Pareto front, energy, cycles, roofline, heat map.",
+    "dram": "Serve a stream of requests on a DRAM standard: clocks, row hits, stalls, energy.",
     "replica": "Another simulator's own arithmetic, in its own format.",
 }
 """Command name -> one-line help. The file is ``cli/<name>.py``."""

@@ -12,15 +12,15 @@ import click
 
 
 @click.command(epilog="Example: accelsim list network")
-@click.argument("what", type=click.Choice(["arch", "network", "engine", "replica"]), required=False)
+@click.argument("what", type=click.Choice(["arch", "network", "engine", "replica", "dram"]), required=False)
 def command(what: str | None) -> None:
-    """List packaged machines, networks, engines and replicas: all of them, or one kind.
+    """List packaged machines, networks, engines, replicas and DRAM standards: all of them, or one kind.
 
     A network is a table of the layers that multiply, isolated from each other, or connected (net:NAME, onnx:NAME):
     all of its layers with the edges between them. Sizes such as seq=128 are given with --dim.
     """
     width = get_terminal_size().columns if sys.stdout.isatty() else None
-    for kind in [what] if what else ["arch", "network", "engine", "replica"]:
+    for kind in [what] if what else ["arch", "network", "engine", "replica", "dram"]:
         if what is None:
             click.echo(f"{kind}:")
         for name, text in _entries(kind):
@@ -43,6 +43,10 @@ def _entries(kind: str) -> list[tuple[str, str]]:
         from accelsim.cli import declared
 
         return list(declared("replica").items())
+    if kind == "dram":
+        from accelsim.cli.dram import entries
+
+        return entries()
     if kind == "arch":
         from accelsim.config import packaged
 

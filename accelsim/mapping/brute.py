@@ -7,31 +7,33 @@ next tile does not continue leave, as partial sums if input channels are missing
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise, product
-from typing import Any, Literal
+from collections.abc import Collection, Iterator
+from itertools import product
+from typing import Any
 
-from accelsim.activity import Flow, Step, Transfer
+from accelsim.activity import Direction, Transfer
 from accelsim.mapping.loopnest import Tiling
-from accelsim.memory.dram import DramModel
+from accelsim.stepped import Ledger
 from accelsim.workload.shapes import Conv2d
 
 KEYS = {"input": "gnefc", "weight": "gkc", "output": "gnefk"}
 
 
 class BruteNest:
-    """Counts DRAM traffic, buffer fills and peaks tile by tile.
+    """Enters DRAM traffic and buffer fills in a ledger, tile by tile, and keeps the peaks.
 
     Parameters
     ----------
     bits : dict
         Width of ``input``, ``weight``, ``output`` and ``psum`` elements.
+    homes : collection of str
+        Tensors at home on the chip: inputs and weights lie there whole, outputs leave for the inputs' buffer.
     """
 
-    def __init__(self, conv: Conv2d, mapping: Tiling, bits: dict[str, int], dram: DramModel) -> None:
-        self.conv, self.mapping, self.bits, self.dram = conv, mapping, bits, dram
-        self.flows: dict[Flow, int] = {}
-        self.steps: list[Step] = []
+    def __init__(
+        self, conv: Conv2d, mapping: Tiling, bits: dict[str, int], ledger: Ledger, homes: Collection[str] = ()
+    ) -> None:
+        self.conv, self.mapping, self.bits, self.ledger, self.homes = conv, mapping, bits, ledger, homes
         self.tiles = list(self._tiles())
         self._peak: dict[str, list[int]] = {"input": [], "weight": [], "output": []}
 
@@ -43,19 +45,23 @@ class BruteNest:
             loads, stores = self._transfers(tile, before, following)
             cycles: list[int] = []
             yield tile, cycles
-            self.steps.append(Step(tuple(loads), sum(cycles), tuple(stores)))
-
-    def add(self, boundary: str, tensor: str, direction: Literal["read", "write"], bits: int) -> None:
-        """Count traffic."""
-        flow = Flow(boundary, tensor, direction)
-        self.flows[flow] = self.flows.get(flow, 0) + bits
+            self.ledger.step(loads, sum(cycles), stores)
 
     def buffers(self, kib: dict[str, int]) -> dict[str, tuple[int, int]]:
         """Return capacity and peak of each buffer: two tiles if there are several different ones."""
-        result = {}
+        conv, result = self.conv, {}
+        whole = {
+            "input": conv.n * conv.c * conv.h * conv.w * self.bits["input"],
+            "weight": conv.k * conv.c // conv.groups * conv.r * conv.s * self.bits["weight"],
+        }
         for tensor, size in kib.items():
             different = {tuple(tile[a] for a in KEYS[tensor]) for tile in self.tiles}
-            result[f"glb.{tensor}s"] = (size * 8192, max(self._peak[tensor]) * (2 if len(different) > 1 else 1))
+            peak = max(self._peak[tensor]) * (2 if len(different) > 1 else 1)
+            if tensor in self.homes and tensor in whole:
+                peak = whole[tensor]
+            if tensor == "input" and "output" in self.homes:
+                peak += conv.n * conv.k * conv.e * conv.f * self.bits["output"]
+            result[f"glb.{tensor}s"] = (size * 8192, peak)
         return result
 
     def _tiles(self) -> Iterator[dict[str, range]]:
@@ -95,24 +101,20 @@ class BruteNest:
             stores += self._move("output", "output" if done else "psum", "write", tile)
         return loads, stores
 
-    def _move(
-        self, layout: str, tensor: str, direction: Literal["read", "write"], tile: dict[str, range]
-    ) -> list[Transfer]:
-        addresses = self._addresses(layout, tile)
+    def _move(self, layout: str, tensor: str, direction: Direction, tile: dict[str, range]) -> list[Transfer]:
+        places = self._addresses(layout, tile)
+        bits = len(places) * self.bits[tensor]
         if layout != "output":
-            self._peak[layout].append(len(addresses) * self.bits[layout])
-        if not addresses:
+            self._peak[layout].append(bits)
+        if direction == "write":
+            self.ledger.add("glb.outputs", tensor, "read", len(places) * self.bits["psum"])
+        if tensor in self.homes:
+            if tensor == "output":
+                self.ledger.add("glb.inputs", tensor, "write", bits)
             return []
-        runs = 1 + sum(b != a + 1 for a, b in pairwise(addresses))
-        length, burst = len(addresses) // runs * self.bits[tensor], self.dram.burst_bits
-        self.add("dram", tensor, direction, len(addresses) * self.bits[tensor])
-        if over := runs * (-(-length // burst) * burst - length):
-            self.add("dram", "other", direction, over)
         if direction == "read":
-            self.add(f"glb.{layout}s", tensor, "write", len(addresses) * self.bits[tensor])
-        else:
-            self.add("glb.outputs", tensor, "read", len(addresses) * self.bits["psum"])
-        return [Transfer(tensor, direction, length, runs)]
+            self.ledger.add(f"glb.{layout}s", tensor, "write", bits)
+        return self.ledger.move_elements(tensor, direction, places, self.bits[tensor])
 
     def _addresses(self, tensor: str, tile: dict[str, range]) -> list[int]:
         """Return the sorted element addresses of a tile in DRAM."""

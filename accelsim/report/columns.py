@@ -61,7 +61,7 @@ def columns(result: NetworkResult, layers: Sequence[LayerResult], total: str) ->
     both: tuple[LayerResult | NetworkResult, ...] = (*layers, result)
     stalls = sum(layer.stall_cycles for layer in layers)
     cut = len(words.prefix([layer.name for layer in layers], GOOD_NAME))
-    names = [layer.name[cut:] + (f" x{layer.count}" if layer.count > 1 else "") for layer in layers]
+    names = [layer.name[cut:] for layer in layers]
     stalled = [_percent(layer.stall_cycles, layer.cycles) for layer in layers]
     times = [_percent(layer.cycles, result.cycles) for layer in layers]
     macs, cycles, occupancy, energy = _figures(both)

@@ -20,7 +20,7 @@ _LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touc
 """Keys that reports of this format had not from the start."""
 
 _COPIED = (
-    "name", "kind", "shape", "bits", "macs", "simulated", "reason", "unit", "count", "effective_macs",
+    "name", "kind", "shape", "bits", "macs", "simulated", "reason", "unit", "effective_macs",
     "performed_macs", "start_cycle", "cycles", "compute_cycles", "stall_cycles", "dram_cycles", "fidelity", "mapping",
     "mapping_source", "primary", "needed_bits_per_cycle", "energy_pj", "checked", "details",
 )  # fmt: skip

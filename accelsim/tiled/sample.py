@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-
+from accelsim.engine import Draw
 from accelsim.mapping.loopnest import ORDERS
 from accelsim.workload.shapes import Conv2d, Linear, Matmul
-
-Draw: TypeAlias = Callable[[int, int], int]
-"""(low, high) -> a number between them, both included."""
-
-
-def drawing(rng: np.random.Generator) -> Draw:
-    """Return a generator's way to draw one number."""
-    return lambda low, high: int(rng.integers(low, high + 1))
 
 
 def product(draw: Draw) -> Conv2d | Linear | Matmul:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,16 +13,51 @@ from accelsim.config.schema import Positive, Strict
 from accelsim.config.yamlfile import read, validate
 from accelsim.engines import registry
 from accelsim.errors import ConfigError
+from accelsim.memory import device
 
 Kind = Literal["exact", "within", "known_gap", "reported"]
 Origin = Literal["hand-derived", "published", "peer", "published (recalled)", "fitted"]
 """``fitted``: published, but a rule of ours was selected because it gives this figure."""
 
 
-class CaseSpec(Strict):
-    """One figure and how to obtain ours."""
+class Figure(Strict):
+    """One figure and what is said of it."""
 
     case: str = Field(min_length=1, description="what is compared, in a few words")
+    quantity: str = Field(description="key of the layer in the report, or totals.<key>; see `ours`")
+    expected: float
+    unit: str = ""
+    kind: Kind
+    tolerance: float = Field(0.0, ge=0, description="largest relative error; of a known gap, how far it may move")
+    gap: float | None = Field(None, description="of a known gap: the relative error as it stands")
+    origin: Origin
+    source: str = Field(min_length=1, description="author, venue, year, table; or the derivation")
+    why: str = Field("", description="reason of the band, or of the gap")
+
+    @model_validator(mode="after")
+    def _judged(self) -> Self:
+        if self.kind == "exact" and self.tolerance:
+            raise ValueError("an exact case has no tolerance; remove it")
+        if self.kind in ("within", "known_gap") and not (self.tolerance and self.why):
+            raise ValueError(f"a case of kind {self.kind} needs a tolerance and a reason; add 'tolerance' and 'why'")
+        if (self.kind == "known_gap") != (self.gap is not None):
+            raise ValueError("a known gap, and nothing else, states its 'gap'; add or remove it")
+        if self.origin == "published (recalled)" and self.kind != "reported":
+            raise ValueError("a recalled figure is no bar; use kind: reported")
+        return self
+
+
+class StreamCase(Figure):
+    """A stream of requests on a DRAM standard; ``quantity`` is a key of what ``accelsim dram`` prints."""
+
+    standard: str
+    pattern: str
+    requests: int = Field(ge=1)
+
+
+class CaseSpec(Figure):
+    """One figure and how to obtain ours."""
+
     arch: str = Field(description="packaged machine or path")
     set: dict[str, Any] = Field(default_factory=dict, description="keys of the machine to override")
     workload: str | None = Field(None, description="packaged network or path")
@@ -39,32 +74,21 @@ class CaseSpec(Strict):
     )
     baseline: str | None = Field(None, description="machine that runs the same; the figure is its quantity over ours")
     baseline_set: dict[str, Any] = Field(default_factory=dict, description="keys of the baseline to override")
-    quantity: str = Field(description="key of the layer in the report, or totals.<key>; see `ours`")
-    expected: float
-    unit: str = ""
     scale: Positive = Field(1.0, description="factor from the report's unit to that of the source")
-    kind: Kind
-    tolerance: float = Field(0.0, ge=0, description="largest relative error; of a known gap, how far it may move")
-    gap: float | None = Field(None, description="of a known gap: the relative error as it stands")
-    origin: Origin
-    source: str = Field(min_length=1, description="author, venue, year, table; or the derivation")
-    why: str = Field("", description="reason of the band, or of the gap")
 
     @model_validator(mode="after")
     def _coherent(self) -> CaseSpec:
         if (self.workload is None) == (self.layer is None):
             raise ValueError("a case runs a workload or a layer; give exactly one of them")
-        if self.kind == "exact" and self.tolerance:
-            raise ValueError("an exact case has no tolerance; remove it")
-        if self.kind in ("within", "known_gap") and not (self.tolerance and self.why):
-            raise ValueError(f"a case of kind {self.kind} needs a tolerance and a reason; add 'tolerance' and 'why'")
         if self.baseline_set and self.baseline is None:
             raise ValueError("baseline_set overrides a baseline; give one")
-        if (self.kind == "known_gap") != (self.gap is not None):
-            raise ValueError("a known gap, and nothing else, states its 'gap'; add or remove it")
-        if self.origin == "published (recalled)" and self.kind != "reported":
-            raise ValueError("a recalled figure is no bar; use kind: reported")
         return self
+
+
+class StreamsFile(Strict):
+    """The cases of DRAM."""
+
+    cases: tuple[StreamCase, ...] = Field(strict=False)
 
 
 class CasesFile(Strict):
@@ -94,3 +118,9 @@ def engine_cases() -> dict[str, tuple[CaseSpec, ...]]:
             raise ConfigError("an engine without cases", "add at least one hand-derived figure", file=shown)
         found[name] = tuple(_beside(case, path.parent) for case in validate(CasesFile, read(path, shown)).cases)
     return found
+
+
+def stream_cases() -> tuple[StreamCase, ...]:
+    """Return the cases of DRAM devices."""
+    path = Path(device.__file__).parent / "cases.yaml"
+    return validate(StreamsFile, read(path, "memory/device/cases.yaml")).cases

@@ -18,9 +18,12 @@ from accelsim.errors import ConfigError
 from accelsim.report.document import document
 from accelsim.results import NetworkResult
 from accelsim.simulation import load_arch, load_network, simulate
-from accelsim.validate.cases import CaseSpec, engine_cases
+from accelsim.validate.cases import CaseSpec, Figure, StreamCase, engine_cases, stream_cases
 from accelsim.workload import matrix_names, yaml_network
 from accelsim.workload.network import Network
+
+DRAM = "dram"
+"""What the cases of DRAM devices stand under, beside those of engines."""
 
 
 class Verdict(NamedTuple):
@@ -36,7 +39,7 @@ class Verdict(NamedTuple):
     """
 
     engine: str
-    case: CaseSpec
+    case: Figure
     ours: float
     error: float
     verdict: str
@@ -53,9 +56,9 @@ def validate(names: Iterable[str] = (), progress: Callable[[str, int, int], None
     Raises
     ------
     ConfigError
-        An engine that does not exist, or a malformed case.
+        An engine (or ``dram``) that does not exist, or a malformed case.
     """
-    table = engine_cases()
+    table: dict[str, tuple[Figure, ...]] = {**engine_cases(), DRAM: stream_cases()}
     wanted = list(names) or list(table)
     for name in wanted:
         if name not in table:
@@ -69,16 +72,18 @@ def validate(names: Iterable[str] = (), progress: Callable[[str, int, int], None
     return rows
 
 
-def _lacks_data(case: CaseSpec) -> bool:
+def _lacks_data(case: Figure) -> bool:
+    if not isinstance(case, CaseSpec):
+        return False
     name = (case.workload or "").removeprefix(matrix_names.PREFIX)
     return case.needs == "data" and matrix_names.find_data(name) is None
 
 
-def _skipped(engine: str, case: CaseSpec) -> Verdict:
+def _skipped(engine: str, case: Figure) -> Verdict:
     return Verdict(engine, case, nan, nan, "skipped")
 
 
-def judge(engine: str, case: CaseSpec, value: float) -> Verdict:
+def judge(engine: str, case: Figure, value: float) -> Verdict:
     """Return the verdict on one figure."""
     error = (value - case.expected) / case.expected if case.expected else value
     verdicts = {
@@ -90,7 +95,7 @@ def judge(engine: str, case: CaseSpec, value: float) -> Verdict:
     return Verdict(engine, case, value, error, verdicts[case.kind])
 
 
-def ours(case: CaseSpec) -> float:
+def ours(case: Figure) -> float:
     """Return this build's figure for a case.
 
     ``quantity`` is a key of the only layer (``cycles``, ``stall_cycles``, ``dram_read_bits``, ``account.busy``,
@@ -99,12 +104,24 @@ def ours(case: CaseSpec) -> float:
     the totals, ``on_chip_mw`` is the mean power without DRAM, and ``dram_bits`` are those of both directions.
     With a ``baseline`` it is the baseline's figure divided by ours: a speed-up for cycles, a gain for energy.
     """
+    if isinstance(case, StreamCase):
+        return _streamed(case)
+    assert isinstance(case, CaseSpec)
     if case.baseline is not None:
         alone = case.model_copy(update={"baseline": None, "baseline_set": {}})
         base = alone.model_copy(update={"arch": case.baseline, "set": case.baseline_set})
         return ours(base) / ours(alone)
     report = document(_result(case.model_dump_json(exclude=_NOT_A_RUN)))
     return _found(report, case) * case.scale
+
+
+def _streamed(case: StreamCase) -> float:
+    from accelsim.memory.device import channel, patterns, standard
+    from accelsim.memory.device.summary import summary
+
+    device = channel.Device(standard.load(case.standard))
+    requests = patterns.stream(case.pattern, device, case.requests)
+    return float(summary(device, requests, channel.serve(device, requests))[case.quantity])
 
 
 def _found(report: dict[str, Any], case: CaseSpec) -> float:

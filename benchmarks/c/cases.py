@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import accelsim
+from accelsim.memory.device import patterns, standard
+from accelsim.memory.device.channel import Device, serve
 from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Conv2d, Elementwise, Linear, Normalization, Pool, Shape, Softmax
 
@@ -45,6 +47,24 @@ class Case(NamedTuple):
         assert all(layer.simulated for layer in result.layers if layer.name != self.layers), self.label
 
 
+class Stream(NamedTuple):
+    """Requests on a DRAM standard."""
+
+    standard: str
+    pattern: str
+    count: int = 200_000
+    engine: str = "dram"
+
+    @property
+    def label(self) -> str:
+        return f"{self.standard}, {self.pattern}, {self.count:,} requests"
+
+    def run(self) -> None:
+        """Serve the stream."""
+        device = Device(standard.load(self.standard))
+        serve(device, patterns.stream(self.pattern, device, self.count))
+
+
 SAME = (1, 1, 1, 1)
 LARGE = Conv2d(1, 192, 192, 28, 28, 3, 3, pad=SAME)
 HUGE = Conv2d(1, 1024, 1024, 28, 28, 3, 3, pad=SAME)
@@ -59,7 +79,7 @@ def _both(engine: str, machine: str, counts: Shape, values: Shape, **densities: 
     yield Case(engine, machine, values, "values", **densities)  # type: ignore[arg-type]
 
 
-CASES: tuple[Case, ...] = (
+CASES: tuple[Case | Stream, ...] = (
     *_both("systolic", "systolic_ws", LARGE, LARGE),
     *_both("systolic", "systolic_os", LARGE, LARGE),
     Case("vector", "edge_npu", Pool("max", 1, 256, 112, 112, 3, 3, (2, 2)), "values", sets=ROOMY),
@@ -94,4 +114,8 @@ CASES: tuple[Case, ...] = (
     Case("gamma", "gamma", RMAT, "values"),
     Case("outerspace", "outerspace", RMAT, "values"),
     Case("sparch", "sparch", RMAT, "values"),
+    Stream("ddr4-2400", "sequential"),
+    Stream("ddr4-2400", "stride"),
+    Stream("ddr4-2400", "random"),
+    Stream("hbm2-2000", "rw_copy"),
 )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .cases import CASES, Case
+from .cases import CASES, Case, Stream
 from .record import copied, kernels_seen_by
 from .twins import Twin, difference, flat
 
@@ -43,7 +43,7 @@ def rows(engines: list[str] | None = None) -> Iterator[Row]:
                     yield Row(case.engine, name, case.label, ours, theirs)
 
 
-def longest(case: Case, twin: Twin) -> dict[str, tuple[Any, tuple[Any, ...]]]:
+def longest(case: Case | Stream, twin: Twin) -> dict[str, tuple[Any, tuple[Any, ...]]]:
     """Return each kernel and the arguments of its longest call, seen on a second run (the first may compile)."""
     found: dict[str, tuple[Any, tuple[Any, ...]]] = {}
     times: dict[str, float] = {}

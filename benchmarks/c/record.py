@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+NO_ENGINES = {"dram": "accelsim.memory.device"}
+"""Twins of kernels that belong to no engine -> their package."""
 Seen = Callable[[str, Any, tuple[Any, ...]], Any]
 """Given the kernel's name, the kernel and its arguments; returns what the kernel returned."""
 
@@ -27,7 +29,7 @@ def copied(argument: Any) -> Any:
 @contextmanager
 def kernels_seen_by(see: Seen, engine: str, names: set[str]) -> Iterator[None]:
     """Let ``see`` call the kernels ``names`` of an engine, wherever its modules have bound them."""
-    package = import_module(f"accelsim.engines.{engine}")
+    package = import_module(NO_ENGINES.get(engine, f"accelsim.engines.{engine}"))
     modules = [import_module(f"{package.__name__}.{found.name}") for found in pkgutil.iter_modules(package.__path__)]
     homes = [module for module in modules if module.__name__.endswith("kernel")]
     kernels = {name: next(getattr(home, name) for home in homes if hasattr(home, name)) for name in names}

@@ -186,6 +186,8 @@ ABSURD: dict[str, Target] = {
     "absurd/matrix.mtx": _all("matrix.mtx", absurd.of_lines),
     "absurd/matrix.mtx.gz": _all("matrix.mtx.gz", absurd.of_packed_lines),
     "absurd/edges.txt": _all("edges.txt", absurd.of_lines),
+    "absurd/dram.yaml": _all("dram.yaml", plain),
+    "absurd/dram.trace": _all("dram.trace", absurd.of_lines),
     "absurd/report.json": _all("report.json", absurd.of_json, use=_page),
     "absurd/store.db": Target(".db", lambda: [_good_store()], absurd_binary.store, _store),
 }

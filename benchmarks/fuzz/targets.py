@@ -72,6 +72,7 @@ a: {groups: 1, n: 1, e: 2, f: 12, k: 8, c: 4, order: kmc}
 MTX = "%%MatrixMarket matrix coordinate real general\n% made up\n4 4 5\n1 1 1.5\n2 3 -2\n3 2 1e0\n4 1 3\n4 4 0.5\n"
 MTX_PATTERN = "%%MatrixMarket matrix coordinate pattern symmetric\n3 3 3\n1 1\n2 1\n3 2\n"
 EDGES = "# nodes: 4\n0\t1\n1\t2\n2\t0\n3\t3\n"
+DRAM_TRACES = ("LD 0x40\nST 128\n# comment\nLD 0x40\n", "0x40 READ 0\n128 WRITE 7\n64 READ 900\n")
 
 
 class Target(NamedTuple):
@@ -178,6 +179,27 @@ def _matrix(path: Path) -> object:
     import accelsim
 
     return accelsim.load_network(str(path))
+
+
+def _dram(path: Path) -> object:
+    from accelsim.memory.device import patterns, standard
+    from accelsim.memory.device.channel import Controller, Device, serve
+    from accelsim.memory.device.summary import summary
+
+    device = Device(standard.load(str(path)), 2, "RoBaRaCoCh-xor", Controller("closed"))
+    requests = patterns.stream("rw_fine", device, 40)
+    return summary(device, requests, serve(device, requests))
+
+
+def _dram_trace(path: Path) -> object:
+    from accelsim.memory.device import standard, traces
+    from accelsim.memory.device.channel import Device, serve
+
+    requests = traces.read(path)
+    traces.text(requests, "dramsim3")
+    # a clock far ahead, to which refreshes are walked, is no defect
+    late = int(requests.earliest.max()) > 1 << 28
+    return requests if late else serve(Device(standard.load("ddr4-2400")), requests)
 
 
 def _report(path: Path) -> object:
@@ -304,5 +326,7 @@ TARGETS: dict[str, Target] = {
     "matrix.mtx.gz": Target(".mtx.gz", _compressed, _zipped, _matrix),
     "edges.txt": Target(".txt", _texts(EDGES), mutate.text, _matrix),
     "report.json": Target(".json", _reports, mutate.text, _report),
+    "dram.yaml": Target(".yaml", _files("accelsim/memory/device/standards/*.yaml"), mutate.text, _dram),
+    "dram.trace": Target(".trace", _texts(*DRAM_TRACES), mutate.text, _dram_trace),
 }  # fmt: skip
 """File -> how it is fuzzed."""

@@ -33,7 +33,7 @@ import numpy as np
 
 from accelsim.activity import Event
 from accelsim.components import Component, Mac, Sram
-from accelsim.engine import Sample, Word
+from accelsim.engine import Sample, Word, drawing
 from accelsim.engines.bitfusion import tilecost
 from accelsim.engines.bitfusion.params import INNER, Fused, FusionTiling, Params, fuse, supported
 from accelsim.engines.bitfusion.tilecost import Counts
@@ -159,7 +159,7 @@ class BitFusion(TiledEngine[Params, FusionTiling]):
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any product kind, cut at random, on a small array of any brick."""
-        draw = sample.drawing(rng)
+        draw = drawing(rng)
         shape = sample.product(draw)
         brick, spatial, widest = ((2, 8, 16), (2, 8, 8), (1, 4, 8), (4, 8, 16))[draw(0, 3)]
         params = {

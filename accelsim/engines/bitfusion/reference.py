@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from accelsim.activity import Activity, Event
 from accelsim.engine import Machine
 from accelsim.mapping.brute import BruteNest
 from accelsim.mapping.loopnest import Tiling
-from accelsim.operands.handle import Operands, from_conv_output
+from accelsim.operands.handle import Operands
+from accelsim.stepped import SteppedConv
 from accelsim.workload.layers import LayerView
 
 
@@ -30,12 +29,10 @@ class _Word(NamedTuple):
     filters: tuple[int, ...]
 
 
-class _Layer:
+class _Layer(SteppedConv):
     def __init__(self, view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> None:
-        self.view, self.params, self.mapping = view, params, mapping
-        self.conv = view.conv
-        self.x, self.w = operands.conv_arrays()
-        self.out = np.zeros((self.conv.n, self.conv.k, self.conv.e, self.conv.f), dtype=np.int64)
+        super().__init__(view, operands, params, machine.dram, ("busy", "zero", "unmapped", "fill_drain"))
+        self.mapping = mapping
         widths = [1]
         while widths[0] != params.brick_bits:
             widths[0] += 1
@@ -48,10 +45,8 @@ class _Layer:
         (_, a_space), (_, b_space) = self.pieces[0]
         self.bricks = (a_space // params.brick_bits) * (b_space // params.brick_bits)
         self.per_unit = (params.spatial_bits // params.brick_bits) ** 2 // self.bricks
-        bits = {"input": view.input.width, "weight": view.weight.width, "output": view.output.width}
         tiling = Tiling(**mapping.model_dump(exclude={"inner"}))
-        self.nest = BruteNest(self.conv, tiling, bits | {"psum": params.accumulator_bits}, machine.dram)
-        self.causes = dict.fromkeys(("busy", "zero", "unmapped", "fill_drain"), 0)
+        self.nest = BruteNest(self.conv, tiling, self.bits | {"psum": params.accumulator_bits}, self)
         self.unit_ops = self.word_cycles = 0
         self.visited: set[tuple[int, ...]] = set()
 
@@ -60,14 +55,11 @@ class _Layer:
             words = list(self._words(tile))
             self._buffers(words)
             cycles.append(self._array(words))
-        p, conv = self.params, self.conv
+        p, conv = self.p, self.conv
         c = conv.c // conv.groups * (conv.r * conv.s if self._packed() else 1)
-        return Activity(
-            compute_cycles=sum(step.compute_cycles for step in self.nest.steps),
-            accounts={"bricks": self.causes},
-            traffic=self.nest.flows,
-            events={Event("units", "mac"): self.unit_ops},
-            schedule=tuple(self.nest.steps),
+        return self.activity(
+            "bricks",
+            {Event("units", "mac"): self.unit_ops},
             buffers=self.nest.buffers({"input": p.input_kib, "weight": p.weight_kib, "output": p.output_kib}),
             details={
                 "tiles": len(self.nest.tiles),
@@ -76,17 +68,16 @@ class _Layer:
                 "column_utilization_ppm": _filled(conv.k // conv.groups, p.cols),
             },
             performed_macs=conv.macs,
-            values=from_conv_output(self.view, self.out),
         )
 
     def _packed(self) -> bool:
-        return self.conv.c // self.conv.groups <= self.params.im2col_channels
+        return self.conv.c // self.conv.groups <= self.p.im2col_channels
 
     def _words(self, tile: dict[str, range]) -> Iterator[_Word]:
         """Yield the words of a tile in the order that keeps the mapping's operand."""
-        conv, lanes = self.conv, self.params.rows * self.per_unit
+        conv, lanes = self.conv, self.p.rows * self.per_unit
         pixels = list(product(tile["n"], tile["e"], tile["f"]))
-        filters = [tuple(tile["k"][i : i + self.params.cols]) for i in range(0, len(tile["k"]), self.params.cols)]
+        filters = [tuple(tile["k"][i : i + self.p.cols]) for i in range(0, len(tile["k"]), self.p.cols)]
         positions = [[(c, r, s) for c in tile["c"]] for r in range(conv.r) for s in range(conv.s)]
         if self._packed():
             positions = [[place for position in positions for place in position]]
@@ -101,27 +92,27 @@ class _Layer:
 
     def _buffers(self, words: list[_Word]) -> None:
         """Read and write the buffers whenever a word needs another operand than the one before."""
-        acc, view = self.params.accumulator_bits, self.view
+        acc, view = self.p.accumulator_bits, self.view
         before: _Word | None = None
         for word in words:
             fresh = before is None or word.group != before.group
             if fresh or (before and (word.pixel, word.places) != (before.pixel, before.places)):
-                self.nest.add("glb.inputs", "input", "read", len(word.places) * view.input.width)
+                self.add("glb.inputs", "input", "read", len(word.places) * view.input.width)
             if fresh or (before and (word.filters, word.places) != (before.filters, before.places)):
                 elements = len(word.places) * len(word.filters)
-                self.nest.add("glb.weights", "weight", "read", elements * view.weight.width)
+                self.add("glb.weights", "weight", "read", elements * view.weight.width)
             if fresh or (before and (word.filters, word.pixel) != (before.filters, before.pixel)):
                 for k in word.filters:
                     key = (word.group, k, *word.pixel)
                     if key in self.visited:
-                        self.nest.add("glb.outputs", "psum", "read", acc)
+                        self.add("glb.outputs", "psum", "read", acc)
                     self.visited.add(key)
-                    self.nest.add("glb.outputs", "psum", "write", acc)
+                    self.add("glb.outputs", "psum", "write", acc)
             before = word
 
     def _array(self, words: list[_Word]) -> int:
         """Step the wavefront: unit (i, j) meets a word i + j cycles after the corner, and a sum takes one to leave."""
-        p, passes = self.params, len(self.pieces)
+        p, passes = self.p, len(self.pieces)
         end = 0
         self.word_cycles += len(words) * passes
         for now in range(len(words) * passes + p.rows + p.cols):
@@ -143,19 +134,15 @@ class _Layer:
         return end + 1
 
     def _unit(self, word: _Word, i: int, j: int, piece: int, spent: dict[str, int]) -> None:
-        conv, whole = self.conv, (self.params.spatial_bits // self.params.brick_bits) ** 2
+        conv, whole = self.conv, (self.p.spatial_bits // self.p.brick_bits) ** 2
         places = word.places[i * self.per_unit : (i + 1) * self.per_unit]
         used = 0
         if j < len(word.filters) and places:
             self.unit_ops += 1
             n, e, f = word.pixel
             k = word.group * (conv.k // conv.groups) + word.filters[j]
-            for c, r, s in places:
-                h = e * conv.stride[0] + r * conv.dilation[0] - conv.pad[0]
-                v = f * conv.stride[1] + s * conv.dilation[1] - conv.pad[1]
-                inside = 0 <= h < conv.h and 0 <= v < conv.w
-                a = int(self.x[n, word.group * (conv.c // conv.groups) + c, h, v]) if inside else 0
-                b = int(self.w[k, c, r, s])
+            for tap in places:
+                a, b = self.pair(word.pixel, k, tap)
                 (a_low, a_size), (b_low, b_size) = self.pieces[piece]
                 a_part = _piece(a, a_low, a_size, self.view.input.signed and a_low + a_size == self.a)
                 b_part = _piece(b, b_low, b_size, self.view.weight.signed and b_low + b_size == self.b)

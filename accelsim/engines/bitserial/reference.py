@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from accelsim.activity import Activity, Event
 from accelsim.engine import Machine
 from accelsim.engines.bitserial.reference_jobs import Job, Product, make_jobs
 from accelsim.mapping.brute import BruteNest
 from accelsim.mapping.loopnest import Tiling
-from accelsim.operands.handle import Operands, from_conv_output
+from accelsim.operands.handle import Operands
+from accelsim.stepped import SteppedConv
 from accelsim.workload.layers import LayerView
 
 
@@ -28,59 +27,51 @@ class _Window(NamedTuple):
     f: int
 
 
-class _Layer:
+class _Layer(SteppedConv):
     def __init__(self, view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> None:
-        self.view, self.params, self.mapping = view, params, mapping
-        self.conv = view.conv
-        self.x, self.w = operands.conv_arrays()
-        self.out = np.zeros((self.conv.n, self.conv.k, self.conv.e, self.conv.f), dtype=np.int64)
+        causes = ("busy", "zero", "unmapped", "imbalance", "starved", "fill_drain")
+        super().__init__(view, operands, params, machine.dram, causes)
+        self.mapping = mapping
         self.a_bits, self.w_bits = view.input.width, view.weight.width
-        stored = {"input": self.a_bits, "weight": self.w_bits, "output": view.output.width}
-        self.stored = {name: max(bits, params.word_bits) for name, bits in stored.items()}
+        self.stored = {name: max(bits, params.word_bits) for name, bits in self.bits.items()}
         self.stored["psum"] = self.stored["output"]
         tiling = Tiling(**mapping.model_dump(exclude={"columns"}))
-        self.nest = BruteNest(self.conv, tiling, self.stored, machine.dram)
-        causes = ("busy", "zero", "unmapped", "imbalance", "starved", "fill_drain")
-        self.causes = dict.fromkeys(causes, 0)
+        self.nest = BruteNest(self.conv, tiling, self.stored, self)
         wide_a, wide_w = -(-self.a_bits // params.pe_bits), -(-self.w_bits // params.pe_bits)
         self.per_product = wide_a * wide_w
         self.columns, self.rows = params.columns // wide_a, params.rows // wide_w
         self.column_units = params.lanes * params.rows * params.tiles * wide_a
         self.all_units = params.lanes * params.rows * params.tiles * params.columns
         self.depthwise = self.conv.groups > 1 and self.conv.groups == self.conv.c == self.conv.k
-        self.steps = list(self._steps())
+        self.lane_steps = list(self._lane_steps())
 
     def run(self) -> Activity:
         for tile, cycles in self.nest.walk():
             cycles.append(self._tile(tile))
-        p, conv = self.params, self.conv
+        p, conv = self.p, self.conv
         outputs = conv.n * conv.k * conv.e * conv.f * self.stored["output"]
-        self.nest.add("glb.outputs", "output", "write", outputs)
+        self.add("glb.outputs", "output", "write", outputs)
         work = self.causes["busy"] + self.causes["zero"]
         event = Event("macs", "mac") if p.machine == "dadiannao" else Event("lanes", "add")
-        return Activity(
-            compute_cycles=sum(step.compute_cycles for step in self.nest.steps),
-            accounts={"lanes": self.causes},
-            traffic=self.nest.flows,
-            events={event: work},
-            schedule=tuple(self.nest.steps),
+        return self.activity(
+            "lanes",
+            {event: work},
             buffers=self.nest.buffers({"input": p.input_kib, "weight": p.weight_kib, "output": p.output_kib}),
-            details={"tiles": len(self.nest.tiles), "steps": len(self.steps)},
+            details={"tiles": len(self.nest.tiles), "steps": len(self.lane_steps)},
             performed_macs=conv.macs,
-            values=from_conv_output(self.view, self.out),
         )
 
-    def _steps(self) -> Iterator[list[tuple[int, int, int]]]:
+    def _lane_steps(self) -> Iterator[list[tuple[int, int, int]]]:
         """Yield what the lanes hold in each step: (channel, filter row, filter column)."""
         conv = self.conv
         cg = conv.c // conv.groups
         stride = 1
-        if self.params.space_to_depth and cg == conv.c == 3 and conv.dilation == (1, 1):
+        if self.p.space_to_depth and cg == conv.c == 3 and conv.dilation == (1, 1):
             stride = conv.stride[0] if conv.stride[0] == conv.stride[1] else 1
         for r, s in product(range(0, conv.r, stride), range(0, conv.s, stride)):
             places = [(c, r + i, s + j) for i, j, c in product(range(stride), range(stride), range(cg))]
-            for at in range(0, len(places), self.params.lanes):
-                group = places[at : at + self.params.lanes]
+            for at in range(0, len(places), self.p.lanes):
+                group = places[at : at + self.p.lanes]
                 yield [place for place in group if place[1] < conv.r and place[2] < conv.s]
 
     def _tile(self, tile: dict[str, range]) -> int:
@@ -89,19 +80,19 @@ class _Layer:
         if self.mapping.columns == "windows":
             return sum(
                 self._pass(groups, filters, windows[i : i + self.columns])
-                for groups, filters in self._sets(tile, self.rows * self.params.tiles)
+                for groups, filters in self._sets(tile, self.rows * self.p.tiles)
                 for i in range(0, len(windows), self.columns)
             )
         if self.mapping.columns == "steps":
-            sets = self._sets(tile, self.rows * self.params.tiles)
-            return self._in_turn([(g, f, w, step) for g, f in sets for w in windows for step in self.steps])
-        sets = self._sets(tile, self.rows * self.params.tiles * self.columns)
-        return self._by_filters([(g, f, w, step) for g, f in sets for w in windows for step in self.steps])
+            sets = self._sets(tile, self.rows * self.p.tiles)
+            return self._in_turn([(g, f, w, step) for g, f in sets for w in windows for step in self.lane_steps])
+        sets = self._sets(tile, self.rows * self.p.tiles * self.columns)
+        return self._by_filters([(g, f, w, step) for g, f in sets for w in windows for step in self.lane_steps])
 
     def _sets(self, tile: dict[str, range], size: int) -> list[tuple[list[int], range]]:
         """Return (groups, filters of a group) that run together."""
         if self.depthwise:
-            size = min(self.params.lanes, self.rows) * self.params.tiles
+            size = min(self.p.lanes, self.rows) * self.p.tiles
             groups = list(tile["g"])
             return [(groups[i : i + size], range(1)) for i in range(0, len(groups), size)]
         filters = tile["k"]
@@ -109,44 +100,34 @@ class _Layer:
 
     def _products(self, groups: list[int], filters: range, window: _Window, step: Any) -> list[list[Product]]:
         """Return per lane the products of one step: the lane's activation with every filter."""
-        conv = self.conv
-        cg, kg = conv.c // conv.groups, conv.k // conv.groups
-        lanes = []
-        for c, r, s in step:
+        kg, lanes = self.conv.k // self.conv.groups, []
+        for tap in step:
             for g in groups:
-                h = window.e * conv.stride[0] + r * conv.dilation[0] - conv.pad[0]
-                v = window.f * conv.stride[1] + s * conv.dilation[1] - conv.pad[1]
-                inside = 0 <= h < conv.h and 0 <= v < conv.w
-                a = int(self.x[window.n, g * cg + c, h, v]) if inside else 0
-                lanes.append([
-                    Product(a, int(self.w[g * kg + k, c, r, s]), (window.n, g * kg + k, window.e, window.f))
-                    for k in filters
-                ])  # fmt: skip
+                places = [(window.n, g * kg + k, window.e, window.f) for k in filters]
+                lanes.append([Product(*self.pair(window, place[1], tap), place) for place in places])
         return lanes
 
     def _jobs(self, lanes_by_column: list[list[list[Product]]]) -> list[Job]:
         view = self.view
-        return make_jobs(
-            self.params, lanes_by_column, (self.a_bits, view.input.signed), (self.w_bits, view.weight.signed)
-        )
+        return make_jobs(self.p, lanes_by_column, (self.a_bits, view.input.signed), (self.w_bits, view.weight.signed))
 
     def _read(self, groups: list[int], filters: range, windows: int, step: Any) -> None:
-        self.nest.add("glb.inputs", "input", "read", len(step) * len(groups) * windows * self.stored["input"])
-        self.nest.add("glb.weights", "weight", "read", len(step) * len(groups) * len(filters) * self.stored["weight"])
+        self.add("glb.inputs", "input", "read", len(step) * len(groups) * windows * self.stored["input"])
+        self.add("glb.weights", "weight", "read", len(step) * len(groups) * len(filters) * self.stored["weight"])
 
     def _pass(self, groups: list[int], filters: range, windows: list[_Window]) -> int:
         """Run all steps on a set of windows; columns wait for each other, give or take their registers."""
         work: list[list[Job]] = [[] for _ in windows]
-        for step in self.steps:
+        for step in self.lane_steps:
             self._read(groups, filters, len(windows), step)
             for column, job in enumerate(self._jobs([self._products(groups, filters, w, step) for w in windows])):
                 work[column].append(job)
         done = [0] * len(windows)
         now = 0
-        while min(done) < len(self.steps):
+        while min(done) < len(self.lane_steps):
             finished = min(done)
             runs = [
-                d < len(self.steps) and (d <= finished + self.params.column_registers or work[c][d].started)
+                d < len(self.lane_steps) and (d <= finished + self.p.column_registers or work[c][d].started)
                 for c, d in enumerate(done)
             ]
             for column, running in enumerate(runs):

@@ -21,21 +21,24 @@ Assumed:
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Mac, Sram
+from accelsim.compressed import sample
+from accelsim.compressed.engine import LayerPlan, MultiplierEngine
+from accelsim.compressed.values import Values, windows
 from accelsim.config.schema import Strict
-from accelsim.engine import Engine, Machine, NoMapping, Sample, Word
+from accelsim.engine import Machine, NoMapping, Sample, check_counts, drawing
 from accelsim.engines.cambricon_x import totals
-from accelsim.errors import MappingError
 from accelsim.operands.handle import Operands, to_conv_weight
 from accelsim.operands.step_index import StepIndex
 from accelsim.results import StoredBits
-from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.units import KIB_BITS
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d, Linear
 
@@ -57,23 +60,19 @@ class Params(Strict):
     synapse_kib: int = Field(2, ge=1, le=1 << 20, description="synapse buffer per PE: prices its accesses")
 
 
-class Plan(NamedTuple):
-    """What a walk needs; ``entries`` int64 (k, blocks)."""
+@dataclass(frozen=True, eq=False)
+class Plan(LayerPlan):
+    """``entries`` int64 (k, blocks)."""
 
-    view: LayerView
-    conv: Conv2d
-    params: Params
-    machine: Machine
     entries: np.ndarray
     effective_macs: int
 
 
-class CambriconX(Engine[Params, NoMapping]):
+class CambriconX(MultiplierEngine[Params]):
     """The engine of this folder."""
 
     name = "cambricon_x"
     params_schema = Params
-    primary = "multipliers"
     support_params = ("operand_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
@@ -86,12 +85,6 @@ class CambriconX(Engine[Params, NoMapping]):
         if not isinstance(view.shape, Conv2d | Linear):
             return f"the PEs hold synapses, which a {view.kind} layer does not have"
         return None
-
-    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
-        """Return the width of operands and of sums."""
-        del view
-        operand = Word(params.operand_bits, "multipliers")
-        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers and the three buffers."""
@@ -107,9 +100,8 @@ class CambriconX(Engine[Params, NoMapping]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
         """Count the entries of each output in each block."""
         del mapping
-        conv: Conv2d = view.conv
-        if conv.macs * 16 * params.pes * params.multipliers > INT64_MAX:
-            raise MappingError.too_many(view.name)
+        conv = view.conv
+        check_counts(view, 16 * params.pes * params.multipliers)
         mask = to_conv_weight(view, operands.weight.mask)
         matrix = mask.transpose(0, 2, 3, 1).reshape(conv.k, -1)
         if params.skip_zeros:
@@ -122,9 +114,19 @@ class CambriconX(Engine[Params, NoMapping]):
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk every output group; with operands, every window."""
-        from accelsim.engines.cambricon_x.walk import walk
+        from accelsim.engines.cambricon_x.kernel import multiply, walk_group
 
-        return totals.activity(plan, *walk(plan, operands))
+        p, conv, values = plan.params, plan.conv, Values(plan.conv, operands)
+        groups = totals.output_groups(plan)
+        walked = [walk_group(plan.entries[k0:k1], p.multipliers, p.barrier == "block") for k0, k1 in groups]
+        cycles, worked, waited = np.array(walked, dtype=np.int64).T
+        for n, g in np.ndindex(conv.n, conv.groups) if values.given else ():
+            x, w, out = values.of(n, g)
+            columns = windows(conv, x).transpose(0, 1, 3, 4, 2).reshape(conv.e * conv.f, -1)  # channel fastest
+            synapses = w.transpose(0, 2, 3, 1).reshape(len(w), -1)
+            sums = out.reshape(len(w), -1)
+            multiply(np.ascontiguousarray(columns), np.ascontiguousarray(synapses), p.block, p.pes, sums)
+        return totals.activity(plan, totals.Counts(cycles, int(worked.sum()), int(waited.sum())), values.output())
 
     def closed_form(self, plan: Plan) -> Activity:
         """Add ceilings up: windows are alike."""
@@ -132,31 +134,18 @@ class CambriconX(Engine[Params, NoMapping]):
 
     def stored(self, plan: Plan) -> dict[str, StoredBits]:
         """Return the synapses with steps and counts; plain ones without skipping."""
-        if not plan.params.skip_zeros:
-            return {}
-        weight, entries = plan.view.weight, int(plan.entries.sum())
-        bits = weight.width
-        index = totals.index_bits(plan, entries, plan.conv.k)
-        return {"weight": StoredBits(weight.elements * bits, entries * bits, index)}
+        return {"weight": totals.synapses(plan).stored(plan.view.weight)} if plan.params.skip_zeros else {}
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer on a few PEs, with short blocks and narrow steps."""
-
-        def draw(low: int, high: int) -> int:
-            return int(rng.integers(low, high + 1))
-
+        draw = drawing(rng)
         params = {
             "pes": draw(1, 4), "multipliers": draw(1, 4), "block": draw(1, 9), "step_bits": draw(1, 3),
             "barrier": ("group", "block")[draw(0, 1)], "skip_zeros": bool(draw(0, 3)), "input_kib": 1,
         }  # fmt: skip
         if draw(0, 3) == 0:
             return Sample(Linear(n=draw(1, 3), c=draw(1, 30), k=draw(1, 9)), params, widest_bits=16)
-        groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
-        shape = Conv2d(
-            n=draw(1, 2), c=groups * draw(1, 6), k=groups * draw(1, 6), h=draw(5, 8), w=draw(5, 8), r=r, s=s,
-            groups=groups, stride=(draw(1, 3), draw(1, 2)), dilation=(draw(1, 2), draw(1, 2)),
-            pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
-        )  # fmt: skip
+        shape = sample.convolution(draw, n=(1, 2), c=(1, 6), k=(1, 6), plane=(5, 8), stride=(1, 3))
         return Sample(shape, params, widest_bits=16)
 
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.activity import Activity, Event, Flow, Step
+from accelsim.compressed.sizes import Held, Size, moved, on_chip
 from accelsim.memory.timeline import dram_traffic
 from accelsim.units import KIB_BITS, ceil_div
 
@@ -61,63 +62,56 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
         traffic={**dram_traffic(schedule, plan.machine.dram), **_on_chip(plan, groups)},
         events={Event("macs", "mac"): products},
         schedule=schedule,
-        buffers={"glb.inputs": (p.input_kib * KIB_BITS, min(p.input_kib * KIB_BITS, _inputs(plan)))},
+        buffers={"glb.inputs": _inputs(plan).use},
         details={"output_groups": len(groups), "entries": int(plan.entries.sum())},
         performed_macs=products,
         values=values,
     )
 
 
-def _inputs(plan: Any) -> int:
-    """Return the bits of a convolution group's inputs."""
-    return int(plan.view.input.elements // plan.conv.groups * plan.view.input.width)
+def synapses(plan: Any, first: int = 0, last: int | None = None) -> Size:
+    """Return the size of some outputs' entries with steps, and with counts of every block; plain without skipping."""
+    p, entries = plan.params, plan.entries[first:last]
+    found, counts = int(entries.sum()), int(entries.size)
+    index = found * p.step_bits + counts * p.count_bits if p.skip_zeros else 0
+    return Size(found * plan.view.weight.width, index)
 
 
-def _streams(plan: Any) -> int:
-    """Return how often the inputs come from DRAM: once per output group unless the buffer holds them."""
-    if _inputs(plan) <= plan.params.input_kib * KIB_BITS:
-        return 1
+def _inputs(plan: Any) -> Held:
+    """Return the inputs of a convolution group, which the buffer holds or streams."""
+    bits = plan.view.input.elements // plan.conv.groups * plan.view.input.width
+    return Held(plan.params.input_kib * KIB_BITS, bits)
+
+
+def _passes(plan: Any) -> int:
+    """Return the output groups of a convolution group."""
     return ceil_div(plan.conv.k // plan.conv.groups, plan.params.pes)
-
-
-def index_bits(plan: Any, entries: int, outputs: int) -> int:
-    """Return the steps of some entries, and the counts of their outputs in every block."""
-    p = plan.params
-    return entries * p.step_bits + outputs * plan.entries.shape[1] * p.count_bits if p.skip_zeros else 0
 
 
 def _schedule(plan: Any, cycles: np.ndarray, groups: list[tuple[int, int]]) -> tuple[Step, ...]:
     """Return a step per output group: its synapses and inputs come, its outputs go."""
-    view, conv = plan.view, plan.conv
-    per_group = ceil_div(conv.k // conv.groups, plan.params.pes)
-    once = _streams(plan) == 1
+    view, conv, inputs = plan.view, plan.conv, _inputs(plan)
     steps = []
     for i, (k0, k1) in enumerate(groups):
-        loads: tuple[Transfer, ...] = ()
-        entries = int(plan.entries[k0:k1].sum())
-        if not once or i % per_group == 0:
-            loads += (Transfer("input", "read", _inputs(plan)),)
-        loads += (Transfer("weight", "read", entries * view.weight.width),)
-        loads += (Transfer("index", "read", index_bits(plan, entries, k1 - k0)),)
-        outputs = conv.n * conv.e * conv.f * (k1 - k0) * view.output.width
-        stores = (Transfer("output", "write", outputs),)
-        steps.append(Step(tuple(t for t in loads if t.run_bits), int(cycles[i]), stores))
+        streamed = not inputs.fits or i % _passes(plan) == 0
+        loads = moved("input", "read", inputs.bits) if streamed else ()
+        loads += moved("weight", "read", *synapses(plan, k0, k1))
+        stores = moved("output", "write", conv.n * conv.e * conv.f * (k1 - k0) * view.output.width)
+        steps.append(Step(loads, int(cycles[i]), stores))
     return tuple(steps)
 
 
 def _on_chip(plan: Any, groups: list[tuple[int, int]]) -> dict[Flow, int]:
-    conv, view, p = plan.conv, plan.view, plan.params
+    conv, view, p, inputs = plan.conv, plan.view, plan.params, _inputs(plan)
     windows, length = conv.n * conv.e * conv.f, conv.c // conv.groups * conv.r * conv.s
-    entries, in_bits, w_bits = int(plan.entries.sum()), view.input.width, view.weight.width
+    used = windows * int(plan.entries.sum())
+    step_bits = p.step_bits if p.skip_zeros else 0
     outputs = windows * conv.k * view.output.width
-    step = p.step_bits if p.skip_zeros else 0
-    return {
-        Flow("glb.inputs", "input", "write"): _inputs(plan) * conv.groups * _streams(plan),
-        Flow("glb.inputs", "input", "read"): windows * length * len(groups) * in_bits,
-        Flow("pe.synapses", "weight", "write"): entries * w_bits,
-        Flow("pe.synapses", "index", "write"): index_bits(plan, entries, conv.k),
-        Flow("pe.synapses", "weight", "read"): windows * entries * w_bits,
-        Flow("pe.synapses", "index", "read"): windows * entries * step,
-        Flow("glb.outputs", "output", "write"): outputs,
-        Flow("glb.outputs", "output", "read"): outputs,
-    }
+    return on_chip(
+        ("glb.inputs", "input", "write", inputs.bits * conv.groups * (1 if inputs.fits else _passes(plan))),
+        ("glb.inputs", "input", "read", windows * length * len(groups) * view.input.width),
+        ("pe.synapses", "weight", "write", synapses(plan)),
+        ("pe.synapses", "weight", "read", Size(used * view.weight.width, used * step_bits)),
+        ("glb.outputs", "output", "write", outputs),
+        ("glb.outputs", "output", "read", outputs),
+    )

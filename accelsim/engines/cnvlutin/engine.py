@@ -22,23 +22,26 @@ Assumed:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Mac, RegisterFile, Sram
+from accelsim.compressed import sample
+from accelsim.compressed.engine import LayerPlan, MultiplierEngine
+from accelsim.compressed.sizes import check_homes
+from accelsim.compressed.values import Values
 from accelsim.config.schema import Strict
-from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word, too_large
+from accelsim.engine import Machine, NoMapping, Room, Sample, check_counts, drawing
 from accelsim.engines.cnvlutin import totals
-from accelsim.errors import MappingError
 from accelsim.operands.codec import split
 from accelsim.operands.handle import Operands, to_conv_input
 from accelsim.results import StoredBits
-from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.units import KIB_BITS
 from accelsim.workload.layers import LayerView
-from accelsim.workload.shapes import PRODUCTS, Conv2d, Linear, Matmul
+from accelsim.workload.shapes import PRODUCTS, Linear, Matmul
 
 
 class Params(Strict):
@@ -56,24 +59,20 @@ class Params(Strict):
     stay: bool = Field(True, description="tensors that fit the eDRAM do not come from DRAM")
 
 
-class Plan(NamedTuple):
-    """What a walk needs; ``nonzeros`` int64 (n, groups, bricks, h, w)."""
+@dataclass(frozen=True, eq=False)
+class Plan(LayerPlan):
+    """``nonzeros`` int64 (n, groups, bricks, h, w)."""
 
-    view: LayerView
-    conv: Conv2d
-    params: Params
-    machine: Machine
     skips: bool
     nonzeros: np.ndarray
     effective_macs: int
 
 
-class Cnvlutin(Engine[Params, NoMapping]):
+class Cnvlutin(MultiplierEngine[Params]):
     """The engine of this folder."""
 
     name = "cnvlutin"
     params_schema = Params
-    primary = "multipliers"
     support_params = ("operand_bits", "accumulator_bits", "stay")
 
     def units(self, params: Params) -> dict[str, int]:
@@ -92,12 +91,6 @@ class Cnvlutin(Engine[Params, NoMapping]):
         kept = (Room("glb.neurons", ("input", "output")), Room("glb.synapses", ("weight", "input2")))
         return kept if params.stay else ()
 
-    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
-        """Return the width of operands and of sums."""
-        del view
-        operand = Word(params.operand_bits, "multipliers")
-        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
-
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, partial-sum registers and eDRAM."""
         p = params
@@ -112,27 +105,29 @@ class Cnvlutin(Engine[Params, NoMapping]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
         """Count the non-zeros of every brick."""
         del mapping
-        conv: Conv2d = view.conv
-        if conv.macs * 16 * params.units * params.filters * params.lanes > INT64_MAX:
-            raise MappingError.too_many(view.name)
+        conv = view.conv
+        check_counts(view, 16 * params.units * params.filters * params.lanes)
         mask = to_conv_input(view, operands.input.mask).reshape(conv.n, conv.groups, -1, conv.h, conv.w)
         bricks = split(np.moveaxis(mask, 2, -1), params.brick).sum(axis=-1, dtype=np.int64)
         nonzeros = np.ascontiguousarray(np.moveaxis(bricks, -1, 2))
         skips = params.skip_zeros and conv.c // conv.groups >= params.brick
         plan = Plan(view, conv, params, machine, skips, nonzeros, operands.effective_macs)
-        neurons, weights = totals.moves(plan)
-        for tensor, moves, memory in (
-            (view.input, neurons, "neuron"), (view.output, neurons, "neuron"), (view.weight, weights, "synapse"),
-        ):  # fmt: skip
-            if tensor.home == "chip" and moves:
-                raise too_large(view, tensor, f"the {memory} memory", f"params.{memory}_kib")
+        neurons, synapses = totals.stay(plan)
+        check_homes(view, (view.input, view.output), neurons, "the neuron memory", "params.neuron_kib")
+        check_homes(view, (view.weight,), synapses, "the synapse memory", "params.synapse_kib")
         return plan
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk every window; with operands, multiply lane by lane."""
-        from accelsim.engines.cnvlutin.walk import walk
+        from accelsim.engines.cnvlutin.kernel import walk_windows
 
-        return totals.activity(plan, *walk(plan, operands))
+        conv, p, values = plan.conv, plan.params, Values(plan.conv, operands)
+        cg, kg = conv.c // conv.groups, conv.k // conv.groups
+        numbers = [cg, conv.r, conv.s, conv.e, conv.f, *conv.stride, *conv.pad[:2], *conv.dilation, p.lanes, kg]
+        packed, sums = np.array(numbers, dtype=np.int64), np.zeros(5, dtype=np.int64)
+        for n, g in np.ndindex(conv.n, conv.groups):
+            sums += walk_windows(plan.nonzeros[n, g], packed, plan.skips, values.given, *values.of(n, g))
+        return totals.activity(plan, totals.Counts(*sums.tolist()), values.output())
 
     def closed_form(self, plan: Plan) -> Activity | None:
         """Evaluate the base machine's product of ceilings; with skipping there is none."""
@@ -140,14 +135,14 @@ class Cnvlutin(Engine[Params, NoMapping]):
 
     def stored(self, plan: Plan) -> dict[str, StoredBits]:
         """Return the neurons in bricks with offsets; plain ones without skipping."""
-        return totals.stored(plan) if plan.params.skip_zeros else {}
+        if not plan.params.skip_zeros:
+            return {}
+        tensors = {"input": plan.view.input, "output": plan.view.output}
+        return {name: size.stored(tensors[name]) for name, size in totals.neurons(plan).items()}
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer on a few narrow units."""
-
-        def draw(low: int, high: int) -> int:
-            return int(rng.integers(low, high + 1))
-
+        draw = drawing(rng)
         params = {
             "units": draw(1, 3), "filters": draw(1, 3), "lanes": draw(1, 4), "brick": draw(1, 4),
             "skip_zeros": bool(draw(0, 3)), "neuron_kib": draw(1, 2), "synapse_kib": 1, "stay": bool(draw(0, 2)),
@@ -157,12 +152,7 @@ class Cnvlutin(Engine[Params, NoMapping]):
             return Sample(Linear(n=draw(1, 3), c=draw(1, 20), k=draw(1, 9)), params, widest_bits=16)
         if kind == 1:
             return Sample(Matmul(draw(1, 3), draw(1, 4), draw(1, 9), draw(1, 20)), params, widest_bits=16)
-        groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
-        shape = Conv2d(
-            n=draw(1, 2), c=groups * draw(1, 9), k=groups * draw(1, 7), h=draw(5, 7), w=draw(5, 7), r=r, s=s,
-            groups=groups, stride=(draw(1, 3), draw(1, 2)), dilation=(draw(1, 2), draw(1, 2)),
-            pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
-        )  # fmt: skip
+        shape = sample.convolution(draw, n=(1, 2), c=(1, 9), k=(1, 7), plane=(5, 7), stride=(1, 3))
         return Sample(shape, params, widest_bits=16)
 
 

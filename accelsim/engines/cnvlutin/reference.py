@@ -5,11 +5,10 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-import numpy as np
-
-from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.activity import Activity, Direction, Event, Transfer
 from accelsim.engine import Machine
-from accelsim.operands.handle import Operands, from_conv_output
+from accelsim.operands.handle import Operands
+from accelsim.stepped import WAYS, SteppedConv
 from accelsim.workload.layers import LayerView
 
 
@@ -19,14 +18,11 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
     return _Layer(view, operands, params, machine).run()
 
 
-class _Layer:
+class _Layer(SteppedConv):
     def __init__(self, view: LayerView, operands: Operands, params: Any, machine: Machine) -> None:
-        self.view, self.p, self.machine = view, params, machine
-        self.conv = conv = view.conv
-        self.x, self.w = operands.conv_arrays()
-        self.out = np.zeros((conv.n, conv.k, conv.e, conv.f), dtype=np.int64)
-        self.flows: dict[Flow, int] = {}
-        self.causes = dict.fromkeys(("busy", "zero", "starved", "imbalance", "padding", "unmapped"), 0)
+        causes = ("busy", "zero", "starved", "imbalance", "padding", "unmapped")
+        super().__init__(view, operands, params, machine.dram, causes)
+        conv = self.conv
         self.skips = params.skip_zeros and conv.c // conv.groups >= params.brick
         self.offset = len(f"{params.brick - 1:b}") if params.skip_zeros and params.brick > 1 else 0
         self.bricks = self.empty = 0
@@ -46,8 +42,7 @@ class _Layer:
             self._both("glb.neurons", "input", "write", slots_in, in_bits)
             self._both("glb.neurons", "output", "read", slots_out, out_bits)
         if weights_move:
-            self._add("glb.synapses", "weight", "write", weights)
-        steps = []
+            self.add("glb.synapses", "weight", "write", weights)
         for image in range(conv.n):
             loads: list[Transfer] = []
             stores: list[Transfer] = []
@@ -55,23 +50,19 @@ class _Layer:
                 loads += self._dram("input", "read", slots_in // conv.n, in_bits)
                 stores += self._dram("output", "write", slots_out // conv.n, out_bits)
             if weights_move and image == 0:
-                self._move(loads, "weight", "read", weights)
+                loads += self.move("weight", "read", weights)
             length = cycles * (image + 1) // conv.n - cycles * image // conv.n
-            steps.append(Step(tuple(loads), length, tuple(stores)))
+            self.step(loads, length, stores)
         products = self.causes["busy"] + self.causes["zero"]
-        return Activity(
-            compute_cycles=cycles,
-            accounts={"multipliers": self.causes},
-            traffic=self.flows,
-            events={Event("macs", "mac"): products},
-            schedule=tuple(steps),
+        return self.activity(
+            "multipliers",
+            {Event("macs", "mac"): products},
             buffers={
                 "glb.neurons": (room, min(room, neurons)),
                 "glb.synapses": (p.synapse_kib * 8192, min(p.synapse_kib * 8192, weights)),
             },
             details={"skips": int(self.skips), "bricks": self.bricks, "empty_bricks": self.empty},
             performed_macs=products,
-            values=from_conv_output(view, self.out),
         )
 
     def _whole(self, channels: int) -> int:
@@ -81,7 +72,7 @@ class _Layer:
     def _window(self, n: int, g: int, e: int, f: int) -> int:
         """Run one window past all filter groups; return the cycles."""
         conv, p = self.conv, self.p
-        cg, kg = conv.c // conv.groups, conv.k // conv.groups
+        kg = conv.k // conv.groups
         together = p.units * p.filters
         passes = [range(k, min(k + together, kg)) for k in range(0, kg, together)]
         queues = self._queues(n, g, e, f, len(passes))
@@ -91,10 +82,10 @@ class _Layer:
             while any(waiting):
                 cycles += 1
                 self.causes["unmapped"] += (together - len(filters)) * p.lanes
-                for bits in ("read", "write"):
-                    self._add("pe.partial", "psum", bits, len(filters) * p.accumulator_bits)
+                for way in WAYS:
+                    self.add("pe.partial", "psum", way, len(filters) * p.accumulator_bits)
                 for queue in waiting:
-                    self._slot(queue.pop(0) if queue else "imbalance", [g * kg + k for k in filters], (n, e, f), cg)
+                    self._slot(queue.pop(0) if queue else "imbalance", [g * kg + k for k in filters], (n, e, f))
         return cycles
 
     def _queues(self, n: int, g: int, e: int, f: int, passes: int) -> list[list[Any]]:
@@ -107,12 +98,13 @@ class _Layer:
             y = e * conv.stride[0] + r * conv.dilation[0] - conv.pad[0]
             x = f * conv.stride[1] + s * conv.dilation[1] - conv.pad[1]
             inside = 0 <= y < conv.h and 0 <= x < conv.w
-            value = {c: int(self.x[n, g * cg + c, y, x]) if inside else 0 for c in range(cg)}
+            taps = [(c, r, s) for c in range(cg)]
+            holds = [self.value(n, g * cg + c, e, f, r, s) != 0 for c in range(cg)]
             for start in range(0, cg, p.brick):
                 if inside:
                     self.bricks += 1
                     self._both("glb.neurons", "input", "read", p.brick * passes, self.view.input.width)
-                found = [(c, r, s, value[c]) for c in range(start, min(start + p.brick, cg)) if value[c]]
+                found = [taps[c] for c in range(start, min(start + p.brick, cg)) if holds[c]]
                 if self.skips:
                     self.empty += not found
                     queues[index % p.lanes] += found or ["starved"]
@@ -121,39 +113,21 @@ class _Layer:
                 for start in range(0, cg, p.lanes):
                     for lane in range(p.lanes):
                         c = start + lane
-                        queues[lane].append((c, r, s, value[c]) if c < cg else "padding")
+                        queues[lane].append(taps[c] if c < cg else "padding")
         return queues
 
-    def _slot(self, what: Any, filters: list[int], at: tuple[int, int, int], cg: int) -> None:
+    def _slot(self, what: Any, filters: list[int], at: tuple[int, int, int]) -> None:
         """Spend one lane-cycle of all filters."""
-        del cg
         if isinstance(what, str):
             self.causes[what] += len(filters)
             return
-        c, r, s, value = what
-        n, e, f = at
         for k in filters:
-            weight = int(self.w[k, c, r, s])
-            self.causes["busy" if value and weight else "zero"] += 1
-            self.out[n, k, e, f] += value * weight
-            self._add("glb.synapses", "weight", "read", self.view.weight.width)
+            self.multiply(at, k, what)
+            self.add("glb.synapses", "weight", "read", self.view.weight.width)
 
-    def _dram(self, tensor: str, direction: Any, slots: int, bits: int) -> list[Transfer]:
-        moved: list[Transfer] = []
-        self._move(moved, tensor, direction, slots * bits)
-        self._move(moved, "index", direction, slots * self.offset)
-        return moved
+    def _dram(self, tensor: str, direction: Direction, slots: int, bits: int) -> list[Transfer]:
+        return self.move(tensor, direction, slots * bits) + self.move("index", direction, slots * self.offset)
 
-    def _move(self, moved: list[Transfer], tensor: str, direction: Any, bits: int) -> None:
-        if bits:
-            self._add("dram", tensor, direction, bits)
-            self._add("dram", "other", direction, -bits % self.machine.dram.burst_bits)
-            moved.append(Transfer(tensor, direction, bits))
-
-    def _both(self, boundary: str, tensor: str, direction: Any, slots: int, bits: int) -> None:
-        self._add(boundary, tensor, direction, slots * bits)
-        self._add(boundary, "index", direction, slots * self.offset)
-
-    def _add(self, boundary: str, tensor: str, direction: Any, bits: int) -> None:
-        flow = Flow(boundary, tensor, direction)
-        self.flows[flow] = self.flows.get(flow, 0) + bits
+    def _both(self, boundary: str, tensor: str, direction: Direction, slots: int, bits: int) -> None:
+        self.add(boundary, tensor, direction, slots * bits)
+        self.add(boundary, "index", direction, slots * self.offset)

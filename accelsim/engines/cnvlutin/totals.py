@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelsim.activity import Activity, Direction, Event, Flow, Step, Transfer
+from accelsim.activity import Activity, Event, Flow, Step
+from accelsim.compressed.sizes import Held, Size, moved, on_chip
 from accelsim.memory.timeline import dram_traffic
-from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS, ceil_div
 
 
@@ -68,97 +68,66 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
         traffic={**dram_traffic(schedule, plan.machine.dram), **_on_chip(plan, counts, passes)},
         events={Event("macs", "mac"): products},
         schedule=schedule,
-        buffers={
-            "glb.neurons": (p.neuron_kib * KIB_BITS, min(p.neuron_kib * KIB_BITS, sum(_neurons(plan)))),
-            "glb.synapses": (p.synapse_kib * KIB_BITS, min(p.synapse_kib * KIB_BITS, _synapses(plan))),
-        },
+        buffers={"glb.neurons": _neuron_memory(plan).use, "glb.synapses": _synapse_memory(plan).use},
         details={"skips": int(plan.skips), "bricks": counts.bricks, "empty_bricks": counts.empty},
         performed_macs=products,
         values=values,
     )
 
 
-def _offset_bits(plan: Any) -> int:
-    return int(plan.params.brick - 1).bit_length() if plan.params.skip_zeros else 0
+def _slots(plan: Any, slots: int, width: int) -> Size:
+    """Return the size of slots: a neuron, and its offset in the brick if zeros are skipped."""
+    offset = int(plan.params.brick - 1).bit_length() if plan.params.skip_zeros else 0
+    return Size(slots * width, slots * offset)
 
 
-def _slots(plan: Any) -> tuple[int, int]:
-    """Return the slots of the bricks that inputs and outputs take; plain neurons without skipping."""
-    conv, p = plan.conv, plan.params
-    cg = conv.c // conv.groups
-    if not p.skip_zeros:
-        return plan.view.input.elements, plan.view.output.elements
-    bricks = conv.groups * ceil_div(cg, p.brick), ceil_div(conv.k, p.brick)
-    return conv.n * conv.h * conv.w * bricks[0] * p.brick, conv.n * conv.e * conv.f * bricks[1] * p.brick
+def neurons(plan: Any) -> dict[str, Size]:
+    """Return the sizes of inputs and outputs in bricks; of plain neurons without skipping."""
+    conv, view, p = plan.conv, plan.view, plan.params
+    inputs, outputs = view.input.elements, view.output.elements
+    if p.skip_zeros:
+        inputs = conv.n * conv.h * conv.w * conv.groups * ceil_div(conv.c // conv.groups, p.brick) * p.brick
+        outputs = conv.n * conv.e * conv.f * ceil_div(conv.k, p.brick) * p.brick
+    return {"input": _slots(plan, inputs, view.input.width), "output": _slots(plan, outputs, view.output.width)}
 
 
-def _neurons(plan: Any) -> tuple[int, int]:
-    """Return the bits of inputs and outputs in the neuron memory."""
-    slots, offset = _slots(plan), _offset_bits(plan)
-    return slots[0] * (plan.view.input.width + offset), slots[1] * (plan.view.output.width + offset)
+def _neuron_memory(plan: Any) -> Held:
+    return Held(plan.params.neuron_kib * KIB_BITS, sum(size.bits for size in neurons(plan).values()))
 
 
-def stored(plan: Any) -> dict[str, StoredBits]:
-    """Return what inputs and outputs take in bricks."""
-    offset, tensors = _offset_bits(plan), (("input", plan.view.input), ("output", plan.view.output))
-    return {
-        name: StoredBits(tensor.elements * tensor.width, slots * tensor.width, slots * offset)
-        for (name, tensor), slots in zip(tensors, _slots(plan), strict=True)
-    }
+def _synapse_memory(plan: Any) -> Held:
+    return Held(plan.params.synapse_kib * KIB_BITS, plan.view.weight.elements * plan.view.weight.width)
 
 
-def _synapses(plan: Any) -> int:
-    return int(plan.view.weight.elements * plan.view.weight.width)
-
-
-def moves(plan: Any) -> tuple[bool, bool]:
-    """Whether neurons, and whether weights go through DRAM."""
-    p = plan.params
-    neurons = not (p.stay and sum(_neurons(plan)) <= p.neuron_kib * KIB_BITS)
-    weights = not (p.stay and _synapses(plan) <= p.synapse_kib * KIB_BITS)
-    return neurons, weights
+def stay(plan: Any) -> tuple[bool, bool]:
+    """Whether neurons, and whether synapses stay in the eDRAM."""
+    return plan.params.stay and _neuron_memory(plan).fits, plan.params.stay and _synapse_memory(plan).fits
 
 
 def _schedule(plan: Any, cycles: int) -> tuple[Step, ...]:
     """Return a step per image; the first one fetches the weights."""
-    conv, view, offset = plan.conv, plan.view, _offset_bits(plan)
-    (neurons, weights), slots, n = moves(plan), _slots(plan), plan.conv.n
+    n, sizes, (neurons_stay, synapses_stay) = plan.conv.n, neurons(plan), stay(plan)
     steps = []
     for image in range(n):
-        loads: tuple[Transfer, ...] = ()
-        if neurons:
-            loads += _transfers("input", "read", slots[0] // n, view.input.width, offset)
-        if weights and image == 0:
-            loads += (Transfer("weight", "read", _synapses(plan)),)
-        stores = _transfers("output", "write", slots[1] // n, view.output.width, offset) if neurons else ()
-        length = cycles * (image + 1) // conv.n - cycles * image // conv.n
-        steps.append(Step(loads, length, stores))
+        loads = () if neurons_stay else moved("input", "read", *sizes["input"].piece(image, n))
+        if image == 0 and not synapses_stay:
+            loads += moved("weight", "read", _synapse_memory(plan).bits)
+        stores = () if neurons_stay else moved("output", "write", *sizes["output"].piece(image, n))
+        steps.append(Step(loads, cycles * (image + 1) // n - cycles * image // n, stores))
     return tuple(steps)
 
 
-def _transfers(tensor: str, direction: Direction, slots: int, bits: int, offset: int) -> tuple[Transfer, ...]:
-    moved = (Transfer(tensor, direction, slots * bits), Transfer("index", direction, slots * offset))
-    return tuple(transfer for transfer in moved if transfer.run_bits)
-
-
 def _on_chip(plan: Any, counts: Counts, passes: int) -> dict[Flow, int]:
-    p, conv, view = plan.params, plan.conv, plan.view
-    kg, acc, offset = conv.k // conv.groups, p.accumulator_bits, _offset_bits(plan)
-    read, slots, (neurons, weights) = counts.bricks * p.brick * passes, _slots(plan), moves(plan)
-    flows = {
-        Flow("glb.neurons", "input", "read"): read * view.input.width,
-        Flow("glb.neurons", "index", "read"): read * offset,
-        Flow("glb.neurons", "output", "write"): slots[1] * view.output.width,
-        Flow("glb.neurons", "index", "write"): slots[1] * offset,
-        Flow("glb.synapses", "weight", "read"): counts.work * kg * view.weight.width,
-        Flow("pe.partial", "psum", "read"): counts.cycles * kg * acc,
-        Flow("pe.partial", "psum", "write"): counts.cycles * kg * acc,
-    }
-    if weights:
-        flows[Flow("glb.synapses", "weight", "write")] = _synapses(plan)
-    if neurons:
-        flows[Flow("glb.neurons", "input", "write")] = slots[0] * view.input.width
-        flows[Flow("glb.neurons", "index", "write")] += slots[0] * offset
-        flows[Flow("glb.neurons", "output", "read")] = slots[1] * view.output.width
-        flows[Flow("glb.neurons", "index", "read")] += slots[1] * offset
-    return flows
+    p, view, kg = plan.params, plan.view, plan.conv.k // plan.conv.groups
+    sizes, (neurons_stay, synapses_stay) = neurons(plan), stay(plan)
+    sums = counts.cycles * kg * p.accumulator_bits
+    return on_chip(
+        ("glb.neurons", "input", "read", _slots(plan, counts.bricks * p.brick * passes, view.input.width)),
+        ("glb.neurons", "output", "write", sizes["output"]),
+        ("glb.synapses", "weight", "read", counts.work * kg * view.weight.width),
+        ("pe.partial", "psum", "read", sums),
+        ("pe.partial", "psum", "write", sums),
+        ("glb.synapses", "weight", "write", 0 if synapses_stay else _synapse_memory(plan).bits),
+        ("glb.neurons", "input", "write", 0 if neurons_stay else sizes["input"]),
+        ("glb.neurons", "output", "read", 0 if neurons_stay else sizes["output"]),
+    )

@@ -22,21 +22,23 @@ Assumed:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Mac, RegisterFile, Sram
+from accelsim.compressed import sample
+from accelsim.compressed.engine import LayerPlan, MultiplierEngine
+from accelsim.compressed.sizes import Held, Size, check_homes, total
 from accelsim.config.schema import Strict
-from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word, too_large
+from accelsim.engine import Machine, NoMapping, Room, Sample, check_counts, drawing
 from accelsim.engines.dcnn import totals
-from accelsim.errors import MappingError
-from accelsim.operands.handle import Operand, Operands, to_conv_input
+from accelsim.operands.handle import Operand, Operands
 from accelsim.operands.zero_run import ZeroRun
 from accelsim.results import StoredBits
-from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
+from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
@@ -58,28 +60,24 @@ class Params(Strict):
     run_bits: int = Field(4, ge=1, le=16, description="width of a zero run in DRAM")
 
 
-class Plan(NamedTuple):
-    """What a walk needs."""
+@dataclass(frozen=True, eq=False)
+class Plan(LayerPlan):
+    """How the layer is cut, and what its activations take."""
 
-    view: LayerView
-    conv: Conv2d
-    params: Params
-    machine: Machine
     kc: int
     resident: bool
     bands: int
-    input_bits: tuple[totals.Moved, ...]
+    input_bits: tuple[Size, ...]
     """Of each image, as it moves."""
-    output_bits: tuple[totals.Moved, ...]
+    output_bits: tuple[Size, ...]
     effective_macs: int
 
 
-class Dcnn(Engine[Params, NoMapping]):
+class Dcnn(MultiplierEngine[Params]):
     """The engine of this folder."""
 
     name = "dcnn"
     params_schema = Params
-    primary = "multipliers"
     support_params = (
         "operand_bits", "accumulator_bits", "pe_rows", "pe_cols", "accumulator_entries", "activations_stay",
     )  # fmt: skip
@@ -101,12 +99,6 @@ class Dcnn(Engine[Params, NoMapping]):
         """Return the activation RAMs, where activations stay."""
         return (Room("pe.activations", ("input", "output")),) if params.activations_stay else ()
 
-    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
-        """Return the width of operands and of sums."""
-        del view
-        operand = Word(params.operand_bits, "multipliers")
-        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
-
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, accumulators, activation RAMs and weight buffers."""
         p, pes = params, params.pe_rows * params.pe_cols
@@ -122,23 +114,19 @@ class Dcnn(Engine[Params, NoMapping]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
         """Choose the channel group, and the bands of a layer that does not fit."""
         del mapping
-        conv: Conv2d = view.conv
-        if conv.macs * 64 * params.lanes * params.pe_rows * params.pe_cols > INT64_MAX:
-            raise MappingError.too_many(view.name)
-        p = params
+        conv, p = view.conv, params
+        check_counts(view, 64 * p.lanes * p.pe_rows * p.pe_cols)
         te, tf = ceil_div(conv.e, p.pe_rows), ceil_div(conv.f, p.pe_cols)
         kc = min(conv.k // conv.groups, p.accumulator_entries // (te * tf))
         pixels = view.input.elements // conv.n * view.input.width
         outputs = view.output.elements // conv.n * view.output.width
-        room = p.activation_kib * KIB_BITS * p.pe_rows * p.pe_cols
-        resident = p.activations_stay and conv.n * (pixels + outputs) <= room
-        for tensor in (view.input, view.output):
-            if tensor.home == "chip" and not resident:
-                raise too_large(view, tensor, "the activation RAMs", "params.activation_kib")
-        bands = min(te, ceil_div(pixels + outputs, room))
+        held = Held(p.activation_kib * KIB_BITS * p.pe_rows * p.pe_cols, conv.n * (pixels + outputs))
+        resident = p.activations_stay and held.fits
+        check_homes(view, (view.input, view.output), resident, "the activation RAMs", "params.activation_kib")
+        bands = min(te, ceil_div(pixels + outputs, held.room_bits))
         described = Operand(view.output, operands.input.seed, operands.input.batch)
-        moved_in = _moved(operands.input, params, conv.n, view, True)
-        moved_out = _moved(described, params, conv.n, view, False)
+        moved_in = _moved(operands.input, p, conv.input_shapes[0])
+        moved_out = _moved(described, p, conv.output_shape)
         return Plan(view, conv, p, machine, kc, resident, bands, moved_in, moved_out, operands.effective_macs)
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
@@ -155,28 +143,15 @@ class Dcnn(Engine[Params, NoMapping]):
         """Return the activations as they move, where they move compressed."""
         if not plan.params.compressed_dram or plan.resident:
             return {}
-        sizes = {"input": (plan.view.input, plan.input_bits), "output": (plan.view.output, plan.output_bits)}
-        return {
-            name: StoredBits(
-                tensor.elements * tensor.width, sum(m.values for m in moved), sum(m.index_bits for m in moved)
-            )
-            for name, (tensor, moved) in sizes.items()
-        }
+        sizes = {"input": total(plan.input_bits), "output": total(plan.output_bits)}
+        return {name: size.stored(getattr(plan.view, name)) for name, size in sizes.items()}
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small convolution on a small array."""
-
-        def draw(low: int, high: int) -> int:
-            return int(rng.integers(low, high + 1))
-
-        groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
+        draw = drawing(rng)
         large = draw(0, 5) == 0  # two images on one PE: more than stay, or than fit at once
-        shape = Conv2d(
-            n=2 if large else draw(1, 2), c=groups * (4 if large else draw(1, 4)), k=groups * draw(1, 5),
-            h=draw(9, 11) if large else draw(5, 11), w=draw(9, 11) if large else draw(5, 11), r=r, s=s,
-            groups=groups, stride=(draw(1, 3), draw(1, 2)), dilation=(draw(1, 2), draw(1, 2)),
-            pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
-        )  # fmt: skip
+        n, c, plane = ((2, 2), (4, 4), (9, 11)) if large else ((1, 2), (1, 4), (5, 11))
+        shape = sample.convolution(draw, n=n, c=c, k=(1, 5), plane=plane, stride=(1, 3))
         params = {
             "pe_rows": 1 if large else draw(1, 4), "pe_cols": 1 if large else draw(1, 4), "lanes": draw(1, 9),
             "accumulator_entries": draw(169, 400),
@@ -186,21 +161,19 @@ class Dcnn(Engine[Params, NoMapping]):
         return Sample(shape, params, widest_bits=16)
 
 
-def _moved(operand: Operand, params: Params, images: int, view: LayerView, is_input: bool) -> tuple[totals.Moved, ...]:
-    """Return what each image of an activation takes in DRAM."""
-    bits = operand.bits
+def _moved(operand: Operand, params: Params, shape: tuple[int, ...]) -> tuple[Size, ...]:
+    """Return what each image of an activation (n, c, h, w) takes in DRAM."""
+    images, bits = shape[0], operand.bits
     plain = operand.tensor.elements // images * bits
     if not params.compressed_dram or operand.dense:
-        return (totals.Moved(plain, 0),) * images
-    mask = to_conv_input(view, operand.mask) if is_input else operand.mask
-    planes = mask.reshape(images, *view.shape.as_conv().output_shape[1:]) if not is_input else mask  # type: ignore[union-attr]
+        return (Size(plain, 0),) * images
     code = ZeroRun(block_axes=2, value_bits=bits, run_bits=params.run_bits, count_bits=16)
     found = []
-    for image in planes:
+    for image in operand.mask.reshape(shape):
         counts = code.entries(image)
         entries = int(counts.sum())
         index = entries * params.run_bits + counts.size * code.count_bits
-        found.append(totals.Moved(plain, 0) if entries * bits + index >= plain else totals.Moved(entries * bits, index))
+        found.append(Size(plain, 0) if entries * bits + index >= plain else Size(entries * bits, index))
     return tuple(found)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.activity import Activity, Direction, Event, Transfer
 from accelsim.engine import Machine
-from accelsim.operands.handle import Operand, Operands, from_conv_output
+from accelsim.operands.handle import Operands
+from accelsim.stepped import WAYS, SteppedConv
 from accelsim.workload.layers import LayerView
 
 
@@ -19,16 +20,12 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
     return _Layer(view, operands, params, machine).run()
 
 
-class _Layer:
+class _Layer(SteppedConv):
     def __init__(self, view: LayerView, operands: Operands, params: Any, machine: Machine) -> None:
-        self.view, self.p, self.machine = view, params, machine
-        self.conv = conv = view.conv
-        self.x, self.w = operands.conv_arrays()
-        described = Operand(view.output, operands.input.seed, operands.input.batch).mask
-        self.described = described.reshape(conv.n, conv.k, conv.e, conv.f)
-        self.out = np.zeros(self.described.shape, dtype=np.int64)
-        self.flows: dict[Flow, int] = {}
-        self.causes = dict.fromkeys(("busy", "zero", "padding", "imbalance", "unmapped"), 0)
+        causes = ("busy", "zero", "padding", "imbalance", "unmapped")
+        super().__init__(view, operands, params, machine.dram, causes)
+        conv = self.conv
+        self.nonzero = self.described(operands)
         self.tile = (-(-conv.e // params.pe_rows), -(-conv.f // params.pe_cols))
 
     def run(self) -> Activity:
@@ -38,37 +35,32 @@ class _Layer:
         resident = p.activations_stay and conv.n * (pixels + outputs) <= room
         wanted = min(self.tile[0], -(-(pixels + outputs) // room))
         kc = min(conv.k // conv.groups, p.accumulator_entries // (self.tile[0] * self.tile[1]))
-        steps = []
         for image in range(conv.n):
             bands = 1 if resident else wanted
             borders = [self.tile[0] * band // bands for band in range(bands + 1)]
             for band in range(bands):
                 loads = [] if resident else self._moved("input", "read", self.x[image] != 0, band, bands)
-                loads += self._dram("weight", "read", self.w.size * view.weight.width)
-                self._add("pe.weights", "weight", "write", self.w.size * view.weight.width * p.pe_rows * p.pe_cols)
+                loads += self.move("weight", "read", self.w.size * view.weight.width)
+                self.add("pe.weights", "weight", "write", self.w.size * view.weight.width * p.pe_rows * p.pe_cols)
                 cycles = self._band(image, range(borders[band], borders[band + 1]), kc)
-                stores = [] if resident else self._moved("output", "write", self.described[image], band, bands)
-                steps.append(Step(tuple(loads), cycles, tuple(stores)))
+                stores = [] if resident else self._moved("output", "write", self.nonzero[image], band, bands)
+                self.step(loads, cycles, stores)
         if not resident:
-            self._add("pe.activations", "input", "write", self.x.size * view.input.width)
-            self._add("pe.activations", "output", "read", self.out.size * view.output.width)
-        self._add("pe.activations", "output", "write", self.out.size * view.output.width)
-        self._add("pe.accumulators", "psum", "read", self.out.size * p.accumulator_bits)
+            self.add("pe.activations", "input", "write", self.x.size * view.input.width)
+            self.add("pe.activations", "output", "read", self.out.size * view.output.width)
+        self.add("pe.activations", "output", "write", self.out.size * view.output.width)
+        self.add("pe.accumulators", "psum", "read", self.out.size * p.accumulator_bits)
         busy, zero = self.causes["busy"], self.causes["zero"]
         done = {"mac": busy, "gated": zero} if p.gating else {"mac": busy + zero}
         used = kc * self.tile[0] * self.tile[1]
-        return Activity(
-            compute_cycles=sum(step.compute_cycles for step in steps),
-            accounts={"multipliers": self.causes},
-            traffic=self.flows,
-            events={Event("macs", action): times for action, times in done.items()},
-            schedule=tuple(steps),
+        return self.activity(
+            "multipliers",
+            {Event("macs", action): times for action, times in done.items()},
             buffers={
                 "pe.accumulators": (p.accumulator_entries * p.accumulator_bits, used * p.accumulator_bits),
             },
             details={"kc": kc, "bands": wanted, "resident": int(resident)},
             performed_macs=done["mac"],
-            values=from_conv_output(view, self.out),
         )
 
     def _band(self, image: int, rows: range, kc: int) -> int:
@@ -77,7 +69,7 @@ class _Layer:
         cg, kg = conv.c // conv.groups, conv.k // conv.groups
         cycles = 0
         for g in range(conv.groups):
-            taps = list(product(range(g * cg, g * cg + cg), range(conv.r), range(conv.s)))
+            taps = list(product(range(cg), range(conv.r), range(conv.s)))
             for k0 in range(0, kg, kc):
                 for t0 in range(0, len(taps), p.lanes):
                     vector = taps[t0 : t0 + p.lanes]
@@ -97,8 +89,8 @@ class _Layer:
         bits = self.view.input.width
         for a, b in product(range(self.p.pe_rows), range(self.p.pe_cols)):
             if self._pixel(a, b, i, j) is not None:
-                self._add("pe.activations", "input", "read", words * bits)
-                self._add("pe.vector", "input", "write", words * bits)
+                self.add("pe.activations", "input", "read", words * bits)
+                self.add("pe.vector", "input", "write", words * bits)
 
     def _cycle(self, image: int, i: int, j: int, k: int, vector: list[tuple[int, int, int]]) -> None:
         p, conv, view = self.p, self.conv, self.view
@@ -109,20 +101,14 @@ class _Layer:
                 self.causes["unmapped" if outside else "imbalance"] += p.lanes
                 continue
             self.causes["padding"] += p.lanes - len(vector)
-            for c, r, s in vector:
-                y = place[0] * conv.stride[0] + r * conv.dilation[0] - conv.pad[0]
-                x = place[1] * conv.stride[1] + s * conv.dilation[1] - conv.pad[1]
-                inside = 0 <= y < conv.h and 0 <= x < conv.w
-                left = int(self.x[image, c, y, x]) if inside else 0
-                right = int(self.w[k, c % (conv.c // conv.groups), r, s])
-                self.causes["busy" if left and right else "zero"] += 1
-                self.out[image, k, place[0], place[1]] += left * right
-                self._add("pe.vector", "input", "read", view.input.width)
-                self._add("pe.weights", "weight", "read", view.weight.width)
-            self._add("pe.accumulators", "psum", "read", p.accumulator_bits)
-            self._add("pe.accumulators", "psum", "write", p.accumulator_bits)
+            for tap in vector:
+                self.multiply((image, *place), k, tap)
+                self.add("pe.vector", "input", "read", view.input.width)
+                self.add("pe.weights", "weight", "read", view.weight.width)
+            for way in WAYS:
+                self.add("pe.accumulators", "psum", way, p.accumulator_bits)
 
-    def _moved(self, tensor: str, direction: Any, mask: np.ndarray, band: int, bands: int) -> list[Transfer]:
+    def _moved(self, tensor: str, direction: Direction, mask: np.ndarray, band: int, bands: int) -> list[Transfer]:
         """Move a band's share of an image."""
         bits = (self.view.input.bits if tensor == "input" else self.view.output.bits) or 0
         values, index = mask.size * bits, 0
@@ -141,16 +127,5 @@ class _Layer:
                 values, index = entries * bits, runs
         moved = []
         for name, size in ((tensor, values), ("index", index)):
-            moved += self._dram(name, direction, size * (band + 1) // bands - size * band // bands)
+            moved += self.move(name, direction, size * (band + 1) // bands - size * band // bands)
         return moved
-
-    def _dram(self, tensor: str, direction: Any, bits: int) -> list[Transfer]:
-        if not bits:
-            return []
-        self._add("dram", tensor, direction, bits)
-        self._add("dram", "other", direction, -bits % self.machine.dram.burst_bits)
-        return [Transfer(tensor, direction, bits)]
-
-    def _add(self, boundary: str, tensor: str, direction: Any, bits: int) -> None:
-        flow = Flow(boundary, tensor, direction)
-        self.flows[flow] = self.flows.get(flow, 0) + bits

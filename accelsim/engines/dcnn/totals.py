@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.activity import Activity, Event, Flow, Step
+from accelsim.compressed.sizes import moved, on_chip
 from accelsim.memory.timeline import dram_traffic
 from accelsim.units import ceil_div
 from accelsim.workload.shapes import Conv2d
-
-
-class Moved(NamedTuple):
-    """Bits of an image's activations in DRAM: values, and runs and counts."""
-
-    values: int
-    index_bits: int
 
 
 class Counts(NamedTuple):
@@ -92,21 +86,11 @@ def _schedule(plan: Any, counts: Counts) -> tuple[Step, ...]:
     for image in range(conv.n):
         for band in range(bands):
             rows = te * (band + 1) // bands - te * band // bands
-            loads: tuple[Transfer, ...] = (Transfer("weight", "read", weights),)
-            stores: tuple[Transfer, ...] = ()
-            if not plan.resident:
-                loads = (*_share("input", "read", plan.input_bits[image], band, bands), *loads)
-                stores = _share("output", "write", plan.output_bits[image], band, bands)
+            loads = () if plan.resident else moved("input", "read", *plan.input_bits[image].piece(band, bands))
+            loads += moved("weight", "read", weights)
+            stores = () if plan.resident else moved("output", "write", *plan.output_bits[image].piece(band, bands))
             steps.append(Step(loads, rows * row, stores))
     return tuple(steps)
-
-
-def _share(
-    tensor: str, direction: Literal["read", "write"], size: Moved, band: int, bands: int
-) -> tuple[Transfer, ...]:
-    parts = ((tensor, size.values), ("index", size.index_bits))
-    cut = [(name, bits * (band + 1) // bands - bits * band // bands) for name, bits in parts]
-    return tuple(Transfer(name, direction, bits) for name, bits in cut if bits)
 
 
 def _on_chip(plan: Any) -> dict[Flow, int]:
@@ -117,17 +101,16 @@ def _on_chip(plan: Any) -> dict[Flow, int]:
     vectors = conv.macs // kg * ceil_div(kg, plan.kc)
     bands, pes = 1 if plan.resident else plan.bands, p.pe_rows * p.pe_cols
     dots = outputs * pieces(conv, p.lanes)
-    flows = {
-        Flow("pe.activations", "input", "read"): vectors * in_bits,
-        Flow("pe.vector", "input", "write"): vectors * in_bits,
-        Flow("pe.vector", "input", "read"): conv.macs * in_bits,
-        Flow("pe.weights", "weight", "write"): view.weight.elements * w_bits * conv.n * bands * pes,
-        Flow("pe.weights", "weight", "read"): conv.macs * w_bits,
-        Flow("pe.accumulators", "psum", "read"): (dots + outputs) * acc,
-        Flow("pe.accumulators", "psum", "write"): dots * acc,
-        Flow("pe.activations", "output", "write"): outputs * view.output.width,
-    }
-    if not plan.resident:
-        flows[Flow("pe.activations", "input", "write")] = view.input.elements * in_bits
-        flows[Flow("pe.activations", "output", "read")] = outputs * view.output.width
-    return flows
+    inputs, moves = view.input.elements * in_bits, not plan.resident
+    return on_chip(
+        ("pe.activations", "input", "read", vectors * in_bits),
+        ("pe.vector", "input", "write", vectors * in_bits),
+        ("pe.vector", "input", "read", conv.macs * in_bits),
+        ("pe.weights", "weight", "write", view.weight.elements * w_bits * conv.n * bands * pes),
+        ("pe.weights", "weight", "read", conv.macs * w_bits),
+        ("pe.accumulators", "psum", "read", (dots + outputs) * acc),
+        ("pe.accumulators", "psum", "write", dots * acc),
+        ("pe.activations", "output", "write", outputs * view.output.width),
+        ("pe.activations", "input", "write", inputs if moves else 0),
+        ("pe.activations", "output", "read", outputs * view.output.width if moves else 0),
+    )

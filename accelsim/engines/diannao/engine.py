@@ -30,7 +30,7 @@ from pydantic import Field
 from accelsim.activity import Event
 from accelsim.components import Component, Mac, Sram
 from accelsim.config.schema import Strict
-from accelsim.engine import Sample, Word
+from accelsim.engine import Sample, Word, drawing
 from accelsim.mapping import tile_forms
 from accelsim.mapping.loopnest import Tiling
 from accelsim.mapping.search import Variant
@@ -149,7 +149,7 @@ class DianNao(TiledEngine[Params, Tiling]):
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any product kind, cut at random, on a narrow unit."""
-        draw = sample.drawing(rng)
+        draw = drawing(rng)
         shape = sample.product(draw)
         params = {
             "outputs": draw(1, 4), "inputs": draw(1, 4), "accumulator_bits": draw(8, 40),

@@ -32,14 +32,14 @@ import numpy as np
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
-from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word
+from accelsim.compressed.sizes import Size, total
+from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word, check_counts
 from accelsim.engines.eie import sample
 from accelsim.engines.eie.passes import Geometry, Slices, cut, pass_count, tree_links
 from accelsim.engines.eie.plan import Params, Plan
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.operands.handle import Operands
 from accelsim.results import StoredBits
-from accelsim.units import INT64_MAX
 from accelsim.workload.layers import LayerView
 
 MOST_WALKS = 1 << 17
@@ -103,8 +103,7 @@ class Eie(Engine[Params, NoMapping]):
         del mapping
         from accelsim.engines.eie import walk
 
-        if view.macs * 64 * params.pes > INT64_MAX // 4:
-            raise MappingError.too_many(view.name)
+        check_counts(view, 256 * params.pes)
         _check_codes(view, operands, params)
         _check_passes(view, params)
         geometry = cut(view, params)
@@ -122,9 +121,8 @@ class Eie(Engine[Params, NoMapping]):
 
     def stored(self, plan: Plan) -> dict[str, StoredBits]:
         """Return the weights: entries of codes and runs, and the pointers of all slices; the codebook is left out."""
-        weight = plan.operands.view.weight
-        values, index = (sum(getattr(s, f"{part}_bits") for s in plan.slices) for part in ("weight", "index"))
-        return {"weight": StoredBits(weight.elements * weight.width, values, index)}
+        size = total(Size(s.weight_bits, s.index_bits) for s in plan.slices)
+        return {"weight": size.stored(plan.operands.view.weight)}
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small matrix on a few PEs with shallow queues and short runs."""

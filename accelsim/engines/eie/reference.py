@@ -11,18 +11,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.activity import Activity, Direction, Event, Transfer
 from accelsim.engine import Machine
 from accelsim.memory.dram import DramModel
 from accelsim.operands.csc import Csc, CscCode
 from accelsim.operands.handle import Operands
+from accelsim.stepped import WAYS, Ledger
 from accelsim.workload.layers import LayerView
 
 
 def reference(view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> Activity:
     """Return the activity of a layer, values included."""
     del mapping
-    return _Layer(view, operands, params).run(machine.dram)
+    return _Layer(view, operands, params, machine.dram).run()
 
 
 class _Entry(NamedTuple):
@@ -102,8 +103,11 @@ class _Pe:
         return "imbalance" if full and self.pe not in full else "starved"
 
 
-class _Layer:
-    def __init__(self, view: LayerView, operands: Operands, params: Any) -> None:
+class _Layer(Ledger):
+    def __init__(self, view: LayerView, operands: Operands, params: Any, dram: DramModel) -> None:
+        super().__init__(
+            dram, ("busy", "padding", "control", "conflict", "imbalance", "fill_drain", "starved", "unmapped")
+        )
         self.view, self.params = view, params
         shape: Any = view.shape
         self.n, self.c, self.k = shape.n, shape.c, shape.k
@@ -115,11 +119,8 @@ class _Layer:
             codes = {value: code for code, value in enumerate(self.book)}
             w = np.array([codes[int(v)] if v else 0 for v in w.ravel()], dtype=np.int64).reshape(w.shape)
         self.w = w
-        self.flows: Counter[Flow] = Counter()
-        self.causes: Counter[str] = Counter()
         self.totals: Counter[str] = Counter()
         self.out = np.zeros((self.n, self.k), dtype=np.int64)
-        self.steps: list[Step] = []
 
     def passes(self) -> Iterator[tuple[range, range]]:
         batch = self.params.pes * self.params.registers
@@ -128,7 +129,7 @@ class _Layer:
             for col in range(0, self.c, batch):
                 yield range(row, min(row + group, self.k)), range(col, min(col + batch, self.c))
 
-    def run(self, dram: DramModel) -> Activity:
+    def run(self) -> Activity:
         p, cuts = self.params, list(self.passes())
         coded = [self.encode(rows, cols) for rows, cols in cuts]
         matrix = [max(np.diff(c.starts).tolist()) * (p.value_bits + p.run_bits) for c in coded]
@@ -149,12 +150,13 @@ class _Layer:
         busiest += max(len(r) for r, _ in cuts) * self.view.output.width
         padding = self.totals["entries"] - self.causes["busy"]
         issued = self.causes["busy"] + self.causes["padding"]
-        return Activity(
-            compute_cycles=sum(s.compute_cycles for s in self.steps),
-            accounts={"pes": dict(self.causes)},
-            traffic=dict(self.flows) | self.dram(dram),
-            events={Event("macs", "mac"): issued},
-            schedule=tuple(self.steps),
+        for way in WAYS:
+            self.add("pe", "psum", way, issued * p.accumulator_bits)
+        if p.codebook_bits:
+            self.add("pe.codebook", "weight", "read", issued * p.codebook_bits)
+        return self.activity(
+            "pes",
+            {Event("macs", "mac"): issued},
             buffers={
                 "glb.weights": (p.matrix_bytes * 8, largest[0]),
                 "glb.pointers": (p.pointer_bytes * 8, largest[1]),
@@ -192,13 +194,8 @@ class _Layer:
             self.causes["fill_drain"] += mapped * drain
             self.causes["unmapped"] += (p.pes - mapped) * cycles
         self.causes["unmapped"] += (p.channels - len(vectors)) * p.pes * cycles
-        self.steps.append(
-            Step(
-                tuple(t for t in self.loads(rows, cols, code, vectors, resident, kept, sizes) if t.bits),
-                cycles,
-                tuple(self.stores(rows, cols, vectors)),
-            )
-        )
+        loads = list(self.loads(rows, cols, code, vectors, resident, kept, sizes))
+        self.step(loads, cycles, self.stores(rows, cols, vectors))
 
     def walk(self, rows: range, cols: range, code: CscCode, vector: int) -> int:
         """Step one vector through a pass and return its cycles."""
@@ -248,7 +245,7 @@ class _Layer:
             levels += 1
             nodes = (nodes + 3) // 4
         column_bits = len(bin(p.pes * p.registers - 1)) - 2 if p.pes * p.registers > 1 else 0
-        moved = {
+        moved: dict[tuple[str, str, Direction], int] = {
             ("glb.activations", "input", "read"): len(cols) * x_bits,
             ("pe", "input", "write"): len(cols) * x_bits,
             ("pe", "input", "read"): broadcasts * x_bits,
@@ -263,23 +260,8 @@ class _Layer:
         if cols.stop == self.c:
             moved["pe", "output", "read"] = len(rows) * p.accumulator_bits
             moved["glb.activations", "output", "write"] = len(rows) * y_bits
-        for key, bits in moved.items():
-            self.flows[Flow(*key)] += bits  # type: ignore[arg-type]
-
-    def dram(self, dram: DramModel) -> dict[Flow, int]:
-        """Count DRAM traffic from the steps, and what depends on all that was issued."""
-        p, table = self.params, Counter[Flow]()
-        issued = self.causes["busy"] + self.causes["padding"]
-        for direction in ("read", "write"):
-            table[Flow("pe", "psum", direction)] += issued * p.accumulator_bits
-        if p.codebook_bits:
-            table[Flow("pe.codebook", "weight", "read")] += issued * p.codebook_bits
-        for step in self.steps:
-            for t in (*step.loads, *step.stores):
-                table[Flow("dram", t.tensor, t.direction)] += t.run_bits * t.runs
-                bursts = -(-t.run_bits // dram.burst_bits) * t.runs
-                table[Flow("dram", "other", t.direction)] += bursts * dram.burst_bits - t.run_bits * t.runs
-        return dict(table)
+        for (boundary, tensor, way), bits in moved.items():
+            self.add(boundary, tensor, way, bits)
 
     def loads(
         self, rows: range, cols: range, code: CscCode, vectors: list[int], resident: bool, kept: bool, sizes: list[int]
@@ -289,25 +271,29 @@ class _Layer:
         pointers = code.pointers.size * p.pointer_bits
         if not resident:
             copies = len(vectors)
-            self.flows[Flow("glb.weights", "weight", "write")] += weight * copies
-            self.flows[Flow("glb.weights", "index", "write")] += runs * copies
-            self.flows[Flow("glb.pointers", "index", "write")] += pointers * copies
-            yield Transfer("weight", "read", weight, address_bits=sizes[0])
-            yield Transfer("index", "read", runs + pointers, address_bits=sizes[1])
+            self.add("glb.weights", "weight", "write", weight * copies)
+            self.add("glb.weights", "index", "write", runs * copies)
+            self.add("glb.pointers", "index", "write", pointers * copies)
+            for transfer in self.move("weight", "read", weight):
+                yield transfer._replace(address_bits=sizes[0])
+            for transfer in self.move("index", "read", runs + pointers):
+                yield transfer._replace(address_bits=sizes[1])
         sizes[0] += weight
         sizes[1] += runs + pointers
         if self.view.input.home == "dram" and (rows.start == 0 or not kept):
             run = len(cols) * x_bits
             address = (vectors[0] * self.c + cols.start) * x_bits
-            self.flows[Flow("glb.activations", "input", "write")] += run * len(vectors)
-            yield Transfer("input", "read", run, len(vectors), self.c * x_bits, address)
+            self.add("glb.activations", "input", "write", run * len(vectors))
+            for transfer in self.move("input", "read", run, len(vectors)):
+                yield transfer._replace(stride_bits=self.c * x_bits, address_bits=address)
 
     def stores(self, rows: range, cols: range, vectors: list[int]) -> Iterator[Transfer]:
         bits = self.view.output.width
         if cols.stop == self.c and self.view.output.home == "dram":
             run, address = len(rows) * bits, (vectors[0] * self.k + rows.start) * bits
-            self.flows[Flow("glb.activations", "output", "read")] += run * len(vectors)
-            yield Transfer("output", "write", run, len(vectors), self.k * bits, address)
+            self.add("glb.activations", "output", "read", run * len(vectors))
+            for transfer in self.move("output", "write", run, len(vectors)):
+                yield transfer._replace(stride_bits=self.k * bits, address_bits=address)
 
 
 def _slices(code: CscCode, pe: int, row_entries: int) -> list[list[_Entry]]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.engine import Sample
+from accelsim.engine import Sample, drawing
 from accelsim.workload.shapes import Linear
 
 
 def sample(rng: np.random.Generator) -> Sample:
     """Return a small matrix on a few PEs: shallow queues, short runs, memories with room for all or for one pass."""
-
-    def draw(low: int, high: int) -> int:
-        return int(rng.integers(low, high + 1))
+    draw = drawing(rng)
 
     def flip() -> bool:
         return bool(rng.integers(2))

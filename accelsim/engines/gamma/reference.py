@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.activity import Activity, Direction, Event, Flow
+from accelsim.activity import Activity, Event
 from accelsim.engine import Machine
 from accelsim.operands.handle import Operands
+from accelsim.stepped import Ledger
 from accelsim.workload.csr_matrix import CsrMatrix, from_entries
 from accelsim.workload.layers import LayerView
 
@@ -21,16 +22,16 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
     return _Twin(operands.input.sparse, operands.weight.sparse, params, machine).run(view)
 
 
-class _Twin:
+class _Twin(Ledger):
     def __init__(self, a: CsrMatrix, b: CsrMatrix, p: Any, machine: Machine) -> None:
-        self.p, self.rate = p, machine.dram.bits_per_cycle
+        super().__init__(machine.dram)
+        self.p = p
         self.rows_a, self.rows_b = _rows(a), _rows(b)
         self.kind = (a.values[:0] * b.values[:0]).dtype
         self.room = p.cache_kib * 8192 // self.element
         self.held: list[int] = []
         self.touched: set[int] = set()
         self.peak = 0
-        self.flows: dict[Flow, int] = {}
         self.sums: Counter[str] = Counter()
 
     @property
@@ -41,24 +42,24 @@ class _Twin:
         p, ends = self.p, [0] * self.p.pes
         entries: list[tuple[int, int, Any]] = []
         # each row of a compressed matrix begins at a pointer; one more ends the last row
-        self._move("dram", "index", "read", (len(self.rows_a) + 1) * p.pointer_bits)
-        self._move("dram", "index", "write", (len(self.rows_a) + 1) * p.pointer_bits)
+        self.add("dram", "index", "read", (len(self.rows_a) + 1) * p.pointer_bits)
+        self.add("dram", "index", "write", (len(self.rows_a) + 1) * p.pointer_bits)
         for r, row in enumerate(self.rows_a):
             fibres = []
             for k, value in row.items():
-                self._move("dram", "input", "read", self.element)
+                self.add("dram", "input", "read", self.element)
                 self._take(k)
                 if self.rows_b[k]:
                     fibres.append({j: value * w for j, w in self.rows_b[k].items()})
                 for _ in self.rows_b[k]:
-                    self._move("glb.fibers", "weight", "read", self.element)
+                    self.add("glb.fibers", "weight", "read", self.element)
                     self.sums["products"] += 1
             ends[ends.index(min(ends))] += self._time(fibres)
             while len(fibres) > 1:
-                fibres = [self._add(fibres[i : i + 2]) for i in range(0, len(fibres), 2)]
+                fibres = [self._sum(fibres[i : i + 2]) for i in range(0, len(fibres), 2)]
             for fibre in fibres:
                 for j, value in fibre.items():
-                    self._move("dram", "output", "write", self.element)
+                    self.add("dram", "output", "write", self.element)
                     entries.append((r, j, value))
         rows, columns, values = (list(part) for part in zip(*entries, strict=True)) if entries else ([], [], [])
         shape: tuple[int, int] = view.shape.output_shape  # type: ignore[assignment]
@@ -69,13 +70,13 @@ class _Twin:
         """Use a row of B: from the cache, else from DRAM, for which the oldest rows make room."""
         if row not in self.touched:
             self.touched.add(row)  # its two pointers, where it begins and ends, come once
-            self._move("dram", "index", "read", 2 * self.p.pointer_bits)
+            self.add("dram", "index", "read", 2 * self.p.pointer_bits)
         length = len(self.rows_b[row])
         if row in self.held:
             self.held.remove(row)
         else:
-            self._move("dram", "weight", "read", length * self.element)
-            self._move("glb.fibers", "weight", "write", length * self.element)
+            self.add("dram", "weight", "read", length * self.element)
+            self.add("glb.fibers", "weight", "write", length * self.element)
             self.sums["read"] += length
             if length > self.room:
                 return
@@ -93,7 +94,7 @@ class _Twin:
         self.sums["swaps"] += swaps
         return max(swaps, elements)
 
-    def _add(self, fibres: list[dict[int, Any]]) -> dict[int, Any]:
+    def _sum(self, fibres: list[dict[int, Any]]) -> dict[int, Any]:
         total = dict(fibres[0])
         for column, value in (fibres[1] if len(fibres) > 1 else {}).items():
             self.sums["additions"] += column in total
@@ -102,8 +103,8 @@ class _Twin:
 
     def _activity(self, ends: list[int], outputs: int, product: CsrMatrix) -> Activity:
         p, n, last = self.p, self.sums, max(ends)
-        bits = sum(bits for flow, bits in self.flows.items() if flow.boundary == "dram")
-        dram = ceil(bits / self.rate)
+        bits = self.dram_bits()
+        dram = ceil(bits / self.dram.bits_per_cycle)
         cycles = max(last, dram)
         causes = {"busy": sum(ends), "imbalance": sum(last - end for end in ends), "memory": (cycles - last) * p.pes}
         return Activity(
@@ -131,10 +132,6 @@ class _Twin:
             performed_macs=n["products"],
             values=product,
         )
-
-    def _move(self, boundary: str, tensor: str, direction: Direction, bits: int) -> None:
-        flow = Flow(boundary, tensor, direction)
-        self.flows[flow] = self.flows.get(flow, 0) + bits
 
 
 def _rows(matrix: CsrMatrix) -> list[dict[int, Any]]:

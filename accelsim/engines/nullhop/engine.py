@@ -21,20 +21,23 @@ Assumed:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Mac, RegisterFile, Sram
+from accelsim.compressed import sample
+from accelsim.compressed.engine import LayerPlan, MultiplierEngine
+from accelsim.compressed.sizes import Size
+from accelsim.compressed.values import Values
 from accelsim.config.schema import Strict
-from accelsim.engine import Engine, Machine, NoMapping, Sample, Word
+from accelsim.engine import Machine, NoMapping, Sample, check_counts, drawing
 from accelsim.engines.nullhop import totals
-from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input
 from accelsim.results import StoredBits
-from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.units import KIB_BITS
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
@@ -50,24 +53,20 @@ class Params(Strict):
     pixel_kib: int = Field(512, ge=1, le=1 << 20, description="pixel memory: prices its accesses")
 
 
-class Plan(NamedTuple):
-    """What a walk needs; ``mask`` bool (n, c, h, w), output non-zeros int64 (n, k, e)."""
+@dataclass(frozen=True, eq=False)
+class Plan(LayerPlan):
+    """``mask`` bool (n, c, h, w), output non-zeros int64 (n, k, e)."""
 
-    view: LayerView
-    conv: Conv2d
-    params: Params
-    machine: Machine
     mask: np.ndarray
     made: np.ndarray
     effective_macs: int
 
 
-class NullHop(Engine[Params, NoMapping]):
+class NullHop(MultiplierEngine[Params]):
     """The engine of this folder."""
 
     name = "nullhop"
     params_schema = Params
-    primary = "multipliers"
     support_params = ("largest_kernel", "operand_bits", "accumulator_bits")
 
     def units(self, params: Params) -> dict[str, int]:
@@ -82,12 +81,6 @@ class NullHop(Engine[Params, NoMapping]):
             return f"a {view.shape.r} x {view.shape.s} kernel exceeds {params.largest_kernel} x {params.largest_kernel}"
         return None
 
-    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
-        """Return the width of operands and of sums."""
-        del view
-        operand = Word(params.operand_bits, "multipliers")
-        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
-
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, accumulators and the two memories."""
         p = params
@@ -101,9 +94,8 @@ class NullHop(Engine[Params, NoMapping]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
         """Count the non-zeros of every output row."""
         del mapping
-        conv: Conv2d = view.conv
-        if conv.macs * 64 * params.macs > INT64_MAX:
-            raise MappingError.too_many(view.name)
+        conv = view.conv
+        check_counts(view, 64 * params.macs)
         output = Operand(view.output, operands.input.seed, operands.input.batch)
         made = np.full((conv.n, conv.k, conv.e), conv.f, dtype=np.int64)
         if not output.dense:
@@ -113,9 +105,15 @@ class NullHop(Engine[Params, NoMapping]):
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk every pixel; with operands, multiply."""
-        from accelsim.engines.nullhop.walk import walk
+        from accelsim.engines.nullhop.kernel import walk_image
 
-        return totals.activity(plan, *walk(plan, operands))
+        conv, values = plan.conv, Values(plan.conv, operands)
+        numbers = [conv.r, conv.s, conv.e, conv.f, *conv.stride, *conv.pad[:2], *conv.dilation]
+        packed, mask = np.array(numbers, dtype=np.int64), plan.mask.reshape(conv.n, conv.groups, -1, conv.h, conv.w)
+        cycles = np.zeros((conv.n, conv.groups, conv.h), dtype=np.int64)
+        for n, g in np.ndindex(conv.n, conv.groups):
+            walk_image(mask[n, g], packed, plan.params.macs, values.given, *values.of(n, g), cycles[n, g])
+        return totals.activity(plan, cycles, values.output())
 
     def closed_form(self, plan: Plan) -> Activity:
         """Weight the non-zeros of every row with the positions that they touch."""
@@ -123,25 +121,14 @@ class NullHop(Engine[Params, NoMapping]):
 
     def stored(self, plan: Plan) -> dict[str, StoredBits]:
         """Return the feature maps: a bit per pixel, and the list of non-zeros."""
-        nonzeros = {"input": np.count_nonzero(plan.mask), "output": plan.made.sum()}
-        tensors = {"input": plan.view.input, "output": plan.view.output}
-        return {
-            name: StoredBits(t.elements * t.width, int(nonzeros[name]) * t.width, t.elements)
-            for name, t in tensors.items()
-        }
+        sizes = ((plan.view.input, np.count_nonzero(plan.mask)), (plan.view.output, plan.made.sum()))
+        inputs, outputs = (Size(int(nonzeros) * t.width, t.elements).stored(t) for t, nonzeros in sizes)
+        return {"input": inputs, "output": outputs}
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small convolution on a few multipliers."""
-
-        def draw(low: int, high: int) -> int:
-            return int(rng.integers(low, high + 1))
-
-        groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
-        shape = Conv2d(
-            n=draw(1, 2), c=groups * draw(1, 4), k=groups * draw(1, 7), h=draw(5, 8), w=draw(5, 8), r=r, s=s,
-            groups=groups, stride=(draw(1, 4), draw(1, 2)), dilation=(draw(1, 2), draw(1, 2)),
-            pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
-        )  # fmt: skip
+        draw = drawing(rng)
+        shape = sample.convolution(draw, n=(1, 2), c=(1, 4), k=(1, 7), plane=(5, 8), stride=(1, 4))
         return Sample(shape, {"macs": draw(1, 5)}, widest_bits=16)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.activity import Activity, Event, Flow, Step
+from accelsim.compressed.sizes import Size, moved, on_chip
 from accelsim.memory.timeline import dram_traffic
 
 
@@ -67,32 +68,22 @@ def _per_row(plan: Any) -> np.ndarray:
 
 
 def _schedule(plan: Any, cycles: np.ndarray) -> tuple[Step, ...]:
-    """Return a step per image, pass and input row."""
+    """Return a step per image, pass and input row; an output row leaves with the last input row that reaches it."""
     conv, view = plan.conv, plan.view
-    cg = conv.c // conv.groups
-    nonzeros = _per_row(plan)
-    last = [min(max(e * conv.stride[0] - conv.pad[0] + (conv.r - 1) * conv.dilation[0], 0), conv.h - 1)
-            for e in range(conv.e)]  # fmt: skip
+    cg, nonzeros = conv.c // conv.groups, _per_row(plan)
+    bottom = np.arange(conv.e) * conv.stride[0] - conv.pad[0] + (conv.r - 1) * conv.dilation[0]
+    last = np.clip(bottom, 0, conv.h - 1)
+    rows = np.bincount(last, minlength=conv.h).tolist()
     steps = []
     for n in range(conv.n):
         for g, k0, k1 in passes(plan):
-            kernels = (k1 - k0) * cg * conv.r * conv.s * view.weight.width
-            done: dict[int, tuple[int, int]] = {}
-            for e, y in enumerate(last):
-                values, rows = done.get(y, (0, 0))
-                done[y] = (values + int(plan.made[n, k0:k1, e].sum()), rows + 1)
-            for y in range(conv.h):
-                loads: tuple[Transfer, ...] = (Transfer("weight", "read", kernels),) if y == 0 else ()
-                stores: tuple[Transfer, ...] = ()
-                loads += (Transfer("input", "read", int(nonzeros[n, g, y]) * view.input.width),)
-                loads += (Transfer("index", "read", cg * conv.w),)
-                if y in done:
-                    values, rows = done[y]
-                    stores += (Transfer("output", "write", values * view.output.width),)
-                    stores += (Transfer("index", "write", rows * (k1 - k0) * conv.f),)
-                steps.append(
-                    Step(tuple(t for t in loads if t.bits), int(cycles[n, g, y]), tuple(t for t in stores if t.bits))
-                )
+            leave = np.zeros(conv.h, dtype=np.int64)
+            np.add.at(leave, last, plan.made[n, k0:k1].sum(axis=0))
+            for y, values in enumerate(leave.tolist()):
+                loads = moved("weight", "read", (k1 - k0) * cg * conv.r * conv.s * view.weight.width) if y == 0 else ()
+                loads += moved("input", "read", int(nonzeros[n, g, y]) * view.input.width, cg * conv.w)
+                stores = moved("output", "write", values * view.output.width, rows[y] * (k1 - k0) * conv.f)
+                steps.append(Step(loads, int(cycles[n, g, y]), stores))
     return tuple(steps)
 
 
@@ -100,16 +91,14 @@ def _on_chip(plan: Any, products: int) -> dict[Flow, int]:
     conv, view, p = plan.conv, plan.view, plan.params
     of_group = _per_row(plan).sum(axis=(0, 2))
     repeats = [g for g, _, _ in passes(plan)]
-    pixels = sum(int(of_group[g]) for g in repeats) * view.input.width
-    index = len(repeats) * conv.n * (conv.c // conv.groups) * conv.h * conv.w
-    weights = view.weight.elements * view.weight.width * conv.n
-    return {
-        Flow("glb.pixels", "input", "write"): pixels,
-        Flow("glb.pixels", "index", "write"): index,
-        Flow("glb.pixels", "input", "read"): pixels,
-        Flow("glb.pixels", "index", "read"): index,
-        Flow("glb.kernels", "weight", "write"): weights,
-        Flow("glb.kernels", "weight", "read"): products * view.weight.width,
-        Flow("pe", "psum", "read"): products * p.accumulator_bits,
-        Flow("pe", "psum", "write"): products * p.accumulator_bits,
-    }
+    nonzeros = sum(int(of_group[g]) for g in repeats)
+    pixels = len(repeats) * conv.n * (conv.c // conv.groups) * conv.h * conv.w
+    map_and_list = Size(nonzeros * view.input.width, pixels)
+    return on_chip(
+        ("glb.pixels", "input", "write", map_and_list),
+        ("glb.pixels", "input", "read", map_and_list),
+        ("glb.kernels", "weight", "write", view.weight.elements * view.weight.width * conv.n),
+        ("glb.kernels", "weight", "read", products * view.weight.width),
+        ("pe", "psum", "read", products * p.accumulator_bits),
+        ("pe", "psum", "write", products * p.accumulator_bits),
+    )

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.activity import Activity, Direction, Event, Flow
+from accelsim.activity import Activity, Direction, Event
 from accelsim.engine import Machine
 from accelsim.operands.handle import Operands
+from accelsim.stepped import Ledger
 from accelsim.workload.csr_matrix import CsrMatrix, from_entries
 from accelsim.workload.layers import LayerView
 
@@ -24,10 +25,10 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
     return _Twin(operands.input.sparse, operands.weight.sparse, params, machine).run(view)
 
 
-class _Twin:
+class _Twin(Ledger):
     def __init__(self, a: CsrMatrix, b: CsrMatrix, p: Any, machine: Machine) -> None:
-        self.a, self.b, self.p, self.dram = a, b, p, machine.dram
-        self.flows: dict[Flow, int] = {}
+        super().__init__(machine.dram)
+        self.a, self.b, self.p = a, b, p
         self.bus = {"multiply": 0, "merge": 0}
         """Bits on the bus in each phase, whole bursts."""
         self.sums: Counter[str] = Counter()
@@ -56,20 +57,20 @@ class _Twin:
         tiles = [0] * p.tiles
         for column, row in zip(of_a, of_b, strict=True):
             tile = tiles.index(min(tiles))
-            self._move("multiply", "input", "read", len(column))
+            self._transfer("multiply", "input", "read", len(column))
             for start in range(0, len(column), p.tile_pes):
                 together = column[start : start + p.tile_pes]
                 kept = start > 0 and len(row) * p.element_bits <= p.cache_kib * 8192
                 requests = 1 if kept or not row else 2
                 if requests == 2:
-                    self._move("multiply", "weight", "read", len(row))
-                    self._add("glb.rows", "weight", "write", len(row) * p.element_bits)
+                    self._transfer("multiply", "weight", "read", len(row))
+                    self.add("glb.rows", "weight", "write", len(row) * p.element_bits)
                 tiles[tile] += requests * self.dram.latency_cycles + len(row)
                 self.sums["waits"] += len(together) * requests * self.dram.latency_cycles
                 for i, value in together:
                     chunk = [(j, value * w) for j, w in row]
-                    self._add("glb.rows", "weight", "read", len(chunk) * p.element_bits)
-                    self._move("multiply", "psum", "write", len(chunk))
+                    self.add("glb.rows", "weight", "read", len(chunk) * p.element_bits)
+                    self._transfer("multiply", "psum", "write", len(chunk))
                     self.sums["products"] += len(chunk)
                     if chunk:
                         lists[i].append(chunk)
@@ -88,16 +89,16 @@ class _Twin:
                 total[j] = total[j] + value if j in total else value
             made[i] = dict(sorted(total.items()))
             for chunk in chunks:
-                self._move("merge", "psum", "read", len(chunk))
+                self._transfer("merge", "psum", "read", len(chunk))
             size, lengths, passes = sum(map(len, chunks)), len(chunks), 1
             while lengths > p.scratchpad_elements:
                 # more chunks than heads: what a pass merges goes out and comes back
-                self._move("merge", "psum", "write", size)
-                self._move("merge", "psum", "read", size)
+                self._transfer("merge", "psum", "write", size)
+                self._transfer("merge", "psum", "read", size)
                 lengths, passes = ceil(lengths / p.scratchpad_elements), passes + 1
-            self._add("pe", "psum", "write", passes * size * p.element_bits)
-            self._add("pe", "psum", "read", passes * size * p.element_bits)
-            self._move("merge", "output", "write", len(total))
+            self.add("pe", "psum", "write", passes * size * p.element_bits)
+            self.add("pe", "psum", "read", passes * size * p.element_bits)
+            self._transfer("merge", "output", "write", len(total))
             # the head of the list, the first head of each chunk, and one for every element taken
             wait = (1 + len(chunks) + passes * size) * self.dram.latency_cycles
             ends[ends.index(min(ends))] += wait + passes * size
@@ -111,8 +112,8 @@ class _Twin:
         walked = [max(tiles), max(ends)]
         times = [max(pair) for pair in zip(walked, dram, strict=True)]
         stalls = [time - own for time, own in zip(times, walked, strict=True)]
-        useful = sum(bits for flow, bits in self.flows.items() if flow.boundary == "dram")
-        self._add("dram", "other", "read", sum(self.bus.values()) - useful)
+        useful = self.dram_bits()
+        self.add("dram", "other", "read", sum(self.bus.values()) - useful)
         causes = {
             "busy": n["products"] + n["taken"],
             "unmapped": (pes - p.merge_pes) * times[1],
@@ -144,22 +145,18 @@ class _Twin:
             values=product,
         )
 
-    def _move(self, phase: str, tensor: str, direction: Direction, elements: int) -> None:
+    def _transfer(self, phase: str, tensor: str, direction: Direction, elements: int) -> None:
         """Move elements that lie side by side over the bus, in whole bursts."""
         bits = elements * self.p.element_bits
-        self._add("dram", tensor, direction, bits)
+        self.add("dram", tensor, direction, bits)
         self.bus[phase] += ceil(bits / self.dram.burst_bits) * self.dram.burst_bits
 
     def _pointers(self, phase: str, read: int, written: int) -> None:
         """Move all pointers of a phase, one after another."""
         width, burst = self.p.pointer_bits, self.dram.burst_bits
-        self._add("dram", "index", "read", read * width)
-        self._add("dram", "index", "write", written * width)
+        self.add("dram", "index", "read", read * width)
+        self.add("dram", "index", "write", written * width)
         self.bus[phase] += ceil((read + written) * width / burst) * burst
-
-    def _add(self, boundary: str, tensor: str, direction: Direction, bits: int) -> None:
-        flow = Flow(boundary, tensor, direction)
-        self.flows[flow] = self.flows.get(flow, 0) + bits
 
 
 def _by(matrix: CsrMatrix, axis: int, size: int) -> list[list[tuple[int, Any]]]:

@@ -5,16 +5,17 @@ Every word on a network is an index of a tensor; psums are numbers that travel. 
 
 from __future__ import annotations
 
-from itertools import pairwise, product
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.activity import Activity, Direction, Event, Flow, Transfer
 from accelsim.engine import Machine
 from accelsim.engines.row_stationary.pass_reference import PassMachine, Work
-from accelsim.operands.handle import Operand, Operands, from_conv_output
+from accelsim.operands.handle import Operand, Operands
 from accelsim.operands.rlc import Rlc
+from accelsim.stepped import SteppedConv
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Matmul
 
@@ -28,16 +29,11 @@ def _cut(size: int, step: int) -> list[range]:
     return [range(start, min(start + step, size)) for start in range(0, size, step)]
 
 
-class _Layer:
+class _Layer(SteppedConv):
     def __init__(self, view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> None:
-        self.view, self.params, self.mapping, self.machine = view, params, mapping, machine
-        self.conv = view.shape.as_conv()  # type: ignore[union-attr]
-        self.x, self.w = operands.conv_arrays()
-        self.out = np.zeros((self.conv.n, self.conv.k, self.conv.e, self.conv.f), dtype=np.int64)
-        self.flows: dict[Flow, int] = {}
-        self.causes: dict[str, int] = {}
+        super().__init__(view, operands, params, machine.dram, ())
+        self.mapping = mapping
         self.events = {"mac": 0, "gated": 0}
-        self.steps: list[Step] = []
         self.passes = 0
         self.peaks: dict[str, int] = {}
         self.blocks: dict[str, dict[tuple[range, ...], int]] = {"input": {}, "output": {}}
@@ -51,18 +47,15 @@ class _Layer:
         coded = {tensor: self._coded(tensor) for tensor in self.blocks}
         for at in plans:
             self._residency(at, coded)
-        p = self.params
+        p = self.p
         total = sum(step.compute_cycles for step in self.steps)
         used = self.conv.r * self.mapping.e * self.mapping.r * self.mapping.t
         self.causes["unmapped"] = (p.rows * p.cols - used) * total
         sides: tuple[tuple[str, Any], ...] = (("input", "read"), ("psum", "read"), ("psum", "write"))
         array = sum(self.flows.get(Flow("glb.fmaps", *side), 0) for side in sides)
-        return Activity(
-            compute_cycles=total,
-            accounts={"pes": self.causes},
-            traffic=self.flows,
-            events={Event("macs", action): count for action, count in self.events.items()},
-            schedule=tuple(self.steps),
+        return self.activity(
+            "pes",
+            {Event("macs", action): count for action, count in self.events.items()},
             buffers=self._buffers(),
             details={
                 "processing_cycles": total,
@@ -73,7 +66,6 @@ class _Layer:
                 "output_coded": int(coded["output"]),
             },
             performed_macs=self.events["mac"],
-            values=from_conv_output(self.view, self.out),
         )
 
     def _residencies(self) -> Any:
@@ -124,8 +116,8 @@ class _Layer:
 
     def _coded(self, tensor: str) -> bool:
         """Size every block's stream; return whether the map is coded."""
-        zeros, blocks, width = self.zeros[tensor], self.blocks[tensor], self.params.word_bits
-        if zeros is None or not self.params.rlc:
+        zeros, blocks, width = self.zeros[tensor], self.blocks[tensor], self.p.word_bits
+        if zeros is None or not self.p.rlc:
             return False
         code = Rlc(5, width, 63 // (5 + width))
         plain = 0
@@ -135,31 +127,19 @@ class _Layer:
             blocks[block] = code.encode((~part).astype(np.int64)).bits if part.size else 0
         return sum(blocks.values()) < plain
 
-    def _transfer(self, tensor: str, block: tuple[range, ...], coded: bool) -> tuple[Transfer, ...]:
-        direction: Any = "read" if tensor == "input" else "write"
-        conv, width = self.conv, self.params.word_bits
+    def _transfer(self, tensor: str, block: tuple[range, ...], coded: bool) -> list[Transfer]:
+        direction: Direction = "read" if tensor == "input" else "write"
+        conv, width = self.conv, self.p.word_bits
         if any(not len(part) for part in block):
-            return ()
+            return []
         if coded:
-            return self._dram(tensor, direction, self.blocks[tensor][block], 1)
+            return self.move(tensor, direction, self.blocks[tensor][block])
         channels, height, columns = (conv.c, conv.h, conv.w) if tensor == "input" else (conv.k, conv.e, conv.f)
         rows = [(n * channels + c) * height + y for n, c, y in product(*block)]
-        runs = 1 + sum(b != a + 1 for a, b in pairwise(rows))
-        return self._dram(tensor, direction, len(rows) // runs * columns * width, runs)
-
-    def _dram(self, tensor: str, direction: Any, run_bits: int, runs: int) -> tuple[Transfer, ...]:
-        burst = self.machine.dram.burst_bits
-        self.add("dram", tensor, direction, run_bits * runs)
-        self.add("dram", "other", direction, (-(-run_bits // burst) * burst - run_bits) * runs)
-        return (Transfer(tensor, direction, run_bits, runs),)
-
-    def add(self, boundary: str, tensor: str, direction: Any, bits: int) -> None:
-        """Count traffic."""
-        flow = Flow(boundary, tensor, direction)
-        self.flows[flow] = self.flows.get(flow, 0) + bits
+        return self.move_elements(tensor, direction, rows, columns * width)
 
     def _residency(self, at: Any, coded: dict[str, bool]) -> None:
-        conv, width, lag = self.conv, self.params.word_bits, 0
+        conv, width, lag = self.conv, self.p.word_bits, 0
         strip = (self.mapping.e - 1) * conv.stride[0] + conv.r
         strip_words = strip * ((conv.f - 1) * conv.stride[1] + conv.s)
         for channels in self._channels():
@@ -170,24 +150,24 @@ class _Layer:
             for held in _cut(len(at["k"]), self.mapping.p * self.mapping.t):
                 filters = range(at["k"].start + held.start, at["k"].start + held.stop)
                 words = len(filters) * len(channels) * conv.r * conv.s
-                loads = self._dram("weight", "read", words * width, 1)
+                loads = self.move("weight", "read", words * width)
                 self.add("glb.filters", "weight", "write", words * width)
                 self._peak("glb.filters", words)
                 cycles, lag = self._pass(at, channels, filters, lag)
-                self.steps.append(Step(loads, cycles, (), before, ()))
-                before = ()
+                self.step(loads, cycles, before=before)
+                before = []
         after = self._transfer("output", self._output_block(at), coded["output"])
-        if self.params.psum_counting == "every_pass":
+        if self.p.psum_counting == "every_pass":
             outputs = len(at["n"]) * len(at["k"]) * len(at["e"]) * conv.f
             self.add("glb.fmaps", "output", "read", outputs * width)
         used = conv.r * self.mapping.e * self.mapping.r * self.mapping.t
         self.causes["fill_drain"] += lag * used
-        self.steps[-1] = self.steps[-1]._replace(compute_cycles=self.steps[-1].compute_cycles + lag, after=after)
+        self.steps[-1] = self.steps[-1]._replace(compute_cycles=self.steps[-1].compute_cycles + lag, after=tuple(after))
 
     def _pass(self, at: Any, channels: range, filters: range, lag: int) -> tuple[int, int]:
         conv = self.conv
         cg, kg = conv.c // conv.groups, conv.k // conv.groups
-        every = self.params.psum_counting == "every_pass"
+        every = self.p.psum_counting == "every_pass"
         work = Work(
             images=at["n"],
             channels=range(at["g"] * cg + channels.start, at["g"] * cg + channels.stop),
@@ -198,7 +178,7 @@ class _Layer:
             keeps_psums=every or channels.stop < cg,
             lag=lag,
         )
-        machine = PassMachine(self, conv, self.params, self.mapping, work)
+        machine = PassMachine(self, conv, self.p, self.mapping, work)
         machine.run()
         self.passes += 1
         for cause, count in machine.causes.items():
@@ -213,7 +193,7 @@ class _Layer:
         self.peaks[name] = max(self.peaks.get(name, 0), words)
 
     def _buffers(self) -> dict[str, tuple[int, int]]:
-        p = self.params
+        p = self.p
         bank = p.bank_kib * 8192
         capacity = {
             "glb.fmaps": p.fmap_banks * bank,

@@ -34,8 +34,9 @@ from pydantic import Field
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, Sram
+from accelsim.compressed.engine import MultiplierEngine
 from accelsim.config.schema import Strict
-from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word
+from accelsim.engine import Machine, NoMapping, Room, Sample
 from accelsim.engines.scnn import plan as planning
 from accelsim.engines.scnn import sample, totals
 from accelsim.engines.scnn.plan import Plan
@@ -82,12 +83,11 @@ class Params(Strict):
                 raise ValueError(f"{key}: {value} is not a count; give {least} to {1 << 20}")
 
 
-class Scnn(Engine[Params, NoMapping]):
+class Scnn(MultiplierEngine[Params]):
     """The engine of this folder."""
 
     name = "scnn"
     params_schema = Params
-    primary = "multipliers"
     support_params = ("operand_bits", "accumulator_bits", "activations_stay")
 
     def units(self, params: Params) -> dict[str, int]:
@@ -104,12 +104,6 @@ class Scnn(Engine[Params, NoMapping]):
     def rooms(self, params: Params) -> tuple[Room, ...]:
         """Return the activation RAMs, where activations stay."""
         return (Room("pe.iaram", ("input",)), Room("pe.oaram", ("output",))) if params.activations_stay else ()
-
-    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
-        """Return the width of operands and of sums."""
-        del view
-        operand = Word(params.operand_bits, "multipliers")
-        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, crossbar, accumulators, activation RAMs and weight FIFOs."""
@@ -143,7 +137,7 @@ class Scnn(Engine[Params, NoMapping]):
 
     def stored(self, plan: Plan) -> dict[str, StoredBits]:
         """Return all three tensors: blocks of values with their runs and counts, each band's and group's own."""
-        return totals.stored(plan)
+        return {name: size.stored(getattr(plan.view, name)) for name, size in totals.sizes(plan).items()}
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small convolution on a small array."""

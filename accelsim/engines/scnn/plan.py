@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from accelsim.engine import Machine, too_large
+from accelsim.compressed.engine import LayerPlan
+from accelsim.compressed.sizes import Size, check_homes
+from accelsim.engine import Machine, check_counts
 from accelsim.engines.scnn import cut
 from accelsim.engines.scnn.cut import Band
 from accelsim.errors import MappingError
 from accelsim.operands.handle import Operand, Operands, to_conv_input, to_conv_weight
-from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
+from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
-
-
-class Size(NamedTuple):
-    """Bits of a compressed tensor: its values, and its runs and counts."""
-
-    values: int
-    run_and_count: int
-
-    @property
-    def bits(self) -> int:
-        """All of them."""
-        return self.values + self.run_and_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +41,9 @@ class Pass:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """What a walk needs; masks are bool, (n, c, h, w) and (k, c / groups, r, s)."""
+class Plan(LayerPlan):
+    """How the layer is cut, and its blocks; masks are bool, (n, c, h, w) and (k, c / groups, r, s)."""
 
-    view: LayerView
-    conv: Conv2d
-    params: Any
-    machine: Machine
     kc: int
     groups: np.ndarray
     passes: tuple[Pass, ...]
@@ -79,9 +65,8 @@ class Plan:
 
 def make(view: LayerView, operands: Operands, params: Any, machine: Machine) -> Plan:
     """Return the plan of a layer, or raise MappingError for one that no cut makes fit."""
-    conv: Conv2d = view.conv
-    if conv.macs * 64 * max(params.accumulator_bits, params.f * params.i) > INT64_MAX:
-        raise MappingError.too_many(view.name)
+    conv = view.conv
+    check_counts(view, 64 * max(params.accumulator_bits, params.f * params.i))
     x_mask = to_conv_input(view, operands.input.mask)
     w_mask = to_conv_weight(view, operands.weight.mask)
     output = Operand(view.output, operands.input.seed, operands.input.batch)
@@ -132,8 +117,7 @@ def _fit(view: LayerView, conv: Conv2d, params: Any, x_mask: np.ndarray) -> tupl
         held = [int(_per_pe(conv, params, first).max()) * entry_bits for first in firsts]
         if max(held) <= room:
             stay = params.activations_stay and len(bands) == conv.n and sum(held) <= room
-            if not stay and view.input.home == "chip":
-                raise too_large(view, view.input, "the activation RAMs", "params.iaram_kib")
+            check_homes(view, (view.input,), stay, "the activation RAMs", "params.iaram_kib")
             return bands, firsts, stay
         fullest = max(held)
     raise MappingError(
@@ -146,8 +130,7 @@ def _check_outputs(
     view: LayerView, conv: Conv2d, params: Any, kc: int, bands: list[Band], resident: tuple[bool, bool]
 ) -> None:
     """Outputs that do not stay leave group by group: the RAM must hold those of one."""
-    if not resident[1] and view.output.home == "chip":
-        raise too_large(view, view.output, "the activation RAMs", "params.oaram_kib")
+    check_homes(view, (view.output,), resident[1], "the activation RAMs", "params.oaram_kib")
     owned = max(_largest(band.rows.owned_edges, band.cols.owned_edges) for band in bands)
     needed = owned * min(kc, conv.k) * (view.output.width + params.run_bits)
     if needed > params.oaram_kib * KIB_BITS:

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.activity import Activity, Direction, Event, Transfer
 from accelsim.engine import Machine
-from accelsim.operands.handle import Operand, Operands, from_conv_output
+from accelsim.operands.handle import Operands
+from accelsim.stepped import WAYS, SteppedConv
 from accelsim.workload.layers import LayerView
 
 
@@ -28,25 +27,18 @@ class _Pass(NamedTuple):
     reached: list[tuple[list[int], list[int]]]
 
 
-class _Layer:
+class _Layer(SteppedConv):
     def __init__(self, view: LayerView, operands: Operands, params: Any, machine: Machine) -> None:
-        self.view, self.params, self.machine = view, params, machine
-        self.conv = view.conv
-        self.x, self.w = operands.conv_arrays()
-        described = Operand(view.output, operands.input.seed, operands.input.batch).mask
-        self.described = described.reshape(self.conv.n, self.conv.k, self.conv.e, self.conv.f)
-        self.out = np.zeros(self.described.shape, dtype=np.int64)
-        self.flows: dict[Flow, int] = {}
-        self.causes = dict.fromkeys(
-            ("busy", "zero", "padding", "conflict", "imbalance", "control", "fill_drain", "unmapped"), 0
-        )
+        causes = ("busy", "zero", "padding", "conflict", "imbalance", "control", "fill_drain", "unmapped")
+        super().__init__(view, operands, params, machine.dram, causes)
+        self.nonzero = self.described(operands)
         self.details = dict.fromkeys(("steps", "dropped_products", "placeholder_products", "empty_slots"), 0)
         self.products = 0
         self.pes = params.pe_rows * params.pe_cols
         self.phases = list(product(range(self.conv.stride[0]), range(self.conv.stride[1])))
 
     def run(self) -> Activity:
-        p, conv = self.params, self.conv
+        p, conv = self.p, self.conv
         passes, kc, resident = self._passes()
         cg, kg = conv.c // conv.groups, conv.k // conv.groups
         groups = [
@@ -54,12 +46,12 @@ class _Layer:
             for g in range(conv.groups)
             for k in range(0, kg, kc)
         ]
-        steps, drain = [], 0
+        drain = 0
         for one in passes:
             inputs = self._input_sizes(one)
             if not resident[0]:
                 for tensor, bits in zip(("input", "index"), inputs[:2], strict=True):
-                    self._add("pe.iaram", tensor, "write", bits)
+                    self.add("pe.iaram", tensor, "write", bits)
             for index, (channels, kernels) in enumerate(groups):
                 cycles = self._group(one, channels, kernels)
                 length = max(cycles, drain)
@@ -74,30 +66,25 @@ class _Layer:
                 outputs = self._output_sizes(one, kernels)
                 stores = [] if resident[1] else self._dram("output", "write", outputs)
                 for tensor, bits in zip(("output", "index"), outputs[:2], strict=True):
-                    self._add("pe.oaram", tensor, "write", bits)
-                    self._add("pe.oaram", tensor, "read", 0 if resident[1] else bits)
-                steps.append(Step(tuple(loads), length, tuple(stores)))
+                    self.add("pe.oaram", tensor, "write", bits)
+                    self.add("pe.oaram", tensor, "read", 0 if resident[1] else bits)
+                self.step(loads, length, stores)
         self.details |= {"kc": kc, "passes": len(passes)}
         self.details |= {"inputs_stay": int(resident[0]), "outputs_stay": int(resident[1])}
         self.details["input_bits"] = sum(sum(self._input_sizes(one)[:2]) for one in passes)
         self.details["output_bits"] = sum(sum(self._output_sizes(one, range(conv.k))[:2]) for one in passes)
         self.details["weight_bits"] = sum(sum(self._weight_size(c, k, kc)[:2]) for c, k in groups)
-        total = sum(step.compute_cycles for step in steps)
-        return Activity(
-            compute_cycles=total,
-            accounts={"multipliers": self.causes},
-            traffic=self.flows,
-            events={Event("macs", "mac"): self.products},
-            schedule=tuple(steps),
+        return self.activity(
+            "multipliers",
+            {Event("macs", "mac"): self.products},
             buffers=self._buffers(passes, groups, kc, resident),
             details=self.details,
             performed_macs=self.products,
-            values=from_conv_output(self.view, self.out),
         )
 
     def _passes(self) -> tuple[list[_Pass], int, tuple[bool, bool]]:
         """Try every height of band: fewest tile rows first, then fewest bands."""
-        p, conv = self.params, self.conv
+        p, conv = self.p, self.conv
         found = []
         for height in range(1, conv.e + 1):
             starts = range(0, conv.e, height)
@@ -118,7 +105,7 @@ class _Layer:
         raise AssertionError("the sample does not fit")
 
     def _cut(self, image: int, outputs: range) -> _Pass:
-        conv, p = self.conv, self.params
+        conv, p = self.conv, self.p
 
         def axis(d: int, outs: range, parts: int) -> list[tuple[list[int], list[int], list[int]]]:
             size, taps = ((conv.h, conv.r), (conv.w, conv.s))[d]
@@ -149,7 +136,7 @@ class _Layer:
             if not flag:
                 zeros += 1
                 continue
-            entries += [None] * (zeros // 2**self.params.run_bits)
+            entries += [None] * (zeros // 2**self.p.run_bits)
             entries.append(place)
             zeros = 0
         return entries
@@ -175,7 +162,7 @@ class _Layer:
         )
 
     def _sizes(self, per_pe: list[int], blocks: int, largest: int, bits: int) -> tuple[int, int, int]:
-        run, count = self.params.run_bits, len(f"{largest:b}") if largest else 0
+        run, count = self.p.run_bits, len(f"{largest:b}") if largest else 0
         index = sum(per_pe) * run + len(per_pe) * blocks * count
         return sum(per_pe) * bits, index, max(per_pe) * (bits + run)
 
@@ -189,7 +176,7 @@ class _Layer:
         per_pe = []
         for rows, cols in one.owned:
             blocks = (
-                self._encode((bool(self.described[one.image, k, e, f]), 0) for e in rows for f in cols) for k in kernels
+                self._encode((bool(self.nonzero[one.image, k, e, f]), 0) for e in rows for f in cols) for k in kernels
             )
             per_pe.append(sum(map(len, blocks)))
         largest = max(len(rows) * len(cols) for rows, cols in one.owned)
@@ -202,7 +189,7 @@ class _Layer:
 
     def _group(self, one: _Pass, channels: range, kernels: range) -> int:
         """Step all PEs through a channel group; return when the last one is done."""
-        p = self.params
+        p = self.p
         mapped = [pe for pe, (rows, cols) in enumerate(one.tiles) if rows and cols]
         clock = dict.fromkeys(mapped, 0)
         waiting = {pe: [0] * p.banks for pe in mapped}
@@ -237,7 +224,7 @@ class _Layer:
             while clock[pe] < level:
                 clock[pe] += 1
                 self._tick(waiting[pe])
-                self.causes["imbalance"] += self.params.f * self.params.i
+                self.causes["imbalance"] += self.p.f * self.p.i
         return level
 
     @staticmethod
@@ -247,7 +234,7 @@ class _Layer:
 
     def _block(self, one: _Pass, c: int, tile: list[Any], weights: list[Any], waiting: list[int]) -> int:
         """Step through the vectors of a tile and a weight block; return the cycles."""
-        p, slots = self.params, self.params.f * self.params.i
+        p, slots = self.p, self.p.f * self.p.i
         limit = float("inf") if p.queue_depth == "unlimited" else p.queue_depth
         cycles = 0
         for a in range(0, len(tile), p.i):
@@ -289,12 +276,12 @@ class _Layer:
         self.causes["busy"] += 1
         w = self.w[k, c % (conv.c // conv.groups), r, s]
         self.out[one.image, k, e, f] += self.x[one.image, c, y, x] * w
-        acc = self.params.accumulator_bits
-        self._add("array", "psum", "read", acc)
-        self._add("pe.accumulators", "psum", "read", acc)
-        self._add("pe.accumulators", "psum", "write", acc)
+        acc = self.p.accumulator_bits
+        self.add("array", "psum", "read", acc)
+        for way in WAYS:
+            self.add("pe.accumulators", "psum", way, acc)
         bank = k % 4 + 4 * (e % 2) + 8 * (f % 2) + 16 * ((k // 4 + e // 2 + f // 2) % 2)
-        return int(bank % self.params.banks)
+        return int(bank % self.p.banks)
 
     def _halo(self, one: _Pass) -> list[int]:
         foreign = []
@@ -305,43 +292,31 @@ class _Layer:
 
     def _drain(self, one: _Pass, kernels: int) -> int:
         """Move a group's accumulators out; return the cycles of the slowest PE."""
-        p, acc = self.params, self.params.accumulator_bits
+        p, acc = self.p, self.p.accumulator_bits
         reached = [len(rows) * len(cols) for rows, cols in one.reached]
         foreign = self._halo(one)
-        self._add("array", "psum", "write", sum(foreign) * kernels * acc)
-        self._add("pe.accumulators", "psum", "read", (sum(reached) + sum(foreign)) * kernels * acc)
-        self._add("pe.accumulators", "psum", "write", sum(foreign) * kernels * acc)
+        self.add("array", "psum", "write", sum(foreign) * kernels * acc)
+        self.add("pe.accumulators", "psum", "read", (sum(reached) + sum(foreign)) * kernels * acc)
+        self.add("pe.accumulators", "psum", "write", sum(foreign) * kernels * acc)
         halo = -(-max(foreign) * kernels // p.halo_entries_per_cycle)
         return halo + -(-max(reached) * kernels // p.drain_entries_per_cycle)
 
-    def _dram(self, tensor: str, direction: Any, size: tuple[int, ...]) -> list[Transfer]:
-        moved = []
-        for name, bits in ((tensor, size[0]), ("index", size[1])):
-            if bits:
-                burst = self.machine.dram.burst_bits
-                self._add("dram", name, direction, bits)
-                self._add("dram", "other", direction, -bits % burst)
-                moved.append(Transfer(name, direction, bits))
-        return moved
+    def _dram(self, tensor: str, direction: Direction, size: tuple[int, ...]) -> list[Transfer]:
+        return self.move(tensor, direction, size[0]) + self.move("index", direction, size[1])
 
-    def _word(self, boundary: str, tensor: str, direction: Any, entries: int) -> None:
-        bits = {"input": self.view.input.bits, "weight": self.view.weight.bits}[tensor] or 0
-        self._add(boundary, tensor, direction, entries * bits)
-        self._add(boundary, "index", direction, entries * self.params.run_bits)
-
-    def _add(self, boundary: str, tensor: str, direction: Any, bits: int) -> None:
-        flow = Flow(boundary, tensor, direction)
-        self.flows[flow] = self.flows.get(flow, 0) + bits
+    def _word(self, boundary: str, tensor: str, direction: Direction, entries: int) -> None:
+        self.add(boundary, tensor, direction, entries * self.bits[tensor])
+        self.add(boundary, "index", direction, entries * self.p.run_bits)
 
     def _area(self, passes: list[_Pass]) -> int:
         """Return the accumulators that an output channel takes in the fullest PE."""
-        tiles = [pe for one in passes for pe in (one.owned if self.params.kc == "own_tile" else one.reached)]
+        tiles = [pe for one in passes for pe in (one.owned if self.p.kc == "own_tile" else one.reached)]
         return max(len(rows) * len(cols) for rows, cols in tiles)
 
     def _buffers(
         self, passes: list[_Pass], groups: list[Any], kc: int, resident: tuple[bool, bool]
     ) -> dict[str, tuple[int, int]]:
-        p = self.params
+        p = self.p
         inputs = [self._input_sizes(one)[2] for one in passes]
         outputs = [self._output_sizes(one, range(self.conv.k))[2] for one in passes]
         by_group = [self._output_sizes(one, kernels)[2] for one in passes for _, kernels in groups]

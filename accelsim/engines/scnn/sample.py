@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.engine import Sample
-from accelsim.workload.shapes import Conv2d
+from accelsim.compressed.sample import convolution
+from accelsim.engine import Sample, drawing
 
 
 def sample(rng: np.random.Generator) -> Sample:
     """Return a small convolution on a small array, accumulators and queues tight."""
-
-    def draw(low: int, high: int) -> int:
-        return int(rng.integers(low, high + 1))
-
-    groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
+    draw = drawing(rng)
     large = draw(0, 7) == 0  # one image too large for one PE: bands
-    shape = Conv2d(
-        n=draw(1, 2),
-        c=groups * (4 if large else draw(1, 3)),
-        k=groups * draw(1, 3 if large else 5),
-        h=draw(8, 11) if large else draw(5, 9),
-        w=draw(8, 11) if large else draw(5, 9),
-        r=r,
-        s=s,
-        groups=groups,
-        stride=(draw(1, 3), draw(1, 2)),
-        pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
-        dilation=(draw(1, 2), draw(1, 2)),
-    )
+    c, k, plane = ((4, 4), (1, 3), (8, 11)) if large else ((1, 3), (1, 5), (5, 9))
+    shape = convolution(draw, n=(1, 2), c=c, k=k, plane=plane, stride=(1, 3))
     params = {
         "pe_rows": 1 if large else draw(1, 4),
         "pe_cols": 1 if large else draw(1, 4),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from accelsim.activity import Activity, Event, Flow, Step, Transfer
-from accelsim.engines.scnn.plan import Pass, Plan, Size, accumulators
+from accelsim.activity import Activity, Event, Flow, Step
+from accelsim.compressed.sizes import Size, moved, on_chip, total
+from accelsim.engines.scnn.plan import Pass, Plan, accumulators
 from accelsim.memory.timeline import dram_traffic
-from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS
 
 
@@ -45,8 +45,8 @@ def count(plan: Plan) -> Counts:
     cycles = np.zeros((len(plan.passes), len(plan.groups)), dtype=np.int64)
     steps = imbalance = empties = 0
     for index, one in enumerate(plan.passes):
-        sizes, mapped = entries(plan, one), one.band.mapped
-        vectors_a, vectors_w = -(-sizes.a // p.i), -(-sizes.w // p.f)
+        found, mapped = entries(plan, one), one.band.mapped
+        vectors_a, vectors_w = -(-found.a // p.i), -(-found.w // p.f)
         for g, (_, _, c0, c1) in enumerate(plan.groups.tolist()):
             cost = np.einsum("cph,ch->cp", vectors_a[c0:c1], vectors_w[g])[:, mapped]
             steps += int(cost.sum())
@@ -102,9 +102,7 @@ def activity(plan: Plan, counts: Counts, values: np.ndarray | None) -> Activity:
             "dropped_products": dropped,
             "placeholder_products": products - plan.nonzero_products,
             "empty_slots": counts.steps * slots - products,
-            "input_bits": _inputs(plan).bits,
-            "weight_bits": _weights(plan).bits,
-            "output_bits": _outputs(plan).bits,
+            **{f"{name}_bits": size.bits for name, size in sizes(plan).items()},
         },
         performed_macs=products,
         values=values,
@@ -130,55 +128,30 @@ def _with_drains(plan: Plan, cycles: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _products(plan: Plan, one: Pass) -> int:
     """Return the slots that hold two entries."""
-    conv, sizes = plan.conv, entries(plan, one)
-    per_channel = sizes.w.reshape(conv.groups, -1, *sizes.w.shape[1:]).sum(axis=1).reshape(conv.c, -1)
-    return int((sizes.a.sum(axis=1) * per_channel).sum())
+    conv, found = plan.conv, entries(plan, one)
+    per_channel = found.w.reshape(conv.groups, -1, *found.w.shape[1:]).sum(axis=1).reshape(conv.c, -1)
+    return int((found.a.sum(axis=1) * per_channel).sum())
 
 
-def _inputs(plan: Plan) -> Size:
-    return Size(sum(one.inputs.values for one in plan.passes), sum(one.inputs.run_and_count for one in plan.passes))
-
-
-def _weights(plan: Plan) -> Size:
-    return Size(sum(size.values for size in plan.weights), sum(size.run_and_count for size in plan.weights))
-
-
-def _outputs(plan: Plan) -> Size:
-    sizes = [size for one in plan.passes for size in one.outputs]
-    return Size(sum(size.values for size in sizes), sum(size.run_and_count for size in sizes))
-
-
-def stored(plan: Plan) -> dict[str, StoredBits]:
-    """Return what the three tensors take in blocks."""
-    view = plan.view
-    sizes = {"input": _inputs(plan), "weight": _weights(plan), "output": _outputs(plan)}
-    tensors = {"input": view.input, "weight": view.weight, "output": view.output}
+def sizes(plan: Plan) -> dict[str, Size]:
+    """Return what the three tensors take in blocks, each band's and group's own."""
     return {
-        name: StoredBits(tensors[name].elements * tensors[name].width, size.values, size.run_and_count)
-        for name, size in sizes.items()
+        "input": total(one.inputs for one in plan.passes),
+        "weight": total(plan.weights),
+        "output": total(size for one in plan.passes for size in one.outputs),
     }
-
-
-def _through_dram(plan: Plan) -> tuple[bool, bool]:
-    """Whether inputs and outputs go through DRAM; a tensor at home on the chip is resident, or the plan refused it."""
-    return not plan.resident[0], not plan.resident[1]
 
 
 def _schedule(plan: Plan, compute: np.ndarray) -> tuple[Step, ...]:
     """Return a step per pass and group: inputs come before a pass, weights and outputs of a group around it."""
-    reads, writes = _through_dram(plan)
+    inputs_stay, outputs_stay = plan.resident
     steps = []
     for one, lengths in zip(plan.passes, compute.tolist(), strict=True):
         for g, (length, weights) in enumerate(zip(lengths, plan.weights, strict=True)):
-            loads = _moved("input", one.inputs, "read") if reads and g == 0 else ()
-            loads += _moved("weight", weights, "read")
-            steps.append(Step(loads, length, _moved("output", one.outputs[g], "write") if writes else ()))
+            loads = () if inputs_stay or g else moved("input", "read", *one.inputs)
+            loads += moved("weight", "read", *weights)
+            steps.append(Step(loads, length, () if outputs_stay else moved("output", "write", *one.outputs[g])))
     return tuple(steps)
-
-
-def _moved(tensor: str, size: Size, direction: Literal["read", "write"]) -> tuple[Transfer, ...]:
-    parts = (Transfer(tensor, direction, size.values), Transfer("index", direction, size.run_and_count))
-    return tuple(part for part in parts if part.run_bits)
 
 
 def _on_chip(plan: Plan) -> dict[Flow, int]:
@@ -188,39 +161,29 @@ def _on_chip(plan: Plan) -> dict[Flow, int]:
     in_bits, w_bits = plan.view.input.width, plan.view.weight.width
     read = fifo = kept = foreign = 0
     for one in plan.passes:
-        sizes = entries(plan, one)
-        used = (sizes.w > 0).astype(np.int64)
+        found = entries(plan, one)
+        used = (found.w > 0).astype(np.int64)
         per_group = (conv.groups, -1, conv.c // conv.groups, plan.phases)
         uses = used.reshape(per_group).sum(axis=1).reshape(conv.c, -1)
-        weights = sizes.w.reshape(per_group).sum(axis=1).reshape(conv.c, -1)
-        read += int((sizes.a.sum(axis=1) * uses).sum())
-        fifo += int((-(-sizes.a // p.i)).sum(axis=1).ravel() @ weights.ravel())
+        weights = found.w.reshape(per_group).sum(axis=1).reshape(conv.c, -1)
+        read += int((found.a.sum(axis=1) * uses).sum())
+        fifo += int((-(-found.a // p.i)).sum(axis=1).ravel() @ weights.ravel())
         kept += one.band.all_reached * conv.k
         foreign += int(one.band.foreign.sum()) * conv.k
     broadcast = int(plan.w_first[-1]) * pes * len(plan.passes)
-    landed, inputs, outputs = plan.effective_macs, _inputs(plan), _outputs(plan)
-    reads, writes = _through_dram(plan)
-    flows = {
-        Flow("pe.iaram", "input", "read"): read * in_bits,
-        Flow("pe.iaram", "index", "read"): read * run,
-        Flow("pe.weights", "weight", "write"): broadcast * w_bits,
-        Flow("pe.weights", "index", "write"): broadcast * run,
-        Flow("pe.weights", "weight", "read"): fifo * w_bits,
-        Flow("pe.weights", "index", "read"): fifo * run,
-        Flow("array", "psum", "read"): landed * acc,
-        Flow("array", "psum", "write"): foreign * acc,
-        Flow("pe.accumulators", "psum", "read"): (landed + kept + foreign) * acc,
-        Flow("pe.accumulators", "psum", "write"): (landed + foreign) * acc,
-        Flow("pe.oaram", "output", "write"): outputs.values,
-        Flow("pe.oaram", "index", "write"): outputs.run_and_count,
-    }
-    if reads:
-        flows[Flow("pe.iaram", "input", "write")] = inputs.values
-        flows[Flow("pe.iaram", "index", "write")] = inputs.run_and_count
-    if writes:
-        flows[Flow("pe.oaram", "output", "read")] = outputs.values
-        flows[Flow("pe.oaram", "index", "read")] = outputs.run_and_count
-    return flows
+    landed, whole, (inputs_stay, outputs_stay) = plan.effective_macs, sizes(plan), plan.resident
+    return on_chip(
+        ("pe.iaram", "input", "read", Size(read * in_bits, read * run)),
+        ("pe.weights", "weight", "write", Size(broadcast * w_bits, broadcast * run)),
+        ("pe.weights", "weight", "read", Size(fifo * w_bits, fifo * run)),
+        ("array", "psum", "read", landed * acc),
+        ("array", "psum", "write", foreign * acc),
+        ("pe.accumulators", "psum", "read", (landed + kept + foreign) * acc),
+        ("pe.accumulators", "psum", "write", (landed + foreign) * acc),
+        ("pe.oaram", "output", "write", whole["output"]),
+        ("pe.iaram", "input", "write", 0 if inputs_stay else whole["input"]),
+        ("pe.oaram", "output", "read", 0 if outputs_stay else whole["output"]),
+    )
 
 
 def _buffers(plan: Plan) -> dict[str, tuple[int, int]]:

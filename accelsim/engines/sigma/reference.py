@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.activity import Activity, Direction, Event, Flow
+from accelsim.activity import Activity, Event
 from accelsim.engine import Machine
 from accelsim.operands.handle import Operands
+from accelsim.stepped import Ledger
 from accelsim.workload.csr_matrix import CsrMatrix, from_dense, from_entries
 from accelsim.workload.layers import LayerView
 
@@ -23,7 +24,7 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
     values: Any = products[0]
     if view.kind != "spgemm":
         values = np.stack([product.to_dense() for product in products]).reshape(view.shape.output_shape)
-    return twin.activity(values)
+    return twin.report(values)
 
 
 def _pairs(view: LayerView, operands: Operands) -> list[tuple[CsrMatrix, CsrMatrix]]:
@@ -44,11 +45,10 @@ def _dims(view: LayerView) -> list[tuple[int, ...]]:
     return [(s.n, s.c), (s.k, s.c)] if view.kind == "linear" else [(s.batch, s.m, s.k), (s.batch, s.k, s.n)]
 
 
-class _Twin:
+class _Twin(Ledger):
     def __init__(self, p: Any, machine: Machine) -> None:
-        self.p, self.rate, self.pes = p, machine.dram.bits_per_cycle, p.dpes * p.dpe_pes
-        self.flows: dict[Flow, int] = {}
-        self.causes = dict.fromkeys(("busy", "zero", "unmapped", "starved", "fill_drain"), 0)
+        super().__init__(machine.dram, ("busy", "zero", "unmapped", "starved", "fill_drain"))
+        self.p, self.pes = p, p.dpes * p.dpe_pes
         self.sums: Counter[str] = Counter()
         self.held_bits = 0
 
@@ -79,11 +79,11 @@ class _Twin:
         word = self.p.word_bits
         bitmaps = a.shape[0] * a.shape[1] + b.shape[0] * b.shape[1]
         for tensor, matrix in (("input", a), ("weight", b)):
-            self._move("dram", tensor, "read", matrix.nnz * word)
-            self._move("glb", tensor, "write", matrix.nnz * word)
+            self.add("dram", tensor, "read", matrix.nnz * word)
+            self.add("glb", tensor, "write", matrix.nnz * word)
             self.held_bits += matrix.nnz * word
-        self._move("dram", "index", "read", bitmaps)
-        self._move("dram", "output", "write", a.shape[0] * b.shape[1] * word)
+        self.add("dram", "index", "read", bitmaps)
+        self.add("dram", "output", "write", a.shape[0] * b.shape[1] * word)
         self.held_bits += bitmaps
 
     def _load(self, group: list[Any]) -> None:
@@ -93,17 +93,17 @@ class _Twin:
         self.sums.update({"groups": 1, "load": cycles, "drain": depth, "loaded": len(group)})
         self.causes["starved"] += cycles * self.pes
         self.causes["fill_drain"] += depth * self.pes
-        self._move("glb", "input", "read", len(group) * p.word_bits)
+        self.add("glb", "input", "read", len(group) * p.word_bits)
 
     def _column(self, group: list[Any], rows: list[dict[int, Any]], j: int) -> dict[int, Any]:
         """Stream a column of B past a group in one cycle; return row -> sum of what its tree adds."""
         word, parts = self.p.word_bits, dict[int, Any]()
         self.sums["stream"] += 1
         self.causes["unmapped"] += self.pes - len(group)
-        self._move("glb", "weight", "read", len({k for _, k, _ in group}) * word)
+        self.add("glb", "weight", "read", len({k for _, k, _ in group}) * word)
         met = set()
         for i, k, value in group:
-            self._move("array", "weight", "read", word)
+            self.add("array", "weight", "read", word)
             self.sums["multiplications"] += 1
             # an addition for each product of a row behind its first
             self.sums["additions"] += i in met
@@ -111,14 +111,14 @@ class _Twin:
             self.causes["busy" if j in rows[k] else "zero"] += 1
             if j in rows[k]:
                 parts[i] = parts.get(i, 0) + value * rows[k][j]
-        self._move("glb", "psum", "write", len(met) * word)
+        self.add("glb", "psum", "write", len(met) * word)
         return parts
 
-    def activity(self, values: Any) -> Activity:
+    def report(self, values: Any) -> Activity:
         """Return the report: computation beside DRAM, whichever is longer."""
         p, n = self.p, self.sums
         compute = n["load"] + n["stream"] + n["drain"]
-        dram = ceil(sum(bits for flow, bits in self.flows.items() if flow.boundary == "dram") / self.rate)
+        dram = ceil(self.dram_bits() / self.dram.bits_per_cycle)
         cycles = max(compute, dram)
         work = ceil(n["multiplications"] / self.pes) + ceil(n["loaded"] / p.load_words)
         return Activity(
@@ -140,7 +140,3 @@ class _Twin:
             performed_macs=n["multiplications"],
             values=values,
         )
-
-    def _move(self, boundary: str, tensor: str, direction: Direction, bits: int) -> None:
-        flow = Flow(boundary, tensor, direction)
-        self.flows[flow] = self.flows.get(flow, 0) + bits

@@ -21,21 +21,23 @@ Assumed:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Mac, Sram
+from accelsim.compressed import sample
+from accelsim.compressed.engine import LayerPlan, MultiplierEngine
+from accelsim.compressed.values import windows
 from accelsim.config.schema import Strict
-from accelsim.engine import Engine, Machine, NoMapping, Sample, Word
+from accelsim.engine import Machine, NoMapping, Sample, check_counts, drawing
 from accelsim.engines.snapea import totals
-from accelsim.errors import MappingError
 from accelsim.operands.golden import golden
-from accelsim.operands.handle import Operands
+from accelsim.operands.handle import Operands, from_conv_output
 from accelsim.results import StoredBits
-from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Conv2d
 
@@ -51,19 +53,16 @@ class Params(Strict):
     weight_kib: int = Field(1, ge=1, le=1 << 20, description="weight and index buffer per PE: prices its accesses")
 
 
-class Plan(NamedTuple):
-    """What a walk needs: time depends on values, so it has them. ``x`` (n, c, h, w), ``w`` (k, c / groups, r, s)."""
+@dataclass(frozen=True, eq=False)
+class Plan(LayerPlan):
+    """Time depends on values, so it has them. ``x`` (n, c, h, w), ``w`` (k, c / groups, r, s)."""
 
-    view: LayerView
-    conv: Conv2d
-    params: Params
-    machine: Machine
     stops: bool
     x: np.ndarray
     w: np.ndarray
 
 
-class Snapea(Engine[Params, NoMapping]):
+class Snapea(MultiplierEngine[Params]):
     """The engine of this folder."""
 
     name = "snapea"
@@ -82,12 +81,6 @@ class Snapea(Engine[Params, NoMapping]):
             return f"SnaPEA runs convolutions with a ReLU, not {view.kind} layers"
         return None
 
-    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
-        """Return the width of operands and of sums."""
-        del view
-        operand = Word(params.operand_bits, "multipliers")
-        return {"input": operand, "weight": operand, "output": Word(params.accumulator_bits, "accumulators")}
-
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers and the buffers of the PEs."""
         p = params
@@ -100,17 +93,27 @@ class Snapea(Engine[Params, NoMapping]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
         """Take the values, on which time depends."""
         del mapping
-        conv: Conv2d = view.conv
-        if conv.macs * 64 * params.pes * params.lanes > INT64_MAX:
-            raise MappingError.too_many(view.name)
+        check_counts(view, 64 * params.pes * params.lanes)
         x, w = operands.conv_arrays()
-        return Plan(view, conv, params, machine, bool((x >= 0).all()) and not view.input.signed, x, w)
+        return Plan(view, view.conv, params, machine, bool((x >= 0).all()) and not view.input.signed, x, w)
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk every window to where it stops."""
-        from accelsim.engines.snapea.walk import walk
+        from accelsim.engines.snapea.kernel import walk_kernels
 
-        return totals.activity(plan, *walk(plan, operands))
+        conv, p = plan.conv, plan.params
+        kg, outputs = conv.k // conv.groups, conv.e * conv.f
+        x = plan.x.reshape(conv.n, conv.groups, -1, conv.h, conv.w)
+        w = np.ascontiguousarray(plan.w.reshape(conv.groups, kg, -1))
+        order = np.argsort(w < 0, axis=2, kind="stable").astype(np.int64)
+        out = np.zeros((conv.n, conv.groups, kg, outputs), dtype=np.int64)
+        sums, now = np.zeros(5, dtype=np.int64), np.zeros((conv.n, p.pes), dtype=np.int64)
+        for n, g in np.ndindex(conv.n, conv.groups):
+            first = g * kg * ceil_div(outputs, p.lanes)
+            columns = np.ascontiguousarray(windows(conv, x[n, g]).reshape(outputs, -1))
+            sums += walk_kernels(columns, order[g], w[g], plan.stops, p.lanes, first, now[n], out[n, g])
+        counts = totals.Counts(tuple(now.max(axis=1).tolist()), *sums.tolist())
+        return totals.activity(plan, counts, None if operands is None else from_conv_output(operands.view, out))
 
     def truth(self, operands: Operands) -> np.ndarray:
         """Return the layer's output after the ReLU."""
@@ -118,22 +121,12 @@ class Snapea(Engine[Params, NoMapping]):
 
     def stored(self, plan: Plan) -> dict[str, StoredBits]:
         """Return the weights in the order of their signs, each with its place."""
-        weight = plan.view.weight
-        plain = weight.elements * weight.width
-        return {"weight": StoredBits(plain, plain, weight.elements * totals.index_bits(plan))}
+        return {"weight": totals.weights(plan).stored(plan.view.weight)}
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small convolution on a few lanes."""
-
-        def draw(low: int, high: int) -> int:
-            return int(rng.integers(low, high + 1))
-
-        groups, r, s = draw(1, 2), draw(1, 3), draw(1, 3)
-        shape = Conv2d(
-            n=draw(1, 2), c=groups * draw(1, 4), k=groups * draw(1, 4), h=draw(5, 7), w=draw(5, 7), r=r, s=s,
-            groups=groups, stride=(draw(1, 3), draw(1, 2)), dilation=(draw(1, 2), draw(1, 2)),
-            pad=(draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1)),
-        )  # fmt: skip
+        draw = drawing(rng)
+        shape = sample.convolution(draw, n=(1, 2), c=(1, 4), k=(1, 4), plane=(5, 7), stride=(1, 3))
         return Sample(shape, {"pes": draw(1, 5), "lanes": draw(1, 4)}, widest_bits=16)
 
 

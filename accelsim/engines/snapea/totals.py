@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.activity import Activity, Event, Step
+from accelsim.compressed.sizes import Size, moved, on_chip
 from accelsim.memory.timeline import dram_traffic
 
 
@@ -31,7 +32,6 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
     done = counts.busy + counts.zero
     total = sum(counts.cycles)
     schedule = _schedule(plan, counts)
-    index = index_bits(plan)
     causes = {
         "busy": counts.busy,
         "zero": counts.zero,
@@ -39,16 +39,16 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
         "unmapped": counts.missing,
     }
     outputs = conv.n * conv.k * conv.e * conv.f
-    traffic = {
-        Flow("pe.data", "input", "read"): done * view.input.width,
-        Flow("pe.data", "output", "write"): outputs * view.output.width,
-        Flow("pe.weights", "weight", "read"): counts.group_cycles * view.weight.width,
-        Flow("pe.weights", "index", "read"): counts.group_cycles * index,
-    }
+    weight_and_place = Size(counts.group_cycles * view.weight.width, counts.group_cycles * _index_bits(plan))
+    inside = on_chip(
+        ("pe.data", "input", "read", done * view.input.width),
+        ("pe.data", "output", "write", outputs * view.output.width),
+        ("pe.weights", "weight", "read", weight_and_place),
+    )
     return Activity(
         compute_cycles=total,
         accounts={"lanes": causes},
-        traffic={**dram_traffic(schedule, plan.machine.dram), **traffic},
+        traffic={**dram_traffic(schedule, plan.machine.dram), **inside},
         events={Event("macs", "mac"): done},
         schedule=schedule,
         details={"stops": int(plan.stops), "saved_macs": conv.macs - done},
@@ -57,24 +57,25 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
     )
 
 
-def index_bits(plan: Any) -> int:
+def _index_bits(plan: Any) -> int:
     """Return the width of an index: a place in a kernel."""
     conv = plan.conv
     return int(conv.c // conv.groups * conv.r * conv.s - 1).bit_length()
 
 
+def weights(plan: Any) -> Size:
+    """Return the size of the weights in the order of their signs, each with its place."""
+    weight = plan.view.weight
+    return Size(weight.elements * weight.width, weight.elements * _index_bits(plan))
+
+
 def _schedule(plan: Any, counts: Counts) -> tuple[Step, ...]:
     """Return a step per image; the first one fetches the weights and their order."""
     conv, view = plan.conv, plan.view
-    image = view.input.elements // conv.n * view.input.width
-    outputs = conv.k * conv.e * conv.f * view.output.width
-    weights = view.weight.elements
     steps = []
     for n, length in enumerate(counts.cycles):
-        loads = [Transfer("input", "read", image)]
+        loads = moved("input", "read", view.input.elements // conv.n * view.input.width)
         if n == 0:
-            loads += [Transfer("weight", "read", weights * view.weight.width)]
-            loads += [Transfer("index", "read", weights * index_bits(plan))]
-        stores = (Transfer("output", "write", outputs),)
-        steps.append(Step(tuple(t for t in loads if t.run_bits), length, stores))
+            loads += moved("weight", "read", *weights(plan))
+        steps.append(Step(loads, length, moved("output", "write", conv.k * conv.e * conv.f * view.output.width)))
     return tuple(steps)

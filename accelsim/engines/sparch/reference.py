@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.activity import Activity, Direction, Event, Flow
+from accelsim.activity import Activity, Event
 from accelsim.engine import Machine
 from accelsim.operands.handle import Operands
+from accelsim.stepped import WAYS, Ledger
 from accelsim.workload.csr_matrix import CsrMatrix, from_entries
 from accelsim.workload.layers import LayerView
 
@@ -38,7 +39,7 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
     dtype = (operands.input.sparse.values[:0] * operands.weight.sparse.values[:0]).dtype
     shape: tuple[int, int] = view.shape.output_shape  # type: ignore[assignment]
     made = from_entries(shape, np.array(rows), np.array(columns), values.astype(dtype))
-    return twin.activity(made)
+    return twin.report(made)
 
 
 def _rows(matrix: CsrMatrix) -> dict[int, SparseRow]:
@@ -48,15 +49,15 @@ def _rows(matrix: CsrMatrix) -> dict[int, SparseRow]:
     return rows
 
 
-class _Twin:
+class _Twin(Ledger):
     def __init__(self, a: dict[int, SparseRow], b: dict[int, SparseRow], p: Any, machine: Machine) -> None:
-        self.a, self.b, self.p, self.dram = a, b, p, machine.dram
+        super().__init__(machine.dram)
+        self.a, self.b, self.p = a, b, p
         self.n: Counter[str] = Counter()
         self.waits = dict.fromkeys(("memory", "conflict", "control"), Fraction(0))
         """Cycles in which all multipliers wait."""
         self.bus_cycles = Fraction(0)
         self.peak_lines = 0
-        self.flows: dict[Flow, int] = {}
         self.rounds: list[dict[str, Any]] = []
 
     def run(self) -> dict[int, SparseRow]:
@@ -108,7 +109,7 @@ class _Twin:
         self.rounds.append(dict.fromkeys(COLUMNS, 0) | {
             "cycles": ceil(took), "bound_cycles": ceil(bus), "bound_by": "channels", "pointers": pointers,
         })  # fmt: skip
-        self.move("dram", "index", "read", pointers * self.p.pointer_bits)
+        self.add("dram", "index", "read", pointers * self.p.pointer_bits)
 
     def multiply(self, leaves: list[list[tuple[int, int]]], partial: dict[int, dict[int, SparseRow]]) -> None:
         entries = [entry for leaf in leaves for entry in leaf]
@@ -156,7 +157,7 @@ class _Twin:
             into = []
             while len(streams) > 1:
                 into.append(sum(map(len, streams)))
-                streams = [self.add(streams[i], streams[i + 1]) for i in range(0, len(streams), 2)]
+                streams = [self.node(streams[i], streams[i + 1]) for i in range(0, len(streams), 2)]
             result[r] = streams[0]
             rows.append({
                 "a": [len(self.b[c]) for _, c in mine], "read": sum(read[entry] for entry in mine),
@@ -295,26 +296,22 @@ class _Twin:
         if final:
             n["outputs"] += written
         self.bus_cycles += bus_busy
-        self.move("dram", "index", "read", self.rounds[-1]["pointers"] * p.pointer_bits)
+        self.add("dram", "index", "read", self.rounds[-1]["pointers"] * p.pointer_bits)
         self.move_all(a_read, b_read, partial_read, written, final)
 
     def move_all(self, entries: int, fetched: int, back: int, written: int, final: bool) -> None:
         """Count a round's elements at the DRAM and at the buffers that they pass."""
         p = self.p
-        self.move("dram", "input", "read", entries * p.element_bits)
-        self.move("glb.lookahead", "input", "write", entries * p.element_bits)
-        self.move("glb.lookahead", "input", "read", entries * p.element_bits)
-        self.move("dram", "weight", "read", fetched * p.element_bits)
-        self.move("glb.rows", "weight", "write", fetched * p.element_bits)
-        self.move("dram", "psum", "read", back * p.partial_bits)
+        self.add("dram", "input", "read", entries * p.element_bits)
+        for way in WAYS:
+            self.add("glb.lookahead", "input", way, entries * p.element_bits)
+        self.add("dram", "weight", "read", fetched * p.element_bits)
+        self.add("glb.rows", "weight", "write", fetched * p.element_bits)
+        self.add("dram", "psum", "read", back * p.partial_bits)
         kind, width = ("output", p.output_bits) if final else ("psum", p.partial_bits)
-        self.move("dram", kind, "write", written * width)
+        self.add("dram", kind, "write", written * width)
 
-    def move(self, boundary: str, tensor: str, direction: Direction, bits: int) -> None:
-        flow = Flow(boundary, tensor, direction)
-        self.flows[flow] = self.flows.get(flow, 0) + bits
-
-    def add(self, left: SparseRow, right: SparseRow) -> SparseRow:
+    def node(self, left: SparseRow, right: SparseRow) -> SparseRow:
         """Return what a node of the tree puts out."""
         total = dict(left)
         for column, value in right.items():
@@ -322,20 +319,19 @@ class _Twin:
             total[column] = total[column] + value if column in total else value
         return dict(sorted(total.items()))
 
-    def activity(self, product: CsrMatrix) -> Activity:
+    def report(self, product: CsrMatrix) -> Activity:
         """Return the report of all rounds."""
         p, n, rounds = self.p, self.n, self.rounds
         cycles, multipliers = sum(r["cycles"] for r in rounds), p.multiplier_groups * p.multiplier_lanes
         # a row of B is read for the multipliers, and every element that enters a layer is compared there
-        self.move("glb.rows", "weight", "read", n["products"] * p.element_bits)
-        self.move("glb.tree", "psum", "write", n["merged"] * p.partial_bits)
-        self.move("glb.tree", "psum", "read", n["merged"] * p.partial_bits)
+        self.add("glb.rows", "weight", "read", n["products"] * p.element_bits)
+        for way in WAYS:
+            self.add("glb.tree", "psum", way, n["merged"] * p.partial_bits)
         causes = {"busy": n["products"], "padding": n["slots"] * p.multiplier_lanes - n["products"]}
         causes |= {cause: floor(time * multipliers) for cause, time in self.waits.items()}
         causes["fill_drain"] = cycles * multipliers - sum(causes.values())
         bus, line = floor(self.bus_cycles * p.channels), p.line_elements * p.element_bits
         log = {name: [r[name] for r in rounds] for name in COLUMNS}
-        dram_bits = sum(bits for flow, bits in self.flows.items() if flow.boundary == "dram")
         return Activity(
             compute_cycles=cycles,
             accounts={
@@ -362,7 +358,7 @@ class _Twin:
                 "b_elements_used": n["products"],
                 "b_elements_read": sum(log["b_read"]),
                 "bound_cycles": sum(log["bound_cycles"]),
-                "dram_bytes": dram_bits // 8,
+                "dram_bytes": self.dram_bits() // 8,
                 **{f"rounds_bound_by_{name}": log["bound_by"].count(name) for name in BOUNDS},
                 "round_log": log,
             },

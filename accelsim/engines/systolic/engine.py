@@ -36,7 +36,7 @@ import numpy as np
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
 from accelsim.config.schema import MappingSpec
-from accelsim.engine import Machine, Many, Room, Sample, Word
+from accelsim.engine import Machine, Many, Room, Sample, Word, drawing
 from accelsim.engines.systolic import tilecost
 from accelsim.engines.systolic.params import Params
 from accelsim.engines.systolic.tilecost import Counts
@@ -219,7 +219,7 @@ class Systolic(TiledEngine[Params, Tiling]):
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any product kind, cut at random, on a small array of any shape."""
-        draw = sample.drawing(rng)
+        draw = drawing(rng)
         shape, on_chip = sample.product(draw), bool(draw(0, 1))
         params = {
             "rows": draw(1, 6), "cols": draw(1, 6), "dataflow": ("ws", "os", "is")[draw(0, 2)],

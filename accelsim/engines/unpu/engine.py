@@ -33,7 +33,7 @@ from pydantic import Field
 from accelsim.activity import Event
 from accelsim.components import Alu, Component, Sram
 from accelsim.config.schema import Strict
-from accelsim.engine import Sample, Word
+from accelsim.engine import Sample, Word, drawing
 from accelsim.errors import MappingError
 from accelsim.mapping import tile_forms
 from accelsim.mapping.loopnest import LoopNest, Tiling
@@ -242,7 +242,7 @@ class Unpu(TiledEngine[Params, UnitTiling]):
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any product kind, cut at random, on a few small units."""
-        draw = sample.drawing(rng)
+        draw = drawing(rng)
         shape, units = sample.product(draw), draw(1, 6)
         params = {
             "units": units, "outputs": draw(1, 5), "table_inputs": draw(1, 3), "binary_inputs": draw(1, 4),

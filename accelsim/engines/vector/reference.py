@@ -96,13 +96,13 @@ class _Elementwise(Layer):
         for group in self.groups(tile):
             all_lanes = [True] * len(group)
             for operand in self.given:
-                self.flow("glb", operand.tensor, "read", len(group) * operand.bits)
+                self.add("glb", operand.tensor, "read", len(group) * operand.bits)
             if op in UNARY:
-                self.step(UNARY[op][0], all_lanes)
+                self.operate(UNARY[op][0], all_lanes)
             elif op in ("where", "prelu"):
-                self.step("mc" if op == "prelu" else "c" * max(1, len(self.given) - 1), all_lanes)
+                self.operate("mc" if op == "prelu" else "c" * max(1, len(self.given) - 1), all_lanes)
             else:
-                self.step(BINARY[op][0] * max(1, len(self.given) - 1), all_lanes)
+                self.operate(BINARY[op][0] * max(1, len(self.given) - 1), all_lanes)
             for i in group:
                 value = self.given[0].values[i]
                 if op in UNARY:  # constants beside the operand, such as the bounds of a clip, do not matter
@@ -121,10 +121,10 @@ class _ScaleShift(Layer):
 
     def work(self, tile: Any) -> None:
         for group in self.groups(tile):
-            self.step("ma", [True] * len(group))
+            self.operate("ma", [True] * len(group))
             weights = [o for o in self.given if o.tensor == "weight"][:2]
             for operand in [self.given[0], *weights]:
-                self.flow("glb", operand.tensor, "read", len(group) * operand.bits)
+                self.add("glb", operand.tensor, "read", len(group) * operand.bits)
             for i in group:
                 self.out.flat[i] = self.given[0].values[i]
 
@@ -145,14 +145,14 @@ class _Lrn(Layer):
             for tap in range(size):
                 at = [(row, c - (size - 1) // 2 + tap) for row, c in group]
                 inside = [0 <= c < channels for _, c in at]
-                self.step("ma", inside)
-                self.flow("glb", "input", "read", sum(inside) * bits)
+                self.operate("ma", inside)
+                self.add("glb", "input", "read", sum(inside) * bits)
                 totals = [
                     t + int(x[row, c]) ** 2 if ok else t
                     for t, (row, c), ok in zip(totals, at, inside, strict=True)
                 ]  # fmt: skip
-            self.step("mass", [True] * len(group))
-            self.flow("glb", "input", "read", len(group) * bits)
+            self.operate("mass", [True] * len(group))
+            self.add("glb", "input", "read", len(group) * bits)
             for total, (row, c) in zip(totals, group, strict=True):
                 y[row, c] = x[row, c] / (1.0 + 1e-4 / size * total) ** 0.75
         out = np.moveaxis(self.out, 1, -1).reshape(-1, channels)
@@ -199,10 +199,10 @@ class _Pool(Layer):
                     inside.append(0 <= h < p.h and 0 <= w < p.w)
                     if inside[-1]:
                         values.append(int(x[n, c, h, w]))
-                self.step("c" if p.op in ("max", "min") else "a", inside)
-                self.flow("glb", "input", "read", sum(inside) * self.given[0].bits)
+                self.operate("c" if p.op in ("max", "min") else "a", inside)
+                self.add("glb", "input", "read", sum(inside) * self.given[0].bits)
             if p.op == "average":
-                self.step("s", [True] * len(group))
+                self.operate("s", [True] * len(group))
             for (e, f, c), values in zip(group, met, strict=True):
                 divisor = self._counted(e, f) if p.count_pad else len(values)
                 joined: dict[str, Callable[[list[int]], float]] = {"max": max, "min": min, "sum": sum}

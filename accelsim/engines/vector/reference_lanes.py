@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelsim.activity import Activity, Event, Flow, Step, Transfer
+from accelsim.activity import Activity, Direction, Event, Transfer
 from accelsim.engine import Machine
 from accelsim.operands.handle import Operands
+from accelsim.stepped import WAYS, Ledger
 from accelsim.workload.layers import LayerView
 
 NAMES = {"a": "add", "m": "mul", "c": "compare", "s": "special"}
@@ -28,18 +28,17 @@ class Operand(NamedTuple):
     elements: int
 
 
-class Layer:
+class Layer(Ledger):
     """What all kinds share: the lanes, DRAM, counters. A kind says which rows there are and how to work on them."""
 
     scratch = False
 
     def __init__(self, view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> None:
-        self.view, self.operands, self.params, self.mapping, self.machine = view, operands, params, mapping, machine
+        super().__init__(machine.dram, ("busy", "padding", "unmapped", "imbalance", "fill_drain"))
+        self.view, self.operands, self.params, self.mapping = view, operands, params, mapping
         self.shape: Any = view.shape
         self.out = np.zeros(self.shape.output_shape, dtype=np.object_)
-        self.causes = dict.fromkeys(("busy", "padding", "unmapped", "imbalance", "fill_drain"), 0)
         self.ops = dict.fromkeys(NAMES, 0)
-        self.flows: dict[Flow, int] = {}
         self.now = 0
         self.given = self._operands()
         # what is broadcast stays only where two tiles of a row fit beside it
@@ -73,8 +72,7 @@ class Layer:
 
     def run(self) -> Activity:
         """Step through all tiles and return what happened."""
-        steps, sizes = [], []
-        kept = self._kept()
+        sizes, kept = [], self._kept()
         tiles = list(self.tiles())
         for number, tile in enumerate(tiles):
             loads: list[Transfer] = []
@@ -82,7 +80,7 @@ class Layer:
             for operand in self.given:
                 addresses = range(operand.elements) if operand.stays else self.taken(operand, tile)
                 if number == 0 or not operand.stays:
-                    loads += self.move(operand.tensor, "read", addresses, operand.bits)
+                    loads += self.pass_by(operand.tensor, "read", addresses, operand.bits)
                 if not operand.stays:
                     size += len(addresses) * operand.bits
             begin = self.now
@@ -93,15 +91,12 @@ class Layer:
             made = self.written(tile)
             bits = self.view.output.bits or 0
             size += len(made) * (bits + (self.params.lane_bits if self.scratch else 0))
-            self.flow("glb", "output", "write", len(made) * bits)
-            steps.append(Step(tuple(loads), self.now - begin, tuple(self.move("output", "write", made, bits))))
+            self.add("glb", "output", "write", len(made) * bits)
+            self.step(loads, self.now - begin, self.pass_by("output", "write", made, bits))
             sizes.append(size)
-        return Activity(
-            compute_cycles=self.now,
-            accounts={"lanes": self.causes},
-            traffic=self.flows,
-            events={Event("lanes", NAMES[unit]): count for unit, count in self.ops.items()},
-            schedule=tuple(steps),
+        return self.activity(
+            "lanes",
+            {Event("lanes", NAMES[unit]): count for unit, count in self.ops.items()},
             buffers={"glb": (self.params.buffer_kib * 8192, kept + max(sizes) * (2 if len(tiles) > 1 else 1))},
             details={"tiles": len(tiles), **self.facts},
             values=self.out.astype(np.float64),
@@ -143,7 +138,7 @@ class Layer:
         lanes = self.params.lanes
         return [items[i : i + lanes] for i in range(0, len(items), lanes)]
 
-    def step(self, units: str, states: Sequence[bool], idle: str = "unmapped") -> None:
+    def operate(self, units: str, states: Sequence[bool], idle: str = "unmapped") -> None:
         """Execute operations on the first lanes, those that are True; the lanes behind them are idle."""
         for unit in units:
             for _ in range(self.params.special_cycles if unit == "s" else 1):
@@ -152,22 +147,10 @@ class Layer:
                     cause = idle if lane >= len(states) else "busy" if states[lane] else "padding"
                     self.causes[cause] += 1
             self.ops[unit] += sum(states)
-            for direction in ("read", "write"):
-                self.flow("pe", "psum", direction, sum(states) * self.params.lane_bits)
+            for way in WAYS:
+                self.add("pe", "psum", way, sum(states) * self.params.lane_bits)
 
-    def flow(self, boundary: str, tensor: str, direction: Any, bits: int) -> None:
-        """Count bits across a boundary."""
-        flow = Flow(boundary, tensor, direction)
-        self.flows[flow] = self.flows.get(flow, 0) + bits
-
-    def move(self, tensor: str, direction: Any, addresses: Sequence[int], width: int) -> list[Transfer]:
-        """Move elements between DRAM and scratchpad; they must lie in runs of one length."""
-        if not addresses:
-            return []
-        ordered = sorted(addresses)
-        runs = 1 + sum(b != a + 1 for a, b in pairwise(ordered))
-        length, burst = len(ordered) // runs * width, self.machine.dram.burst_bits
-        self.flow("dram", tensor, direction, len(ordered) * width)
-        self.flow("dram", "other", direction, runs * (-(-length // burst) * burst - length))
-        self.flow("glb", tensor, "write" if direction == "read" else "read", len(ordered) * width)
-        return [Transfer(tensor, direction, length, runs)]
+    def pass_by(self, tensor: str, direction: Direction, addresses: Sequence[int], width: int) -> list[Transfer]:
+        """Move elements between DRAM and scratchpad."""
+        self.add("glb", tensor, "write" if direction == "read" else "read", len(addresses) * width)
+        return self.move_elements(tensor, direction, addresses, width)

@@ -95,10 +95,10 @@ class Rows(Layer):
         while len(partials) > 1:
             keep = (len(partials) + 1) // 2
             moved = partials[keep:]
-            self.step(unit, [True] * len(moved), "imbalance")
-            self.flow("array", "psum", "write", len(moved) * bits)
+            self.operate(unit, [True] * len(moved), "imbalance")
+            self.add("array", "psum", "write", len(moved) * bits)
             partials = [join(a, b) for a, b in zip(partials, moved, strict=False)] + partials[len(moved) : keep]
-        self.flow("array", "psum", "read", everyone * bits)
+        self.add("array", "psum", "read", everyone * bits)
         return partials[0]
 
     def accumulate(self, row: list[Any], join: Callable[[Any, Any], Any]) -> list[Any]:
@@ -116,10 +116,10 @@ class Rows(Layer):
         """Execute one pass over a row."""
         widths = {"input": self.given[0].bits, "psum": self.params.lane_bits}
         for group in self.groups(row):
-            self.step(units, [True] * len(group))
-            self.flow("glb", reads, "read", len(group) * widths[reads])
+            self.operate(units, [True] * len(group))
+            self.add("glb", reads, "read", len(group) * widths[reads])
             if writes:
-                self.flow("glb", writes, "write", len(group) * widths[writes])
+                self.add("glb", writes, "write", len(group) * widths[writes])
 
 
 class Softmax(Rows):
@@ -170,15 +170,15 @@ class LayerNorm(Rows):
         add: Callable[[float, float], float] = lambda a, b: a + b  # noqa: E731
         self.over(x, "a", "input", "")
         mean = self.combine("a", self.accumulate(x, add), add) / len(x)
-        self.step("s", [True], "imbalance")
+        self.operate("s", [True], "imbalance")
         centred = [v - mean for v in x]
         self.over(x, "ama", "input", "psum")
         variance = self.combine("a", self.accumulate([v * v for v in centred], add), add) / len(x)
-        self.step("sas", [True], "imbalance")
+        self.operate("sas", [True], "imbalance")
         weights = [o for o in self.given if o.tensor == "weight"][:2]
         self.over(x, "m" + "ma"[: len(weights)], "psum", "")
         for operand in weights:
-            self.flow("glb", "weight", "read", len(x) * operand.bits)
+            self.add("glb", "weight", "read", len(x) * operand.bits)
         return [v / math.sqrt(variance + 1e-5) for v in centred]
 
     def piece(self, turn: int, x: list[float], last: bool) -> list[float]:
@@ -190,7 +190,7 @@ class LayerNorm(Rows):
             self.add_up(x, add)
             if last:
                 self.mean = self.combine("a", self.partials, add) / length
-                self.step("s", [True], "imbalance")
+                self.operate("s", [True], "imbalance")
             return []
         centred = [v - self.mean for v in x]
         if turn == 1:
@@ -198,10 +198,10 @@ class LayerNorm(Rows):
             self.add_up([v * v for v in centred], add)
             if last:
                 self.variance = self.combine("a", self.partials, add) / length
-                self.step("sas", [True], "imbalance")
+                self.operate("sas", [True], "imbalance")
             return []
         weights = [o for o in self.given if o.tensor == "weight"][:2]
         self.over(x, "am" + "ma"[: len(weights)], "input", "")
         for operand in weights:
-            self.flow("glb", "weight", "read", len(x) * operand.bits)
+            self.add("glb", "weight", "read", len(x) * operand.bits)
         return [v / math.sqrt(self.variance + 1e-5) for v in centred]

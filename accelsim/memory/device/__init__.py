@@ -1,0 +1,1 @@
+"""DRAM as a device: standards, address mappings, the controller of a channel, energy by command."""

@@ -1,0 +1,44 @@
+"""DRAM devices: kernel, stepping reference and checker on 1,000 random streams a standard; rate, and C beside it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from accelsim.memory.device import checker, reference, standard
+from accelsim.memory.device.channel import Command, serve
+from benchmarks import rates
+from benchmarks.c import measure
+from benchmarks.c.twins import GCC
+
+from .check import ROOT, Check
+
+STREAMS = 1000
+LEAST_RATE, MOST = 1e6, 1.3
+
+
+def checks() -> Iterator[Check]:
+    """Yield the checks of this part."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    import dram_streams
+
+    for name in standard.names():
+        differ = wrong = 0
+        for seed in range(STREAMS):
+            device = dram_streams.device(name, seed)
+            requests = dram_streams.requests(device, seed)
+            served = serve(device, requests, log=True)
+            differ += dram_streams.difference(served, reference.run(device, requests)) is not None
+            log = [Command(*map(int, row)) for row in served.log[0]]
+            wrong += bool(checker.violations(device.standard, log))
+        figure = f"{differ} of {STREAMS:,} streams differ, {wrong} break a constraint"
+        yield Check(f"{name}: the kernel is the reference that steps every clock", figure, differ + wrong == 0)
+    for pattern in ("sequential", "stride", "random"):
+        rate = rates.dram_requests_per_second("ddr4-2400", pattern)
+        bar = None if pattern == "random" else rate >= LEAST_RATE
+        yield Check(f"ddr4-2400, {pattern}: rate", f"{rate / 1e6:.1f} million requests per CPU second (bar 1)", bar)
+    if GCC is None:
+        yield Check("ddr4-2400 against the same loop in C", "no gcc here, not measured")
+        return
+    for row in measure.rows(["dram"]):
+        yield Check(f"against C: {row.case}", f"{row.ratio:.2f} times (bar {MOST})", row.ratio <= MOST)
