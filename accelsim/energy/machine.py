@@ -50,13 +50,14 @@ def _complete(
     known = [_definite(component, units, primary, banks) for component in components]
     registers = [component for component in known if isinstance(component, Registers)]
     gates = sum(r.count * (r.clocked_bits + r.gated_words) for r in registers)
-    logic = math.fsum(_placed_mm2(component, table) for component in known if _lies_in_logic(component))
-    whole = math.fsum(_placed_mm2(component, table) for component in known)
+    inside = [component for component in known if _lies_in_logic(component)]
+    logic = math.fsum(_placed_mm2(component, table) for component in inside)
     found: list[Component] = []
     for component in known:
         if isinstance(component, Link) and component.length_mm == 0 and table.spec.macros is not None and logic:
-            mm = math.sqrt(whole if component.reach == "trunk" else logic / units[primary])
-            component = replace(component, length_mm=mm, placed=True)
+            trunk = component.reach == "trunk"
+            whole = math.fsum(_placed_mm2(each, table) for each in known) if trunk else logic / units[primary]
+            component = replace(component, length_mm=math.sqrt(whole), placed=True)
         found.append(component)
         if isinstance(component, Registers):
             name = "clock" if len(registers) == 1 else f"clock.{component.name}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -179,6 +179,48 @@ def _line(x0: float, y0: float, x1: float, y1: float, x: float) -> float:
     return y0 * math.pow(x / x0, math.log(y1 / y0) / math.log(x1 / x0))
 
 
+class Cheapest(NamedTuple):
+    """Logarithms of a figure over all sizes (bytes) and widths (bits) of a node's macros.
+
+    Each is that of the cheapest macro that is as large and as wide at least, so that none is below a smaller one's.
+    """
+
+    sizes: list[float]
+    widths: list[float]
+    rows: list[list[float]]
+
+    def at(self, size_bytes: float, width_bits: float) -> tuple[float, bool]:
+        """Return the figure, log-log in size and width, and whether it lies beyond the rows."""
+        i, s, out = _place(self.sizes, math.log(size_bytes))
+        j, w, too = _place(self.widths, math.log(width_bits))
+        low, high = self.rows[i], self.rows[i + 1]
+        small, large = low[j] + w * (low[j + 1] - low[j]), high[j] + w * (high[j + 1] - high[j])
+        return math.exp(small + s * (large - small)), out or too
+
+
+def _place(points: list[float], x: float) -> tuple[int, float, bool]:
+    """Return the interval that holds x, or whose line goes on to it, how far x lies in it, and if it lies beyond."""
+    if x <= points[0]:
+        return 0, 0.0, False
+    i = min(bisect_right(points, x), len(points) - 1) - 1
+    return i, (x - points[i]) / (points[i + 1] - points[i]), x > points[-1] + 1e-9
+
+
+@lru_cache(maxsize=64)
+def cheapest(node_nm: float, figure: str) -> Cheapest:
+    """Return the cheapest macros of a node by a figure."""
+    at = grid(node_nm)
+    sizes, widths = sorted({size for found in at.sizes.values() for size in found}), list(at.sizes)
+    least = [[macro(at, figure, size, width)[0] for width in widths] for size in sizes]
+    for i in reversed(range(len(sizes))):
+        for j in reversed(range(len(widths))):
+            larger = least[i + 1][j] if i + 1 < len(sizes) else math.inf
+            wider = least[i][j + 1] if j + 1 < len(widths) else math.inf
+            least[i][j] = min(least[i][j], larger, wider)
+    logs = [[math.log(value) for value in row] for row in least]
+    return Cheapest([math.log(size) for size in sizes], [math.log(width) for width in widths], logs)
+
+
 @lru_cache(maxsize=1 << 14)
 def banked(node_nm: float, figure: str, size_bits: int, width_bits: int, banks: int | None) -> Banked:
     """Return ``read_pj`` or ``write_pj`` of one access of the whole port at 1 V, or the ``mm2``, of a memory.
@@ -194,39 +236,27 @@ def banked(node_nm: float, figure: str, size_bits: int, width_bits: int, banks: 
     NoFigureError
         A size or width out of reach of the rows.
     """
-    at = grid(node_nm)
     if banks is not None:
         size, bits = size_bits / 8 / banks, width_bits / banks
-        value, beyond = macro(at, figure, size, bits)
+        value, beyond = macro(grid(node_nm), figure, size, bits)
         return Banked(banks * value, banks, size, bits, beyond)
     if figure == "mm2":
         chosen = banked(node_nm, "read_pj", size_bits, width_bits, None)
-        value, beyond = macro(at, figure, chosen.bank_bytes, chosen.bank_bits)
+        value, beyond = macro(grid(node_nm), figure, chosen.bank_bytes, chosen.bank_bits)
         return Banked(chosen.banks * value, *chosen[1:4], beyond)
-    found: list[Banked] = []
-    k = 1
+    known, best, k = cheapest(node_nm, figure), None, 1
+    reach = math.log(REACH)
     while k <= MOST_BANKS and (k == 1 or size_bits / 8 / k >= LEAST_BYTES / 2 or width_bits / k >= LEAST_BITS / 2):
         bits = max(width_bits / k, LEAST_BITS)
         size = max(size_bits / 8 / k, LEAST_BYTES, LEAST_WORDS * bits / 8)
-        found += (Banked(k * value, k, s, w, out) for value, s, w, out in _enough(at, figure, size, bits))
+        if math.log(size) <= known.sizes[-1] + reach and math.log(bits) <= known.widths[-1] + reach:
+            value, beyond = known.at(size, bits)
+            if best is None or k * value < best.value:
+                best = Banked(k * value, k, size, bits, beyond)
         k *= 2
-    if not found:
+    if best is None:
         raise NoFigureError(f"{size_bits / 8192:g} KiB is more than {REACH} times beyond its rows")
-    return min(found, key=lambda each: (each.value, each.banks))
-
-
-def _enough(at: Grid, figure: str, size: float, bits: float) -> list[tuple[float, float, float, bool]]:
-    """Return the figures of the macros that have this size and width at least, as (figure, bytes, bits, beyond)."""
-    sizes = sorted({s for found in at.sizes.values() for s in found if s > size})
-    found = []
-    for width in (bits, *(w for w in at.sizes if w > bits)):
-        for bytes_ in (size, *sizes):
-            try:
-                value, beyond = macro(at, figure, bytes_, width)
-            except NoFigureError:
-                continue
-            found.append((value, bytes_, width, beyond))
-    return found
+    return best
 
 
 def leak_mw(node_nm: float, size_bits: int) -> tuple[float, float, Status, str]:
