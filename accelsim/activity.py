@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from accelsim.errors import ModelError
+from accelsim.units import ceil_div
 
 CAUSES = (
     "busy",
@@ -89,6 +91,28 @@ class Loop(NamedTuple):
     body: tuple[Step | Loop, ...]
 
 
+class Phase(NamedTuple):
+    """Work of a coupled engine beside which DRAM moves bits: it takes the longer of the two.
+
+    Attributes
+    ----------
+    compute_cycles : int
+        At any bandwidth.
+    bus_bits : int
+    waits : dict
+        Cause -> unit-cycles of the primary units in every cycle that DRAM takes longer; all units together.
+    """
+
+    compute_cycles: int
+    bus_bits: int
+    waits: dict[str, int]
+
+    def stall_cycles(self, bits_per_cycle: Fraction) -> int:
+        """Return for how many cycles DRAM takes longer."""
+        on_bus = ceil_div(self.bus_bits * bits_per_cycle.denominator, bits_per_cycle.numerator)
+        return max(0, on_bus - self.compute_cycles)
+
+
 @dataclass(frozen=True)
 class Activity:
     """Everything a walk (kernel, closed form or reference) says of one layer. Integers, except ``values``.
@@ -107,6 +131,8 @@ class Activity:
         Tiles for the memory timeline; None when the engine models memory itself.
     stall_cycles : int
         Of a coupled engine only; else 0 and the timeline decides.
+    phases : tuple of Phase
+        Of a coupled engine whose time follows from them: at another bandwidth nothing but their stalls is another.
     buffers : dict
         Buffer -> (capacity_bits, peak_bits).
     details : dict
@@ -121,6 +147,7 @@ class Activity:
     events: dict[Event, int]
     schedule: Sequence[Step | Loop] | None = ()
     stall_cycles: int = 0
+    phases: tuple[Phase, ...] = ()
     buffers: dict[str, tuple[int, int]] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     performed_macs: int = 0

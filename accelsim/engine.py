@@ -76,6 +76,21 @@ class Many(NamedTuple):
     events: tuple[Event, ...]
 
 
+class Chosen(NamedTuple):
+    """The mappings of many layers.
+
+    Attributes
+    ----------
+    keys : tuple
+        What tells mappings apart, of each layer.
+    mapping : callable
+        Number of the layer -> its mapping.
+    """
+
+    keys: tuple[Any, ...]
+    mapping: Callable[[int], Any]
+
+
 class Sample(NamedTuple):
     """A small random case for the contract tests.
 
@@ -185,6 +200,9 @@ class Engine(Generic[ParamsT, MappingT]):
     """The unit kind whose account the report shows first."""
     support_params: ClassVar[tuple[str, ...] | None] = None
     """The parameters that `supports`, `rooms` and `words` look at; None if nothing is known of them."""
+    dram_inside: ClassVar[tuple[str, ...]] = ()
+    """The fields of `DramModel` that decide what an activity says, the burst apart, which always may: sweeps keep an
+    activity for all others. With a schedule or `Activity.phases` the bandwidth is none of them."""
 
     def units(self, params: ParamsT) -> dict[str, int]:
         """Return how many units of each kind there are."""
@@ -294,6 +312,13 @@ class Engine(Generic[ParamsT, MappingT]):
             Of the whole machine; 0 under other objectives.
         """
         del layers, params, machine, mapping, price, leak_pj_per_cycle
+        return None
+
+    def mappings_of_many(
+        self, layers: np.ndarray, params: ParamsT, machine: Machine, mapping: MappingSpec
+    ) -> Chosen | None:
+        """Return what is chosen for layers that `encode` described, or None where each is to be asked for alone."""
+        del layers, params, machine, mapping
         return None
 
     def stored(self, plan: Any) -> dict[str, StoredBits]:

@@ -1,8 +1,4 @@
-"""numba, configured once: every option, a pass of its own, the cache folder and its key.
-
-No kernel counts from the end of an array. numba cannot know that, and its check of every index for a sign makes inner
-loops several times slower than in C, mostly because it keeps them from being vectorised. `UnsignedIndices` does without
-the check. With ``NUMBA_BOUNDSCHECK=1`` a negative index is then out of range, so that the tests in that mode find it.
+"""numba, configured once: every option, the cache folder and its key; how it compiles is in `compiling`.
 
 numba's own cache does not notice an edited callee or constant in another file. So each kernel file has a cache folder
 of its own, keyed by the numba version, the bounds-check mode and a hash of that file and all that it imports: an edit
@@ -23,13 +19,12 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
-from numba.core import config, ir, types
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import FunctionPass, register_pass
-from numba.core.typed_passes import NopythonRewrites
+from numba.core import config
+
+from accelsim import compiling
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,11 +58,9 @@ def part(function: F) -> F:
 
 
 def _jitted(function: F, **options: Any) -> F:
-    folder = _folder(function)
-    if folder is not None:
-        config.CACHE_DIR = str(folder)  # which numba reads as it decorates
-    jitted: F = numba.njit(nogil=True, cache=folder is not None, pipeline_class=KernelCompiler, **options)(function)
-    return jitted
+    if config.DISABLE_JIT:
+        return function
+    return cast(F, compiling.Kernel(function, options, _folder(function)))
 
 
 def plain(function: F, **others: Any) -> F:
@@ -80,70 +73,6 @@ def plain(function: F, **others: Any) -> F:
     called = {name: plain(value, **others) if hasattr(value, "py_func") else value for name, value in named.items()}
     found: Any = FunctionType(source.__code__, {"__builtins__": builtins, **called, **others}, source.__name__)
     return found
-
-
-@register_pass(mutates_CFG=False, analysis_only=False)
-class UnsignedIndices(FunctionPass):  # type: ignore[misc]
-    """Cast the integers that index an array to unsigned ones; constants and slices stay."""
-
-    _name = "accelsim_unsigned_indices"
-
-    def __init__(self) -> None:
-        FunctionPass.__init__(self)
-
-    def run_pass(self, state: Any) -> bool:
-        """Rewrite every ``getitem`` and ``setitem`` of an array in a typed function."""
-        changed = False
-        for block in state.func_ir.blocks.values():
-            body = []
-            for statement in block.body:
-                access = statement.value if isinstance(statement, ir.Assign) else statement
-                place = self._unsigned(state, access)
-                if place is not None:
-                    name = ir.Var(block.scope, block.scope.redefine("unsigned_index", access.loc).name, access.loc)
-                    state.typemap[name.name] = place
-                    body.append(ir.Assign(ir.Expr.cast(access.index, access.loc), name, access.loc))
-                    sign = state.calltypes.pop(access)
-                    access.index = name
-                    args = [place if i == 1 else arg for i, arg in enumerate(sign.args)]
-                    state.calltypes[access] = sign.replace(args=tuple(args))
-                    changed = True
-                body.append(statement)
-            block.body = body
-        return changed
-
-    @staticmethod
-    def _unsigned(state: Any, access: Any) -> Any:
-        """Return the unsigned type of an access's index, or None where there is nothing to cast."""
-        if isinstance(access, ir.SetItem):
-            array = state.typemap[access.target.name]
-        elif isinstance(access, ir.Expr) and access.op == "getitem":
-            array = state.typemap[access.value.name]
-        else:
-            return None
-        index = state.typemap[access.index.name]
-        if not isinstance(array, types.Array):
-            return None
-        if isinstance(index, types.BaseTuple):  # type: ignore[attr-defined]
-            parts = [_without_sign(part) for part in index]
-            return None if parts == list(index) else types.Tuple(parts)  # type: ignore[attr-defined]
-        return None if _without_sign(index) == index else _without_sign(index)
-
-
-def _without_sign(kind: Any) -> Any:
-    signed = isinstance(kind, types.Integer) and kind.signed  # type: ignore[attr-defined]
-    return types.uintp if signed else kind
-
-
-class KernelCompiler(CompilerBase):  # type: ignore[misc]
-    """numba's own pipeline and `UnsignedIndices`."""
-
-    def define_pipelines(self) -> list[Any]:
-        """Return the one pipeline."""
-        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.add_pass_after(UnsignedIndices, NopythonRewrites)
-        passes.finalize()
-        return [passes]
 
 
 def sources(path: Path) -> list[Path]:
@@ -174,7 +103,8 @@ def _folder_of(base: Path, path: Path) -> Path | None:
     inside = path.is_relative_to(ROOT)
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts) if inside else "others"
     digest = hashlib.sha256(f"{numba.__version__} {sys.version_info[:2]} {config.BOUNDSCHECK}".encode())
-    for file in [Path(__file__), *(sources(path) if inside else sorted(ROOT.rglob("*kernel.py")))]:
+    kernels = sources(path) if inside else sorted(ROOT.rglob("*kernel.py"))
+    for file in [Path(__file__), Path(compiling.__file__), *kernels]:
         digest.update(file.name.encode() + file.read_bytes())
     folder = base / f"{name}-{digest.hexdigest()[:20]}"
     fresh = not folder.is_dir()

@@ -22,7 +22,6 @@ from accelsim.mapping.choose import Pinned
 from accelsim.operands import chain, files
 from accelsim.operands.rounding import Rounding
 from accelsim.passes import batching
-from accelsim.passes.density import read_density, with_density
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.workload.layers import Layer, LayerView
@@ -169,6 +168,8 @@ def prepare(
     if batch is not None:
         network = batching.batched(network, batch)
     if density is not None:
+        from accelsim.passes.density import read_density, with_density
+
         network = with_density(network, read_density(Path(density)))
     if precision is not None:
         network = with_precision(network, read_precision(Path(precision)))

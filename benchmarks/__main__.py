@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from . import before, growth, rates
+from . import axes, before, growth, rates
 from .c import measure
 from .machine import machine
 from .peers import scalesim
@@ -126,8 +126,28 @@ def earlier() -> list[str]:
     ]
 
 
+def on_axes() -> list[str]:
+    rows = []
+    for found in axes.rates():
+        print(found.machine, f"{found.memory:,.0f}", f"{found.other:,.0f}", flush=True)
+        figures = (found.first_lap, found.memory, found.other)
+        rows.append((f"`{found.machine}`", found.layers, *map(_short, figures), found.walk))
+    return [
+        "## Layers per second in sweeps",
+        "",
+        "Layers that a sweep in columns evaluates per CPU second after its first point: bandwidth, latency, standard,",
+        "prices, each DRAM met for the first time and in the lap after that, and parameters of the machine, each",
+        "point another machine. A network of few layers pays the fixed part of a point, some 0.3 ms. Machines whose",
+        "layers are walked walk again where another DRAM leads to another mapping, and where what is named last is",
+        "inside their walk; on axes of the machine they walk at every point, and a sweep says at how many.",
+        "",
+        *table(("machine", "layers", "memory, first lap", "memory", "machine's own", "DRAM inside the walk"), rows),
+    ]  # fmt: skip
+
+
 PARTS: dict[str, Callable[[], list[str]]] = {
     "c": in_c, "rates": promised, "growth": grown, "first": first, "peers": peers, "before": earlier,
+    "axes": on_axes,
 }  # fmt: skip
 
 

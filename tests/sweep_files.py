@@ -92,7 +92,7 @@ def deadly_chunk(packed, jobs):
     time.sleep(0.002)
     if any(job.key in packed.decode().split() for job in jobs):
         os.kill(os.getpid(), signal.SIGKILL)
-    return [Row(job.key, "ok", None) for job in jobs], 0.002
+    return [Row(job.key, "ok", None) for job in jobs], 0.002, {}
 
 
 SLOWLY = """\
@@ -108,8 +108,8 @@ main()
 def slow_chunk(packed, jobs):
     """Stand in for `run_chunk`: a tenth of a second per point, so that a sweep is caught while it runs."""
     time.sleep(0.1 * len(jobs))
-    rows, seconds = evaluate.run_chunk(packed, jobs)
-    return rows, seconds + 0.1 * len(jobs)
+    rows, seconds, walked = evaluate.run_chunk(packed, jobs)
+    return rows, seconds + 0.1 * len(jobs), walked
 
 
 ONE = """\

@@ -82,7 +82,7 @@ def draw_machine(rng):
         return values[int(rng.integers(len(values)))]
 
     side = (1, 2, 3, 5, 8, 13, 16, 32, 100)
-    return {
+    keys = {
         "params.rows": pick(*side), "params.cols": pick(*side), "params.dataflow": pick("ws", "os", "is"),
         "params.overlap_folds": pick(True, False), "params.accumulator_bits": pick(8, 16, 24, 32, 48),
         "params.input_kib": pick(2, 3, 4, 16, 64), "params.weight_kib": pick(1, 2, 5, 16, 64),
@@ -90,6 +90,9 @@ def draw_machine(rng):
         "memory.dram.latency_ns": pick(0.0, 7.5, 100.0), "memory.dram.burst_bits": pick(1, 24, 64, 512),
         "clocks_mhz": {"core": pick(33.3, 200.0, 1000.0)}, "mapping.objective": pick("cycles", "dram", "energy", "edp"),
     }  # fmt: skip
+    if keys["params.dataflow"] == "os":
+        keys |= {"params.drain": pick("none", "rows", "cols"), "params.output_registers": pick(0, 1, 2)}
+    return keys
 
 
 def context_of(arch, network, **more):

@@ -20,7 +20,7 @@ from accelsim.engines import registry
 from accelsim.engines.vector.program import BINARY, UNARY
 from accelsim.explore.sweep import evaluate
 from accelsim.explore.sweep.schema import OptionsSpec
-from accelsim.layer import events, machine_view
+from accelsim.layer import energy_table, events, machine_view, mapping_of
 from accelsim.mapping import bound_kernel, search, search_kernel
 from accelsim.mapping.choose import choose
 from accelsim.memory import timeline
@@ -314,3 +314,30 @@ def test_a_declined_layer_is_declined_in_every_network_that_has_it():
     rows = [evaluate.run_point(context, evaluate.Job(name, "m", name, sets, OptionsSpec())) for name in ("n", "m", "n")]
     assert [row.status for row in rows] == ["illegal", "ok", "illegal"]
     assert rows[1].totals["layers_simulated"] == 1
+
+
+@pytest.mark.parametrize("name", ["stripes", "loom"])
+def test_mappings_of_many_layers_are_those_that_each_is_given_alone(name):
+    rng, base, variants = np.random.default_rng(3), accelsim.load_arch(name), set()
+    for case in range(60):
+        context, mappings = context_of(base, draw_network_for(rng, name)), {}
+        machine = draw_machine(rng, name, ("cycles", "dram"))
+        for speed in (0.3, 25.6):
+            sets = tuple((machine | {"memory.dram.gb_per_s": speed}).items())
+            job = evaluate.Job(f"{case}", "m", "n", sets, OptionsSpec())
+            arch = evaluate._machine(context, job).arch
+            network = evaluate._ready(context, job, arch).network
+            for layer in network.layers:
+                task = simulation.task_for(arch, network, layer, None, {}, "skip")
+                if task.unit is None:
+                    continue
+                engine, params = registry.get(task.unit.engine), task.unit.params
+                row = np.array([engine.encode(task.view, 0)], dtype=np.int64)
+                chosen = engine.mappings_of_many(row, params, machine_view(arch), arch.mapping)
+                if chosen is None:
+                    continue
+                alone = mapping_of(arch, task.unit, task.view, None, energy_table(arch.energy))[0]
+                assert chosen.mapping(0) == alone
+                assert mappings.setdefault((layer.name, chosen.keys), alone) == alone
+                variants.add(alone.columns)
+    assert len(variants) > 1

@@ -108,7 +108,7 @@ def test_chunks_that_an_executor_gives_up_are_run_again():
 
 
 def _fake_chunk(packed, jobs):
-    return [execute.Row(job.key, "ok", None) for job in jobs], 0.1
+    return [execute.Row(job.key, "ok", None) for job in jobs], 0.1, {}
 
 
 @pytest.mark.parametrize(

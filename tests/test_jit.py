@@ -118,3 +118,82 @@ def test_an_edit_has_only_those_files_compiled_again_that_see_it(tmp_path, monke
     kept = [path.name for path in (tmp_path / "cache").iterdir()]
     assert sum(name.startswith("c_kernel-") for name in kept) == jit.KEPT_CACHES
     assert before["a_kernel"] in kept
+
+
+COUNTED = """
+import collections, sys
+import numba.core.event as event
+seen = collections.Counter()
+class Listener(event.Listener):
+    def on_start(self, event):
+        function = event.data["dispatcher"].py_func
+        seen[f"{function.__module__}.{function.__name__}"] += 1
+    def on_end(self, event):
+        pass
+event.register("numba:compile", Listener())
+"""
+
+
+def counted(code, folder):
+    """Return which functions a process compiles into an empty cache, how often each, and the files that it keeps."""
+    env = {"PYTHONPATH": str(ROOT), "ACCELSIM_CACHE_DIR": str(folder), "NUMBA_DISABLE_JIT": "0"}
+    words = [sys.executable, "-c", COUNTED + code + "\nprint('seen', dict(seen))"]
+    done = subprocess.run(words, env={**os.environ, **env}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    seen = ast.literal_eval(done.stdout.splitlines()[-1].removeprefix("seen "))
+    return seen, sorted(path.name.split("-")[0] for path in folder.rglob("*.nbi"))
+
+
+def test_the_first_run_of_a_machine_compiles_each_function_once_and_keeps_what_python_calls(tmp_path):
+    """A count, no time: of 104 functions, some for two types of arguments, Python calls six."""
+    code = "import accelsim; accelsim.simulate(accelsim.load_arch('systolic_ws'), accelsim.load_network('alexnet'))"
+    seen, kept = counted(code, tmp_path)
+    ours = {name: times for name, times in seen.items() if name.startswith("accelsim.")}
+    assert "accelsim.mapping.search_kernel.search_with" in ours
+    assert sum(seen.values()) < 140
+    assert sum(ours.values()) < len(ours) + 8
+    assert len(kept) < 8
+
+
+def test_a_number_known_as_a_kernel_is_compiled_makes_no_other_function_of_what_it_calls(tmp_path):
+    (tmp_path / "some.py").write_text(
+        "from accelsim.jit import kernel\n\n\n@kernel\ndef part(pair, n):\n    return pair[0] + n\n\n\n"
+        "@kernel\ndef whole(n):\n    return part((n, 1), 2) + part((3, n), n) + part((n, n), 4)\n\n\n"
+        "@kernel\ndef other(n):\n    return part((n, n), n)\n"
+    )
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport some\n"
+    code += "assert (some.whole(5), some.other(5)) == (24, 10)"
+    seen, kept = counted(code, tmp_path / "cache")
+    assert seen == {"some.whole": 1, "some.other": 1, "some.part": 1}
+    assert kept == ["some.other", "some.whole"]
+    code += "\nassert some.part((1, 2), 3) == 4"  # from Python after all
+    seen, kept = counted(code, tmp_path / "again")
+    assert seen["some.part"] == 2
+    assert len(kept) == 3
+    assert counted(code, tmp_path / "again")[0] == {}
+
+
+def test_numba_finds_the_libraries_of_its_linear_algebra_when_it_needs_them(tmp_path):
+    code = """
+import numpy as np
+from accelsim.jit import kernel
+def product(a, b):
+    return np.dot(a, b)
+before = kernel(lambda n: n + 1)(1) == 2 and "scipy.linalg" not in sys.modules
+print(before, kernel(product)(np.eye(2), np.full((2, 2), 3.0)).sum(), "scipy.linalg" in sys.modules)
+"""
+    env = {"PYTHONPATH": str(ROOT), "ACCELSIM_CACHE_DIR": "/dev/null/none", "NUMBA_DISABLE_JIT": "0"}
+    words = [sys.executable, "-c", COUNTED + code]
+    done = subprocess.run(words, env={**os.environ, **env}, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "12.0", "True"], done.stderr
+
+
+def test_what_a_kernel_turns_out_not_to_call_is_there_for_what_it_does_call(tmp_path):
+    (tmp_path / "dead.py").write_text(
+        "from accelsim.jit import kernel\n\n\n@kernel\ndef twice(n):\n    return 2 * n\n\n\n"
+        "@kernel\ndef part(n):\n    return twice(max(n, 3))\n\n\n"
+        "@kernel\ndef whole(n):\n    if n * 0 > 1:\n        return max(n, 2) + twice(n)\n    return part(n)\n"
+    )
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport dead\n"
+    code += "assert (dead.whole(1), dead.whole(4)) == (6, 8)"
+    counted(code, tmp_path / "cache")

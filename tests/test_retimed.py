@@ -1,16 +1,21 @@
 """Layers that a sweep walks once and then only times anew: the same rows as when each point walks them."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sweep_files
+from click.testing import CliRunner
 from contract import random_case
 
 import accelsim
-from accelsim.activity import Loop, Step, Transfer
+from accelsim.activity import CAUSES, Loop, Step, Transfer
+from accelsim.cli import app
 from accelsim.engines import registry
 from accelsim.explore.sweep import evaluate, retimed
+from accelsim.explore.sweep import run as sweep
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
@@ -42,9 +47,24 @@ def small():
     )
 
 
+def products():
+    """Return two products of sparse matrices."""
+    layers, tensors, values = [], {}, {}
+    for name, size in (("a", 40), ("b", 60)):
+        one = load_network(f"uniform:n={size},nnz=200")
+        (layer,) = one.layers
+        inputs, weights, outputs = (
+            tuple(name + t for t in part) for part in (layer.inputs, layer.weights, layer.outputs)
+        )
+        layers.append(replace(layer, name=name, inputs=inputs, weights=weights, outputs=outputs))
+        tensors |= {name + t: replace(tensor, name=name + t) for t, tensor in one.tensors.items()}
+        values |= {name + t: value for t, value in one.values.items()}
+    return Network("products", tuple(layers), tensors, isolated=True, values=values)
+
+
 def contexts(name):
     arch = accelsim.load_arch(name)
-    net = load_network("uniform:n=40,nnz=200") if name in SPARSE else small()
+    net = products() if name in SPARSE else small()
     return [evaluate.Context({"m": arch.document}, {"n": net}, Path(), columnar=each) for each in (True, False)]
 
 
@@ -74,7 +94,7 @@ def test_a_layer_that_was_kept_gives_the_row_of_one_that_is_walked(name):
         if i % 3 == 1:
             sets["burst_bits"] = int(rng.choice([64, 512]))
         if i % 4 == 3:
-            sets["energy.table"] = "yang16"
+            sets["energy.table"] = "65nm"
         if i % 5 == 4:
             sets["clock"] = float(rng.choice([200, 700]))
         found, expected = evaluate.run_point(fast, job(**sets)), evaluate.run_point(plain, job(**sets))
@@ -111,21 +131,73 @@ def test_another_seed_is_walked_again(monkeypatch):
 
 
 @pytest.mark.parametrize("name", list(registry.modules()))
-def test_an_activity_with_a_schedule_says_nothing_of_bandwidth_and_latency(name):
+def test_an_activity_says_nothing_of_the_dram_that_is_not_inside(name):
     for seed in range(12):
         case = random_case(name, seed)
         activity = case.engine.run(case.plan())
-        if activity.schedule is None:
-            continue
-        dram = case.machine.dram
-        other = case.machine._replace(dram=DramModel(Fraction(7, 3), 1234, dram.burst_bits))
-        again = case._replace(machine=other)
+        dram, inside = case.machine.dram, case.engine.dram_inside
+        assert (activity.schedule is None) == (bool(activity.phases) or "bits_per_cycle" in inside)
+        other = DramModel(Fraction(7, 3), 1234, dram.burst_bits)
+        other = other._replace(**{name: getattr(dram, name) for name in inside})
+        again = case._replace(machine=case.machine._replace(dram=other))
         walked = case.engine.run(again.plan())
-        assert walked.same_integers(activity) == []
+        if activity.phases:
+            assert at_rest(walked, case.engine, other) == at_rest(activity, case.engine, dram)
+        else:
+            assert walked.same_integers(activity) == []
+
+
+def at_rest(activity, engine, dram):
+    """Return what an activity says but for the stalls of its phases."""
+    stalls = [phase.stall_cycles(dram.bits_per_cycle) for phase in activity.phases]
+    account = dict(activity.accounts[engine.primary])
+    for phase, stall in zip(activity.phases, stalls, strict=True):
+        for cause, units in phase.waits.items():
+            account[cause] -= stall * units
+    assert activity.stall_cycles == sum(stalls)
+    assert activity.compute_cycles - sum(stalls) == sum(phase.compute_cycles for phase in activity.phases)
+    return account, activity.traffic, activity.events, activity.performed_macs, activity.phases
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("gamma", {"latency_ns": 9.0, "gb_per_s": 0.3}), ("sigma", {"latency_ns": 9.0, "gb_per_s": 0.3}),
+     ("outerspace", {"gb_per_s": 0.3}), ("sparch", {"standard": "DDR3", "energy.table": "65nm"})],
+)  # fmt: skip
+def test_a_sparse_product_is_walked_again_only_for_the_dram_inside_its_walk(name, kept, monkeypatch):
+    fast, plain = contexts(name)
+    first = evaluate.run_point(fast, job())
+    assert first.status == "ok", first.reason
+    expected = evaluate.run_point(plain, job(**kept))
+    steps_down(monkeypatch)
+    assert evaluate.run_point(fast, job(**kept)) == expected
+    inside = {"outerspace": {"latency_ns": 9.0}, "sparch": {"gb_per_s": 0.3}}.get(name)
+    if inside:
+        assert evaluate.run_point(fast, job(**inside)).status == "failed"
+
+
+@pytest.mark.parametrize("name", ["gamma", "sigma", "outerspace"])
+def test_rates_of_many_digits_give_the_row_of_one_that_is_walked(name):
+    fast, plain = contexts(name)
+    for speed in (1e-9, 3.3333333333333335e-7, 25.600999999999999):
+        found = evaluate.run_point(fast, job(gb_per_s=speed))
+        assert found == evaluate.run_point(plain, job(gb_per_s=speed))
+
+
+@pytest.mark.parametrize(("bits", "timely"), [(2**50 - 1, True), (2**50, False)])
+def test_phases_that_leave_exact_floats_are_for_the_plain_path(bits, timely):
+    counts, waits = np.zeros((1, 5 + len(CAUSES)), np.int64), np.full((1, len(CAUSES)), 8)
+    phases = np.concatenate([np.array([[0, bits]]), waits], axis=1)
+    long = part(0)._replace(phases=phases, owner=np.zeros(1, np.int64), primary=8)
+    assert retimed._beside(counts, long, DramModel(Fraction(1), 0, 64)) == timely
+    assert bool(counts.any()) == timely
 
 
 def part(rows):
-    return retimed.Walked(np.zeros((1, 9), np.int64), np.zeros((rows, 7), np.int64), np.array([0, rows]), 1, (), None)
+    none = np.zeros(0, np.int64)
+    return retimed.Walked(
+        np.zeros((1, 9), np.int64), np.zeros((rows, 7), np.int64), np.array([0, rows]), none, none, 1, ()
+    )
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first(monkeypatch):
@@ -174,3 +246,31 @@ def test_a_layer_that_does_not_fit_is_for_the_plain_path():
     sets = {"params.activation_bytes": 1, "params.registers": 1}
     found, expected = evaluate.run_point(fast, job(**sets)), evaluate.run_point(plain, job(**sets))
     assert found == expected
+
+
+def sweep_of(name):
+    return (
+        sweep_files.SWEEP.replace("systolic_ws", name).split("axes:")[0]
+        + """\
+axes:
+  memory.dram.gb_per_s: [1, 2, 4, 8]
+  energy.table: [45nm, 65nm]
+"""
+    )
+
+
+def test_a_sweep_says_how_many_points_walk(tmp_path, monkeypatch):
+    path = sweep_files.write(tmp_path, sweep_of("cambricon_x"))
+    words = ["sweep", str(path), "--store", str(tmp_path / "s.db"), "--workers", "0"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "1 of 8 points walk: engine cambricon_x" in done.output
+    monkeypatch.setattr(sweep, "_walks", lambda arch: False)
+    sweep.run(path, tmp_path / "plain.db", workers=0)
+    assert sweep_files.table(tmp_path / "plain.db") == sweep_files.table(tmp_path / "s.db")
+
+
+def test_a_sweep_of_engines_that_count_in_columns_says_nothing_of_walks(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "COLUMNAR_FROM", 1)
+    end = sweep.run(sweep_files.write(tmp_path, sweep_of("systolic_ws")), tmp_path / "s.db", workers=0)
+    assert (end.pace.done, end.pace.walked) == (8, {})

@@ -173,7 +173,7 @@ def test_no_more_than_twice_the_width_is_in_flight():
             return super().submit(fn, *args, **kwargs)
 
     def chunk(packed, jobs):
-        return [store.Row(job.key, "ok", None) for job in jobs], 0.1
+        return [store.Row(job.key, "ok", None) for job in jobs], 0.1, {}
 
     runner = execute.Runner(b"", [Key(f"k{i}") for i in range(300)], Counting, 3, lambda rows: None, lambda pace: None)
     original, execute.run_chunk = execute.run_chunk, chunk

@@ -7,6 +7,7 @@ next to nothing.
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import sys
@@ -18,6 +19,9 @@ import click
 
 from accelsim.cli.terminal import shown
 from accelsim.errors import ModelError, UserError
+
+FEW_CYCLES = 50_000
+"""Objects between two searches for cycles among them: with Python's 700, a tenth of a command's start goes there."""
 
 COMMANDS = {
     "run": "Simulate a network on a machine.",
@@ -99,6 +103,7 @@ def app() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the user's mistake, 3 a broken invariant of ours."""
+    gc.set_threshold(FEW_CYCLES)
     with shown():
         if sys.stderr.isatty():
             logging.basicConfig(format="%(message)s", stream=sys.stderr)

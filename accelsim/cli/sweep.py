@@ -100,7 +100,10 @@ def _summary(end: SweepProgress, store: Path) -> str:
     ran = f"{end.pace.done:,} points run at {end.pace.per_s:.3g}/s" if end.pace.done else "nothing left to run"
     front = f"{end.front:,} on the front"
     bad = [f"{end.illegal:,} illegal"] if end.illegal else []
-    return f"{ran}; {', '.join([front, *bad])}; results: {store}"
+    walks = [
+        f"{count:,} of {end.pace.done:,} points walk: engine {engine}" for engine, count in end.pace.walked.items()
+    ]
+    return "\n".join([f"{ran}; {', '.join([front, *bad])}; results: {store}", *walks])
 
 
 class _Show:

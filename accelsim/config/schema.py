@@ -21,7 +21,7 @@ Gating: TypeAlias = Literal["none", "unit", "word"]
 class Strict(BaseModel):
     """Base of all schemas: frozen, no unknown keys, no silent conversion."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class DramSpec(Strict):

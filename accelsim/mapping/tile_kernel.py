@@ -53,7 +53,7 @@ def tile_cycles(form, g, m, k, c):  # type: ignore[no-untyped-def]
     STREAM: one step after another is issued to ``units`` in turn and lasts ``step`` cycles: constants outputs, steps
     (of an output block), units, step.
 
-    FOLDS: folds of a systolic array: constants flow, rows, cols, overlap, taps.
+    FOLDS: folds of a systolic array: constants flow, rows, cols, overlap, taps, tail, hold.
     """
     shares = (share(form, GROUPS, g), share(form, PIXELS, m), share(form, OUTPUTS, k), share(form, INPUTS, c))
     return shared_cycles(form, g, m, k, c, shares)
@@ -70,7 +70,7 @@ def shared_cycles(form, g, m, k, c, shares):  # type: ignore[no-untyped-def]
         return last + step if step <= units else last // units * step + last % units + step
     sr, sc, t = sides(form[1], m, k, c * form[5])
     row_folds, col_folds, _ = sides(form[1], shares[1], shares[2], shares[3])
-    return fold_cycles(form[1], form[2], form[3], form[4], g, sr, sc, t, row_folds, col_folds)
+    return fold_cycles(form[1], form[2], form[3], form[4], g, sr, sc, t, row_folds, col_folds, form[6], form[7])
 
 
 @lean
@@ -82,13 +82,16 @@ def sides(flow, m, n, k):  # type: ignore[no-untyped-def]
 
 
 @lean
-def fold_cycles(flow, rows, cols, overlap, g, sr, sc, t, row_folds, col_folds):  # type: ignore[no-untyped-def]
-    """Return the cycles of ``g`` products on a systolic array, from first word to last result: `sides` and folds."""
+def fold_cycles(flow, rows, cols, overlap, g, sr, sc, t, row_folds, col_folds, tail, hold):  # type: ignore[no-untyped-def]
+    """Return the cycles of ``g`` products on a systolic array, from first word to last result: `sides` and folds.
+
+    ``tail`` cycles follow the last multiplication of a fold, and the next one starts after ``hold`` cycles at least.
+    """
     load = 0 if flow == OS else 1
     if not overlap:
-        return g * row_folds * col_folds * (t - 2) + (1 + load) * g * sr * col_folds + g * sc * row_folds
+        return g * row_folds * col_folds * (t - 2 + tail) + (1 + load) * g * sr * col_folds + g * sc * row_folds
     r_last, c_last = sr - (row_folds - 1) * rows, sc - (col_folds - 1) * cols
-    slot_full, slot_last = max(t, rows * load), max(t, r_last * load)
+    slot_full, slot_last = max(t, rows * load, hold), max(t, r_last * load, hold)
     per_column = (row_folds - 1) * slot_full + slot_last
     last_start = min(sr, rows) * load + g * col_folds * per_column - (slot_full if row_folds > 1 else slot_last)
     # of each size of fold the youngest may drain last
@@ -99,7 +102,7 @@ def fold_cycles(flow, rows, cols, overlap, g, sr, sc, t, row_folds, col_folds): 
         end = max(end, last_start - per_column + t + r_last + cols - 2)
         if row_folds > 1:
             end = max(end, last_start - per_column - slot_last + t + rows + cols - 2)
-    return end
+    return end + tail
 
 
 @lean

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from accelsim.report import (
     point_plots,
     precision_plot,
     roofline_plot,
+    rtl_plot,
     timeline_plot,
     utilization_plot,
 )
@@ -122,6 +123,14 @@ def precision_figure(curves: Mapping[str, Curve], title: str) -> Figure:
     with _style():
         fig = _figure()
         precision_plot.draw(fig, curves, title)
+        return fig
+
+
+def rtl_figure(title: str, bars: Sequence[rtl_plot.Bar]) -> Figure:
+    """Return the figure of layers beside their RTL, ours by cause."""
+    with _style():
+        fig = _figure()
+        rtl_plot.draw(fig, title, bars)
         return fig
 
 

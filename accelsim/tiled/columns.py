@@ -15,10 +15,11 @@ import numpy as np
 
 from accelsim.activity import Event, Flow
 from accelsim.config.schema import MappingSpec
-from accelsim.engine import Machine, Many
+from accelsim.engine import Chosen, Machine, Many
 from accelsim.errors import MappingError
 from accelsim.mapping import search
-from accelsim.mapping.loopnest import MOST, ROLES, Widths, layer_row
+from accelsim.mapping.choose import build
+from accelsim.mapping.loopnest import FIELDS, MOST, ORDERS, ROLES, Widths, layer_row
 from accelsim.mapping.tile_forms import COLUMNS
 from accelsim.tiled.base import Stack, TiledBase
 from accelsim.tiled.totals import tile_sizes
@@ -76,6 +77,35 @@ def totals(
     engine: TiledBase[Any, Any], layers: np.ndarray, params: Any, machine: Machine, mapping: MappingSpec
 ) -> Many | None:
     """Return the totals of layers that `encode` described; None where a mapping is not chosen from the whole list."""
+    chosen = _chosen(engine, layers, params, machine, mapping)
+    return None if chosen is None else chosen.many()
+
+
+def mappings(
+    engine: TiledBase[Any, Any], layers: np.ndarray, params: Any, machine: Machine, mapping: MappingSpec
+) -> Chosen | None:
+    """Return the mappings of layers that `encode` described; None where one is not chosen so."""
+    from accelsim.tiled.columns_kernel import KNOWN, VARIANT
+
+    chosen = _chosen(engine, layers, params, machine, mapping)
+    if chosen is None or not chosen.facts[:, KNOWN].all():
+        return None
+    tilings, variants = chosen.tilings, chosen.facts[:, VARIANT]
+
+    def one(i: int) -> Any:
+        asked, tiling = chosen.asked[i], tilings[i]
+        row = dict(zip(FIELDS, tiling[:6, np.newaxis], strict=True)) | {"order": np.array([ORDERS[tiling[6]]])}
+        row |= {name: np.array([value]) for name, value in asked.fields[variants[i]].items()}
+        completed = engine.completed(asked.view, params, row)
+        return build(engine.mapping_schema, {name: column[0].item() for name, column in completed.items()})
+
+    return Chosen(tuple(map(tuple, np.column_stack([tilings, variants]).tolist())), one)
+
+
+def _chosen(
+    engine: TiledBase[Any, Any], layers: np.ndarray, params: Any, machine: Machine, mapping: MappingSpec
+) -> _Columns | None:
+    """Return layers with their tilings; None where a mapping is not chosen from the whole list."""
     from accelsim.mapping import bound_kernel, search_kernel
     from accelsim.mapping import nest_kernel as nest
     from accelsim.tiled import columns_kernel as kernel
@@ -86,23 +116,14 @@ def totals(
         return None
     growth = engine.growth(params)
     most = MOST // max((64 + burst) * ceil_div(rate.denominator, rate.numerator), latency + 1, growth)
-    asked = [_ask(engine, row, params, growth, row[nest.ACCESSES] <= most) for row in layers]
-    rows, first = layers.copy(), np.zeros(len(layers) + 1, dtype=np.int64)
-    for i, one in enumerate(asked):
-        rows[i, nest.INPUT_W : nest.OUTPUT_W + 1] = one.widths[:3]
-        first[i + 1] = first[i] + len(one.forms)
-    forms = np.concatenate([_rows(one.forms) for one in asked])
+    small = layers[:, nest.ACCESSES] <= most
+    asked, numbers = _all_asked(engine, layers.tobytes(), params, small.tobytes())
     facts = np.zeros((len(layers), len(kernel.FACTS)), dtype=np.int64)
     tilings = np.ones((len(layers), 7), dtype=np.int64)
     kinds = np.empty((len(layers) * bound_kernel.MOST_KINDS, len(bound_kernel.TILE)), dtype=np.int64)
-    if len(forms):
-        limits, psums, k_units, c_units = (
-            np.array(column, dtype=np.int64)
-            for column in zip(*((one.limits, one.widths.psum, one.k_units, one.c_unit) for one in asked), strict=True)
-        )
-        bus = search.bus_row(machine.dram)
-        kernel.evaluate(rows, forms, first, limits, psums, k_units, c_units, bus, objective, tilings, facts, kinds)
-    return _Columns(engine, params, rows, asked, tilings, facts, kinds).many()
+    if len(numbers.forms):
+        kernel.evaluate(*numbers, search.bus_row(machine.dram), objective, tilings, facts, kinds)
+    return _Columns(engine, params, numbers.layers, asked, tilings, facts, kinds)
 
 
 class _Asked(NamedTuple):
@@ -116,6 +137,38 @@ class _Asked(NamedTuple):
     c_unit: int = 0
     fields: tuple[Any, ...] = ()
     forms: tuple[tuple[int, ...], ...] = ()
+
+
+class _Numbers(NamedTuple):
+    """What an engine says of layers, as `columns_kernel.evaluate` takes it."""
+
+    layers: np.ndarray
+    forms: np.ndarray
+    first: np.ndarray
+    limits: np.ndarray
+    psums: np.ndarray
+    k_units: np.ndarray
+    c_units: np.ndarray
+
+
+@lru_cache(maxsize=128)
+def _all_asked(
+    engine: TiledBase[Any, Any], layers: bytes, params: Any, small: bytes
+) -> tuple[tuple[_Asked, ...], _Numbers]:
+    """Return what an engine says of layers. Nothing of it depends on DRAM, but for which of them are ``small`` enough.
+
+    Both are `bytes` of arrays: int64, what `encode` returned, and bool.
+    """
+    from accelsim.mapping import nest_kernel as nest
+
+    growth, rows = engine.growth(params), np.frombuffer(layers, dtype=np.int64).reshape(len(small), -1).copy()
+    asked = tuple(_ask(engine, row, params, growth, bool(fits)) for row, fits in zip(rows, small, strict=True))
+    for row, one in zip(rows, asked, strict=True):
+        row[nest.INPUT_W : nest.OUTPUT_W + 1] = one.widths[:3]
+    first = np.cumsum([0, *(len(one.forms) for one in asked)])
+    said = zip(*((one.limits, one.widths.psum, one.k_units, one.c_unit) for one in asked), strict=True)
+    forms = np.concatenate([_rows(one.forms) for one in asked])
+    return asked, _Numbers(rows, forms, first, *(np.array(column, dtype=np.int64) for column in said))
 
 
 @lru_cache(maxsize=1024)
@@ -149,7 +202,7 @@ class _Columns(NamedTuple):
     engine: TiledBase[Any, Any]
     params: Any
     rows: np.ndarray
-    asked: list[_Asked]
+    asked: tuple[_Asked, ...]
     tilings: np.ndarray
     facts: np.ndarray
     kinds: np.ndarray

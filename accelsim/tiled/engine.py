@@ -14,7 +14,7 @@ import numpy as np
 
 from accelsim.activity import Activity, Flow, Loop, Step
 from accelsim.config.schema import MappingSpec
-from accelsim.engine import Machine, Many
+from accelsim.engine import Chosen, Machine, Many
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, search
 from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf
@@ -132,6 +132,12 @@ class TiledEngine(TiledBase[ParamsT, TilingT]):
         """Choose mappings and run the timeline in one kernel, and count by the same formulas as `closed_form`."""
         del price, leak_pj_per_cycle
         return columns.totals(self, layers, params, machine, mapping)
+
+    def mappings_of_many(
+        self, layers: np.ndarray, params: ParamsT, machine: Machine, mapping: MappingSpec
+    ) -> Chosen | None:
+        """Choose mappings in one kernel."""
+        return columns.mappings(self, layers, params, machine, mapping)
 
     def activity(self, plan: TiledPlan, counts: np.ndarray, values: np.ndarray | None) -> Activity:
         """Add tiles up to the layer's account, traffic and schedule; ``counts`` has a row for each of its steps."""

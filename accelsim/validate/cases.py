@@ -16,8 +16,9 @@ from accelsim.errors import ConfigError
 from accelsim.memory import device
 
 Kind = Literal["exact", "within", "known_gap", "reported"]
-Origin = Literal["hand-derived", "published", "peer", "published (recalled)", "fitted"]
-"""``fitted``: published, but a rule of ours was selected because it gives this figure."""
+Origin = Literal["hand-derived", "published", "peer", "published (recalled)", "fitted", "RTL"]
+"""``fitted``: published, but a rule of ours was selected because it gives this figure; ``RTL``: a hardware description,
+simulated cycle by cycle."""
 
 
 class Figure(Strict):
@@ -62,6 +63,9 @@ class CaseSpec(Figure):
     set: dict[str, Any] = Field(default_factory=dict, description="keys of the machine to override")
     workload: str | None = Field(None, description="packaged network or path")
     layer: dict[str, Any] | None = Field(None, description="one layer, as in a network file, in place of a workload")
+    rtl: str | None = Field(None, description="packaged table of RTL points in place of a workload; see `validate.rtl`")
+    where: dict[str, str] = Field(default_factory=dict, description="column -> pattern: rows of the table to take")
+    unless: dict[str, str] = Field(default_factory=dict, description="column -> pattern: rows to leave out")
     layers: str = Field("*", description="pattern over layer names")
     batch: int = Field(1, ge=1)
     seed: int = 0
@@ -78,8 +82,10 @@ class CaseSpec(Figure):
 
     @model_validator(mode="after")
     def _coherent(self) -> CaseSpec:
-        if (self.workload is None) == (self.layer is None):
-            raise ValueError("a case runs a workload or a layer; give exactly one of them")
+        if sum(given is not None for given in (self.workload, self.layer, self.rtl)) != 1:
+            raise ValueError("a case runs a workload, a layer or a table of RTL points; give exactly one of them")
+        if (self.where or self.unless) and self.rtl is None:
+            raise ValueError("'where' and 'unless' choose rows of an RTL table; give 'rtl' or remove them")
         if self.baseline_set and self.baseline is None:
             raise ValueError("baseline_set overrides a baseline; give one")
         return self

@@ -18,6 +18,7 @@ from accelsim.errors import ConfigError
 from accelsim.report.document import document
 from accelsim.results import NetworkResult
 from accelsim.simulation import load_arch, load_network, simulate
+from accelsim.validate import rtl
 from accelsim.validate.cases import CaseSpec, Figure, StreamCase, engine_cases, stream_cases
 from accelsim.workload import matrix_names, yaml_network
 from accelsim.workload.network import Network
@@ -102,11 +103,14 @@ def ours(case: Figure) -> float:
     ``traffic.glb.inputs/input/read``, ``details.tiles``), a key of a named layer (``layer.conv1.cycles``), its sum
     over all layers that ran (``layers.cycles``), or a total (``totals.time_s``). In place of a key of a layer or of
     the totals, ``on_chip_mw`` is the mean power without DRAM, and ``dram_bits`` are those of both directions.
+    Of a table of RTL points it is a field of `rtl.Summary`.
     With a ``baseline`` it is the baseline's figure divided by ours: a speed-up for cycles, a gain for energy.
     """
     if isinstance(case, StreamCase):
         return _streamed(case)
     assert isinstance(case, CaseSpec)
+    if case.rtl is not None:
+        return _rtl(case)
     if case.baseline is not None:
         alone = case.model_copy(update={"baseline": None, "baseline_set": {}})
         base = alone.model_copy(update={"arch": case.baseline, "set": case.baseline_set})
@@ -122,6 +126,18 @@ def _streamed(case: StreamCase) -> float:
     device = channel.Device(standard.load(case.standard))
     requests = patterns.stream(case.pattern, device, case.requests)
     return float(summary(device, requests, channel.serve(device, requests))[case.quantity])
+
+
+def _rtl(case: CaseSpec) -> float:
+    """Return a figure over rows of a packaged table."""
+    rows = rtl.chosen(rtl.packaged(str(case.rtl)), case.where, case.unless)
+    found = rtl.Summary.of(rows)._asdict().get(case.quantity)
+    if found is None or not rows:
+        raise ConfigError(
+            f"case '{case.case}': no figure '{case.quantity}' over {len(rows)} rows",
+            f"figures: {', '.join(rtl.Summary._fields)}",
+        )
+    return float(found)
 
 
 def _found(report: dict[str, Any], case: CaseSpec) -> float:
@@ -147,7 +163,8 @@ def _found(report: dict[str, Any], case: CaseSpec) -> float:
 
 
 _NOT_A_RUN = {
-    "case", "needs", "quantity", "expected", "unit", "scale", "kind", "tolerance", "gap", "origin", "source", "why",
+    "case", "needs", "rtl", "where", "unless", "quantity", "expected", "unit", "scale", "kind", "tolerance", "gap",
+    "origin", "source", "why",
 }  # fmt: skip
 
 

@@ -44,10 +44,11 @@ def count(rows: list[Verdict]) -> str:
     bad = sum(not row.passed for row in rows)
     skipped = sum(row.verdict == "skipped" for row in rows)
     reported = len(rows) - ok - gaps - bad - skipped
+    tables = sum(row.case.origin == "RTL" for row in rows)
+    of_rtl = f"; {tables} of them against RTL" if tables else ""
     more = f", {skipped} skipped: ACCELSIM_DATA is not set" if skipped else ""
-    return (
-        f"{len(rows)} figures: {ok} ok, {gaps} known gaps, {reported} reported without a verdict, {bad} failed{more}."
-    )
+    verdicts = f"{ok} ok, {gaps} known gaps, {reported} reported without a verdict, {bad} failed"
+    return f"{len(rows)} figures: {verdicts}{more}{of_rtl}."
 
 
 def figure(value: float) -> str:

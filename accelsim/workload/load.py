@@ -11,7 +11,6 @@ from accelsim.workload import nets, yaml_network
 from accelsim.workload.check import nearest
 from accelsim.workload.matrix_names import SUFFIXES, is_matrix
 from accelsim.workload.network import Network
-from accelsim.workload.onnx import importer
 from accelsim.workload.onnx.file import PREFIX, light_names, light_path
 from accelsim.workload.scalesim import network as scalesim
 from accelsim.workload.sizes import Sizes, check_names
@@ -27,10 +26,16 @@ def _fixed(load: Callable[[Path, str], Network]) -> Callable[[Path, str, Sizes],
     return loader
 
 
+def _graph(path: Path, shown: str, dims: Sizes, source: str = "") -> Network:
+    from accelsim.workload.onnx import importer
+
+    return importer.load(path, shown, dims, source)
+
+
 LOADERS: dict[str, Callable[[Path, str, Sizes], Network]] = {
     ".yaml": _fixed(yaml_network.load),
     ".yml": _fixed(yaml_network.load),
-    ".onnx": importer.load,
+    ".onnx": _graph,
     ".csv": _fixed(scalesim.load),
 }
 """File suffix -> function of path, shown name and the sizes that were given."""
@@ -82,7 +87,7 @@ def _load(name: str, dims: Sizes) -> Network:
         return nets.whole_network(name, dims)
     if name.startswith(PREFIX):
         path = light_path(name)
-        return importer.load(path, name, dims, f"{path.name} of the onnx wheel, backend test data")
+        return _graph(path, name, dims, f"{path.name} of the onnx wheel, backend test data")
     if not packaged.is_path(name):
         if name not in packaged.names("workloads"):
             known = network_names()

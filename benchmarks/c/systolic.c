@@ -3,7 +3,7 @@
 enum { OS, WS, IS };
 
 void walk_tile(i64 flow, i64 rows, i64 cols, bool overlap, i64 m, i64 n, i64 k, bool with_values,
-               ARRAY(const i64, a), ARRAY(const i64, b), ARRAY(i64, out), i64 *result) {
+               ARRAY(const i64, a), ARRAY(const i64, b), ARRAY(i64, out), i64 tail, i64 hold, i64 *result) {
     const i64 side_r = flow == OS ? m : k, side_c = flow == IS ? m : n;
     const i64 stream = flow == OS ? k : flow == WS ? m : n;
     const i64 a_rows = a_n[1], a_cols = a_n[2], b_rows = b_n[1], b_cols = b_n[2], o_rows = out_n[1], o_cols = out_n[2];
@@ -20,13 +20,13 @@ void walk_tile(i64 flow, i64 rows, i64 cols, bool overlap, i64 m, i64 n, i64 k, 
                 }
                 if (!overlap) {
                     start = end + load;
-                    ramp += r * c * (load + r + c - 2);
+                    ramp += r * c * (load + r + c - 2 + tail);
                 } else if (first) {
                     start = load;
                     for (i64 i = 0; i < r; i++)
                         for (i64 j = 0; j < c; j++) ramp += load + i + j;
                 } else {
-                    const i64 slot = max(stream, load);
+                    const i64 slot = max(max(stream, load), hold);
                     starved += r * c * (slot - stream);
                     start += slot;
                 }
@@ -59,7 +59,7 @@ void walk_tile(i64 flow, i64 rows, i64 cols, bool overlap, i64 m, i64 n, i64 k, 
                                     a[(g * a_rows + col0 + j) * a_cols + row0 + i] * b[(g * b_rows + row0 + i) * b_cols + x];
                         }
                     }
-                end = max(end, start + stream + r + c - 2);
+                end = max(end, start + stream + r + c - 2 + tail);
             }
     if (overlap)
         for (i64 i = 0; i < r_last; i++)

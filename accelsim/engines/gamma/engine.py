@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from accelsim.activity import Activity, Event, Flow
+from accelsim.activity import Activity, Event, Flow, Phase
 from accelsim.components import Alu, Component, Sram
 from accelsim.config.schema import Strict
 from accelsim.engine import Engine, Machine, NoMapping, Sample, Walk, Word
@@ -160,12 +160,13 @@ def activity(p: Params, rate: Fraction, nnz_a: int, rows: int, tally: Tally, val
         Flow("glb.fibers", "weight", "read"): tally.products * e,
     }
     dram_bits = sum(bits for flow, bits in traffic.items() if flow.boundary == "dram")
+    phase = Phase(tally.pe_cycles, dram_bits, {"memory": p.pes})
+    stall = phase.stall_cycles(rate)
+    cycles = tally.pe_cycles + stall
     dram = ceil_div(dram_bits * rate.denominator, rate.numerator)
-    cycles = max(tally.pe_cycles, dram)
     bound = max(ceil_div(tally.swaps, p.pes), ceil_div(tally.products, p.pes), dram)
     if cycles < bound:
         raise ModelError(f"{cycles} cycles are below the analytic bound of {bound}")
-    stall = cycles - tally.pe_cycles
     return Activity(
         compute_cycles=cycles,
         accounts={
@@ -183,6 +184,7 @@ def activity(p: Params, rate: Fraction, nnz_a: int, rows: int, tally: Tally, val
         },
         schedule=None,
         stall_cycles=stall,
+        phases=(phase,),
         buffers={"glb.fibers": (p.cache_kib * KIB_BITS, tally.peak_elements * e)},
         details={
             "products": tally.products,

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from accelsim.activity import Activity, Event, Flow
+from accelsim.activity import Activity, Event, Flow, Phase
 from accelsim.components import Alu, Component, Sram
 from accelsim.config.schema import Strict
 from accelsim.engine import Engine, Machine, NoMapping, Sample, Walk, Word, beside
@@ -97,6 +97,7 @@ class OuterSpace(Engine[Params, NoMapping]):
     params_schema = Params
     primary = "pes"
     support_params = ("merge_pes", "pes", "element_bits")
+    dram_inside = ("latency_cycles",)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the processing elements."""
@@ -178,12 +179,16 @@ def activity(p: Params, rate: Fraction, burst: int, sizes: tuple[int, int, int],
     pointers = -(-2 * (k + 1) * ptr // burst) * burst, -(-(3 * m + 1) * ptr // burst) * burst
     bus = tally.multiply_bus_bits + pointers[0], tally.merge_bus_bits + pointers[1]
     dram = tuple(ceil_div(bits * rate.denominator, rate.numerator) for bits in bus)
-    times = max(tally.multiply_cycles, dram[0]), max(tally.merge_cycles, dram[1])
+    phases = (
+        Phase(tally.multiply_cycles, bus[0], {"memory": p.pes}),
+        Phase(tally.merge_cycles, bus[1], {"memory": p.merge_pes, "unmapped": p.pes - p.merge_pes}),
+    )
+    stalls = tuple(phase.stall_cycles(rate) for phase in phases)
+    times = tally.multiply_cycles + stalls[0], tally.merge_cycles + stalls[1]
     cycles = sum(times)
     bound = max(ceil_div(tally.products, p.pes), dram[0]) + max(ceil_div(tally.merged, p.merge_pes), dram[1])
     if cycles < bound:
         raise ModelError(f"{cycles} cycles are below the analytic bound of {bound}")
-    stalls = times[0] - tally.multiply_cycles, times[1] - tally.merge_cycles
     memory = tally.multiply_wait + tally.merge_wait + stalls[0] * p.pes + stalls[1] * p.merge_pes
     unmapped = (p.pes - p.merge_pes) * times[1]
     busy = tally.products + tally.merged
@@ -221,6 +226,7 @@ def activity(p: Params, rate: Fraction, burst: int, sizes: tuple[int, int, int],
         },
         schedule=None,
         stall_cycles=sum(stalls),
+        phases=phases,
         details={
             "products": tally.products,
             "additions": tally.products - tally.outputs,

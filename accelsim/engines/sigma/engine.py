@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.activity import Activity, Event, Flow
+from accelsim.activity import Activity, Event, Flow, Phase
 from accelsim.components import Alu, Component, Link, Sram
 from accelsim.engine import Engine, Machine, NoMapping, Sample, Word
 from accelsim.engines.sigma import operand
@@ -116,8 +116,10 @@ def activity(p: Params, rate: Fraction, sizes: operand.Sizes, tally: Tally, valu
         Flow("array", "weight", "read"): tally.slots * word,
     }
     bits = sum(count for flow, count in traffic.items() if flow.boundary == "dram")
+    phase = Phase(compute, bits, {"memory": p.pes})
+    stall = phase.stall_cycles(rate)
+    cycles = compute + stall
     dram = ceil_div(bits * rate.denominator, rate.numerator)
-    cycles = max(compute, dram)
     bound = max(ceil_div(tally.slots, p.pes) + ceil_div(tally.held, p.load_words), dram)
     if cycles < bound:
         raise ModelError(f"{cycles} cycles are below the analytic bound of {bound}")
@@ -130,13 +132,14 @@ def activity(p: Params, rate: Fraction, sizes: operand.Sizes, tally: Tally, valu
                 "unmapped": p.pes * tally.stream_cycles - tally.slots,
                 "starved": p.pes * tally.load_cycles,
                 "fill_drain": p.pes * tally.drain_cycles,
-                "memory": p.pes * (cycles - compute),
+                "memory": p.pes * stall,
             }
         },
         traffic=traffic,
         events={Event("multipliers", "mul"): tally.slots, Event("adders", "add"): tally.slots - tally.partials},
         schedule=None,
-        stall_cycles=cycles - compute,
+        stall_cycles=stall,
+        phases=(phase,),
         buffers={"glb": (p.sram_kib * KIB_BITS, (tally.held + sizes.nnz_b) * word + sizes.bitmap_bits)},
         details={
             "products": tally.products,

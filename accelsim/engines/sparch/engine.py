@@ -60,6 +60,7 @@ class Sparch(Engine[Params, NoMapping]):
     params_schema = Params
     primary = "multipliers"
     support_params = ("element_bits", "partial_bits", "output_bits")
+    dram_inside = ("bits_per_cycle", "latency_cycles")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return multipliers, lanes of the mergers, the column fetcher and the channels."""

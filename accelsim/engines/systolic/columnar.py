@@ -49,7 +49,16 @@ def totals(
 def array_row(params: Params) -> np.ndarray:
     """Return the array in the order of `columnar_kernel.ARRAY`."""
     flow, sizes = FLOWS[params.dataflow], buffer_bits(params).values()
-    row = [flow, params.rows, params.cols, params.overlap_folds, params.accumulator_bits, *sizes]
+    row = [
+        flow,
+        params.rows,
+        params.cols,
+        params.overlap_folds,
+        params.accumulator_bits,
+        *sizes,
+        params.tail,
+        params.hold,
+    ]
     return np.array(row, dtype=np.int64)
 
 

@@ -17,9 +17,9 @@ from accelsim.mapping.bound_kernel import KIND_GROUPS, KIND_INPUTS, KIND_OUTPUTS
 from accelsim.mapping.tile_kernel import COLUMNS, FOLDS
 from accelsim.tiled import columns_kernel as wing
 
-ARRAY = ("flow", "rows", "cols", "overlap", "psum_width", "input_bits", "weight_bits", "output_bits")
-"""The array's integers: the last three are the capacities of the scratchpads."""
-FLOW, ROWS, COLS, OVERLAP, PSUM_W, INPUT_BITS, WEIGHT_BITS, OUTPUT_BITS = range(8)
+ARRAY = ("flow", "rows", "cols", "overlap", "psum_width", "input_bits", "weight_bits", "output_bits", "tail", "hold")
+"""The array's integers; ``tail`` and ``hold`` as `tile_kernel.fold_cycles` takes them."""
+FLOW, ROWS, COLS, OVERLAP, PSUM_W, INPUT_BITS, WEIGHT_BITS, OUTPUT_BITS, TAIL, HOLD = range(10)
 MOST = 4
 """Behind the DRAM's integers (`bound_kernel.BUS`): the most that a layer may move."""
 
@@ -45,7 +45,7 @@ def layer_cost(layer, array, tile, kinds, total):  # type: ignore[no-untyped-def
     for at in range(bound_kernel.tile_kinds(layer, tile, kinds, 0)):
         cost = cost_of.tile_cost(
             flow, rows, cols, overlap, kinds[at, KIND_GROUPS], kinds[at, KIND_PIXELS], kinds[at, KIND_OUTPUTS],
-            kinds[at, KIND_INPUTS] * taps,
+            kinds[at, KIND_INPUTS] * taps, array[TAIL], array[HOLD],
         )  # fmt: skip
         for i in range(10):
             total[i] += kinds[at, KIND_TIMES] * cost[i]
@@ -88,6 +88,7 @@ def evaluate(layers, array, bus, objective, rates, out):  # type: ignore[no-unty
     forms, units = np.zeros((1, COLUMNS), dtype=np.int64), np.empty(2, dtype=np.int64)
     form = forms[0]
     form[0], form[1], form[2], form[3], form[4] = FOLDS, array[FLOW], array[ROWS], array[COLS], array[OVERLAP]
+    form[6], form[7] = array[TAIL], array[HOLD]
     units[0], units[1] = array[ROWS], array[COLS]
     for i in range(len(layers)):
         layer = layers[i]

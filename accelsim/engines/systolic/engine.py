@@ -7,6 +7,8 @@ Modelled:
 - R x C multiply-accumulate units with nearest-neighbour links; a layer as a matrix product, cut into folds.
 - Skewed fill and drain of every fold, or folds that follow right behind each other (overlap_folds).
 - Loading of the held operand, hidden where the machine has a second register per PE (overlap_folds).
+- In os, results that leave along rows or columns of the array behind the multipliers' registers (drain); without it
+  (the default, as SCALE-Sim has it) a fold ends with its last multiplication, and results have not left the array.
 - Partly filled folds at the edges cost the rows and columns that they occupy.
 - Three double-buffered scratchpads: half of each holds a tile; tiles and loop order are chosen or pinned.
 - Partial sums accumulate in the output scratchpad and go to DRAM and back when the loop order makes them.
@@ -54,12 +56,14 @@ from accelsim.workload.layers import LayerView
 
 
 class Array(NamedTuple):
-    """The array: a key of `tilecost.FLOWS` by number, its sides, and whether folds follow behind each other."""
+    """The array: a key of `tilecost.FLOWS` by number, its sides, whether folds follow one another, how results go."""
 
     flow: int
     rows: int
     cols: int
     overlap: bool
+    tail: int
+    hold: int
 
 
 class Systolic(TiledEngine[Params, Tiling]):
@@ -121,12 +125,13 @@ class Systolic(TiledEngine[Params, Tiling]):
     def unit(self, view: LayerView, params: Params, fields: Mapping[str, Any]) -> Array:
         """Return the array, the same for every layer."""
         del view, fields
-        return Array(tilecost.FLOWS[params.dataflow], params.rows, params.cols, params.overlap_folds)
+        flow = tilecost.FLOWS[params.dataflow]
+        return Array(flow, params.rows, params.cols, params.overlap_folds, params.tail, params.hold)
 
     def variants(self, view: LayerView, params: Params) -> tuple[Variant, ...]:
         """Return the only one."""
-        array = self.unit(view, params, {})
-        form = (tile_forms.FOLDS, array.flow, array.rows, array.cols, int(array.overlap), view.conv.r * view.conv.s)
+        flow, rows, cols, overlap, tail, hold = self.unit(view, params, {})
+        form = (tile_forms.FOLDS, flow, rows, cols, int(overlap), view.conv.r * view.conv.s, tail, hold)
         return (Variant({}, form),)
 
     def grain(self, view: LayerView, params: Params) -> tuple[tuple[int, ...], int]:
@@ -136,7 +141,7 @@ class Systolic(TiledEngine[Params, Tiling]):
 
     def cost(self, unit: Array, taps: Count, g: Count, m: Count, k: Count, c: Count) -> Counts:
         """Return the cost of each tile as a matrix product."""
-        return tilecost.tile_cost(*unit, g, m, k, c * taps)
+        return tilecost.tile_cost(*unit[:4], g, m, k, c * taps, *unit[4:])
 
     def account(self, unit: Array, total: Counts, params: Params, effective_macs: int) -> dict[str, Count]:
         """Return PE-cycles."""
@@ -182,9 +187,9 @@ class Systolic(TiledEngine[Params, Tiling]):
         }
 
     def details(self, plan: TiledPlan, total: Counts) -> dict[str, int]:
-        """Return the words that were shifted in to stay."""
-        del plan
-        return {"held_words": total.held}
+        """Return the words that were shifted in to stay, and the results for whose way out no time is counted."""
+        stays = plan.unit.flow == tilecost.OS and not plan.unit.hold
+        return {"held_words": total.held} | ({"results_not_drained": total.results} if stays else {})
 
     def growth(self, params: Params) -> int:
         """Return a bound from PE-cycles and from bits of sums."""
@@ -226,6 +231,8 @@ class Systolic(TiledEngine[Params, Tiling]):
             "overlap_folds": bool(draw(0, 1)), "accumulator_bits": 24, "input_kib": 8 if on_chip else 4,
             "weight_kib": 8 if on_chip else 4, "output_kib": 4,
         }  # fmt: skip
+        if params["dataflow"] == "os":
+            params |= {"drain": ("none", "rows", "cols")[draw(0, 2)], "output_registers": draw(0, 3)}
         return Sample(shape, params, sample.tiling(shape.as_conv(), draw, 8, 24, 16384), on_chip=on_chip)
 
 

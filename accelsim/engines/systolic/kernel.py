@@ -10,7 +10,7 @@ OS, WS, IS = 0, 1, 2
 
 
 @kernel
-def walk_tile(flow, rows, cols, overlap, m, n, k, with_values, a, b, out):  # type: ignore[no-untyped-def]
+def walk_tile(flow, rows, cols, overlap, m, n, k, with_values, a, b, out, tail=0, hold=0):  # type: ignore[no-untyped-def]
     """Walk one tile of ``g`` products and return its counts in the order of `tilecost.Counts`.
 
     Parameters
@@ -27,6 +27,9 @@ def walk_tile(flow, rows, cols, overlap, m, n, k, with_values, a, b, out):  # ty
         Whether to multiply; otherwise only the first dimension of ``a`` (the groups) is used.
     a, b, out : ndarray of int64
         (g, m, k), (g, k, n), (g, m, n); products are added to ``out`` in the order of the array.
+
+    tail, hold : int
+        Cycles from a fold's last multiplication to its last result, and from one fold to the next at least.
 
     Returns
     -------
@@ -55,14 +58,14 @@ def walk_tile(flow, rows, cols, overlap, m, n, k, with_values, a, b, out):  # ty
                         hops += (i + 1) * c
                 if not overlap:
                     start = end + load
-                    fill += r * c * (load + r + c - 2)
+                    fill += r * c * (load + r + c - 2 + tail)
                 elif first:
                     start = load
                     for i in range(r):
                         for j in range(c):
                             fill += load + i + j
                 else:
-                    slot = max(stream, load)
+                    slot = max(stream, load, hold)
                     starved += r * c * (slot - stream)
                     start += slot
                 first = False
@@ -92,12 +95,12 @@ def walk_tile(flow, rows, cols, overlap, m, n, k, with_values, a, b, out):  # ty
                                     out[g, x, col0 + j] += a[g, x, row0 + i] * b[g, row0 + i, col0 + j]
                                 else:
                                     out[g, col0 + j, x] += a[g, col0 + j, row0 + i] * b[g, row0 + i, x]
-                end = max(end, start + stream + r + c - 2)
+                end = max(end, start + stream + r + c - 2 + tail)
     if overlap:
-        tail = end - start - stream
+        left_over = end - start - stream
         for i in range(r_last):
             for j in range(c_last):
-                fill += tail - i - j
+                fill += left_over - i - j
     counts = np.zeros(10, dtype=np.int64)
     counts[0], counts[1], counts[2], counts[3] = end, work, fill, starved
     counts[4] = rows * cols * end - work - fill - starved

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from accelsim.config.schema import Strict
 
@@ -18,8 +18,28 @@ class Params(Strict):
     overlap_folds: bool = Field(
         False, description="a second register per PE: the next fold's operand loads and follows behind the current"
     )
+    drain: Literal["none", "rows", "cols"] = Field(
+        "none", description="in os: the side along which results leave, a cycle per row or column; none: they stay"
+    )
+    output_registers: int = Field(0, ge=0, le=64, description="in os: registers behind a multiplier")
     operand_bits: int = Field(8, ge=1, le=32, description="widest input and weight that a PE multiplies")
     accumulator_bits: int = Field(32, ge=2, le=64, description="width of a partial sum")
     input_kib: int = Field(ge=1, le=1 << 22, description="input scratchpad, both halves")
     weight_kib: int = Field(ge=1, le=1 << 22, description="weight scratchpad, both halves")
     output_kib: int = Field(ge=1, le=1 << 22, description="accumulator scratchpad, both halves")
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Params:
+        if self.dataflow != "os" and self.tail:
+            raise ValueError(f"results of dataflow {self.dataflow} leave as they are made; remove drain and registers")
+        return self
+
+    @property
+    def hold(self) -> int:
+        """Cycles in which a fold's results leave; the next fold's do not follow sooner."""
+        return {"none": 0, "rows": self.rows, "cols": self.cols}[self.drain]
+
+    @property
+    def tail(self) -> int:
+        """Cycles from the last multiplication of a fold to the last result."""
+        return self.output_registers + self.hold

@@ -25,7 +25,8 @@ class _Layer(SteppedConv):
         tensors = {"input": view.input, "weight": view.weight, "output": view.output}
         homes = {name for name, tensor in tensors.items() if tensor.home == "chip"}
         self.nest = BruteNest(self.conv, mapping, self.bits | {"psum": params.accumulator_bits}, self, homes)
-        self.held_words = 0
+        self.held_words = self.results = 0
+        self.leaving = {"none": 0, "rows": params.rows, "cols": params.cols}[params.drain]
         self.touched: set[tuple[int, tuple[int, int, int]]] = set()
 
     def run(self) -> Activity:
@@ -33,11 +34,13 @@ class _Layer(SteppedConv):
             cycles.append(self._compute(tile))
         p = self.p
         macs = self.causes["busy"] + self.causes["zero"]
+        inside = p.dataflow == "os" and p.drain == "none"
+        stays = {"results_not_drained": self.results} if inside else {}
         return self.activity(
             "pes",
             {Event("macs", "mac"): macs},
             buffers=self.nest.buffers({"input": p.input_kib, "weight": p.weight_kib, "output": p.output_kib}),
-            details={"tiles": len(self.nest.tiles), "held_words": self.held_words},
+            details={"tiles": len(self.nest.tiles), "held_words": self.held_words} | stays,
             performed_macs=macs,
         )
 
@@ -78,7 +81,7 @@ class _Layer(SteppedConv):
                 if now >= loaded_at and current + 1 < len(folds):
                     current, index, streaming = current + 1, 0, True
                     following = len(folds[current + 1][0]) if current + 1 < len(folds) else 0
-                    loaded_at = now + (following if p.dataflow != "os" else 0)
+                    loaded_at = now + (following if p.dataflow != "os" else self.leaving)
                 elif current + 1 >= len(folds):
                     break
             if streaming:
@@ -94,6 +97,8 @@ class _Layer(SteppedConv):
         for position, (current, index) in enumerate(tokens):
             if not isinstance(index, str):
                 last = max(last, position + len(folds[current][0]) + len(folds[current][1]) - 1)
+        if p.dataflow == "os":
+            last += p.output_registers + self.leaving
         if p.dataflow != "os":
             for side_r, side_c, _ in folds:
                 self._load(len(side_r), len(side_c))
@@ -156,6 +161,7 @@ class _Layer(SteppedConv):
         if flow != "os" or leaves:
             self.add("array", "psum", "write", acc)
         if leaves:
+            self.results += 1
             self.add("glb.outputs", "psum", "write", acc)
             if (k, pixel) in self.touched:
                 self.add("glb.outputs", "psum", "read", acc)

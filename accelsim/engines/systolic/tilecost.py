@@ -46,7 +46,9 @@ class Counts(NamedTuple):
     results: Count
 
 
-def tile_cost(flow: int, rows: int, cols: int, overlap: bool, g: Count, m: Count, n: Count, k: Count) -> Counts:
+def tile_cost(
+    flow: int, rows: int, cols: int, overlap: bool, g: Count, m: Count, n: Count, k: Count, tail: int = 0, hold: int = 0
+) -> Counts:  # fmt: skip
     """Return the cost of each tile.
 
     Parameters
@@ -59,10 +61,12 @@ def tile_cost(flow: int, rows: int, cols: int, overlap: bool, g: Count, m: Count
         Whether the next fold follows right behind the current one.
     g, m, n, k : ndarray of int64, shape (tiles,)
         Products per tile and their dimensions.
+    tail, hold : int
+        Cycles from the last multiplication of a fold to its last result, and from one fold to the next at least.
     """
     from accelsim.engines.systolic.counts_kernel import many
 
     tiles = np.stack(np.broadcast_arrays(g, m, n, k), axis=1).astype(np.int64)
     counts = np.empty((len(tiles), len(Counts._fields)), dtype=np.int64)
-    many(flow, rows, cols, overlap, tiles, counts)
+    many(flow, rows, cols, overlap, tail, hold, tiles, counts)
     return Counts(*counts.T)

@@ -10,8 +10,8 @@ from accelsim.mapping.loopnest import LoopNest
 from accelsim.operands.handle import Operands, from_conv_output
 from accelsim.workload.shapes import Conv2d
 
-Array = tuple[int, int, int, bool]
-"""Dataflow, rows, columns, overlap."""
+Array = tuple[int, int, int, bool, int, int]
+"""Dataflow, rows, columns, overlap, tail, hold."""
 
 
 def walk(nest: LoopNest, array: Array, operands: Operands | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -22,7 +22,9 @@ def walk(nest: LoopNest, array: Array, operands: Operands | None) -> tuple[np.nd
     for tile in nest.tiles:
         if tile[:6] not in costs:
             groups = np.zeros((tile.groups, 1, 1), dtype=np.int64)
-            costs[tile[:6]] = walk_tile(*array, tile.m, tile.k, tile.c * taps, False, groups, nothing, nothing)
+            costs[tile[:6]] = walk_tile(
+                *array[:4], tile.m, tile.k, tile.c * taps, False, groups, nothing, nothing, *array[4:]
+            )  # fmt: skip
     counts = np.array([costs[tile[:6]] for tile in nest.tiles])
     return counts, None if operands is None else _values(nest, array, operands, costs)
 
@@ -41,7 +43,9 @@ def _values(nest: LoopNest, array: Array, operands: Operands, costs: dict[tuple[
         b = w[g, k, c].transpose(0, 2, 3, 4, 1).reshape(a.shape[0], a.shape[2], -1)
         size_n, size_k = n.stop - n.start, k.stop - k.start
         held = np.ascontiguousarray(out[n, g, k, e, f].transpose(1, 0, 3, 4, 2).reshape(a.shape[0], a.shape[1], -1))
-        counts = walk_tile(*array, a.shape[1], size_k, a.shape[2], True, a, np.ascontiguousarray(b), held)
+        counts = walk_tile(
+            *array[:4], a.shape[1], size_k, a.shape[2], True, a, np.ascontiguousarray(b), held, *array[4:]
+        )  # fmt: skip
         if (counts != costs[span[1::2]]).any():
             raise ModelError(f"tile {span[1::2]} costs {counts} with values, {costs[span[1::2]]} without")
         back = held.reshape(a.shape[0], size_n, e.stop - e.start, f.stop - f.start, size_k)

@@ -49,8 +49,8 @@ MACS = ("effective_macs", "nonzero_weight_macs", "nonzero_input_macs")
 
 
 class Block(NamedTuple):
-    """Distinct layers of one unit: their rows for its engine (None if they are walked), what tells them apart, and a
-    task of each (of the machine dealt for first).
+    """Distinct layers of one unit: their rows for its engine (None if it has no such form), what tells them apart, and
+    a task of each (of the machine dealt for first).
     """
 
     unit: int
@@ -182,13 +182,12 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
             continue
         view, unit, engine = task.view, arch.units.index(task.unit), registry.get(task.unit.engine)
         numbers = handle.of(view, seed, task.values())
-        row = None
+        row = engine.encode(view, numbers.effective_macs if view.macs else 0)
         if engine.walks(task.unit.params):
             key = simulation.likeness(task) or view.name
+        elif row is None:
+            return None
         else:
-            row = engine.encode(view, numbers.effective_macs if view.macs else 0)
-            if row is None:
-                return None
             key = np.array(row, dtype=np.int64).tobytes()
         found[unit].setdefault(key, (row, task))
         simulated.append((unit, key))
@@ -203,8 +202,8 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
     for unit, rows in enumerate(found):
         if rows:
             place |= {(unit, key): len(place) + i for i, key in enumerate(rows)}
-            walks = registry.get(arch.units[unit].engine).walks(arch.units[unit].params)
-            table = None if walks else np.array([row for row, _ in rows.values()], dtype=np.int64)
+            coded = [row for row, _ in rows.values() if row is not None]
+            table = np.array(coded, dtype=np.int64) if len(coded) == len(rows) else None
             blocks.append(Block(unit, table, tuple(rows), tuple(task for _, task in rows.values())))
     index = np.array([place[at] for at in simulated], dtype=np.int64)
     facts = {**sums, **covered(arch, network, layers, ran)}
@@ -283,10 +282,9 @@ def _stacked(parts: list[np.ndarray]) -> np.ndarray:
 def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -> Many | None:
     """Return what the engine says of a block's layers, each asked for once per machine."""
     unit = arch.units[block.unit]
-    if block.rows is None:
-        return retimed.totals(arch, unit, block.tasks, dealt.seed, table, dealt.kept)
-    layers = block.rows
-    engine = registry.get(unit.engine)
+    layers, engine = block.rows, registry.get(unit.engine)
+    if layers is None or engine.walks(unit.params):
+        return retimed.totals(arch, unit, block.tasks, layers, dealt.seed, table, dealt.kept)
 
     priced: list[PriceOf] = []
 

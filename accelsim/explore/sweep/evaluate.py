@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -16,7 +17,7 @@ from accelsim.config.arch import Arch, build, override
 from accelsim.config.yamlfile import Document
 from accelsim.engines import registry
 from accelsim.errors import UserError
-from accelsim.explore.sweep import columnar
+from accelsim.explore.sweep import columnar, retimed
 from accelsim.explore.sweep.layersets import LayerSet, layer_set
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.explore.sweep.store import Common, Row
@@ -71,15 +72,20 @@ class Context:
     variants: Mapping[tuple[str, tuple[tuple[str, int], ...]], Network] = field(default_factory=dict)
 
 
-def run_chunk(packed: bytes, jobs: tuple[Job, ...]) -> tuple[list[Row], float]:
-    """Simulate the points of a chunk and say how many seconds it took.
+def run_chunk(packed: bytes, jobs: tuple[Job, ...]) -> tuple[list[Row], float, Counter[str]]:
+    """Simulate the points of a chunk; say how many seconds it took, and by engine how many of them it walked.
 
     ``packed`` is the pickled `Context`, unpacked once per process.
     """
     context = _context(packed)
     start = perf_counter()
-    rows = [run_point(context, job) for job in jobs]
-    return rows, perf_counter() - start
+    rows: list[Row] = []
+    walked: Counter[str] = Counter()
+    retimed.take_walks()
+    for job in jobs:
+        rows.append(run_point(context, job))
+        walked.update(retimed.take_walks())
+    return rows, perf_counter() - start, walked
 
 
 @lru_cache(maxsize=2)

@@ -6,8 +6,8 @@ halved until the point is found that kills its worker; that point gets a row whi
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from itertools import count
 from time import monotonic
@@ -34,12 +34,16 @@ Write: TypeAlias = Callable[[list[Row]], None]
 
 
 class Pace(NamedTuple):
-    """How a run stands: points done and left, points per second, seconds to go (None until known)."""
+    """How a run stands: points done and left, points per second, seconds to go (None until known).
+
+    ``walked`` says by engine in how many of the points done it had to walk a layer.
+    """
 
     done: int
     left: int
     per_s: float
     eta_s: float | None
+    walked: Mapping[str, int] = {}
 
 
 class Runner:
@@ -73,6 +77,7 @@ class Runner:
         self._deaths: dict[str, int] = {}
         self._flying: dict[Future[Any], Chunk] = {}
         self._total, self._done, self._seconds = len(jobs), 0, 0.0
+        self._walked: Counter[str] = Counter()
         self._began = monotonic()
         self._open: Executor | None = None
 
@@ -117,7 +122,7 @@ class Runner:
         left = self._total - self._done
         elapsed = monotonic() - self._began
         eta = self._seconds / self._done * left / self._width if self._done and not self._probes else None
-        return Pace(self._done, left, self._done / elapsed if elapsed else 0.0, eta)
+        return Pace(self._done, left, self._done / elapsed if elapsed else 0.0, eta, dict(self._walked))
 
     def _fill(self) -> None:
         """Send chunks until the window is full; a suspect flies alone."""
@@ -166,8 +171,9 @@ class Runner:
         if broken:
             self._recover()
 
-    def _keep(self, rows: list[Row], seconds: float) -> None:
+    def _keep(self, rows: list[Row], seconds: float, walked: Mapping[str, int]) -> None:
         self._write(rows)
+        self._walked.update(walked)
         self._done += len(rows)
         self._seconds += seconds
 
@@ -185,7 +191,7 @@ class Runner:
                 self._suspects.appendleft(chunk)
                 return
             reason = f"its worker died {TRIES} times on this point alone ({type(error).__name__})"
-            self._keep([Row(key, "failed", reason)], 0.0)
+            self._keep([Row(key, "failed", reason)], 0.0, {})
 
     def _recover(self) -> None:
         """Take what was in flight as suspect and replace the executor."""

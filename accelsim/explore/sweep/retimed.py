@@ -2,14 +2,17 @@
 
 See ``docs/decisions/0080-retimed.md``. An activity with a schedule says nothing of bandwidth or latency: only how long
 bursts are changes it. So it is kept, as a row of counts and its schedule in rows, and another point costs one timeline.
-An engine that models its memory itself (no schedule) is kept for the very same DRAM alone.
+Of an engine that takes the longer of computation and bus, phases are kept in place of a schedule. What else of DRAM is
+inside an engine's activities (`Engine.dram_inside`) they are kept for.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,15 +20,17 @@ import numpy as np
 from accelsim.activity import CAUSES, Activity, Event
 from accelsim.config.arch import Arch, Unit
 from accelsim.energy import Table
-from accelsim.engine import Many, NoMapping
+from accelsim.engine import Chosen, Many, NoMapping
 from accelsim.engines import registry
 from accelsim.errors import FitError, ModelError
 from accelsim.layer import Task, events, machine_view, mapping_of, unit_components, walked
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
+from accelsim.units import ceil_div
 
 KNOWN, CYCLES, READ, WRITE, PERFORMED, FIRST_CAUSE = range(6)
 """Columns of `Many.table`."""
+NOTHING = NoMapping()
 MEMORY = FIRST_CAUSE + CAUSES.index("memory")
 EXACT = 2**53
 """Integers below this are floats without rounding, so that their quotient is the same however it is computed; counts
@@ -43,24 +48,25 @@ class Walked(NamedTuple):
         As `Many.table`, without the stalls that a timeline adds.
     rows, first : ndarray of int64
         Their schedules, as `timeline.run_each` takes them.
+    phases, owner : ndarray of int64, shape (phases, 2 + causes), (phases,)
+        `Phase` by `Phase`, those of all layers one behind the other, and the layer of each.
     primary : int
         Primary units.
     events : tuple of Event
-    dram : DramModel or None
-        The only DRAM for which this holds, or None.
     """
 
     table: np.ndarray
     rows: np.ndarray
     first: np.ndarray
+    phases: np.ndarray
+    owner: np.ndarray
     primary: int
     events: tuple[Event, ...]
-    dram: DramModel | None
 
     @property
     def nbytes(self) -> int:
         """Bytes of its arrays."""
-        return self.table.nbytes + self.rows.nbytes + self.first.nbytes
+        return sum(part.nbytes for part in self if isinstance(part, np.ndarray))
 
 
 @dataclass
@@ -85,20 +91,32 @@ class Kept:
         self.parts[key] = part
 
 
-def totals(arch: Arch, unit: Unit, tasks: Sequence[Task], seed: int, table: Table, kept: Kept) -> Many | None:
+_WALKS = threading.local()
+
+
+def take_walks() -> set[str]:
+    """Return the engines that have walked a layer in this thread since this was last asked."""
+    engines: set[str] = getattr(_WALKS, "engines", set())
+    _WALKS.engines = set()
+    return engines
+
+
+def totals(
+    arch: Arch, unit: Unit, tasks: Sequence[Task], layers: np.ndarray | None, seed: int, table: Table, kept: Kept
+) -> Many | None:
     """Return the totals of layers on a unit, walked only if they have not been; None where one is for the plain path.
 
-    ``tasks`` are of this network and may be of another machine.
+    ``tasks`` are of this network and may be of another machine; ``layers`` are what the engine encodes them as.
     """
-    dram = machine_view(arch).dram
-    hardware = (unit.engine, unit.params, tuple(arch.clocks_mhz.items()), dram.burst_bits)
+    dram, engine = machine_view(arch).dram, registry.get(unit.engine)
+    inside = tuple(getattr(dram, name) for name in engine.dram_inside)
+    hardware = (unit.engine, unit.params, tuple(arch.clocks_mhz.items()), dram.burst_bits, *inside)
     try:
-        mappings = _mappings(arch, unit, tasks, table)
-        key = (hardware, tuple(task.view.name for task in tasks), mappings)
+        chosen = _chosen(arch, unit, tasks, layers, table)
+        key = (hardware, tuple(task.view.name for task in tasks), chosen.keys)
         part = kept.get(key)
-        if part is None or part.dram not in (None, dram):
-            pairs = zip(tasks, mappings, strict=True)
-            ones = [_one(arch, unit, task, mapping, seed, kept, hardware) for task, mapping in pairs]
+        if part is None:
+            ones = [_one(arch, unit, task, chosen, i, seed, kept, hardware) for i, task in enumerate(tasks)]
             known = [one for one in ones if one is not None]
             if len(known) < len(ones):
                 return None
@@ -106,29 +124,58 @@ def totals(arch: Arch, unit: Unit, tasks: Sequence[Task], seed: int, table: Tabl
             kept.put(key, part)
     except FitError:
         return None
-    cycles = np.array(timeline.run_each(part.rows, part.first, dram), dtype=object)
-    counts, timed = part.table.copy(), np.diff(part.first) > 0
-    stall = np.where(timed, cycles - counts[:, CYCLES], 0)
-    if max((cycles.max(), (stall * part.primary).max())) >= EXACT:
-        return None
-    counts[:, MEMORY] += (stall * part.primary).astype(np.int64)
-    counts[:, CYCLES] += stall.astype(np.int64)
-    return Many(counts, CAUSES, part.events)
+    counts = part.table.copy()
+    timely = _stalled(counts, part, dram) and _beside(counts, part, dram)
+    return Many(counts, CAUSES, part.events) if timely else None
 
 
-def _mappings(arch: Arch, unit: Unit, tasks: Sequence[Task], table: Table) -> tuple[Any, ...]:
+def _stalled(counts: np.ndarray, part: Walked, dram: DramModel) -> bool:
+    """Add the stalls of schedules to counts; False if they leave `EXACT`."""
+    if len(part.rows):
+        cycles = np.array(timeline.run_each(part.rows, part.first, dram), dtype=object)
+        stall = np.where(np.diff(part.first) > 0, cycles - counts[:, CYCLES], 0)
+        if max((cycles.max(), (stall * part.primary).max())) >= EXACT:
+            return False
+        counts[:, MEMORY] += (stall * part.primary).astype(np.int64)
+        counts[:, CYCLES] += stall.astype(np.int64)
+    return True
+
+
+def _beside(counts: np.ndarray, part: Walked, dram: DramModel) -> bool:
+    """Add the stalls of phases to counts; False if they leave `EXACT`."""
+    if len(part.phases):
+        up, down = dram.bits_per_cycle.denominator, dram.bits_per_cycle.numerator
+        stalls = [max(0, ceil_div(bits * up, down) - compute) for compute, bits in part.phases[:, :2].tolist()]
+        if max(stalls) * part.primary >= EXACT:
+            return False
+        stall, waits = np.array(stalls), part.phases[:, 2:]
+        np.add.at(counts[:, CYCLES], part.owner, stall)
+        np.add.at(counts[:, FIRST_CAUSE : FIRST_CAUSE + len(CAUSES)], part.owner, stall[:, None] * waits)
+    return True
+
+
+def _chosen(arch: Arch, unit: Unit, tasks: Sequence[Task], layers: np.ndarray | None, table: Table) -> Chosen:
     """Return the mapping of each layer, which may depend on the whole machine."""
-    if registry.get(unit.engine).mapping_schema is NoMapping:
-        return (NoMapping(),) * len(tasks)
-    return tuple(mapping_of(arch, unit, task.view, None, table)[0] for task in tasks)
+    engine = registry.get(unit.engine)
+    if engine.mapping_schema is NoMapping:
+        return Chosen((), lambda _: NOTHING)
+    if layers is not None:
+        found = engine.mappings_of_many(layers, unit.params, machine_view(arch), arch.mapping)
+        if found is not None:
+            return found
+    mappings = tuple(mapping_of(arch, unit, task.view, None, table)[0] for task in tasks)
+    return Chosen(mappings, mappings.__getitem__)
 
 
-def _one(arch: Arch, unit: Unit, task: Task, mapping: Any, seed: int, kept: Kept, hardware: Any) -> Walked | None:
-    """Return one layer, walked if it has not been; None for counts that are too large."""
-    dram, key = machine_view(arch).dram, (hardware, task.view.name, mapping)
+def _one(
+    arch: Arch, unit: Unit, task: Task, chosen: Chosen, i: int, seed: int, kept: Kept, hardware: Any
+) -> Walked | None:
+    """Return the i-th layer, walked if it has not been; None for counts that are too large."""
+    key = (hardware, task.view.name, chosen.keys[i : i + 1])
     part = kept.get(key)
-    if part is None or part.dram not in (None, dram):
-        part = _part(arch, unit, walked(arch, unit, task, mapping, seed), dram)
+    if part is None:
+        _WALKS.engines = {*getattr(_WALKS, "engines", ()), unit.engine}
+        part = _part(arch, unit, walked(arch, unit, task, chosen.mapping(i), seed), machine_view(arch).dram)
         if part is not None:
             kept.put(key, part)
     return part
@@ -143,17 +190,26 @@ def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked
     if not counted.keys() <= set(named):
         return None
     causes = activity.accounts[engine.primary]
-    row = [1, activity.compute_cycles, *moved, activity.performed_macs, *(causes.get(cause, 0) for cause in CAUSES)]
+    phases = [[p.compute_cycles, p.bus_bits, *(p.waits.get(cause, 0) for cause in CAUSES)] for p in activity.phases]
+    stalls = [phase.stall_cycles(dram.bits_per_cycle) for phase in activity.phases]
+    # what does not depend on the bandwidth
+    cycles = activity.compute_cycles - sum(stalls)
+    if phases and cycles != sum(phase.compute_cycles for phase in activity.phases):
+        raise ModelError(f"phases compute {sum(p.compute_cycles for p in activity.phases)} cycles, not {cycles}")
+    waits = [sum(phase[2 + i] * s for phase, s in zip(phases, stalls, strict=True)) for i in range(len(CAUSES))]
+    row = [1, cycles, *moved, activity.performed_macs]
+    row += [causes.get(cause, 0) - wait for cause, wait in zip(CAUSES, waits, strict=True)]
     row += [counted.get(event, 0) for event in named]
     rows = timeline.rows_of(() if activity.schedule is None else activity.schedule, dram)
-    if rows.dtype == object or max(row) >= EXACT:
+    if rows.dtype == object or max(chain(row, *phases)) >= EXACT:
         return None
     ran = timeline.run(rows, dram) if activity.schedule is not None else None
     if ran is not None and ran.cycles - ran.stall_cycles != activity.compute_cycles:
         raise ModelError(f"tiles compute {ran.cycles - ran.stall_cycles} cycles, not {activity.compute_cycles}")
     return Walked(
-        np.array([row], np.int64), rows, np.array([0, len(rows)]), engine.units(unit.params)[engine.primary], named,
-        dram if activity.schedule is None else None,
+        np.array([row], np.int64), rows, np.array([0, len(rows)]),
+        np.array(phases, np.int64).reshape(-1, 2 + len(CAUSES)), np.zeros(len(phases), np.int64),
+        engine.units(unit.params)[engine.primary], named,
     )  # fmt: skip
 
 
@@ -164,5 +220,6 @@ def _together(parts: Sequence[Walked]) -> Walked:
         table=np.concatenate([part.table for part in parts]),
         rows=np.concatenate([part.rows for part in parts]),
         first=first,
-        dram=next((part.dram for part in parts if part.dram is not None), None),
+        phases=np.concatenate([part.phases for part in parts]),
+        owner=np.repeat(np.arange(len(parts)), [len(part.phases) for part in parts]),
     )

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from accelsim.basis import timed
+from accelsim.config.arch import Arch
+from accelsim.engines import registry
 from accelsim.errors import ConfigError
 from accelsim.explore.sweep import pool
 from accelsim.explore.sweep.evaluate import Context, Job, warm
@@ -25,7 +27,6 @@ from accelsim.explore.sweep.store import Row, Store, open_writer
 
 COLUMNAR_FROM = 256
 """From so many points on, compiled code is worth loading; the rows do not depend on it."""
-
 
 FRONT_CHUNK = 256
 """Points that are compared with the front at a time: memory grows with this times the front."""
@@ -132,7 +133,7 @@ def _run(
     store.set_plan(points, about(space.sweep), {name: share[:2] for name, share in shares.items()})
     todo, counts = _split(points, _done(store, points, shares), shard)
     jobs = [Job(p.key, p.machine, p.network, p.sets, space.options_of(p)) for p in todo]
-    columnar = len(jobs) >= COLUMNAR_FROM and not keep_layers
+    columnar = not keep_layers and (len(jobs) >= COLUMNAR_FROM or any(map(_walks, space.archs.values())))
     context = replace(context, columnar=columnar, shared=shared(shares))
     if columnar:
         warm(documents)
@@ -145,6 +146,11 @@ def _run(
     except KeyboardInterrupt:
         raise Interrupted(runner.pace().done, counts.to_run) from None
     return watch.progress(runner.pace())
+
+
+def _walks(arch: Arch) -> bool:
+    """Whether a machine has a unit whose layers are walked: once for all points, in columns."""
+    return any(registry.get(unit.engine).walks(unit.params) for unit in arch.units)
 
 
 def _done(store: Store, points: list[Point], shares: Mapping[str, Share]) -> set[str]:

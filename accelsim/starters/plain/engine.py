@@ -24,7 +24,7 @@ from pydantic import Field
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
 from accelsim.components import Component, Mac, Sram
 from accelsim.config.schema import Strict
-from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word
+from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word, drawing
 from accelsim.errors import MappingError
 from accelsim.memory.timeline import dram_traffic
 from accelsim.operands.handle import Operands, from_conv_output
@@ -117,7 +117,7 @@ class Plain(Engine[Params, NoMapping]):
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small random case: the contract tests run hundreds of them."""
-        draw = sample.drawing(rng)
+        draw = drawing(rng)
         return Sample(sample.product(draw), {"lanes": draw(1, 9), "buffer_kib": 16}, on_chip=True)
 
 

@@ -24,7 +24,7 @@ from pydantic import Field
 from accelsim.activity import Event
 from accelsim.components import Component, Mac, Sram
 from accelsim.config.schema import Strict
-from accelsim.engine import Sample, Word
+from accelsim.engine import Sample, Word, drawing
 from accelsim.mapping import tile_forms
 from accelsim.mapping.loopnest import Tiling
 from accelsim.mapping.search import Variant
@@ -141,7 +141,7 @@ class Tiled(TiledEngine[Params, Tiling]):
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small random case, cut at random: the contract tests run hundreds of them."""
-        draw = sample.drawing(rng)
+        draw = drawing(rng)
         shape = sample.product(draw)
         params = {"outputs": draw(1, 5), "input_kib": 8, "weight_kib": 8, "output_kib": 16}
         return Sample(shape, params, sample.tiling(shape.as_conv(), draw, 8, 32, 32768))

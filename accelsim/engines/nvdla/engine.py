@@ -1,0 +1,138 @@
+"""NVDLA: a convolution buffer, kernels in stripes on weight-stationary MAC cells, and post-processing behind them.
+
+Source: NVIDIA, open hardware repository nvdla/hw, branch nv_small at 771f20c, simulated cycle by cycle (counts in the
+packaged tables of `accelsim validate --rtl`); nvdla/doc, unit description; branch nvdlav1 at 8e06b1b for nv_full.
+
+Modelled:
+- One memory port: latency, beats on their way, the order of weights and data, the line buffer before the convolution
+  buffer, the ring of weight banks.
+- The whole input of a hardware layer and its first kernels before the first product; later kernels beside the products.
+- Kernel groups, stripes of output pixels, blocks of channels; a stripe's least cycles, in which the next weights come.
+- The post-processing behind the array, one element per cycle, and the credits of pixels that wait for it.
+- Layers in bands of output rows, groups and images as hardware layers that overlap: the next one loads while one
+  computes, if the buffer has room.
+- Element-wise layers, pooling and normalisation across channels from memory to memory; image mode (a mapping).
+
+Not modelled:
+- Winograd, weight compression, batches of fully connected layers, the second memory port and its SRAM.
+- Programming by the host: the registers of the next hardware layer are written in time.
+- Writes that hold up reads: none was seen. The range of the accumulator; rounding of outputs, which are int32 sums.
+
+Assumed:
+- Groups of a convolution that fill a block of channels share a hardware layer, their kernels filled up with zeros.
+- Rows of a matrix are pixels, one below the other; 3 channels in image mode are pixels of 4.
+- Weights have room for two groups of kernels, data as few bands as fit beside them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from accelsim.activity import Activity
+from accelsim.components import Alu, Component, Mac, RegisterFile, Sram
+from accelsim.engine import Engine, Machine, Sample, Word
+from accelsim.engines.nvdla import post, totals
+from accelsim.engines.nvdla.params import ACCUMULATOR_BITS, Mapping, Params
+from accelsim.engines.nvdla.plan import Work, walked, work_of
+from accelsim.errors import MappingError
+from accelsim.operands.handle import Operands, from_conv_output
+from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.workload.layers import LayerView
+from accelsim.workload.shapes import PRODUCTS
+
+
+class Plan(NamedTuple):
+    """What a walk needs: hardware layers of a convolution, or one of the post-processing."""
+
+    view: LayerView
+    work: Work | post.Post
+    params: Params
+    machine: Machine
+    effective_macs: int
+
+
+class Nvdla(Engine[Params, Mapping]):
+    """The engine of this folder."""
+
+    name = "nvdla"
+    params_schema = Params
+    mapping_schema = Mapping
+    primary = "macs"
+    support_params = ("wide_kernels",)
+
+    def units(self, params: Params) -> dict[str, int]:
+        """Return 8-bit multipliers, and the elements that the post-processing takes at a time."""
+        return {"macs": params.multipliers, "post": params.post_elements}
+
+    def supports(self, view: LayerView, params: Params) -> str | None:
+        """Return why a layer cannot run here, or None."""
+        del params
+        return None if view.kind in PRODUCTS else post.unsupported(view)
+
+    def words(self, view: LayerView, params: Params) -> dict[str, Word]:
+        """Return the widths of operands and of sums."""
+        del view
+        operand = Word(params.widest_bits, "MAC cells")
+        return {"input": operand, "weight": operand, "output": Word(32, "results")}
+
+    def components(self, params: Params) -> tuple[Component, ...]:
+        """Return MAC cells with two sets of weights, sums of a stripe of every kernel, the banks, the lanes behind."""
+        p = params
+        sums = p.kernels * max(p.credits, p.stripe) * ACCUMULATOR_BITS
+        return (
+            Mac("macs", p.multipliers, 8, 8, ACCUMULATOR_BITS),
+            RegisterFile("pe.weights", p.multipliers, size_bits=16, width_bits=8),
+            RegisterFile("pe.sums", 1, size_bits=sums, width_bits=p.kernels * ACCUMULATOR_BITS),
+            Sram("glb.cbuf", p.banks, size_bits=p.bank_kib * KIB_BITS, width_bits=p.channels * 8),
+            Alu("post", p.post_elements, bits=32),
+        )
+
+    def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Mapping, machine: Machine) -> Plan:
+        """Cut the layer into hardware layers; MappingError where one does not fit the convolution buffer."""
+        if view.kind in PRODUCTS:
+            work: Work | post.Post = work_of(view, params, mapping, machine.dram)
+            return Plan(view, work, params, machine, operands.effective_macs)
+        if view.input.elements * params.multipliers > INT64_MAX >> 20:
+            raise MappingError.too_many(view.name)
+        return Plan(view, post.post_of(view, params, mapping), params, machine, 0)
+
+    def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
+        """Walk the hardware layers; with operands, compute them."""
+        dram = plan.machine.dram
+        if isinstance(plan.work, post.Post):
+            values = None if operands is None else post.values_of(operands)
+            return post.activity(plan.view, plan.work, plan.params, dram, values)
+        made = None if operands is None else _values(plan.work, operands)
+        return totals.activity(plan.view, plan.work, plan.params, dram, plan.effective_macs, walked(plan.work), made)
+
+    def closed_form(self, plan: Plan) -> Activity | None:
+        """Return what the post-processing does; the loads of a convolution have no closed form."""
+        return self.run(plan) if isinstance(plan.work, post.Post) else None
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Return a small layer on a small machine."""
+        from accelsim.engines.nvdla.sample import sample
+
+        return sample(rng)
+
+
+def _values(work: Work, operands: Operands) -> np.ndarray:
+    """Return the output of the MAC array, hardware layer by hardware layer."""
+    from accelsim.engines.nvdla.kernel import multiply
+
+    conv = work.conv
+    x, w = operands.conv_arrays()
+    if operands.view.conv != conv:  # rows of a matrix: pixels below each other
+        x = x[:, :, 0, 0].T.reshape(1, conv.c, conv.h, 1)
+    x, w = np.ascontiguousarray(x), np.ascontiguousarray(w)
+    out = np.zeros((conv.n, conv.k, conv.e, conv.f), np.int64)
+    for part, layer in zip(work.parts, work.layers, strict=True):
+        multiply(layer, np.array(part[:4], np.int64), work.sizes, work.image, x, w, out)
+    if operands.view.conv != conv:
+        out = np.ascontiguousarray(out[0, :, :, 0].T).reshape(conv.h, conv.k, 1, 1)
+    return from_conv_output(operands.view, out)
+
+
+ENGINE = Nvdla()
