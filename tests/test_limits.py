@@ -487,8 +487,12 @@ def test_ctrl_c_while_dask_starts_waits_for_it_and_then_closes_it(monkeypatch):
 
     monkeypatch.setattr(distributed, "LocalCluster", Cluster)
     monkeypatch.setattr(distributed, "Client", Client)
-    with pytest.raises(KeyboardInterrupt):
-        dask.OnDask(None, 2)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let what they start with & ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            dask.OnDask(None, 2)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert said == ["started", "connected", "has workers", "client closed", "cluster closed"]
 
 

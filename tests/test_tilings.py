@@ -194,3 +194,17 @@ def test_of_equal_tilings_the_first_of_the_list_is_chosen():
     assert len(set(zip(cycles[order[:2]].tolist(), bounds.dram_bits[order[:2]].tolist(), strict=True))) == 1
     chosen = search.best(nest, dram, "cycles").row
     assert chosen == {key: column[order[0]].item() for key, column in columns.items()}
+
+
+@pytest.mark.parametrize("machine", ["systolic_ws", "diannao", "bitfusion"])
+def test_two_tiles_that_follow_each_other_never_overfill_a_buffer(machine, tmp_path):
+    layers = "{name: c, kind: conv2d, c: 32, h: 16, w: 16, k: 32, r: 3, s: 3, pad: 1}"
+    path = tmp_path / "n.yaml"
+    path.write_text(f"name: n\nsource: made up\nisolated: true\nlayers:\n  - {layers}\n")
+    arch = accelsim.load_arch(machine)
+    for tensor in ("input", "weight", "output"):
+        arch = arch.replace(f"params.{tensor}_kib", 4)
+    (layer,) = accelsim.simulate(arch, accelsim.load_network(str(path))).layers
+    assert layer.simulated, layer.reason
+    for name, use in layer.buffers.items():
+        assert 0 < use.peak_bits <= use.capacity_bits, name

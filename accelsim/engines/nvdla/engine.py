@@ -60,6 +60,7 @@ class Nvdla(Engine[Params, Mapping]):
     params_schema = Params
     mapping_schema = Mapping
     primary = "macs"
+    dram_inside = ("bits_per_cycle", "latency_cycles")
     support_params = ("wide_kernels",)
 
     def units(self, params: Params) -> dict[str, int]:
