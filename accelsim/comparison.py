@@ -16,7 +16,7 @@ from accelsim.errors import ConfigError, UserError, WorkloadError
 from accelsim.layer import machine_components
 from accelsim.results import NetworkResult
 from accelsim.simulation import NOT_SELECTED, OnProgress, load_arch, load_network, simulate
-from accelsim.workload.check import nearest
+from accelsim.text import nearest
 from accelsim.workload.network import Network
 from accelsim.workload.sizes import Sizes
 

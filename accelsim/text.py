@@ -1,12 +1,16 @@
-"""Names of a user's files on their way out: a terminal, a table and a page show them and do not obey them."""
+"""Names of a user's files on their way out: a terminal, a table and a page show them and do not obey them.
+
+And the name that a user may have meant.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -16,6 +20,12 @@ FORMULA = re.compile("'*[=+\\-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\
 
 MOST_QUOTED = 200
 """Characters of another library's message that one of ours repeats: it may hold bytes of a damaged file."""
+
+
+def nearest(name: str, known: Collection[str], otherwise: str) -> str:
+    """Return "did you mean ...?" with the name of ``known`` that is closest to ``name``, or ``otherwise``."""
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else otherwise
 
 
 def visible(text: str) -> str:

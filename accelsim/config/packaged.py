@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Literal
 
 from accelsim.errors import ConfigError
+from accelsim.text import nearest
 
 Folder = Literal["arch_configs", "workloads"]
 
@@ -54,9 +54,7 @@ def find(kind: Folder, name: str, *, beside: Path | None = None) -> tuple[Path, 
         return path, str(path)
     path = folder(kind) / f"{name}.yaml"
     if not is_file(path):
-        known = names(kind)
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean '{close[0]}'?" if close else f"'accelsim list {kind.split('_')[0].rstrip('s')}' names all"
+        hint = nearest(name, names(kind), f"'accelsim list {kind.split('_')[0].rstrip('s')}' names all")
         raise ConfigError(f"no {word} is called '{name}'", hint)
     return path, f"{kind}/{name}.yaml"
 

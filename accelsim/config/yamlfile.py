@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from accelsim.errors import ConfigError
-from accelsim.text import quoted
+from accelsim.text import nearest, quoted
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -284,8 +283,7 @@ def _explain(model: type[BaseModel], document: Document, path: KeyPath, error: E
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         known = sorted(_known_keys(model, loc[:-1]))
-        close = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
-        remedy = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known) or 'none'}"
+        remedy = nearest(str(loc[-1]), known, f"known keys: {', '.join(known) or 'none'}")
         return document.error(where, "unknown key", remedy)
     if kind == "missing":
         return document.error(where, "missing key", f"add '{loc[-1]}: ...'{_meaning(model, loc)}")

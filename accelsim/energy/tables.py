@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from accelsim.energy.price import Table
 from accelsim.energy.rows import SECTIONS, Inherit, PriceRow, TableSpec
 from accelsim.energy.scaling import SCALED_SECTIONS, scaled, scaling
 from accelsim.errors import ConfigError
+from accelsim.text import nearest
 
 FOLDER = Path(__file__).parent / "tables"
 DEFAULT = "45nm"
@@ -219,8 +219,7 @@ def _find(name: str, folder: Path) -> Path:
         return path
     if is_path(name):
         raise ConfigError(f"no such energy table file: '{name}'", "check the path")
-    close = difflib.get_close_matches(name, table_names(), n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(table_names())}"
+    hint = nearest(name, table_names(), f"there are {', '.join(table_names())}")
     raise ConfigError(f"no energy table is called '{name}'", hint)
 
 

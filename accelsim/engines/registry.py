@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -17,6 +16,7 @@ from accelsim.engine import Engine
 from accelsim.engines.names import GROUP as GROUP
 from accelsim.engines.names import modules as modules
 from accelsim.errors import ConfigError
+from accelsim.text import nearest
 
 
 @cache
@@ -24,8 +24,7 @@ def get(name: str) -> Engine[Any, Any]:
     """Return the engine called ``name``, or raise ConfigError with the nearest known one."""
     known = modules()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean '{close[0]}'?" if close else f"known engines: {', '.join(known)}"
+        hint = nearest(name, known, f"known engines: {', '.join(known)}")
         raise ConfigError(f"no engine is called '{name}'", hint)
     try:
         engine: Engine[Any, Any] = import_module(known[name]).ENGINE

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.text import quoted
-from accelsim.workload.check import nearest
+from accelsim.text import nearest, quoted
 from accelsim.workload.layers import Layer
 from accelsim.workload.network import Network, input_names, is_view
 from accelsim.workload.npy_file import UNREADABLE, check_npy

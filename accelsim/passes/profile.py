@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, create_model
 from accelsim.config.schema import Strict
 from accelsim.config.yamlfile import MAX_FILE_BYTES, Document, read, validate
 from accelsim.errors import ConfigError
-from accelsim.workload.check import nearest
+from accelsim.text import nearest
 from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.network import Network
 

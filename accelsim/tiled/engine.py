@@ -14,7 +14,7 @@ import numpy as np
 
 from accelsim.activity import Activity, Flow, Loop, Step
 from accelsim.config.schema import MappingSpec
-from accelsim.engine import Chosen, Machine, Many
+from accelsim.engine import Chosen, Machine, Many, check_counts
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, search
 from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf
@@ -24,7 +24,7 @@ from accelsim.memory.timeline import dram_traffic
 from accelsim.operands.handle import Operands
 from accelsim.tiled import columns, totals
 from accelsim.tiled.base import Count, ParamsT, TiledBase, TiledPlan, TilingT
-from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
+from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS
 
@@ -100,8 +100,7 @@ class TiledEngine(TiledBase[ParamsT, TilingT]):
         loopnest.check_counts(view.name, view.conv)
         check_fit(view.name, nest, limits)
         self.check(view, params, mapping, nest)
-        if view.macs * self.growth(params) > INT64_MAX:
-            raise MappingError.too_many(view.name)
+        check_counts(view, self.growth(params))
         return TiledPlan(nest, self.unit(view, params, said), params, machine, operands)
 
     def run(self, plan: TiledPlan, operands: Operands | None = None) -> Activity:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from typing import Any, TypeAlias
 
+from accelsim.text import nearest
 from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.shapes import (
     MAX_DIM,
@@ -26,12 +26,6 @@ WINDOW = {"r": 1 << 16, "s": 1 << 16, "pad": 1 << 10}
 """Largest window and padding: work and memory grow with the taps of a window and with the tiles under padding."""
 Fault: TypeAlias = tuple[str, str]
 """What is wrong, and how to mend it."""
-
-
-def nearest(name: str, known: Collection[str], otherwise: str) -> str:
-    """Return "did you mean ...?" with the name of ``known`` that is closest to ``name``, or ``otherwise``."""
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean '{close[0]}'?" if close else otherwise
 
 
 def illegal(shape: Shape) -> Fault | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from accelsim.config import packaged
 from accelsim.errors import ConfigError
+from accelsim.text import nearest
 from accelsim.workload import nets, yaml_network
-from accelsim.workload.check import nearest
 from accelsim.workload.matrix_names import SUFFIXES, is_matrix
 from accelsim.workload.network import Network
 from accelsim.workload.onnx.file import PREFIX, light_names, light_path

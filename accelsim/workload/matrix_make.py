@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from accelsim.errors import WorkloadError
-from accelsim.workload.check import nearest
+from accelsim.text import nearest
 from accelsim.workload.csr_matrix import CsrMatrix, check_size, from_entries
 
 RMAT = (0.57, 0.19, 0.19)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TypeAlias
 
 from accelsim.errors import ConfigError
-from accelsim.workload.check import nearest
+from accelsim.text import nearest
 from accelsim.workload.shapes import MAX_DIM
 
 Sizes: TypeAlias = Mapping[str, int]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from accelsim.config.yamlfile import Document, KeyPath, read, shown, validate
+from accelsim.text import nearest
 from accelsim.workload import peers
-from accelsim.workload.check import edge_fault, layer_fault, nearest
+from accelsim.workload.check import edge_fault, layer_fault
 from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.network import Network, input_names
 from accelsim.workload.schema import (

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.engine import Sample
+from accelsim.engine import Sample, drawing
 from accelsim.workload.shapes import Conv2d, Linear, Matmul
 
 
 def sample(rng: np.random.Generator) -> Sample:
     """Return a small layer of any product kind on a small array, with inputs that do not fill its words."""
-
-    def draw(low: int, high: int) -> int:
-        return int(rng.integers(low, high + 1))
-
+    draw = drawing(rng)
     shape: Conv2d | Linear | Matmul
     kind = draw(0, 3)
     if kind == 0:

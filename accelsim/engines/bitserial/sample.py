@@ -6,17 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.engine import Sample
+from accelsim.engine import Sample, drawing
 from accelsim.mapping.loopnest import ORDERS
 from accelsim.workload.shapes import Conv2d, Linear, Matmul
 
 
 def sample(rng: np.random.Generator) -> Sample:
     """Return a small layer of any product kind on a small grid of any machine."""
-
-    def draw(low: int, high: int) -> int:
-        return int(rng.integers(low, high + 1))
-
+    draw = drawing(rng)
     machine = ("dadiannao", "stripes", "loom", "pragmatic", "laconic")[draw(0, 4)]
     serial, chases = machine in ("stripes", "loom"), machine in ("pragmatic", "laconic")
     trim = ("layer", "activations", "both")[draw(0, 2 if machine == "loom" else 1)] if serial else "layer"

@@ -133,18 +133,15 @@ def activity(view: LayerView, work: Post, params: Params, dram: DramModel, value
     cycles, _, late = cycles_of(view, work, p, dram)
     memory = (late + dram.latency_cycles) * work.images
     cycles *= work.images
-    elements = work.images * view.shape.input_shapes[0][1] * work.height * work.width  # as often as they are read
+    # columns that strips share count twice
+    elements = work.images * view.shape.input_shapes[0][1] * work.height * work.width
     outputs = view.output.elements
     traffic: dict[Flow, int] = {}
     atoms = work.height * work.width * work.surfaces
     bits = 8 * p.atom_bytes
-    used = (
-        work.images * view.shape.input_shapes[0][1] * work.height * work.width
-    )  # columns that strips share count twice
     for tensor in view.inputs:
-        fetched(
-            traffic, "input", "read", used * tensor.width, max(used * tensor.width, work.images * atoms * bits), dram
-        )
+        used = elements * tensor.width
+        fetched(traffic, "input", "read", used, max(used, work.images * atoms * bits), dram)
     for tensor in view.weights:
         moved = atoms if tensor.elements == view.input.elements else ceil_div(tensor.elements, p.atom_bytes)
         used = work.images * tensor.elements * tensor.width

@@ -6,16 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.engine import Sample
+from accelsim.engine import Sample, drawing
 from accelsim.workload.shapes import Conv2d, Elementwise, Linear, Matmul, Normalization, Pool, Shape
 
 
 def sample(rng: np.random.Generator) -> Sample:
     """Return a layer of any kind on a machine whose buffer it fits, in bands or whole."""
-
-    def draw(low: int, high: int) -> int:
-        return int(rng.integers(low, high + 1))
-
+    draw = drawing(rng)
     stripe = draw(2, 6)
     params: dict[str, Any] = {
         "channels": draw(1, 3) * draw(1, 2), "kernels": draw(1, 5), "banks": draw(3, 6), "bank_kib": 1,

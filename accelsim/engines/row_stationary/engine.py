@@ -36,7 +36,7 @@ import numpy as np
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
-from accelsim.engine import Engine, Machine, Sample, Word
+from accelsim.engine import Engine, Machine, Sample, Word, check_counts
 from accelsim.engines.row_stationary import candidates, fmaps, sample
 from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
@@ -44,7 +44,7 @@ from accelsim.engines.row_stationary.plan import Plan
 from accelsim.errors import MappingError, ModelError
 from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf
 from accelsim.operands.handle import Operand, Operands, from_conv_output
-from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.units import KIB_BITS
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
 
@@ -115,8 +115,7 @@ class RowStationary(Engine[Params, Mapping]):
         cut = Cut(_conv(view), params, mapping)
         if found := cut.misfits():
             raise MappingError(f"layer '{view.name}': the mapping needs {found[0]}", "choose smaller factors")
-        if view.macs * params.word_bits > INT64_MAX:
-            raise MappingError.too_many(view.name)
+        check_counts(view, params.word_bits)
         if cut.passes > MOST_PASSES:
             raise MappingError(
                 f"layer '{view.name}': {cut.passes:,} passes for a block of outputs, at most {MOST_PASSES:,} run",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.engine import Sample
+from accelsim.engine import Sample, drawing
 from accelsim.engines.row_stationary.cut import Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.workload.shapes import Conv2d, Linear, Matmul
@@ -14,10 +14,7 @@ from accelsim.workload.shapes import Conv2d, Linear, Matmul
 
 def sample(rng: np.random.Generator) -> Sample:
     """Return a small layer on a small array, with a random mapping that fits."""
-
-    def draw(low: int, high: int) -> int:
-        return int(rng.integers(low, high + 1))
-
+    draw = drawing(rng)
     params: dict[str, Any] = {
         "rows": draw(2, 7),
         "cols": draw(1, 5),

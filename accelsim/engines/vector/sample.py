@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.engine import Sample
+from accelsim.engine import Sample, drawing
 from accelsim.engines.vector.program import BINARY, OTHERS, UNARY
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax
 
@@ -16,10 +16,7 @@ HALF_BITS = 4096
 
 def sample(rng: np.random.Generator) -> Sample:
     """Return a small layer of any kind that runs here, cut at random."""
-
-    def draw(low: int, high: int) -> int:
-        return int(rng.integers(low, high + 1))
-
+    draw = drawing(rng)
     params = {
         "lanes": draw(1, 9),
         "lane_bits": 16,
@@ -58,9 +55,7 @@ def sample(rng: np.random.Generator) -> Sample:
 
 
 def _pool(rng: np.random.Generator) -> Pool:
-    def draw(low: int, high: int) -> int:
-        return int(rng.integers(low, high + 1))
-
+    draw = drawing(rng)
     r, s = draw(1, 3), draw(1, 4)
     op: Any = ("max", "average", "min", "sum")[draw(0, 3)]
     # the padding is smaller than the window, so that every window meets the image

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelsim.activity import CAUSES, Activity, Event
+from accelsim.activity import CAUSES, Activity, Event, Phase
 from accelsim.config.arch import Arch, Unit
 from accelsim.energy import Table
 from accelsim.engine import Chosen, Many, NoMapping
@@ -26,7 +26,6 @@ from accelsim.errors import FitError, ModelError
 from accelsim.layer import Task, events, machine_view, mapping_of, unit_components, walked
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
-from accelsim.units import ceil_div
 
 KNOWN, CYCLES, READ, WRITE, PERFORMED, FIRST_CAUSE = range(6)
 """Columns of `Many.table`."""
@@ -144,8 +143,8 @@ def _stalled(counts: np.ndarray, part: Walked, dram: DramModel) -> bool:
 def _beside(counts: np.ndarray, part: Walked, dram: DramModel) -> bool:
     """Add the stalls of phases to counts; False if they leave `EXACT`."""
     if len(part.phases):
-        up, down = dram.bits_per_cycle.denominator, dram.bits_per_cycle.numerator
-        stalls = [max(0, ceil_div(bits * up, down) - compute) for compute, bits in part.phases[:, :2].tolist()]
+        phases = (Phase(compute, bits, {}) for compute, bits in part.phases[:, :2].tolist())
+        stalls = [phase.stall_cycles(dram.bits_per_cycle) for phase in phases]
         if max(stalls) * part.primary >= EXACT:
             return False
         stall, waits = np.array(stalls), part.phases[:, 2:]

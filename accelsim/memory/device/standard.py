@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from accelsim.config import yamlfile
 from accelsim.config.packaged import is_file, is_path
 from accelsim.config.schema import Positive, Strict
 from accelsim.errors import ConfigError
+from accelsim.text import nearest
 
 FOLDER = Path(__file__).parent / "standards"
 Clocks = Annotated[int, Field(ge=0, le=1 << 20)]
@@ -217,8 +217,7 @@ def load(name: str) -> Standard:
     plain = name.lower().replace("_", "-")
     path = FOLDER / f"{plain}.yaml"
     if not is_file(path):
-        close = difflib.get_close_matches(plain, names(), n=1, cutoff=0.5)
-        hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names())}"
+        hint = nearest(plain, names(), f"known: {', '.join(names())}")
         raise ConfigError(f"no DRAM standard is called '{name}'", hint)
     return _packaged(path)
 

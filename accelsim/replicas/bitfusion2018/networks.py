@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from accelsim.config.packaged import is_path
 from accelsim.config.yamlfile import Document, read, validate
 from accelsim.errors import ConfigError
 from accelsim.replicas.bitfusion2018.values import Network
+from accelsim.text import nearest
 
 HERE = Path(__file__).parent
 BITFUSION_NETWORKS = HERE / "networks"
@@ -55,10 +55,7 @@ def load(name: str, folder: Path = BITFUSION_NETWORKS, precision: str | None = N
 
 def unknown(what: str, name: str, known: Sequence[str]) -> ConfigError:
     """Return the error for a name that is not among ``known``, with the nearest one as remedy."""
-    near = get_close_matches(name.lower(), known, 1, 0.5)
-    return ConfigError(
-        f"no {what} is called '{name}'", f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-    )
+    return ConfigError(f"no {what} is called '{name}'", nearest(name.lower(), known, f"known: {', '.join(known)}"))
 
 
 def _with_precision(document: Document, precision: str | None) -> Document:

@@ -24,12 +24,12 @@ from pydantic import Field
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
 from accelsim.components import Component, Mac, Sram
 from accelsim.config.schema import Strict
-from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word, drawing
+from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word, check_counts, drawing
 from accelsim.errors import MappingError
 from accelsim.memory.timeline import dram_traffic
 from accelsim.operands.handle import Operands, from_conv_output
 from accelsim.tiled import sample
-from accelsim.units import INT64_MAX, KIB_BITS
+from accelsim.units import KIB_BITS
 from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import PRODUCTS, Conv2d
 
@@ -95,8 +95,7 @@ class Plain(Engine[Params, NoMapping]):
         if held > room:
             problem = f"layer '{view.name}' takes {held:,} bits, the scratchpad holds {room:,}"
             raise MappingError(problem, f"raise params.buffer_kib to {-(-held // KIB_BITS)}")
-        if view.conv.macs * params.lanes * params.operand_bits > INT64_MAX:
-            raise MappingError.too_many(view.name)
+        check_counts(view, params.lanes * params.operand_bits)
         return Plan(view, view.conv, params, operands.effective_macs, machine)
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:

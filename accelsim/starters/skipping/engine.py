@@ -24,13 +24,12 @@ from pydantic import Field
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
 from accelsim.components import Component, Mac, Sram
 from accelsim.config.schema import Strict
-from accelsim.engine import Engine, Machine, NoMapping, Sample, Word, drawing
-from accelsim.errors import MappingError
+from accelsim.engine import Engine, Machine, NoMapping, Sample, Word, check_counts, drawing
 from accelsim.memory.timeline import dram_traffic
 from accelsim.operands.handle import Operands, from_conv_output
 from accelsim.results import StoredBits
 from accelsim.tiled import sample
-from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
+from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
 
@@ -90,8 +89,7 @@ class Skipping(Engine[Params, NoMapping]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
         """Take the values, on which time depends."""
         del mapping
-        if view.conv.macs * 64 * params.pes > INT64_MAX:
-            raise MappingError.too_many(view.name)
+        check_counts(view, 64 * params.pes)
         return Plan(view, view.conv, params, machine, *operands.conv_arrays())
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:

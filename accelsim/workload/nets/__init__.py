@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from accelsim.errors import ConfigError
-from accelsim.workload.check import nearest
+from accelsim.text import nearest
 from accelsim.workload.nets.builder import Builder
 from accelsim.workload.nets.recipe import Recipe
 from accelsim.workload.network import Network

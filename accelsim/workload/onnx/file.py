@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from accelsim.config import packaged
 from accelsim.errors import ConfigError, ModelError, WorkloadError
-from accelsim.text import quoted
-from accelsim.workload.check import nearest
+from accelsim.text import nearest, quoted
 from accelsim.workload.onnx.inline import inlined
 from accelsim.workload.shapes import Dims, elements
 
