@@ -215,6 +215,8 @@ class NetworkResult:
         Component -> mm2, where the table has areas.
     area_missing : tuple of str
         Components on the chip for which it has none: the sum leaves them out.
+    area_parts_mm2 : mapping
+        ``cells`` and ``macros`` before placing, and ``placed``, the sum of ``area_mm2``; empty where unknown.
     """
 
     arch: Mapping[str, Any]
@@ -229,6 +231,7 @@ class NetworkResult:
     notes: tuple[str, ...] = ()
     area_mm2: Mapping[str, float] | None = None
     area_missing: tuple[str, ...] = ()
+    area_parts_mm2: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return machine, network and totals in a line; the fields are attributes."""

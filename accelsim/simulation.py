@@ -17,7 +17,7 @@ from accelsim.config.arch import Arch, Unit
 from accelsim.energy import area_mm2
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.layer import Options, Task, energy_table, machine_components, simulate_layer
+from accelsim.layer import Options, Task, machine_components, simulate_layer, table_of, without_registers
 from accelsim.mapping.choose import Pinned
 from accelsim.operands import chain, files
 from accelsim.operands.rounding import Rounding
@@ -134,6 +134,8 @@ def simulate(
     given, roundings, said = given_operands(network, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
     options = Options(seed, fidelity, check, mode, trace, unsupported)
+    table = table_of(arch)
+    areas = area_mm2(machine_components(arch), table)
     tasks = [
         task_for(arch, network, layer, pinned, given, unsupported)
         if layer in chosen
@@ -142,8 +144,6 @@ def simulate(
         if not is_view(layer)
     ]
     results = placed(with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings))
-    table = energy_table(arch.energy)
-    areas = area_mm2(machine_components(arch), table)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -163,6 +163,7 @@ def simulate(
         notes=(*network.notes, *said),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
+        area_parts_mm2=areas.parts_mm2,
     )
 
 
@@ -355,4 +356,6 @@ def not_modelled(arch: Arch, units: Collection[str | None]) -> tuple[str, ...]:
     for unit in arch.units:
         if unit.name in units:
             items |= dict.fromkeys(registry.get(unit.engine).notes.not_modelled)
-    return (*items, *ALWAYS_NOT_MODELLED, *energy_table(arch.energy).notes)
+    if (bare := [name for name in without_registers(arch) if name in units]) and table_of(arch).spec.cells is not None:
+        items[f"registers not declared: clock and pipeline registers of {', '.join(bare)} cost nothing here"] = None
+    return (*items, *ALWAYS_NOT_MODELLED, *table_of(arch).notes)

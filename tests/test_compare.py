@@ -265,11 +265,11 @@ def test_tables_that_differ_are_named_beside_the_figures(nets, tmp_path):
     assert "the energy tables differ" not in alike
 
 
-@pytest.mark.parametrize(("option", "table"), [(["--node", "28"], "28nm"), (["--node", "22"], None)])
+@pytest.mark.parametrize(("option", "table"), [(["--node", "28"], "28nm"), (["--node", "36"], None)])
 def test_a_node_prices_every_machine(nets, option, table):
     rows = rows_of("systolic_ws", "eyeriss", "-n", nets["mixed"], *option)
     named = [row["energy_table"] for row in rows]
-    assert named == ([table] * 2 if table else ["45nm scaled to 22 nm", "65nm scaled to 22 nm"])
+    assert named == ([table] * 2 if table else ["45nm scaled to 36 nm", "65nm scaled to 36 nm"])
     for row in rows:
         arch = accelsim.load_arch(row["arch"], [("energy.node", float(option[1]))])
         assert row["total_energy_pj"] == accelsim.simulate(arch, nets["mixed"]).over(["c1", "c2", "f"]).total_energy_pj

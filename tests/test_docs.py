@@ -77,7 +77,7 @@ def test_the_snippets_of_the_python_page_run(tmp_path, monkeypatch):
 def test_the_prices_of_the_guide_run(capsys):
     (code,) = blocks("docs/guide.md", "python")
     exec(code, {})
-    assert "65nm scaled to 22 nm" in capsys.readouterr().out
+    assert "65nm scaled to 36 nm" in capsys.readouterr().out
 
 
 def test_the_table_of_the_reports_page_is_what_the_command_prints(tmp_path):

@@ -31,6 +31,7 @@ COMMANDS = {
     "compare": "Compare machines on networks, over the layers that all of them simulate.",
     "list": "List packaged machines, networks, engines, replicas and DRAM standards.",
     "show": "Show a machine, a network or an engine, resolved and with its sources.",
+    "price": "What one memory, register, multiplier or wire costs, and by which rows.",
     "schema": "Print the JSON Schema of a machine or network file.",
     "validate": "Compare published figures with this build.",
     "new": "Start a machine of your own: a folder that works, to be altered.",

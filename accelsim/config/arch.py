@@ -13,7 +13,16 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from accelsim.config import packaged
-from accelsim.config.schema import ArchSpec, EnergySpec, MappingSpec, MemorySpec, PrecisionSpec, TechnologySpec
+from accelsim.config.schema import (
+    ArchSpec,
+    EnergySpec,
+    Gating,
+    MappingSpec,
+    MemorySpec,
+    PrecisionSpec,
+    StorageSpec,
+    TechnologySpec,
+)
 from accelsim.config.yamlfile import Document, KeyPath, dotted, parse, read, validate
 from accelsim.config.yamlfile import of_values as read_values
 from accelsim.errors import ConfigError
@@ -56,6 +65,8 @@ class Arch:
     memory: MemorySpec
     technology: TechnologySpec
     energy: EnergySpec
+    clock_gating: Gating
+    storage: tuple[StorageSpec, ...]
     precision: PrecisionSpec
     mapping: MappingSpec
     config: Mapping[str, Any]
@@ -142,8 +153,8 @@ def build(document: Document, find_params: FindParams) -> Arch:
     _check_sources(document, config, spec.sources)
     clocks = {domain: exact(mhz) for domain, mhz in spec.clocks_mhz.items()}
     return Arch(
-        spec.name, clocks, units, spec.memory, spec.technology, spec.energy, spec.precision, spec.mapping,
-        config, document, find_params,
+        spec.name, clocks, units, spec.memory, spec.technology, spec.energy, spec.clock_gating, spec.storage,
+        spec.precision, spec.mapping, config, document, find_params,
     )  # fmt: skip
 
 

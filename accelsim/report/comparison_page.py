@@ -15,13 +15,14 @@ from accelsim.results import LayerResult, NetworkResult
 from accelsim.units import si
 
 CLASSES = {
-    "mac": "arithmetic", "alu": "arithmetic", "register_file": "registers", "link": "links", "sram": "buffers",
-    "dram": "DRAM",
+    "mac": "arithmetic", "alu": "arithmetic", "register_file": "registers", "registers": "registers", "link": "links",
+    "sram": "buffers", "clock": "clock", "dram": "DRAM",
 }  # fmt: skip
 """Kind of a component -> class: machines have components of different names, but the same few kinds."""
 CLASS_LOOKS = {
     "arithmetic": Look(palette.BLUE),
     "registers": Look(palette.SKY, letters="black"),
+    "clock": Look(palette.VERMILION),
     "links": Look(palette.YELLOW, letters="black"),
     "buffers": Look(palette.GREEN),
     "DRAM": palette.DRAM,

@@ -107,6 +107,7 @@ def _totals(result: NetworkResult) -> dict[str, Any]:
         "effective_tops_per_w": result.effective_tops_per_w,
         "area_mm2": sum(area.values()) if area else None,
         "area_mm2_by_component": area,
+        "area_parts_mm2": result.area_parts_mm2,
         "area_missing": result.area_missing,
         "stored": {tensor: size._asdict() for tensor, size in result.stored.items()},
         "partial": result.partial,
