@@ -24,7 +24,7 @@ MOST_KIB = 2**40
 MOST_POSITIONS = 100_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """What stays on a chip, where, and what moves through DRAM.
 
@@ -62,6 +62,11 @@ class Plan:
     folded: Mapping[str, str]
     copies: tuple[Copy, ...]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Return the traffic in one line."""
+        moved = f"{in_bytes(self.moved_bits):,} of {in_bytes(self.all_dram_bits):,} B through DRAM"
+        return f"<Plan {self.network} on {self.capacity_bits / KIB_BITS:,.6g} KiB: {moved}, {self.proof}>"
 
     @property
     def all_dram_bits(self) -> int:

@@ -64,6 +64,12 @@ def test_the_same_plan_comes_from_python():
     assert found.live_bits["conv1"] == 8 * (224 * 224 * 3 + 64 * 111 * 111)
     same = accelsim.plan(accelsim.load_network("net:squeezenet1_1"), capacity_kib=512, fold="unary")
     assert same.residency == found.residency
+    assert repr(found) == "<Plan net_squeezenet1_1 on 512 KiB: 1,728,616 of 6,171,896 B through DRAM, optimal>"
+    assert "fire2.concat.output" in found._repr_html_()
+    assert len(found.to_pandas()) == 23
+    assert found.plot()._repr_png_().startswith(b"\x89PNG")
+    assert accelsim.plan({"name": "one", "isolated": False, "layers": [{"name": "a", "kind": "linear", "n": 1, "c": 2, "k": 3}]},
+                         capacity_kib=1).moved_bits == 8 * 5  # fmt: skip
 
 
 def test_the_table_is_80_columns_wide_and_says_first_what_moves():

@@ -52,7 +52,7 @@ def command(
 
         plots.save(plots.memory_map_figure(found), picture)
     if style == "table":
-        from accelsim.cli import terminal
+        from accelsim import terminal
 
         terminal.console(80).print(texts.PlanView(found))
         return

@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
-from accelsim import __version__
 from accelsim.planning import Plan, in_bytes
 from accelsim.text import csv_text, json_text, markdown, visible_all
+from accelsim.version import __version__
 from accelsim.workload.storage import Storage
 
 COLUMNS = ("storage", "bytes", "alive", "moved", "at")
