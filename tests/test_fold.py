@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from accelsim.passes.fold import fold
+from accelsim.operands.layer_values import layer_reals
+from accelsim.passes.fold import fold, fold_weights
 from accelsim.workload.load import load_network
 from accelsim.workload.nets.builder import Builder
 from accelsim.workload.network import Network
@@ -90,3 +92,71 @@ def test_none_is_the_network_itself():
 @pytest.mark.parametrize(("name", "folded"), [("onnx:resnet50", 86), ("onnx:inception_v1", 57)])
 def test_as_many_layers_of_the_light_graphs_leave_as_another_planner_found(name, folded):
     assert len(fold(load_network(name)).hosts) == folded
+
+
+def computed(network, x):
+    """Return the reals of all tensors of a network, from those of its only input."""
+    found = {**network.values, network.inputs[0]: x}
+    for layer in network.layers:
+        weights = [found[name] for name in layer.weights]
+        found[layer.outputs[0]] = layer_reals(network.view(layer), [found[name] for name in layer.inputs], weights)
+    return found
+
+
+def with_values(built, rng):
+    """Return a network with reals for all of its constants."""
+    values = {name: rng.normal(size=t.shape) for name, t in built.tensors.items() if t.weight}
+    return replace(built, values=values)
+
+
+def scalings(b):
+    """Add what scales: behind a grouped convolution, twice behind one with a bias, behind a linear layer."""
+    x = b.norm("n1", b.conv("grouped", b.input("x", 4, 6, 6), 8, 3, 2, groups=2))
+    x = b.norm("n3", b.norm("n2", b.conv("biased", b.elementwise("relu", "relu", x), 6, 3, bias=True)))
+    b.norm("n4", b.linear("fc", x, 5))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_filters_that_took_a_scale_in_give_the_values_of_both_layers(seed):
+    rng = np.random.default_rng(seed)
+    b = Builder(2)
+    scalings(b)
+    whole = with_values(Network("n", tuple(b.layers), b.tensors), rng)
+    found = fold_weights(whole)
+    assert found.hosts == {"n1": "grouped", "n2": "biased", "n3": "biased", "n4": "fc"}
+    assert names(found) == ["grouped", "relu", "biased", "fc"]
+    x = rng.normal(size=(2, 4, 6, 6))
+    ours, truth = computed(found.network, x), computed(whole, x)
+    for name in ("n1.output", "n3.output", "n4.output"):
+        np.testing.assert_allclose(ours[name], truth[name], rtol=1e-12, atol=1e-12)
+
+
+def test_filters_that_two_layers_share_are_scaled_for_one_of_them():
+    rng = np.random.default_rng(0)
+    built = network(lambda b, x: b.norm("bn", x))
+    twin = replace(built.layers[0], name="twin", outputs=("twin.output",))
+    tensors = {**built.tensors, "twin.output": replace(built.tensors["conv1.output"], name="twin.output")}
+    whole = with_values(replace(built, layers=(twin, *built.layers), tensors=tensors), rng)
+    found = fold_weights(whole).network
+    x = rng.normal(size=(1, 3, 8, 8))
+    ours, truth = computed(found, x), computed(whole, x)
+    for name in ("twin.output", "bn.output"):
+        np.testing.assert_allclose(ours[name], truth[name], rtol=1e-12, atol=1e-12)
+
+
+def test_weights_without_values_are_folded_in_shape():
+    found = fold_weights(load_network("net:resnet18"))
+    assert len(found.hosts) == 20
+    assert not found.network.values
+    assert found.network.layers[0].weights == ("conv1.norm.folded.weight", "conv1.norm.folded.bias")
+    assert found.network.macs == load_network("net:resnet18").macs
+
+
+def test_integers_and_means_with_variances_are_left_as_they_are():
+    built = network(lambda b, x: b.norm("bn", x))
+    integers = built.with_tensors({"conv1.weight": replace(built.tensors["conv1.weight"], bits=8)})
+    assert fold_weights(integers).hosts == {}
+    assert fold_weights(load_network("onnx:resnet50")).hosts == {}
+    read_twice = network(lambda b, x: b.elementwise("add", "add", b.norm("bn", x), x))
+    assert fold_weights(read_twice).hosts == {}
+    assert fold_weights(network(lambda b, x: b.norm("ln", x, "layer"))).hosts == {}
