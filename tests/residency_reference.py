@@ -83,8 +83,11 @@ def atoms(network, copies):
     return found
 
 
-def replay(network, layout, places):
-    """Run the network on a memory of bytes: every read must find what was written, whatever lies around it."""
+def replay(network, layout, places, layers=None):
+    """Run the network on a memory of bytes: every read must find what was written, whatever lies around it.
+
+    ``layers`` is another order; then there are no copies.
+    """
     made_of = atoms(network, layout.copies)
     size = {name: tensor.elements for name, tensor in network.tensors.items()}
     size |= {(copy.into, copy.tensor): copy.bits // 8 for copy in layout.copies}
@@ -105,7 +108,7 @@ def replay(network, layout, places):
     def write(atom):
         memory.update(dict.fromkeys(address.get(atom, ()), atom))
 
-    for layer in network.layers:
+    for layer in layers or network.layers:
         read = [atom for name in layer.inputs for atom in made_of[name]]
         assert all(map(holds, read)), layer.name
         if layer.kind != "view":
@@ -114,6 +117,22 @@ def replay(network, layout, places):
             if copy.into == layer.outputs[0]:
                 write((copy.into, copy.tensor))
         assert all(map(holds, read)), f"{layer.name} overwrites what it reads"
+
+
+def another_order(network, after, rng):
+    """Return the layers that work in a random order that keeps producers and what ``after`` demands ahead."""
+    made_of, order = atoms(network, ()), works(network)
+    position = {layer.outputs[0]: i for i, layer in enumerate(order)}
+    ahead = [{position[a] for name in layer.inputs for a in made_of[name] if a in position} for layer in order]
+    for i, layers in after.items():
+        ahead[i] |= set(layers)
+    done, left = [], set(range(len(order)))
+    while left:
+        ready = sorted(i for i in left if ahead[i].isdisjoint(left))
+        chosen = int(rng.choice(ready))
+        left.remove(chosen)
+        done.append(order[chosen])
+    return done
 
 
 def best(items, rooms):

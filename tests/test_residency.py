@@ -12,7 +12,7 @@ import residency_reference as reference
 from accelsim.passes import addresses, residency
 from accelsim.passes.addresses import Block
 from accelsim.passes.choice import Item, choose
-from accelsim.passes.residency import PLANNERS, Buffer, arena_bits, reside
+from accelsim.passes.residency import PLANNERS, Buffer, arena_bits, reside, room_edges
 from accelsim.planning import plan
 from accelsim.workload.lifetimes import lifetime_names
 from accelsim.workload.storage import Storage, layout
@@ -137,6 +137,33 @@ def test_on_random_networks_no_two_live_storages_overlap_and_every_read_finds_wh
             assert moved[size, planner].moved_bits >= moved[size, "exact"].bound_bits
     assert exact[-1].proof == "optimal"
     assert exact[-1].moved_bits == sum(s.moved_bits for s in found.storages if s.role != "inner")
+
+
+@pytest.mark.parametrize("seed", [seed for seed in range(220) if not layout(reference.drawn(seed)).copies])
+def test_layers_in_any_order_that_keeps_room_edges_find_what_was_written(seed):
+    network = reference.drawn(seed)
+    found = layout(network)
+    rng = np.random.default_rng(seed)
+    for size in CAPACITIES:
+        kept = reside(found.storages, [Buffer("chip", 8 * size)], "exact", len(found.layers))
+        places = {name: place.address_bits // 8 for name, place in kept.places.items()}
+        edges = room_edges(found.storages, kept)
+        assert all(max(ahead) < position for position, ahead in edges.items())
+        for _ in range(8):
+            reference.replay(network, found, places, reference.another_order(network, edges, rng))
+
+
+def test_room_edges_lead_from_all_that_touch_the_last_occupants_to_all_writers():
+    def storage(name, first, last, writers, readers, size=100):
+        return Storage(name, (name,), 8 * size, first, last, 1, "inner", writers, readers)
+
+    held = [storage("a", 0, 1, (0,), (1,)), storage("b", 2, 4, (2, 3), (4,)), storage("c", 5, 6, (5,), (6,), 50),
+            storage("d", 7, 8, (7,), (8,))]  # fmt: skip
+    kept = reside(held, [Buffer("chip", 8 * 100)], "exact", 9)
+    assert room_edges(held, kept) == {2: (0, 1), 3: (0, 1), 5: (2, 3, 4), 7: (2, 3, 4, 5, 6)}
+    apart = reside(held, [Buffer("chip", 8 * 100), Buffer("other", 8 * 100)], "exact", 9)
+    assert room_edges(held, apart) == room_edges(held, kept)  # all in the first
+    assert room_edges(held[:2], reside(held[:1], [Buffer("chip", 8 * 100)], "exact", 9)) == {}
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -116,6 +116,44 @@ def reside(storages: Sequence[Storage], buffers: Sequence[Buffer], planner: Plan
     return Residency(found, total - kept, least, planner, addresses="first fit")
 
 
+def room_edges(storages: Sequence[Storage], residency: Residency) -> dict[int, tuple[int, ...]]:
+    """Return position -> those whose layers must have computed before its layer writes: write after read.
+
+    With layers in order one at a time nothing follows from it. Where two units overlap, a layer that writes into a
+    storage waits for all that touch the earlier occupants of its addresses; for an occupant that later ones cover, those
+    have waited already. Copies into concatenations belong to the layers at their positions.
+    """
+    placed = sorted(
+        (storage for storage in storages if storage.name in residency.places), key=lambda storage: storage.first
+    )
+    after: dict[int, set[int]] = {}
+    for i, storage in enumerate(placed):
+        open_ = [_span(storage, residency)]
+        for other in sorted(placed[:i], key=lambda other: -other.last):
+            if (
+                other.last >= storage.first
+                or residency.places[other.name].buffer != residency.places[storage.name].buffer
+            ):
+                continue
+            left = [part for span in open_ for part in _without(span, _span(other, residency))]
+            if left != open_:
+                for position in storage.writers:
+                    after.setdefault(position, set()).update(other.writers, other.readers)
+            open_ = left
+    return {position: tuple(sorted(found)) for position, found in sorted(after.items())}
+
+
+def _span(storage: Storage, residency: Residency) -> tuple[int, int]:
+    at = residency.places[storage.name].address_bits
+    return at, at + storage.bits
+
+
+def _without(span: tuple[int, int], taken: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return what is left of a span without another."""
+    parts = (span[0], min(span[1], taken[0])), (max(span[0], taken[1]), span[1])
+    return [part for part in parts if part[0] < part[1]] if taken[0] < span[1] and span[0] < taken[1] else [span]
+
+
 def arena_bits(storages: Sequence[Storage], planner: Planner, positions: int) -> int:
     """Return the least capacity at which the planner holds every storage at once, inputs and outputs too.
 

@@ -36,6 +36,8 @@ class Storage:
         Positions between which it is alive, both included; a position is the index of a layer that works.
     moved_bits : int
         What its writers write and its readers read, each once.
+    writers, readers : tuple of int
+        Positions of the layers that write into it and that read from it, in order.
     role : str
         ``inner``, or why it is no planner's to keep: ``input``, ``output``, ``state``.
     """
@@ -47,6 +49,8 @@ class Storage:
     last: int
     moved_bits: int
     role: Role = "inner"
+    writers: tuple[int, ...] = ()
+    readers: tuple[int, ...] = ()
 
     def meets(self, other: Storage) -> bool:
         """Whether both are alive at some position."""
@@ -93,7 +97,7 @@ def layout(network: Network, *, state: Collection[str] = (), inplace: InPlace = 
     state : collection of str
         Tensors that live over the whole run.
     inplace : str
-        ``depthwise``: a depthwise convolution writes its result over its input where nobody else needs that.
+        ``depthwise``: a depthwise convolution writes its result over its input where nobody else reads that.
 
     Raises
     ------
@@ -139,6 +143,8 @@ class _Span:
     first: int
     last: int
     moved: int
+    writers: tuple[int, ...] = ()
+    readers: tuple[int, ...] = ()
 
 
 @dataclass
@@ -181,7 +187,7 @@ class _Finder:
         return tensor.elements * (tensor.bits or DEFAULT_BITS)
 
     def _make(self, name: str, bits: int, position: int, written: int) -> None:
-        self.spans[name] = _Span(bits, position, position, written)
+        self.spans[name] = _Span(bits, position, position, written, (position,) if written else ())
         self.joined[name] = (name,)
         self.named[name,] = name
         self.seen[name] = _Seen(name, bits, (name,), True)
@@ -189,6 +195,7 @@ class _Finder:
     def _read(self, part: _Seen, position: int) -> None:
         for atom in part.atoms:
             self.spans[atom].last = max(self.spans[atom].last, position)
+            self.spans[atom].readers += (position,)
         self.spans[part.atoms[0]].moved += part.bits
 
     def _view(self, layer: Layer, shape: View) -> None:
@@ -265,7 +272,9 @@ class _Finder:
         first = 0 if role == "state" else min(span.first for span in spans)
         last = end if role in ("state", "output") else max(span.last for span in spans)
         bits, moved = sum(span.bits for span in spans), sum(span.moved for span in spans)
-        return Storage(self.named[place], names, bits, first, last, moved, role)
+        writers = tuple(sorted({position for span in spans for position in span.writers}))
+        readers = tuple(sorted({position for span in spans for position in span.readers}))
+        return Storage(self.named[place], names, bits, first, last, moved, role, writers, readers)
 
     def _role(self, place: tuple[str, ...], names: tuple[str, ...]) -> Role:
         if self.state.intersection(names):
@@ -280,11 +289,14 @@ def _merged(storages: tuple[Storage, ...], network: Network) -> tuple[Storage, .
     holding = {name: storage for storage in storages for name in storage.tensors}
     for position, layer in _depthwise(network):
         source, made = holding[layer.inputs[0]], holding[layer.outputs[0]]
-        alone = source.role == made.role == "inner" and source.last == made.first == position
+        alone = source.role == made.role == "inner" and source.readers == (made.first,) == (position,)
         if alone and layer.outputs[0] == made.name:
             names, bits = (*source.tensors, *made.tensors), max(source.bits, made.bits)
             moved = source.moved_bits + made.moved_bits
-            both = replace(source, tensors=names, bits=bits, last=made.last, moved_bits=moved)
+            both = replace(
+                source, tensors=names, bits=bits, last=made.last, moved_bits=moved,
+                writers=source.writers + made.writers, readers=source.readers + made.readers,
+            )  # fmt: skip
             holding |= dict.fromkeys(names, both)
     return tuple(dict.fromkeys(holding.values()))
 
