@@ -12,9 +12,11 @@ import residency_reference as reference
 from accelsim.passes import addresses, residency
 from accelsim.passes.addresses import Block
 from accelsim.passes.choice import Item, choose
+from accelsim.passes.fold import fold
 from accelsim.passes.residency import PLANNERS, Buffer, arena_bits, reside, room_edges
 from accelsim.planning import plan
 from accelsim.workload.lifetimes import lifetime_names
+from accelsim.workload.load import load_network
 from accelsim.workload.storage import Storage, layout
 
 CAPACITIES = (64, 200, 333, 512, 1024, 4096)
@@ -164,6 +166,27 @@ def test_room_edges_lead_from_all_that_touch_the_last_occupants_to_all_writers()
     apart = reside(held, [Buffer("chip", 8 * 100), Buffer("other", 8 * 100)], "exact", 9)
     assert room_edges(held, apart) == room_edges(held, kept)  # all in the first
     assert room_edges(held[:2], reside(held[:1], [Buffer("chip", 8 * 100)], "exact", 9)) == {}
+
+
+def test_with_overlap_storages_keep_their_addresses_as_long_as_there_is_room():
+    held = [Storage("a", ("a",), 800, 0, 1, 1, "inner", (0,), (1,)),
+            Storage("b", ("b",), 800, 2, 4, 1, "inner", (2, 3), (4,))]  # fmt: skip
+    tight, wide = (reside(held, [Buffer("chip", 8 * size)], "exact", 5, overlap=True) for size in (100, 200))
+    assert (tight.slack, wide.slack) == (0, residency.MOST_SLACK)
+    assert room_edges(held, tight) == {2: (0, 1), 3: (0, 1)}
+    assert room_edges(held, wide) == {}
+    assert tight.moved_bits == wide.moved_bits == 0
+
+
+@pytest.mark.parametrize(("size", "slack"), [(1_161_600, 0), (1_355_199, 0), (1_355_200, 1)])
+def test_googlenet_has_slack_where_the_room_is_as_another_planner_found(size, slack):
+    found = layout(fold(load_network("onnx:inception_v1")).network)
+    kept = reside(found.storages, [Buffer("chip", 8 * size)], "exact", len(found.layers), overlap=True)
+    assert kept.slack == slack
+    blocks = [(s.bits, s.first, min(s.last + slack, 74), 8 * size) for s in found.storages if s.name in kept.places]
+    assert len(blocks) == 47
+    held = [s for s in found.storages if s.name in kept.places]
+    assert reference.apart(blocks, [kept.places[s.name].address_bits for s in held])
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -19,6 +19,8 @@ Proof: TypeAlias = Literal["optimal", "bounded", "greedy", "tflm"]
 
 TFLM_ALIGN_BITS = 128
 """TensorFlow Lite Micro's kBufferAlignment of 16 bytes."""
+MOST_SLACK = 8
+"""Positions by which lives are stretched at most: units that overlap are seldom further apart."""
 EXACT = "exact"
 """How addresses came about where first fit found none."""
 
@@ -83,6 +85,8 @@ class Residency:
         Storages that the exact choice would keep and that found no address.
     addresses : str
         How addresses came about.
+    slack : int
+        Positions after its last reader for which every storage keeps its address to itself, so that units overlap.
     """
 
     places: Mapping[str, Place]
@@ -91,9 +95,12 @@ class Residency:
     proof: Proof
     dropped: tuple[str, ...] = ()
     addresses: str = ""
+    slack: int = 0
 
 
-def reside(storages: Sequence[Storage], buffers: Sequence[Buffer], planner: Planner, positions: int) -> Residency:
+def reside(
+    storages: Sequence[Storage], buffers: Sequence[Buffer], planner: Planner, positions: int, *, overlap: bool = False
+) -> Residency:
     """Return which of the ``inner`` storages stay in the buffers, and at which addresses.
 
     Parameters
@@ -105,22 +112,25 @@ def reside(storages: Sequence[Storage], buffers: Sequence[Buffer], planner: Plan
         ``exact``, ``greedy`` or ``tflm``.
     positions : int
         Layers that work.
+    overlap : bool
+        Of ``exact``: give addresses up as late as the room for what stays allows, see `Residency.slack`.
     """
     wanted = [storage for storage in storages if storage.role == "inner" and storage.bits]
     total = sum(storage.moved_bits for storage in storages)
     if planner == "exact":
-        return _exact(wanted, buffers, positions, total)
-    found = _fitted(wanted, [_aligned(buffer, planner) for buffer in buffers], _ORDERS[planner](wanted), positions)
-    kept = sum(storage.moved_bits for storage in wanted if storage.name in found)
+        found = _exact(wanted, buffers, positions, total)
+        return _slackened(wanted, buffers, positions, found) if overlap else found
+    places = _fitted(wanted, [_aligned(buffer, planner) for buffer in buffers], _ORDERS[planner](wanted), positions)
+    kept = sum(storage.moved_bits for storage in wanted if storage.name in places)
     least = total - sum(storage.moved_bits for storage in wanted)
-    return Residency(found, total - kept, least, planner, addresses="first fit")
+    return Residency(places, total - kept, least, planner, addresses="first fit")
 
 
 def room_edges(storages: Sequence[Storage], residency: Residency) -> dict[int, tuple[int, ...]]:
     """Return position -> those whose layers must have computed before its layer writes: write after read.
 
     With layers in order one at a time nothing follows from it. Where two units overlap, a layer that writes into a
-    storage waits for all that touch the earlier occupants of its addresses; for an occupant that later ones cover, those
+    storage waits for all that touch the earlier occupants of its addresses; for occupants that later ones cover, those
     have waited already. Copies into concatenations belong to the layers at their positions.
     """
     placed = sorted(
@@ -257,6 +267,26 @@ def _exact(wanted: Sequence[Storage], buffers: Sequence[Buffer], positions: int,
     kept = sum(storage.moved_bits for storage in wanted if storage.name in places)
     way = ", ".join(dict.fromkeys(ways))
     return Residency(places, total - kept, total - choice.bound, proof, dropped, way)
+
+
+def _slackened(
+    wanted: Sequence[Storage], buffers: Sequence[Buffer], positions: int, found: Residency
+) -> Residency:  # fmt: skip
+    """Return the plan with addresses that first fit finds for longer lives, the longest of up to `MOST_SLACK` more."""
+    for slack in range(MOST_SLACK, 0, -1):
+        places: dict[str, Place] = {}
+        ways: list[str] = []
+        for buffer in buffers:
+            held = [s for s in wanted if s.name in found.places and found.places[s.name].buffer == buffer.name]
+            rooms = buffer.rooms(positions)
+            blocks = [buffer.block(s, rooms)._replace(last=min(s.last + slack, positions - 1)) for s in held]
+            fits = ((way, at) for way, some in addresses.attempts(blocks) if (at := addresses.whole(some)) is not None)
+            way, fitted = next(fits, ("", []))
+            ways += [f"first fit, {way}"] if held else []
+            places |= {s.name: Place(buffer.name, at) for s, at in zip(held, fitted, strict=False)}
+        if len(places) == len(found.places):
+            return replace(found, places=places, addresses=", ".join(dict.fromkeys(ways)), slack=slack)
+    return found
 
 
 def _addresses(chosen: Sequence[Storage], blocks: Sequence[Block]) -> tuple[Sequence[int | None], str]:
