@@ -32,9 +32,10 @@ import numpy as np
 
 from accelsim.activity import Activity
 from accelsim.components import Alu, Component, Mac, RegisterFile, Sram
+from accelsim.engines.nvdla.registers import registers
 from accelsim.engine import Engine, Machine, Sample, Word
 from accelsim.engines.nvdla import post, totals
-from accelsim.engines.nvdla.params import ACCUMULATOR_BITS, Mapping, Params
+from accelsim.engines.nvdla.params import ACCUMULATOR_BITS, POST, Mapping, Params
 from accelsim.engines.nvdla.plan import Work, walked, work_of
 from accelsim.errors import MappingError
 from accelsim.operands.handle import Operands, from_conv_output
@@ -64,8 +65,8 @@ class Nvdla(Engine[Params, Mapping]):
     support_params = ("wide_kernels",)
 
     def units(self, params: Params) -> dict[str, int]:
-        """Return 8-bit multipliers, and the elements that the post-processing takes at a time."""
-        return {"macs": params.multipliers, "post": params.post_elements}
+        """Return 8-bit multipliers, and the elements that each pipeline behind them takes at a time."""
+        return {"macs": params.multipliers, **dict.fromkeys(POST, params.post_elements)}
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run here, or None."""
@@ -88,6 +89,7 @@ class Nvdla(Engine[Params, Mapping]):
             RegisterFile("pe.sums", 1, size_bits=sums, width_bits=p.kernels * ACCUMULATOR_BITS),
             Sram("glb.cbuf", p.banks, size_bits=p.bank_kib * KIB_BITS, width_bits=p.channels * 8),
             Alu("post", p.post_elements, bits=32),
+            *registers(p),
         )
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Mapping, machine: Machine) -> Plan:

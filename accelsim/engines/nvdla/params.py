@@ -9,6 +9,8 @@ from accelsim.units import KIB_BITS
 
 ACCUMULATOR_BITS = 34
 """Of a partial sum of int8 products (unit description, CACC)."""
+POST = ("sdp", "pdp", "cdp")
+"""Pipelines behind the array: element-wise, pooling, normalisation across channels."""
 
 
 class Params(Strict):

@@ -438,7 +438,9 @@ class _Convolution:
             compute_cycles=cycles,
             accounts={
                 "macs": self.causes,
-                "post": {"busy": out.size, "starved": cycles * p.post_elements - out.size},
+                "sdp": {"busy": out.size, "starved": cycles * p.post_elements - out.size},
+                "pdp": {"unmapped": cycles * p.post_elements},
+                "cdp": {"unmapped": cycles * p.post_elements},
             },
             traffic=self.flows,
             events={Event("macs", "mac"): products * self.wide, Event("post", "add"): out.size},
