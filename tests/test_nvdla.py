@@ -1,6 +1,7 @@
 """NVDLA: rules by hand, tables of its RTL, and the one line that each mistake gives."""
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,11 +9,14 @@ from click.testing import CliRunner
 
 import accelsim
 from accelsim.cli import app, main
-from accelsim.engines.nvdla import engine, kernel
+from accelsim.engine import Machine, drawing
+from accelsim.engines.nvdla import engine, kernel, reference
 from accelsim.engines.nvdla.params import Mapping, Params
 from accelsim.engines.nvdla.plan import slice_bytes, work_of
+from accelsim.engines.nvdla.sample import sample
 from accelsim.errors import ConfigError, MappingError
 from accelsim.layer import machine_view
+from accelsim.memory.dram import DramModel
 from accelsim.operands import handle
 from accelsim.operands.golden import golden
 from accelsim.validate import rtl
@@ -197,3 +201,28 @@ def test_the_split_that_is_chosen_leaves_nothing_over():
     arch = accelsim.load_arch("nvdla_small")
     work = work_of(view_of(Conv2d(1, 16, 8, 28, 28, 3, 3)), arch.units[0].params, Mapping(), machine_view(arch).dram)
     assert work.split == (4, 28)  # 28 x 28 x 16 bytes of data
+
+
+def drawn(seed):
+    """Return a layer of many stripes and beats, so that what repeats is counted at once, and its machine."""
+    rng = np.random.default_rng(seed)
+    draw = drawing(rng)
+    params = sample(rng).params | {"wide_kernels": None, "bank_kib": draw(1, 2), "credits": draw(6, 40)}
+    r, s = (1, 1) if draw(0, 1) else (draw(1, 3), draw(1, 3))
+    pad = (draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1))
+    most = (12, 40)[draw(0, 1)]
+    shape = Conv2d(1, draw(1, most), draw(1, most), draw(6, 18), draw(6, 18), r, s, 1, (draw(1, 2), draw(1, 2)), pad)
+    # about as many beats on their way as the latency takes
+    params["outstanding_beats"], latency = draw(20, 30), draw(10, 40)
+    rate = Fraction(8 * params["port_bytes"], 1) * Fraction(7, draw(5, 11))
+    return shape, Params(**params), Machine({}, DramModel(rate, latency, 8))
+
+
+@pytest.mark.parametrize("seed", [*range(10), 37, 127, 846, 1793])
+def test_what_repeats_is_counted_as_the_stepping_reference_does(seed):
+    shape, params, machine = drawn(seed)
+    view = view_of(shape)
+    operands = handle.of(view, 1)
+    plan = engine.ENGINE.plan(view, operands, params, Mapping(), machine)
+    stepped = reference.reference(view, operands, params, Mapping(), machine)
+    assert engine.ENGINE.run(plan).same_integers(stepped) == []
