@@ -115,6 +115,11 @@ def test_words_of_16_bits_take_half_the_kernels_and_two_multipliers():
     assert (narrow["busy"], wide["busy"]) == (64 * 32, 2 * 64 * 32)
 
 
+def test_wide_kernels_have_two_multipliers_each():
+    with pytest.raises(ConfigError, match="32 kernels of 16 bits take the multipliers of 64 of 8 bits, there are 32"):
+        accelsim.load_arch("nvdla_full", [("params.wide_kernels", 32)])
+
+
 @pytest.mark.parametrize(
     ("shape", "mapping", "said"),
     [
@@ -216,6 +221,24 @@ def drawn(seed):
     params["outstanding_beats"], latency = draw(20, 30), draw(10, 40)
     rate = Fraction(8 * params["port_bytes"], 1) * Fraction(7, draw(5, 11))
     return shape, Params(**params), Machine({}, DramModel(rate, latency, 8))
+
+
+def test_rates_of_many_digits_are_exact():
+    shape, params, machine = drawn(3)
+    for text in ("3.14159265358979", "25.600999999999999", "0.000123456789012345"):
+        slow = machine._replace(dram=machine.dram._replace(bits_per_cycle=8 * Fraction(text)))
+        view = view_of(shape if float(text) > 1 else Conv2d(1, 3, 2, 2, 2, 1, 1))
+        operands = handle.of(view, 1)
+        ours = engine.ENGINE.run(engine.ENGINE.plan(view, operands, params, Mapping(), slow))
+        if float(text) > 1:
+            assert ours.same_integers(reference.reference(view, operands, params, Mapping(), slow)) == []
+        else:
+            beats = ours.traffic["dram", "weight", "read"] + ours.traffic["dram", "input", "read"]
+            assert ours.compute_cycles > beats / slow.dram.bits_per_cycle
+    view = view_of(shape)
+    with pytest.raises(MappingError, match="round memory.dram.gb_per_s"):
+        dram = machine.dram._replace(bits_per_cycle=Fraction(10**20 + 1, 10**20))
+        engine.ENGINE.plan(view, handle.of(view, 1), params, Mapping(), machine._replace(dram=dram))
 
 
 @pytest.mark.parametrize("seed", [*range(10), 37, 127, 846, 1793])

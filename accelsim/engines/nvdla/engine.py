@@ -32,12 +32,14 @@ import numpy as np
 
 from accelsim.activity import Activity
 from accelsim.components import Alu, Component, Mac, RegisterFile, Sram
-from accelsim.engines.nvdla.registers import registers
-from accelsim.engine import Engine, Machine, Sample, Word
-from accelsim.engines.nvdla import post, totals
+from accelsim.config.schema import MappingSpec
+from accelsim.engine import Engine, Machine, Many, Sample, Word
+from accelsim.engines.nvdla import columns, post, totals
 from accelsim.engines.nvdla.params import ACCUMULATOR_BITS, POST, Mapping, Params
 from accelsim.engines.nvdla.plan import Work, walked, work_of
+from accelsim.engines.nvdla.registers import registers
 from accelsim.errors import MappingError
+from accelsim.mapping.choose import PriceOf
 from accelsim.operands.handle import Operands, from_conv_output
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.layers import LayerView
@@ -94,9 +96,12 @@ class Nvdla(Engine[Params, Mapping]):
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Mapping, machine: Machine) -> Plan:
         """Cut the layer into hardware layers; MappingError where one does not fit the convolution buffer."""
+        return self._plan(view, operands.effective_macs if view.macs else 0, params, mapping, machine)
+
+    def _plan(self, view: LayerView, effective_macs: int, params: Params, mapping: Mapping, machine: Machine) -> Plan:
         if view.kind in PRODUCTS:
             work: Work | post.Post = work_of(view, params, mapping, machine.dram)
-            return Plan(view, work, params, machine, operands.effective_macs)
+            return Plan(view, work, params, machine, effective_macs)
         if view.input.elements * params.multipliers > INT64_MAX >> 20:
             raise MappingError.too_many(view.name)
         return Plan(view, post.post_of(view, params, mapping), params, machine, 0)
@@ -113,6 +118,25 @@ class Nvdla(Engine[Params, Mapping]):
     def closed_form(self, plan: Plan) -> Activity | None:
         """Return what the post-processing does; the loads of a convolution have no closed form."""
         return self.run(plan) if isinstance(plan.work, post.Post) else None
+
+    def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
+        """Return a layer by its sizes and widths."""
+        return columns.encode(view, effective_macs)
+
+    def closed_form_many(
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: PriceOf,
+        leak_pj_per_cycle: float,
+    ) -> Many | None:  # fmt: skip
+        """Run the layers without operands, prices and reports, each in the bands and banks that `plan` chooses."""
+        del mapping, price, leak_pj_per_cycle  # there is nothing to choose
+        found: list[Activity | None] = []
+        for row in layers.tolist():
+            view, effective_macs = columns.decoded(tuple(row))
+            try:
+                found.append(self.run(self._plan(view, effective_macs, params, Mapping(), machine)))
+            except MappingError:
+                found.append(None)
+        return columns.totals(found, self.components(params), self.primary)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer on a small machine."""

@@ -23,6 +23,7 @@ CYCLES, FIRST, LAST, ACTIVE, LOAD, WEIGHT, FLOOR, CREDIT, FILL, END = range(10)
 """What a walk counts, in cycles: all, the first product, the last one; with products, waiting for loads, for later
 weights, for a package's least cycles, for credits, through pipelines at the start, at the end."""
 COUNTS = 10
+MOST = 2**62
 
 
 @kernel
@@ -36,32 +37,36 @@ def stripe_of(left, row, stripe):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def limited(rates):  # type: ignore[no-untyped-def]
-    """Return whether beats at full rate may have to wait for those on their way (rule 3)."""
-    late = (rates.latency + rates.outstanding_cycles) * rates.ticks
-    return (
-        rates.outstanding * rates.beat_ticks < late + rates.ticks - 1
-    )  # a beat comes less than a cycle after its tick
+def forward(clock, rates, count):  # type: ignore[no-untyped-def]
+    """Move ``clock``, [cycle, ticks of it that are over, beats], by ``count`` beats."""
+    clock[0] += count * rates.beat_cycles
+    clock[2] += count
+    most = MOST // max(1, rates.beat_ticks)  # at a time, within 64 bits
+    while count > 0:
+        some = min(count, most)
+        clock[1] += some * rates.beat_ticks
+        clock[0] += clock[1] // rates.ticks
+        clock[1] %= rates.ticks
+        count -= some
 
 
 @kernel
 def beats(clock, history, rates, count, earliest):  # type: ignore[no-untyped-def]
     """Let beats come one after another, the first no sooner than ``earliest``; return when the last one does (rule 1).
 
-    ``clock`` is [tick of the next beat, beats until now]. Only a port that is `limited` is looked at beat by beat.
+    Only where beats may wait for those on their way (rule 3) is each looked at.
     """
-    one_by_one = limited(rates)
     last = 0
     while count > 0:
-        number = clock[1]
-        if one_by_one and number >= rates.outstanding:
+        number = clock[2]
+        if rates.limited and number >= rates.outstanding:
             earliest = max(earliest, history[number % rates.outstanding] + rates.latency + rates.outstanding_cycles)
-        together = 1 if one_by_one else count
-        if clock[0] < earliest * rates.ticks:
-            clock[0] = earliest * rates.ticks
-        clock[0] += together * rates.beat_ticks
-        clock[1] += together
-        last = -(-(clock[0] - rates.beat_ticks) // rates.ticks)
+        together = 1 if rates.limited else count
+        if clock[0] < earliest:
+            clock[0], clock[1] = earliest, 0
+        forward(clock, rates, together - 1)
+        last = clock[0] + (1 if clock[1] > 0 else 0)
+        forward(clock, rates, 1)
         history[number % rates.outstanding] = last
         count -= together
     return last
@@ -96,7 +101,7 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
     stripes = np.zeros((rates.credits + 2, 2), np.int64)  # pixels up to its last one, when that one is through
     head = 0  # the next stripe
     tail = 0  # the stripe that holds the next credit to wait for
-    clock = np.zeros(2, np.int64)
+    clock = np.zeros(3, np.int64)
     fetched = 0  # weight beats of the layers before
     group = 0  # of all layers
     held = 0  # the group whose place in the ring is the next to be overwritten
@@ -128,8 +133,8 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
                     break
         else:
             begin = rates.request + rates.latency
-        if clock[0] < begin * rates.ticks:
-            clock[0] = begin * rates.ticks
+        if clock[0] < begin:
+            clock[0], clock[1] = begin, 0
         acc = 0
         for g in range(groups):
             acc += min(layer[GROUP], layer[KERNELS] - g * layer[GROUP]) * layer[KERNEL_BYTES]
@@ -160,7 +165,7 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
                 some, data = min(some, rates.weights_first - weights), 0
             elif some > 0 and data > 0:  # one and one in turn
                 some = data = min(some, data)
-                if limited(rates) or clock[0] < max(room, wait) * rates.ticks:
+                if rates.limited or clock[0] < max(room, wait):
                     some = data = 1
             if data > 0:
                 last_beat = beats(clock, history, rates, data if some == 0 else 2 * data - 1, room)

@@ -60,6 +60,11 @@ class Params(Strict):
             raise ValueError(f"a stripe of {self.stripe} pixels needs as many credits; raise credits")
         if self.credits < self.image_stripe:
             raise ValueError(f"a stripe of {self.image_stripe} image pixels needs as many credits; raise credits")
+        if self.wide_kernels is not None and 2 * self.wide_kernels > self.kernels:
+            raise ValueError(
+                f"{self.wide_kernels} kernels of 16 bits take the multipliers of {2 * self.wide_kernels} of 8 bits, "
+                f"there are {self.kernels}; lower wide_kernels"
+            )
         return self
 
     @property

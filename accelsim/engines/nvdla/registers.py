@@ -16,7 +16,7 @@ SEQUENCER_ENTRIES = 22
 weights, 4 at its outputs (NV_NVDLA_CSC_dl.v, NV_NVDLA_CSC_wl.v, without Winograd and compression)."""
 SDP_BITS = 1078
 """Of a lane: two stages of adder (2 x 64 + 2 x 33), multiplier (2 x 50), truncation and ReLU (2 x 32 each), and the
-converter behind them (2 x (33 + 49 + 18 + 17)), each word with a skid register (NV_NVDLA_SDP_HLS_X_int_*.v, _C_int.v)."""
+converter behind them (2 x (33 + 49 + 18 + 17)), each with a skid register (NV_NVDLA_SDP_HLS_X_int_*.v, _C_int.v)."""
 PDP_BITS = 681
 """Of a lane: eight windows of a line (26), their input and output (29), eight lines (52), two inputs (28)
 (NV_NVDLA_PDP_CORE_unit1d.v, _cal1d.v, _cal2d.v)."""
