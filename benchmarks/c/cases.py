@@ -99,6 +99,7 @@ CASES: tuple[Case | Stream, ...] = (
     Case("cnvlutin", "cnvlutin_base", HUGE),
     *_both("cambricon_x", "cambricon_x", LARGE, LARGE, weight=0.35),
     *_both("nullhop", "nullhop", LARGE, LARGE, given=0.4),
+    *_both("nvdla", "nvdla_small", HUGE, SMALL),
     *_both("snapea", "snapea", SMALL, SMALL),
     Case("bitserial", "dadiannao", LARGE),
     Case("bitserial", "stripes_trimmed", LARGE),
