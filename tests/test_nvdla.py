@@ -13,14 +13,17 @@ from accelsim.engine import Machine, drawing
 from accelsim.engines.nvdla import engine, kernel, reference
 from accelsim.engines.nvdla.params import Mapping, Params
 from accelsim.engines.nvdla.plan import slice_bytes, work_of
+from accelsim.engines.nvdla.registers import registers
 from accelsim.engines.nvdla.sample import sample
 from accelsim.errors import ConfigError, MappingError
 from accelsim.layer import machine_view
 from accelsim.memory.dram import DramModel
 from accelsim.operands import handle
 from accelsim.operands.golden import golden
+from accelsim.report import document, words
 from accelsim.validate import rtl
 from accelsim.workload.layers import LayerView, Tensor
+from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Conv2d, Linear, Pool
 
 SMALL = {"channels": 8, "kernels": 8, "banks": 32, "bank_kib": 4}
@@ -249,3 +252,35 @@ def test_what_repeats_is_counted_as_the_stepping_reference_does(seed):
     plan = engine.ENGINE.plan(view, operands, params, Mapping(), machine)
     stepped = reference.reference(view, operands, params, Mapping(), machine)
     assert engine.ENGINE.run(plan).same_integers(stepped) == []
+
+
+def test_an_unvalidated_machine_says_so_in_lists_reports_and_json():
+    listed = CliRunner().invoke(app, ["list", "arch"]).output.splitlines()
+    marked = {line.split()[0] for line in listed if "unvalidated:" in line}
+    assert marked == {"nvdla_full", "nvdla_large"}
+    assert "unvalidated: the RTL of this configuration" in CliRunner().invoke(app, ["show", "nvdla_large"]).output
+    result = accelsim.simulate("nvdla_large", "squeezenet1_1")
+    assert words.title(result).endswith("unvalidated)")
+    assert json.loads(document.to_json(result))["arch"]["unvalidated"].startswith("the RTL of this configuration")
+    assert "unvalidated" not in accelsim.simulate("nvdla_small", "squeezenet1_1").arch
+    # a variant of such a machine is one too
+    assert "unvalidated" in accelsim.load_arch("nvdla_full", [("params.banks", 8)]).config
+
+
+def test_registers_are_those_counted_in_the_rtl():
+    found = {each.name: each for each in registers(Params(**SMALL))}
+    # a cell: 64 bits of pixels, 8 x 5 flags, 2, a result of 19 bits 7.5 times; two sets of 8 weights behind gates
+    assert (found["cells"].count, found["cells"].clocked_bits, found["cells"].gated_words) == (8, 64 + 42 + 142, 16)
+    # 32 banks of a word to write and two read, 8 + 2 + 1 words where these come together, twice, 2 to write
+    assert found["latches"].clocked_bits == 64 * (96 + 22 + 2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "runs"),
+    [(Conv2d(1, 8, 8, 6, 6, 1, 1), {"cells", "sdp"}), (Pool("max", 1, 8, 6, 6, 2, 2, (2, 2)), {"pdp"})],
+)
+def test_the_clock_reaches_what_a_layer_passes(shape, runs):
+    layer, tensors = make_layer("l", shape)
+    result = accelsim.simulate("nvdla_small", Network("n", (layer,), tensors, isolated=True))
+    clocked = {name for name, counts in result.layers[0].events.items() if counts.get("data")}
+    assert clocked & {"cells", "sdp", "pdp", "cdp"} == runs
