@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
@@ -285,6 +285,16 @@ class Engine(Generic[ParamsT, MappingT]):
     def closed_form(self, plan: Any) -> Activity | None:
         """Return the same integers as `run` without walking, or None if there is no closed form."""
         del plan
+        return None
+
+    def ends_together(
+        self, views: Sequence[LayerView], mappings: Sequence[MappingT], params: ParamsT, machine: Machine
+    ) -> list[int] | None:
+        """Return at which cycle each of some layers ends that are given one after another, or None if none overlap.
+
+        The layers multiply, and none reads what the one before it makes.
+        """
+        del views, mappings, params, machine
         return None
 
     def walks(self, params: ParamsT) -> bool:

@@ -23,6 +23,7 @@ TIERS = [
     {"tiled", "compressed"},
     {"engines", "replicas", "energy"},
     {"layer"},
+    {"overlap"},
     {"simulation", "contract"},
     {"comparison"},
     {"report", "repricing"},

@@ -1,6 +1,7 @@
 """NVDLA: rules by hand, tables of its RTL, and the one line that each mistake gives."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -284,3 +285,54 @@ def test_the_clock_reaches_what_a_layer_passes(shape, runs):
     result = accelsim.simulate("nvdla_small", Network("n", (layer,), tensors, isolated=True))
     clocked = {name for name, counts in result.layers[0].events.items() if counts.get("data")}
     assert clocked & {"cells", "sdp", "pdp", "cdp"} == runs
+
+
+def pair(tmp_path, shapes, banks, read_first=False):
+    """Return the result of two layers of one network, on the bench of the table of pairs."""
+    (one, tensors), (two, more) = (make_layer(name, shape) for name, shape in zip("ab", shapes, strict=True))
+    if read_first:
+        two = replace(two, inputs=one.outputs)
+        more = {name: tensor for name, tensor in more.items() if not name.endswith("input")}
+    lines = [
+        f"{name}: {{data_banks: {d}, weight_banks: {w}, bands: 1}}" for name, (d, w) in zip("ab", banks, strict=True)
+    ]
+    (tmp_path / "banks.yaml").write_text("\n".join(lines))
+    arch = accelsim.load_arch("nvdla_small", [("params.overlap_layers", True), ("memory.dram.gb_per_s", 4),
+                                              ("memory.dram.latency_ns", 31), *rtl.STOCK.items()])  # fmt: skip
+    return accelsim.simulate(arch, Network("pair", (one, two), tensors | more), mapping=tmp_path / "banks.yaml")
+
+
+A = Conv2d(1, 32, 32, 12, 12, 3, 3, pad=(1, 1, 1, 1))
+B = Conv2d(1, 64, 32, 16, 16, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "banks", "rtl_cycles", "overlaps"),
+    [((A, A), ((8, 8), (8, 8)), 44121, True), ((B, B), ((8, 8), (8, 8)), 28138, True),
+     ((A, B), ((2, 3), (4, 1)), 39655, False)],
+)  # fmt: skip
+def test_layers_of_a_network_overlap_as_pairs_do_in_the_rtl(tmp_path, shapes, banks, rtl_cycles, overlaps):
+    result = pair(tmp_path, shapes, banks)
+    saved = result.layers[1].details.get("overlap_cycles", 0)
+    assert (saved > 0) == overlaps
+    assert abs(result.cycles - saved - rtl_cycles) / rtl_cycles < 0.03
+    assert bool(result.notes) == overlaps
+    if overlaps:
+        assert f"b by {saved:,} cycles; the network takes {result.cycles - saved:,} cycles so" in result.notes[0]
+    for layer in result.layers:  # the layers' own figures are those of each alone
+        assert sum(layer.account.values()) == layer.units * layer.cycles
+
+
+def test_a_layer_that_reads_the_one_before_waits_for_it(tmp_path):
+    after = Conv2d(1, 32, 32, 12, 12, 3, 3, pad=(1, 1, 1, 1))
+    result = pair(tmp_path, (A, after), ((8, 8), (8, 8)), read_first=True)
+    assert not result.notes
+    assert "overlap_cycles" not in result.layers[1].details
+
+
+def test_fixed_banks_hold_for_every_layer():
+    sets = [("mapping.fixed", {"data_banks": 20, "weight_banks": 4})]
+    layers = accelsim.simulate(accelsim.load_arch("nvdla_small", sets), "squeezenet1_1").simulated
+    assert {(x.details["data_banks"], x.details["weight_banks"]) for x in layers if x.macs} == {(20, 4)}
+    with pytest.raises(MappingError, match=r"mapping\.fixed names 'bank'; known keys: data_banks"):
+        accelsim.simulate(accelsim.load_arch("nvdla_small", [("mapping.fixed", {"bank": 1})]), "squeezenet1_1")

@@ -26,6 +26,7 @@ Assumed:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ from accelsim.config.schema import MappingSpec
 from accelsim.engine import Engine, Machine, Many, Sample, Word
 from accelsim.engines.nvdla import columns, post, totals
 from accelsim.engines.nvdla.params import ACCUMULATOR_BITS, POST, Mapping, Params
-from accelsim.engines.nvdla.plan import Work, walked, work_of
+from accelsim.engines.nvdla.plan import Work, in_turn, walked, work_of
 from accelsim.engines.nvdla.registers import registers
 from accelsim.errors import MappingError
 from accelsim.mapping.choose import PriceOf
@@ -119,6 +120,14 @@ class Nvdla(Engine[Params, Mapping]):
         """Return what the post-processing does; the loads of a convolution have no closed form."""
         return self.run(plan) if isinstance(plan.work, post.Post) else None
 
+    def ends_together(
+        self, views: Sequence[LayerView], mappings: Sequence[Mapping], params: Params, machine: Machine
+    ) -> list[int] | None:
+        """Return when each layer ends; None unless `overlap_layers` says that they overlap."""
+        if not params.overlap_layers:
+            return None
+        return in_turn([work_of(v, params, m, machine.dram) for v, m in zip(views, mappings, strict=True)])
+
     def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
         """Return a layer by its sizes and widths."""
         return columns.encode(view, effective_macs)
@@ -128,7 +137,9 @@ class Nvdla(Engine[Params, Mapping]):
         leak_pj_per_cycle: float,
     ) -> Many | None:  # fmt: skip
         """Run the layers without operands, prices and reports, each in the bands and banks that `plan` chooses."""
-        del mapping, price, leak_pj_per_cycle  # there is nothing to choose
+        del price, leak_pj_per_cycle  # there is nothing to choose
+        if mapping.fixed:
+            return None
         found: list[Activity | None] = []
         for row in layers.tolist():
             view, effective_macs = columns.decoded(tuple(row))

@@ -45,6 +45,9 @@ class Params(Strict):
     credit_cycles: int = Field(23, ge=0, le=1000, description="from the end of a pixel to the return of its credit")
     end_cycles: int = Field(23, ge=0, le=1000, description="from the last element to the end of the layer")
     turn_cycles: int = Field(65, ge=1, le=1000, description="from the last product of a layer to the next one's first")
+    overlap_layers: bool = Field(
+        False, description="a layer loads while the one before computes, if it may and their banks are split alike"
+    )
     post_elements: int = Field(1, ge=1, le=64, description="elements that the post-processing takes per cycle")
     sdp_cycles: int = Field(59, ge=0, le=1000, description="of an element-wise layer beside elements and latency")
     pdp_cycles: int = Field(61, ge=0, le=1000, description="of a pooling layer beside elements and latency")

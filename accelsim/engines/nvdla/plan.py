@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -272,6 +273,22 @@ def _row(
         ceil_div(weight_bytes, p.port_bytes), packages, (part.bottom - part.top) * conv.f, conv.f if image else 0,
         p.image_stripe if image else p.stripe, kernels, split.weights * p.bank_bytes // p.port_bytes, 1,
     ]  # fmt: skip
+
+
+def in_turn(works: Sequence[Work]) -> list[int]:
+    """Return at which cycle each convolution ends of some that are enabled while the one before it runs (rule 14)."""
+    from accelsim.engines.nvdla import kernel
+
+    ends, done, first = [], 0, 0
+    for i in range(len(works)):
+        if i + 1 < len(works) and works[i + 1].rates == works[i].rates and works[i + 1].split == works[i].split:
+            continue  # one walk for all whose banks are split alike
+        layers = np.concatenate([work.layers for work in works[first : i + 1]])
+        found = kernel.walk(layers, works[i].rates, np.zeros(kernel.COUNTS, np.int64))
+        last = np.cumsum([len(work.layers) for work in works[first : i + 1]]) - 1
+        ends += [done + int(end) for end in found[last, 2]]
+        done, first = ends[-1], i + 1
+    return ends
 
 
 def walked(work: Work) -> tuple[Any, np.ndarray]:
