@@ -15,6 +15,9 @@ from accelsim.workload.network import Network, is_view
 SAVED = "overlap_cycles"
 """Among a layer's details: how much sooner it ends than its own cycles after the end of the layer before."""
 
+MOST = 6
+"""Layers that a note names; `SAVED` is in the report of each."""
+
 
 def overlapped(
     arch: Arch, network: Network, tasks: Sequence[Task], results: Sequence[LayerResult]
@@ -40,11 +43,12 @@ def overlapped(
                 names.append(f"{results[i].name} by {saved:,}")
     if not names:
         return found, ()
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
     alone = sum(result.cycles for result in results)
     whole = alone - sum(result.details.get(SAVED, 0) for result in found)
     return found, (
-        f"layers that load while the one before computes end sooner: {', '.join(names)} cycles; the network takes "
-        f"{whole:,} cycles so, and {alone:,} one layer after another, as all other figures here have it",
+        f"layers that load while the one before computes end sooner: {', '.join(names[:MOST])} cycles{more}; "
+        f"the network takes {whole:,} cycles so, and {alone:,} one layer after another, as all other figures here have it",
     )
 
 

@@ -11,16 +11,19 @@ Modelled:
 - The post-processing behind the array, one element per cycle, and the credits of pixels that wait for it.
 - Layers in bands of output rows, groups and images as hardware layers that overlap: the next one loads while one
   computes, if the buffer has room.
+- Layers that overlap as hardware layers do, told beside figures of each alone (`overlap_layers`).
 - Element-wise layers, pooling and normalisation across channels from memory to memory; image mode (a mapping).
 
 Not modelled:
 - Winograd, weight compression, batches of fully connected layers, the second memory port and its SRAM.
+- Configuration registers, counters and the memory interface, in energy and area.
 - Programming by the host: the registers of the next hardware layer are written in time.
 - Writes that hold up reads: none was seen. The range of the accumulator; rounding of outputs, which are int32 sums.
 
 Assumed:
 - Groups of a convolution that fill a block of channels share a hardware layer, their kernels filled up with zeros.
 - Rows of a matrix are pixels, one below the other; 3 channels in image mode are pixels of 4.
+- Registers of other configurations are as deep as those of nv_small; those of the normalisation unit.
 - Weights have room for two groups of kernels, data as few bands as fit beside them.
 """
 
