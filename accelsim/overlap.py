@@ -48,7 +48,7 @@ def overlapped(
     whole = alone - sum(result.details.get(SAVED, 0) for result in found)
     return found, (
         f"layers that load while the one before computes end sooner: {', '.join(names[:MOST])} cycles{more}; "
-        f"the network takes {whole:,} cycles so, and {alone:,} one layer after another, as all other figures here have it",
+        f"the network takes {whole:,} cycles so, and {alone:,} one layer after another, as all other figures have it",
     )
 
 
