@@ -21,6 +21,7 @@ TIERS = [
     {"passes", "mapping"},
     {"engine"},
     {"tiled", "compressed"},
+    {"whole"},
     {"engines", "replicas", "energy"},
     {"layer"},
     {"simulation", "contract"},
