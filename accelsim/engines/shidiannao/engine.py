@@ -79,11 +79,11 @@ class ShiDianNao(WholeEngine[Params]):
         banks = [(store, count * p.pe_rows) for store, count in zip(self.stores, (2, 1, 2), strict=True)]
         return (
             Mac("macs", pes, bits, bits, bits),
-            Alu("pool", pes, bits),
+            Alu("pool", pes, bits, parts=("comparator",)),
             Alu("alu", p.alu_lanes, bits),
             *((RegisterFile("pe.fifos", 2 * pes, p.fifo_words * bits, bits),) if p.fifo_words else ()),
             Sram("ib", 1, p.instruction_kib * KIB_BITS),
-            *(Sram(s.boundary, n, ceil_div(s.capacity_bits(p), n), p.pe_cols * bits) for s, n in banks),
+            *(Sram(s.boundary, n, ceil_div(s.capacity_bits(p), n), p.pe_cols * bits, banks=1) for s, n in banks),
         )  # fmt: skip
 
     def count(self, layer: Layer, params: Params) -> Counts:
