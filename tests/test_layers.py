@@ -20,6 +20,7 @@ TIERS = [
     {"operands"},
     {"stepped"},
     {"passes", "mapping"},
+    {"planning"},
     {"engine"},
     {"tiled", "compressed"},
     {"whole"},
