@@ -22,11 +22,11 @@ simulated cycle by cycle."""
 Class = Literal[
     "identity", "peer formula", "fitted input", "average of other networks", "comparable", "not comparable", "RTL"
 ]
-"""What an agreement proves. ``identity``: arithmetic that any machine of these sizes fulfils (peaks, bounds, small cases
-by hand); ``peer formula``: another simulator's or a paper's own formula at the same inputs; ``fitted input``: what is
-compared, or an input that gives it, was chosen because of this figure; ``average of other networks``: a mean over work
-of which ours is a part at most; ``not comparable``: of another input, a bound, or of a definition nobody states;
-``comparable``: the same work on the published machine."""
+"""What an agreement proves. ``identity``: arithmetic that any machine of these sizes fulfils (peaks, bounds, small
+cases by hand); ``peer formula``: another simulator's or a paper's own formula at the same inputs; ``fitted input``:
+what is compared, or an input that gives it, was chosen because of this figure; ``average of other networks``: a mean
+over work of which ours is a part at most; ``not comparable``: of another input, a bound, or of a definition nobody
+states; ``comparable``: the same work on the published machine."""
 CLASSES: tuple[Class, ...] = get_args(Class)
 _IMPLIED: dict[Origin, Class] = {
     "hand-derived": "identity", "peer": "peer formula", "fitted": "fitted input", "RTL": "RTL",
