@@ -8,7 +8,7 @@ from accelsim.activity import Event
 from accelsim.config import arch as spec
 from accelsim.config.arch import Arch
 from accelsim.config.yamlfile import Document
-from accelsim.energy import Table, area_mm2, price_sets
+from accelsim.energy import Table, area_mm2, price_sets, prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, UserError
 from accelsim.layer import energy_of, full_name, machine_components, table_of, unit_components
@@ -63,6 +63,7 @@ def repriced(result: NetworkResult, table: str | None = None, node_nm: float | N
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
+        prices=prices_in_use(machine_components(arch), prices),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--density", type=click.Path(path_type=Path), help="YAML or CSV: densities per layer.")
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
 @pricing.options
+@pricing.tables
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
               show_default=True, help="What to print.")  # fmt: skip
 @click.option("--blocks", "depth", type=click.IntRange(1), metavar="N",
@@ -53,6 +55,8 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     from accelsim.config.arch import parse_set
     from accelsim.errors import WorkloadError
     from accelsim.simulation import advice, load_arch, load_network, nothing_ran, simulate
+
+    asked = pricing.named(options.pop("tables"))
 
     if depth is not None and style != "table":
         raise click.UsageError("--blocks is for the table: drop --format.")
@@ -74,6 +78,10 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         result = simulate(machine, net, progress=report, **options)
     if (problem := nothing_ran(result)) is not None:
         raise WorkloadError(problem, advice(machine, net, result))
+    if asked:
+        from accelsim.breadth import by_tables
+
+        result = replace(result, energy_tables=by_tables(result, asked))
     _print(result, style, output, options["trace"], depth or 0, not plain)
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError

@@ -16,6 +16,7 @@ from accelsim import __version__
 from accelsim.activity import BOUNDARIES, TENSORS
 from accelsim.config.arch import unsourced
 from accelsim.errors import ModelError
+from accelsim.report import facts
 from accelsim.report.facts import in_order
 from accelsim.results import SCHEMA, LayerResult, NetworkResult, TrafficRow
 from accelsim.text import json_text
@@ -40,13 +41,24 @@ def document(result: NetworkResult) -> dict[str, Any]:
             "isolated": result.isolated,
         },
         "options": result.options,
+        "prices": result.prices,
         "unsourced": unsourced(result.arch),
         "not_modelled": result.not_modelled,
         "notes": result.notes,
         "totals": _totals(result),
         "layers": [_layer(layer) for layer in result.layers],
     }
+    if result.energy_tables:
+        found["energy_tables"] = _tables(result)
     return {key: plain(value, key) for key, value in found.items()}
+
+
+def _tables(result: NetworkResult) -> dict[str, Any]:
+    ends = facts.span(result)
+    span = None
+    if ends is not None:
+        span = {"least_pj": ends[0], "largest_pj": ends[1], "ratio": ends[1] / ends[0] if ends[0] else None}
+    return {"rows": [price._asdict() for price in result.energy_tables], "span": span}
 
 
 def to_json(result: NetworkResult) -> str:

@@ -81,6 +81,8 @@ def _result(data: Mapping[str, Any]) -> dict[str, Any]:
         "area_mm2": totals["area_mm2_by_component"],
         "area_missing": totals.get("area_missing", ()),
         "area_parts_mm2": totals.get("area_parts_mm2", {}),
+        "prices": data.get("prices", {}),
+        "energy_tables": data.get("energy_tables", {}).get("rows", ()),
     }
 
 
