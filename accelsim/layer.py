@@ -143,7 +143,8 @@ def simulate_layer(
         stored=engine.stored(plan),
         needed_bits_per_cycle=needed,
         events=_by_component(arch, unit, components, counted),
-        energy_pj=energy_of(arch, unit, counted, cycles, table),
+        energy_pj=(energy := energy_of(arch, unit, counted, cycles, table)),
+        stalled_pj=stalled_of(arch, energy, cycles, stall, table),
         checked=checked,
         details=details,
         tiles=Tiles(activity.schedule, machine.dram) if options.trace else None,
@@ -368,6 +369,17 @@ def energy_of(arch: Arch, unit: Unit, counted: Mapping[Event, int], cycles: int,
     dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
     energy = {full_name(arch, unit, name): pj for name, pj in dynamic.items()}
     return energy | {name: pj * cycles for name, pj in waiting_of_others(arch, unit, table).items()}
+
+
+def stalled_of(
+    arch: Arch, energy: Mapping[str, float], cycles: int, stall_cycles: int, table: Table
+) -> dict[str, float]:
+    """Return what leakage and the clocks of all units take of a layer's energy while it stalls, by component."""
+    if not stall_cycles:
+        return {}
+    waits = _waiting(arch, arch.units, table).items()
+    clocks = {name: min(pj * stall_cycles, energy[name]) for name, pj in waits if name in energy}
+    return clocks | {LEAKAGE: energy[LEAKAGE] * stall_cycles / cycles}
 
 
 def waiting_of_others(arch: Arch, unit: Unit, table: Table) -> dict[str, float]:

@@ -11,7 +11,7 @@ from accelsim.config.yamlfile import Document
 from accelsim.energy import Table, area_mm2, price_sets, prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, UserError
-from accelsim.layer import energy_of, full_name, machine_components, table_of, unit_components
+from accelsim.layer import energy_of, full_name, machine_components, stalled_of, table_of, unit_components
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.simulation import not_modelled
 
@@ -81,4 +81,6 @@ def _layer(arch: Arch, layer: LayerResult, table: Table) -> LayerResult:
     counted = {
         Event(names[name], action): count for name, mine in layer.events.items() for action, count in mine.items()
     }
-    return replace(layer, energy_pj=energy_of(arch, unit, counted, layer.cycles, table))
+    energy = energy_of(arch, unit, counted, layer.cycles, table)
+    stalled = stalled_of(arch, energy, layer.cycles, layer.stall_cycles, table)
+    return replace(layer, energy_pj=energy, stalled_pj=stalled)

@@ -116,6 +116,8 @@ class LayerResult:
     events: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Component -> action -> how often: bits of storage, links and DRAM, else operations. Times prices, the energy."""
     energy_pj: Mapping[str, float] = field(default_factory=dict)
+    stalled_pj: Mapping[str, float] = field(default_factory=dict)
+    """Of ``energy_pj`` what leakage and clocks take in ``stall_cycles``, where they take any."""
     checked: bool | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     tiles: Tiles | None = field(default=None, repr=False)

@@ -59,7 +59,7 @@ def test_the_head_names_table_node_and_weak_prices(result):
         accelsim.load_arch("diannao", [("energy.table", "16nm")]), accelsim.load_network("alexnet"), layers="conv3"
     )
     assert (carried.prices["table"], carried.prices["node_nm"]) == ("16nm", 16)
-    assert "sb read" in carried.prices["carried"]
+    assert "glb.weights read" in carried.prices["carried"]
     assert "priced by 16nm (16 nm, 0.8 V); carried prices: " in words.provenance(carried)
     assert words.provenance(result).count("priced by") == 1
 

@@ -16,7 +16,7 @@ from accelsim import __version__
 from accelsim.activity import BOUNDARIES, TENSORS
 from accelsim.config.arch import unsourced
 from accelsim.errors import ModelError
-from accelsim.report import facts
+from accelsim.report import facts, power
 from accelsim.report.facts import in_order
 from accelsim.results import SCHEMA, LayerResult, NetworkResult, TrafficRow
 from accelsim.text import json_text
@@ -109,6 +109,7 @@ def _totals(result: NetworkResult) -> dict[str, Any]:
         "total_energy_pj": float(result.total_energy_pj),
         "energy_pj": result.energy_pj,
         "edp_pj_s": float(result.edp_pj_s),
+        "power": power.to_document(result),
         "dram_read_bits": result.dram_read_bits,
         "dram_write_bits": result.dram_write_bits,
         "occupancy": result.occupancy,
@@ -169,6 +170,7 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "needed_bits_per_cycle": layer.needed_bits_per_cycle,
         "total_energy_pj": float(layer.total_energy_pj),
         "energy_pj": layer.energy_pj,
+        "stalled_pj": layer.stalled_pj,
         "events": layer.events,
         "checked": layer.checked,
         "details": layer.details,

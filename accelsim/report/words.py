@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from accelsim import basis
-from accelsim.report import facts
+from accelsim.report import facts, power
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.units import si
 
@@ -214,6 +214,7 @@ def totals(result: NetworkResult) -> list[tuple[str, str]]:
         ("units", f"occupancy {percent(result.occupancy)}, utilisation {percent(result.utilization)}"),
         ("DRAM", f"read {megabytes(result.dram_read_bits)} MB, write {megabytes(result.dram_write_bits)} MB"),
         ("energy", _energy(result)),
+        *([("power", _power(result))] if result.total_energy_pj and result.cycles else []),
         ("EDP", si(result.edp_pj_s * 1e-12, "J s", 4)),
         ("coverage", _coverage(result)),
     ]
@@ -295,6 +296,16 @@ def _energy(result: NetworkResult) -> str:
     parts = sorted(result.energy_pj.items(), key=lambda item: -item[1])
     shown = [f"{name} {percent(pj / total)}" for name, pj in parts if pj]
     return f"{si(total * 1e-12, 'J', 4)}: {', '.join(shown)}{priced}"
+
+
+def _power(result: NetworkResult) -> str:
+    curve, window = power.of_layers(result), power.window_us(result)
+    stalled = power.stalled_mw(result)
+    rest = f"; leakage and clock while stalled {si(stalled * 1e-3, 'W', 3)}" if stalled else ""
+    return (
+        f"mean {si(curve.average_mw * 1e-3, 'W', 4)}, peak over {number(window)} us "
+        f"{si(curve.peak_mw(window) * 1e-3, 'W', 4)} (each layer at its mean){rest}"
+    )
 
 
 def _coverage(result: NetworkResult) -> str:
