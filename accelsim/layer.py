@@ -26,7 +26,7 @@ from accelsim.energy import (
 )
 from accelsim.engine import Engine, Machine, finished
 from accelsim.engines import registry
-from accelsim.errors import FitError, MappingError, ModelError, WorkloadError
+from accelsim.errors import ConfigError, FitError, MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Bounds, Choice, PriceOf, build, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
@@ -354,6 +354,21 @@ def machine_components(arch: Arch) -> tuple[Component, ...]:
             problem = f"'{memory.name}' is no SRAM of this machine"
             raise arch.document.error(("storage", i, "name"), problem, close)
     return (*found, dram)
+
+
+def sole_components(arch: Arch, option: str) -> tuple[Component, ...]:
+    """Return the components of a machine of one unit, whose names alone say what a row of prices is of.
+
+    Raises
+    ------
+    ConfigError
+        A machine of several units, for ``option``.
+    """
+    if len(arch.units) > 1:
+        units = ", ".join(unit.name for unit in arch.units)
+        problem = f"'{arch.name}' has several units ({units}), whose components share names"
+        raise ConfigError(problem, "take a machine of one unit", file=option)
+    return machine_components(arch)
 
 
 def full_name(arch: Arch, unit: Unit, component: str) -> str:
