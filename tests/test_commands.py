@@ -7,7 +7,8 @@ import yaml
 from click.testing import CliRunner
 from rich.console import Console
 
-from accelsim.cli import app, terminal
+from accelsim import terminal
+from accelsim.cli import app
 from accelsim.config import packaged
 from accelsim.engines import registry
 from accelsim.errors import ConfigError

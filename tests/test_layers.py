@@ -10,9 +10,10 @@ import accelsim
 
 ROOT = Path(accelsim.__file__).parent
 TIERS = [
-    {"text"},
+    {"text", "version"},
     {"errors", "units", "basis"},
-    {"outputs"},
+    {"outputs", "terminal"},
+    {"progress"},
     {"activity", "results", "components", "config", "jit"},
     {"memory"},
     {"workload"},
@@ -28,6 +29,7 @@ TIERS = [
     {"repricing"},
     {"breadth"},
     {"report"},
+    {"api"},
     {"validate", "explore"},
     {"starters"},
     {"cli"},

@@ -86,10 +86,10 @@ def _draw(path: Path, points: list[Point]) -> None:
 
 
 def _published(engines: tuple[str, ...], output: Path | None, form: str) -> None:
-    from accelsim.cli.run import progress
+    from accelsim.progress import Bar
     from accelsim.validate import compare, spread, table
 
-    with progress() as report:
+    with Bar() as report:
         rows = compare.validate(engines, report)
     if form == "json":
         click.echo(json.dumps(spread.to_document(rows), indent=1))
@@ -105,7 +105,7 @@ def _print(rows: list[Verdict]) -> None:
     """Print a table per engine as wide as the terminal; where it is wide, with the sources."""
     from rich.table import Table
 
-    from accelsim.cli import terminal
+    from accelsim import terminal
     from accelsim.validate import spread, table
 
     console = terminal.console()

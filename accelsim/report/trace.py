@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from accelsim import __version__
 from accelsim.activity import Step, count
 from accelsim.errors import UserError
 from accelsim.memory import timeline
 from accelsim.memory.timeline import Traced
 from accelsim.report import facts, power, words
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.version import __version__
 
 MOST_POWERS = 20_000
 """Points of the track of power: where a run has more pieces, means over equal times."""
