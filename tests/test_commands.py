@@ -85,6 +85,13 @@ def test_a_band_judges_the_relative_error():
     assert compare.judge("e", band, 13.3).verdict == "FAIL"
 
 
+def test_a_range_holds_what_lies_between_the_published_ends():
+    between = case(kind="range", range=[1.24, 1.55], why="six networks", expected=1.37)
+    assert [compare.judge("e", between, x).verdict for x in (1.23, 1.24, 1.4, 1.55, 1.56)] == [
+        "FAIL", "ok", "ok", "ok", "FAIL"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("ours", "verdict", "passed"),
     [(8.0, "gap", True), (7.9, "gap", True), (9.9, "gap shrank", True), (7.7, "GAP GREW", False),
@@ -105,6 +112,9 @@ def test_a_known_gap_fails_when_it_grows_and_not_when_it_shrinks(ours, verdict, 
         ({"kind": "known_gap", "tolerance": 0.1, "why": "w"}, "states its 'gap'"),
         ({"origin": "published (recalled)"}, "no bar"),
         ({"origin": "published"}, "add 'class'"),
+        ({"kind": "range", "why": "w"}, "has a 'range'"),
+        ({"range": [1.0, 2.0]}, "has a 'range'"),
+        ({"kind": "range", "range": [2.0, 1.0], "why": "w"}, "turn it round"),
         ({"class": "comparable"}, "change its 'class'"),
         ({"class": "similar"}, "average of other networks"),
     ],

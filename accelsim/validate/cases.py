@@ -15,7 +15,7 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError
 from accelsim.memory import device
 
-Kind = Literal["exact", "within", "known_gap", "reported"]
+Kind = Literal["exact", "within", "range", "known_gap", "reported"]
 Origin = Literal["hand-derived", "published", "peer", "published (recalled)", "fitted", "RTL"]
 """``fitted``: published, but a rule of ours was selected because it gives this figure; ``RTL``: a hardware description,
 simulated cycle by cycle."""
@@ -61,6 +61,9 @@ class Figure(Strict):
     kind: Kind
     tolerance: float = Field(0.0, ge=0, description="largest relative error; of a known gap, how far it may grow")
     gap: float | None = Field(None, description="of a known gap: the relative error as it stood when it was stated")
+    range: tuple[float, float] | None = Field(
+        None, strict=False, description="of kind range: least and largest published figure, of which ours is one more"
+    )
     origin: Origin
     class_: Class | None = Field(
         None, alias="class", description="what an agreement proves; needed if published, else it follows from 'origin'"
@@ -76,6 +79,10 @@ class Figure(Strict):
             raise ValueError(f"a case of kind {self.kind} needs a tolerance and a reason; add 'tolerance' and 'why'")
         if (self.kind == "known_gap") != (self.gap is not None):
             raise ValueError("a known gap, and nothing else, states its 'gap'; add or remove it")
+        if (self.kind == "range") != (self.range is not None) or (self.kind == "range" and not self.why):
+            raise ValueError("a case of kind range, and no other, has a 'range' and a reason; add or remove them")
+        if self.range is not None and not self.range[0] <= self.range[1]:
+            raise ValueError("a range goes from the least figure to the largest; turn it round")
         if self.origin == "published (recalled)" and self.kind != "reported":
             raise ValueError("a recalled figure is no bar; use kind: reported")
         if self.class_ is None and self.origin not in _IMPLIED:

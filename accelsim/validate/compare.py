@@ -90,6 +90,7 @@ def judge(engine: str, case: Figure, value: float) -> Verdict:
     verdicts = {
         "exact": "ok" if value == case.expected else "FAIL",
         "within": "ok" if abs(error) <= case.tolerance else "FAIL",
+        "range": "ok" if case.range is not None and case.range[0] <= value <= case.range[1] else "FAIL",
         "known_gap": _gap(abs(error) - abs(case.gap or 0), case.tolerance),
         "reported": "",
     }
@@ -170,7 +171,7 @@ def _found(report: dict[str, Any], case: CaseSpec) -> float:
 
 
 _NOT_A_RUN = {
-    "case", "needs", "rtl", "where", "unless", "quantity", "expected", "unit", "scale", "kind", "tolerance", "gap",
+    "case", "needs", "rtl", "where", "unless", "quantity", "expected", "unit", "scale", "kind", "tolerance", "gap", "range",
     "origin", "class_", "source", "why",
 }  # fmt: skip
 

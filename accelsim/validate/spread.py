@@ -109,5 +109,5 @@ def _row(row: Verdict) -> dict[str, Any]:
         "engine": row.engine, "case": case.case, "quantity": case.quantity, "metric": case.metric, "unit": case.unit,
         "expected": case.expected, "ours": row.ours if known else None, "error": row.error if known else None,
         "verdict": row.verdict or "reported", "class": case.proves, "kind": case.kind, "tolerance": case.tolerance,
-        "gap": case.gap, "origin": case.origin, "source": case.source, "why": case.why,
+        "gap": case.gap, "range": case.range, "origin": case.origin, "source": case.source, "why": case.why,
     }  # fmt: skip
