@@ -171,8 +171,8 @@ def _found(report: dict[str, Any], case: CaseSpec) -> float:
 
 
 _NOT_A_RUN = {
-    "case", "needs", "rtl", "where", "unless", "quantity", "expected", "unit", "scale", "kind", "tolerance", "gap", "range",
-    "origin", "class_", "source", "why",
+    "case", "needs", "rtl", "where", "unless", "quantity", "expected", "unit", "scale", "kind", "tolerance", "gap",
+    "range", "origin", "class_", "source", "why",
 }  # fmt: skip
 
 
