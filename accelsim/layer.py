@@ -38,6 +38,9 @@ from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
 
+PRICED = ("energy", "edp")
+"""Objectives of the mapper that look at prices."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -213,8 +216,9 @@ def mapping_of(
     if pinned is not None:
         return pinned, "pinned", None
     engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
+    table = chooses_by(arch) or table
     price = price_of(unit_components(arch, unit), table)
-    leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table))
+    leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table), table)
     try:
         choice = None
         if not arch.mapping.fixed:
@@ -253,14 +257,31 @@ def _plan(
         raise FitError.of(view.name, error) from None
 
 
-def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float]) -> float:
+def chooses_by(arch: Arch) -> Table | None:
+    """Return the table by which mappings are chosen where a machine names one beside that which prices it.
+
+    Raises
+    ------
+    ConfigError
+        No such table.
+    """
+    name = arch.mapping.prices
+    if name is None or arch.mapping.objective not in PRICED:
+        return None
+    try:
+        return kept_table(name)
+    except ConfigError as error:
+        raise arch.document.error(("mapping", "prices"), error.problem, error.remedy) from None
+
+
+def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float], table: Table) -> float:
     """Return what a machine spends in a cycle whatever runs, for energy objectives: leakage, and clocks never gated.
 
     ``leakage`` says how many mW all units leak.
     """
-    if arch.mapping.objective not in ("energy", "edp"):
+    if arch.mapping.objective not in PRICED:
         return 0.0
-    waits = 0.0 if arch.clock_gating != "none" else sum(_waiting(arch, arch.units, table_of(arch)).values())
+    waits = 0.0 if arch.clock_gating != "none" else sum(_waiting(arch, arch.units, table).values())
     return leakage() * float(1000 / arch.clocks_mhz["core"]) + waits
 
 
