@@ -274,14 +274,14 @@ def chooses_by(arch: Arch) -> Table | None:
         raise arch.document.error(("mapping", "prices"), error.problem, error.remedy) from None
 
 
-def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float], table: Table) -> float:
+def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float], table: Table | None = None) -> float:
     """Return what a machine spends in a cycle whatever runs, for energy objectives: leakage, and clocks never gated.
 
-    ``leakage`` says how many mW all units leak.
+    ``leakage`` says how many mW all units leak, ``table`` what clocks cost; the one that prices by default.
     """
     if arch.mapping.objective not in PRICED:
         return 0.0
-    waits = 0.0 if arch.clock_gating != "none" else sum(_waiting(arch, arch.units, table).values())
+    waits = 0.0 if arch.clock_gating != "none" else sum(_waiting(arch, arch.units, table or table_of(arch)).values())
     return leakage() * float(1000 / arch.clocks_mhz["core"]) + waits
 
 
