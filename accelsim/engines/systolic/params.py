@@ -24,7 +24,7 @@ class Params(Strict):
     output_registers: int = Field(0, ge=0, le=64, description="in os: registers behind a multiplier")
     whole_weight_tiles: bool = Field(
         False,
-        description="in ws: weights come from DRAM in blocks of the whole array, padding included, each a run of its own",
+        description="in ws: weights come from DRAM in blocks of the whole array, padding included, a run each",
     )
     operand_bits: int = Field(8, ge=1, le=32, description="widest input and weight that a PE multiplies")
     accumulator_bits: int = Field(32, ge=2, le=64, description="width of a partial sum")
