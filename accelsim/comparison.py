@@ -13,7 +13,6 @@ from accelsim import basis
 from accelsim.basis import Incomplete
 from accelsim.config.arch import Arch
 from accelsim.errors import ConfigError, UserError, WorkloadError
-from accelsim.layer import machine_components
 from accelsim.results import NetworkResult
 from accelsim.simulation import NOT_SELECTED, OnProgress, load_arch, load_network, simulate
 from accelsim.text import nearest
@@ -61,8 +60,6 @@ class ComparisonRow:
         Why nothing ran.
     ranks : bool
         Whether it may be best, have gains, and count in means over networks.
-    kinds : mapping
-        Component -> kind, for energies by class.
     """
 
     network: str
@@ -71,7 +68,6 @@ class ComparisonRow:
     over: NetworkResult | None = field(default=None, repr=False)
     reason: str | None = None
     ranks: bool = False
-    kinds: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def partial(self) -> bool:
@@ -243,8 +239,7 @@ def compare(
                 errors.append(found)
                 groups[-1].append(ComparisonRow(title, name, reason=str(found)))
             else:
-                kinds = _kinds(machine) if isinstance(machine, Arch) else {}
-                groups[-1].append(ComparisonRow(title, name, found, reason=_nothing(found), kinds=kinds))
+                groups[-1].append(ComparisonRow(title, name, found, reason=_nothing(found)))
     return _ranked(groups, first, incomplete, errors)
 
 
@@ -265,17 +260,11 @@ def of_results(
     pairs = Counter((result.network, result.arch_name) for result in results)
     if twice := [f"'{arch}' on '{network}'" for (network, arch), n in pairs.items() if n > 1]:
         raise ConfigError(f"two results of {twice[0]}", "give variants names: arch.replace('name', ...)")
-    kinds = {result.arch_name: _kinds(load_arch(result.arch)) for result in results}
     groups = [
-        [ComparisonRow(r.network, r.arch_name, r, reason=_nothing(r), kinds=kinds[r.arch_name]) for r in results
-         if r.network == network]
+        [ComparisonRow(r.network, r.arch_name, r, reason=_nothing(r)) for r in results if r.network == network]
         for network in networks
     ]  # fmt: skip
     return _ranked(groups, names[0] if base is None else _named(base, names, names), incomplete, [])
-
-
-def _kinds(machine: Arch) -> dict[str, str]:
-    return {component.name: component.kind for component in machine_components(machine)}
 
 
 def _ranked(
@@ -371,4 +360,4 @@ def _over(row: ComparisonRow, layers: frozenset[str] | None, ranks: bool) -> Com
     if row.whole is None or not row.whole.simulated:
         return row
     over = row.whole.over(layers if layers is not None else frozenset(_covered(row)))
-    return ComparisonRow(row.network, row.arch, row.whole, over, None, ranks, row.kinds)
+    return ComparisonRow(row.network, row.arch, row.whole, over, None, ranks)

@@ -22,6 +22,7 @@ TIERS = [
     {"passes", "mapping"},
     {"engine"},
     {"tiled", "compressed"},
+    {"whole"},
     {"engines", "replicas", "energy"},
     {"layer"},
     {"simulation", "contract"},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from accelsim.report import facts, palette, power, words
+from accelsim.report import classes, facts, palette, power, words
 from accelsim.report.breakdown_plot import OTHERS, merged
 from accelsim.report.columns import shorten
 from accelsim.report.series import LONG_NAME
@@ -145,9 +145,7 @@ STALLED = "leaked, clocked in stalls"
 
 def _power(ax: Axes, result: NetworkResult, layers: Sequence[LayerResult], edges: Sequence[float]) -> None:
     """Draw each component's mean power per layer, stacked; on top, hatched, what leaks and is clocked in stalls."""
-    kept = merged(result)
-    colours = iter(palette.COMPONENTS)
-    looks = {name: palette.DRAM if name == "dram" else next(colours) for name in kept} | {STALLED: STALLED_LOOK}
+    looks = classes.looks(merged(result), classes.of_result(result)) | {STALLED: STALLED_LOOK}
     parts: list[dict[str, float]] = []
     for layer in layers:
         part = dict.fromkeys(looks, 0.0)
