@@ -7,26 +7,24 @@ measured of it is not.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from accelsim.engine import Machine
+from accelsim.engines.systolic.params import Params
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest
 from accelsim.mapping.choose import Bounds, Candidates
 from accelsim.mapping.loopnest import FIELDS, TILE, LoopNest, Tiling
 from accelsim.memory import timeline
 from accelsim.tiled import totals
+from accelsim.tiled.engine import TiledEngine
 from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView
 
-if TYPE_CHECKING:
-    from accelsim.engines.systolic.engine import Systolic
-    from accelsim.engines.systolic.params import Params
 
-
-def fitting(engine: Systolic, view: LayerView, params: Params, found: Candidates) -> Candidates:
+def fitting(engine: TiledEngine[Any, Any], view: LayerView, params: Params, found: Candidates) -> Candidates:
     """Return the candidates whose blocks of weights fit half of the scratchpad; MappingError if none does."""
     if "weight" in loopnest.resident(view):
         return found
@@ -43,7 +41,9 @@ def fitting(engine: Systolic, view: LayerView, params: Params, found: Candidates
     return {name: column[keep] for name, column in found.items()}
 
 
-def bounds(engine: Systolic, view: LayerView, params: Params, machine: Machine, found: Candidates) -> Bounds:
+def bounds(
+    engine: TiledEngine[Any, Any], view: LayerView, params: Params, machine: Machine, found: Candidates
+) -> Bounds:
     """Return exact cycles, traffic and operations of each candidate."""
     number = len(found["k"])
     cycles, moved = np.zeros(number, dtype=np.int64), np.zeros(number, dtype=np.int64)
