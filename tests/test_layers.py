@@ -25,6 +25,7 @@ TIERS = [
     {"whole"},
     {"engines", "replicas", "energy"},
     {"layer"},
+    {"overlap"},
     {"simulation", "contract"},
     {"comparison"},
     {"repricing"},
