@@ -93,8 +93,8 @@ ISOLATED = {
 """Sum of the isolated layers."""
 
 
-def random_network(seed):
-    """Return (programs, buses, prefetch): one to three units, loops, latencies, places, room edges, coupled engines."""
+def random_network(seed, rounds=6):
+    """Return (programs, buses, prefetch): one to three units, loops of up to ``rounds``, latencies, places, room edges."""
     rng = Random(seed)
     units = "AVX"[: rng.randint(1, 3)]
     latency = rng.choice((0, 0, 3, 11))
@@ -116,7 +116,7 @@ def random_network(seed):
         return Step(loads, rng.randint(0, 12), moved(some(7, 0.5), "output", "write", place()), *seldom)
 
     def block(depth):
-        items = [Loop(rng.randint(1, 6), block(depth - 1)) if depth and rng.random() < 0.4 else step()
+        items = [Loop(rng.randint(1, rounds), block(depth - 1)) if depth and rng.random() < 0.4 else step()
                  for _ in range(rng.randint(1, 2))]  # fmt: skip
         return tuple(items)
 

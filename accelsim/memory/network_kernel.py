@@ -195,7 +195,8 @@ def served(net, state, place):  # type: ignore[no-untyped-def]
         state.times[spot], state.refs[spot] = arrival, cause
         one[COMING] += 1
     elif one[STAGE] in (STORED, MOVED):
-        state.times[times + 2], state.refs[times + 2] = now, cause
+        if one[STAGE] == MOVED or one[LEAD] < 0:  # the next tile does not wait for the store of the one before it
+            state.times[times + 2], state.refs[times + 2] = now, cause
         state.left[i] -= 1
         if state.left[i] == 0:
             program = one[STORER]

@@ -67,7 +67,7 @@ class State(NamedTuple):
     """Rounds of the loops that each unit, then each list, is in."""
     times: np.ndarray
     """Ends of computations of units; of a list: when the loads of the next tile and of the one after are there, when it
-    stored last; of constants: when loads arrive; ends of requests on buses."""
+    last stored what the next tile waits for; of constants: when loads arrive; ends of requests on buses."""
     refs: np.ndarray
     """The events that those times are of."""
     spent: np.ndarray
