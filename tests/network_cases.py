@@ -94,7 +94,7 @@ ISOLATED = {
 
 
 def random_network(seed, rounds=6):
-    """Return (programs, buses, prefetch): one to three units, loops of up to ``rounds``, latencies, places, room edges."""
+    """Return (programs, buses, prefetch): one to three units, loops up to ``rounds``, latencies, places, rooms."""
     rng = Random(seed)
     units = "AVX"[: rng.randint(1, 3)]
     latency = rng.choice((0, 0, 3, 11))

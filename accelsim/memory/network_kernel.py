@@ -23,8 +23,6 @@ from accelsim.memory.network_rows_kernel import (
     COMPUTED,
     CONSTANT,
     EDGE,
-    EVENT_BEGIN,
-    EVENT_END,
     EVENTS,
     FED,
     FINISHED,
@@ -32,8 +30,10 @@ from accelsim.memory.network_rows_kernel import (
     HELD,
     HERE,
     JUMPS,
+    LATE,
     LAYER,
     LEAD,
+    LENGTH,
     LOAD,
     LOADS,
     MADE,
@@ -187,7 +187,7 @@ def served(net, state, place):  # type: ignore[no-untyped-def]
     """End the request that is on a bus."""
     units, now = len(state.units), state.clock[NOW]
     i, cause = state.serving[place], state.refs[len(state.times) - len(net.latency) + place]
-    one, kind, times = state.lists[i], i % net.kinds, units + 3 * i
+    one, kind, times = state.lists[i], i % net.kinds, 2 * units + 3 * i
     state.serving[place], one[ON_BUS] = -1, 0
     arrival = now + net.latency[place]
     if kind:
@@ -214,7 +214,7 @@ def arrive(net, state, i):  # type: ignore[no-untyped-def]
     """Let constants that are there by now wait for their tiles."""
     one, spot = state.lists[i], net.coming + net.window * i
     while one[COMING] and state.times[spot] <= state.clock[NOW]:
-        latest = len(state.units) + 3 * i
+        latest = 2 * len(state.units) + 3 * i
         state.times[latest], state.refs[latest] = state.times[spot], state.refs[spot]
         one[COMING] -= 1
         one[HERE] += 1
@@ -233,7 +233,7 @@ def fed(net, state, u):  # type: ignore[no-untyped-def]
             if net.moves[row, place, CONSTANT] and one[HERE] == 0:
                 return False
             continue
-        if one[LEAD] < 0 or state.times[units + 3 * i] > state.clock[NOW]:
+        if one[LEAD] < 0 or state.times[2 * units + 3 * i] > state.clock[NOW]:
             return False
         if one[LEAD] == 0:
             stage = one[STAGE]
@@ -248,34 +248,38 @@ def fed(net, state, u):  # type: ignore[no-untyped-def]
 
 @lean
 def waited_for(net, state, u):  # type: ignore[no-untyped-def]
-    """Return why a unit computes now and not before: the event, and whether it was the port of another place.
+    """Return why a unit computes now, not before: the event, whether that is of another port, and how late it tells.
 
     Of several reasons, the first of: a load, the tile before, a store, another layer's result, room.
     """
     units, now, per = len(state.units), state.clock[NOW], len(state.lists) // len(state.units)
-    program, cause, conflict = state.units[u, PROG], -1, True
+    row, program, cause, conflict = state.units[u, AT], state.units[u, PROG], -1, True
+    late = 0
     for which in (2, 0):
         for i in range(u * per, u * per + per):
-            if state.times[units + 3 * i + which] == now:
-                conflict = conflict and (i - u * per) // net.kinds != net.dram
-                cause = state.refs[units + 3 * i + which]
+            place = (i - u * per) // net.kinds
+            if i % net.kinds and (state.lists[i, HERE] != 1 or net.moves[row, place, CONSTANT] == 0):
+                continue  # what came last is for a later tile
+            if state.times[2 * units + 3 * i + which] == now:
+                conflict = conflict and place != net.dram
+                cause, late = state.refs[2 * units + 3 * i + which], 0 if which else net.latency[place]
         if which and state.times[u] == now:
-            cause = state.refs[u]
+            cause, late = state.refs[u], 0
     if cause < 0 and state.units[u, OPENS]:
         for what in (ROOM_FREE, READY):
             if state.when[program, what] == now:
                 cause = state.who[program, what]
-    return cause, conflict
+    return cause, conflict, late
 
 
 @lean
-def write(state, record, resource, program, cycles, cause):  # type: ignore[no-untyped-def]
+def write(state, record, resource, program, cycles, cause, late):  # type: ignore[no-untyped-def]
     """Note an event that begins now; return its number."""
     clock, number = state.clock, state.clock[EVENTS]
     at = clock[WRITTEN]
     if at < len(record):
-        record[at, RESOURCE], record[at, LAYER], record[at, CAUSE] = resource, program, cause
-        record[at, EVENT_BEGIN], record[at, EVENT_END] = clock[NOW], clock[NOW] + cycles
+        record[at, RESOURCE], record[at, LAYER], record[at, LENGTH] = resource, program, cycles
+        record[at, CAUSE], record[at, LATE] = cause, late
     clock[EVENTS] += 1
     clock[WRITTEN] += 1
     return number
@@ -286,7 +290,7 @@ def compute(net, state, record, u):  # type: ignore[no-untyped-def]
     """Begin to compute a unit's next tile."""
     unit, now, done = state.units[u], state.clock[NOW], state.times[u]
     program, found = unit[PROG], state.found[unit[PROG]]
-    cause, conflict = waited_for(net, state, u)
+    cause, conflict, late = waited_for(net, state, u)
     if unit[OPENS]:
         found[BEGIN], found[START] = done, now
         there, free = max(done, state.when[program, READY]), state.when[program, ROOM_FREE]
@@ -297,7 +301,7 @@ def compute(net, state, record, u):  # type: ignore[no-untyped-def]
     cycles = net.rows[unit[AT], COMPUTED]
     state.spent[u, 0] += cycles
     unit[BUSY] = 1
-    state.refs[u] = write(state, record, u, program, cycles, cause)
+    state.refs[u] = write(state, record, u, program, cycles, cause, late)
     state.times[u] = now + cycles
     if net.kinds > 1:
         per = len(state.lists) // len(state.units)
@@ -312,6 +316,7 @@ def computed(net, state, u):  # type: ignore[no-untyped-def]
     unit, units, per = state.units[u], len(state.units), len(state.lists) // len(state.units)
     row, program = unit[AT], unit[PROG]
     unit[BUSY] = 0
+    state.times[units + u], state.refs[units + u] = state.times[u], state.refs[u]
     ended = advance(net, unit, state.counters[u])
     over = unit[AT] < 0 or unit[OPENS]
     for i in range(u * per, u * per + per):
@@ -323,7 +328,7 @@ def computed(net, state, u):  # type: ignore[no-untyped-def]
                 one[USED] -= one[HELD]
                 one[HELD] = 0
         else:
-            spot = units + 3 * i
+            spot = 2 * units + 3 * i
             state.times[spot], state.refs[spot] = state.times[spot + 1], state.refs[spot + 1]
             state.times[spot + 1], state.refs[spot + 1] = 0, -1
     if over:
@@ -358,15 +363,15 @@ def grant(net, state, record, place):  # type: ignore[no-untyped-def]
     cause = -1
     if state.times[bus] == now:
         cause = state.refs[bus]
-    elif state.times[whose] == now:
-        cause = state.refs[whose]
+    elif state.times[units + whose] == now:
+        cause = state.refs[units + whose]
     elif state.when[best, READY] == now:
         cause = state.who[best, READY]
     one[ON_BUS] = 1
     if chosen % net.kinds:
         one[USED] += net.moves[one[AT], place, BITS]
     state.serving[place] = chosen
-    state.refs[bus] = write(state, record, units + place, best, cycles, cause)
+    state.refs[bus] = write(state, record, units + place, best, cycles, cause, 0)
     state.times[bus] = now + cycles
     state.busy[place] += cycles
 
@@ -386,8 +391,8 @@ def following(net, state):  # type: ignore[no-untyped-def]
             if i % net.kinds:
                 if state.lists[i, COMING]:
                     soon = min(soon, state.times[net.coming + net.window * i])
-            elif not state.units[u, BUSY] and state.times[units + 3 * i] > now:
-                soon = min(soon, state.times[units + 3 * i])
+            elif not state.units[u, BUSY] and state.times[2 * units + 3 * i] > now:
+                soon = min(soon, state.times[2 * units + 3 * i])
     return soon
 
 

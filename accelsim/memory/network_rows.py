@@ -66,8 +66,9 @@ class State(NamedTuple):
     counters: np.ndarray
     """Rounds of the loops that each unit, then each list, is in."""
     times: np.ndarray
-    """Ends of computations of units; of a list: when the loads of the next tile and of the one after are there, when it
-    last stored what the next tile waits for; of constants: when loads arrive; ends of requests on buses."""
+    """Ends of computations, those under way too, and of the last that are over; of a list: when the loads of the next
+    tile and of the one after are there, when it last stored what the next tile waits for; of constants: when loads
+    arrive; ends of requests on buses."""
     refs: np.ndarray
     """The events that those times are of."""
     spent: np.ndarray
@@ -141,13 +142,13 @@ def layout(
     lists, window = len(order) * len(places) * (1 + apart), min(max(latency, default=0), tiles) + 2 if apart else 0
     deep = int(rows[:, kernel.DEPTH].max(initial=0)) + 1
     sizes = (kernel.CLOCK, len(order) * kernel.OF_UNIT + len(places), lists * kernel.OF_LIST,
-             (len(order) + lists) * deep, *[len(order) + (3 + window) * lists + len(places)] * 2)  # fmt: skip
+             (len(order) + lists) * deep, *[2 * len(order) + (3 + window) * lists + len(places)] * 2)  # fmt: skip
     at = np.cumsum(sizes).tolist()
     net = Net(
         rows.astype(whole), moves.astype(whole), table, starts, _pairs(edges), _pairs(rooms),
         stores.reshape(len(programs), len(places)).astype(whole), np.array(latency, whole), 1 + apart,
         int(Fraction(prefetch) * 8192) if apart else 0, 1 if prefetch == "none" else 2,
-        places.index("dram") if "dram" in places else -1, window, len(order) + 3 * lists, full, *at,
+        places.index("dram") if "dram" in places else -1, window, 2 * len(order) + 3 * lists, full, *at,
     )  # fmt: skip
     return LaidOut(net, tiles, small)
 
@@ -167,7 +168,7 @@ def begun(laid: LaidOut) -> State:
         return everything[at - size : at].reshape(shape)
 
     times = net.refs_at - net.times_at
-    state = State(
+    state = State(  # type: ignore[call-arg]
         everything, part(kernel.CLOCK), part(units, kernel.OF_UNIT), part(places), part(lists, kernel.OF_LIST),
         part(units + lists, deep), part(times), part(times), part(units, 3), part(lists), part(places),
         *(np.zeros((programs, 3), whole) for _ in range(3)), *(np.zeros((programs, places), whole) for _ in range(3)),

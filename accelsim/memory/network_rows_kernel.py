@@ -50,8 +50,9 @@ NOW, FINISHED, EVENTS, WRITTEN, JUMPS = range(5)
 then without; jumps."""
 CLOCK = 5
 
-RESOURCE, LAYER, EVENT_BEGIN, EVENT_END, CAUSE = range(5)
-"""An event: unit, or units + place; program; cycles; the event that it waited for (-1: none)."""
+RESOURCE, LAYER, LENGTH, CAUSE, LATE = range(5)
+"""An event: unit, or units + place; program; cycles; the event that it waited for (-1: none), and for how many cycles
+after the end of that."""
 EVENT = 5
 
 
