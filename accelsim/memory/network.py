@@ -131,6 +131,11 @@ class NetworkSpans(NamedTuple):
     layers: tuple[LayerSpan, ...]
     busy_cycles: dict[str, int]
 
+    @property
+    def bound_cycles(self) -> int:
+        """The most that one unit or one port has to do: no order of layers takes less."""
+        return max(self.busy_cycles.values(), default=0)
+
 
 def run(
     programs: Sequence[Program], buses: Buses, prefetch: Prefetch = "tile", *, overlap: bool = True
