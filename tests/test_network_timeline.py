@@ -95,7 +95,7 @@ def _at_home(program):
     [("edge_npu", "mobilenet_v2"), ("edge_npu", "onnx:bvlc_alexnet"), ("eyeriss", "alexnet"), ("tpu_v1", "resnet50"),
      ("bitfusion", "bitfusion_cifar10"), ("eie", "eie_benchmarks")],
 )  # fmt: skip
-def test_each_layer_of_a_machine_alone_takes_as_long_as_today(machine, net):
+def test_each_layer_of_a_machine_alone_takes_as_long_as_its_own_timeline(machine, net):
     result = accelsim.simulate(machine, net, trace=True)
     for one in result.simulated:
         for prefetch in ("tile", "none"):
