@@ -10,16 +10,13 @@ from math import fsum, lcm
 from typing import Any, Literal, NamedTuple
 
 from accelsim import basis
+from accelsim.schedules import NetworkSchedule
+from accelsim.schedules import UnitAccount as UnitAccount
 
 SCHEMA = 1
 """Version of the report format."""
-
-
-class UnitAccount(NamedTuple):
-    """Where the cycles of one kind of unit went: ``causes`` sum to units x cycles."""
-
-    units: int
-    causes: Mapping[str, int]
+SCHEMA_SCHEDULED = 2
+"""With a network's schedule."""
 
 
 class TrafficRow(NamedTuple):
@@ -217,6 +214,8 @@ class NetworkResult:
         Components on the chip for which it has none: the sum leaves them out.
     area_parts_mm2 : mapping
         ``cells`` and ``macros`` before placing, and ``placed``, the sum of ``area_mm2``; empty where unknown.
+    schedule : NetworkSchedule or None
+        The layers on one clock, where that was asked for; every other figure is of layers one after another.
     """
 
     arch: Mapping[str, Any]
@@ -232,6 +231,7 @@ class NetworkResult:
     area_mm2: Mapping[str, float] | None = None
     area_missing: tuple[str, ...] = ()
     area_parts_mm2: Mapping[str, float] = field(default_factory=dict)
+    schedule: NetworkSchedule | None = None
 
     def __repr__(self) -> str:
         """Return machine, network and totals in a line; the fields are attributes."""
