@@ -23,6 +23,7 @@ from accelsim.memory.network import Prefetch
 from accelsim.network_time import scheduled
 from accelsim.operands import chain, files
 from accelsim.operands.rounding import Rounding
+from accelsim.overlap import overlapped
 from accelsim.passes import batching
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
@@ -151,8 +152,10 @@ def simulate(
         for layer in network.layers
         if not is_view(layer)
     ]
-    results = placed(with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings))
-    clocked = scheduled(arch, network, results, prefetch) if schedule == "network" else None
+    ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
+    clocked = scheduled(arch, network, ran, prefetch) if schedule == "network" else None
+    ran, sooner = overlapped(arch, network, tasks, ran)
+    results = placed(ran)
     if clocked is not None and not trace:
         results = tuple(replace(result, tiles=None) for result in results)
     return NetworkResult(
@@ -171,7 +174,7 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
-        notes=(*network.notes, *said),
+        notes=(*network.notes, *said, *sooner),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
