@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step
+from accelsim.compressed.columns import told
 from accelsim.compressed.sizes import Size, moved, on_chip
+from accelsim.engine import Counted
 from accelsim.memory.timeline import dram_traffic
+from accelsim.units import ceil_div
 
 
 def passes(plan: Any) -> list[tuple[int, int, int]]:
@@ -25,54 +28,92 @@ def touched(size: int, taps: int, outputs: int, stride: int, pad: int, dilation:
     return lands.sum(axis=1, dtype=np.int64)
 
 
-def count(plan: Any) -> np.ndarray:
-    """Return the cycles of one pass over each row; int64 (n, groups, h)."""
-    conv = plan.conv
+def count(conv: Any, mask: np.ndarray) -> np.ndarray:
+    """Return the cycles of one pass over each row of a mask (n, c, h, w); int64 (n, groups, h)."""
     rows = touched(conv.h, conv.r, conv.e, conv.stride[0], conv.pad[0], conv.dilation[0])
     cols = touched(conv.w, conv.s, conv.f, conv.stride[1], conv.pad[1], conv.dilation[1])
-    mask = plan.mask.reshape(conv.n, conv.groups, -1, conv.h, conv.w)
-    found: np.ndarray = mask.sum(axis=2, dtype=np.int64) @ cols * rows
+    groups = mask.reshape(conv.n, conv.groups, -1, conv.h, conv.w)
+    found: np.ndarray = groups.sum(axis=2, dtype=np.int64) @ cols * rows
     return found
+
+
+class Sums(NamedTuple):
+    """What a layer's account and traffic follow from; of many layers in columns.
+
+    Passes over an image, cycles of one pass over everything, non-zero pixels, and products.
+    """
+
+    passes: int
+    cycles: int
+    pixels: int
+    products: int
 
 
 def activity(plan: Any, cycles: np.ndarray, values: np.ndarray | None) -> Activity:
     """Repeat the rows for every pass, and add everything up."""
-    conv, p = plan.conv, plan.params
-    schedule = _schedule(plan, cycles)
-    of_group = cycles.sum(axis=(0, 2))
-    total = sum(int(of_group[g]) for g, _, _ in passes(plan))
-    products = int(of_group.sum()) * (conv.k // conv.groups)
-    causes = {
-        "busy": plan.effective_macs,
-        "zero": products - plan.effective_macs,
-        "unmapped": total * p.macs - products,
-    }
-    pixels = int(np.count_nonzero(plan.mask))
+    schedule, once = _schedule(plan, cycles), int(cycles.sum())
+    conv = plan.conv
+    sums = Sums(len(passes(plan)), once, int(np.count_nonzero(plan.mask)), once * (conv.k // conv.groups))
     return Activity(
-        compute_cycles=total,
-        accounts={"multipliers": causes},
-        traffic={**dram_traffic(schedule, plan.machine.dram), **_on_chip(plan, products)},
-        events={Event("macs", "mac"): products},
+        compute_cycles=_cycles(plan, sums),
+        accounts={"multipliers": _account(plan, sums)},
+        traffic={**dram_traffic(schedule, plan.machine.dram), **_on_chip(plan, sums)},
+        events={Event("macs", "mac"): sums.products},
         schedule=schedule,
-        details={"passes": len(passes(plan)), "nonzero_pixels": pixels},
-        performed_macs=products,
+        details={"passes": sums.passes, "nonzero_pixels": sums.pixels},
+        performed_macs=sums.products,
         values=values,
     )
 
 
-def _per_row(plan: Any) -> np.ndarray:
+def columns(plan: Any, looked: Any) -> Counted:
+    """Return the counts of layers: the conv and the tensors of ``plan`` are columns."""
+    from accelsim.engines.nullhop.columns_kernel import lay_out
+    from accelsim.memory.clock_kernel import COLUMNS
+
+    conv, view, maps, burst = plan.conv, plan.view, plan.params.macs, plan.machine.dram.burst_bits
+    kg, cg = conv.k // conv.groups, conv.c // conv.groups
+    sums = Sums(ceil_div(kg, maps) * conv.groups, looked.once, looked.pixels, looked.once * kg)
+    first = np.concatenate(([0], np.cumsum(conv.n * sums.passes * conv.h)))
+    rows = np.zeros((first[-1], COLUMNS), dtype=np.int64)
+    bits = (cg * conv.r * conv.s * view.weight.width, cg * conv.w, view.input.width, view.output.width)
+    layers = np.stack([conv.n, conv.groups, conv.h, kg, *bits], axis=1)
+    lay_out(layers, looked.cycles, looked.found, looked.made, looked.leaving, maps, burst, rows)
+    events = {Event("macs", "mac"): sums.products}
+    traffic = _on_chip(plan, sums)
+    return told(view, _cycles(plan, sums), sums.products, _account(plan, sums), events, traffic, rows, first)
+
+
+def _cycles(plan: Any, sums: Sums) -> int:
+    """Return the cycles of all passes; every group takes as many."""
+    return sums.cycles * (sums.passes // plan.conv.groups)
+
+
+def _account(plan: Any, sums: Sums) -> dict[str, int]:
+    return {
+        "busy": plan.effective_macs,
+        "zero": sums.products - plan.effective_macs,
+        "unmapped": _cycles(plan, sums) * plan.params.macs - sums.products,
+    }
+
+
+def per_row(conv: Any, mask: np.ndarray) -> np.ndarray:
     """Return the non-zeros of every input row of a group; int64 (n, groups, h)."""
-    conv = plan.conv
-    found: np.ndarray = plan.mask.reshape(conv.n, conv.groups, -1, conv.h, conv.w).sum(axis=(2, 4), dtype=np.int64)
+    found: np.ndarray = mask.reshape(conv.n, conv.groups, -1, conv.h, conv.w).sum(axis=(2, 4), dtype=np.int64)
+    return found
+
+
+def leaves(conv: Any) -> np.ndarray:
+    """Return the last input row that reaches each output row, with which it leaves; int64 (e,)."""
+    bottom = np.arange(conv.e) * conv.stride[0] - conv.pad[0] + (conv.r - 1) * conv.dilation[0]
+    found: np.ndarray = np.clip(bottom, 0, conv.h - 1)
     return found
 
 
 def _schedule(plan: Any, cycles: np.ndarray) -> tuple[Step, ...]:
     """Return a step per image, pass and input row; an output row leaves with the last input row that reaches it."""
     conv, view = plan.conv, plan.view
-    cg, nonzeros = conv.c // conv.groups, _per_row(plan)
-    bottom = np.arange(conv.e) * conv.stride[0] - conv.pad[0] + (conv.r - 1) * conv.dilation[0]
-    last = np.clip(bottom, 0, conv.h - 1)
+    cg, nonzeros, last = conv.c // conv.groups, per_row(conv, plan.mask), leaves(conv)
     rows = np.bincount(last, minlength=conv.h).tolist()
     steps = []
     for n in range(conv.n):
@@ -87,18 +128,16 @@ def _schedule(plan: Any, cycles: np.ndarray) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _on_chip(plan: Any, products: int) -> dict[Flow, int]:
+def _on_chip(plan: Any, sums: Sums) -> dict[Flow, int]:
     conv, view, p = plan.conv, plan.view, plan.params
-    of_group = _per_row(plan).sum(axis=(0, 2))
-    repeats = [g for g, _, _ in passes(plan)]
-    nonzeros = sum(int(of_group[g]) for g in repeats)
-    pixels = len(repeats) * conv.n * (conv.c // conv.groups) * conv.h * conv.w
+    nonzeros = sums.passes // conv.groups * sums.pixels
+    pixels = sums.passes * conv.n * (conv.c // conv.groups) * conv.h * conv.w
     map_and_list = Size(nonzeros * view.input.width, pixels)
     return on_chip(
         ("glb.pixels", "input", "write", map_and_list),
         ("glb.pixels", "input", "read", map_and_list),
         ("glb.kernels", "weight", "write", view.weight.elements * view.weight.width * conv.n),
-        ("glb.kernels", "weight", "read", products * view.weight.width),
-        ("pe", "psum", "read", products * p.accumulator_bits),
-        ("pe", "psum", "write", products * p.accumulator_bits),
+        ("glb.kernels", "weight", "read", sums.products * view.weight.width),
+        ("pe", "psum", "read", sums.products * p.accumulator_bits),
+        ("pe", "psum", "write", sums.products * p.accumulator_bits),
     )
