@@ -159,28 +159,40 @@ def deal_key(arch: Arch) -> tuple[Any, ...]:
     return tuple(key)
 
 
-def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collection[str], seed: int) -> Deal | None:
+def deal(
+    arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collection[str], seed: int,
+    known: dict[Any, Deal | None],
+) -> Deal | None:  # fmt: skip
     """Deal layers out to units; None if an engine cannot take one of them in this form.
 
     Parameters
     ----------
     layers, chosen : sequence of Layer, collection of str
         The layers with work, and the names of those that are to run.
+    known : dict
+        By who runs what: other machines may share the work of the same units in the same way.
     """
+    tasks = [simulation.task_for(arch, network, layer, None, {}, "skip") for layer in layers if layer.name in chosen]
+    dealt = [(task, arch.units.index(task.unit)) for task in tasks if task.unit is not None]
+    units = tuple((unit.name, unit.engine, registry.get(unit.engine).walks(unit.params)) for unit in arch.units)
+    key = (units, seed, tuple((task.view.name, unit) for task, unit in dealt))
+    if key not in known:
+        known[key] = _dealt(arch, network, layers, dealt, seed)
+    return known[key]
+
+
+def _dealt(
+    arch: Arch, network: Network, layers: Sequence[Layer], dealt: Sequence[tuple[Task, int]], seed: int
+) -> Deal | None:
     found: list[dict[Any, tuple[tuple[int, ...] | None, Task]]] = [{} for _ in arch.units]
     simulated: list[tuple[int, Any]] = []
     ran: list[str] = []
     sums = dict.fromkeys(("macs", *MACS), 0)
-    for layer in layers:
-        if layer.name not in chosen:
-            continue
-        task = simulation.task_for(arch, network, layer, None, {}, "skip")
-        if task.unit is None:
-            continue
-        view, unit, engine = task.view, arch.units.index(task.unit), registry.get(task.unit.engine)
+    for task, unit in dealt:
+        view, params, engine = task.view, arch.units[unit].params, registry.get(arch.units[unit].engine)
         numbers = handle.of(view, seed, task.values())
         row = engine.encode(view, numbers.effective_macs if view.macs else 0)
-        if engine.walks(task.unit.params):
+        if engine.walks(params):
             key = simulation.likeness(task) or view.name
         elif row is None:
             return None
@@ -188,7 +200,7 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
             key = np.array(row, dtype=np.int64).tobytes()
         found[unit].setdefault(key, (row, task))
         simulated.append((unit, key))
-        ran.append(layer.name)
+        ran.append(view.name)
         sums["macs"] += view.macs
         for name in MACS if view.macs else ():
             sums[name] += getattr(numbers, name)
