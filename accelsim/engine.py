@@ -223,6 +223,9 @@ class Engine(Generic[ParamsT, MappingT]):
     dram_inside: ClassVar[tuple[str, ...]] = ()
     """The fields of `DramModel` that decide what an activity says, the burst apart, which always may: sweeps keep an
     activity for all others. With a schedule or `Activity.phases` the bandwidth is none of them."""
+    spread: ClassVar[tuple[str, ...]] = ()
+    """The parameters that under a given mapping decide nothing but how many primary units there are: all that they add
+    are ``unmapped``."""
     looks: ClassVar[tuple[str, ...]] = ()
     """The parameters that `looked_up` depends on."""
 

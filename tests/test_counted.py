@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
-from test_columnar import SPEEDS, context_of, draw_network, plain_row
+from contract import random_case
+from test_columnar import SPEEDS, context_of, draw_network, draw_shape, plain_row
 
 import accelsim
 from accelsim.engines import registry
+from accelsim.engines.row_stationary import candidates
+from accelsim.engines.row_stationary.params import Params
+from accelsim.errors import MappingError
 from accelsim.explore.sweep import evaluate, retimed
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.workload.network import Network, make_layer
@@ -115,3 +119,63 @@ def test_a_burst_of_a_mebibit_is_counted_as_by_the_plain_path(name):
     point = evaluate.Job("", "m", "n", (("memory.dram.burst_bits", 1 << 20),), OptionsSpec())
     row = evaluate.run_point(context, point)
     assert (row.status, row.reason, dict(row.totals)) == plain_row(context, point)
+
+
+def draw_array(rng):
+    """Return parameters of a row-stationary array of any size."""
+
+    def draw(low, high):
+        return int(rng.integers(low, high + 1))
+
+    return Params(
+        rows=draw(3, 20), cols=draw(1, 20), filter_spad_words=draw(5, 300), ifmap_spad_words=draw(3, 20),
+        psum_spad_words=draw(1, 32), fmap_banks=draw(2, 30), filter_banks=draw(1, 3), bank_kib=draw(1, 4),
+        filter_words_per_cycle=draw(1, 4), ifmap_words_per_cycle=draw(1, 2), psum_words_per_cycle=draw(1, 4),
+        max_images=draw(1, 4), psum_counting=("every_pass", "between_passes")[draw(0, 1)],
+    )  # fmt: skip
+
+
+def test_the_best_of_many_layers_is_the_best_of_the_whole_list_of_each():
+    rng, chosen = np.random.default_rng(5), 0
+    for _ in range(40):
+        params = draw_array(rng)
+        shapes = [draw_shape(rng).as_conv() for _ in range(4)]
+        convs = [c for c in shapes if c.r <= params.rows and c.s <= min(params.ifmap_spad_words, 5)]
+        rows = [candidates.layer_row(conv) for conv in convs]
+        found = candidates.best_of_own(np.array(rows, dtype=np.int64).tobytes(), params)
+        for conv, best in zip(convs, found, strict=True):
+            try:
+                expected = tuple(candidates.best(conv, params, None, "engine").row.values())
+            except MappingError:
+                expected = (0,) * 7
+            assert best == expected, (conv, params)
+            chosen += any(best)
+    assert chosen > 50
+
+
+@pytest.mark.parametrize("name", [name for name in registry.modules() if registry.get(name).spread])
+def test_parameters_that_only_add_units_change_nothing_else(name):
+    for seed in range(20):
+        case = random_case(name, seed)
+        activity, engine = case.engine.run(case.plan()), case.engine
+        more = {key: getattr(case.params, key) + 3 for key in engine.spread}
+        other = case._replace(params=case.params.model_copy(update=more))
+        walked = engine.run(other.plan())
+        units, before = (engine.units(each.params)[engine.primary] for each in (other, case))
+        account = walked.accounts[engine.primary]
+        account["unmapped"] = account.get("unmapped", 0) - (units - before) * walked.compute_cycles
+        assert walked.same_integers(activity) == []
+
+
+@pytest.mark.parametrize("name", ["eyeriss", "eyeriss_1024"])
+def test_a_layer_walked_on_one_array_has_the_row_of_simulate_on_another(name, monkeypatch):
+    context = context_of(accelsim.load_arch(name), convolutions(), columnar=True)
+    plain = context_of(accelsim.load_arch(name), convolutions(), columnar=False)
+    keys = set()
+    for rows, cols in ((12, 14), (12, 15), (13, 14), (24, 28), (12, 14), (6, 4)):
+        point = job(rows=rows, cols=cols)
+        found, expected = evaluate.run_point(context, point), evaluate.run_point(plain, point)
+        assert found.status == "ok", found.reason
+        assert found == expected
+        keys.add(bool(retimed.take_walks()))
+    assert keys == {True, False}

@@ -31,7 +31,7 @@ from accelsim.operands import handle
 KNOWN, CYCLES, READ, WRITE, PERFORMED, FIRST_CAUSE = range(6)
 """Columns of `Many.table`."""
 NOTHING = NoMapping()
-MEMORY = FIRST_CAUSE + CAUSES.index("memory")
+MEMORY, UNMAPPED = (FIRST_CAUSE + CAUSES.index(cause) for cause in ("memory", "unmapped"))
 EXACT = 2**53
 """Integers below this are floats without rounding, so that their quotient is the same however it is computed; counts
 beyond it are for the plain path."""
@@ -115,7 +115,8 @@ def totals(
     """
     dram, engine = machine_view(arch).dram, registry.get(unit.engine)
     inside = tuple(getattr(dram, name) for name in engine.dram_inside)
-    hardware = (unit.engine, unit.params, tuple(arch.clocks_mhz.items()), dram.burst_bits, *inside)
+    params = tuple(value for name, value in unit.params if name not in engine.spread)
+    hardware = (unit.engine, params, tuple(arch.clocks_mhz.items()), dram.burst_bits, *inside)
     try:
         chosen = _chosen(arch, unit, tasks, layers, table)
         key = (hardware, tuple(task.view.name for task in tasks), chosen.keys)
@@ -131,6 +132,7 @@ def totals(
             kept.put(key, part)
     except FitError:
         return None
+    part = _spread(part, engine.units(unit.params)[engine.primary])
     counts = part.table.copy()
     timely = _stalled(counts, part, dram) and _beside(counts, part, dram)
     return Many(counts, CAUSES, part.events) if timely else None
@@ -211,13 +213,23 @@ def _one(
 ) -> Walked | None:
     """Return the i-th layer, walked if it has not been; None for counts that are too large."""
     key = (hardware, task.view.name, chosen.keys[i : i + 1])
+    primary = registry.get(unit.engine).units(unit.params)[registry.get(unit.engine).primary]
     part = kept.get(key)
     if part is None:
         _WALKS.engines = {*getattr(_WALKS, "engines", ()), unit.engine}
         part = _part(arch, unit, walked(arch, unit, task, chosen.mapping(i), seed), machine_view(arch).dram)
         if part is not None:
             kept.put(key, part)
-    return part
+    return None if part is None else _spread(part, primary)
+
+
+def _spread(part: Walked, primary: int) -> Walked:
+    """Return layers on so many primary units: those that a mapping does not use do nothing."""
+    if primary == part.primary:
+        return part
+    table = part.table.copy()
+    table[:, UNMAPPED] += (primary - part.primary) * table[:, CYCLES]
+    return part._replace(table=table, primary=primary)
 
 
 def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked | None:
