@@ -111,6 +111,8 @@ def rate(name: str) -> Rate:
         return int(row.totals["layers_simulated"])
 
     layers = point(())
+    for table in MEMORY["energy.table"]:  # which is read from its file once
+        point((("energy.table", table),))
     laps = [_rate(point, _some(MEMORY), layers) for _ in range(2)]
     return Rate(name, layers, *laps, _rate(point, _some(own), layers), _inside(arch))
 

@@ -252,10 +252,8 @@ def totals(arch: Arch, dealt: Deal, memory: Memo) -> dict[str, Any] | None:
     if account is None or energy is None:
         return None
     facts, total_pj, static = dealt.facts, fsum(energy.values()), _static(arch, table, memory)
-    whole, read, write, performed = (
-        int(_stacked([each.table[:, column] for each in many]) @ dealt.times)
-        for column in (CYCLES, READ, WRITE, PERFORMED)
-    )
+    columns = _stacked([each.table[:, [CYCLES, READ, WRITE, PERFORMED]] for each in many])
+    whole, read, write, performed = (dealt.times @ columns).tolist()
     time_s = whole / (float(arch.clocks_mhz["core"]) * 1e6)
     return {
         **facts,

@@ -115,7 +115,7 @@ def totals(
     """
     dram, engine = machine_view(arch).dram, registry.get(unit.engine)
     inside = tuple(getattr(dram, name) for name in engine.dram_inside)
-    params = tuple(value for name, value in unit.params if name not in engine.spread)
+    params = unit.params if not engine.spread else tuple(v for name, v in unit.params if name not in engine.spread)
     hardware = (unit.engine, params, tuple(arch.clocks_mhz.items()), dram.burst_bits, *inside)
     try:
         chosen = _chosen(arch, unit, tasks, layers, table)
@@ -141,12 +141,14 @@ def totals(
 def _stalled(counts: np.ndarray, part: Walked, dram: DramModel) -> bool:
     """Add the stalls of schedules to counts; False if they leave `EXACT`."""
     if len(part.rows):
-        cycles = np.array(timeline.run_each(part.rows, part.first, dram), dtype=object)
-        stall = np.where(np.diff(part.first) > 0, cycles - counts[:, CYCLES], 0)
-        if max((cycles.max(), (stall * part.primary).max())) >= EXACT:
+        ends = timeline.run_each(part.rows, part.first, dram)
+        if max(ends) >= EXACT:
             return False
-        counts[:, MEMORY] += (stall * part.primary).astype(np.int64)
-        counts[:, CYCLES] += stall.astype(np.int64)
+        stall = np.where(np.diff(part.first) > 0, np.array(ends, np.int64) - counts[:, CYCLES], 0)
+        if int(stall.max()) * part.primary >= EXACT:
+            return False
+        counts[:, MEMORY] += stall * part.primary
+        counts[:, CYCLES] += stall
     return True
 
 
