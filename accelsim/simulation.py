@@ -19,8 +19,8 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.layer import Options, Task, energy_table, machine_components, simulate_layer
 from accelsim.mapping.choose import Pinned
-from accelsim.operands import chain, files
-from accelsim.operands.rounding import Rounding
+from accelsim.operands import files
+from accelsim.operands.rounding import Chain, Rounding
 from accelsim.passes import batching
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.results import LayerResult, NetworkResult
@@ -189,14 +189,16 @@ def select(network: Network, pattern: str) -> list[Layer]:
     return chosen
 
 
-def given_operands(network: Network, operands: str | Path | None, seed: int, chosen: Sequence[Layer]) -> chain.Chain:
+def given_operands(network: Network, operands: str | Path | None, seed: int, chosen: Sequence[Layer]) -> Chain:
     """Return the integers from a file, for the layers that are to run, or from chaining, and what they stand for."""
     if operands is None:
-        return chain.Chain({}, {}, ())
+        return Chain({}, {}, ())
     if str(operands) == "chain":
+        from accelsim.operands import chain
+
         return chain.propagate(network, seed)
     wanted = {name for x in chosen for name in (*x.inputs, *x.weights)}
-    return chain.Chain(files.load_npz(Path(operands), network, wanted), {}, ())
+    return Chain(files.load_npz(Path(operands), network, wanted), {}, ())
 
 
 def with_roundings(

@@ -23,6 +23,9 @@ from accelsim.errors import ModelError, UserError
 FEW_CYCLES = 50_000
 """Objects between two searches for cycles among them: with Python's 700, a tenth of a command's start goes there."""
 
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+"""Pydantic would read the entry points of everything that is installed: a twentieth of a short run."""
+
 COMMANDS = {
     "run": "Simulate a network on a machine.",
     "compare": "Compare machines on networks, over the layers that all of them simulate.",
