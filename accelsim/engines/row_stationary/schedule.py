@@ -33,7 +33,8 @@ def _residency(cut: Cut, at: Residency, cycles: Cycles, source: Fmap, sink: Fmap
     known: dict[Hashable, list[Step]] = {}
     blocks = []
     for channels, taken in zip(cut.channel_blocks, cycles, strict=True):
-        key = (channels.size if source.coded_bits is None else channels, taken)
+        # what the same blocks took is one tuple, of which hundreds are not to be compared number by number
+        key = (channels.size if source.coded_bits is None else channels, id(taken))
         if key not in known:
             known[key] = _block(cut, at, channels, taken, source)
         blocks.append(known[key])
