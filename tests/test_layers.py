@@ -10,9 +10,10 @@ import accelsim
 
 ROOT = Path(accelsim.__file__).parent
 TIERS = [
-    {"text"},
+    {"text", "version"},
     {"errors", "units", "basis"},
-    {"outputs"},
+    {"outputs", "terminal"},
+    {"progress"},
     {"activity", "results", "components", "config", "jit"},
     {"memory"},
     {"workload"},
@@ -26,6 +27,7 @@ TIERS = [
     {"simulation", "contract"},
     {"comparison"},
     {"report", "repricing"},
+    {"api"},
     {"validate", "explore"},
     {"starters"},
     {"cli"},
