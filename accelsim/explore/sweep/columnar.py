@@ -123,6 +123,10 @@ class Rates:
     terms: dict[tuple[int, int, tuple[Event, ...]], Terms] = field(default_factory=dict)
     """By unit, and by the columns of its table."""
     static: Static | None = None
+    clocks: dict[int, list[Clock]] = field(default_factory=dict)
+    """By unit."""
+    waiting: dict[int, dict[str, float]] = field(default_factory=dict)
+    """By unit that runs a layer: what the clocks of the others cost in a cycle."""
 
 
 @dataclass
@@ -247,7 +251,7 @@ def totals(arch: Arch, dealt: Deal, memory: Memo) -> dict[str, Any] | None:
     table = table_of(arch)
     found = [_counts(arch, dealt, block, table, memory) for block in dealt.blocks]
     counted = [
-        None if each is None else _with_clocks(arch, block, each)
+        None if each is None else _with_clocks(arch, block, each, memory)
         for block, each in zip(dealt.blocks, found, strict=True)
     ]
     many = [each for each in counted if each is not None]
@@ -317,10 +321,13 @@ def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -
     return many if len(new) == len(block.keys) else many._replace(table=np.array([known[key] for key in block.keys]))
 
 
-def _with_clocks(arch: Arch, block: Block, many: Many) -> Many | None:
+def _with_clocks(arch: Arch, block: Block, many: Many, memory: Memo) -> Many | None:
     """Return the totals with the events of registers and clocks, or None where they are of units other than primary."""
     unit = arch.units[block.unit]
-    clocks = [c for c in unit_components(arch, unit) if isinstance(c, Clock)]
+    known = memory.rates.clocks
+    if block.unit not in known:
+        known[block.unit] = [c for c in unit_components(arch, unit) if isinstance(c, Clock)]
+    clocks = known[block.unit]
     if not clocks:
         return many
     if any(clock.registers.unit != registry.get(unit.engine).primary for clock in clocks):
@@ -400,18 +407,23 @@ def _energy(
     up, down = 1000 * clock.denominator, clock.numerator
     leaked = [leakage * (count * up / down) for count in cycles.tolist()]
     energy[LEAKAGE] = [leaked[i] for i in dealt.rows.tolist()]
-    _wait(arch, dealt, many, table, energy)
+    if len(arch.units) > 1:
+        _wait(arch, dealt, many, table, energy, memory)
     return {name: fsum(terms) for name, terms in energy.items()}
 
 
-def _wait(arch: Arch, dealt: Deal, many: list[Many], table: Table, energy: dict[str, list[float]]) -> None:
+def _wait(
+    arch: Arch, dealt: Deal, many: list[Many], table: Table, energy: dict[str, list[float]], memory: Memo
+) -> None:
     """Add what the clocks of the units cost that wait while another one runs a layer."""
-    start = 0
+    start, known = 0, memory.rates.waiting
     for block, each in zip(dealt.blocks, many, strict=True):
         stop = start + len(each.table)
+        if block.unit not in known:
+            known[block.unit] = waiting_of_others(arch, arch.units[block.unit], table)
         mine = dealt.rows[(dealt.rows >= start) & (dealt.rows < stop)] - start
         cycles = each.table[:, CYCLES][mine].tolist()
-        for name, pj in waiting_of_others(arch, arch.units[block.unit], table).items():
+        for name, pj in known[block.unit].items():
             energy.setdefault(name, []).extend(pj * count for count in cycles)
         start = stop
 
