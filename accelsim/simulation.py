@@ -14,13 +14,14 @@ import numpy as np
 from accelsim.config import arch as spec
 from accelsim.config import packaged
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import area_mm2
+from accelsim.energy import area_mm2, prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.layer import Options, Task, machine_components, simulate_layer, table_of, without_registers
 from accelsim.mapping.choose import Pinned
 from accelsim.operands import files
 from accelsim.operands.rounding import Chain, Rounding
+from accelsim.overlap import overlapped
 from accelsim.passes import batching
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
@@ -143,7 +144,9 @@ def simulate(
         for layer in network.layers
         if not is_view(layer)
     ]
-    results = placed(with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings))
+    ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
+    ran, sooner = overlapped(arch, network, tasks, ran)
+    results = placed(ran)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -160,10 +163,11 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
-        notes=(*network.notes, *said),
+        notes=(*network.notes, *said, *sooner),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
+        prices=prices_in_use(machine_components(arch), table),
     )
 
 

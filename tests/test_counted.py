@@ -31,7 +31,9 @@ MACHINES = {
         "params.skip_zeros": (True, False), "params.neuron_kib": (16, 64, 4096), "params.synapse_kib": (16, 32768),
         "params.stay": (True, False),
     },
-    "nullhop": {"params.macs": (1, 3, 16, 128, 1000), "params.accumulator_bits": (24, 32), "params.kernel_kib": (9,)},
+    "nullhop": {
+        "params.macs": (1, 3, 16, 128, 1000), "params.accumulator_bits": (24, 32), "params.split_rows": (True, False),
+    },
 }  # fmt: skip
 """Packaged machine -> keys and the values that are drawn for them."""
 OTHERS = {

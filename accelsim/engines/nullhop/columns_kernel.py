@@ -8,7 +8,7 @@ from accelsim.memory import clock_kernel as timing
 
 
 @kernel
-def lay_out(layers, cycles, found, made, leaving, maps, burst, rows):  # type: ignore[no-untyped-def]
+def lay_out(layers, cycles, found, made, leaving, maps, split, burst, rows):  # type: ignore[no-untyped-def]
     """Write the steps of all layers one behind the other.
 
     Parameters
@@ -23,8 +23,12 @@ def lay_out(layers, cycles, found, made, leaving, maps, burst, rows):  # type: i
         rows), flat.
     leaving : array of int64
         Output pixels of a channel that leave with each input row: of each layer (rows,), flat.
-    maps, burst : int
-        Output maps of a pass, bits of a burst.
+    maps : int
+        Output maps of a pass.
+    split : bool
+        Whether a pass of half as many maps or fewer takes two rows at once.
+    burst : int
+        Bits.
     rows : array of int64, shape (steps, `clock_kernel.COLUMNS`), written where not 0
     """
     step = at = of_made = of_leaving = 0
@@ -35,15 +39,18 @@ def lay_out(layers, cycles, found, made, leaving, maps, burst, rows):  # type: i
             for group in range(groups):
                 for k0 in range(group * filters, (group + 1) * filters, maps):
                     k1 = min(k0 + maps, (group + 1) * filters)
-                    for y in range(height):
-                        values = made[of_made + k1 * height + y] - made[of_made + k0 * height + y]
-                        load = ceil_div(found[at + y] * pixel_bits, burst) + ceil_div(map_bits, burst)
-                        if y == 0:
-                            load += ceil_div((k1 - k0) * filter_bits, burst)
-                        store = ceil_div(values * output_bits, burst)
-                        store += ceil_div(leaving[of_leaving + y] * (k1 - k0), burst)
+                    at_once = 2 if split and 2 * (k1 - k0) <= maps else 1
+                    for y0 in range(0, height, at_once):
+                        load = ceil_div((k1 - k0) * filter_bits, burst) if y0 == 0 else 0
+                        spent = values = pixels = 0
+                        for y in range(y0, min(y0 + at_once, height)):
+                            load += ceil_div(found[at + y] * pixel_bits, burst) + ceil_div(map_bits, burst)
+                            spent = max(spent, cycles[at + y])
+                            values += made[of_made + k1 * height + y] - made[of_made + k0 * height + y]
+                            pixels += leaving[of_leaving + y]
+                        store = ceil_div(values * output_bits, burst) + ceil_div(pixels * (k1 - k0), burst)
                         rows[step, timing.LOAD], rows[step, timing.STORE] = load * burst, store * burst
-                        rows[step, timing.COMPUTED] = cycles[at + y]
+                        rows[step, timing.COMPUTED] = spent
                         step += 1
                 at += height
             of_made += (channels + 1) * height

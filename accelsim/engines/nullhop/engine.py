@@ -6,6 +6,8 @@ of Feature Maps", IEEE TNNLS 2019.
 Modelled:
 - Zero pixels skipped; a non-zero pixel takes a cycle per kernel position that lands in the output, for up to 128
   output maps at once; more maps take more passes, fewer leave multipliers idle.
+- With split_rows, a pass of no more than half as many maps: each half of the multipliers takes a pixel row of its own,
+  and the shorter of two rows waits for the other.
 - Feature maps as one bit per pixel and a list of non-zero values, read again for every pass.
 - Rows of pixels streamed in and out beside the computation; kernels fetched at the start of a pass.
 - Groups, strides, dilation, batch.
@@ -49,6 +51,9 @@ class Params(Strict):
     """The multipliers, one output map each."""
 
     macs: int = Field(128, ge=1, le=1 << 16, description="multipliers: output maps of a pass")
+    split_rows: bool = Field(
+        False, description="passes of half as many maps or fewer take two pixel rows at once, a half each"
+    )
     largest_kernel: int = Field(7, ge=1, le=64, description="rows and columns of the largest kernel")
     operand_bits: int = Field(16, ge=1, le=32, description="widest pixel and weight that is multiplied")
     accumulator_bits: int = Field(32, ge=2, le=64, description="width of a partial sum")
@@ -66,10 +71,11 @@ class Plan(LayerPlan):
 
 
 class Looked(NamedTuple):
-    """Layers; ``once`` and ``pixels`` of each as `totals.Sums` has them, the rest as `columns_kernel` takes it."""
+    """Layers; of each the cycles of a pass by one row and by two at once, its non-zeros; the rest for the kernel."""
 
     layers: Layers
     once: np.ndarray
+    paired: np.ndarray
     pixels: np.ndarray
     cycles: np.ndarray
     found: np.ndarray
@@ -130,7 +136,7 @@ class NullHop(MultiplierEngine[Params]):
 
     def looked_up(self, layers: Sequence[tuple[LayerView, Operands]], params: Params) -> Looked:
         """Return the numbers of layers, and of every row its cycles and non-zeros."""
-        once, pixels, parts = [], [], []
+        once, paired, pixels, parts = [], [], [], []
         for view, operands in layers:
             conv, (mask, produced) = view.conv, _zeros(view, operands)
             cycles, last = totals.count(conv, mask), totals.leaves(conv)
@@ -139,10 +145,11 @@ class NullHop(MultiplierEngine[Params]):
                 made[:, 1:, leaves] += produced[:, :, row]
             leaving = np.bincount(last, minlength=conv.h) * conv.f
             once.append(cycles.sum())
+            paired.append(totals.in_turn(cycles, 2).sum())
             pixels.append(np.count_nonzero(mask))
             parts.append([part.ravel() for part in (cycles, totals.per_row(conv, mask), made.cumsum(axis=1), leaving)])
         columns = map(np.concatenate, zip(*parts, strict=True))
-        return Looked(stacked(layers), np.array(once), np.array(pixels), *columns)
+        return Looked(stacked(layers), *map(np.array, (once, paired, pixels)), *columns)
 
     def counted(self, looked: Looked, params: Params, machine: Machine) -> Counted | None:
         """Count all layers by the formulas of one."""
@@ -161,7 +168,7 @@ class NullHop(MultiplierEngine[Params]):
         """Return a small convolution on a few multipliers."""
         draw = drawing(rng)
         shape = sample.convolution(draw, n=(1, 2), c=(1, 4), k=(1, 7), plane=(5, 8), stride=(1, 4))
-        return Sample(shape, {"macs": draw(1, 5)}, widest_bits=16)
+        return Sample(shape, {"macs": draw(1, 6), "split_rows": bool(draw(0, 1))}, widest_bits=16)
 
 
 def _zeros(view: LayerView, operands: Operands) -> tuple[np.ndarray, np.ndarray]:

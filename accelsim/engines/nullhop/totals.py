@@ -11,7 +11,6 @@ from accelsim.compressed.columns import told
 from accelsim.compressed.sizes import Size, moved, on_chip
 from accelsim.engine import Counted
 from accelsim.memory.timeline import dram_traffic
-from accelsim.units import ceil_div
 
 
 def passes(plan: Any) -> list[tuple[int, int, int]]:
@@ -28,6 +27,24 @@ def touched(size: int, taps: int, outputs: int, stride: int, pad: int, dilation:
     return lands.sum(axis=1, dtype=np.int64)
 
 
+def splits(params: Any, maps: Any) -> Any:
+    """Whether a pass over ``maps`` output maps takes two pixel rows at once."""
+    return params.split_rows & (2 * maps <= params.macs)
+
+
+def together(params: Any, maps: int) -> int:
+    """Return how many pixel rows a pass over ``maps`` output maps takes at once."""
+    return 2 if splits(params, maps) else 1
+
+
+def in_turn(cycles: np.ndarray, rows: int) -> np.ndarray:
+    """Return the cycles of rows that are taken ``rows`` at once, the longest of each; the last axis shrinks."""
+    short = -cycles.shape[-1] % rows
+    padded = np.pad(cycles, [(0, 0)] * (cycles.ndim - 1) + [(0, short)])
+    found: np.ndarray = padded.reshape(*cycles.shape[:-1], -1, rows).max(axis=-1)
+    return found
+
+
 def count(conv: Any, mask: np.ndarray) -> np.ndarray:
     """Return the cycles of one pass over each row of a mask (n, c, h, w); int64 (n, groups, h)."""
     rows = touched(conv.h, conv.r, conv.e, conv.stride[0], conv.pad[0], conv.dilation[0])
@@ -40,22 +57,31 @@ def count(conv: Any, mask: np.ndarray) -> np.ndarray:
 class Sums(NamedTuple):
     """What a layer's account and traffic follow from; of many layers in columns.
 
-    Passes over an image, cycles of one pass over everything, non-zero pixels, and products.
+    Passes over an image, cycles of all, multiplier-cycles of the shorter of two rows that wait, non-zero pixels, and
+    products.
     """
 
     passes: int
     cycles: int
+    waits: int
     pixels: int
     products: int
 
 
 def activity(plan: Any, cycles: np.ndarray, values: np.ndarray | None) -> Activity:
     """Repeat the rows for every pass, and add everything up."""
-    schedule, once = _schedule(plan, cycles), int(cycles.sum())
-    conv = plan.conv
-    sums = Sums(len(passes(plan)), once, int(np.count_nonzero(plan.mask)), once * (conv.k // conv.groups))
+    conv, schedule = plan.conv, _schedule(plan, cycles)
+    of_group = cycles.sum(axis=(0, 2))
+    total = waits = 0
+    for g, k0, k1 in passes(plan):
+        rows = together(plan.params, k1 - k0)
+        spent = int(in_turn(cycles[:, g], rows).sum())
+        total += spent
+        waits += (k1 - k0) * (rows * spent - int(of_group[g]))
+    products = int(of_group.sum()) * (conv.k // conv.groups)
+    sums = Sums(len(passes(plan)), total, waits, int(np.count_nonzero(plan.mask)), products)
     return Activity(
-        compute_cycles=_cycles(plan, sums),
+        compute_cycles=sums.cycles,
         accounts={"multipliers": _account(plan, sums)},
         traffic={**dram_traffic(schedule, plan.machine.dram), **_on_chip(plan, sums)},
         events={Event("macs", "mac"): sums.products},
@@ -73,27 +99,28 @@ def columns(plan: Any, looked: Any) -> Counted:
 
     conv, view, maps, burst = plan.conv, plan.view, plan.params.macs, plan.machine.dram.burst_bits
     kg, cg = conv.k // conv.groups, conv.c // conv.groups
-    sums = Sums(ceil_div(kg, maps) * conv.groups, looked.once, looked.pixels, looked.once * kg)
-    first = np.concatenate(([0], np.cumsum(conv.n * sums.passes * conv.h)))
-    rows = np.zeros((first[-1], COLUMNS), dtype=np.int64)
+    # whole passes take one row at a time, the last of a group perhaps two
+    whole, rest = kg // maps, kg % maps
+    rows = np.where(splits(plan.params, rest), 2, 1)
+    last = np.where(rows == 2, looked.paired, looked.once)
+    waits, some = rest * (rows * last - looked.once), rest > 0
+    sums = Sums(conv.groups * (whole + some), whole * looked.once + some * last, waits, looked.pixels, looked.once * kg)
+    first = np.concatenate(([0], np.cumsum(conv.n * conv.groups * (whole * conv.h + some * -(-conv.h // rows)))))
+    laid = np.zeros((first[-1], COLUMNS), dtype=np.int64)
     bits = (cg * conv.r * conv.s * view.weight.width, cg * conv.w, view.input.width, view.output.width)
     layers = np.stack([conv.n, conv.groups, conv.h, kg, *bits], axis=1)
-    lay_out(layers, looked.cycles, looked.found, looked.made, looked.leaving, maps, burst, rows)
-    events = {Event("macs", "mac"): sums.products}
-    traffic = _on_chip(plan, sums)
-    return told(view, _cycles(plan, sums), sums.products, _account(plan, sums), events, traffic, rows, first)
-
-
-def _cycles(plan: Any, sums: Sums) -> int:
-    """Return the cycles of all passes; every group takes as many."""
-    return sums.cycles * (sums.passes // plan.conv.groups)
+    split = plan.params.split_rows
+    lay_out(layers, looked.cycles, looked.found, looked.made, looked.leaving, maps, split, burst, laid)
+    events, traffic = {Event("macs", "mac"): sums.products}, _on_chip(plan, sums)
+    return told(view, sums.cycles, sums.products, _account(plan, sums), events, traffic, laid, first)
 
 
 def _account(plan: Any, sums: Sums) -> dict[str, int]:
     return {
         "busy": plan.effective_macs,
         "zero": sums.products - plan.effective_macs,
-        "unmapped": _cycles(plan, sums) * plan.params.macs - sums.products,
+        "unmapped": sums.cycles * plan.params.macs - sums.products - sums.waits,
+        "imbalance": sums.waits,
     }
 
 
@@ -111,7 +138,10 @@ def leaves(conv: Any) -> np.ndarray:
 
 
 def _schedule(plan: Any, cycles: np.ndarray) -> tuple[Step, ...]:
-    """Return a step per image, pass and input row; an output row leaves with the last input row that reaches it."""
+    """Return a step per image, pass and input rows that are taken at once.
+
+    An output row leaves with the last input row that reaches it.
+    """
     conv, view = plan.conv, plan.view
     cg, nonzeros, last = conv.c // conv.groups, per_row(conv, plan.mask), leaves(conv)
     rows = np.bincount(last, minlength=conv.h).tolist()
@@ -120,11 +150,16 @@ def _schedule(plan: Any, cycles: np.ndarray) -> tuple[Step, ...]:
         for g, k0, k1 in passes(plan):
             leave = np.zeros(conv.h, dtype=np.int64)
             np.add.at(leave, last, plan.made[n, k0:k1].sum(axis=0))
-            for y, values in enumerate(leave.tolist()):
+            at_once = together(plan.params, k1 - k0)
+            spent = in_turn(cycles[n, g], at_once)
+            for i, y in enumerate(range(0, conv.h, at_once)):
+                taken = slice(y, y + at_once)
                 loads = moved("weight", "read", (k1 - k0) * cg * conv.r * conv.s * view.weight.width) if y == 0 else ()
-                loads += moved("input", "read", int(nonzeros[n, g, y]) * view.input.width, cg * conv.w)
-                stores = moved("output", "write", values * view.output.width, rows[y] * (k1 - k0) * conv.f)
-                steps.append(Step(loads, int(cycles[n, g, y]), stores))
+                for pixels in nonzeros[n, g, taken].tolist():
+                    loads += moved("input", "read", pixels * view.input.width, cg * conv.w)
+                values = int(leave[taken].sum()) * view.output.width
+                stores = moved("output", "write", values, sum(rows[taken]) * (k1 - k0) * conv.f)
+                steps.append(Step(loads, int(spent[i]), stores))
     return tuple(steps)
 
 
