@@ -10,7 +10,7 @@ import numpy as np
 
 from accelsim import basis
 from accelsim.activity import CAUSES, Activity, Event
-from accelsim.components import Component, Dram, Sram
+from accelsim.components import Component, Dram, Link, Sram
 from accelsim.config.arch import Arch, Unit
 from accelsim.config.schema import EnergySpec, MappingSpec, TechnologySpec
 from accelsim.energy import (
@@ -264,12 +264,14 @@ def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float]) -> float:
 
 
 def price_of(components: tuple[Component, ...], table: Table) -> PriceOf:
-    """Return what a bit across a boundary costs, for objectives."""
+    """Return what a bit across a boundary costs, for objectives: there, and on the links that carry it on."""
     by_name = {component.name: component for component in components}
+    trunks = [component for component in components if isinstance(component, Link) and component.carries]
 
     def price(boundary: str, direction: str) -> float:
         action = direction if direction in by_name[boundary].actions else "transfer"
-        return table.price(by_name[boundary], action).pj
+        further = (table.price(trunk, "transfer").pj for trunk in trunks if f"{boundary}/{direction}" in trunk.carries)
+        return table.price(by_name[boundary], action).pj + sum(further)
 
     return price
 
@@ -402,7 +404,7 @@ def _by_component(
 
 
 def events(components: tuple[Component, ...], activity: Activity) -> dict[Event, int]:
-    """Return event -> count: the engine's operations, and the traffic of each storage and link."""
+    """Return event -> count: the engine's operations, and the traffic of each storage and link, trunks included."""
     by_name = {component.name: component for component in components}
     table: dict[Event, int] = {}
     for flow, bits in activity.traffic.items():
@@ -416,4 +418,9 @@ def events(components: tuple[Component, ...], activity: Activity) -> dict[Event,
         table[moved] = table.get(moved, 0) + bits
     for event, count in activity.events.items():
         table[event] = table.get(event, 0) + count
+    for trunk in components:
+        if isinstance(trunk, Link) and trunk.carries:
+            moved = activity.traffic.items()
+            if bits := sum(b for flow, b in moved if f"{flow.boundary}/{flow.direction}" in trunk.carries):
+                table[Event(trunk.name, "transfer")] = bits
     return dict(sorted(table.items()))
