@@ -17,7 +17,7 @@ import numpy as np
 
 from accelsim import simulation
 from accelsim.activity import CAUSES, Event
-from accelsim.components import Clock
+from accelsim.components import Clock, Link
 from accelsim.config.arch import Arch, Unit
 from accelsim.energy import LEAKAGE, Table, area_mm2, leakage_mw, states
 from accelsim.engine import Many
@@ -235,7 +235,7 @@ def totals(arch: Arch, dealt: Deal, memory: Memo) -> dict[str, Any] | None:
     table = table_of(arch)
     found = [_counts(arch, dealt, block, table, memory) for block in dealt.blocks]
     counted = [
-        None if each is None else _with_clocks(arch, block, each)
+        None if each is None else _with_followers(arch, block, each)
         for block, each in zip(dealt.blocks, found, strict=True)
     ]
     many = [each for each in counted if each is not None]
@@ -307,21 +307,32 @@ def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -
     return many if len(new) == len(block.keys) else many._replace(table=np.array([known[key] for key in block.keys]))
 
 
-def _with_clocks(arch: Arch, block: Block, many: Many) -> Many | None:
-    """Return the totals with the events of registers and clocks, or None where they are of units other than primary."""
+def _with_followers(arch: Arch, block: Block, many: Many) -> Many | None:
+    """Return the totals with the events that follow: of trunks from what they carry, of registers and clocks from
+    unit-cycles. None where those are of units other than primary, or a count is too large.
+    """
     unit = arch.units[block.unit]
-    clocks = [c for c in unit_components(arch, unit) if isinstance(c, Clock)]
-    if not clocks:
+    components = unit_components(arch, unit)
+    found: list[tuple[Event, np.ndarray]] = []
+    for trunk in components:
+        moved = Event(trunk.name, "transfer")
+        if isinstance(trunk, Link) and trunk.carries and moved not in many.events:
+            events = [f"{event.component}/{event.action}" for event in many.events]
+            carried = [len(many.causes) + i for i, event in enumerate(events) if event in trunk.carries]
+            found.append((moved, np.array(carried, dtype=np.int64)))
+    for clock in components:
+        if isinstance(clock, Clock):
+            if clock.registers.unit != registry.get(unit.engine).primary:
+                return None
+            for event, among in states(clock, arch.clock_gating):
+                found.append((event, np.array([i for i, cause in enumerate(many.causes) if among(cause)], np.int64)))
+    if not found:
         return many
-    if any(clock.registers.unit != registry.get(unit.engine).primary for clock in clocks):
+    more = np.stack([many.table[:, FIRST_CAUSE + columns].sum(axis=1) for _, columns in found], axis=1)
+    if more.max(initial=0) >= EXACT:
         return None
-    named = [found for clock in clocks for found in states(clock, arch.clock_gating)]
-    among = np.array([[test(cause) for cause in many.causes] for _, test in named], dtype=np.int64)
-    unit_cycles = many.table[:, FIRST_CAUSE : FIRST_CAUSE + len(many.causes)] @ among.T
-    if unit_cycles.max(initial=0) >= EXACT:
-        return None
-    table = np.concatenate([many.table, unit_cycles], axis=1)
-    return Many(table, many.causes, (*many.events, *(event for event, _ in named)))
+    table = np.concatenate([many.table, more], axis=1)
+    return Many(table, many.causes, (*many.events, *(event for event, _ in found)))
 
 
 class _Account(NamedTuple):
