@@ -69,11 +69,15 @@ class Many(NamedTuple):
         ``memory`` is one of them.
     events : tuple of Event
         Everything that is priced but DRAM: operations, and bits of storage and links.
+    others : tuple of str
+        Kinds of units other than primary, of which the table has two columns more behind the events: unit-cycles that
+        were busy, and those in which their registers are clocked whatever the gating.
     """
 
     table: np.ndarray
     causes: tuple[str, ...]
     events: tuple[Event, ...]
+    others: tuple[str, ...] = ()
 
 
 class Chosen(NamedTuple):

@@ -38,6 +38,9 @@ from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
 
+MOST_MACHINES = 4096
+"""Units whose components are kept; with more, all are forgotten."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -326,14 +329,18 @@ def _account(causes: Mapping[str, int], units: int, stall: int, cycles: int) -> 
 
 def unit_components(arch: Arch, unit: Unit) -> tuple[Component, ...]:
     """Return the components of a unit under their own names, clocks among them, and the DRAM."""
-    engine = registry.get(unit.engine)
-    own = engine.components(unit.params)
-    banks = {}
-    if arch.storage:
+    engine, table = registry.get(unit.engine), table_of(arch)
+    key = (type(engine).components, unit, arch.storage, len(arch.units), arch.memory.dram.standard)
+    found: tuple[Component, ...] | None = table.machines.get(key)
+    if found is None:
+        if len(table.machines) >= MOST_MACHINES:
+            table.machines.clear()
+        own = engine.components(unit.params)
         full = {full_name(arch, unit, component.name): component.name for component in own}
         banks = {full[memory.name]: memory.banks for memory in arch.storage if memory.name in full}
-    made = complete(own, table_of(arch), engine.units(unit.params), engine.primary, banks)
-    return (*made, Dram("dram", standard=arch.memory.dram.standard))
+        made = complete(own, table, engine.units(unit.params), engine.primary, banks)
+        found = table.machines[key] = (*made, Dram("dram", standard=arch.memory.dram.standard))
+    return found
 
 
 def machine_components(arch: Arch) -> tuple[Component, ...]:
@@ -420,7 +427,7 @@ def events(components: tuple[Component, ...], activity: Activity) -> dict[Event,
         table[event] = table.get(event, 0) + count
     for trunk in components:
         if isinstance(trunk, Link) and trunk.carries:
-            moved = activity.traffic.items()
-            if bits := sum(b for flow, b in moved if f"{flow.boundary}/{flow.direction}" in trunk.carries):
+            flows = activity.traffic.items()
+            if bits := sum(b for flow, b in flows if f"{flow.boundary}/{flow.direction}" in trunk.carries):
                 table[Event(trunk.name, "transfer")] = bits
     return dict(sorted(table.items()))

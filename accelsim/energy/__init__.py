@@ -4,8 +4,8 @@ A table is a named, selectable input of a run. Tables of this field disagree by 
 one carries its source and how far it can be trusted, and `provenance` follows each price of a machine back to its rows.
 """
 
-from accelsim.energy.account import LEAKAGE, Areas, ProvenanceRow, area_mm2, energy_pj, leakage_mw, provenance
-from accelsim.energy.machine import clocked, complete, states, waiting_pj_per_cycle
+from accelsim.energy.account import CLOCKED, LEAKAGE, Areas, ProvenanceRow, area_mm2, energy_pj, leakage_mw, provenance
+from accelsim.energy.machine import RUNNING, clocked, complete, states, waiting_pj_per_cycle
 from accelsim.energy.price import Price, Table
 from accelsim.energy.tables import (
     DEFAULT,
@@ -19,8 +19,10 @@ from accelsim.energy.tables import (
 )
 
 __all__ = [
+    "CLOCKED",
     "DEFAULT",
     "LEAKAGE",
+    "RUNNING",
     "Areas",
     "Price",
     "ProvenanceRow",

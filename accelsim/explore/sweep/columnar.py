@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import fsum
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from accelsim import simulation
 from accelsim.activity import CAUSES, Event
 from accelsim.components import Clock, Link
 from accelsim.config.arch import Arch, Unit
+from accelsim.config.schema import Gating
 from accelsim.energy import LEAKAGE, Table, area_mm2, leakage_mw, states
 from accelsim.engine import Many
 from accelsim.engines import registry
@@ -309,30 +311,61 @@ def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -
 
 def _with_followers(arch: Arch, block: Block, many: Many) -> Many | None:
     """Return the totals with the events that follow: of trunks from what they carry, of registers and clocks from
-    unit-cycles. None where those are of units other than primary, or a count is too large.
+    unit-cycles. None where those are of units that the totals do not tell of, or a count is too large.
     """
     unit = arch.units[block.unit]
-    components = unit_components(arch, unit)
-    found: list[tuple[Event, np.ndarray]] = []
-    for trunk in components:
-        moved = Event(trunk.name, "transfer")
-        if isinstance(trunk, Link) and trunk.carries and moved not in many.events:
-            events = [f"{event.component}/{event.action}" for event in many.events]
-            carried = [len(many.causes) + i for i, event in enumerate(events) if event in trunk.carries]
-            found.append((moved, np.array(carried, dtype=np.int64)))
-    for clock in components:
-        if isinstance(clock, Clock):
-            if clock.registers.unit != registry.get(unit.engine).primary:
-                return None
-            for event, among in states(clock, arch.clock_gating):
-                found.append((event, np.array([i for i, cause in enumerate(many.causes) if among(cause)], np.int64)))
-    if not found:
-        return many
-    more = np.stack([many.table[:, FIRST_CAUSE + columns].sum(axis=1) for _, columns in found], axis=1)
+    components, engine = unit_components(arch, unit), registry.get(unit.engine)
+    clocks = [component for component in components if isinstance(component, Clock)]
+    of = {engine.primary: -1} | {kind: i for i, kind in enumerate(many.others)}
+    if any(clock.registers.unit not in of for clock in clocks):
+        return None
+    trunks = tuple((c.name, c.carries) for c in components if isinstance(c, Link) and c.carries)
+    names = tuple((c.registers.name, c.name, of[c.registers.unit], c.registers.per_units) for c in clocks)
+    events, columns = _followers(trunks, names, arch.clock_gating, many.causes, many.events, len(many.others))
+    more = many.table @ columns
     if more.max(initial=0) >= EXACT:
         return None
-    table = np.concatenate([many.table, more], axis=1)
-    return Many(table, many.causes, (*many.events, *(event for event, _ in found)))
+    known = many.table[:, : FIRST_CAUSE + len(many.causes) + len(many.events)]
+    return Many(np.concatenate([known, more], axis=1), many.causes, (*many.events, *events))
+
+
+@lru_cache(maxsize=256)
+def _followers(
+    trunks: tuple[tuple[str, tuple[str, ...]], ...], clocks: tuple[tuple[str, str, int, int], ...], gating: Gating,
+    causes: tuple[str, ...], events: tuple[Event, ...], others: int,
+) -> tuple[tuple[Event, ...], np.ndarray]:  # fmt: skip
+    """Return the events that follow from others, and how often each column of `Many.table` is added to each.
+
+    Parameters
+    ----------
+    clocks : tuple
+        Names of registers and of their clock, their kind of units among the others (-1: primary), how many there are.
+    """
+    first = FIRST_CAUSE + len(causes)
+    wide = first + len(events) + 2 * others
+    found: dict[Event, np.ndarray] = {}
+    for name, carries in trunks:
+        if (moved := Event(name, "transfer")) not in events:
+            carried = [i for i, each in enumerate(events) if f"{each.component}/{each.action}" in carries]
+            found[moved] = _ones(wide, [first + i for i in carried])
+    for registers, clock, kind, units in clocks:
+        for event, among in states(registers, clock, gating):
+            if kind < 0:
+                found[event] = _ones(wide, [FIRST_CAUSE + i for i, cause in enumerate(causes) if among(cause)])
+                continue
+            busy, running = first + len(events) + 2 * kind, first + len(events) + 2 * kind + 1
+            found[event] = row = np.zeros(wide, dtype=np.int64)
+            if among("memory"):  # all that wait, and under clock_gating none those that run
+                row[CYCLES], row[running] = units, 0 if among("busy") else -1
+            else:
+                row[running if among("fill_drain") else busy] = 1
+    return tuple(found), np.array(list(found.values()), dtype=np.int64).reshape(len(found), wide).T
+
+
+def _ones(wide: int, places: list[int]) -> np.ndarray:
+    row = np.zeros(wide, dtype=np.int64)
+    row[places] = 1
+    return row
 
 
 class _Account(NamedTuple):

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import CAUSES, Activity, Event, Phase
+from accelsim.components import Registers
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import Table
+from accelsim.energy import CLOCKED, RUNNING, Table
 from accelsim.engine import Chosen, Many, NoMapping
 from accelsim.engines import registry
 from accelsim.errors import FitError, ModelError
@@ -52,6 +53,8 @@ class Walked(NamedTuple):
     primary : int
         Primary units.
     events : tuple of Event
+    others : tuple of str
+        As in `Many`.
     """
 
     table: np.ndarray
@@ -61,6 +64,7 @@ class Walked(NamedTuple):
     owner: np.ndarray
     primary: int
     events: tuple[Event, ...]
+    others: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -125,7 +129,7 @@ def totals(
         return None
     counts = part.table.copy()
     timely = _stalled(counts, part, dram) and _beside(counts, part, dram)
-    return Many(counts, CAUSES, part.events) if timely else None
+    return Many(counts, CAUSES, part.events, part.others) if timely else None
 
 
 def _stalled(counts: np.ndarray, part: Walked, dram: DramModel) -> bool:
@@ -185,7 +189,10 @@ def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked
     engine, components = registry.get(unit.engine), unit_components(arch, unit)
     counted = events(components, activity)
     moved = [counted.pop(Event("dram", way), 0) for way in ("read", "write")]
-    named = tuple(Event(c.name, action) for c in components if c.name != "dram" for action in c.actions)
+    apart = ("dram", *CLOCKED)
+    named = tuple(Event(c.name, action) for c in components if c.kind not in apart for action in c.actions)
+    units = dict.fromkeys(c.unit for c in components if isinstance(c, Registers))
+    others = tuple(kind for kind in units if kind != engine.primary)
     if not counted.keys() <= set(named):
         return None
     causes = activity.accounts[engine.primary]
@@ -199,6 +206,9 @@ def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked
     row = [1, cycles, *moved, activity.performed_macs]
     row += [causes.get(cause, 0) - wait for cause, wait in zip(CAUSES, waits, strict=True)]
     row += [counted.get(event, 0) for event in named]
+    for kind in others:
+        own = activity.accounts[kind]
+        row += [own.get("busy", 0), sum(own.get(cause, 0) for cause in RUNNING)]
     rows = timeline.rows_of(() if activity.schedule is None else activity.schedule, dram)
     if rows.dtype == object or max(chain(row, *phases)) >= EXACT:
         return None
@@ -208,7 +218,7 @@ def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked
     return Walked(
         np.array([row], np.int64), rows, np.array([0, len(rows)]),
         np.array(phases, np.int64).reshape(-1, 2 + len(CAUSES)), np.zeros(len(phases), np.int64),
-        engine.units(unit.params)[engine.primary], named,
+        engine.units(unit.params)[engine.primary], named, others,
     )  # fmt: skip
 
 
