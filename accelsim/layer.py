@@ -15,8 +15,10 @@ from accelsim.config.arch import Arch, Unit
 from accelsim.config.schema import EnergySpec, MappingSpec, TechnologySpec
 from accelsim.energy import (
     LEAKAGE,
+    Areas,
     Supply,
     Table,
+    area_mm2,
     clocked,
     complete,
     energy_pj,
@@ -38,6 +40,8 @@ from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
 
+UNDECLARED = "registers not declared"
+"""Stands beside areas and energies of a machine that lack its pipeline registers and their clock."""
 MOST_MACHINES = 4096
 """Units whose components are kept; with more, all are forgotten."""
 
@@ -396,6 +400,15 @@ def without_registers(arch: Arch) -> list[str]:
     """Return the units whose engine declares no registers, so that their clock is in no figure."""
     declared = {unit.name for unit in arch.units for c in unit_components(arch, unit) if c.kind == "registers"}
     return [unit.name for unit in arch.units if unit.name not in declared]
+
+
+def areas_of(arch: Arch, table: Table) -> Areas:
+    """Return the areas of a machine; units whose registers nobody declared are among what is missing."""
+    areas = area_mm2(machine_components(arch), table)
+    for unit in without_registers(arch) if table.spec.cells is not None else ():
+        name = UNDECLARED if len(arch.units) == 1 else f"{unit}.{UNDECLARED}"
+        areas.missing[name] = "its engine has no `Registers`"
+    return areas
 
 
 def _by_component(

@@ -51,7 +51,7 @@ def complete(
             component = replace(component, length_mm=math.sqrt(whole), placed=True)
         found.append(component)
         if isinstance(component, Registers):
-            name = "clock" if len(registers) == 1 else f"clock.{component.name}"
+            name = "clock" if len(registers) == 1 else f"clock.{component.name.removeprefix('registers.')}"
             found.append(Clock(name, component.count, component, gates, logic))
     return tuple(found)
 

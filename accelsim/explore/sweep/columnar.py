@@ -21,7 +21,7 @@ from accelsim.activity import CAUSES, Event
 from accelsim.components import Clock, Link
 from accelsim.config.arch import Arch, Unit
 from accelsim.config.schema import Gating
-from accelsim.energy import LEAKAGE, Table, area_mm2, leakage_mw, states
+from accelsim.energy import LEAKAGE, Table, leakage_mw, states
 from accelsim.engine import Many
 from accelsim.engines import registry
 from accelsim.errors import PriceError
@@ -30,6 +30,7 @@ from accelsim.explore.sweep.retimed import CYCLES, EXACT, FIRST_CAUSE, KNOWN, PE
 from accelsim.layer import (
     Options,
     Task,
+    areas_of,
     full_name,
     leak_pj_per_cycle,
     machine_components,
@@ -481,6 +482,6 @@ def _static(arch: Arch, table: Table, memory: Memo) -> Static:
 def static(arch: Arch, table: Table) -> Static:
     """Return what a machine leaks and occupies."""
     components = machine_components(arch)
-    areas = area_mm2(components, table)
+    areas = areas_of(arch, table)
     whole = sum(areas.mm2.values()) if areas.mm2 else None
     return Static(leakage_mw(components, table), whole, areas.left_out)
