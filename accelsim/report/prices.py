@@ -98,8 +98,8 @@ def text(arch: Arch) -> list[str]:
         lines.append(f"{UNDECLARED}: {', '.join(bare)}")
     for c in machine_components(arch):
         if isinstance(c, Registers):
-            lines.append(f"{c.name}: {c.clocked_bits:,} clocked bits and {c.gated_words:,} gated words, {c.count:,} times "
-                         f"for {c.per_units:,} {c.unit}; {c.source}")  # fmt: skip
+            held = f"{c.clocked_bits:,} clocked bits and {c.gated_words:,} gated words"
+            lines.append(f"{c.name}: {held}, {c.count:,} times for {c.per_units:,} {c.unit}; {c.source}")
     lines.append(
         f"gating of clocks, {arch.clock_gating}: {arch.config['sources'].get('clock_gating', 'no source given')}"
     )
