@@ -108,7 +108,7 @@ class Cnvlutin(MultiplierEngine[Params]):
             pipeline,
             Link("bus", 1, slot, reach="trunk", carries=("glb.neurons/read", "glb.neurons/write")),
             Sram("glb.neurons", 1, p.neuron_kib * KIB_BITS, slot),
-            Sram("glb.synapses", 1, p.synapse_kib * KIB_BITS, p.filters * p.lanes * p.operand_bits),
+            Sram("glb.synapses", p.units, p.synapse_kib * KIB_BITS // p.units, p.filters * p.lanes * p.operand_bits),
         )
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:

@@ -52,6 +52,7 @@ class Params(Strict):
     input_kib: int = Field(2, ge=1, le=1 << 20, description="NBin, both halves")
     weight_kib: int = Field(32, ge=1, le=1 << 20, description="SB, both halves")
     output_kib: int = Field(2, ge=1, le=1 << 20, description="NBout, both halves")
+    instruction_kib: int = Field(8, ge=1, le=1 << 20, description="instructions: area and leakage only")
 
 
 class Nfu(NamedTuple):
@@ -105,6 +106,7 @@ class DianNao(TiledEngine[Params, Tiling]):
             Sram("glb.inputs", 1, p.input_kib * KIB_BITS, p.inputs * p.operand_bits),
             Sram("glb.weights", 1, p.weight_kib * KIB_BITS, p.outputs * p.inputs * p.operand_bits),
             Sram("glb.outputs", 1, p.output_kib * KIB_BITS, p.outputs * acc),
+            Sram("control", 1, p.instruction_kib * KIB_BITS, 64),
         )
 
     def unit(self, view: LayerView, params: Params, fields: Mapping[str, Any]) -> Nfu:
