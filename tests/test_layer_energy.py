@@ -38,7 +38,7 @@ def test_each_component_costs_its_events_times_their_price(layer):
     assert found["glb.outputs"] == cost(narrow, write=16 * 16, read=16 * 16)
     # 256 bits of inputs in a burst of 512, 4096 of weights; 256 of outputs in a burst
     assert found["dram"] == cost(dram, read=512 + 4096, write=512)
-    # 19,152 flip-flops: half of them change in the one busy cycle of all 256 multipliers, all are clocked for 149 cycles
+    # 19,152 flip-flops: half change in the one busy cycle of all 256 multipliers, all are clocked for 149 cycles
     flip_flop = cells(65)
     assert found["registers"] == pytest.approx(19_152 * 0.5 * flip_flop.toggle * 1e-3)
     wire = 200 * 0.75 * math.sqrt(19_152 * clock_mm2())
