@@ -61,7 +61,7 @@ class Tiles(NamedTuple):
     dram: Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayerResult:
     """One layer on one machine, or the reason why it was not simulated. All figures are for the whole batch."""
 
@@ -104,8 +104,16 @@ class LayerResult:
     energy_pj: Mapping[str, float] = field(default_factory=dict)
     checked: bool | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
-    tiles: Tiles | None = field(default=None, repr=False)
+    tiles: Tiles | None = None
     """Only where a trace was asked for; not part of a report."""
+
+    def __repr__(self) -> str:
+        """Return name, kind and outcome in a line; the fields are attributes."""
+        if not self.simulated:
+            return f"<LayerResult {self.name} ({self.kind}): not simulated: {self.reason}>"
+        return (
+            f"<LayerResult {self.name} ({self.kind}): {self.cycles:,} cycles on {self.unit}, bound by {self.bound_by}>"
+        )
 
     @property
     def account(self) -> Mapping[str, int]:
@@ -192,7 +200,7 @@ class LayerResult:
         return sum(self.account.get(c, 0) for c in causes) / total if total else 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NetworkResult:
     """All layers of a network on a machine, run one after another.
 
@@ -224,6 +232,16 @@ class NetworkResult:
     area_mm2: Mapping[str, float] | None = None
     area_missing: tuple[str, ...] = ()
     area_parts_mm2: Mapping[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return machine, network and totals in a line; the fields are attributes."""
+        layers = f"{len(self.layers)} layers"
+        if self.partial:
+            layers = f"{len(self.simulated)} of {layers}"
+        return (
+            f"<{type(self).__name__} {self.network} on {self.arch_name}: {layers}, {self.cycles:,} cycles, "
+            f"{1e3 * self.time_s:.4g} ms, {1e-9 * self.total_energy_pj:.4g} mJ>"
+        )
 
     @property
     def arch_name(self) -> str:

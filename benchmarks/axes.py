@@ -48,6 +48,10 @@ SUBJECTS = {
     "dcnn": Subject("vgg16", {"pe_rows": (4, 6, 8), "pe_cols": (4, 6, 8), "activation_kib": (16, 32, 48)}),
     "dcnn_opt": Subject("vgg16", {"activation_kib": (16, 32, 48), "lanes": (8, 12, 16)}),
     "cnvlutin": Subject("vgg16", {"filters": (8, 12, 16), "units": (8, 12, 16), "neuron_kib": (2048, 4096)}),
+    "shidiannao": Subject(
+        "examples/shidiannao_lenet5/lenet5.yaml",
+        {"pe_rows": (4, 8, 16), "pe_cols": (4, 8, 16), "fifo_words": (0, 1, 4)},
+    ),
     "nullhop": Subject("vgg16", {"macs": (64, 96, 128), "pixel_kib": (256, 512, 1024)}),
     "scnn": Subject("alexnet", {"f": (2, 4), "banks": (16, 32), "iaram_kib": (8, 10, 12)}),
     "cambricon_x": Subject("alexnet", {"pes": (8, 16, 24), "input_kib": (8, 16)}),

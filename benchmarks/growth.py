@@ -77,7 +77,7 @@ FIRST = {
     "nullhop": ("nullhop", CONV), "snapea": ("snapea", CONV), "bitserial": ("pragmatic", CONV), "unpu": ("unpu", CONV),
     "bismo": ("bismo", CONV), "bitfusion": ("bitfusion", CONV), "sigma": ("sigma", "'rmat:n=64,nnz=256'"),
     "sparch": ("sparch", "'rmat:n=64,nnz=256'"), "outerspace": ("outerspace", "'rmat:n=64,nnz=256'"),
-    "gamma": ("gamma", "'rmat:n=64,nnz=256'"),
+    "shidiannao": ("shidiannao", CONV), "gamma": ("gamma", "'rmat:n=64,nnz=256'"),
 }  # fmt: skip
 """A small layer of each engine, with values: what its first call compiles."""
 FIRST_CALL = """

@@ -60,6 +60,10 @@ MACHINES = {
         "params.dm": SIDES, "params.dk": (32, 64, 256), "params.dn": SIDES, "params.lhs_entries": (64, 1024, 8192),
         "params.rhs_entries": (64, 1024, 8192), "params.instruction_cycles": (0, 1, 7),
     },
+    "shidiannao": {
+        "params.pe_rows": SIDES, "params.pe_cols": SIDES, "params.fifo_words": (0, 1, 2, 4),
+        "params.input_kib": (64, 1 << 14), "params.weight_kib": (1 << 14, 1 << 15), "params.output_kib": (1 << 14,),
+    },
     "edge_npu": {
         "units.array.params.rows": SIDES, "units.array.params.cols": SIDES, "units.vector.params.lanes": SIDES,
         "units.vector.params.lane_bits": (16, 32), "units.vector.params.buffer_kib": (1, 4, 64),

@@ -10,9 +10,10 @@ import accelsim
 
 ROOT = Path(accelsim.__file__).parent
 TIERS = [
-    {"text"},
+    {"text", "version"},
     {"errors", "units", "basis"},
-    {"outputs"},
+    {"outputs", "terminal"},
+    {"progress"},
     {"activity", "results", "components", "config", "jit"},
     {"memory"},
     {"workload"},
@@ -21,11 +22,13 @@ TIERS = [
     {"passes", "mapping"},
     {"engine"},
     {"tiled", "compressed"},
+    {"whole"},
     {"engines", "replicas", "energy"},
     {"layer"},
     {"simulation", "contract"},
     {"comparison"},
     {"report", "repricing"},
+    {"api"},
     {"validate", "explore"},
     {"starters"},
     {"cli"},

@@ -17,11 +17,14 @@ from pathlib import Path
 
 import click
 
-from accelsim.cli.terminal import shown
 from accelsim.errors import ModelError, UserError
+from accelsim.terminal import shown
 
 FEW_CYCLES = 50_000
 """Objects between two searches for cycles among them: with Python's 700, a tenth of a command's start goes there."""
+
+COMPLETING = "_ACCELSIM_COMPLETE"
+"""Set by a shell that completes a command, and by the user who asks for its script."""
 
 COMMANDS = {
     "run": "Simulate a network on a machine.",
@@ -104,6 +107,8 @@ def app() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the user's mistake, 3 a broken invariant of ours."""
     gc.set_threshold(FEW_CYCLES)
+    if COMPLETING in os.environ:  # bytes for the shell, not text for a terminal
+        app.main(args=argv, prog_name="accelsim")
     with shown():
         if sys.stderr.isatty():
             logging.basicConfig(format="%(message)s", stream=sys.stderr)

@@ -7,20 +7,23 @@ import sys
 from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import wrap
+from typing import Literal
 
 import click
 
+KINDS = ("arch", "network", "engine", "replica", "dram", "mapping", "profile")
+
 
 @click.command(epilog="Example: accelsim list network")
-@click.argument("what", type=click.Choice(["arch", "network", "engine", "replica", "dram"]), required=False)
+@click.argument("what", type=click.Choice([*KINDS]), required=False)
 def command(what: str | None) -> None:
-    """List packaged machines, networks, engines, replicas and DRAM standards: all of them, or one kind.
+    """List what is packaged: all of it, or one kind. Mappings and profiles are for --mapping and --density.
 
     A network is a table of the layers that multiply, isolated from each other, or connected (net:NAME, onnx:NAME):
     all of its layers with the edges between them. Sizes such as seq=128 are given with --dim.
     """
     width = get_terminal_size().columns if sys.stdout.isatty() else None
-    for kind in [what] if what else ["arch", "network", "engine", "replica", "dram"]:
+    for kind in [what] if what else KINDS:
         if what is None:
             click.echo(f"{kind}:")
         for name, text in _entries(kind):
@@ -47,6 +50,8 @@ def _entries(kind: str) -> list[tuple[str, str]]:
         from accelsim.cli.dram import entries
 
         return entries()
+    if kind in ("mapping", "profile"):
+        return _beside("mappings" if kind == "mapping" else "profiles")
     if kind == "arch":
         from accelsim.config import packaged
 
@@ -58,6 +63,24 @@ def _entries(kind: str) -> list[tuple[str, str]]:
     return listing.entries() + [
         (name, "   graph that ships with the onnx package; connected") for name in light_names()
     ]
+
+
+def _beside(kind: Literal["mappings", "profiles"]) -> list[tuple[str, str]]:
+    """Return the files that go with machines and networks, and where each comes from."""
+    from accelsim.config import packaged
+
+    return [(name, _source(path.read_text("utf-8"))) for name, path in packaged.files_beside(kind).items()]
+
+
+def _source(text: str) -> str:
+    """Return what a file says of where it comes from: under ``source``, else in its first comment."""
+    import yaml
+
+    if found := re.search(r"^source:.*\n(?:[ \t]+.*\n)*", text, re.MULTILINE):
+        return str(yaml.safe_load(found[0])["source"]).partition("; ")[0].rstrip(".")
+    comment = re.match(r"(?:#.*\n)*", text)
+    lines = comment[0].splitlines() if comment else []
+    return " ".join(line.lstrip("# ") for line in lines).partition(": ")[0].partition(". ")[0]
 
 
 def _engines() -> list[tuple[str, str]]:

@@ -7,14 +7,14 @@ from typing import Any
 import click
 import yaml
 
-from accelsim.cli import sizes
+from accelsim.cli import completion, sizes
 
 
 @click.command(epilog="Example: accelsim show systolic_ws --set params.rows=16")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.shown)
 @click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of a machine.")
 @sizes.option
-@click.option("--arch", help="With NAME 'energy': the machine whose prices to trace.")
+@click.option("--arch", shell_complete=completion.machine, help="With NAME 'energy': machine whose prices to trace.")
 @click.option("--energy", is_flag=True, help="Of a machine: every component with its price, and its share of a layer.")
 def command(name: str, sets: tuple[str, ...], arch: str | None, energy: bool, dims: dict[str, int]) -> None:
     """Show a machine, a network or an engine; 'accelsim show energy --arch NAME' traces every price to its row."""

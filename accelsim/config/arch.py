@@ -24,6 +24,7 @@ from accelsim.config.schema import (
     TechnologySpec,
 )
 from accelsim.config.yamlfile import Document, KeyPath, dotted, parse, read, validate
+from accelsim.config.yamlfile import of_values as read_values
 from accelsim.errors import ConfigError
 from accelsim.units import exact
 
@@ -48,7 +49,7 @@ class Unit:
         return any(fnmatchcase(name, p) or fnmatchcase(kind, p) for p in self.layers)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Arch:
     """A resolved machine.
 
@@ -69,8 +70,15 @@ class Arch:
     precision: PrecisionSpec
     mapping: MappingSpec
     config: Mapping[str, Any]
-    document: Document = field(repr=False, compare=False)
-    find_params: FindParams = field(repr=False, compare=False)
+    document: Document = field(compare=False)
+    find_params: FindParams = field(compare=False)
+
+    def __repr__(self) -> str:
+        """Return name, units and clock in a line; ``config`` is everything."""
+        units = ", ".join(
+            unit.name if unit.name == unit.engine else f"{unit.name} ({unit.engine})" for unit in self.units
+        )
+        return f"<Arch {self.name}: {units} at {float(self.clocks_mhz['core']):g} MHz>"
 
     def replace(self, key: str, value: Any) -> Arch:
         """Return a variant with ``key`` (a dotted path of the resolved configuration) set to ``value``."""
@@ -117,6 +125,12 @@ def load(
 def of_text(text: str, name: str, find_params: FindParams) -> Arch:
     """Return the machine of a file's text, which messages call ``name``; its base is a packaged machine."""
     return build(_with_bases(parse(text, name), Path(name), (), packaged.holds), find_params)
+
+
+def of_values(values: Mapping[str, Any], find_params: FindParams, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
+    """Return the machine of a file's content, its base a packaged machine or a path from here; see `load`."""
+    document = _with_bases(read_values(values, "<machine>"), Path("machine"), (), packaged.holds)
+    return build(_overridden(document, sets, "--set"), find_params)
 
 
 def build(document: Document, find_params: FindParams) -> Arch:

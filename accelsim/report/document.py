@@ -12,13 +12,13 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
-from accelsim import __version__
 from accelsim.activity import BOUNDARIES, TENSORS
 from accelsim.config.arch import unsourced
 from accelsim.errors import ModelError
 from accelsim.report.facts import in_order
 from accelsim.results import SCHEMA, LayerResult, NetworkResult, TrafficRow
 from accelsim.text import json_text
+from accelsim.version import __version__
 
 
 def document(result: NetworkResult) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def run(
     with open_writer(Path(store), keep_layers) as opened:
         said = {"method": settings.method, "budget": settings.budget, "seed": settings.seed}
         needed = {name: (layers, None) for name, layers in shares.needed(grid.space).items()}
-        opened.set_plan((), {**about(sweep), "search": canonical(said)}, needed)
+        opened.set_plan((), {**about(sweep, grid.space.archs), "search": canonical(said)}, needed)
         many = min(settings.budget, len(grid)) * len(grid.space.networks) >= COLUMNAR_FROM
         trial = Trial(grid, opened, make, max(1, width), searched.tick, many)
         try:
