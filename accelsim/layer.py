@@ -229,7 +229,7 @@ def mapping_of(
     except MappingError as error:
         raise FitError.of(view.name, error) from None
     if choice is None and not columns:
-        return engine.mapping_schema(), "none", None
+        return _listless(engine, view, arch.mapping.fixed), "none", None
     try:
         if choice is None:
             bounds = engine.bounds(view, params, machine, columns)
@@ -237,6 +237,16 @@ def mapping_of(
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
     return build(engine.mapping_schema, choice.row), "searched", choice
+
+
+def _listless(engine: Engine[Any, Any], view: LayerView, fixed: Mapping[str, Any]) -> Any:
+    """Return the mapping of an engine that lists none: what is fixed of it; nothing of one without mappings."""
+    known = engine.mapping_schema.model_fields
+    if not known:
+        return engine.mapping_schema()
+    if stray := [key for key in fixed if key not in known]:
+        raise MappingError(f"layer '{view.name}': mapping.fixed names '{stray[0]}'", f"known keys: {', '.join(known)}")
+    return build(engine.mapping_schema, fixed)
 
 
 def _objective(arch: Arch, bounds: Bounds) -> MappingSpec:

@@ -20,6 +20,7 @@ from accelsim.layer import UNDECLARED, Options, Task, areas_of, simulate_layer, 
 from accelsim.mapping.choose import Pinned
 from accelsim.operands import chain, files
 from accelsim.operands.rounding import Rounding
+from accelsim.overlap import overlapped
 from accelsim.passes import batching
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
@@ -142,7 +143,9 @@ def simulate(
         for layer in network.layers
         if not is_view(layer)
     ]
-    results = placed(with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings))
+    ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
+    ran, sooner = overlapped(arch, network, tasks, ran)
+    results = placed(ran)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -159,7 +162,7 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
-        notes=(*network.notes, *said),
+        notes=(*network.notes, *said, *sooner),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,

@@ -108,6 +108,11 @@ class ArchSpec(Strict):
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")
     description: str = ""
     source: str = Field("", description="author, venue and year of the machine")
+    unvalidated: str | None = Field(
+        None,
+        min_length=1,
+        description="why its figures could not be compared with anything; null: nothing is said",
+    )
     base: str | None = Field(None, description="packaged machine or path whose keys this file overrides")
     clocks_mhz: dict[str, Clock] = Field(description="clock domains; 'core' is required")
     engine: str | None = Field(None, description="the only unit's engine, in place of 'units'")

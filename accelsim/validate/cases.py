@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from accelsim import passes
 from accelsim.config import packaged
 from accelsim.config.schema import Positive, Strict
 from accelsim.config.yamlfile import read, validate
@@ -56,6 +57,17 @@ class StreamCase(Figure):
     requests: int = Field(ge=1)
 
 
+class PlanCase(Figure):
+    """A plan of what stays on a chip; ``quantity`` is a key of what ``accelsim plan`` prints, or live.<layer>."""
+
+    network: str
+    capacity_kib: Positive = 1.0
+    fold: str = "none"
+    planner: str = "exact"
+    inplace: str = "none"
+    scale: Positive = Field(1.0, description="factor from bytes to the unit of the source")
+
+
 class CaseSpec(Figure):
     """One figure and how to obtain ours."""
 
@@ -97,6 +109,12 @@ class StreamsFile(Strict):
     cases: tuple[StreamCase, ...] = Field(strict=False)
 
 
+class PlansFile(Strict):
+    """The cases of residency."""
+
+    cases: tuple[PlanCase, ...] = Field(strict=False)
+
+
 class CasesFile(Strict):
     """The cases of one engine."""
 
@@ -130,3 +148,9 @@ def stream_cases() -> tuple[StreamCase, ...]:
     """Return the cases of DRAM devices."""
     path = Path(device.__file__).parent / "cases.yaml"
     return validate(StreamsFile, read(path, "memory/device/cases.yaml")).cases
+
+
+def plan_cases() -> tuple[PlanCase, ...]:
+    """Return the cases of residency."""
+    path = Path(passes.__file__).parent / "cases.yaml"
+    return validate(PlansFile, read(path, "passes/cases.yaml")).cases

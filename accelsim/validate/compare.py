@@ -15,16 +15,20 @@ from accelsim import outputs
 from accelsim.config import packaged
 from accelsim.config.yamlfile import Document
 from accelsim.errors import ConfigError
+from accelsim.planning import Plan, plan
 from accelsim.report.document import document
 from accelsim.results import NetworkResult
 from accelsim.simulation import load_arch, load_network, simulate
 from accelsim.validate import rtl
-from accelsim.validate.cases import CaseSpec, Figure, StreamCase, engine_cases, stream_cases
+from accelsim.validate.cases import CaseSpec, Figure, PlanCase, StreamCase, engine_cases, plan_cases, stream_cases
 from accelsim.workload import matrix_names, yaml_network
+from accelsim.workload.lifetimes import is_lifetimes
 from accelsim.workload.network import Network
 
 DRAM = "dram"
 """What the cases of DRAM devices stand under, beside those of engines."""
+RESIDENCY = "residency"
+"""What the cases of plans stand under."""
 
 
 class Verdict(NamedTuple):
@@ -57,9 +61,9 @@ def validate(names: Iterable[str] = (), progress: Callable[[str, int, int], None
     Raises
     ------
     ConfigError
-        An engine (or ``dram``) that does not exist, or a malformed case.
+        An engine (or ``dram``, ``residency``) that does not exist, or a malformed case.
     """
-    table: dict[str, tuple[Figure, ...]] = {**engine_cases(), DRAM: stream_cases()}
+    table: dict[str, tuple[Figure, ...]] = {**engine_cases(), DRAM: stream_cases(), RESIDENCY: plan_cases()}
     wanted = list(names) or list(table)
     for name in wanted:
         if name not in table:
@@ -109,6 +113,8 @@ def ours(case: Figure) -> float:
     """
     if isinstance(case, StreamCase):
         return _streamed(case)
+    if isinstance(case, PlanCase):
+        return _planned(case)
     assert isinstance(case, CaseSpec)
     if case.rtl is not None:
         return _rtl(case)
@@ -127,6 +133,29 @@ def _streamed(case: StreamCase) -> float:
     device = channel.Device(standard.load(case.standard))
     requests = patterns.stream(case.pattern, device, case.requests)
     return float(summary(device, requests, channel.serve(device, requests))[case.quantity])
+
+
+def _planned(case: PlanCase) -> float:
+    from accelsim.report import residency
+
+    found = _plan(case.network, case.capacity_kib, case.fold, case.planner, case.inplace)
+    key, _, layer = case.quantity.partition(".")
+    live = {name: bits / 8 for name, bits in found.live_bits.items()}
+    value = live.get(layer) if key == "live" else residency.document(found).get(key)
+    if not isinstance(value, int | float):
+        raise ConfigError(f"case '{case.case}': no number called '{case.quantity}'", "see what 'accelsim plan' prints")
+    return value * case.scale
+
+
+@cache
+def _plan(network: str, capacity_kib: float, fold: str, planner: str, inplace: str) -> Plan:
+    return plan(_whole(network), capacity_kib=capacity_kib, fold=fold, planner=planner, inplace=inplace)
+
+
+@cache
+def _whole(name: str) -> Network | str:
+    """Return a network that several cases plan; a table of storages stays a name."""
+    return name if is_lifetimes(name) else load_network(name)
 
 
 def _rtl(case: CaseSpec) -> float:

@@ -317,13 +317,13 @@ def _with_followers(arch: Arch, block: Block, many: Many) -> Many | None:
     unit = arch.units[block.unit]
     components, engine = unit_components(arch, unit), registry.get(unit.engine)
     clocks = [component for component in components if isinstance(component, Clock)]
-    of = {engine.primary: -1} | {kind: i for i, kind in enumerate(many.others)}
-    if any(clock.registers.unit not in of for clock in clocks):
+    counted = (*((engine.primary, cause) for cause in many.causes), *many.others)
+    if any(clock.registers.unit not in {kind for kind, _ in counted} for clock in clocks):
         return None
     trunks = tuple((c.name, c.carries) for c in components if isinstance(c, Link) and c.carries)
-    names = tuple((c.registers.name, c.name, of[c.registers.unit], c.registers.per_units) for c in clocks)
-    events, columns = _followers(trunks, names, arch.clock_gating, many.causes, many.events, len(many.others))
-    more = many.table @ columns
+    names = tuple((c.registers.name, c.name, c.registers.unit) for c in clocks)
+    events, columns = _followers(trunks, names, arch.clock_gating, len(many.causes), counted, many.events)
+    more = many.table[:, FIRST_CAUSE:] @ columns
     if more.max(initial=0) >= EXACT:
         return None
     known = many.table[:, : FIRST_CAUSE + len(many.causes) + len(many.events)]
@@ -332,41 +332,30 @@ def _with_followers(arch: Arch, block: Block, many: Many) -> Many | None:
 
 @lru_cache(maxsize=256)
 def _followers(
-    trunks: tuple[tuple[str, tuple[str, ...]], ...], clocks: tuple[tuple[str, str, int, int], ...], gating: Gating,
-    causes: tuple[str, ...], events: tuple[Event, ...], others: int,
+    trunks: tuple[tuple[str, tuple[str, ...]], ...], clocks: tuple[tuple[str, str, str], ...], gating: Gating,
+    primary: int, counted: tuple[tuple[str, str], ...], events: tuple[Event, ...],
 ) -> tuple[tuple[Event, ...], np.ndarray]:  # fmt: skip
-    """Return the events that follow from others, and how often each column of `Many.table` is added to each.
+    """Return the events that follow from others, and which columns of `Many.table`, from the causes on, each adds up.
 
     Parameters
     ----------
     clocks : tuple
-        Names of registers and of their clock, their kind of units among the others (-1: primary), how many there are.
+        Names of registers and of their clock, and their kind of units.
+    primary : int
+        How many of the causes in ``counted`` are of the primary units, and stand before the events.
     """
-    first = FIRST_CAUSE + len(causes)
-    wide = first + len(events) + 2 * others
-    found: dict[Event, np.ndarray] = {}
+    crossing = [f"{event.component}/{event.action}" for event in events]
+    found: dict[Event, list[bool]] = {}
     for name, carries in trunks:
         if (moved := Event(name, "transfer")) not in events:
-            carried = [i for i, each in enumerate(events) if f"{each.component}/{each.action}" in carries]
-            found[moved] = _ones(wide, [first + i for i in carried])
-    for registers, clock, kind, units in clocks:
+            carried = [each in carries for each in crossing]
+            found[moved] = [*[False] * primary, *carried, *[False] * (len(counted) - primary)]
+    for registers, clock, unit in clocks:
         for event, among in states(registers, clock, gating):
-            if kind < 0:
-                found[event] = _ones(wide, [FIRST_CAUSE + i for i, cause in enumerate(causes) if among(cause)])
-                continue
-            busy, running = first + len(events) + 2 * kind, first + len(events) + 2 * kind + 1
-            found[event] = row = np.zeros(wide, dtype=np.int64)
-            if among("memory"):  # all that wait, and under clock_gating none those that run
-                row[CYCLES], row[running] = units, 0 if among("busy") else -1
-            else:
-                row[running if among("fill_drain") else busy] = 1
+            own = [kind == unit and among(cause) for kind, cause in counted]
+            found[event] = [*own[:primary], *[False] * len(events), *own[primary:]]
+    wide = len(counted) + len(events)
     return tuple(found), np.array(list(found.values()), dtype=np.int64).reshape(len(found), wide).T
-
-
-def _ones(wide: int, places: list[int]) -> np.ndarray:
-    row = np.zeros(wide, dtype=np.int64)
-    row[places] = 1
-    return row
 
 
 class _Account(NamedTuple):

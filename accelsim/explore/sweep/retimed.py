@@ -20,7 +20,7 @@ import numpy as np
 from accelsim.activity import CAUSES, Activity, Event, Phase
 from accelsim.components import Registers
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import CLOCKED, RUNNING, Table
+from accelsim.energy import CLOCKED, Table
 from accelsim.engine import Chosen, Many, NoMapping
 from accelsim.engines import registry
 from accelsim.errors import FitError, ModelError
@@ -53,8 +53,9 @@ class Walked(NamedTuple):
     primary : int
         Primary units.
     events : tuple of Event
-    others : tuple of str
-        As in `Many`.
+    others : tuple of (str, int)
+        Kinds of units beside the primary one whose registers are clocked, and how many there are; the table has their
+        unit-cycles by `CAUSES` behind the events.
     """
 
     table: np.ndarray
@@ -64,7 +65,7 @@ class Walked(NamedTuple):
     owner: np.ndarray
     primary: int
     events: tuple[Event, ...]
-    others: tuple[str, ...] = ()
+    others: tuple[tuple[str, int], ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -129,7 +130,20 @@ def totals(
         return None
     counts = part.table.copy()
     timely = _stalled(counts, part, dram) and _beside(counts, part, dram)
-    return Many(counts, CAUSES, part.events, part.others) if timely else None
+    if not timely or not _closed(counts, part):
+        return None
+    return Many(counts, CAUSES, part.events, tuple((kind, cause) for kind, _ in part.others for cause in CAUSES))
+
+
+def _closed(counts: np.ndarray, part: Walked) -> bool:
+    """Let the other kinds of units wait for memory in what is left of the time; False if they leave `EXACT`."""
+    for i, (_, units) in enumerate(part.others):
+        start = FIRST_CAUSE + len(CAUSES) + len(part.events) + i * len(CAUSES)
+        own = counts[:, start : start + len(CAUSES)]
+        if int(counts[:, CYCLES].max(initial=0)) * units >= EXACT:
+            return False
+        own[:, CAUSES.index("memory")] += units * counts[:, CYCLES] - own.sum(axis=1)
+    return True
 
 
 def _stalled(counts: np.ndarray, part: Walked, dram: DramModel) -> bool:
@@ -191,8 +205,7 @@ def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked
     moved = [counted.pop(Event("dram", way), 0) for way in ("read", "write")]
     apart = ("dram", *CLOCKED)
     named = tuple(Event(c.name, action) for c in components if c.kind not in apart for action in c.actions)
-    units = dict.fromkeys(c.unit for c in components if isinstance(c, Registers))
-    others = tuple(kind for kind in units if kind != engine.primary)
+    units = {c.unit: c.per_units for c in components if isinstance(c, Registers) and c.unit != engine.primary}
     if not counted.keys() <= set(named):
         return None
     causes = activity.accounts[engine.primary]
@@ -206,9 +219,8 @@ def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked
     row = [1, cycles, *moved, activity.performed_macs]
     row += [causes.get(cause, 0) - wait for cause, wait in zip(CAUSES, waits, strict=True)]
     row += [counted.get(event, 0) for event in named]
-    for kind in others:
-        own = activity.accounts[kind]
-        row += [own.get("busy", 0), sum(own.get(cause, 0) for cause in RUNNING)]
+    for kind in units:
+        row += [activity.accounts[kind].get(cause, 0) for cause in CAUSES]
     rows = timeline.rows_of(() if activity.schedule is None else activity.schedule, dram)
     if rows.dtype == object or max(chain(row, *phases)) >= EXACT:
         return None
@@ -218,7 +230,7 @@ def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked
     return Walked(
         np.array([row], np.int64), rows, np.array([0, len(rows)]),
         np.array(phases, np.int64).reshape(-1, 2 + len(CAUSES)), np.zeros(len(phases), np.int64),
-        engine.units(unit.params)[engine.primary], named, others,
+        engine.units(unit.params)[engine.primary], named, tuple(units.items()),
     )  # fmt: skip
 
 
