@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from accelsim.memory.device import checker, reference, standard
+from accelsim.config.dram import standard
+from accelsim.memory.device import checker, reference
 from accelsim.memory.device.channel import Command, serve
 from benchmarks import rates
 from benchmarks.c import measure
