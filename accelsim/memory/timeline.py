@@ -90,6 +90,7 @@ class LaidOut(Sequence[Step | Loop]):
         ``first_bit`` says where a tensor (``input``, ``weight``, ``output``, ``psum``) of so many bits begins.
         """
         del first_bit
+        return None
 
     def rows(self, dram: DramModel) -> np.ndarray:
         """Return a row per loop and tile in the order of `clock_kernel.REPEAT`, transfers in bits on the bus.

@@ -126,7 +126,7 @@ def serve(schedule: Sequence[Step | Loop], coupling: Coupling, places: Places, *
         m[kernel.M_SHIFT] = bits(8 * tx)
         m[kernel.M_TURN] = ceil_div(coupling.turn_bytes, tx)
         m[[kernel.M_LOAD, kernel.M_BEFORE, kernel.M_AFTER, kernel.M_PENDING, kernel.M_DEPTH]] = -1
-        for array in (tiles.index, tiles.regions[:, 2:3]):
+        for array in (tiles.tile, tiles.regions[:, 2:3]):
             array[...] = 0
         tiles.regions[:, 4] = np.arange(len(tiles.regions))
         while kernel.advance(SLICE, m, tiles, state):
@@ -153,9 +153,11 @@ def _channels(device: Device, traced: int) -> kernel.Channels:
     requests = np.zeros((device.channels, kernel.REQUEST, kernel.CHUNK + waiting), dtype=np.int64)
     fill, ends = np.zeros(device.channels, np.int64), np.zeros(kernel.GROUPS + device.channels, np.int64)
     none = np.zeros((0, 5), dtype=np.int64)
+    channel, bank, group, rank, bus, queue = stacked
     return kernel.Channels(
-        device.rules, *stacked, requests, fill, ends, pieces(device.addresses), np.zeros((traced, 3), np.int64), none
-    )
+        device.rules, channel, bank, group, rank, bus, queue, requests, fill, ends, pieces(device.addresses),
+        np.zeros((traced, 3), np.int64), none,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=64)

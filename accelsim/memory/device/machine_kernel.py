@@ -62,7 +62,7 @@ class Channels(NamedTuple):
 class Tiles(NamedTuple):
     """A schedule: rows, and the cycles of each that is a tile; what a stream moves; geometry of a cut layer (or empty).
 
-    ``axes``, shape (6, 2): axis and trips of its loops from the outside; ``index``, shape (13,): tile along each axis,
+    ``axes``, shape (6, 2): axis and trips of its loops from the outside; ``tile``, shape (13,): tile along each axis,
     row of the last tile, that tile along each axis; ``loops``: row and rounds of each loop that the walk is in.
     """
 
@@ -71,7 +71,7 @@ class Tiles(NamedTuple):
     moves: np.ndarray
     geometry: np.ndarray
     axes: np.ndarray
-    index: np.ndarray
+    tile: np.ndarray
     loops: np.ndarray
     cursors: np.ndarray
     regions: np.ndarray
@@ -229,7 +229,7 @@ def behind(m, tiles, d):  # type: ignore[no-untyped-def]
     m[M_COMPUTE] += m[M_PENDING]
     m[M_PENDING] = -1
     m[M_STORED_BEFORE] = m[M_STORED]
-    row, index = tiles.rows[tiles.index[6]], tiles.index[7:]
+    row, index = tiles.rows[tiles.tile[6]], tiles.tile[7:]
     tag = offer(opened(STORES, row, index, tiles), m[M_DONE], m, tiles, d)
     if tag >= 0:
         m[M_STORED] = max(m[M_STORED], to_core(d.ends[tag % GROUPS], m))
@@ -239,7 +239,7 @@ def behind(m, tiles, d):  # type: ignore[no-untyped-def]
 @lean
 def tile(at, m, tiles, d):  # type: ignore[no-untyped-def]
     """Let the tile of a row pass."""
-    row, index = tiles.rows[at], tiles.index
+    row, index = tiles.rows[at], tiles.tile
     load = offer(opened(LOADS, row, index, tiles), m[M_DONE], m, tiles, d)  # when the tile before the last is computed
     behind(m, tiles, d)
     m[M_LOAD], m[M_BEFORE] = load, -1
