@@ -8,18 +8,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from accelsim import basis
+from accelsim import basis, served
 from accelsim.activity import CAUSES, Activity, Event
 from accelsim.components import Component, Dram
 from accelsim.config.arch import Arch, Unit
-from accelsim.config.schema import EnergySpec, MappingSpec
+from accelsim.config.schema import DramSpec, EnergySpec, MappingSpec
 from accelsim.energy import LEAKAGE, Table, energy_pj, kept_table, leakage_mw
 from accelsim.engine import Engine, Machine, finished
 from accelsim.engines import registry
 from accelsim.errors import FitError, MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Bounds, Choice, PriceOf, build, choose
 from accelsim.memory import timeline
-from accelsim.memory.dram import dram_model
+from accelsim.memory.device.machine import Places
+from accelsim.memory.dram import DramModel, dram_model
 from accelsim.operands import handle
 from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
@@ -39,6 +40,8 @@ class Options:
     operands: str = "synthetic"
     trace: bool = False
     unsupported: Literal["skip", "error"] = "skip"
+    requests: bool = False
+    """Whether to keep the requests to a DRAM device."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,10 @@ class Task:
     pinned: Any = None
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
     stored: Mapping[str, np.ndarray] = field(default_factory=dict)
+    addresses: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Of its tensors in DRAM, on a machine with a device: first byte and bytes."""
+    free_byte: int = 0
+    """Behind all tensors of the network."""
 
     def values(self) -> dict[str, np.ndarray]:
         """Return tensor name -> integers for all operands that are not synthetic."""
@@ -101,6 +108,21 @@ def simulate_layer(
     activity.check(units)
     checked = _check(engine, plan, operands, activity) if options.check else None
     cycles, stall, needed = _with_memory(activity, machine)
+    used = None
+    if arch.memory.dram.device is not None:
+
+        def again(dram: DramModel) -> Activity:
+            slower = machine._replace(dram=dram)
+            return _walk(
+                engine, _plan(engine, view, operands, params, mapping, slower, pinned=task.pinned is not None),
+                options.fidelity, None,
+            )[0]  # fmt: skip
+
+        used = served.on_device(
+            activity, arch.memory.dram, arch.clocks_mhz["core"], machine.dram,
+            lambda: Places(served.roles(view, task.addresses), task.free_byte), again, requests=options.requests,
+        )  # fmt: skip
+        activity, cycles, stall = used.activity, used.cycles, used.stall_cycles
     counted = events(components, activity)
     added = cycles - activity.compute_cycles  # a coupled engine's account has its stalls already
     details: dict[str, Any] = dict(activity.details)
@@ -131,7 +153,9 @@ def simulate_layer(
         stored=engine.stored(plan),
         needed_bits_per_cycle=needed,
         events=_by_component(arch, unit, components, counted),
-        energy_pj=energy_of(arch, unit, counted, cycles, table),
+        energy_pj=energy_of(arch, unit, counted, cycles, table, {} if used is None else used.energy_pj),
+        dram={} if used is None else used.facts | {"addresses": {name: at for name, (at, _) in task.addresses.items()}},
+        requests=None if used is None else used.requests,
         checked=checked,
         details=details,
         tiles=Tiles(activity.schedule, machine.dram) if options.trace else None,
@@ -192,7 +216,7 @@ def mapping_of(
     if pinned is not None:
         return pinned, "pinned", None
     engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
-    price = price_of(unit_components(arch, unit), table)
+    price = price_of(unit_components(arch, unit), table, arch.memory.dram)
     leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table))
     try:
         choice = None
@@ -239,11 +263,13 @@ def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float]) -> float:
     return leakage() * float(1000 / arch.clocks_mhz["core"])
 
 
-def price_of(components: tuple[Component, ...], table: Table) -> PriceOf:
+def price_of(components: tuple[Component, ...], table: Table, dram: DramSpec) -> PriceOf:
     """Return what a bit across a boundary costs, for objectives."""
     by_name = {component.name: component for component in components}
 
     def price(boundary: str, direction: str) -> float:
+        if boundary == "dram" and (pj := served.pj_per_bit(dram, direction)) is not None:
+            return pj
         action = direction if direction in by_name[boundary].actions else "transfer"
         return table.price(by_name[boundary], action).pj
 
@@ -315,13 +341,23 @@ def machine_components(arch: Arch) -> tuple[Component, ...]:
 
 def full_name(arch: Arch, unit: Unit, component: str) -> str:
     """Return the name under which a unit's component stands in a report."""
-    shared = len(arch.units) == 1 or component in ("dram", LEAKAGE)
+    shared = len(arch.units) == 1 or component in ("dram", LEAKAGE) or component.startswith("dram.")
     return component if shared else f"{unit.name}.{component}"
 
 
-def energy_of(arch: Arch, unit: Unit, counted: Mapping[Event, int], cycles: int, table: Table) -> dict[str, float]:
-    """Return the energy of a layer by component; all units leak for as long as it runs."""
-    dynamic = energy_pj(unit_components(arch, unit), counted, table)
+def energy_of(
+    arch: Arch, unit: Unit, counted: Mapping[Event, int], cycles: int, table: Table,
+    by_command: Mapping[str, float] | None = None,
+) -> dict[str, float]:  # fmt: skip
+    """Return the energy of a layer by component; all units leak for as long as it runs.
+
+    ``by_command`` is that of a DRAM device, in place of a price per bit.
+    """
+    components = unit_components(arch, unit)
+    if by_command:
+        components = tuple(component for component in components if component.name != "dram")
+        counted = {event: count for event, count in counted.items() if event.component != "dram"}
+    dynamic = energy_pj(components, counted, table) | dict(by_command or {})
     time_ns = cycles * 1000 / arch.clocks_mhz["core"]
     dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
     return {full_name(arch, unit, name): pj for name, pj in dynamic.items()}

@@ -104,6 +104,10 @@ class LayerResult:
     energy_pj: Mapping[str, float] = field(default_factory=dict)
     checked: bool | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    dram: Mapping[str, Any] = field(default_factory=dict)
+    """What a DRAM device did, `accelsim.served.on_device`; empty on a machine without one."""
+    requests: Any = field(default=None, repr=False, compare=False)
+    """What a DRAM device was asked for, where a trace was; not part of a report."""
     tiles: Tiles | None = field(default=None, repr=False)
     """Only where a trace was asked for; not part of a report."""
 

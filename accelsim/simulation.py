@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from accelsim import served
 from accelsim.config import arch as spec
 from accelsim.config import packaged
 from accelsim.config.arch import Arch, Unit
@@ -21,7 +22,7 @@ from accelsim.layer import Options, Task, energy_table, machine_components, simu
 from accelsim.mapping.choose import Pinned
 from accelsim.operands import chain, files
 from accelsim.operands.rounding import Rounding
-from accelsim.passes import batching
+from accelsim.passes import addresses, batching
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.workload.layers import Layer, LayerView
@@ -72,6 +73,7 @@ def simulate(
     density: str | Path | None = None,
     precision: str | Path | None = None,
     trace: bool = False,
+    requests: bool = False,
     progress: OnProgress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -106,6 +108,8 @@ def simulate(
         Profiles of densities and widths per layer, YAML or CSV.
     trace : bool
         Keep each layer's schedule of tiles, for `accelsim.report.trace`.
+    requests : bool
+        Keep each layer's requests to a DRAM device, as `LayerResult.requests`.
     progress : callable, optional
 
     Raises
@@ -127,7 +131,7 @@ def simulate(
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=str(mapping))
     given, roundings, said = given_operands(network, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if str(operands) == "chain" else "file"
-    options = Options(seed, fidelity, check, mode, trace, unsupported)
+    options = Options(seed, fidelity, check, mode, trace, unsupported, requests)
     tasks = [
         task_for(arch, network, layer, pinned, given, unsupported)
         if layer in chosen
@@ -233,7 +237,28 @@ def task_for(
         return Task(view, reason=reason)
     fixed = pinned.get(layer.name, registry.get(unit.engine).mapping_schema) if pinned else None
     mine = {name: given[name] for name in (*layer.inputs, *layer.weights) if name in given}
-    return Task(view, unit, None, fixed, mine, network.values)
+    placed, end = _addresses(arch, network)
+    tensors = (*view.inputs, *view.weights, *view.outputs)
+    return Task(
+        view,
+        unit,
+        None,
+        fixed,
+        mine,
+        network.values,
+        {t.name: placed[t.name] for t in tensors if t.name in placed},
+        end,
+    )
+
+
+def _addresses(arch: Arch, network: Network) -> tuple[Mapping[str, tuple[int, int]], int]:
+    """Return where tensors lie on a machine with a DRAM device; ConfigError if they are more than a DRAM holds."""
+    dram = arch.memory.dram
+    if dram.device is None and dram.capacity_gib is None:
+        return {}, 0
+    found = addresses.layout(network, served.row_bytes(dram))
+    served.check_capacity(found.end_byte, dram, network.name)
+    return found if dram.device is not None else ({}, 0)
 
 
 def _unit_for(arch: Arch, view: LayerView) -> tuple[Unit | None, str | None]:
@@ -329,7 +354,8 @@ def likeness(task: Task) -> Any:
         return None
     unit = task.unit.name if task.unit else task.reason
     plain = tuple(replace(t, name="") for t in tensors)
-    return (task.view.shape, plain, unit, task.pinned, task.view.batch)
+    where = (*task.addresses.values(), task.free_byte)
+    return (task.view.shape, plain, unit, task.pinned, task.view.batch, where)
 
 
 def placed(results: list[LayerResult]) -> tuple[LayerResult, ...]:

@@ -22,6 +22,7 @@ TIERS = [
     {"engine"},
     {"tiled", "compressed"},
     {"engines", "replicas", "energy"},
+    {"served"},
     {"layer"},
     {"simulation", "contract"},
     {"comparison"},

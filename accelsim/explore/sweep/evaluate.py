@@ -185,7 +185,7 @@ class _Ready:
     network: Network
     layers: tuple[Layer, ...]
     chosen: frozenset[str]
-    likeness: dict[tuple[str, str | None], Any]
+    likeness: dict[Any, Any]
     deals: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
 
@@ -201,7 +201,7 @@ def _machine(context: Context, job: Job) -> _Machine:
 
 def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | None) -> Row | None:
     """Return the row by way of closed forms for many layers at once, or None where that does not work."""
-    if job.options.fidelity != "closed":
+    if job.options.fidelity != "closed" or machine.arch.memory.dram.device is not None:
         return None
     key = columnar.deal_key(machine.arch)
 
@@ -279,7 +279,8 @@ def _simulate(
 
 
 def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
-    mine = (task.view.name, task.unit.name if task.unit else task.reason)
+    where = (*task.addresses.values(), task.free_byte)
+    mine = (task.view.name, task.unit.name if task.unit else task.reason, where)
     if mine not in ready.likeness:
         ready.likeness[mine] = simulation.likeness(task)
     likeness = ready.likeness[mine]

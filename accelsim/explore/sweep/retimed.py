@@ -107,6 +107,8 @@ def totals(
 
     ``tasks`` are of this network and may be of another machine; ``layers`` are what the engine encodes them as.
     """
+    if arch.memory.dram.device is not None:
+        return None  # tiles meet in a device: their addresses count
     dram, engine = machine_view(arch).dram, registry.get(unit.engine)
     inside = tuple(getattr(dram, name) for name in engine.dram_inside)
     hardware = (unit.engine, unit.params, tuple(arch.clocks_mhz.items()), dram.burst_bits, *inside)
