@@ -153,7 +153,7 @@ def simulate_layer(
         stored=engine.stored(plan),
         needed_bits_per_cycle=needed,
         events=_by_component(arch, unit, components, counted),
-        energy_pj=energy_of(arch, unit, counted, cycles, table, {} if used is None else used.energy_pj),
+        energy_pj=energy_of(arch, unit, counted, cycles, table, None if used is None else used.energy_pj),
         dram={} if used is None else used.facts | {"addresses": {name: at for name, (at, _) in task.addresses.items()}},
         requests=None if used is None else used.requests,
         checked=checked,
@@ -341,23 +341,23 @@ def machine_components(arch: Arch) -> tuple[Component, ...]:
 
 def full_name(arch: Arch, unit: Unit, component: str) -> str:
     """Return the name under which a unit's component stands in a report."""
-    shared = len(arch.units) == 1 or component in ("dram", LEAKAGE) or component.startswith("dram.")
+    shared = len(arch.units) == 1 or component in ("dram", LEAKAGE)
     return component if shared else f"{unit.name}.{component}"
 
 
 def energy_of(
     arch: Arch, unit: Unit, counted: Mapping[Event, int], cycles: int, table: Table,
-    by_command: Mapping[str, float] | None = None,
+    dram_pj: float | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """Return the energy of a layer by component; all units leak for as long as it runs.
 
-    ``by_command`` is that of a DRAM device, in place of a price per bit.
+    ``dram_pj`` is that of a DRAM device by its commands, in place of a price per bit.
     """
     components = unit_components(arch, unit)
-    if by_command:
+    if dram_pj is not None:
         components = tuple(component for component in components if component.name != "dram")
         counted = {event: count for event, count in counted.items() if event.component != "dram"}
-    dynamic = energy_pj(components, counted, table) | dict(by_command or {})
+    dynamic = energy_pj(components, counted, table) | ({} if dram_pj is None else {"dram": dram_pj})
     time_ns = cycles * 1000 / arch.clocks_mhz["core"]
     dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
     return {full_name(arch, unit, name): pj for name, pj in dynamic.items()}

@@ -79,5 +79,5 @@ def _layer(arch: Arch, layer: LayerResult, table: Table) -> LayerResult:
     counted = {
         Event(names[name], action): count for name, mine in layer.events.items() for action, count in mine.items()
     }
-    by_command = {name: pj for name, pj in layer.energy_pj.items() if name.startswith("dram.")}
-    return replace(layer, energy_pj=energy_of(arch, unit, counted, layer.cycles, table, by_command))
+    dram_pj = layer.energy_pj["dram"] if layer.dram.get("energy_pj") else None
+    return replace(layer, energy_pj=energy_of(arch, unit, counted, layer.cycles, table, dram_pj))

@@ -5,7 +5,7 @@ See docs/decisions/0088-dram-behind-machines.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
@@ -14,16 +14,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Flow, Step, Transfer
+from accelsim.config.arch import Arch
 from accelsim.config.dram import standard
 from accelsim.config.schema import DramSpec
 from accelsim.errors import ConfigError, ModelError
 from accelsim.memory import timeline
 from accelsim.memory.device import kernel as k
-from accelsim.memory.device.channel import Controller, Device
+from accelsim.memory.device import traces
+from accelsim.memory.device.channel import Controller, Device, Requests
 from accelsim.memory.device.energy import CommandEnergy, energy, per_command
 from accelsim.memory.device.machine import Coupling, Layer, Places, serve
 from accelsim.memory.device.summary import COMMANDS, bus_clocks
 from accelsim.memory.dram import DramModel
+from accelsim.results import NetworkResult
 from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import PRODUCTS
 
@@ -43,8 +46,8 @@ class OnDevice(NamedTuple):
     cycles, stall_cycles : int
     facts : dict
         ``layers[].dram`` of a report.
-    energy_pj : dict or None
-        By command; None for a standard without currents.
+    energy_pj : float or None
+        Of all commands; None for a standard without currents.
     requests : ndarray or None
         Earliest clock, address in bytes and whether written, where asked for.
     """
@@ -53,7 +56,7 @@ class OnDevice(NamedTuple):
     cycles: int
     stall_cycles: int
     facts: dict[str, Any]
-    energy_pj: dict[str, float] | None
+    energy_pj: float | None
     requests: np.ndarray | None
 
 
@@ -129,7 +132,8 @@ def on_device(
     facts = _facts(found, device, simple)
     facts["coupling"] = "bandwidth" if activity.schedule is None else "tiles"
     used = energy(device, found.served)
-    pj = None if used is None else {f"dram.{name}": 1000 * nj for name, nj in used._asdict().items()}
+    facts["energy_pj"] = None if used is None else {name: 1000 * nj for name, nj in used._asdict().items()}
+    pj = None if used is None else 1000 * used.total_nj
     kept = None
     if requests:
         kept = found.trace * np.array([1, device.standard.organisation.tx_bytes, 1])
@@ -206,6 +210,56 @@ def check_capacity(end_byte: int, spec: DramSpec, network: str) -> None:
             f"the tensors of '{network}' take {end_byte / 2**30:.4g} GiB of DRAM, which has {spec.capacity_gib:g}",
             "use more channels, a larger device or a smaller batch", key="memory.dram.capacity_gib",
         )  # fmt: skip
+
+
+def notes(spec: DramSpec, couplings: Collection[str], priced: bool) -> tuple[str, ...]:
+    """Return what a report says of a device: how it was used, what was assumed; nothing without one.
+
+    ``couplings`` are those of the layers that it served, ``priced`` whether its commands have an energy.
+    """
+    device = device_of(spec)
+    if device is None:
+        return ()
+    one = device.standard
+    found = [
+        f"DRAM is {device.channels} x {one.name}{'' if one.validated else ' (unvalidated)'}: tensors lie in order of "
+        "first use, weights first, each on a row boundary, partial sums behind; every layer finds the device idle",
+    ]
+    if "tiles" in couplings:
+        found.append(
+            "tiles meet in the DRAM device: those of cut layers at their true addresses, all other transfers as "
+            "streams that go on where their tensor stopped; tensors take turns by "
+            + (f"{spec.turn_bytes} bytes" if spec.turn_bytes else "run")
+        )
+    if "bandwidth" in couplings:
+        found.append(
+            "engines that ask for memory inside their walk are approximated: walked again at the bandwidth at which "
+            "the DRAM device serves the layer's traffic as streams"
+        )
+    found.append("mappings are ranked by the DRAM device's peak bandwidth, idle latency and transaction alone")
+    if priced:
+        found.append("energy of DRAM is by command from currents of data sheets: without I/O, and above real parts'")
+    else:
+        found.append(f"{one.name} has no currents in the sources at hand: its energy is a price per bit")
+    return tuple(found)
+
+
+def trace_text(arch: Arch, result: NetworkResult, form: str) -> str:
+    """Return the requests of a run in a form of `accelsim.memory.device.traces`, a comment before each layer's.
+
+    Clocks are the device's from the beginning of the run. A layer found the device idle; one that reads them back finds
+    it as the layer before left it, so only those of a single layer come to the same clocks.
+    """
+    device, parts = device_of(arch.memory.dram), []
+    assert device is not None
+    ratio = Fraction(10**6) / arch.clocks_mhz["core"] / device.standard.timing.tck_ps
+    for layer in result.simulated:
+        if layer.requests is not None:
+            begin = -(-layer.start_cycle * ratio.numerator // ratio.denominator)
+            clock, address, write = layer.requests.T
+            clock = np.maximum.accumulate(clock) + begin
+            parts.append(f"# {layer.name}\n{traces.text(Requests(address, write.astype(bool), clock), form)}")
+    return "".join(parts)
 
 
 def row_bytes(spec: DramSpec) -> int:

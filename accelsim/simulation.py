@@ -158,7 +158,7 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
-        notes=(*network.notes, *said),
+        notes=(*network.notes, *said, *_device_notes(arch, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
     )
@@ -249,6 +249,11 @@ def task_for(
         {t.name: placed[t.name] for t in tensors if t.name in placed},
         end,
     )
+
+
+def _device_notes(arch: Arch, results: Sequence[LayerResult]) -> tuple[str, ...]:
+    ran = [result.dram for result in results if result.dram]
+    return served.notes(arch.memory.dram, {each["coupling"] for each in ran}, all(each["energy_pj"] for each in ran))
 
 
 def _addresses(arch: Arch, network: Network) -> tuple[Mapping[str, tuple[int, int]], int]:
