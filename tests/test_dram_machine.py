@@ -122,6 +122,8 @@ def compare(name, seed):
     stepped = machine_reference.run(coupling.device, coupling.clocks_per_cycle, tiles)
     ours = machine.serve(schedule, coupling, places)
     assert ours.cycles == stepped.cycles
+    ratio = coupling.clocks_per_cycle
+    assert ours.served.end == -(-ours.cycles * ratio.numerator // ratio.denominator)
     requests = [(w,) for s in stepped.channels for w in s.coming]
     assert ours.reads + ours.writes == len(requests)
     for c, stepper in enumerate(stepped.channels):

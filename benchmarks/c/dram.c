@@ -324,7 +324,7 @@ void serve(i64 start, i64 stop, i64 need, i64 until, ARRAY(const i64, rules), AR
         }
         i64 event = min(min(column.when, rows.when), channel[NEXT_REF]);
         if (i < stop && !blocked) event = min(event, max(clock, earliest[i]) + 1);
-        if (clock < until) event = min(event, until);
+        if (until > 0) event = min(event, max(until, clock + 1));
         clock = max(clock, event - 1);
     }
     channel[CLOCK] = clock;

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from accelsim.config import yamlfile
 from accelsim.config.dram import mapping, standard
 from accelsim.config.dram.standard import Standard
 from accelsim.config.yamlfile import Document
@@ -62,8 +63,8 @@ def set_aside(data: dict[str, Any], before: Any, given: Collection[str]) -> dict
         if isinstance(sources, dict):
             sources = {key: text for key, text in sources.items() if key not in _paths(stale)}
     elif has:
-        changed["simple"] = {key: before[key] for key in stale}
-        sources = _moved(sources, _paths(stale), "memory.dram.", "memory.dram.simple.")
+        changed["simple"] = {key: before[key] for key in SIMPLE if key in before}
+        sources = _moved(sources, (*_paths(stale), "memory.dram"), "memory.dram", "memory.dram.simple")
     found = {**data, "memory": {**data["memory"], "dram": changed}}
     return {**found, "sources": sources} if "sources" in data else found
 
@@ -86,10 +87,12 @@ def resolved(document: Document) -> Document:
     else:
         if "device" not in dram:
             key = next(key for key in OF_DEVICE if key in dram)
-            raise document.error((*PATH, key), "belongs to a DRAM device", "add memory.dram.device, or drop it")
+            raise document.error(
+                PATH, f"'{key}' is a DRAM device's, and there is none", f"add 'device', or drop '{key}'"
+            )
         aside = dram["simple"] if isinstance(dram.get("simple"), dict) else {}
         changed = {**aside, **{key: value for key, value in dram.items() if key not in OF_DEVICE}}
-        sources = _moved(sources, (), "memory.dram.simple.", "memory.dram.")
+        sources = _moved(sources, (), "memory.dram.simple", "memory.dram")
         if isinstance(sources, dict):
             sources = {key: text for key, text in sources.items() if key not in _paths(OF_DEVICE)}
     data = {**document.data, "memory": {**memory, "dram": changed}}  # type: ignore[dict-item]
@@ -102,9 +105,8 @@ def _checked(document: Document, dram: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a device stands for, after all checks but those of types."""
     name, channels, text = dram["device"], dram.get("channels", 1), dram.get("mapping", "RoBaRaCoCh")
     if not isinstance(name, str):
-        raise document.error(
-            (*PATH, "device"), f"'{name}' is no name of a DRAM standard", "write for example ddr4-2400"
-        )
+        problem = f"{yamlfile.shown(name)} is no name of a DRAM standard"
+        raise document.error((*PATH, "device"), problem, "write for example ddr4-2400")
     try:
         one = standard.load(name)
     except ConfigError as error:
@@ -142,5 +144,6 @@ def _moved(sources: Any, only: Collection[str], old: str, new: str) -> Any:
     """Return the sources with a prefix replaced: of ``only`` these keys, or of all that have it."""
     if not isinstance(sources, dict):
         return sources
-    moves = {key: new + key.removeprefix(old) for key in sources if key.startswith(old) and (not only or key in only)}
+    mine = [key for key in sources if key == old or key.startswith(f"{old}.")]
+    moves = {key: new + key.removeprefix(old) for key in mine if not only or key in only}
     return {moves.get(key, key): text for key, text in sources.items()}

@@ -108,7 +108,9 @@ def run_point(context: Context, job: Job) -> Row:
         machine = _machine(context, job)
         ready = _ready(context, job, machine.arch)
         shared = context.shared.get(job.network)
-        if context.columnar and not context.keep_layers:
+        if machine.arch.memory.dram.device is not None:
+            retimed.note_walk(retimed.DEVICE)
+        elif context.columnar and not context.keep_layers:
             row = _columnar(machine, ready, job, shared)
             if row is not None:
                 return row
@@ -201,7 +203,7 @@ def _machine(context: Context, job: Job) -> _Machine:
 
 def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | None) -> Row | None:
     """Return the row by way of closed forms for many layers at once, or None where that does not work."""
-    if job.options.fidelity != "closed" or machine.arch.memory.dram.device is not None:
+    if job.options.fidelity != "closed":
         return None
     key = columnar.deal_key(machine.arch)
 

@@ -90,6 +90,8 @@ class Kept:
         self.parts[key] = part
 
 
+DEVICE = "a DRAM device"
+"""Stands among engines that walk for points whose tiles meet in a device: their time has no closed form."""
 _WALKS = threading.local()
 
 
@@ -98,6 +100,11 @@ def take_walks() -> set[str]:
     engines: set[str] = getattr(_WALKS, "engines", set())
     _WALKS.engines = set()
     return engines
+
+
+def note_walk(name: str) -> None:
+    """Note that this thread walks a layer of an engine, or on `DEVICE`."""
+    _WALKS.engines = {*getattr(_WALKS, "engines", ()), name}
 
 
 def totals(
@@ -175,7 +182,7 @@ def _one(
     key = (hardware, task.view.name, chosen.keys[i : i + 1])
     part = kept.get(key)
     if part is None:
-        _WALKS.engines = {*getattr(_WALKS, "engines", ()), unit.engine}
+        note_walk(unit.engine)
         part = _part(arch, unit, walked(arch, unit, task, chosen.mapping(i), seed), machine_view(arch).dram)
         if part is not None:
             kept.put(key, part)

@@ -431,8 +431,8 @@ def serve(  # type: ignore[no-untyped-def]
         event = min(when, row_when, channel[NEXT_REF])
         if i < stop and not blocked:
             event = min(event, max(clock, earliest[i]) + 1)
-        if clock < until:
-            event = min(event, until)
+        if until > 0:
+            event = min(event, max(until, clock + 1))
         clock = max(clock, event - 1)
     channel[CLOCK] = clock
     return i
