@@ -188,7 +188,7 @@ def _channels(device: Device, traced: int) -> kernel.Channels:
     stacked = [np.stack(parts) for parts in zip(*states, strict=True)]
     stacked[0][:, OFFERED] = -1
     waiting = 2 * device.controller.queue + device.standard.organisation.banks
-    requests = np.zeros((device.channels, kernel.REQUEST, kernel.CHUNK + waiting), dtype=np.int64)
+    requests = np.zeros((device.channels, kernel.REQUEST, 2 * kernel.CHUNK + waiting), dtype=np.int64)
     fill, ends = np.zeros(device.channels, np.int64), np.zeros(kernel.GROUPS + device.channels, np.int64)
     none = np.zeros((0, 5), dtype=np.int64)
     channel, bank, group, rank, bus, queue = stacked

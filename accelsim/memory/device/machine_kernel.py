@@ -15,7 +15,7 @@ from accelsim.memory.device import kernel as k
 from accelsim.memory.device.cursor_kernel import CUR_WRITE, MOVED_ALL, move, open_stream, open_tile, start
 
 CHUNK = 2048
-"""Transactions made before channels serve them."""
+"""Transactions made before channels serve them, and requests of a channel that may lie behind before it is cleared."""
 EARLIEST, AT, LINE, PLACE, WRITE, TAG, DONE, FOUND, NEW = range(9)
 """Rows of a channel's requests, as `kernel.serve` takes them; ``LINE`` is the row of the bank, ``TAG`` the number of
 the group, ``NEW`` where a request moves."""
@@ -90,8 +90,8 @@ def to_core(clock, m):  # type: ignore[no-untyped-def]
 
 
 @lean
-def compact(c, d):  # type: ignore[no-untyped-def]
-    """Keep the requests of a channel that still wait, in front; note when the reads of others were done."""
+def compact(c, m, d):  # type: ignore[no-untyped-def]
+    """Keep the requests of a channel that still wait, in front; note when the reads of late groups were done."""
     channel, queue, requests, count = d.channel[c], d.queue[c], d.requests[c], 0
     for i in range(d.fill[c]):
         requests[NEW, i] = -1
@@ -100,7 +100,7 @@ def compact(c, d):  # type: ignore[no-untyped-def]
             requests[NEW, queue[which, j]] = 0
     for i in range(d.fill[c]):
         if requests[NEW, i] < 0:
-            if not requests[WRITE, i]:
+            if not requests[WRITE, i] and requests[TAG, i] + GROUPS > m[M_TAG]:
                 at = requests[TAG, i] % GROUPS
                 d.ends[at] = max(d.ends[at], requests[DONE, i])
             continue
@@ -174,7 +174,8 @@ def offer(count, cycle, m, tiles, d):  # type: ignore[no-untyped-def]
     while left > 0:
         made = 0
         for c in range(d.fill.shape[0]):
-            compact(c, d)
+            if d.fill[c] > CHUNK:
+                compact(c, m, d)
             d.ends[GROUPS + c] = d.fill[c]
         while made < CHUNK and left > 0:
             t = move(tiles.cursors[whose], tiles.regions, m[M_SHIFT], m[M_TURN])
@@ -205,7 +206,12 @@ def over(tag, m, d):  # type: ignore[no-untyped-def]
         return 0
     for c in range(d.fill.shape[0]):
         go(c, d.fill[c], tag + 1, 0, d)
-        compact(c, d)
+        r = d.requests[c]
+        for i in range(d.fill[c] - 1, -1, -1):  # numbers of groups never fall
+            if r[TAG, i] < tag:
+                break
+            if r[TAG, i] == tag and not r[WRITE, i]:
+                d.ends[tag % GROUPS] = max(d.ends[tag % GROUPS], r[DONE, i])
     return to_core(d.ends[tag % GROUPS], m)
 
 
