@@ -141,7 +141,7 @@ def compare(name, seed):
 
 @pytest.mark.parametrize("name", standards.names())
 def test_the_kernel_is_the_machine_that_steps_every_clock(name):
-    for seed in range(12):
+    for seed in (*range(8), 48):  # the last: one channel takes a request in the clock in which another may offer
         compare(name, seed)
 
 

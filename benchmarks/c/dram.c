@@ -280,10 +280,11 @@ static void issue(Channel *c, i64 clock, Choice chosen) {
 static bool waits(const Channel *c, i64 need, const i64 *queue, const i64 *tag) {
     if (need < 0) return false;
     if (need == NEVER) return c->channel[READS] + c->channel[WRITES] + c->channel[ACTIVE] > 0;
-    if (c->channel[READS] > 0 && tag[QUEUED(READ_QUEUE, 0)] < need) return true;
+    for (i64 k = 0; k < c->channel[READS]; k++)
+        if (tag[QUEUED(READ_QUEUE, k)] == need) return true;
     for (i64 k = 0; k < c->channel[ACTIVE]; k++) {
         i64 i = QUEUED(ACTIVE_QUEUE, k);
-        if (tag[i] < need && !c->write[i]) return true;
+        if (tag[i] == need && !c->write[i]) return true;
     }
     return false;
 }

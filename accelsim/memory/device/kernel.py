@@ -362,17 +362,17 @@ def issue(clock, which, k, rules, channel, bank, group, rank, bus, queue, at, ro
 
 @part
 def waits(need, channel, queue, tag, write):  # type: ignore[no-untyped-def]
-    """Whether a read of a group before ``need`` has not been issued; of all groups, with `NEVER`, writes too."""
+    """Whether a read of group ``need`` has not been issued; with `NEVER` of any group, writes too."""
     if need < 0:
         return False
     if need == NEVER:
         return channel[READS] + channel[WRITES] + channel[ACTIVE] > 0
-    if channel[READS] > 0 and tag[queue[READ_QUEUE, 0]] < need:
-        return True
-    late = False
+    found = False
+    for k in range(channel[READS]):
+        found = found or tag[queue[READ_QUEUE, k]] == need
     for k in range(channel[ACTIVE]):
-        late = late or (tag[queue[ACTIVE_QUEUE, k]] < need and not write[queue[ACTIVE_QUEUE, k]])
-    return late
+        found = found or (tag[queue[ACTIVE_QUEUE, k]] == need and not write[queue[ACTIVE_QUEUE, k]])
+    return found
 
 
 @lean

@@ -194,18 +194,18 @@ def offer(count, cycle, m, tiles, d):  # type: ignore[no-untyped-def]
                 go(c, first, -1, 0, d)
                 taken = d.channel[c, k.CLOCK]
                 d.channel[c, k.OFFERED] = taken
-                d.ends[tag] = max(d.ends[tag], taken)
+                d.ends[tag] = max(d.ends[tag], taken + 1)
                 m[M_TAKEN] = max(m[M_TAKEN], taken)
     return m[M_TAG]
 
 
 @lean
 def over(tag, m, d):  # type: ignore[no-untyped-def]
-    """Advance until the reads of a group, and of those before, are issued; return the core cycle when it is over."""
+    """Advance until the reads of a group are issued; return the core cycle at which it is over."""
     if tag < 0:
         return 0
     for c in range(d.fill.shape[0]):
-        go(c, d.fill[c], tag + 1, 0, d)
+        go(c, d.fill[c], tag, 0, d)
         r = d.requests[c]
         for i in range(d.fill[c] - 1, -1, -1):  # numbers of groups never fall
             if r[TAG, i] < tag:
@@ -300,7 +300,7 @@ def finish(m, tiles, d):  # type: ignore[no-untyped-def]
     end = max(m[M_DONE], over(m[M_AFTER], m, d))
     for c in range(d.fill.shape[0]):
         go(c, d.fill[c], k.NEVER, 0, d)
-        end = max(end, to_core(max(d.channel[c, k.LAST], d.channel[c, k.OFFERED]), m))
+        end = max(end, to_core(max(d.channel[c, k.LAST], d.channel[c, k.OFFERED] + 1), m))
     for c in range(d.fill.shape[0]):
         go(c, d.fill[c], -1, to_device(end, m), d)
     return end

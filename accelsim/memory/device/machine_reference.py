@@ -83,7 +83,7 @@ class _Machine:
             taken = request.number >= 0 and request.number < stepper.next_coming
             if not taken or (not request.write and request.done < 0):
                 return None
-            last = max(last, request.offered, 0 if request.write else request.done)
+            last = max(last, request.offered + 1, 0 if request.write else request.done)
         return ceil(last / self.ratio)
 
     def computed(self, tile: int) -> int | None:
