@@ -2,44 +2,58 @@
 
 >>> import accelsim
 >>> arch = accelsim.load_arch("systolic_ws")
->>> net = accelsim.load_network("alexnet")
->>> result = accelsim.simulate(arch, net, batch=4)  # doctest: +SKIP
+>>> accelsim.simulate(arch, "alexnet", batch=4)  # doctest: +ELLIPSIS
+<Result alexnet on systolic_ws: 8 layers, 9,514,788 cycles, 9.515 ms, ... mJ>
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from accelsim.version import __version__
 
 if TYPE_CHECKING:
-    from accelsim.comparison import Comparison, compare
+    from accelsim.api import Compared, Picture, Result, compare, simulate
+    from accelsim.comparison import Comparison
+    from accelsim.config.arch import Arch
     from accelsim.errors import AccelsimError, ModelError, UserError
     from accelsim.results import LayerResult, NetworkResult
-    from accelsim.simulation import load_arch, load_network, simulate
+    from accelsim.simulation import load_arch, load_network
+    from accelsim.workload.network import Network
     from accelsim.workload.onnx.torch_door import from_torch
 
 _HOMES = {
     "AccelsimError": "accelsim.errors",
+    "Arch": "accelsim.config.arch",
+    "Compared": "accelsim.api",
     "Comparison": "accelsim.comparison",
     "ModelError": "accelsim.errors",
     "UserError": "accelsim.errors",
     "LayerResult": "accelsim.results",
+    "Network": "accelsim.workload.network",
     "NetworkResult": "accelsim.results",
-    "compare": "accelsim.comparison",
+    "Picture": "accelsim.api",
+    "Result": "accelsim.api",
+    "compare": "accelsim.api",
     "from_torch": "accelsim.workload.onnx.torch_door",
     "load_arch": "accelsim.simulation",
     "load_network": "accelsim.simulation",
-    "simulate": "accelsim.simulation",
+    "simulate": "accelsim.api",
 }
 
 __all__ = [
     "AccelsimError",
+    "Arch",
+    "Compared",
     "Comparison",
     "LayerResult",
     "ModelError",
+    "Network",
     "NetworkResult",
+    "Picture",
+    "Result",
     "UserError",
+    "__version__",
     "compare",
     "from_torch",
     "load_arch",
@@ -59,4 +73,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Name what is public, loaded or not: for completion."""
-    return sorted({*globals(), *__all__})
+    return list(__all__)

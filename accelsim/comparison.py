@@ -13,7 +13,6 @@ from accelsim import basis
 from accelsim.basis import Incomplete
 from accelsim.config.arch import Arch
 from accelsim.errors import ConfigError, UserError, WorkloadError
-from accelsim.layer import machine_components
 from accelsim.results import NetworkResult
 from accelsim.simulation import NOT_SELECTED, OnProgress, load_arch, load_network, simulate
 from accelsim.text import nearest
@@ -49,8 +48,6 @@ class ComparisonRow:
         Why nothing ran.
     ranks : bool
         Whether it may be best, have gains, and count in means over networks.
-    kinds : mapping
-        Component -> kind, for energies by class.
     """
 
     network: str
@@ -59,7 +56,6 @@ class ComparisonRow:
     over: NetworkResult | None = field(default=None, repr=False)
     reason: str | None = None
     ranks: bool = False
-    kinds: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def partial(self) -> bool:
@@ -71,7 +67,7 @@ class ComparisonRow:
         return float(getattr(self.over, name)) if self.over is not None and self.ranks else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Rows of machines by networks, in the order in which they were named.
 
@@ -87,6 +83,10 @@ class Comparison:
     base: str
     incomplete: Incomplete = "common"
     dropped: tuple[ComparisonRow, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return who is compared on what in a line; `to_rows` has the figures."""
+        return f"<{type(self).__name__} of {', '.join(self.archs)} on {', '.join(self.by_network)}; base {self.base}>"
 
     @cached_property
     def by_network(self) -> dict[str, tuple[ComparisonRow, ...]]:
@@ -214,19 +214,51 @@ def compare(
     names = _labels(typed, machines, "machine")
     titles = _labels([n if isinstance(n, str) else n.name for n in networks], nets, "network")
     first = names[0] if base is None else _named(base, names, typed)
-    rows: list[ComparisonRow] = []
-    dropped: list[ComparisonRow] = []
+    groups: list[list[ComparisonRow]] = []
     errors: list[UserError] = []
     for title, net in zip(titles, nets, strict=True):
-        group = []
+        groups.append([])
         for name, machine in zip(names, machines, strict=True):
             found = _run(machine, net, progress, options)
             if isinstance(found, UserError):
                 errors.append(found)
-                group.append(ComparisonRow(title, name, reason=str(found)))
+                groups[-1].append(ComparisonRow(title, name, reason=str(found)))
             else:
-                kinds = {c.name: c.kind for c in machine_components(machine)} if isinstance(machine, Arch) else {}
-                group.append(ComparisonRow(title, name, found, reason=_nothing(found), kinds=kinds))
+                groups[-1].append(ComparisonRow(title, name, found, reason=_nothing(found)))
+    return _ranked(groups, first, incomplete, errors)
+
+
+def of_results(
+    results: Sequence[NetworkResult], *, base: str | None = None, incomplete: Incomplete = "common"
+) -> Comparison:
+    """Compare results that are there already, as `compare` does.
+
+    Raises
+    ------
+    UserError
+        Two results of one machine on one network, a base that is not among them, no layer that ran.
+    """
+    names = list(dict.fromkeys(result.arch_name for result in results))
+    networks = list(dict.fromkeys(result.network for result in results))
+    if not results:
+        raise ConfigError("nothing to compare", "give at least one result")
+    pairs = Counter((result.network, result.arch_name) for result in results)
+    if twice := [f"'{arch}' on '{network}'" for (network, arch), n in pairs.items() if n > 1]:
+        raise ConfigError(f"two results of {twice[0]}", "give variants names: arch.replace('name', ...)")
+    groups = [
+        [ComparisonRow(r.network, r.arch_name, r, reason=_nothing(r)) for r in results if r.network == network]
+        for network in networks
+    ]  # fmt: skip
+    return _ranked(groups, names[0] if base is None else _named(base, names, names), incomplete, [])
+
+
+def _ranked(
+    groups: Sequence[Sequence[ComparisonRow]], first: str, incomplete: Incomplete, errors: Sequence[UserError]
+) -> Comparison:
+    """Put the rows of each network on one basis; raise the first error where nothing ran at all."""
+    rows: list[ComparisonRow] = []
+    dropped: list[ComparisonRow] = []
+    for group in groups:
         ranking = basis.rank([_covered(row) for row in group], incomplete)
         for row, ranks, shown in zip(group, ranking.ranks, ranking.shown, strict=True):
             done = _over(row, ranking.layers, ranks)
@@ -313,4 +345,4 @@ def _over(row: ComparisonRow, layers: frozenset[str] | None, ranks: bool) -> Com
     if row.whole is None or not row.whole.simulated:
         return row
     over = row.whole.over(layers if layers is not None else frozenset(_covered(row)))
-    return ComparisonRow(row.network, row.arch, row.whole, over, None, ranks, row.kinds)
+    return ComparisonRow(row.network, row.arch, row.whole, over, None, ranks)

@@ -6,7 +6,7 @@ A component class declares its *actions*. Storage and links count actions in bit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,13 @@ class Mac(Component):
 
 @dataclass(frozen=True)
 class Alu(Component):
-    """A lane of a vector unit. Actions in operations of ``bits`` wide operands."""
+    """A lane of a vector unit. Actions in operations of ``bits`` wide operands.
+
+    ``parts`` are what it is built of, for area and leakage; of a whole vector lane one of each.
+    """
 
     bits: int = 32
+    parts: tuple[Literal["multiplier", "adder", "comparator"], ...] = ("multiplier", "adder", "comparator")
 
     kind: ClassVar[str] = "alu"
     actions: ClassVar[tuple[str, ...]] = ("add", "mul", "compare", "special")
@@ -53,10 +57,14 @@ class Alu(Component):
 
 @dataclass(frozen=True)
 class Sram(Component):
-    """An on-chip memory of ``size_bits`` per instance with a port of ``width_bits``. Actions in bits."""
+    """An on-chip memory of ``size_bits`` per instance with a port of ``width_bits``. Actions in bits.
+
+    ``banks`` macros side by side make it up; None stands for the cheapest banking.
+    """
 
     size_bits: int = 0
     width_bits: int = 64
+    banks: int | None = None
 
     kind: ClassVar[str] = "sram"
     actions: ClassVar[tuple[str, ...]] = ("read", "write")
@@ -76,11 +84,65 @@ class RegisterFile(Component):
 
 
 @dataclass(frozen=True)
+class Registers(Component):
+    """Flip-flops of a pipeline: operands, sums, control. What `count` units have that their storage does not name.
+
+    Attributes
+    ----------
+    clocked_bits : int
+        Per unit, clocked while it runs.
+    gated_words : int
+        Per unit, words of its storage behind a clock gate of their own, which takes the clock while the unit runs.
+    unit : str
+        The kind of unit whose account says when they work; the primary kind if empty.
+    per_units : int
+        Units of that kind, filled in from the engine: ``data`` counts their unit-cycles.
+    """
+
+    clocked_bits: int = 0
+    gated_words: int = 0
+    unit: str = ""
+    per_units: int = 1
+
+    kind: ClassVar[str] = "registers"
+    actions: ClassVar[tuple[str, ...]] = ("data",)
+
+
+@dataclass(frozen=True)
+class Clock(Component):
+    """The clock of `Registers`, made from them: flip-flops, clock gates and the network that drives them.
+
+    Actions in unit-cycles: ``cycle`` of a unit that is clocked, ``gates`` of one whose words are all gated.
+
+    Attributes
+    ----------
+    registers : Registers
+    sinks : int
+        Clocked bits and gates of all registers under the same root.
+    area_mm2 : float
+        Placed area in which these sinks lie.
+    """
+
+    registers: Registers = Registers("registers")
+    sinks: int = 0
+    area_mm2: float = 0.0
+
+    kind: ClassVar[str] = "clock"
+    actions: ClassVar[tuple[str, ...]] = ("cycle", "gates")
+
+
+@dataclass(frozen=True)
 class Link(Component):
-    """A wire between neighbours, or a network hop, of ``length_mm``. Actions in bits moved."""
+    """A wire between neighbours, or a network hop, of ``length_mm``. Actions in bits moved.
+
+    Without a length it has the pitch of a unit, or with ``reach="trunk"`` the side of the chip, as placed; then
+    ``placed`` says that its length was found so.
+    """
 
     width_bits: int = 16
     length_mm: float = 0.0
+    reach: Literal["hop", "trunk"] = "hop"
+    placed: bool = False
 
     kind: ClassVar[str] = "link"
     actions: ClassVar[tuple[str, ...]] = ("transfer",)

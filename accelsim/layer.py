@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,10 +10,20 @@ import numpy as np
 
 from accelsim import basis, served
 from accelsim.activity import CAUSES, Activity, Event
-from accelsim.components import Component, Dram
+from accelsim.components import Component, Dram, Sram
 from accelsim.config.arch import Arch, Unit
-from accelsim.config.schema import DramSpec, EnergySpec, MappingSpec
-from accelsim.energy import LEAKAGE, Table, energy_pj, kept_table, leakage_mw
+from accelsim.config.schema import DramSpec, EnergySpec, MappingSpec, TechnologySpec
+from accelsim.energy import (
+    LEAKAGE,
+    Supply,
+    Table,
+    clocked,
+    complete,
+    energy_pj,
+    kept_table,
+    leakage_mw,
+    waiting_pj_per_cycle,
+)
 from accelsim.engine import Engine, Machine, finished
 from accelsim.engines import registry
 from accelsim.errors import FitError, MappingError, ModelError, WorkloadError
@@ -93,7 +103,7 @@ def simulate_layer(
     if unit is None:
         return replace(blank, reason=task.reason)
     engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
-    table = energy_table(arch.energy)
+    table = table_of(arch)
     components = unit_components(arch, unit)
     operands = handle.of(view, options.seed, task.values())
     try:
@@ -123,8 +133,10 @@ def simulate_layer(
             lambda: Places(served.roles(view, task.addresses), task.free_byte), again, requests=options.requests,
         )  # fmt: skip
         activity, cycles, stall = used.activity, used.cycles, used.stall_cycles
-    counted = events(components, activity)
     added = cycles - activity.compute_cycles  # a coupled engine's account has its stalls already
+    accounts = {kind: _account(activity.accounts[kind], count, added, cycles) for kind, count in units.items()}
+    counted = events(components, activity)
+    counted |= clocked(components, {kind: own.causes for kind, own in accounts.items()}, arch.clock_gating)
     details: dict[str, Any] = dict(activity.details)
     if choice is not None:
         details |= {"mapping_candidates": choice.candidates, "mapping_why": choice.why}
@@ -147,7 +159,7 @@ def simulate_layer(
         mapping=mapping.model_dump(mode="json"),
         mapping_source=origin,
         primary=engine.primary,
-        accounts={kind: _account(activity.accounts[kind], count, added, cycles) for kind, count in units.items()},
+        accounts=accounts,
         traffic=tuple(TrafficRow(*flow, bits) for flow, bits in sorted(activity.traffic.items()) if bits),
         buffers={name: BufferUse(*use) for name, use in activity.buffers.items()},
         stored=engine.stored(plan),
@@ -162,9 +174,17 @@ def simulate_layer(
     )
 
 
-def energy_table(energy: EnergySpec) -> Table:
-    """Return what prices a machine, read once per process and again when it has been edited."""
-    return kept_table(energy.table, energy.node)
+def energy_table(energy: EnergySpec, technology: TechnologySpec | None = None) -> Table:
+    """Return a table, read once per process and again when it has been edited, at the supply of a machine if given."""
+    if technology is None:
+        return kept_table(energy.table, energy.node)
+    supply = Supply(technology.node_nm, technology.voltage_v)
+    return kept_table(energy.table, energy.node, supply, technology.flavour)
+
+
+def table_of(arch: Arch) -> Table:
+    """Return what prices a machine."""
+    return energy_table(arch.energy, arch.technology)
 
 
 def machine_view(arch: Arch) -> Machine:
@@ -226,7 +246,7 @@ def mapping_of(
     except MappingError as error:
         raise FitError.of(view.name, error) from None
     if choice is None and not columns:
-        return engine.mapping_schema(), "none", None
+        return _listless(engine, view, arch.mapping.fixed), "none", None
     try:
         if choice is None:
             bounds = engine.bounds(view, params, machine, columns)
@@ -234,6 +254,16 @@ def mapping_of(
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
     return build(engine.mapping_schema, choice.row), "searched", choice
+
+
+def _listless(engine: Engine[Any, Any], view: LayerView, fixed: Mapping[str, Any]) -> Any:
+    """Return the mapping of an engine that lists none: what is fixed of it; nothing of one without mappings."""
+    known = engine.mapping_schema.model_fields
+    if not known:
+        return engine.mapping_schema()
+    if stray := [key for key in fixed if key not in known]:
+        raise MappingError(f"layer '{view.name}': mapping.fixed names '{stray[0]}'", f"known keys: {', '.join(known)}")
+    return build(engine.mapping_schema, fixed)
 
 
 def _objective(arch: Arch, bounds: Bounds) -> MappingSpec:
@@ -257,10 +287,14 @@ def _plan(
 
 
 def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float]) -> float:
-    """Return what all units leak in a cycle, for energy objectives; ``leakage`` says how many mW that is."""
+    """Return what a machine spends in a cycle whatever runs, for energy objectives: leakage, and clocks never gated.
+
+    ``leakage`` says how many mW all units leak.
+    """
     if arch.mapping.objective not in ("energy", "edp"):
         return 0.0
-    return leakage() * float(1000 / arch.clocks_mhz["core"])
+    waits = 0.0 if arch.clock_gating != "none" else sum(_waiting(arch, arch.units, table_of(arch)).values())
+    return leakage() * float(1000 / arch.clocks_mhz["core"]) + waits
 
 
 def price_of(components: tuple[Component, ...], table: Table, dram: DramSpec) -> PriceOf:
@@ -325,18 +359,36 @@ def _account(causes: Mapping[str, int], units: int, stall: int, cycles: int) -> 
 
 
 def unit_components(arch: Arch, unit: Unit) -> tuple[Component, ...]:
-    """Return the components of a unit under their own names, and the DRAM."""
+    """Return the components of a unit under their own names, clocks among them, and the DRAM."""
     engine = registry.get(unit.engine)
-    return (*engine.components(unit.params), Dram("dram", standard=arch.memory.dram.standard))
+    own = engine.components(unit.params)
+    banks = {}
+    if arch.storage:
+        full = {full_name(arch, unit, component.name): component.name for component in own}
+        banks = {full[memory.name]: memory.banks for memory in arch.storage if memory.name in full}
+    made = complete(own, table_of(arch), engine.units(unit.params), engine.primary, banks)
+    return (*made, Dram("dram", standard=arch.memory.dram.standard))
 
 
 def machine_components(arch: Arch) -> tuple[Component, ...]:
-    """Return the components of all units and the DRAM; names carry the unit's where there are several."""
+    """Return the components of all units and the DRAM; names carry the unit's where there are several.
+
+    Raises
+    ------
+    ConfigError
+        The machine says how a memory is built that it does not have.
+    """
     found: list[Component] = []
     for unit in arch.units:
-        own = registry.get(unit.engine).components(unit.params)
+        *own, dram = unit_components(arch, unit)
         found += own if len(arch.units) == 1 else [replace(c, name=full_name(arch, unit, c.name)) for c in own]
-    return (*found, Dram("dram", standard=arch.memory.dram.standard))
+    memories = [component.name for component in found if isinstance(component, Sram)]
+    for i, memory in enumerate(arch.storage):
+        if memory.name not in memories:
+            close = f"its memories are {', '.join(memories)}" if memories else "it has none"
+            problem = f"'{memory.name}' is no SRAM of this machine"
+            raise arch.document.error(("storage", i, "name"), problem, close)
+    return (*found, dram)
 
 
 def full_name(arch: Arch, unit: Unit, component: str) -> str:
@@ -360,7 +412,27 @@ def energy_of(
     dynamic = energy_pj(components, counted, table) | ({} if dram_pj is None else {"dram": dram_pj})
     time_ns = cycles * 1000 / arch.clocks_mhz["core"]
     dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
-    return {full_name(arch, unit, name): pj for name, pj in dynamic.items()}
+    energy = {full_name(arch, unit, name): pj for name, pj in dynamic.items()}
+    return energy | {name: pj * cycles for name, pj in waiting_of_others(arch, unit, table).items()}
+
+
+def waiting_of_others(arch: Arch, unit: Unit, table: Table) -> dict[str, float]:
+    """Return what the clocks of all other units cost in a cycle in which this one runs a layer, by component."""
+    return {} if len(arch.units) == 1 else _waiting(arch, [other for other in arch.units if other != unit], table)
+
+
+def _waiting(arch: Arch, units: Sequence[Unit], table: Table) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for unit in units:
+        waits = waiting_pj_per_cycle(unit_components(arch, unit), table, arch.clock_gating)
+        found |= {full_name(arch, unit, name): pj for name, pj in waits.items()}
+    return found
+
+
+def without_registers(arch: Arch) -> list[str]:
+    """Return the units whose engine declares no registers, so that their clock is in no figure."""
+    declared = {unit.name for unit in arch.units for c in unit_components(arch, unit) if c.kind == "registers"}
+    return [unit.name for unit in arch.units if unit.name not in declared]
 
 
 def _by_component(

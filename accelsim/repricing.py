@@ -11,7 +11,7 @@ from accelsim.config.yamlfile import Document
 from accelsim.energy import Table, area_mm2, price_sets
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, UserError
-from accelsim.layer import energy_of, energy_table, full_name, machine_components, unit_components
+from accelsim.layer import energy_of, full_name, machine_components, table_of, unit_components
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.simulation import not_modelled
 
@@ -46,7 +46,7 @@ def repriced(result: NetworkResult, table: str | None = None, node_nm: float | N
         arch = spec.build(spec.override(document, sets, "--energy-table"), registry.find_params)
     except UserError as error:
         raise ConfigError(f"cannot be priced again: {error}", "run it with this build", file=result.arch_name) from None
-    prices = energy_table(arch.energy)
+    prices = table_of(arch)
     layers = tuple(_layer(arch, layer, prices) for layer in result.layers)
     before = result.options.get("energy_table")
     areas = area_mm2(machine_components(arch), prices)
@@ -62,6 +62,7 @@ def repriced(result: NetworkResult, table: str | None = None, node_nm: float | N
         notes=(*result.notes, note),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
+        area_parts_mm2=areas.parts_mm2,
     )
 
 

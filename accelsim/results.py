@@ -61,7 +61,7 @@ class Tiles(NamedTuple):
     dram: Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayerResult:
     """One layer on one machine, or the reason why it was not simulated. All figures are for the whole batch."""
 
@@ -106,10 +106,18 @@ class LayerResult:
     details: Mapping[str, Any] = field(default_factory=dict)
     dram: Mapping[str, Any] = field(default_factory=dict)
     """What a DRAM device did, `accelsim.served.on_device`; empty on a machine without one."""
-    requests: Any = field(default=None, repr=False, compare=False)
+    requests: Any = field(default=None, compare=False)
     """What a DRAM device was asked for, where a trace was; not part of a report."""
-    tiles: Tiles | None = field(default=None, repr=False)
+    tiles: Tiles | None = None
     """Only where a trace was asked for; not part of a report."""
+
+    def __repr__(self) -> str:
+        """Return name, kind and outcome in a line; the fields are attributes."""
+        if not self.simulated:
+            return f"<LayerResult {self.name} ({self.kind}): not simulated: {self.reason}>"
+        return (
+            f"<LayerResult {self.name} ({self.kind}): {self.cycles:,} cycles on {self.unit}, bound by {self.bound_by}>"
+        )
 
     @property
     def account(self) -> Mapping[str, int]:
@@ -196,7 +204,7 @@ class LayerResult:
         return sum(self.account.get(c, 0) for c in causes) / total if total else 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NetworkResult:
     """All layers of a network on a machine, run one after another.
 
@@ -211,6 +219,8 @@ class NetworkResult:
         Component -> mm2, where the table has areas.
     area_missing : tuple of str
         Components on the chip for which it has none: the sum leaves them out.
+    area_parts_mm2 : mapping
+        ``cells`` and ``macros`` before placing, and ``placed``, the sum of ``area_mm2``; empty where unknown.
     """
 
     arch: Mapping[str, Any]
@@ -225,6 +235,17 @@ class NetworkResult:
     notes: tuple[str, ...] = ()
     area_mm2: Mapping[str, float] | None = None
     area_missing: tuple[str, ...] = ()
+    area_parts_mm2: Mapping[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return machine, network and totals in a line; the fields are attributes."""
+        layers = f"{len(self.layers)} layers"
+        if self.partial:
+            layers = f"{len(self.simulated)} of {layers}"
+        return (
+            f"<{type(self).__name__} {self.network} on {self.arch_name}: {layers}, {self.cycles:,} cycles, "
+            f"{1e3 * self.time_s:.4g} ms, {1e-9 * self.total_energy_pj:.4g} mJ>"
+        )
 
     @property
     def arch_name(self) -> str:

@@ -18,12 +18,14 @@ from accelsim.config.arch import Arch, Unit
 from accelsim.energy import area_mm2
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.layer import Options, Task, energy_table, machine_components, simulate_layer
+from accelsim.layer import Options, Task, machine_components, simulate_layer, table_of, without_registers
 from accelsim.mapping.choose import Pinned
 from accelsim.operands import chain, files
 from accelsim.operands.rounding import Rounding
+from accelsim.overlap import overlapped
 from accelsim.passes import addresses, batching
 from accelsim.passes.precision import read_precision, resolve, with_precision
+from accelsim.passes.profile import Given
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.workload.layers import Layer, LayerView
 from accelsim.workload.load import load_network as load_network
@@ -44,21 +46,24 @@ NOT_SELECTED = "not selected"
 """Why a layer outside the pattern of ``layers`` was not simulated."""
 
 
-def load_arch(name: str, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
-    """Return the machine of a packaged name or path.
+def load_arch(name: str | Path | Mapping[str, Any], sets: Sequence[tuple[str, Any]] = ()) -> Arch:
+    """Return the machine of a packaged name or path, or of a machine file's content.
 
     Parameters
     ----------
-    name : str
+    name : str, path or mapping
+        A mapping holds what a machine file would: ``{"base": "edge_npu", "clocks_mhz": {"core": 800}}``.
     sets : sequence of (key path, value)
         Keys of the resolved configuration to override.
     """
-    return spec.load(name, registry.find_params, sets, registry.publishes)
+    if isinstance(name, Mapping):
+        return spec.of_values(name, registry.find_params, sets)
+    return spec.load(str(name), registry.find_params, sets, registry.publishes)
 
 
 def simulate(
-    arch: Arch | str,
-    network: Network | str,
+    arch: Arch | str | Path | Mapping[str, Any],
+    network: Network | str | Path | Mapping[str, Any],
     *,
     batch: int | None = None,
     dims: Sizes | None = None,
@@ -68,10 +73,10 @@ def simulate(
     check: bool = False,
     unsupported: Literal["skip", "error"] = "skip",
     workers: int = 1,
-    mapping: str | Path | None = None,
-    operands: str | Path | None = None,
-    density: str | Path | None = None,
-    precision: str | Path | None = None,
+    mapping: Given | None = None,
+    operands: str | Path | Mapping[str, np.ndarray] | None = None,
+    density: Given | None = None,
+    precision: Given | None = None,
     trace: bool = False,
     requests: bool = False,
     progress: OnProgress | None = None,
@@ -80,9 +85,9 @@ def simulate(
 
     Parameters
     ----------
-    arch : Arch or str
+    arch : Arch, or str, path or mapping
         A machine, or what `load_arch` takes.
-    network : Network or str
+    network : Network, or str, path or mapping
         A network, or what `load_network` takes.
     batch : int, optional
         Images in all, the network's own number by default; all totals are for the whole batch.
@@ -100,12 +105,14 @@ def simulate(
         What to do with layers that no unit of the machine can run, or that do not fit the one that could.
     workers : int
         Processes; the result does not depend on it.
-    mapping : path, optional
-        File of pinned mappings.
-    operands : path or "chain", optional
-        Archive of given operands, or propagate computed values from layer to layer.
-    density, precision : path, optional
-        Profiles of densities and widths per layer, YAML or CSV.
+    mapping : path, str or mapping, optional
+        Pinned mappings: a file, a packaged one's name, or its content: ``{"conv*": {"tile_m": 16}}``.
+    operands : path, mapping or "chain", optional
+        Given operands: an archive, or arrays by name (``conv1.weight``, ``conv1.input``); "chain" propagates computed
+        values from layer to layer.
+    density, precision : path, str or mapping, optional
+        Densities and widths per layer: a YAML or CSV file, a packaged one's name, or what stands under its ``layers``:
+        ``{"conv*": {"weight": 0.3}}``.
     trace : bool
         Keep each layer's schedule of tiles, for `accelsim.report.trace`.
     requests : bool
@@ -119,19 +126,21 @@ def simulate(
     ModelError
         An invariant of ours is broken.
     """
-    arch = load_arch(arch) if isinstance(arch, str) else arch
-    if isinstance(network, str):
+    arch = arch if isinstance(arch, Arch) else load_arch(arch)
+    if not isinstance(network, Network):
         network = load_network(network, dims=dims)
     elif dims:
         check_names(dims, (), network.name)
     network = prepare(arch, network, batch, density, precision)
     chosen = select(network, layers)
-    pinned = Pinned(Path(mapping)) if mapping is not None else None
-    if pinned is not None and (stray := pinned.unused([layer.name for layer in chosen])):
-        raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=str(mapping))
+    pinned = Pinned(mapping) if mapping is not None else None
+    if pinned is not None and (stray := pinned.unused([layer.name for layer in network.layers])):
+        raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=pinned.name)
     given, roundings, said = given_operands(network, operands, seed, chosen)
-    mode = "synthetic" if operands is None else "chain" if str(operands) == "chain" else "file"
+    mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
     options = Options(seed, fidelity, check, mode, trace, unsupported, requests)
+    table = table_of(arch)
+    areas = area_mm2(machine_components(arch), table)
     tasks = [
         task_for(arch, network, layer, pinned, given, unsupported)
         if layer in chosen
@@ -139,9 +148,9 @@ def simulate(
         for layer in network.layers
         if not is_view(layer)
     ]
-    results = placed(with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings))
-    table = energy_table(arch.energy)
-    areas = area_mm2(machine_components(arch), table)
+    ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
+    ran, sooner = overlapped(arch, network, tasks, ran)
+    results = placed(ran)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -158,24 +167,23 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
-        notes=(*network.notes, *said, *_device_notes(arch, results)),
+        notes=(*network.notes, *said, *sooner, *_device_notes(arch, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
+        area_parts_mm2=areas.parts_mm2,
     )
 
 
-def prepare(
-    arch: Arch, network: Network, batch: int | None, density: str | Path | None, precision: str | Path | None
-) -> Network:
+def prepare(arch: Arch, network: Network, batch: int | None, density: Given | None, precision: Given | None) -> Network:
     """Apply the passes: batch, densities, widths, and the machine's precision where nothing else gives one."""
     if batch is not None:
         network = batching.batched(network, batch)
     if density is not None:
         from accelsim.passes.density import read_density, with_density
 
-        network = with_density(network, read_density(Path(density)))
+        network = with_density(network, read_density(density))
     if precision is not None:
-        network = with_precision(network, read_precision(Path(precision)))
+        network = with_precision(network, read_precision(precision))
     return resolve(network, arch.precision)
 
 
@@ -193,14 +201,18 @@ def select(network: Network, pattern: str) -> list[Layer]:
     return chosen
 
 
-def given_operands(network: Network, operands: str | Path | None, seed: int, chosen: Sequence[Layer]) -> chain.Chain:
-    """Return the integers from a file, for the layers that are to run, or from chaining, and what they stand for."""
+def given_operands(
+    network: Network, operands: str | Path | Mapping[str, np.ndarray] | None, seed: int, chosen: Sequence[Layer]
+) -> chain.Chain:
+    """Return the integers from a file, arrays or chaining, for the layers that are to run, and what they stand for."""
     if operands is None:
         return chain.Chain({}, {}, ())
-    if str(operands) == "chain":
+    if not isinstance(operands, Mapping) and str(operands) == "chain":
         return chain.propagate(network, seed)
     wanted = {name for x in chosen for name in (*x.inputs, *x.weights)}
-    return chain.Chain(files.load_npz(Path(operands), network, wanted), {}, ())
+    return chain.Chain(
+        files.load_operands(Path(operands) if isinstance(operands, str) else operands, network, wanted), {}, ()
+    )
 
 
 def with_roundings(
@@ -378,4 +390,6 @@ def not_modelled(arch: Arch, units: Collection[str | None]) -> tuple[str, ...]:
     for unit in arch.units:
         if unit.name in units:
             items |= dict.fromkeys(registry.get(unit.engine).notes.not_modelled)
-    return (*items, *ALWAYS_NOT_MODELLED, *energy_table(arch.energy).notes)
+    if (bare := [name for name in without_registers(arch) if name in units]) and table_of(arch).spec.cells is not None:
+        items[f"registers not declared: clock and pipeline registers of {', '.join(bare)} cost nothing here"] = None
+    return (*items, *ALWAYS_NOT_MODELLED, *table_of(arch).notes)

@@ -74,10 +74,11 @@ FIRST = {
     "row_stationary": ("eyeriss", CONV), "eie": ("eie", "Linear(1, 64, 64)"), "scnn": ("scnn_queued", CONV),
     "dcnn": ("dcnn", CONV),
     "diannao": ("diannao", CONV), "cnvlutin": ("cnvlutin", CONV), "cambricon_x": ("cambricon_x", CONV),
-    "nullhop": ("nullhop", CONV), "snapea": ("snapea", CONV), "bitserial": ("pragmatic", CONV), "unpu": ("unpu", CONV),
+    "nullhop": ("nullhop", CONV), "nvdla": ("nvdla_small", CONV), "snapea": ("snapea", CONV),
+    "bitserial": ("pragmatic", CONV), "unpu": ("unpu", CONV),
     "bismo": ("bismo", CONV), "bitfusion": ("bitfusion", CONV), "sigma": ("sigma", "'rmat:n=64,nnz=256'"),
     "sparch": ("sparch", "'rmat:n=64,nnz=256'"), "outerspace": ("outerspace", "'rmat:n=64,nnz=256'"),
-    "gamma": ("gamma", "'rmat:n=64,nnz=256'"),
+    "shidiannao": ("shidiannao", CONV), "gamma": ("gamma", "'rmat:n=64,nnz=256'"),
 }  # fmt: skip
 """A small layer of each engine, with values: what its first call compiles."""
 FIRST_CALL = """

@@ -67,7 +67,9 @@ def test_the_toy_passes_the_contract(toy):
 def test_a_broken_toy_fails_the_contract(toy):
     kernel = toy / "dot_machine" / "kernel.py"
     honest = kernel.read_text()
-    kernel.write_text(honest.replace("range(first, min(first + lanes, c))", "range(first, first + lanes)"))
+    kernel.write_text(
+        honest.replace("range(first, min(first + lanes, channels * r * s))", "range(first, first + lanes)")
+    )
     try:
         done = python(
             toy, "-m", "pytest", str(ROOT / "tests" / "test_contract.py"), "-k", "dot", "-p", "no:cacheprovider"

@@ -18,7 +18,7 @@ from onnx import helper
 from accelsim.cli import app, main
 from accelsim.config.yamlfile import parse as parse_yaml
 from accelsim.errors import WorkloadError
-from accelsim.operands.files import load_npz, read_npz, save_npz
+from accelsim.operands.files import load_operands, read_npz, save_npz
 from accelsim.passes import huffman, sharing
 from accelsim.passes.compress import Settings, compress
 from accelsim.passes.density import read_density
@@ -374,7 +374,7 @@ def test_an_archive_keeps_its_bytes_and_is_read_by_run(net, tmp_path):
     from dataclasses import replace
 
     wide = net.with_tensors({name: replace(t, bits=bits[name]) for name, t in net.tensors.items()})
-    read = load_npz(paths[0], wide)
+    read = load_operands(paths[0], wide)
     np.testing.assert_array_equal(read["conv.weight"], done.weights["conv"])
     assert -32 <= read["fc.weight"].min() < 0 < read["fc.weight"].max() <= 31
 

@@ -64,10 +64,20 @@ def test_the_comparison_the_names_and_the_trace_of_the_reports_page_run(capsys):
     assert "leaves out" in capsys.readouterr().out
 
 
+def test_the_snippets_of_the_python_page_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code in blocks("docs/python.md", "python"):
+        exec(code, names)
+    assert names["both"].archs == ("edge_npu", "edge_npu_128")
+    assert names["result"].batch == 4
+    assert {path.name for path in tmp_path.glob("o*/*")} >= {"report.json", "run.html", "breakdown.png"}
+
+
 def test_the_prices_of_the_guide_run(capsys):
     (code,) = blocks("docs/guide.md", "python")
     exec(code, {})
-    assert "65nm scaled to 22 nm" in capsys.readouterr().out
+    assert "65nm scaled to 36 nm" in capsys.readouterr().out
 
 
 def test_the_table_of_the_reports_page_is_what_the_command_prints(tmp_path):

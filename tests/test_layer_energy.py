@@ -1,5 +1,7 @@
 """What one small layer costs, event by event: counts made by hand times the table's prices."""
 
+import math
+
 import pytest
 
 import accelsim
@@ -41,8 +43,15 @@ def test_each_component_costs_its_events_times_their_price(layer):
 def test_the_machine_leaks_while_the_layer_waits_for_dram_too(layer):
     # 98 cycles of latency, 4608 bits at 104.49 per cycle, the one cycle of work, 512 bits: 148 of 149 cycles stall
     assert (layer.cycles, layer.compute_cycles, layer.stall_cycles) == (98 + 45 + 1 + 5, 1, 148)
-    # 0.0005 mW for each of two buffers of 2 KiB, 0.0061 for one of 32; the table has no leakage of multipliers
-    assert layer.energy_pj[LEAKAGE] == pytest.approx(0.0071 * 149 * 1000 / 980)
+    # 256 multipliers of 16 x 16 + 16 bit cells of RecPipe (385 / 320 um2 at 12 nm, 1 / 0.135 at 45, x (65 / 45)^2) in
+    # NAND2 of 0.798 um2 at 45 and 3.754 at 130 nm, log-log; 17.4 nW each at 1.1 V. The buffers' lstp cells: 32 KiB
+    # 0.00361559 mW at 1.2 V; of 2 KiB each less than a sixteenth of it more than a twentieth
+    nand2 = 0.798 * (65 / 45) ** (math.log(3.754 / 0.798) / math.log(130 / 45))
+    gates = 256 * (16 * 16 + 16) * 385 / 320 / 0.135 * (65 / 45) ** 2 / nand2
+    mw = gates * 17.4e-6 / 1.1
+    found = layer.energy_pj[LEAKAGE] / (149 * 1000 / 980)
+    assert mw + 0.0036 / 1.2 < found * (1 + 1e-3)
+    assert found == pytest.approx(mw, rel=2e-3)
 
 
 def test_all_units_of_a_machine_leak_whichever_of_them_works(tmp_path):

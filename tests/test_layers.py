@@ -10,9 +10,10 @@ import accelsim
 
 ROOT = Path(accelsim.__file__).parent
 TIERS = [
-    {"text"},
+    {"text", "version"},
     {"errors", "units", "basis"},
-    {"outputs"},
+    {"outputs", "terminal"},
+    {"progress"},
     {"activity", "results", "components", "config", "jit"},
     {"memory"},
     {"workload"},
@@ -21,12 +22,15 @@ TIERS = [
     {"passes", "mapping"},
     {"engine"},
     {"tiled", "compressed"},
+    {"whole"},
     {"engines", "replicas", "energy"},
     {"served"},
     {"layer"},
+    {"overlap"},
     {"simulation", "contract"},
     {"comparison"},
     {"report", "repricing"},
+    {"api"},
     {"validate", "explore"},
     {"starters"},
     {"cli"},

@@ -13,7 +13,8 @@ from dataclasses import replace
 import pytest
 from report_samples import alexnet
 
-from accelsim.cli import main, terminal
+from accelsim import terminal
+from accelsim.cli import main
 from accelsim.report.document import to_json
 from accelsim.report.markdown import to_markdown
 from accelsim.report.reader import read_report

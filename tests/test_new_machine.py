@@ -173,10 +173,8 @@ def test_the_contract_names_what_is_broken(monkeypatch):
     monkeypatch.undo()
 
     def home(self, plan, operands=None):
-        tensors = (plan.view.inputs, plan.view.weights, plan.view.outputs)
-        far = [tuple(type(t)(**{**t.__dict__, "home": "dram"}) for t in part) for part in tensors]
-        view = type(plan.view)(plan.view.name, plan.view.shape, *far)
-        return whole["run"](self, plan._replace(view=view), operands)
+        far = plan.layer._replace(input_far=1, weight_far=1, output_far=1)
+        return whole["run"](self, plan._replace(layer=far), operands)
 
     assert "input at home on the chip: crosses the DRAM" in broken(monkeypatch, run=home)
     monkeypatch.undo()

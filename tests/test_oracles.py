@@ -36,7 +36,7 @@ def test_the_same_build_has_the_same_bytes_and_no_difference(tmp_path):
 
 def test_neither_version_nor_model_make_a_difference(tmp_path, monkeypatch):
     frozen.write(tmp_path / "a.gz", few())
-    monkeypatch.setattr("accelsim.__version__", "9.9")
+    monkeypatch.setattr("accelsim.version.__version__", "9.9")
     monkeypatch.setattr("accelsim.report.document.__version__", "9.9")
     monkeypatch.setattr("accelsim.explore.sweep.run.model_version", lambda: "another", raising=False)
     assert list(frozen.differences(frozen.read(tmp_path / "a.gz"), few())) == []

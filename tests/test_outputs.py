@@ -74,7 +74,7 @@ WRITES = {
 """Command -> how it is called so that it writes ``out``."""
 NEW_ONLY = {"merge", "new"}
 """What replaces nothing."""
-READ_ONLY = {"list", "show", "schema"}
+READ_ONLY = {"list", "price", "show", "schema"}
 IN_PLACE = {"sweep"}
 """What writes a store, whose transactions are SQLite's; so does a search of designs."""
 

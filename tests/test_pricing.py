@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import yaml
@@ -9,9 +10,9 @@ from click.testing import CliRunner
 
 import accelsim
 from accelsim.cli import app, main
-from accelsim.components import Dram, Link, Mac, RegisterFile, Sram
+from accelsim.components import Dram, Link, Mac, Sram
 from accelsim.config.schema import EnergySpec
-from accelsim.energy import area_mm2, leakage_mw, load_table, price_sets, table_names
+from accelsim.energy import area_mm2, at_node, leakage_mw, load_table, price_sets, table_names
 from accelsim.errors import ConfigError
 from accelsim.layer import energy_table, full_name, machine_components, unit_components
 from accelsim.report import points, words
@@ -22,11 +23,10 @@ from accelsim.repricing import repriced
 KIB = 8 * 1024
 MAC = Mac("macs", 4, input_bits=8, weight_bits=8, accumulator_bits=32)
 GLB = Sram("glb", size_bits=32 * KIB, width_bits=64)
-# a V^2 + b V + c of Stillmaker's table at 0.9 V; 22 nm lies at a sixth of the way from 20 to 32 nm
+# a V^2 + b V + c of Stillmaker's table at 0.9 V; 36 nm lies at 4 / 13 of the way from 32 to 45 nm
 AT_45 = 1.018 * 0.81 - 0.3107 * 0.9 + 0.1539
 AT_32 = 0.8367 * 0.81 - 0.4341 * 0.9 + 0.1701
-AT_20 = 0.373 * 0.81 - 0.1582 * 0.9 + 0.04104
-AT_22 = AT_20 + (AT_32 - AT_20) / 6
+AT_36 = AT_32 + (AT_45 - AT_32) * 4 / 13
 
 
 @pytest.fixture
@@ -59,41 +59,43 @@ def refused(capsys, *args):
 
 
 @pytest.mark.parametrize("name", table_names())
-@pytest.mark.parametrize("node", [28, 45, 65])
+@pytest.mark.parametrize("node", [7, 16, 22, 28, 32, 40, 45, 65])
 def test_a_node_with_a_table_of_its_own_takes_it(name, node):
     assert load_table(name, node).spec == load_table(f"{node}nm").spec
 
 
 def test_another_node_takes_the_table_scaled_and_says_so():
-    table, source = load_table("45nm", 22), load_table("45nm")
-    assert table.name == "45nm scaled to 22 nm"
-    assert table.node.nm == 22
+    table, source = load_table("45nm", 36), load_table("45nm")
+    assert table.name == "45nm scaled to 36 nm"
+    assert table.node.nm == 36
     assert table.node.vdd_v == source.node.vdd_v
-    factor = AT_22 / AT_45
-    for component, action in ((MAC, "mac"), (GLB, "read"), (GLB, "write"), (RegisterFile("r", 1, 64, 16), "read")):
-        assert table.price(component, action).pj == pytest.approx(factor * source.price(component, action).pj)
-    area = 0.21 + (0.46 - 0.21) / 6
+    assert table.price(MAC, "mac").pj == pytest.approx(AT_36 / AT_45 * source.price(MAC, "mac").pj)
+    # 32 KiB of 64 bit: 12.69 pJ written at 45 nm and 1.0 V in one macro; the price is that of macros at 36 nm
+    assert load_table("32nm").price(GLB, "read").pj < table.price(GLB, "read").pj < source.price(GLB, "read").pj
+    area = 0.46 + (1 - 0.46) * 4 / 13
     assert area_mm2([MAC], table).mm2["macs"] == pytest.approx(area * area_mm2([MAC], source).mm2["macs"])
 
 
-def test_what_does_not_follow_the_process_stays_and_leakage_is_left_out():
-    table, source = load_table("45nm", 22), load_table("45nm")
+def test_what_does_not_follow_the_process_stays_and_leakage_of_rows_is_left_out():
+    by_size = str(Path(__file__).parent / "data" / "by_size.yaml")
+    table, source = load_table(by_size, 36), load_table(by_size)
     dram = Dram("dram", standard="ddr3")
     assert table.price(dram, "read").pj == source.price(dram, "read").pj
     assert leakage_mw([GLB], source) > 0
     assert leakage_mw([GLB], table) == 0
-    assert "not in energy table 45nm scaled to 22 nm: leakage, which is not carried over to 22 nm" in table.notes
+    assert "not in energy table by_size scaled to 36 nm: leakage, which is not carried over to 36 nm" in table.notes
     wire = Link("w", length_mm=2.0)
     assert table.price(wire, "transfer").pj == source.price(wire, "transfer").pj  # the supply stays
 
 
 def test_static_power_of_a_chip_is_not_carried_over():
     assert leakage_mw([], load_table("eyeriss_nn_dataflow")) == 30
-    assert leakage_mw([], load_table("eyeriss_nn_dataflow", 40)) == 0
+    assert leakage_mw([], load_table("eyeriss_nn_dataflow", 36)) == 0
 
 
 def test_a_table_at_its_own_node_is_left_as_it_is():
-    assert load_table("aladdin_40nm", 40).spec == load_table("aladdin_40nm").spec
+    table = load_table("aladdin_40nm")
+    assert at_node(table, 40) is table
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_a_table_at_its_own_node_is_left_as_it_is():
         ("45nm", 5, "energy.node: cannot scale to or from 5 nm; stay within 7 and 130 nm, or do not scale"),
         (
             "eyeriss_normalized",
-            22,
+            36,
             "energy.node: energy table 'eyeriss_normalized' gives costs relative to a MAC, which do not scale with the "
             "process; choose a node that has a table of its own, or another energy.table",
         ),
@@ -122,7 +124,7 @@ def test_prices_by_name_are_not_carried_over(tmp_path):
         "named: [{component: macs, action: mac, pj: 1.0, status: assumed, source: s}]\n"
     )
     with pytest.raises(ConfigError, match="has rows of 'named:', which do not scale with the process"):
-        load_table(str(path), 22)
+        load_table(str(path), 36)
 
 
 # --- the two options
@@ -131,8 +133,8 @@ def test_prices_by_name_are_not_carried_over(tmp_path):
 def test_the_options_set_keys_of_the_machine():
     assert price_sets(None, None) == []
     assert price_sets("28nm", None) == [("energy.table", "28nm"), ("energy.node", None)]
-    assert price_sets(None, 22.0) == [("energy.node", 22.0)]
-    assert price_sets("45nm", 22.0) == [("energy.table", "45nm"), ("energy.node", None), ("energy.node", 22.0)]
+    assert price_sets(None, 36.0) == [("energy.node", 36.0)]
+    assert price_sets("45nm", 36.0) == [("energy.table", "45nm"), ("energy.node", None), ("energy.node", 36.0)]
     assert price_sets("28nm", 28.0)[-1] == ("energy.node", 28.0)
     with pytest.raises(ConfigError, match="28 nm has an energy table of its own, '28nm', which goes before '65nm'"):
         price_sets("65nm", 28.0)
@@ -143,8 +145,8 @@ def test_the_options_set_keys_of_the_machine():
     [
         (["--energy-table", "28nm"], "28nm", {"table": "28nm", "node": None}),
         (["--node", "28"], "28nm", {"table": "45nm", "node": 28.0}),
-        (["--node", "22"], "45nm scaled to 22 nm", {"table": "45nm", "node": 22.0}),
-        (["--set", "energy.node=22", "--energy-table", "28nm"], "28nm", {"table": "28nm", "node": None}),
+        (["--node", "36"], "45nm scaled to 36 nm", {"table": "45nm", "node": 36.0}),
+        (["--set", "energy.node=36", "--energy-table", "28nm"], "28nm", {"table": "28nm", "node": None}),
     ],
 )
 def test_a_run_says_what_priced_it(network, options, table, energy):
@@ -182,9 +184,9 @@ def test_a_wrong_price_option_is_one_line(capsys, network, options, message):
 
 
 def test_show_energy_follows_the_node():
-    text = run("show", "energy", "--arch", "systolic_ws", "--set", "energy.node=22").output
-    assert text.startswith("systolic_ws, energy table 45nm scaled to 22 nm")
-    assert "45 nm 0.9 V to 22 nm 0.9 V: pj x 0.348" in text
+    text = run("show", "energy", "--arch", "systolic_ws", "--set", "energy.node=36").output
+    assert text.startswith("systolic_ws, energy table 45nm scaled to 36 nm")
+    assert f"45 nm 0.9 V to 36 nm 0.9 V: pj x {AT_36 / AT_45:.4g}" in text
 
 
 # --- events and pricing again
@@ -222,7 +224,7 @@ def test_events_are_in_the_report_and_come_back(network, tmp_path):
 
 
 @pytest.mark.parametrize("machine", ["edge_npu", "eyeriss", "scnn", "bitfusion"])
-@pytest.mark.parametrize(("table", "node"), [("65nm", None), (None, 28), (None, 22), ("aladdin_40nm", None)])
+@pytest.mark.parametrize(("table", "node"), [("65nm", None), (None, 28), (None, 36), ("aladdin_40nm", None)])
 def test_a_result_priced_again_equals_a_run_with_these_prices(network, tmp_path, machine, table, node):
     path = tmp_path / "report.json"
     path.write_text(to_json(accelsim.simulate(machine, network)))
@@ -297,7 +299,12 @@ def test_area_says_what_it_leaves_out(network, tmp_path):
     names = {c.name for c in machine_components(arch)} - {"dram"}
     assert result.area_missing == ("array.array", "vector.array")
     assert set(result.area_mm2) == names - set(result.area_missing)
-    said = f"{words.number(sum(result.area_mm2.values()))} mm2; components without figures left out: array.array, "
+    parts = result.area_parts_mm2
+    assert parts["placed"] == sum(result.area_mm2.values())
+    said = (
+        f"{words.number(parts['placed'])} mm2 placed, of cells {words.number(parts['cells'])} and macros "
+        f"{words.number(parts['macros'])}; components without figures left out: array.array, "
+    )
     assert dict(words.totals(result))["area"] == said + "vector.array"
     done = run("run", "edge_npu", network, "-o", tmp_path / "out")
     assert done.exit_code == 0
@@ -317,7 +324,7 @@ def test_points_of_reports_say_what_their_area_leaves_out(network):
 
 def test_a_machine_file_may_name_its_node(tmp_path, network):
     path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump({"base": "systolic_ws", "energy": {"node": 22}}))
+    path.write_text(yaml.safe_dump({"base": "systolic_ws", "energy": {"node": 36}}))
     result = accelsim.simulate(str(path), network)
-    assert result.options["energy_table"] == "45nm scaled to 22 nm"
-    assert energy_table(EnergySpec(node=22)).name == "45nm scaled to 22 nm"
+    assert result.options["energy_table"] == "45nm scaled to 36 nm"
+    assert energy_table(EnergySpec(node=36)).name == "45nm scaled to 36 nm"

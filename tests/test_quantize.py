@@ -16,7 +16,7 @@ import accelsim
 from accelsim.cli import app, main
 from accelsim.config.yamlfile import parse
 from accelsim.errors import WorkloadError
-from accelsim.operands.files import load_npz, to_integers
+from accelsim.operands.files import load_operands, to_integers
 from accelsim.operands.quantizers import decibels, noise_ratio, quantize
 from accelsim.passes.precision import Type, dump_precision, read_precision, with_precision
 from accelsim.passes.quantize import QuantizedLayer, Settings, quantize_network
@@ -274,7 +274,7 @@ def test_given_codes_that_do_not_fit_name_layer_tensor_and_width(net, tmp_path):
     net = net.with_tensors({"fc.input": Tensor("fc.input", (2, 40), 4, signed=False)})
     words = "layer 'fc': tensor 'fc.input': values -3..0 do not fit 4 bits unsigned; declare at least 3 bits signed"
     with pytest.raises(WorkloadError, match=re.escape(words)):
-        load_npz(tmp_path / "w.npz", net)
+        load_operands(tmp_path / "w.npz", net)
 
 
 def test_the_noise_of_an_output_is_that_of_two_independent_errors():

@@ -1,6 +1,7 @@
 """The ledger of the references, by hand: what it adds up, and that it knows no plan."""
 
 import ast
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from accelsim.mapping.brute import BruteNest
 from accelsim.mapping.loopnest import Tiling
 from accelsim.memory.dram import DramModel
 from accelsim.operands.handle import of
-from accelsim.stepped import Ledger, SteppedConv
-from accelsim.workload.shapes import Conv2d, Linear
+from accelsim.stepped import Ledger, SteppedConv, SteppedWhole
+from accelsim.workload.shapes import Conv2d, Linear, Pool
 
 DRAM = DramModel(Fraction(8), 3, 64)
 
@@ -103,6 +104,66 @@ def test_a_reference_meets_inputs_as_their_producer_left_them_and_gives_the_laye
     assert conv.bits == {"input": view.input.bits, "weight": view.weight.bits, "output": view.output.bits}
     assert conv.activity("lanes", {}).values.shape == (2, 4)
     assert conv.described(of(view, 3)).shape == conv.out.shape
+
+
+def held_whole(shape, home="dram"):
+    """Return a layer whose tensors, 8 bits wide, are all on the chip: inputs 1, 2, 3, ... row by row."""
+    view = view_of(shape, np.random.default_rng(1))
+    view = replace(
+        view,
+        inputs=tuple(replace(t, bits=8, home=home) for t in view.inputs),
+        outputs=tuple(replace(t, bits=8, home=home) for t in view.outputs),
+        weights=tuple(replace(t, bits=8) for t in view.weights),
+    )
+    given = {"input0": np.arange(1, view.input.elements + 1).reshape(view.input.shape)}
+    return SteppedWhole(view, of(view, 1, given), None, DRAM, ("busy", "zero", "unmapped"))
+
+
+STORES = {"input": ("glb", 1000), "weight": ("glb.weights", 500), "output": ("glb", 1000)}
+
+
+@pytest.mark.parametrize(
+    ("op", "count_pad", "values", "action"),
+    [
+        ("max", False, [1, 3, 7, 9], "compare"), ("min", False, [1, 2, 4, 5], "compare"),
+        ("sum", False, [1, 5, 11, 28], "add"), ("average", False, [1, 2.5, 5.5, 7], "add"),
+        ("average", True, [0.25, 1.25, 2.75, 7], "add"),
+    ],
+)  # fmt: skip
+def test_pooling_takes_what_lies_in_the_image(op, count_pad, values, action):
+    # 3 x 3 pixels in windows of 2 x 2 that begin one row and column before: 1 | 2 3 / 4 7 | 5 6 8 9
+    layer = held_whole(Pool(op, 1, 1, 3, 3, 2, 2, (2, 2), (1, 1, 0, 0), count_pad=count_pad))
+    for e, f, r, s in np.ndindex(2, 2, 2, 2):
+        layer.take((0, e, f), 0, (0, r, s))
+    found = layer.finish("pes", 16, STORES)
+    assert found.values.ravel().tolist() == values
+    assert found.accounts == {"pes": {"busy": 16, "zero": 0, "unmapped": 0}}
+    divisions = {Event("alu", "special"): 4} if op == "average" else {}
+    assert found.events == {Event("pool", action): 16} | divisions
+    assert (found.performed_macs, found.buffers) == (0, {"glb": (1000, 13 * 8), "glb.weights": (500, 0)})
+    assert found.schedule == (Step((Transfer("input", "read", 72),), 16, (Transfer("output", "write", 32),)),)
+
+
+def test_an_average_at_the_end_that_rounding_up_added_counts_no_padding_behind_it():
+    layer = held_whole(Pool("average", 1, 1, 1, 4, 1, 3, (1, 2), (0, 0, 0, 0), ceil=True, count_pad=True))
+    for f, s in np.ndindex(2, 3):
+        layer.take((0, 0, f), 0, (0, 0, s))
+    assert layer.finish("pes", 6, STORES).values.ravel().tolist() == [2, 3.5]
+
+
+@pytest.mark.parametrize("home", ["dram", "chip"])
+def test_a_product_held_whole_comes_at_first_and_leaves_at_last_if_it_is_not_at_home(home):
+    layer = held_whole(Linear(1, 3, 2), home)
+    layer.w[:] = np.array([[1, 0, 2], [3, 4, 5]]).reshape(layer.w.shape)
+    for k, c in np.ndindex(2, 3):
+        layer.take((0, 0, 0), k, (c, 0, 0))
+    found = layer.finish("pes", 6, STORES)
+    assert found.values.tolist() == [[7, 26]]
+    assert (found.events, found.performed_macs) == ({Event("macs", "mac"): 6}, 6)
+    moved = {flow: bits for flow, bits in found.traffic.items() if flow.boundary != "dram"}
+    filled = {Flow("glb", "input", "write"): 24, Flow("glb", "output", "read"): 16} if home == "dram" else {}
+    assert moved == {Flow("glb.weights", "weight", "write"): 48} | filled
+    assert found.buffers == {"glb": (1000, 40), "glb.weights": (500, 48)}
 
 
 def test_outputs_at_home_leave_for_the_buffer_of_inputs_and_what_is_at_home_lies_there_whole():

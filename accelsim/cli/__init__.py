@@ -17,17 +17,21 @@ from pathlib import Path
 
 import click
 
-from accelsim.cli.terminal import shown
 from accelsim.errors import ModelError, UserError
+from accelsim.terminal import shown
 
 FEW_CYCLES = 50_000
 """Objects between two searches for cycles among them: with Python's 700, a tenth of a command's start goes there."""
+
+COMPLETING = "_ACCELSIM_COMPLETE"
+"""Set by a shell that completes a command, and by the user who asks for its script."""
 
 COMMANDS = {
     "run": "Simulate a network on a machine.",
     "compare": "Compare machines on networks, over the layers that all of them simulate.",
     "list": "List packaged machines, networks, engines, replicas and DRAM standards.",
     "show": "Show a machine, a network or an engine, resolved and with its sources.",
+    "price": "What one memory, register, multiplier or wire costs, and by which rows.",
     "schema": "Print the JSON Schema of a machine or network file.",
     "validate": "Compare published figures with this build.",
     "new": "Start a machine of your own: a folder that works, to be altered.",
@@ -103,6 +107,8 @@ def app() -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the user's mistake, 3 a broken invariant of ours."""
     gc.set_threshold(FEW_CYCLES)
+    if COMPLETING in os.environ:  # bytes for the shell, not text for a terminal
+        app.main(args=argv, prog_name="accelsim")
     with shown():
         if sys.stderr.isatty():
             logging.basicConfig(format="%(message)s", stream=sys.stderr)

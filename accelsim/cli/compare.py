@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from accelsim.basis import INCOMPLETE, Incomplete
-from accelsim.cli import pricing, sizes
+from accelsim.cli import completion, pricing, sizes
 
 
 class _ManyNetworks(click.Command):
@@ -33,10 +33,16 @@ class _ManyNetworks(click.Command):
     cls=_ManyNetworks,
     epilog="Example: accelsim compare scnn dcnn eyeriss --network alexnet vgg16 --batch 4 --energy-table 28nm",
 )
-@click.argument("archs", nargs=-1, required=True, metavar="ARCH...")
+@click.argument("archs", nargs=-1, required=True, metavar="ARCH...", shell_complete=completion.machine)
 @click.option("-n", "--network", "networks", multiple=True, required=True, metavar="NETWORK...",
+              shell_complete=completion.network,
               help="One or more networks.")  # fmt: skip
-@click.option("--base", metavar="ARCH", help="The machine whose gains are 1; the first one by default.")
+@click.option(
+    "--base",
+    metavar="ARCH",
+    shell_complete=completion.machine,
+    help="The machine whose gains are 1; the first one by default.",
+)
 @click.option("--incomplete", type=click.Choice(INCOMPLETE), default="common", show_default=True,
               help="Where machines run different layers: compare over those that all run, show each machine's own "
               "(only those that run most rank), or drop the others.")  # fmt: skip
@@ -51,10 +57,12 @@ class _ManyNetworks(click.Command):
 @click.option("--fidelity", type=click.Choice(["closed", "cycle"]), default="closed", show_default=True,
               help="Closed forms where they exist, or always the kernels.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--mapping", type=click.Path(path_type=Path), help="YAML file of pinned mappings.")
+@click.option("--mapping", metavar="FILE", shell_complete=completion.mapping,
+              help="Pinned mappings: a YAML file, or the name of a packaged one.")  # fmt: skip
 @click.option("--matrix-b", metavar="MATRIX", help="Second matrix of products: NETWORK times itself without it.")
 @click.option("--operands", metavar="FILE.npz|chain", help="Given operands, or computed ones from layer to layer.")
-@click.option("--density", type=click.Path(path_type=Path), help="YAML or CSV: densities per layer.")
+@click.option("--density", metavar="FILE", shell_complete=completion.profile,
+              help="Densities per layer: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
 @pricing.options
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
@@ -71,9 +79,9 @@ def command(
     reports/out/compare-<machines>-<networks>/ unless -o says otherwise; what was set becomes part of the folder's name.
     """
     from accelsim.cli.output import check, folder
-    from accelsim.cli.run import progress
     from accelsim.comparison import compare
     from accelsim.config.arch import parse_set
+    from accelsim.progress import Bar
 
     priced = pricing.sets(energy_table, node)
     changes = [*map(parse_set, sets), *priced]
@@ -85,7 +93,7 @@ def command(
         output = folder("-".join(("compare", *map(_short, archs))), "-".join(map(_short, networks)), named, options)
     if output is not None:
         check(output)
-    with progress() as report:
+    with Bar() as report:
         found = compare(
             archs, networks, base=base, incomplete=incomplete, sets=changes, matrix_b=matrix_b, dims=dims,
             progress=report, **options,
@@ -93,7 +101,7 @@ def command(
     from accelsim.report import comparison as texts
 
     if style == "table":
-        from accelsim.cli import terminal
+        from accelsim import terminal
 
         terminal.console().print(texts.ComparisonView(found))
     else:

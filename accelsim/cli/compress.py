@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accelsim.cli import sizes
+from accelsim.cli import completion, sizes
 
 if TYPE_CHECKING:
     from accelsim.passes.compress import Compression
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: accelsim compress onnx:squeezenet --bits 4 --density densities.yaml -o weights.npz")
-@click.argument("network")
-@click.option("--density", type=click.Path(path_type=Path), help="YAML or CSV: densities to prune the weights to.")
+@click.argument("network", shell_complete=completion.network)
+@click.option("--density", metavar="FILE", shell_complete=completion.profile,
+              help="Densities to prune the weights to: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip
 @click.option("--prune", "structure", default="bernoulli", show_default=True, metavar="bernoulli|nm:M|balanced:PES",
               help="Where the profile does not say: prune anywhere, N of every M, the same in each PE.")  # fmt: skip
 @click.option("--bits", type=click.IntRange(1, 16), help="Width of a code; 8 for convolutions and 5 for linear layers.")
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
               help="What to print.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE.npz",
               help="Write the shared weights, for 'run --operands'.")  # fmt: skip
-def command(network: str, density: Path | None, structure: str, bits: int | None, index_bits: int | None,
+def command(network: str, density: str | None, structure: str, bits: int | None, index_bits: int | None,
             weights: Path | None, weight_bits: int, dense_bits: int, seed: int, style: str,
             output: Path | None, dims: dict[str, int]) -> None:  # fmt: skip
     """Compress the weights of NETWORK: magnitude pruning, k-means weight sharing, Huffman coding.
@@ -72,7 +73,7 @@ def _print(done: Compression, style: str, options: dict[str, object]) -> None:
     from accelsim.report import compression as report
 
     if style == "table":
-        from accelsim.cli import terminal
+        from accelsim import terminal
 
         terminal.console().print(report.CompressionView(done))
         return

@@ -7,20 +7,23 @@ import sys
 from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import wrap
+from typing import Literal
 
 import click
 
+KINDS = ("arch", "network", "engine", "replica", "dram", "mapping", "profile")
+
 
 @click.command(epilog="Example: accelsim list network")
-@click.argument("what", type=click.Choice(["arch", "network", "engine", "replica", "dram"]), required=False)
+@click.argument("what", type=click.Choice([*KINDS]), required=False)
 def command(what: str | None) -> None:
-    """List packaged machines, networks, engines, replicas and DRAM standards: all of them, or one kind.
+    """List what is packaged: all of it, or one kind. Mappings and profiles are for --mapping and --density.
 
     A network is a table of the layers that multiply, isolated from each other, or connected (net:NAME, onnx:NAME):
     all of its layers with the edges between them. Sizes such as seq=128 are given with --dim.
     """
     width = get_terminal_size().columns if sys.stdout.isatty() else None
-    for kind in [what] if what else ["arch", "network", "engine", "replica", "dram"]:
+    for kind in [what] if what else KINDS:
         if what is None:
             click.echo(f"{kind}:")
         for name, text in _entries(kind):
@@ -47,17 +50,37 @@ def _entries(kind: str) -> list[tuple[str, str]]:
         from accelsim.cli.dram import entries
 
         return entries()
+    if kind in ("mapping", "profile"):
+        return _beside("mappings" if kind == "mapping" else "profiles")
     if kind == "arch":
         from accelsim.config import packaged
 
-        return [(name, _description(packaged.folder("arch_configs") / f"{name}.yaml"))
-                for name in packaged.names("arch_configs")]  # fmt: skip
+        folder = packaged.folder("arch_configs")
+        return [(name, _description(folder, name)) for name in packaged.names("arch_configs")]
     from accelsim.workload import listing
     from accelsim.workload.onnx.file import light_names
 
     return listing.entries() + [
         (name, "   graph that ships with the onnx package; connected") for name in light_names()
     ]
+
+
+def _beside(kind: Literal["mappings", "profiles"]) -> list[tuple[str, str]]:
+    """Return the files that go with machines and networks, and where each comes from."""
+    from accelsim.config import packaged
+
+    return [(name, _source(path.read_text("utf-8"))) for name, path in packaged.files_beside(kind).items()]
+
+
+def _source(text: str) -> str:
+    """Return what a file says of where it comes from: under ``source``, else in its first comment."""
+    import yaml
+
+    if found := re.search(r"^source:.*\n(?:[ \t]+.*\n)*", text, re.MULTILINE):
+        return str(yaml.safe_load(found[0])["source"]).partition("; ")[0].rstrip(".")
+    comment = re.match(r"(?:#.*\n)*", text)
+    lines = comment[0].splitlines() if comment else []
+    return " ".join(line.lstrip("# ") for line in lines).partition(": ")[0].partition(". ")[0]
 
 
 def _engines() -> list[tuple[str, str]]:
@@ -78,9 +101,17 @@ def _engines() -> list[tuple[str, str]]:
     return found
 
 
-def _description(path: Path) -> str:
-    """Return what a machine file says of itself, reading no more of it."""
+def _description(folder: Path, name: str) -> str:
+    """Return what a packaged machine says of itself, and whether it or its base calls itself unvalidated."""
+    text = _said(folder, name, "description")
+    while name and not (doubt := _said(folder, name, "unvalidated")):
+        name = _said(folder, name, "base")
+    return f"unvalidated: {text}" if name and doubt else text
+
+
+def _said(folder: Path, name: str, key: str) -> str:
+    """Return the text under a key of a packaged machine file, reading no more of it; empty where it has none."""
     import yaml
 
-    found = re.search(r"^description:.*\n(?:[ \t]+.*\n)*", path.read_text("utf-8"), re.MULTILINE)
-    return str(yaml.safe_load(found[0])["description"]) if found else ""
+    found = re.search(rf"^{key}:.*\n(?:[ \t]+.*\n)*", (folder / f"{name}.yaml").read_text("utf-8"), re.MULTILINE)
+    return str(yaml.safe_load(found[0])[key]) if found else ""

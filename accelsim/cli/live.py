@@ -7,7 +7,7 @@ from time import monotonic
 
 import click
 
-from accelsim.cli.terminal import raw
+from accelsim.terminal import raw
 from accelsim.text import visible
 
 EVERY_S = 0.2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from accelsim.cli import sizes
+from accelsim.cli import completion, sizes
 
 if TYPE_CHECKING:
     from accelsim.passes.quantize import Quantization
@@ -17,7 +17,7 @@ SCHEMES = click.Choice(["symmetric", "asymmetric", "ternary", "binary"])
 
 
 @click.command(epilog="Example: accelsim quantize onnx:squeezenet --weight-bits 4 -o codes.npz --profile int4.yaml")
-@click.argument("network")
+@click.argument("network", shell_complete=completion.network)
 @click.option("--weight-bits", type=click.IntRange(1, 16), help="Width of all filters; the network's by default, or 8.")
 @click.option("--input-bits", type=click.IntRange(1, 16), help="Width of all inputs; the network's by default, or 8.")
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: widths per layer or pattern.")
@@ -80,7 +80,7 @@ def _print(done: Quantization, style: str, options: dict[str, Any]) -> None:
     from accelsim.report import quantization as report
 
     if style == "table":
-        from accelsim.cli import terminal
+        from accelsim import terminal
 
         terminal.console().print(report.QuantizationView(done))
         return

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 import click
 
+from accelsim.cli import completion
+
 
 @click.command(
     epilog="Example: accelsim replica ant2022 vgg16 --design ant_os --format json",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.argument("network")
+@click.argument("network", shell_complete=completion.network)
 @click.option("--design", "design_name", help="One of the compared designs; without it, all of them in one table.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a key of the design; repeatable.")
 @click.option("--batch", type=click.IntRange(1, 2**31), help="Images per batch; that of the network by default.")

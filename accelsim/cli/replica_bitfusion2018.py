@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import click
 
+from accelsim.cli import completion
+
 DEFAULT_MACHINE = "eyeriss_matched"
 
 
@@ -14,7 +16,7 @@ DEFAULT_MACHINE = "eyeriss_matched"
     epilog="Example: accelsim replica bitfusion2018 alexnet --set dram_bits_per_cycle=192 --format json",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.argument("network")
+@click.argument("network", shell_complete=completion.network)
 @click.option("--machine", "machine_name", default=DEFAULT_MACHINE, show_default=True, help="Released configuration.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a key of the machine; repeatable.")
 @click.option("--batch", type=click.IntRange(1, 2**31), help="Images per batch; that of the network by default.")

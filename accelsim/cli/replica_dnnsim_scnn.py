@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
+from accelsim.cli import completion
 from accelsim.text import csv_text
 
 SHOWN = ("cycles", "dense_cycles", "mults", "idle_bricks", "idle_conflicts", "idle_pe", "idle_halo")
@@ -15,9 +15,10 @@ SHOWN = ("cycles", "dense_cycles", "mults", "idle_bricks", "idle_conflicts", "id
 
 
 @click.command(epilog="Example: accelsim replica dnnsim_scnn alexnet --layers 'conv3' --density densities.yaml")
-@click.argument("network")
+@click.argument("network", shell_complete=completion.network)
 @click.option("--layers", default="*", show_default=True, help="Pattern over layer names.")
-@click.option("--density", type=click.Path(path_type=Path), help="Profile of densities per layer, YAML or CSV.")
+@click.option("--density", metavar="FILE", shell_complete=completion.profile,
+              help="Densities per layer: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Of the synthetic operands.")
 @click.option(
     "--accumulators", type=click.IntRange(min=1), default=1024, show_default=True, help="Its out_acc_size, per PE."
@@ -25,7 +26,7 @@ SHOWN = ("cycles", "dense_cycles", "mults", "idle_bricks", "idle_conflicts", "id
 @click.option(
     "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True, help="How."
 )
-def command(network: str, layers: str, density: Path | None, seed: int, accumulators: int, form: str) -> None:
+def command(network: str, layers: str, density: str | None, seed: int, accumulators: int, form: str) -> None:
     """Count a network's convolutions as DNNsim does for SCNN, in its own columns, on synthetic operands.
 
     One image; layers that are not convolutions are left out.
@@ -43,7 +44,7 @@ def command(network: str, layers: str, density: Path | None, seed: int, accumula
         click.echo("  ".join([str(row["layer"]).ljust(width), *(f"{row[name]:>14,}" for name in SHOWN)]))
 
 
-def _rows(network: str, layers: str, density: Path | None, seed: int, accumulators: int) -> list[dict[str, Any]]:
+def _rows(network: str, layers: str, density: str | None, seed: int, accumulators: int) -> list[dict[str, Any]]:
     from fnmatch import fnmatchcase
 
     from accelsim.errors import WorkloadError

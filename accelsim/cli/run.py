@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from accelsim.cli import pricing, sizes
+from accelsim.cli import completion, pricing, sizes
 
 if TYPE_CHECKING:
     from accelsim.results import NetworkResult
 
 
 @click.command(epilog="Example: accelsim run systolic_ws onnx:bvlc_alexnet --batch 4 --set params.rows=16")
-@click.argument("arch")
-@click.argument("network")
+@click.argument("arch", shell_complete=completion.machine)
+@click.argument("network", shell_complete=completion.network)
 @click.option("--batch", type=click.IntRange(1), help="Images in all; totals are for all of them.")
 @sizes.option
 @click.option("--layers", default="*", metavar="GLOB", help="Only the layers whose name matches.")
@@ -29,10 +28,12 @@ if TYPE_CHECKING:
 @click.option("--fidelity", type=click.Choice(["closed", "cycle"]), default="closed", show_default=True,
               help="Closed forms where they exist, or always the kernels.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--mapping", type=click.Path(path_type=Path), help="YAML file of pinned mappings.")
+@click.option("--mapping", metavar="FILE", shell_complete=completion.mapping,
+              help="Pinned mappings: a YAML file, or the name of a packaged one.")  # fmt: skip
 @click.option("--matrix-b", metavar="MATRIX", help="Second matrix of a product: NETWORK times itself without it.")
 @click.option("--operands", metavar="FILE.npz|chain", help="Given operands, or computed ones from layer to layer.")
-@click.option("--density", type=click.Path(path_type=Path), help="YAML or CSV: densities per layer.")
+@click.option("--density", metavar="FILE", shell_complete=completion.profile,
+              help="Densities per layer: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
 @pricing.options
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
@@ -57,6 +58,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     from accelsim.cli.output import check, folder
     from accelsim.config.arch import parse_set
     from accelsim.errors import WorkloadError
+    from accelsim.progress import Bar
     from accelsim.simulation import advice, load_arch, load_network, nothing_ran, simulate
 
     if depth is not None and style != "table":
@@ -67,7 +69,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     priced = pricing.sets(options.pop("energy_table"), options.pop("node"))
     machine = load_arch(arch, [*(parse_set(text) for text in sets), *priced])
     sets += tuple(f"{key}={value}" for key, value in priced if value is not None)
-    with progress():
+    with Bar():
         net = load_network(network, matrix_b=matrix_b, dims=dims)
     if style == "table" and output is None:
         output = folder(machine.name, net.name, (*sets, *sizes.parts(dims)), options)
@@ -77,7 +79,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         check(output)
     if dram_trace is not None and machine.memory.dram.device is None:
         raise click.UsageError("--dram-trace needs a DRAM device: --set memory.dram.device=ddr4-2400, for example.")
-    with progress() as report:
+    with Bar() as report:
         result = simulate(machine, net, progress=report, requests=dram_trace is not None, **options)
     if (problem := nothing_ran(result)) is not None:
         raise WorkloadError(problem, advice(machine, net, result))
@@ -104,7 +106,7 @@ def _print(result: NetworkResult, style: str, output: Path | None, traced: bool,
     elif style == "markdown":
         from accelsim.report.markdown import to_markdown as text
     else:
-        from accelsim.cli import terminal
+        from accelsim import terminal
         from accelsim.report.table import ResultView
 
         terminal.console().print(ResultView(result, depth))
@@ -122,44 +124,3 @@ def _print(result: NetworkResult, style: str, output: Path | None, traced: bool,
         click.echo(f"report{' and pictures' if pictures else ''}: {output}", err=text is not None)
         for remark in trace.remarks() if trace else []:
             click.echo(f"note: {remark}", err=True)
-
-
-class progress:  # noqa: N801
-    """A progress bar on standard error, on a terminal only and only for work of more than a second."""
-
-    def __enter__(self) -> Any:
-        self._bar: Any = None
-        if not sys.stderr.isatty():
-            return None
-        from threading import Timer
-
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-        from accelsim.cli import terminal
-        from accelsim.text import visible
-
-        columns = (
-            TextColumn("{task.description:24.24}", markup=False),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-        )
-        self._bar = Progress(*columns, console=terminal.console(stream=sys.stderr), transient=True)
-        self._timer = Timer(PATIENCE_S, self._bar.start)
-        self._timer.daemon = True
-        self._timer.start()
-        task = self._bar.add_task("preparing", total=None)
-        return lambda name, done, total: self._bar.update(
-            task, description=f"{visible(name)} ({min(int(done) + 1, total)} of {total})", completed=done, total=total
-        )
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._timer.cancel()
-            self._timer.join()
-            if self._bar.live.is_started:
-                self._bar.stop()
-
-
-PATIENCE_S = 1.0
-"""Work that takes less shows no bar."""

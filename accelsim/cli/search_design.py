@@ -121,7 +121,7 @@ def _far(distance: Distance) -> str:
 def _print_table(found: Found) -> None:
     from rich.table import Table
 
-    from accelsim.cli import terminal
+    from accelsim import terminal
     from accelsim.explore.search import design as search
     from accelsim.report.points import scale
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from accelsim.cli import sizes
+from accelsim.cli import completion, sizes
 
 if TYPE_CHECKING:
     from accelsim.explore.precision.search import Found
@@ -20,8 +20,8 @@ UNITS = {"cycles": ("cycles", 1.0), "energy_uj": ("energy_pj", 1e6), "size_kib":
 @click.command(
     epilog="Example: accelsim search precision bitfusion resnet18 --budget cycles=40% -o mixed.yaml --plot front.png"
 )
-@click.argument("arch")
-@click.argument("network")
+@click.argument("arch", shell_complete=completion.machine)
+@click.argument("network", shell_complete=completion.network)
 @click.option("--budget", "budgets", multiple=True, metavar="QUANTITY=VALUE",
               help="Most cycles, time_ms, energy_uj or size_kib (filters); 40% is of the widest widths'.")  # fmt: skip
 @click.option("--widths", default="2-8", show_default=True, metavar="2-8|2,4,8", help="Widths to choose from.")
@@ -151,7 +151,7 @@ def _print(space: PrecisionSpace, found: Found, style: str, options: dict[str, A
     from accelsim.explore.precision import report
 
     if style == "table":
-        from accelsim.cli import terminal
+        from accelsim import terminal
 
         view = report.SearchView(space, found)
         terminal.console().print(view)

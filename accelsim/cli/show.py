@@ -7,21 +7,24 @@ from typing import Any
 import click
 import yaml
 
-from accelsim.cli import sizes
+from accelsim.cli import completion, sizes
 
 
 @click.command(epilog="Example: accelsim show systolic_ws --set params.rows=16")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.shown)
 @click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of a machine.")
 @sizes.option
-@click.option("--arch", help="With NAME 'energy': the machine whose prices to trace.")
-def command(name: str, sets: tuple[str, ...], arch: str | None, dims: dict[str, int]) -> None:
+@click.option("--arch", shell_complete=completion.machine, help="With NAME 'energy': machine whose prices to trace.")
+@click.option("--energy", is_flag=True, help="Of a machine: every component with its price, and its share of a layer.")
+def command(name: str, sets: tuple[str, ...], arch: str | None, energy: bool, dims: dict[str, int]) -> None:
     """Show a machine, a network or an engine; 'accelsim show energy --arch NAME' traces every price to its row."""
     from accelsim.config import packaged
     from accelsim.engines import registry
     from accelsim.errors import ConfigError
 
-    if name == "energy":
+    if energy:
+        _components(name, sets)
+    elif name == "energy":
         _energy(arch, sets)
     elif name in registry.modules():
         _engine(name)
@@ -106,17 +109,26 @@ def _sizes(shape: Any) -> str:
     return " ".join(f"{key}={value}" for key, value in dims(shape).items() if value not in (1, [1, 1], [0, 0, 0, 0]))
 
 
+def _components(name: str, sets: tuple[str, ...]) -> None:
+    from accelsim.config.arch import parse_set
+    from accelsim.report import prices
+    from accelsim.simulation import load_arch
+
+    for line in prices.text(load_arch(name, [parse_set(text) for text in sets])):
+        click.echo(line)
+
+
 def _energy(arch: str | None, sets: tuple[str, ...]) -> None:
     from accelsim.config.arch import parse_set
     from accelsim.energy import provenance
     from accelsim.errors import ConfigError
-    from accelsim.layer import energy_table, machine_components
+    from accelsim.layer import machine_components, table_of
     from accelsim.simulation import load_arch
 
     if arch is None:
         raise ConfigError("whose energy?", "write 'accelsim show energy --arch NAME'")
     machine = load_arch(arch, [parse_set(text) for text in sets])
-    table = energy_table(machine.energy)
+    table = table_of(machine)
     click.echo(f"{machine.name}, energy table {table.name}")
     for row in provenance(machine_components(machine), table):
         value = "-" if row.value is None else f"{row.value:.6g}"

@@ -80,11 +80,11 @@ def _draw(path: Path, points: list[Point]) -> None:
 def _published(engines: tuple[str, ...], output: Path | None) -> None:
     from rich.table import Table
 
-    from accelsim.cli import terminal
-    from accelsim.cli.run import progress
+    from accelsim import terminal
+    from accelsim.progress import Bar
     from accelsim.validate import compare, table
 
-    with progress() as report:
+    with Bar() as report:
         rows = compare.validate(engines, report)
     grid = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("engine", "case", "expected", "ours", "error", "verdict", "kind", "source"):

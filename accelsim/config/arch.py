@@ -14,8 +14,18 @@ from pydantic import BaseModel
 
 from accelsim.config import packaged
 from accelsim.config.dram import beside
-from accelsim.config.schema import ArchSpec, EnergySpec, MappingSpec, MemorySpec, PrecisionSpec, TechnologySpec
+from accelsim.config.schema import (
+    ArchSpec,
+    EnergySpec,
+    Gating,
+    MappingSpec,
+    MemorySpec,
+    PrecisionSpec,
+    StorageSpec,
+    TechnologySpec,
+)
 from accelsim.config.yamlfile import Document, KeyPath, dotted, parse, read, validate
+from accelsim.config.yamlfile import of_values as read_values
 from accelsim.errors import ConfigError
 from accelsim.units import exact
 
@@ -40,7 +50,7 @@ class Unit:
         return any(fnmatchcase(name, p) or fnmatchcase(kind, p) for p in self.layers)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Arch:
     """A resolved machine.
 
@@ -56,11 +66,20 @@ class Arch:
     memory: MemorySpec
     technology: TechnologySpec
     energy: EnergySpec
+    clock_gating: Gating
+    storage: tuple[StorageSpec, ...]
     precision: PrecisionSpec
     mapping: MappingSpec
     config: Mapping[str, Any]
-    document: Document = field(repr=False, compare=False)
-    find_params: FindParams = field(repr=False, compare=False)
+    document: Document = field(compare=False)
+    find_params: FindParams = field(compare=False)
+
+    def __repr__(self) -> str:
+        """Return name, units and clock in a line; ``config`` is everything."""
+        units = ", ".join(
+            unit.name if unit.name == unit.engine else f"{unit.name} ({unit.engine})" for unit in self.units
+        )
+        return f"<Arch {self.name}: {units} at {float(self.clocks_mhz['core']):g} MHz>"
 
     def replace(self, key: str, value: Any) -> Arch:
         """Return a variant with ``key`` (a dotted path of the resolved configuration) set to ``value``."""
@@ -109,6 +128,12 @@ def of_text(text: str, name: str, find_params: FindParams) -> Arch:
     return build(_with_bases(parse(text, name), Path(name), (), packaged.holds), find_params)
 
 
+def of_values(values: Mapping[str, Any], find_params: FindParams, sets: Sequence[tuple[str, Any]] = ()) -> Arch:
+    """Return the machine of a file's content, its base a packaged machine or a path from here; see `load`."""
+    document = _with_bases(read_values(values, "<machine>"), Path("machine"), (), packaged.holds)
+    return build(_overridden(document, sets, "--set"), find_params)
+
+
 def build(document: Document, find_params: FindParams) -> Arch:
     """Return the machine that a resolved document describes."""
     document = beside.resolved(given := document)
@@ -130,8 +155,8 @@ def build(document: Document, find_params: FindParams) -> Arch:
     _check_sources(document, config, spec.sources)
     clocks = {domain: exact(mhz) for domain, mhz in spec.clocks_mhz.items()}
     return Arch(
-        spec.name, clocks, units, spec.memory, spec.technology, spec.energy, spec.precision, spec.mapping,
-        config, given, find_params,
+        spec.name, clocks, units, spec.memory, spec.technology, spec.energy, spec.clock_gating, spec.storage,
+        spec.precision, spec.mapping, config, given, find_params,
     )  # fmt: skip
 
 
@@ -164,6 +189,8 @@ def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
     for key in unsaid:
         if key != "capacity_gib" or dram[key] is None:
             del dram[key]
+    if spec.unvalidated is None:
+        config.pop("unvalidated")
     if spec.engine is not None:
         config.pop("units")
         config["params"] = units[0].params.model_dump(mode="json")
@@ -233,7 +260,16 @@ def _leaves(data: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
     """Yield key paths and values of a file, its own description apart; lists but that of units count as one value."""
     if isinstance(data, dict):
         for key, value in data.items():
-            if path or key not in ("name", "base", "description", "source", "sources", "engine", "units"):
+            if path or key not in (
+                "name",
+                "base",
+                "description",
+                "source",
+                "unvalidated",
+                "sources",
+                "engine",
+                "units",
+            ):
                 yield from _leaves(value, (*path, key))
         units = data.get("units") if not path else None
         for i, unit in enumerate(units if isinstance(units, list) else ()):

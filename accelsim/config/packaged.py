@@ -10,6 +10,13 @@ from accelsim.text import nearest
 
 Folder = Literal["arch_configs", "workloads"]
 
+Beside = Literal["mappings", "profiles"]
+"""What is packaged beside machines and networks."""
+
+_BESIDE: dict[Beside, tuple[Folder, str]] = {
+    "mappings": ("arch_configs", "file of pinned mappings"),
+    "profiles": ("workloads", "profile of densities"),
+}
 _WORDS = {"arch_configs": "machine", "workloads": "network"}
 
 
@@ -57,6 +64,29 @@ def find(kind: Folder, name: str, *, beside: Path | None = None) -> tuple[Path, 
         hint = nearest(name, names(kind), f"'accelsim list {kind.split('_')[0].rstrip('s')}' names all")
         raise ConfigError(f"no {word} is called '{name}'", hint)
     return path, f"{kind}/{name}.yaml"
+
+
+def beside(kind: Beside, name: str | Path) -> Path:
+    """Return the file of a packaged name, or of a path: what has a slash or a suffix, or is a file.
+
+    Raises
+    ------
+    ConfigError
+        No packaged file of that name.
+    """
+    shown = str(name)
+    if is_path(shown) or is_file(Path(shown)):
+        return Path(shown)
+    if shown not in (known := files_beside(kind)):
+        hint = nearest(shown, known, f"'accelsim list {kind.removesuffix('s')}' names all")
+        raise ConfigError(f"no {_BESIDE[kind][1]} is called '{shown}'", hint)
+    return known[shown]
+
+
+def files_beside(kind: Beside) -> dict[str, Path]:
+    """Return packaged name -> file, sorted."""
+    files = sorted((folder(_BESIDE[kind][0]) / kind).iterdir())
+    return {path.stem: path for path in files if path.suffix in (".yaml", ".csv")}
 
 
 def is_file(path: Path) -> bool:

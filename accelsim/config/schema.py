@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -12,6 +12,10 @@ NotNegative = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 Clock = Annotated[float, Field(ge=1e-3, le=1e5, allow_inf_nan=False)]
 """MHz: from 1 kHz to 100 GHz."""
 Bits = Annotated[int, Field(ge=1, le=64)]
+Flavour: TypeAlias = Literal["general_purpose", "low_power"]
+"""Of a process: how much its gates leak."""
+Gating: TypeAlias = Literal["none", "unit", "word"]
+"""What a unit's clock does while the unit neither works nor fills nor drains."""
 
 
 class Strict(BaseModel):
@@ -72,7 +76,19 @@ class TechnologySpec(Strict):
     """Process of the chip."""
 
     node_nm: Positive = Field(description="feature size")
-    voltage_v: Positive | None = Field(None, description="core supply")
+    voltage_v: Positive | None = Field(
+        None, description="core supply; prices are at it where the energy table is of this node, else at the table's"
+    )
+    flavour: Flavour | None = Field(None, description="of the process, for the leakage of gates; null: the table's")
+
+
+class StorageSpec(Strict):
+    """What a machine says of one of its memories."""
+
+    name: str = Field(
+        min_length=1, description="as reports name it: glb.weights, or array.glb.weights of several units"
+    )
+    banks: int = Field(ge=1, le=1 << 20, description="macros side by side that one access opens")
 
 
 class EnergySpec(Strict):
@@ -121,6 +137,11 @@ class ArchSpec(Strict):
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")
     description: str = ""
     source: str = Field("", description="author, venue and year of the machine")
+    unvalidated: str | None = Field(
+        None,
+        min_length=1,
+        description="why its figures could not be compared with anything; null: nothing is said",
+    )
     base: str | None = Field(None, description="packaged machine or path whose keys this file overrides")
     clocks_mhz: dict[str, Clock] = Field(description="clock domains; 'core' is required")
     engine: str | None = Field(None, description="the only unit's engine, in place of 'units'")
@@ -129,6 +150,12 @@ class ArchSpec(Strict):
     memory: MemorySpec
     technology: TechnologySpec
     energy: EnergySpec = EnergySpec()
+    clock_gating: Gating = Field(
+        "none", description="clocks of idle and stalled units: all run, off by unit, or off by word"
+    )
+    storage: tuple[StorageSpec, ...] = Field(
+        (), strict=False, description="how memories are built; the others have the cheapest banking"
+    )
     precision: PrecisionSpec = PrecisionSpec()
     mapping: MappingSpec = MappingSpec()
     sources: dict[str, str] = Field(default_factory=dict, description="key path -> where its value comes from")
@@ -144,4 +171,6 @@ class ArchSpec(Strict):
         names = [unit.name for unit in self.units]
         if len(set(names)) != len(names):
             raise ValueError("two units share a name; rename one")
+        if len({memory.name for memory in self.storage}) != len(self.storage):
+            raise ValueError("'storage' names a memory twice; keep one of them")
         return self

@@ -123,6 +123,23 @@ def parse(text: str, name: str, listed: str | None = None) -> Document:
         loader.dispose()
 
 
+def of_values(values: Mapping[str, Any], name: str) -> Document:
+    """Return the document of values built in Python, read as strictly as a file; messages call it ``name``.
+
+    Raises
+    ------
+    ConfigError
+        Values other than mappings, lists, words, numbers and None; whatever `parse` refuses.
+    """
+    try:
+        text = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
+    except yaml.YAMLError:
+        problem = "holds values other than mappings, lists, words and numbers"
+        raise ConfigError(problem, "use plain values", file=name) from None
+    document = parse(text, name)
+    return Document(document.data, name, dict.fromkeys(document.places, (name, None)))
+
+
 class _Composer:
     """Puts the events of a file together to nodes; what is too much is refused when it comes, not after all the rest.
 

@@ -5,8 +5,18 @@ one carries its source and how far it can be trusted, and `provenance` follows e
 """
 
 from accelsim.energy.account import LEAKAGE, Areas, ProvenanceRow, area_mm2, energy_pj, leakage_mw, provenance
+from accelsim.energy.machine import clocked, complete, states, waiting_pj_per_cycle
 from accelsim.energy.price import Price, Table
-from accelsim.energy.tables import DEFAULT, at_node, kept_table, load_table, price_sets, table_names
+from accelsim.energy.tables import (
+    DEFAULT,
+    Supply,
+    at_node,
+    at_supply,
+    kept_table,
+    load_table,
+    price_sets,
+    table_names,
+)
 
 __all__ = [
     "DEFAULT",
@@ -14,14 +24,20 @@ __all__ = [
     "Areas",
     "Price",
     "ProvenanceRow",
+    "Supply",
     "Table",
     "area_mm2",
     "at_node",
+    "at_supply",
+    "clocked",
+    "complete",
     "energy_pj",
     "kept_table",
     "leakage_mw",
     "load_table",
     "price_sets",
     "provenance",
+    "states",
     "table_names",
+    "waiting_pj_per_cycle",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from accelsim.activity import Event
 from accelsim.components import Component
@@ -18,19 +18,35 @@ LEAKAGE = "leakage"
 OFF_CHIP = "off chip"
 """Why a DRAM has no area."""
 
+CLOCKED = ("registers", "clock")
+"""Kinds whose actions are unit-cycles."""
+
 _PJ_PER_MW_S = 1e9
 
 
 class Areas(NamedTuple):
-    """Component -> mm2 of all its instances, and component -> why it has none."""
+    """Component -> mm2 of all its instances as placed, and component -> why it has none.
+
+    ``cells`` and ``macros`` are the areas before placing: of gates and flip-flops, and of SRAM.
+    """
 
     mm2: dict[str, float]
     missing: dict[str, str]
+    cells: dict[str, float]
+    macros: dict[str, float]
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """Components on the chip without a figure: a sum of areas leaves them out."""
         return tuple(name for name, why in self.missing.items() if why != OFF_CHIP)
+
+    @property
+    def parts_mm2(self) -> dict[str, float]:
+        """The sums: ``cells``, ``macros`` and ``placed``; nothing where the table has no areas."""
+        if not self.mm2:
+            return {}
+        parts = {"cells": self.cells, "macros": self.macros, "placed": self.mm2}
+        return {part: sum(found.values()) for part, found in parts.items()}
 
 
 class ProvenanceRow(NamedTuple):
@@ -95,13 +111,16 @@ def leakage_mw(components: Sequence[Component], table: Table) -> float:
 
 def area_mm2(components: Sequence[Component], table: Table) -> Areas:
     """Return the area of each component (all its instances), and for the others why there is none."""
-    areas = Areas({}, {})
+    areas = Areas({}, {}, {}, {})
     for component in _by_name(components).values():
         if component.kind == "dram":
             areas.missing[component.name] = OFF_CHIP
             continue
         try:
             areas.mm2[component.name] = table.area_mm2(component).value * component.count
+            parts = areas.macros if component.kind == "sram" else areas.cells
+            part: Literal["cells", "macros"] = "macros" if component.kind == "sram" else "cells"
+            parts[component.name] = table.part_mm2(component, part) * component.count
         except PriceError as error:
             areas.missing[component.name] = error.problem
     return areas
@@ -116,7 +135,7 @@ def provenance(components: Sequence[Component], table: Table) -> list[Provenance
     for component in _by_name(components).values():
         for action in component.actions:
             rows.append(_priced(component, action, table))
-        if component.kind in ("dram", "link"):
+        if component.kind in ("dram", "link", "clock"):
             continue
         for what, figure, unit in (("area", table.area_mm2, "mm2"), (LEAKAGE, table.leak_mw, "mW")):
             head = (component.name, component.kind, component.count, what)
@@ -132,7 +151,7 @@ def provenance(components: Sequence[Component], table: Table) -> list[Provenance
 
 
 def _priced(component: Component, action: str, table: Table) -> ProvenanceRow:
-    per = "bit" if component.counts_bits else "operation"
+    per = "bit" if component.counts_bits else "unit-cycle" if component.kind in CLOCKED else "operation"
     head = (component.name, component.kind, component.count, action)
     unit = f"{table.unit}/{per}"
     try:

@@ -18,15 +18,18 @@ def arithmetic(spec: TableSpec, unit: Mac | Alu, action: str) -> Reading:
 
 
 def whole(spec: TableSpec, unit: Mac | Alu, figure: str) -> Reading:
-    """Return ``um2`` or ``leak_mw`` of a MAC, or of a lane: one multiplier, adder and comparator (assumed)."""
+    """Return ``um2`` or ``leak_mw`` of a MAC, or of a lane: the sum of its parts."""
     if isinstance(unit, Mac):
         return _whole_mac(spec, unit, figure)
-    parts = plus(
-        _product(spec, "multiplier", unit.bits, unit.bits, figure),
-        _width(spec, "adder", unit.bits, figure),
-        _width(spec, "comparator", unit.bits, figure),
+    made = plus(
+        *(
+            _product(spec, part, unit.bits, unit.bits, figure)
+            if part == "multiplier"
+            else _width(spec, part, unit.bits, figure)
+            for part in unit.parts
+        )
     )
-    return parts.times(1.0, "a lane has one of each, assumed")._replace(status="assumed")
+    return made.times(1.0, f"a lane has a {', a '.join(unit.parts)}, assumed")._replace(status="assumed")
 
 
 def _mac(spec: TableSpec, mac: Mac, action: str) -> Reading:

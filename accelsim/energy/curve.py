@@ -37,6 +37,10 @@ class Reading(NamedTuple):
         """Return the figure multiplied, with the reason as a further step unless it is empty."""
         return Reading(self.value * factor, (*self.steps, why) if why else self.steps, self.status)
 
+    def after(self, row: str) -> Reading:
+        """Return the figure with the row from which it comes as its first step."""
+        return self._replace(steps=(row, *self.steps))
+
 
 def plus(*readings: Reading) -> Reading:
     """Return the sum of figures, in the order given."""

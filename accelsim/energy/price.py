@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from accelsim.components import Alu, Component, Dram, Link, Mac, RegisterFile, Sram
-from accelsim.energy import arithmetic, storage
+from accelsim.components import Alu, Clock, Component, Dram, Link, Mac, RegisterFile, Registers, Sram
+from accelsim.energy import arithmetic, cells, storage
+from accelsim.energy.constants import constants
 from accelsim.energy.curve import NoFigureError, Reading
 from accelsim.energy.rows import NodeRow, Status, TableSpec, label
 from accelsim.errors import PriceError
 
 Per: TypeAlias = Literal["bit", "operation"]
 
-AREA, LEAKAGE = "area", "leakage"
+AREA, CELLS, MACROS, LEAKAGE = "area", "cells", "macros", "leakage"
 
 
 class Price(NamedTuple):
@@ -39,6 +40,8 @@ class Table:
     spec: TableSpec
     _prices: dict[tuple[Component, str], Price] = field(default_factory=dict, repr=False)
     _figures: dict[tuple[Component, str], Reading | PriceError] = field(default_factory=dict, repr=False)
+    machines: dict[Any, tuple[Component, ...]] = field(default_factory=dict, repr=False)
+    """What `accelsim.energy.machine.complete` made of components."""
 
     @property
     def name(self) -> str:
@@ -76,8 +79,13 @@ class Table:
         return self._prices[key]
 
     def area_mm2(self, component: Component) -> Reading:
-        """Return the area of one instance of ``component``, or raise PriceError."""
+        """Return the area of one instance of ``component``, or raise PriceError: placed, if the table has macros."""
         return self._known(component, AREA)
+
+    def part_mm2(self, component: Component, part: Literal["cells", "macros"]) -> float:
+        """Return the area of one instance before placing: of its gates and flip-flops, or of its SRAM macros."""
+        found = self._figure(component, part)
+        return 0.0 if isinstance(found, PriceError) else found.value
 
     def leak_mw(self, component: Component) -> Reading:
         """Return the leakage power of one instance of ``component``, or raise PriceError."""
@@ -129,6 +137,8 @@ def _priced(spec: TableSpec, component: Component, action: str) -> Reading:
             return arithmetic.arithmetic(spec, component, action)
         if isinstance(component, Sram | RegisterFile):
             return storage.storage(spec, component, action)
+        if isinstance(component, Registers | Clock):
+            return _clocked(spec, component, action)
         if isinstance(component, Link):
             return storage.link(spec, component)
         if isinstance(component, Dram):
@@ -144,20 +154,53 @@ def _named(spec: TableSpec, component: Component, action: str) -> Reading | None
     return None
 
 
+def _clocked(spec: TableSpec, component: Registers | Clock, action: str) -> Reading:
+    if spec.cells is None:
+        return Reading(0.0, (f"{spec.name} does not price registers and clock",), "assumed")
+    made = (
+        cells.data(spec.node, component)
+        if isinstance(component, Registers)
+        else cells.clock(spec.node, component, action)
+    )
+    return made.after(label("cells", spec.cells))
+
+
 def _area(spec: TableSpec, component: Component) -> Reading:
+    """Return the placed area, or by a table without macros what its rows say."""
+    if spec.macros is None:
+        return _macros(spec, component) if isinstance(component, Sram) else _cells(spec, component)
+    if isinstance(component, Sram):
+        return storage.placed_mm2(spec, component)
+    use = constants().utilisation
+    return _cells(spec, component).times(1 / use.value, f"/ {use.value:g}: {label('constants:utilisation', use)}")
+
+
+def _cells(spec: TableSpec, component: Component) -> Reading:
     if isinstance(component, Mac | Alu):
         return arithmetic.whole(spec, component, "um2").times(1e-6)
-    if isinstance(component, Sram | RegisterFile):
+    if isinstance(component, RegisterFile):
         return storage.area_mm2(spec, component)
+    if isinstance(component, Registers) and spec.cells is not None:
+        return cells.flip_flops_um2(spec.node, component.clocked_bits).times(1e-6)
     raise NoFigureError("tables have none for this kind of component")
+
+
+def _macros(spec: TableSpec, component: Component) -> Reading:
+    if isinstance(component, Sram):
+        return storage.area_mm2(spec, component)
+    raise NoFigureError("it is no SRAM")
 
 
 def _leak(spec: TableSpec, component: Component) -> Reading:
-    if isinstance(component, Mac | Alu):
-        return arithmetic.whole(spec, component, "leak_mw")
     if isinstance(component, Sram | RegisterFile):
         return storage.leak_mw(spec, component)
+    if spec.cells is not None and isinstance(component, Mac | Alu | Registers):
+        return cells.leak_of_cells(spec.node, spec.flavour, _cells(spec, component).times(1e6))
+    if isinstance(component, Mac | Alu):
+        return arithmetic.whole(spec, component, "leak_mw")
     raise NoFigureError("tables have none for this kind of component")
 
 
-_FIGURES: dict[str, Callable[[TableSpec, Component], Reading]] = {AREA: _area, LEAKAGE: _leak}
+_FIGURES: dict[str, Callable[[TableSpec, Component], Reading]] = {
+    AREA: _area, CELLS: _cells, MACROS: _macros, LEAKAGE: _leak,
+}  # fmt: skip

@@ -8,11 +8,13 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from accelsim.config.schema import NotNegative, Positive, Strict
+from accelsim.config.schema import Flavour, NotNegative, Positive, Strict
 
-Status: TypeAlias = Literal["read", "computed", "recalled", "assumed"]
-STATUSES: tuple[Status, ...] = ("read", "computed", "recalled", "assumed")
-"""From the strongest to the weakest: in a source, a tool's or our output, from memory, chosen without a source."""
+Status: TypeAlias = Literal["read", "computed", "recalled", "carried", "assumed"]
+STATUSES: tuple[Status, ...] = ("read", "computed", "recalled", "carried", "assumed")
+"""From the strongest to the weakest: in a source, a tool's or our output, from memory, of another process, chosen
+without a source.
+"""
 
 
 def weakest(statuses: Iterable[Status]) -> Status:
@@ -31,7 +33,7 @@ class PriceRow(Strict):
 
 def label(section: str, row: PriceRow, place: str = "") -> str:
     """Return how a trace names a row: its table, section and place, status, source and derivation."""
-    where = f"{row.from_table}:{section}" + (f"[{place}]" if place else "")
+    where = (f"{row.from_table}:" if row.from_table else "") + section + (f"[{place}]" if place else "")
     note = f"; {row.note}" if row.note else ""
     return f"{where} ({row.status}, {row.source}{note})"
 
@@ -115,6 +117,10 @@ class NamedRow(PriceRow):
     per_bits: int = Field(1, ge=1, le=1 << 20, description="bits of that access; 1 for arithmetic")
 
 
+class ModelRow(PriceRow):
+    """What the packaged macros or cells give at the table's node and supply, with no figure of its own."""
+
+
 class NodeRow(PriceRow):
     """The process that the prices are for."""
 
@@ -155,7 +161,12 @@ class TableSpec(Strict):
     comparator: tuple[WidthRow, ...] = Field((), strict=False)
     special: SpecialRow | None = None
     gated: GatedRow | None = None
-    register_file: AccessRow | None = Field(None, description="storage up to 0.5 KiB")
+    macros: ModelRow | None = Field(None, description="SRAM as the cheapest banking of computed macros; placed areas")
+    cells: ModelRow | None = Field(None, description="registers, clock and leakage of logic from open cell libraries")
+    flavour: Flavour = Field("general_purpose", description="of the process, for the leakage of 'cells'")
+    register_file: AccessRow | None = Field(
+        None, description="a register file, whatever its size; beside 'sram' or 'buffer' all storage up to 0.5 KiB"
+    )
     sram: tuple[SramRow, ...] = Field((), strict=False, description="storage from 0.5 KiB by size")
     buffer: AccessRow | None = Field(None, description="storage from 0.5 KiB, one price for all sizes")
     link: tuple[LinkRow, ...] = Field((), strict=False)
@@ -165,8 +176,10 @@ class TableSpec(Strict):
 
     @model_validator(mode="after")
     def _coherent(self) -> TableSpec:
-        if self.sram and self.buffer:
-            raise ValueError("a table has either 'sram' or 'buffer'; keep one of them")
+        if sum(map(bool, (self.sram, self.buffer, self.macros))) > 1:
+            raise ValueError("a table has one of 'macros', 'sram' and 'buffer'; keep one of them")
+        if self.cells and self.register_file:
+            raise ValueError("a table has either 'cells' or 'register_file'; keep one of them")
         for section in ("mac", "multiplier", "adder", "comparator"):
             for figure in ("pj", "um2", "leak_mw"):
                 _once(section, "bits", (r.bits for r in getattr(self, section) if getattr(r, figure) is not None))
@@ -181,7 +194,8 @@ class TableSpec(Strict):
 
 
 SECTIONS = (
-    "named", "mac", "multiplier", "adder", "comparator", "special", "gated", "register_file", "sram", "buffer",
+    "named", "mac", "multiplier", "adder", "comparator", "special", "gated", "macros", "cells", "register_file", "sram",
+    "buffer",
     "link", "hop", "dram", "static",
 )  # fmt: skip
 """The parts of a table that another table can inherit."""

@@ -66,12 +66,16 @@ def scaling(source: NodeRow, target: NodeRow) -> Scaling:
     ConfigError
         A node outside the paper's range, or a voltage at which its equation gives no energy.
     """
+    return between_nodes(source.nm, source.vdd_v, target.nm, target.vdd_v)
+
+
+def between_nodes(from_nm: float, from_v: float, to_nm: float, to_v: float) -> Scaling:
+    """Return the factors from one feature size and supply to another; otherwise as `scaling`."""
     spec = _processes()
-    energies = [_energy(spec, node) for node in (source, target)]
-    areas = [_between(spec, node.nm, lambda n: n.area) for node in (source, target)]
-    text = f"{source.nm:g} nm {source.vdd_v:g} V to {target.nm:g} nm {target.vdd_v:g} V"
-    wire = (target.vdd_v / source.vdd_v) ** 2
-    return Scaling(energies[1] / energies[0], areas[1] / areas[0], wire, text, spec.sources)
+    energies = [_energy(spec, nm, volts) for nm, volts in ((from_nm, from_v), (to_nm, to_v))]
+    areas = [_between(spec, nm, lambda n: n.area) for nm in (from_nm, to_nm)]
+    text = f"{from_nm:g} nm {from_v:g} V to {to_nm:g} nm {to_v:g} V"
+    return Scaling(energies[1] / energies[0], areas[1] / areas[0], (to_v / from_v) ** 2, text, spec.sources)
 
 
 @cache
@@ -80,13 +84,10 @@ def _processes() -> ScalingSpec:
     return validate(ScalingSpec, read(path, path.name))
 
 
-def _energy(spec: ScalingSpec, node: NodeRow) -> float:
-    volts = node.vdd_v
-    energy = _between(spec, node.nm, lambda n: n.a * volts**2 + n.b * volts + n.c)
+def _energy(spec: ScalingSpec, nm: float, volts: float) -> float:
+    energy = _between(spec, nm, lambda n: n.a * volts**2 + n.b * volts + n.c)
     if energy <= 0:
-        raise ConfigError(
-            f"no energy factor at {node.nm:g} nm and {volts:g} V", "give a voltage nearer the nominal one"
-        )
+        raise ConfigError(f"no energy factor at {nm:g} nm and {volts:g} V", "give a voltage nearer the nominal one")
     return energy
 
 

@@ -1,15 +1,17 @@
 """Prices, areas and leakage of storage, links and off-chip memory.
 
-An access is priced by size: up to 0.5 KiB at the register-file figures, above it from the SRAM rows, log-log in size;
-linear in the port width above 32 bits, below them like one of 32 bits (what CACTI gives, about). Area and leakage
-follow the kind: flip-flops per bit, or SRAM rows whatever the port.
+By a table of macros and cells a memory is what the machine says it is: an SRAM of macros, a register file of
+flip-flops, whatever their size. By a table that has rows of its own an access is priced by size: up to 0.5 KiB at the
+register-file figures, above it from the SRAM rows, log-log in size; linear in the port width above 32 bits, below them
+like one of 32 bits. Its area and leakage follow the kind: flip-flops per bit, or SRAM rows whatever the port.
 """
 
 from __future__ import annotations
 
 from accelsim.components import Dram, Link, RegisterFile, Sram
+from accelsim.energy import cells, constants, sram
 from accelsim.energy.curve import NoFigureError, Point, Reading, linear, log_log
-from accelsim.energy.rows import AccessRow, TableSpec, label, weakest
+from accelsim.energy.rows import AccessRow, Status, TableSpec, label, weakest
 from accelsim.units import KIB_BITS
 
 REGISTER_LIMIT_BITS = KIB_BITS // 2
@@ -21,10 +23,14 @@ NARROW_BITS = 32
 def storage(spec: TableSpec, unit: Sram | RegisterFile, action: str) -> Reading:
     """Return the energy per bit of reading or writing a memory."""
     size_bits = _size_bits(unit)
+    if spec.macros is not None and isinstance(unit, Sram):
+        return _of_macros(spec, unit, f"{action}_pj").times(1 / unit.width_bits, f"/ {unit.width_bits} bit")
+    if spec.cells is not None and isinstance(unit, RegisterFile):
+        return cells.register_file(spec.node, unit, action).after(label("cells", spec.cells))
+    if spec.macros is not None:
+        return _of_registers(spec)
     if size_bits < REGISTER_LIMIT_BITS or (size_bits == REGISTER_LIMIT_BITS and isinstance(unit, RegisterFile)):
-        if spec.register_file is None:
-            raise NoFigureError("no 'register_file:'")
-        return _per_bit("register_file", spec.register_file, spec.register_file.pj, spec.register_file.per_bits)
+        return _of_registers(spec)
     if spec.buffer is not None:
         return _per_bit("buffer", spec.buffer, spec.buffer.pj, spec.buffer.per_bits)
     access = _by_size(spec, unit, f"{action}_pj")
@@ -35,8 +41,52 @@ def storage(spec: TableSpec, unit: Sram | RegisterFile, action: str) -> Reading:
     return access.times(NARROW_BITS / port_bits / width, why)
 
 
+def _of_registers(spec: TableSpec) -> Reading:
+    if spec.register_file is None:
+        raise NoFigureError("no 'register_file:'")
+    return _per_bit("register_file", spec.register_file, spec.register_file.pj, spec.register_file.per_bits)
+
+
+def _of_macros(spec: TableSpec, unit: Sram, figure: str) -> Reading:
+    """Return the energy of an access of the whole port, or the area of the macros, at the table's node and supply."""
+    if spec.macros is None:
+        raise NoFigureError("no 'macros:'")
+    at, found = sram.grid(spec.node.nm), banking(spec, unit, figure)
+    how = f"{found.banks} x {found.bank_bytes:g} B of {found.bank_bits:g} bit"
+    status: Status = "assumed" if found.beyond and at.status == "computed" else at.status
+    steps = (
+        f"{label('macros', spec.macros)}: {at.text}",
+        f"{how}{': beyond the rows, assumed' if found.beyond else ''}",
+    )
+    if figure == "mm2":
+        return Reading(found.value, steps, status)
+    volts = spec.node.vdd_v
+    return Reading(found.value * volts**2, (*steps, f"{found.value:.6g} pJ at 1 V x {volts:g}^2 V^2"), status)
+
+
+def banking(spec: TableSpec, unit: Sram, figure: str = "read_pj") -> sram.Banked:
+    """Return the macros of an SRAM, and a figure of all of them at 1 V."""
+    return sram.banked(spec.node.nm, figure, _size_bits(unit), unit.width_bits, unit.banks)
+
+
+def placed_mm2(spec: TableSpec, unit: Sram) -> Reading:
+    """Return the area of an SRAM as it is placed: of its bit cells with what surrounds them, or of its macros."""
+    macros = _of_macros(spec, unit, "mm2")
+    banks = banking(spec, unit).banks
+    cell, factor = constants.cells(spec.node.nm).bit_um2, constants.overhead(unit.size_bits / banks)
+    whole = unit.size_bits * cell * factor / constants.UM2_PER_MM2
+    if whole <= macros.value:
+        return macros
+    step = f"{unit.size_bits} bit x {cell:.4g} um2 x {factor:.4g} (constants: bit_cell_area, macro_overhead)"
+    return Reading(whole, (*macros.steps[1:], step), weakest((macros.status, "recalled")))
+
+
 def area_mm2(spec: TableSpec, unit: Sram | RegisterFile) -> Reading:
-    """Return the area of one memory."""
+    """Return the area of one memory: of its macros or its cells."""
+    if isinstance(unit, Sram) and spec.macros is not None:
+        return _of_macros(spec, unit, "mm2")
+    if isinstance(unit, RegisterFile) and spec.cells is not None:
+        return cells.flip_flops_um2(spec.node, _size_bits(unit)).times(1e-6)
     if isinstance(unit, Sram):
         return _by_size(spec, unit, "mm2")
     return _flip_flops(spec, unit, "um2_per_bit").times(1e-6)
@@ -44,6 +94,11 @@ def area_mm2(spec: TableSpec, unit: Sram | RegisterFile) -> Reading:
 
 def leak_mw(spec: TableSpec, unit: Sram | RegisterFile) -> Reading:
     """Return the leakage power of one memory."""
+    if isinstance(unit, Sram) and spec.macros is not None:
+        value, volts, status, text = sram.leak_mw(spec.node.nm, _size_bits(unit))
+        return Reading(value * spec.node.vdd_v / volts, (text, f"x {spec.node.vdd_v:g} / {volts:g} V"), status)
+    if isinstance(unit, RegisterFile) and spec.cells is not None:
+        return cells.leak_of_cells(spec.node, spec.flavour, cells.flip_flops_um2(spec.node, _size_bits(unit)))
     if isinstance(unit, Sram):
         return _by_size(spec, unit, "leak_mw")
     return _flip_flops(spec, unit, "leak_mw_per_bit")
@@ -90,7 +145,8 @@ def link(spec: TableSpec, wire: Link) -> Reading:
         row = f"{label('link', per_mm)} {per_mm.pj:g} per {per_mm.per_bits} bit and {per_mm.per_mm:g} mm"
         one_mm = Reading(per_mm.pj / per_mm.per_bits / per_mm.per_mm, (row,), per_mm.status)
         if wire.length_mm > 0:
-            return one_mm.times(wire.length_mm, f"x {wire.length_mm:g} mm")
+            why = ", from the placed area" if wire.placed else ""
+            return one_mm.times(wire.length_mm, f"x {wire.length_mm:.4g} mm{why}")
         if per_hop is None and spec.hop is not None:
             near = one_mm.times(spec.hop.mm, f"{label('hop', spec.hop)} x {spec.hop.mm:g} mm: no length_mm given")
             return near._replace(status=weakest((near.status, spec.hop.status)))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from accelsim.config.packaged import is_path
+from accelsim.config.schema import Flavour
 from accelsim.config.yamlfile import Document, KeyPath, read, validate
 from accelsim.energy.price import Table
 from accelsim.energy.rows import SECTIONS, Inherit, PriceRow, TableSpec
@@ -17,6 +18,16 @@ from accelsim.text import nearest
 
 FOLDER = Path(__file__).parent / "tables"
 DEFAULT = "45nm"
+
+
+class Supply(NamedTuple):
+    """The node of a machine and its core supply, if the machine says one."""
+
+    nm: float
+    volts: float | None
+
+
+NOMINAL = Supply(0.0, None)
 
 _Loaded: TypeAlias = dict[Path, tuple[TableSpec, Document]]
 
@@ -48,15 +59,50 @@ def load_table(name: str = DEFAULT, node_nm: float | None = None) -> Table:
     return Table(spec.model_copy(update=update))
 
 
-def kept_table(name: str, node_nm: float | None = None) -> Table:
-    """Return what `load_table` returns, read again only where a file of the user's own has changed since."""
-    return _kept(name, node_nm, digest(name))
+def kept_table(
+    name: str, node_nm: float | None = None, supply: Supply = NOMINAL, flavour: Flavour | None = None
+) -> Table:
+    """Return what `load_table` returns, read again only where a file of the user's own has changed since.
+
+    Parameters
+    ----------
+    supply : Supply
+        The machine's node and core supply: a table of macros and of this very node is brought to it.
+    flavour : Flavour, optional
+        Of the machine's process, in place of the table's.
+    """
+    return _kept(name, node_nm, supply, flavour, digest(name))
 
 
-@lru_cache(maxsize=32)
-def _kept(name: str, node_nm: float | None, content: str) -> Table:
+@lru_cache(maxsize=64)
+def _kept(name: str, node_nm: float | None, supply: Supply, flavour: Flavour | None, content: str) -> Table:
     del content
-    return load_table(name, node_nm)
+    table = load_table(name, node_nm)
+    if flavour is not None:
+        table = Table(table.spec.model_copy(update={"flavour": flavour}))
+    own = table.spec.macros is not None and supply.nm == table.node.nm
+    return at_supply(table, supply.volts) if own and supply.volts is not None else table
+
+
+def at_supply(table: Table, volts: float) -> Table:
+    """Return a table at another supply: what switches goes as its square, what leaks in proportion; DRAM stays."""
+    spec, old = table.spec, table.node.vdd_v
+    if volts == old:
+        return table
+    by = (volts / old) ** 2
+    note = f"{old:g} V to {volts:g} V: pj x {by:.4g}"
+
+    def moved(row: PriceRow) -> PriceRow:
+        update: dict[str, object] = {"note": f"{row.note}; {note}" if row.note else note}
+        for name, factor in (("pj", by), ("leak_mw", volts / old), ("leak_mw_per_bit", volts / old)):
+            if getattr(row, name, None) is not None:
+                update[name] = getattr(row, name) * factor
+        return row.model_copy(update=update)
+
+    sections = ("mac", "multiplier", "adder", "comparator", "register_file", "link")
+    update: dict[str, Any] = {name: _each(getattr(spec, name), moved) for name in sections if getattr(spec, name)}
+    node = spec.node.model_copy(update={"vdd_v": volts})
+    return Table(spec.model_copy(update={**update, "name": f"{spec.name} at {volts:g} V", "node": node}))
 
 
 def digest(name: str) -> str:
@@ -114,8 +160,8 @@ def price_sets(table: str | None, node_nm: float | None) -> list[tuple[str, Any]
 def at_node(table: Table, node_nm: float) -> Table:
     """Return a table carried to another node at its own supply, named after both: ``45nm scaled to 22 nm``.
 
-    What does not follow the process stays (DRAM, shares, operations per special function); leakage and the power of
-    the whole chip are left out, since nothing says how they scale.
+    What does not follow the process stays (DRAM, shares, operations per special function); leakage of rows and the
+    power of the whole chip are left out, since nothing says how they scale. Macros and cells are those of the node.
 
     Raises
     ------
@@ -146,8 +192,9 @@ def at_node(table: Table, node_nm: float) -> Table:
         "node": node,
         "static": None,
         "sources": dict(sorted({**by.sources, **spec.sources}.items())),
-        "not_modelled": (*spec.not_modelled, f"leakage, which is not carried over to {node_nm:g} nm"),
     }
+    if spec.macros is None:
+        update["not_modelled"] = (*spec.not_modelled, f"leakage, which is not carried over to {node_nm:g} nm")
     return Table(spec.model_copy(update=update))
 
 

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from accelsim.config import packaged
 from accelsim.config.schema import MappingSpec
-from accelsim.config.yamlfile import Document, read, validate
+from accelsim.config.yamlfile import Document, of_values, read, validate
 from accelsim.errors import ConfigError, MappingError
 
 Candidates: TypeAlias = dict[str, np.ndarray]
@@ -167,10 +168,17 @@ def _dynamic_pj(bounds: Bounds, price: PriceOf) -> np.ndarray:
 
 
 class Pinned:
-    """Mappings read from a file: layer name or pattern -> mapping, the first match wins."""
+    """Pinned mappings: layer name or pattern -> mapping, the first match wins.
 
-    def __init__(self, path: Path) -> None:
-        self._document: Document = read(path)
+    Of a file, of a packaged one by name, or the content of one as values.
+    """
+
+    def __init__(self, given: str | Path | Mapping[str, Any]) -> None:
+        if isinstance(given, Mapping):
+            self._document: Document = of_values(given, "<pinned mappings>")
+        else:
+            self._document = read(packaged.beside("mappings", given))
+        self.name = self._document.name
         for pattern, entry in self._document.data.items():
             if not isinstance(entry, dict):
                 raise self._document.error((pattern,), "not a mapping", "write 'layer: {key: value, ...}'")

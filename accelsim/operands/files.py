@@ -20,8 +20,10 @@ MAX_BYTES = 4 * 2**30
 """An archive that would unpack to more is refused before it is read."""
 
 
-def load_npz(path: Path, network: Network, wanted: Collection[str] | None = None) -> dict[str, np.ndarray]:
-    """Return tensor name -> integers for the arrays of an archive; see `read_npz` for their names.
+def load_operands(
+    given: Path | Mapping[str, np.ndarray], network: Network, wanted: Collection[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Return tensor name -> integers for the arrays of an archive, or for arrays by name; see `read_npz` for the names.
 
     Parameters
     ----------
@@ -35,13 +37,32 @@ def load_npz(path: Path, network: Network, wanted: Collection[str] | None = None
     """
     reader = {name: layer.name for layer in reversed(network.layers) for name in (*layer.inputs, *layer.weights[:1])}
     found = {}
-    for name, array in read_npz(path, network).items():
+    shown = "<operands>" if isinstance(given, Mapping) else str(given)
+    arrays = named_arrays(given, network) if isinstance(given, Mapping) else read_npz(given, network)
+    for name, array in arrays.items():
         if wanted is not None and name not in wanted:
             continue
         try:
             found[name] = to_integers(array, network.tensors[name])
         except WorkloadError as error:
-            raise WorkloadError(f"layer '{reader[name]}': {error.problem}", error.remedy, file=str(path)) from None
+            raise WorkloadError(f"layer '{reader[name]}': {error.problem}", error.remedy, file=shown) from None
+    return found
+
+
+def named_arrays(arrays: Mapping[str, np.ndarray], network: Network) -> dict[str, np.ndarray]:
+    """Return tensor name -> array for arrays under the names of `read_npz`.
+
+    Raises
+    ------
+    WorkloadError
+        Unknown layer or role, wrong shape.
+    """
+    by_name = {layer.name: layer for layer in network.layers}
+    found = {}
+    for key, array in arrays.items():
+        tensor = _tensor_of(key, by_name, network, "<operands>")
+        _same_shape(key, np.shape(array), tensor, "<operands>")
+        found[tensor.name] = np.asarray(array)
     return found
 
 
@@ -59,10 +80,8 @@ def read_npz(path: Path, network: Network) -> dict[str, np.ndarray]:
         shapes = check_npz(path, MAX_BYTES)
         with np.load(path, allow_pickle=False) as arrays:
             for key in arrays.files:
-                tensor = _tensor_of(key, by_name, network, path)
-                if shapes[key] != tensor.shape:  # before it takes memory
-                    problem = f"array '{key}' is {shapes[key]}, the layer's tensor is {tensor.shape}"
-                    raise WorkloadError(problem, "give the layer's shape", file=str(path))
+                tensor = _tensor_of(key, by_name, network, str(path))
+                _same_shape(key, shapes[key], tensor, str(path))  # before it takes memory
                 found[tensor.name] = arrays[key]
     except UNREADABLE as error:
         raise WorkloadError(
@@ -81,7 +100,13 @@ def save_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     write(path, lambda file: np.savez_compressed(file, **dict(arrays)))  # type: ignore[arg-type]
 
 
-def _tensor_of(key: str, by_name: dict[str, Layer], network: Network, path: Path) -> Tensor:
+def _same_shape(key: str, shape: tuple[int, ...], tensor: Tensor, shown: str) -> None:
+    if shape != tensor.shape:
+        problem = f"array '{key}' is {shape}, the layer's tensor is {tensor.shape}"
+        raise WorkloadError(problem, "give the layer's shape", file=shown)
+
+
+def _tensor_of(key: str, by_name: dict[str, Layer], network: Network, shown: str) -> Tensor:
     name, _, role = key.rpartition(".")
     layer = by_name.get(name)
     inputs = () if layer is None else input_names("", len(layer.inputs))
@@ -89,11 +114,11 @@ def _tensor_of(key: str, by_name: dict[str, Layer], network: Network, path: Path
         raise WorkloadError(
             f"array '{key}' names no operand of '{network.name}'",
             "name arrays <layer>.weight or <layer>.input",
-            file=str(path),
+            file=shown,
         )
     view = network.view(layer)
     if role == "weight" and not view.weights:
-        raise WorkloadError(f"layer '{name}' has no weights", "drop the array", file=str(path))
+        raise WorkloadError(f"layer '{name}' has no weights", "drop the array", file=shown)
     return view.weight if role == "weight" else view.inputs[inputs.index(f".{role}")]
 
 

@@ -117,7 +117,7 @@ class Compression:
         return self.total("dense_bits") / max(self.total("bits"), 1)
 
     def arrays(self) -> dict[str, NDArray[np.signedinteger]]:
-        """Return ``<layer>.weight`` -> integers: what `accelsim.operands.files.load_npz` reads."""
+        """Return ``<layer>.weight`` -> integers: what `accelsim.operands.files.load_operands` reads."""
         return {f"{name}.weight": array for name, array in self.weights.items()}
 
 

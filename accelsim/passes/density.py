@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from glob import escape
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import WrapValidator
 
-from accelsim.passes.profile import Entry, assigned, read_entries, with_attribute
+from accelsim.passes.profile import Entry, Given, assigned, read_entries, with_attribute
 from accelsim.workload.network import Network, is_view
 from accelsim.workload.pattern import parse
 from accelsim.workload.schema import Density
@@ -30,8 +29,8 @@ def _density_and_pattern(value: Any, density: Callable[[Any], float]) -> float |
 MaybePatterned = Annotated[Density, WrapValidator(_density_and_pattern)]
 
 
-def read_density(path: Path) -> tuple[Entry, ...]:
-    """Return a density profile from YAML or CSV; see `accelsim.passes.profile.read_entries` for the formats.
+def read_density(given: Given) -> tuple[Entry, ...]:
+    """Return a density profile of a file or of values; see `accelsim.passes.profile.read_entries`.
 
     A value is a density, or a density and a pattern of zeros: ``0.09 rows:0.5``, see
     `accelsim.workload.pattern.Pattern`. Without a pattern the tensor keeps its own.
@@ -41,7 +40,7 @@ def read_density(path: Path) -> tuple[Entry, ...]:
     ConfigError
         A file that cannot be read, unknown keys or columns, a density outside [0, 1], an unknown pattern.
     """
-    return read_entries(path, "density", MaybePatterned)
+    return read_entries(given, "density", MaybePatterned)
 
 
 def with_density(network: Network, profile: tuple[Entry, ...]) -> Network:

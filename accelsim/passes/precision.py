@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from glob import escape
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import WrapValidator
 
 from accelsim.config.schema import Bits, PrecisionSpec
-from accelsim.passes.profile import ROLES, Entry, assigned, read_entries, tensor_of, with_attribute
+from accelsim.passes.profile import ROLES, Entry, Given, assigned, read_entries, tensor_of, with_attribute
 from accelsim.workload.network import Network, is_view
 
 _TYPE = re.compile(r"(u?)int(\d{1,4})")
@@ -38,8 +37,8 @@ def _width_and_sign(value: Any, width: Callable[[Any], int]) -> int | Type:
 MaybeSigned = Annotated[Bits, WrapValidator(_width_and_sign)]
 
 
-def read_precision(path: Path) -> tuple[Entry, ...]:
-    """Return a precision profile from YAML or CSV; see `accelsim.passes.profile.read_entries` for the formats.
+def read_precision(given: Given) -> tuple[Entry, ...]:
+    """Return a precision profile of a file or of values; see `accelsim.passes.profile.read_entries`.
 
     A value is a width, which leaves the tensor's sign, or a type that gives both: ``int4``, ``uint8``.
 
@@ -48,7 +47,7 @@ def read_precision(path: Path) -> tuple[Entry, ...]:
     ConfigError
         A file that cannot be read, unknown keys or columns, a width outside 1 to 64 bits.
     """
-    return read_entries(path, "bits", MaybeSigned)
+    return read_entries(given, "bits", MaybeSigned)
 
 
 def with_precision(network: Network, profile: tuple[Entry, ...]) -> Network:

@@ -11,8 +11,9 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, Field, create_model
 
+from accelsim.config import packaged
 from accelsim.config.schema import Strict
-from accelsim.config.yamlfile import MAX_FILE_BYTES, Document, read, validate
+from accelsim.config.yamlfile import MAX_FILE_BYTES, Document, of_values, read, validate
 from accelsim.errors import ConfigError
 from accelsim.text import nearest
 from accelsim.workload.layers import Layer, Tensor
@@ -46,14 +47,19 @@ class Entry:
         return ConfigError(problem, remedy, file=self.file, line=self.line, key=self.pattern)
 
 
-def read_entries(path: Path, quantity: str, value: Any) -> tuple[Entry, ...]:
-    """Return the lines of a profile file.
+Given: TypeAlias = str | Path | Mapping[str, Any]
+"""A file, the packaged name of one, or its content as values."""
+
+
+def read_entries(given: Given, quantity: str, value: Any) -> tuple[Entry, ...]:
+    """Return the lines of a profile.
 
     Parameters
     ----------
-    path : Path
-        YAML: ``layers: {conv1: {input: 0.4, weight: 0.7}, 'fc*': {weight: 0.1}}``, with an optional ``source``. CSV:
-        columns ``layer`` and ``input_<quantity>``, ``weight_<quantity>``, ``output_<quantity>`` as far as known.
+    given : path, str or mapping
+        A file, by path or by its packaged name, or what would stand under its ``layers``. YAML: ``layers: {conv1:
+        {input: 0.4, weight: 0.7}, 'fc*': {weight: 0.1}}``, with an optional ``source``. CSV: columns ``layer`` and
+        ``input_<quantity>``, ``weight_<quantity>``, ``output_<quantity>`` as far as known.
     quantity : str
         ``density`` or ``bits``.
     value : type
@@ -68,7 +74,7 @@ def read_entries(path: Path, quantity: str, value: Any) -> tuple[Entry, ...]:
     said = create_model(f"{quantity.capitalize()}Spec", __base__=Strict, **roles)
     fields: dict[str, Any] = {"source": (str, ""), "layers": (dict[str, said], Field(min_length=1))}
     schema = create_model("ProfileSpec", __base__=Strict, **fields)
-    document = _from_csv(path, quantity) if path.suffix.lower() == ".csv" else read(path)
+    document = _document(given, quantity)
     layers: dict[str, BaseModel] = validate(schema, document).layers  # type: ignore[attr-defined]
     entries = []
     for pattern, spec in layers.items():
@@ -76,6 +82,13 @@ def read_entries(path: Path, quantity: str, value: Any) -> tuple[Entry, ...]:
         values = {role: value for role in ROLES if (value := getattr(spec, role)) is not None}
         entries.append(Entry(pattern, values, file, line))
     return tuple(entries)
+
+
+def _document(given: Given, quantity: str) -> Document:
+    if isinstance(given, Mapping):
+        return of_values({"layers": given}, f"<{quantity} of layers>")
+    path = packaged.beside("profiles", given)
+    return _from_csv(path, quantity) if path.suffix.lower() == ".csv" else read(path)
 
 
 def _from_csv(path: Path, quantity: str) -> Document:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from accelsim.report import facts, palette, words
+from accelsim.report import classes, facts, palette, words
 from accelsim.report.columns import shorten
 from accelsim.report.palette import Look
 from accelsim.report.series import LONG_NAME, SeriesRow, rows
@@ -24,6 +24,8 @@ _LEGEND = 0.14
 _LONGEST_LABEL = 36
 _SCALES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("u", 1e-6), ("n", 1e-9))
 _OTHERS = "other components"
+_MOST_COMPONENTS = 10
+"""More share what is left."""
 
 
 def draw(fig: Figure, result: NetworkResult) -> None:
@@ -69,9 +71,8 @@ def cycles_bars(result: NetworkResult, drawn: list[SeriesRow]) -> tuple[list[dic
 
 def energy_bars(result: NetworkResult, drawn: list[SeriesRow]) -> tuple[list[dict[str, float]], dict[str, Look]]:
     """Return the bars of energy in joules and how their keys look."""
-    kept = _components(result)
-    colours = iter(palette.COMPONENTS)
-    looks = {name: palette.DRAM if name == "dram" else next(colours) for name in kept}
+    looks = classes.looks(_components(result), classes.of_result(result))
+    kept = list(looks)
     bars = []
     for row in drawn:
         bar = dict.fromkeys(kept, 0.0)
@@ -85,7 +86,7 @@ def energy_bars(result: NetworkResult, drawn: list[SeriesRow]) -> tuple[list[dic
 def _components(result: NetworkResult) -> list[str]:
     """Return the components to draw, in the machine's order; where there are too many the smallest are merged."""
     found = {name: pj for name, pj in result.energy_pj.items() if pj}
-    most = len(palette.COMPONENTS)
+    most = _MOST_COMPONENTS
     if len(found) <= most:
         return list(found)
     large = sorted(found, key=lambda name: found[name], reverse=True)[: most - 1]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from accelsim import __version__, basis
+from accelsim import basis
 from accelsim.comparison import COLUMNS, GAINS, Comparison, ComparisonRow
 from accelsim.report import facts, words
 from accelsim.report.columns import Column, column, narrowed
@@ -17,6 +17,7 @@ from accelsim.report.document import plain
 from accelsim.report.table import HEAD_LINES, hanging, head_line, in_ascii, joined
 from accelsim.text import csv_text, json_text, markdown, visible
 from accelsim.units import si
+from accelsim.version import __version__
 
 _HEADS = (
     ("machine", ("machine",), 0),

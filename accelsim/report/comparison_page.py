@@ -6,29 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from accelsim.comparison import Comparison, ComparisonRow
-from accelsim.energy import LEAKAGE
+from accelsim.report import classes, facts, page, palette, words
 from accelsim.report import comparison as texts
-from accelsim.report import facts, page, palette, words
 from accelsim.report.page import Looks
 from accelsim.report.palette import Look
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.units import si
 
-CLASSES = {
-    "mac": "arithmetic", "alu": "arithmetic", "register_file": "registers", "link": "links", "sram": "buffers",
-    "dram": "DRAM",
-}  # fmt: skip
-"""Kind of a component -> class: machines have components of different names, but the same few kinds."""
-CLASS_LOOKS = {
-    "arithmetic": Look(palette.BLUE),
-    "registers": Look(palette.SKY, letters="black"),
-    "links": Look(palette.YELLOW, letters="black"),
-    "buffers": Look(palette.GREEN),
-    "DRAM": palette.DRAM,
-    "leakage": Look(palette.DARK_GREY),
-    "other": Look(palette.LIGHT_GREY, letters="black"),
-}
-"""Class -> look, in the order of bars: from arithmetic outwards."""
 _CAUSES = {words.CAUSE_WORDS[cause]: look for cause, look in palette.CAUSES.items()}
 
 
@@ -43,12 +27,12 @@ class Cell(NamedTuple):
 
 def to_html(comparison: Comparison, options: Mapping[str, Any]) -> str:
     """Return the page as text; the same comparison gives the same text. ``options`` are what was asked for."""
-    looks = Looks()
-    networks = [_network(looks, comparison, name, i) for i, name in enumerate(comparison.by_network)]
     machines = {row.arch: row.whole for row in reversed(comparison.rows) if row.whole is not None}
+    how = _How(Looks(), {name: classes.of_result(whole) for name, whole in machines.items()})
+    networks = [_network(how, comparison, name, i) for i, name in enumerate(comparison.by_network)]
     return page.render(
         "compare.html",
-        looks,
+        how.looks,
         {"kind": "compare"},
         title=texts.title(comparison),
         notes=texts.notes(comparison),
@@ -63,16 +47,18 @@ def to_html(comparison: Comparison, options: Mapping[str, Any]) -> str:
     )
 
 
-def energy_by_class(energy_pj: Mapping[str, float], kinds: Mapping[str, str]) -> dict[str, float]:
-    """Return the energy of components by class, in pJ."""
-    found: dict[str, float] = {}
-    for name, pj in energy_pj.items():
-        group = "leakage" if name == LEAKAGE else CLASSES.get(kinds.get(name, ""), "other")
-        found[group] = found.get(group, 0.0) + pj
-    return found
+class _How(NamedTuple):
+    """Looks so far, and machine -> component -> class."""
+
+    looks: Looks
+    machines: Mapping[str, Mapping[str, str]]
+
+    def energy(self, row: ComparisonRow, of: NetworkResult | LayerResult | None) -> dict[str, float]:
+        """Return the energy of a row's network or layer by class, in pJ."""
+        return {} if of is None else classes.by_class(of.energy_pj, self.machines[row.arch])
 
 
-def _network(looks: Looks, comparison: Comparison, name: str, number: int) -> dict[str, Any]:
+def _network(how: _How, comparison: Comparison, name: str, number: int) -> dict[str, Any]:
     rows = [row for row in comparison.by_network[name] if row.over is not None]
     slowest = max((row.over.time_s for row in rows if row.over is not None), default=0.0)
     dearest = max((row.over.total_energy_pj for row in rows if row.over is not None), default=0.0)
@@ -80,19 +66,17 @@ def _network(looks: Looks, comparison: Comparison, name: str, number: int) -> di
     for row in comparison.by_network[name]:
         cells = [Cell(text) for text in texts.cells(comparison, row)]
         if row.over is not None:
-            cells += _bars(looks, row, row.over.layers, row.over.total_energy_pj, slowest, dearest)
+            cells += _bars(how, row, row.over.layers, row.over.total_energy_pj, slowest, dearest)
         totals.append(cells)
     return {
         "id": f"network{number}",
         "heading": texts.heading(comparison, name),
         "heads": [*texts.HEAD_NAMES, "time by cause", "energy by class"],
         "totals": totals,
-        "causes": _legend(looks, _CAUSES, {words.CAUSE_WORDS.get(c, c) for row in rows for c in _causes(row.over)}),
-        "classes": _legend(
-            looks, CLASS_LOOKS, {c for row in rows if row.over for c in energy_by_class(row.over.energy_pj, row.kinds)}
-        ),
+        "causes": _legend(how.looks, _CAUSES, {words.CAUSE_WORDS.get(c, c) for row in rows for c in _causes(row.over)}),
+        "classes": _legend(how.looks, classes.LOOKS, {c for row in rows for c in how.energy(row, row.over)}),
         "layer_heads": ["layer", "kind", "MACs", *(text for row in rows for text in _layer_heads(row))],
-        "layers": _layers(looks, rows),
+        "layers": _layers(how, rows),
     }
 
 
@@ -109,7 +93,7 @@ def _layer_heads(row: ComparisonRow) -> list[str]:
     return [f"{row.arch}: {what}" for what in ("time", "by cause", "energy", "by class", "bound by")]
 
 
-def _layers(looks: Looks, rows: Sequence[ComparisonRow]) -> list[list[Cell]]:
+def _layers(how: _How, rows: Sequence[ComparisonRow]) -> list[list[Cell]]:
     """Return a line per layer that any row is over, in the order of the network, with the same cells per machine."""
     if not rows:
         return []
@@ -123,17 +107,17 @@ def _layers(looks: Looks, rows: Sequence[ComparisonRow]) -> list[list[Cell]]:
     for layer in order:
         cells = [Cell(layer.name), Cell(layer.kind), Cell(f"{layer.macs:,}" if layer.macs else "")]
         for row, mine in zip(rows, by_row, strict=True):
-            cells += _layer_cells(looks, row, mine.get(layer.name), slowest, dearest)
+            cells += _layer_cells(how, row, mine.get(layer.name), slowest, dearest)
         lines.append(cells)
     return lines
 
 
 def _layer_cells(
-    looks: Looks, row: ComparisonRow, layer: LayerResult | None, slowest: float, dearest: float
+    how: _How, row: ComparisonRow, layer: LayerResult | None, slowest: float, dearest: float
 ) -> list[Cell]:
     if layer is None or row.over is None:
         return [Cell("not run"), *[Cell()] * 4]
-    time, energy = _bars(looks, row, [layer], layer.total_energy_pj, slowest, dearest)
+    time, energy = _bars(how, row, [layer], layer.total_energy_pj, slowest, dearest)
     seconds, joules = si(_time_s(row, layer), "s"), si(layer.total_energy_pj * 1e-12, "J")
     return [Cell(seconds), time, Cell(joules), energy, Cell(layer.bound_by)]
 
@@ -143,7 +127,7 @@ def _time_s(row: ComparisonRow, layer: LayerResult) -> float:
 
 
 def _bars(
-    looks: Looks, row: ComparisonRow, layers: Sequence[LayerResult], pj: float, slowest: float, dearest: float
+    how: _How, row: ComparisonRow, layers: Sequence[LayerResult], pj: float, slowest: float, dearest: float
 ) -> list[Cell]:
     """Return the bar of time by cause and that of energy by class."""
     causes: dict[str, float] = {}
@@ -152,13 +136,13 @@ def _bars(
         for cause in facts.causes(layer):
             name = words.CAUSE_WORDS.get(cause, cause)
             causes[name] = causes.get(name, 0.0) + facts.share(layer, cause) * layer.cycles
-        for name, part in energy_by_class(layer.energy_pj, row.kinds).items():
+        for name, part in how.energy(row, layer).items():
             energy[name] = energy.get(name, 0.0) + part
     time = sum(_time_s(row, layer) for layer in layers)
     what = f"{row.arch}, {layers[0].name}" if len(layers) == 1 else row.arch
     return [
-        Cell("", f"time of {what}", _percent(time, slowest), page.pieces(looks, causes, _CAUSES)),
-        Cell("", f"energy of {what}", _percent(pj, dearest), page.pieces(looks, energy, CLASS_LOOKS)),
+        Cell("", f"time of {what}", _percent(time, slowest), page.pieces(how.looks, causes, _CAUSES)),
+        Cell("", f"energy of {what}", _percent(pj, dearest), page.pieces(how.looks, energy, classes.LOOKS)),
     ]
 
 

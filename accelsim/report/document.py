@@ -12,13 +12,13 @@ from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
-from accelsim import __version__
 from accelsim.activity import BOUNDARIES, TENSORS
 from accelsim.config.arch import unsourced
 from accelsim.errors import ModelError
 from accelsim.report.facts import in_order
 from accelsim.results import SCHEMA, LayerResult, NetworkResult, TrafficRow
 from accelsim.text import json_text
+from accelsim.version import __version__
 
 
 def document(result: NetworkResult) -> dict[str, Any]:
@@ -107,6 +107,7 @@ def _totals(result: NetworkResult) -> dict[str, Any]:
         "effective_tops_per_w": result.effective_tops_per_w,
         "area_mm2": sum(area.values()) if area else None,
         "area_mm2_by_component": area,
+        "area_parts_mm2": result.area_parts_mm2,
         "area_missing": result.area_missing,
         "stored": {tensor: size._asdict() for tensor, size in result.stored.items()},
         "partial": result.partial,

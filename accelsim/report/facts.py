@@ -17,8 +17,9 @@ NEGLIGIBLE = 0.01
 
 
 def status(result: NetworkResult) -> str:
-    """Return ``PARTIAL``, what kind of table of layers it is, both, or nothing for a complete network."""
-    return ", ".join(word for word in ("PARTIAL" if result.partial else "", table_kind(result)) if word)
+    """Return ``PARTIAL``, what kind of table of layers it is, ``unvalidated`` of a machine that says so, or nothing."""
+    doubt = "unvalidated" if result.arch.get("unvalidated") else ""
+    return ", ".join(word for word in ("PARTIAL" if result.partial else "", table_kind(result), doubt) if word)
 
 
 def table_kind(result: NetworkResult) -> str:

@@ -6,12 +6,12 @@ import re
 
 import yaml
 
-from accelsim import __version__
 from accelsim.config.arch import unsourced
 from accelsim.report import dram, facts, nests, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.text import markdown, visible_all
+from accelsim.version import __version__
 
 _COLUMNS = (
     "layer",

@@ -17,10 +17,10 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from accelsim import __version__
 from accelsim.report import words
 from accelsim.report.document import plain
 from accelsim.report.palette import Look
+from accelsim.version import __version__
 
 TEMPLATES = Path(__file__).parent / "templates"
 _STRIPES = {

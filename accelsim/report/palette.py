@@ -35,18 +35,19 @@ CAUSES = {
 """Cause -> look."""
 
 DRAM = CAUSES["memory"]
-COMPONENTS = (
-    Look(BLUE),
-    Look(SKY, letters="black"),
-    Look(GREEN),
-    Look(YELLOW, letters="black"),
-    Look(PURPLE, letters="black"),
-    Look(ORANGE, "\\\\\\", "black"),
-    Look(DARK_GREY),
-    Look(WINE, "..."),
-    Look(LIGHT_GREY, letters="black"),
-)
-"""Looks of on-chip components, in the order of the machine."""
+LIGHTEST = 0.65
+"""Share of white in the last of several shades of a colour."""
+
+
+def shade(look: Look, place: int, of: int) -> Look:
+    """Return the shade of one of several things that share a colour: the first has it, the last is lightest."""
+    if not place:
+        return look
+    white = LIGHTEST * place / (of - 1)
+    parts = (int(look.colour[i : i + 2], 16) for i in (1, 3, 5))
+    mixed = "".join(f"{round(part + (255 - part) * white):02X}" for part in parts)
+    return Look(f"#{mixed}", look.hatch, "black" if white > 0.3 else look.letters)
+
 
 UNKNOWN = Look("#000000")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from accelsim.report import facts, palette, panels, points, words
+from accelsim.report import classes, facts, palette, panels, points, words
 from accelsim.report.palette import Look
 from accelsim.report.points import Compared, Shown
 
@@ -103,20 +103,20 @@ def parts(fig: Figure, given: Compared, title: str, kind: str, ordered: bool = F
     groups = {name: _chosen(points.best(mine, MOST_BARS), total, ordered)
               for name, mine in points.by_network(given.points).items()}  # fmt: skip
     shown = [point for mine in groups.values() for point in mine]
-    looks = component_looks(shown) if energy else cause_looks(shown)
+    by, looks, parts = (
+        energy_parts(shown) if energy else ("what the units do", cause_looks(shown), [p.cycles_by_cause for p in shown])
+    )
+    parts_of = {id(point): part for point, part in zip(shown, parts, strict=True)}
     columns = 4
     lines = -(-len(looks) // columns)
     caption = [_caption(given, groups, f"at a bar's end: its {'occupancy' if kind == 'shares' else 'sum'}")]
     caption += given.said([total] if kind != "shares" else [])
     axes = panels.stack(fig, groups, given.titled(title), caption, legend=lines)
     for number, (ax, (network, mine)) in enumerate(zip(axes, groups.items(), strict=True)):
-        factors, axis, ends = _measure(mine, kind, total)
+        factors, axis, ends = _measure(mine, kind, total, by)
         starts = [0.0] * len(mine)
         for key, (name, look) in looks.items():
-            widths = [
-                (p.energy_pj if energy else p.cycles_by_cause).get(key, 0.0) * factor
-                for p, factor in zip(mine, factors, strict=True)
-            ]
+            widths = [parts_of[id(point)].get(key, 0.0) * factor for point, factor in zip(mine, factors, strict=True)]
             ax.barh(
                 range(len(mine)), widths, 0.8, starts, color=look.colour, hatch=look.hatch or None,
                 edgecolor="white", linewidth=0, label=name,
@@ -135,7 +135,7 @@ def parts(fig: Figure, given: Compared, title: str, kind: str, ordered: bool = F
             )  # fmt: skip
 
 
-def _measure(mine: Sequence[Shown], kind: str, total: str) -> tuple[list[float], str, list[str]]:
+def _measure(mine: Sequence[Shown], kind: str, total: str, by: str) -> tuple[list[float], str, list[str]]:
     """Return the factor of each point's parts, the name of their axis, and what stands at the bars' ends."""
     if kind == "shares":
         sums = [sum(p.cycles_by_cause.values()) or 1.0 for p in mine]
@@ -149,21 +149,37 @@ def _measure(mine: Sequence[Shown], kind: str, total: str) -> tuple[list[float],
     factors = [factor] * len(mine)
     if total == "time_s":
         factors = [factor * p.figures["time_s"] / (p.figures["cycles"] or 1.0) for p in mine]
-    return factors, axis + (", by component" if kind == "energy" else ", by what the units do"), ends
+    return factors, f"{axis}, by {by}", ends
 
 
-def component_looks(shown: Sequence[Shown]) -> dict[str, tuple[str, Look]]:
-    """Return component -> name and look, in the machine's order; what never spends anything is left out."""
-    totals: dict[str, float] = {}
-    for point in shown:
-        for name, pj in point.energy_pj.items():
-            totals[name] = totals.get(name, 0.0) + pj
-    spent = [name for name, pj in totals.items() if pj]
-    colours = list(palette.COMPONENTS)
-    looks = {}
-    for i, name in enumerate(n for n in spent if n != "dram"):
-        looks[name] = (name, colours[min(i, len(colours) - 1)])
-    return looks | ({"dram": ("dram", palette.DRAM)} if "dram" in spent else {})
+_MOST_COMPONENTS = 10
+"""More are drawn by class."""
+
+
+class Energies(NamedTuple):
+    """What parts of the energy of points are (``by``), part -> name and look, and the parts of each point, in pJ."""
+
+    by: str
+    looks: dict[str, tuple[str, Look]]
+    parts: list[Mapping[str, float]]
+
+
+def energy_parts(shown: Sequence[Shown]) -> Energies:
+    """Return the parts of each point's energy; what never spends anything is left out.
+
+    Parts are components where all points have the same few, else their classes.
+    """
+    spent: list[Mapping[str, float]] = [{name: pj for name, pj in p.energy_pj.items() if pj} for p in shown]
+    names = dict.fromkeys(name for each in spent for name in each)
+    alike = len({frozenset(each) for each in spent}) < 2
+    by = "component"
+    if not (alike and len(names) <= _MOST_COMPONENTS) and all(point.classes for point in shown):
+        by = "class"
+        spent = [classes.by_class(each, point.classes) for each, point in zip(spent, shown, strict=True)]
+        looks = {group: look for group, look in classes.LOOKS.items() if any(group in each for each in spent)}
+    else:
+        looks = classes.looks(names, shown[0].classes if shown else {})
+    return Energies(by, {name: (name, look) for name, look in looks.items()}, spent)
 
 
 def cause_looks(shown: Sequence[Shown]) -> dict[str, tuple[str, Look]]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from accelsim import basis
 from accelsim.basis import Incomplete, Ranking
 from accelsim.errors import ConfigError
-from accelsim.report import facts, words
+from accelsim.report import classes, facts, words
 from accelsim.results import NetworkResult
 
 
@@ -61,6 +61,8 @@ class Shown:
         What of its network was simulated, ``7 of 22 layers``; empty for all of it.
     ranks : bool
         Whether it may be best or on a front. The others are hatched and say their ``part``.
+    classes : mapping
+        Component -> its class (`accelsim.report.classes`); empty where nobody knows.
     """
 
     label: str
@@ -74,6 +76,7 @@ class Shown:
     no_area: str = ""
     part: str = ""
     ranks: bool = True
+    classes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Compared(NamedTuple):
@@ -134,8 +137,13 @@ def scale(name: str, largest: float, ratio: bool = False) -> tuple[float, str]:
     return quantity.factor / size, f"{quantity.words} ({unit})" if unit else quantity.words
 
 
-def of_rows(rows: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> list[Shown]:
-    """Return the points of a store that ran; ``keys`` are the axes. What never varies is left out of the names."""
+def of_rows(
+    rows: Iterable[Mapping[str, Any]], keys: Sequence[str], machines: Mapping[str, Mapping[str, str]] | None = None
+) -> list[Shown]:
+    """Return the points of a store that ran; ``keys`` are the axes. What never varies is left out of the names.
+
+    ``machines``: machine -> component -> class.
+    """
     ran = [row for row in rows if row["status"] == "ok"]
     varied = [key for key in ("machine", *keys) if len({repr(row.get(key)) for row in ran}) > 1]
     names, networks = short_keys(varied), plain_names(row["network"] for row in ran)
@@ -150,7 +158,7 @@ def of_rows(rows: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> list[Show
             Shown(
                 label or row["machine"], networks[row["network"]], axes, figures, row["energy_pj"],
                 row["cycles_by_cause"], _clock(row), row["energy_table"] or "", row["no_area"] or "", _part(row),
-                row.get("ranks", True),
+                row.get("ranks", True), (machines or {}).get(row["machine"], {}),
             )
         )  # fmt: skip
     return found
@@ -202,7 +210,7 @@ def _of_result(whole: NetworkResult, label: str, layers: frozenset[str] | None, 
     return Shown(
         label, whole.network, {"machine": whole.arch_name}, figures, result.energy_pj, causes, whole.clock_mhz,
         str(whole.options.get("energy_table", "")), ", ".join(whole.area_missing),
-        "" if ran == needed else basis.ran_of(ran, needed), ranks,
+        "" if ran == needed else basis.ran_of(ran, needed), ranks, classes.of_result(whole),
     )  # fmt: skip
 
 

@@ -80,6 +80,7 @@ def _result(data: Mapping[str, Any]) -> dict[str, Any]:
         "notes": data["notes"],
         "area_mm2": totals["area_mm2_by_component"],
         "area_missing": totals.get("area_missing", ()),
+        "area_parts_mm2": totals.get("area_parts_mm2", {}),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from accelsim.report import page, points, scatter, words
 from accelsim.report.page import Looks
 from accelsim.report.palette import Look
-from accelsim.report.point_plots import cause_looks, component_looks
+from accelsim.report.point_plots import cause_looks, energy_parts
 from accelsim.report.points import ALL, QUANTITIES, Compared, Shown
 
 MOST_POINTS = 20_000
@@ -81,8 +81,9 @@ def to_html(sweep: Sweep, front: Front) -> str:
                 mine = [shown[k] for k in numbers]
                 plots.append(_plot(network, mine, numbers, {place[i] for i in on}, pair))
     looks = Looks()
+    spent = energy_parts(shown)
     parts = [
-        _part(looks, "energy by component", component_looks(shown), [p.energy_pj for p in shown]),
+        _part(looks, f"energy by {spent.by}", spent.looks, spent.parts),
         _part(looks, "cycles by cause", cause_looks(shown), [p.cycles_by_cause for p in shown]),
     ]
     over = {name: points.over_networks(every, name, sweep.base) for name in objectives} if _several(every) else {}

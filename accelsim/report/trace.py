@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from math import inf, nextafter
 from typing import Any, NamedTuple
 
-from accelsim import __version__
 from accelsim.activity import Step, count
 from accelsim.errors import UserError
 from accelsim.memory import timeline
 from accelsim.memory.timeline import Traced
 from accelsim.report import facts, words
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.version import __version__
 
 MOST_EVENTS = 60_000
 """Events of tiles in one trace: about 9 MB."""

@@ -183,7 +183,9 @@ def totals(result: NetworkResult) -> list[tuple[str, str]]:
 
 def area(result: NetworkResult) -> str:
     """Return the area of the machine, and which components it leaves out because the table has no figure for them."""
-    found = f"{number(sum((result.area_mm2 or {}).values()))} mm2"
+    found, parts = f"{number(sum((result.area_mm2 or {}).values()))} mm2", result.area_parts_mm2
+    if parts:
+        found += f" placed, of cells {number(parts['cells'])} and macros {number(parts['macros'])}"
     return (
         f"{found}; components without figures left out: {', '.join(result.area_missing)}"
         if result.area_missing

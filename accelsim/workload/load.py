@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from accelsim.config import packaged
+from accelsim.config.yamlfile import of_values
 from accelsim.errors import ConfigError
 from accelsim.text import nearest
 from accelsim.workload import nets, yaml_network
@@ -47,17 +49,20 @@ def network_names() -> list[str]:
 
 
 def load_network(
-    name: str, batch: int | None = None, matrix_b: str | None = None, dims: Sizes | None = None
+    name: str | Path | Mapping[str, Any],
+    batch: int | None = None,
+    matrix_b: str | None = None,
+    dims: Sizes | None = None,
 ) -> Network:
     """Return a network.
 
     Parameters
     ----------
-    name : str
+    name : str, path or mapping
         A packaged table, ``net:<name>`` for a packaged network whole, ``onnx:<name>`` for the light graphs of the
         ``onnx`` wheel, or a path if it has a slash or a suffix: ``.yaml``, ``.yml``, ``.onnx``, or ``.csv`` for a table
         of SCALE-Sim's. A matrix file, a generator (``rmat:n=...,nnz=...``) or ``matrix:<name>`` is the product of that
-        matrix with itself.
+        matrix with itself. A mapping holds what a network file would: ``{"name": ..., "layers": [...]}``.
     batch : int, optional
         Images in all; the source's own number by default, which is 1 unless an ONNX graph has it fixed.
     matrix_b : str, optional
@@ -70,6 +75,11 @@ def load_network(
     ConfigError, WorkloadError
         An unknown name or suffix, a size of a dimension that is not open, and whatever is wrong with the file.
     """
+    if isinstance(name, Mapping):
+        check_names(dims or {}, (), "<network>")
+        network = yaml_network.build(of_values(name, "<network>"))
+        return network if batch is None else network.batched(batch)
+    name = str(name)
     if is_matrix(name):
         from accelsim.workload.matrix_network import matrix_network
 

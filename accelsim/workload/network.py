@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from accelsim.workload.onnx.program import Program
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Network:
     """Frozen layers in order of execution, and the tensors between them.
 
@@ -61,9 +61,9 @@ class Network:
     batch: int = 1
     batch_doubt: str = ""
     notes: tuple[str, ...] = ()
-    values: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
-    absent: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    program: Program | None = field(default=None, compare=False, repr=False)
+    values: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
+    absent: Mapping[str, str] = field(default_factory=dict, compare=False)
+    program: Program | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         names: set[str] = set()
@@ -80,6 +80,12 @@ class Network:
     def layouts(self) -> dict[int, Any]:
         """What `accelsim.passes.addresses` has found, by alignment."""
         return {}
+
+    def __repr__(self) -> str:
+        """Return name and size in a line."""
+        macs = "MACs unknown" if self.macs is None else f"{self.macs:,} MACs"
+        edges = "a table" if self.isolated else "connected"
+        return f"<Network {self.name}: {len(self.layers)} layers, {edges}, batch {self.batch}, {macs}>"
 
     @property
     def macs(self) -> int | None:

@@ -307,6 +307,16 @@ class Pool:
         """Return the same work on ``factor`` times as many images."""
         return replace(self, n=scaled(self.n, factor))
 
+    def windows(self) -> Conv2d:
+        """Return the convolution of each channel with itself that has the same windows, padded as far as they reach."""
+        (top, left, bottom, right), (down, across) = self.pad, self.stride
+        bottom = max(bottom, (self.e - 1) * down + self.r - self.h - top)
+        right = max(right, (self.f - 1) * across + self.s - self.w - left)
+        return Conv2d(
+            self.n, self.c, self.c, self.h, self.w, self.r, self.s, groups=self.c, stride=self.stride,
+            pad=(top, left, bottom, right),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Elementwise(_ListedShapes):

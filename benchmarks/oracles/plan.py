@@ -65,6 +65,8 @@ FIRST = {
     "scnn_queued": Run("scnn_queued", "alexnet", options={"layers": "conv5", **PRUNED}),
     "scnn_strict": Run("scnn_strict", "alexnet", options=PRUNED),
     "sigma": Run("sigma", PRODUCTS),
+    "shidiannao": Run("shidiannao", "bitfusion_lenet5"),
+    "shidiannao_alu": Run("shidiannao_alu", "onnx:squeezenet"),
     "snapea": Run("snapea", "alexnet", options={"layers": "conv[2345]"}),
     "sparch": Run("sparch", PRODUCTS),
     "stripes": Run("stripes", "stripes_vgg19"),

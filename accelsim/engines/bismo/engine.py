@@ -114,7 +114,7 @@ class Bismo(Engine[Params, NoMapping]):
         """Return gates and memories; per result two buffers."""
         p = params
         return (
-            Alu("gates", p.dm * p.dk * p.dn, bits=1),
+            Alu("gates", p.dm * p.dk * p.dn, bits=1, parts=("adder",)),
             Sram("glb.inputs", p.dm, size_bits=p.lhs_entries * p.dk, width_bits=p.dk),
             Sram("glb.weights", p.dn, size_bits=p.rhs_entries * p.dk, width_bits=p.dk),
             Sram("glb.outputs", 1, size_bits=2 * p.dm * p.dn * RESULT_BITS, width_bits=p.dm * RESULT_BITS),

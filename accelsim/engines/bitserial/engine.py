@@ -202,7 +202,7 @@ def _lane(params: Params) -> Component:
     if params.machine == "dadiannao":
         return Mac("macs", params.units, input_bits=params.pe_bits, weight_bits=params.pe_bits)
     width = {"stripes": params.pe_bits, "pragmatic": params.pe_bits, "laconic": 5, "loom": 1}[params.machine]
-    return Alu("lanes", params.units, bits=width)
+    return Alu("lanes", params.units, bits=width, parts=("adder",))
 
 
 ENGINE = BitSerial()

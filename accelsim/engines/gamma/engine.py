@@ -108,9 +108,9 @@ class Gamma(Engine[Params, NoMapping]):
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, adders, comparators of the mergers and the FiberCache."""
         return (
-            Alu("multipliers", params.pes, bits=params.value_bits),
-            Alu("adders", params.pes, bits=params.value_bits),
-            Alu("comparators", params.pes * params.radix, bits=params.coordinate_bits),
+            Alu("multipliers", params.pes, bits=params.value_bits, parts=("multiplier",)),
+            Alu("adders", params.pes, bits=params.value_bits, parts=("adder",)),
+            Alu("comparators", params.pes * params.radix, bits=params.coordinate_bits, parts=("comparator",)),
             Sram("glb.fibers", 1, size_bits=params.cache_kib * KIB_BITS, width_bits=params.element_bits),
         )
 

@@ -65,8 +65,8 @@ class Sigma(Engine[Params, NoMapping]):
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, adders of the trees, the distribution network and the SRAM."""
         return (
-            Alu("multipliers", params.pes, bits=params.word_bits),
-            Alu("adders", params.pes, bits=params.word_bits),
+            Alu("multipliers", params.pes, bits=params.word_bits, parts=("multiplier",)),
+            Alu("adders", params.pes, bits=params.word_bits, parts=("adder",)),
             Link("array", params.pes, width_bits=params.word_bits),
             Sram("glb", 1, size_bits=params.sram_kib * KIB_BITS, width_bits=params.dpe_pes * params.word_bits),
         )

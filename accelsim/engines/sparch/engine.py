@@ -93,9 +93,9 @@ class Sparch(Engine[Params, NoMapping]):
         line = params.line_elements * params.element_bits
         fifos = params.layers * params.tree_fifo * params.partial_bits
         return (
-            Alu("multipliers", params.multiplier_groups * params.multiplier_lanes, bits=64),
-            Alu("adders", lanes, bits=64),
-            Alu("comparators", lanes * params.merger_width, bits=64),
+            Alu("multipliers", params.multiplier_groups * params.multiplier_lanes, bits=64, parts=("multiplier",)),
+            Alu("adders", lanes, bits=64, parts=("adder",)),
+            Alu("comparators", lanes * params.merger_width, bits=64, parts=("comparator",)),
             Sram("glb.lookahead", 1, size_bits=params.lookahead * params.element_bits, width_bits=params.element_bits),
             Sram("glb.rows", 1, size_bits=params.prefetch_lines * line, width_bits=params.element_bits),
             Sram("glb.tree", 1, size_bits=fifos, width_bits=params.partial_bits),

@@ -162,8 +162,8 @@ class Unpu(TiledEngine[Params, UnitTiling]):
         """Return the accumulators behind the tables, the table builders and the memories."""
         p, acc = params, params.accumulator_bits
         return (
-            Alu("lookups", p.units * p.outputs, bits=acc),
-            Alu("builders", p.units, bits=p.input_bits),
+            Alu("lookups", p.units * p.outputs, bits=acc, parts=("adder",)),
+            Alu("builders", p.units, bits=p.input_bits, parts=("adder",)),
             Sram("glb.inputs", 1, size_bits=p.input_kib * KIB_BITS, width_bits=p.units * p.input_bits),
             Sram("glb.weights", 1, size_bits=p.weight_kib * KIB_BITS, width_bits=p.outputs),
             Sram("glb.outputs", 1, size_bits=p.output_kib * KIB_BITS, width_bits=p.units * acc),

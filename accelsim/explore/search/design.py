@@ -33,7 +33,7 @@ from accelsim.explore.sweep.run import COLUMNAR_FROM, about
 from accelsim.explore.sweep.schema import Objective, Sweep, read_sweep
 from accelsim.explore.sweep.space import Point
 from accelsim.explore.sweep.store import Store, open_reader, open_writer
-from accelsim.layer import energy_table, machine_components
+from accelsim.layer import machine_components, table_of
 
 BUDGET = 500
 """Designs that a search simulates by default."""
@@ -176,7 +176,7 @@ def run(
     with open_writer(Path(store), keep_layers) as opened:
         said = {"method": settings.method, "budget": settings.budget, "seed": settings.seed}
         needed = {name: (layers, None) for name, layers in shares.needed(grid.space).items()}
-        opened.set_plan((), {**about(sweep), "search": canonical(said)}, needed)
+        opened.set_plan((), {**about(sweep, grid.space.archs), "search": canonical(said)}, needed)
         many = min(settings.budget, len(grid)) * len(grid.space.networks) >= COLUMNAR_FROM
         trial = Trial(grid, opened, make, max(1, width), searched.tick, many)
         try:
@@ -248,7 +248,7 @@ class _Search:
     def _no_area(self) -> dict[str, tuple[str, ...]]:
         found = {}
         for name, arch in self._grid.space.archs.items():
-            missing = area_mm2(machine_components(arch), energy_table(arch.energy)).missing
+            missing = area_mm2(machine_components(arch), table_of(arch)).missing
             found[name] = tuple(part for part, why in missing.items() if why != "off chip")
         return found
 

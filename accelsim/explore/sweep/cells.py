@@ -67,6 +67,9 @@ class Cells:
             self.fail(place.format("objectives"), "value", "it is no list of objectives")
         if not isinstance(self._json(meta["sweep"], place.format("sweep"), "value"), dict):
             self.fail(place.format("sweep"), "value", "it is no sweep")
+        machines = self._json(meta.get("classes", "{}"), place.format("classes"), "value")
+        if not isinstance(machines, dict) or not all(map(_is_classes, machines.values())):
+            self.fail(place.format("classes"), "value", "it is no mapping of machines, components and classes")
         axes = self._json(meta["axes"], place.format("axes"), "value")
         if not isinstance(axes, list) or not all(map(_is_axis, axes)):
             self.fail(place.format("axes"), "value", "it is no list of axes with name, keys and steps")
@@ -158,6 +161,10 @@ class Cells:
             self.fail(place, column, f"{value} is no finite number")
         for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
             self._finite(item, place, column)
+
+
+def _is_classes(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(group, str) for group in value.values())
 
 
 def _is_axis(axis: Any) -> bool:

@@ -44,7 +44,7 @@ def of_store(path: Path, network: str | None, where: str | None, incomplete: Inc
     if "axes" not in meta:
         raise ConfigError("no sweep has been written into it", "run one into this store first", file=str(path))
     keys = [key for axis in json.loads(meta["axes"]) for key in axis["keys"]]
-    chosen = of_chosen(rows(found, network, where), keys, incomplete)
+    chosen = of_chosen(rows(found, network, where), keys, incomplete, json.loads(meta.get("classes", "{}")))
     if not chosen.points:
         raise ConfigError("no point to show", "run the sweep, or loosen --network and --where", file=str(path))
     return Chosen(meta, found, keys, chosen, total, left)
@@ -59,10 +59,16 @@ def leading(path: Path, incomplete: Incomplete = "common") -> tuple[Compared, li
     return compared, compared.objectives(json.loads(meta["objectives"]))
 
 
-def of_chosen(chosen: Iterable[Mapping[str, Any]], keys: Sequence[str], incomplete: Incomplete = "common") -> Compared:
-    """Return the points of some rows that ran, compared with each other."""
+def of_chosen(
+    chosen: Iterable[Mapping[str, Any]], keys: Sequence[str], incomplete: Incomplete = "common",
+    machines: Mapping[str, Mapping[str, str]] | None = None,
+) -> Compared:  # fmt: skip
+    """Return the points of some rows that ran, compared with each other.
+
+    ``machines``: machine -> component -> class.
+    """
     ranked, rankings = ranking.ranked(chosen, incomplete)
-    shown = of_rows([{**one.figures, "ranks": one.ranks} for one in ranked if one.shown], keys)
+    shown = of_rows([{**one.figures, "ranks": one.ranks} for one in ranked if one.shown], keys, machines)
     names = plain_names(rankings)
     needed = {names[one.row["network"]]: one.row["layers_needed"] for one in ranked}
     return compared(shown, {names[name]: one for name, one in rankings.items()}, needed, incomplete)

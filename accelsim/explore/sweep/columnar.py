@@ -17,8 +17,9 @@ import numpy as np
 
 from accelsim import simulation
 from accelsim.activity import CAUSES, Event
+from accelsim.components import Clock
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import LEAKAGE, Table, area_mm2, leakage_mw
+from accelsim.energy import LEAKAGE, Table, area_mm2, leakage_mw, states
 from accelsim.engine import Many
 from accelsim.engines import registry
 from accelsim.errors import PriceError
@@ -27,14 +28,15 @@ from accelsim.explore.sweep.retimed import CYCLES, EXACT, FIRST_CAUSE, KNOWN, PE
 from accelsim.layer import (
     Options,
     Task,
-    energy_table,
     full_name,
     leak_pj_per_cycle,
     machine_components,
     machine_view,
     price_of,
     simulate_layer,
+    table_of,
     unit_components,
+    waiting_of_others,
 )  # fmt: skip
 from accelsim.mapping.choose import PriceOf
 from accelsim.operands import handle
@@ -141,7 +143,8 @@ MOST_RATES = 4096
 def memory_of(arch: Arch) -> Memo:
     """Return an empty memory; machines of the same hardware and energy table share their prices."""
     units = tuple((unit.name, unit.engine, unit.params) for unit in arch.units)
-    key = (units, arch.memory.dram.standard, energy_table(arch.energy))  # a table that was edited is another one
+    built = arch.storage, arch.clock_gating
+    key = (units, built, arch.memory.dram.standard, table_of(arch))  # a table that was edited is another one
     if key not in _RATES:
         if len(_RATES) >= MOST_RATES:
             _RATES.clear()
@@ -229,9 +232,13 @@ def coverage(result: NetworkResult) -> dict[str, Any]:
 
 def totals(arch: Arch, dealt: Deal, memory: Memo) -> dict[str, Any] | None:
     """Return the totals row of a network on a machine, or None: a layer that does not fit is for the plain path."""
-    table = energy_table(arch.energy)
+    table = table_of(arch)
     found = [_counts(arch, dealt, block, table, memory) for block in dealt.blocks]
-    many = [each for each in found if each is not None]
+    counted = [
+        None if each is None else _with_clocks(arch, block, each)
+        for block, each in zip(dealt.blocks, found, strict=True)
+    ]
+    many = [each for each in counted if each is not None]
     if len(many) < len(found):
         return None
     cycles = _stacked([each.table[:, CYCLES] for each in many])
@@ -300,6 +307,30 @@ def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -
     return many if len(new) == len(block.keys) else many._replace(table=np.array([known[key] for key in block.keys]))
 
 
+def _with_clocks(arch: Arch, block: Block, many: Many) -> Many | None:
+    """Return the totals with the events of registers and clocks, or None where they are of units not counted."""
+    unit = arch.units[block.unit]
+    clocks = [c for c in unit_components(arch, unit) if isinstance(c, Clock)]
+    if not clocks:
+        return many
+    primary = registry.get(unit.engine).primary
+    counted = [*((primary, cause) for cause in many.causes), *many.others]
+    if any(clock.registers.unit not in {kind for kind, _ in counted} for clock in clocks):
+        return None
+    named = [(clock.registers.unit, *found) for clock in clocks for found in states(clock, arch.clock_gating)]
+    among = np.array(
+        [[kind == unit and test(cause) for kind, cause in counted] for unit, _, test in named], dtype=np.int64
+    )
+    start = FIRST_CAUSE + len(many.causes)
+    stop = start + len(many.events)
+    own, events, others = many.table[:, FIRST_CAUSE:start], many.table[:, :stop], many.table[:, stop:]
+    unit_cycles = np.concatenate([own, others], axis=1) @ among.T
+    if unit_cycles.max(initial=0) >= EXACT:
+        return None
+    table = np.concatenate([events, unit_cycles], axis=1)
+    return Many(table, many.causes, (*many.events, *(event for _, event, _ in named)))
+
+
 class _Account(NamedTuple):
     """Ratios of the network, and the share of its time by cause."""
 
@@ -366,7 +397,20 @@ def _energy(
     up, down = 1000 * clock.denominator, clock.numerator
     leaked = [leakage * (count * up / down) for count in cycles.tolist()]
     energy[LEAKAGE] = [leaked[i] for i in dealt.rows.tolist()]
+    _wait(arch, dealt, many, table, energy)
     return {name: fsum(terms) for name, terms in energy.items()}
+
+
+def _wait(arch: Arch, dealt: Deal, many: list[Many], table: Table, energy: dict[str, list[float]]) -> None:
+    """Add what the clocks of the units cost that wait while another one runs a layer."""
+    start = 0
+    for block, each in zip(dealt.blocks, many, strict=True):
+        stop = start + len(each.table)
+        mine = dealt.rows[(dealt.rows >= start) & (dealt.rows < stop)] - start
+        cycles = each.table[:, CYCLES][mine].tolist()
+        for name, pj in waiting_of_others(arch, arch.units[block.unit], table).items():
+            energy.setdefault(name, []).extend(pj * count for count in cycles)
+        start = stop
 
 
 def _terms(arch: Arch, unit: Unit, many: Many, table: Table) -> Terms:

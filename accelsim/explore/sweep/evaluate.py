@@ -22,7 +22,7 @@ from accelsim.explore.sweep.layersets import LayerSet, layer_set
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.explore.sweep.store import Common, Row
 from accelsim.explore.sweep.tables import PARTS, SUMS
-from accelsim.layer import Options, Task, energy_table, simulate_layer
+from accelsim.layer import Options, Task, simulate_layer, table_of
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
 from accelsim.workload.layers import Layer
@@ -297,7 +297,7 @@ def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: 
 
 
 def _totals(arch: Arch, result: NetworkResult) -> dict[str, Any]:
-    table = energy_table(arch.energy)
+    table = table_of(arch)
     static = columnar.static(arch, table)
     return {
         "cycles": result.cycles,

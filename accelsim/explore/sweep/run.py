@@ -24,6 +24,7 @@ from accelsim.explore.sweep.schema import Sweep, read_sweep
 from accelsim.explore.sweep.shares import Share, of_plan, shared
 from accelsim.explore.sweep.space import Point, Space, expand
 from accelsim.explore.sweep.store import Row, Store, open_writer
+from accelsim.report import classes
 
 COLUMNAR_FROM = 256
 """From so many points on, compiled code is worth loading; the rows do not depend on it."""
@@ -130,7 +131,7 @@ def _run(
     documents = {name: arch.document for name, arch in space.archs.items()}
     context = Context(documents, space.networks, space.sweep.folder, keep_layers, variants=space.variants)
     shares = of_plan(space, points, context)
-    store.set_plan(points, about(space.sweep), {name: share[:2] for name, share in shares.items()})
+    store.set_plan(points, about(space.sweep, space.archs), {name: share[:2] for name, share in shares.items()})
     todo, counts = _split(points, _done(store, points, shares), shard)
     jobs = [Job(p.key, p.machine, p.network, p.sets, space.options_of(p)) for p in todo]
     columnar = not keep_layers and (len(jobs) >= COLUMNAR_FROM or any(map(_walks, space.archs.values())))
@@ -165,13 +166,14 @@ def _done(store: Store, points: list[Point], shares: Mapping[str, Share]) -> set
     return done - {key for key in lacks if status.get(key) == "ok"}
 
 
-def about(sweep: Sweep) -> dict[str, str]:
-    """Return what a store says of its sweep."""
+def about(sweep: Sweep, archs: Mapping[str, Arch]) -> dict[str, str]:
+    """Return what a store says of its sweep; of the machines, what class each component is of."""
     spec = sweep.spec
     return {
         "name": spec.name,
         "question": spec.question,
         "objectives": canonical(spec.objectives),
+        "classes": canonical({name: classes.of_machine(arch) for name, arch in archs.items()}),
         "axes": canonical([{"name": axis.name, "keys": axis.keys, "steps": len(axis.steps)} for axis in sweep.axes]),
         "sweep": canonical({**sweep.document.data, "set": spec.set} if spec.set else sweep.document.data),
     }

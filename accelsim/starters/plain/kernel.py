@@ -1,39 +1,29 @@
 """The unit, cycle by cycle."""
 
 from accelsim.jit import kernel
+from accelsim.whole.take_kernel import take
 
 
 @kernel
-def walk(rows, c, k, lanes, with_values, groups, stride, dilation, pad, x, w, out):  # type: ignore[no-untyped-def]
-    """Return (cycles, products) of rows of k outputs of c inputs; with values, add the products to ``out``.
+def walk(sizes, lanes, op, with_values, window, groups, x, w, out):  # type: ignore[no-untyped-def]
+    """Return (cycles, products) of a layer; with values, add the products to ``out``.
 
     Parameters
     ----------
-    rows : int
-        Pixels of all images, each with an output in every channel.
-    c, k : int
-        Inputs of an output, and output channels.
-    stride, dilation, pad : tuple of int
-        As in `Conv2d`.
-    x : ndarray of int64, shape (n, c, h, w)
-    w : ndarray of int64, shape (k, c / groups, r, s)
-    out : ndarray of int64, shape (n, k, e, f)
+    sizes : tuple of int
+        n, k, e, f, channels of a group, r, s.
+    lanes : int
+    op, with_values, window, groups, x, w, out
+        As in `take`.
     """
+    n, k, e, f, channels, r, s = sizes
     cycles = products = 0
-    pixels, width = out.shape[2] * out.shape[3], out.shape[3]
-    for row in range(rows):
-        image, e, f = row // pixels, row % pixels // width, row % width
+    for row in range(n * e * f):
         for column in range(k):
-            for first in range(0, c, lanes):
+            pixel = (row // (e * f), column, row // f % e, row % f)
+            for first in range(0, channels * r * s, lanes):
                 cycles += 1
-                for i in range(first, min(first + lanes, c)):
+                for i in range(first, min(first + lanes, channels * r * s)):
                     products += 1
-                    if with_values:
-                        r, s = i // w.shape[3] % w.shape[2], i % w.shape[3]
-                        channel = i // (w.shape[2] * w.shape[3])
-                        y = e * stride[0] + r * dilation[0] - pad[0]
-                        z = f * stride[1] + s * dilation[1] - pad[1]
-                        if 0 <= y < x.shape[2] and 0 <= z < x.shape[3]:
-                            source = column // (k // groups) * w.shape[1] + channel
-                            out[image, column, e, f] += x[image, source, y, z] * w[column, channel, r, s]
+                    take(pixel, (i // (r * s), i // s % r, i % s), op, with_values, window, groups, x, w, out)
     return cycles, products
