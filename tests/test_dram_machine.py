@@ -16,6 +16,7 @@ from accelsim.memory.device import kernel as k
 from accelsim.memory.device import machine, machine_reference
 from accelsim.memory.device.channel import Device
 from accelsim.memory.device.machine import Coupling, Places
+from accelsim.memory.device.machine_kernel import CHUNK
 
 
 def streams(schedule, coupling, places):
@@ -254,3 +255,28 @@ def test_tiles_of_a_cut_layer_lie_where_their_elements_do():
         if sum(cycles) < 1500:
             assert ours.cycles == machine_reference.run(device, Fraction(3, 2), wanted).cycles
     assert tiles > 1000
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_layer_of_many_requests_is_served_as_if_all_were_held_at_once(seed):
+    """Requests that wait move to the front where the kernel holds no more: the channel, given all, does the same."""
+    from accelsim.memory.device.channel import Requests, serve
+
+    draw = np.random.default_rng([seed, 5])
+    one = dram_streams.device(("ddr4-2400", "hbm2-2000", "ddr3-1600")[seed % 3], seed)
+    device = Device(one.standard, 1 + seed % 2, one.mapping, one.controller)
+    reads = tuple(Transfer(name, "read", 512 * int(draw.choice([3, 900])), 2) for name in ("input", "weight"))
+    steps = (Step(reads, int(draw.integers(0, 2000)), (Transfer("output", "write", 512 * 40, 9),)),)
+    where = {"input": ((0, 1 << 20),), "weight": ((3 << 20, 1 << 20),), "output": ((7 << 20, 1 << 18),)}
+    places = Places(where, 1 << 24)
+    repeat = 12000 // sum(t.runs * t.run_bits // 512 for t in (*steps[0].loads, *steps[0].stores))
+    found = machine.serve((Loop(repeat, steps),), Coupling(device, Fraction(5, 3), 64 * 20), places, trace=True)
+    clock, number, write = found.trace.T
+    assert len(number) > 3 * CHUNK
+    tx = device.standard.organisation.tx_bytes
+    alone = serve(device, Requests(number * tx, write.astype(bool), np.maximum.accumulate(clock)))
+    assert (found.taken_clock, int(found.served.channel[:, k.LAST].max())) == (
+        alone.cycles, int(alone.channel[:, k.LAST].max())
+    )  # fmt: skip
+    counts = [k.HITS, k.MISSES, k.CONFLICTS, k.ACTS, k.RDS, k.WRS, k.FORWARDED, k.MERGED, k.LATENCY]
+    assert np.array_equal(found.served.channel[:, counts], alone.channel[:, counts])
