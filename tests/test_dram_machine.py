@@ -280,3 +280,12 @@ def test_a_layer_of_many_requests_is_served_as_if_all_were_held_at_once(seed):
     )  # fmt: skip
     counts = [k.HITS, k.MISSES, k.CONFLICTS, k.ACTS, k.RDS, k.WRS, k.FORWARDED, k.MERGED, k.LATENCY]
     assert np.array_equal(found.served.channel[:, counts], alone.channel[:, counts])
+
+
+def test_a_tile_without_a_load_waits_for_the_buffer_half_that_is_still_being_stored():
+    """Store 0 has 500 transactions on a bus that takes four clocks each; compute 2 writes where they come from."""
+    device = Device(standards.load("ddr4-2400"))
+    store = (Transfer("output", "write", 512 * 500),)
+    tiles = (Step((), 1, store), Step((), 1, ()), Step((), 5000, ()))
+    found = machine.serve(tiles, Coupling(device, Fraction(1)), Places({"output": ((0, 1 << 20),)}, 1 << 20))
+    assert found.cycles > 5000 + 4 * (500 - 2 * 32)
