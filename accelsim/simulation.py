@@ -15,15 +15,17 @@ from accelsim import served
 from accelsim.config import arch as spec
 from accelsim.config import packaged
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import area_mm2
+from accelsim.energy import area_mm2, prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.layer import Options, Task, machine_components, simulate_layer, table_of, without_registers
 from accelsim.mapping.choose import Pinned
+from accelsim.memory.network import Prefetch
+from accelsim.network_time import scheduled
 from accelsim.operands import chain, files
 from accelsim.operands.rounding import Rounding
 from accelsim.overlap import overlapped
-from accelsim.passes import addresses, batching
+from accelsim.passes import batching, dram_layout
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.results import LayerResult, NetworkResult
@@ -79,6 +81,8 @@ def simulate(
     precision: Given | None = None,
     trace: bool = False,
     requests: bool = False,
+    schedule: Literal["isolated", "network"] = "isolated",
+    prefetch: Prefetch = "tile",
     progress: OnProgress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -117,6 +121,10 @@ def simulate(
         Keep each layer's schedule of tiles, for `accelsim.report.trace`.
     requests : bool
         Keep each layer's requests to a DRAM device, as `LayerResult.requests`.
+    schedule : "isolated" or "network"
+        Of a connected network: also put its layers on one clock, as the result's ``schedule``.
+    prefetch : "none", "tile" or KiB
+        What constants that clock lets units fetch before their layer's turn.
     progress : callable, optional
 
     Raises
@@ -138,7 +146,7 @@ def simulate(
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=pinned.name)
     given, roundings, said = given_operands(network, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
-    options = Options(seed, fidelity, check, mode, trace, unsupported, requests)
+    options = Options(seed, fidelity, check, mode, trace or schedule == "network", unsupported, requests)
     table = table_of(arch)
     areas = area_mm2(machine_components(arch), table)
     tasks = [
@@ -149,8 +157,11 @@ def simulate(
         if not is_view(layer)
     ]
     ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
+    clocked = scheduled(arch, network, ran, prefetch) if schedule == "network" else None
     ran, sooner = overlapped(arch, network, tasks, ran)
     results = placed(ran)
+    if clocked is not None and not trace:
+        results = tuple(replace(result, tiles=None) for result in results)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -171,6 +182,8 @@ def simulate(
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
+        prices=prices_in_use(machine_components(arch), table),
+        schedule=clocked,
     )
 
 
@@ -273,7 +286,7 @@ def _addresses(arch: Arch, network: Network) -> tuple[Mapping[str, tuple[int, in
     dram = arch.memory.dram
     if dram.device is None and dram.capacity_gib is None:
         return {}, 0
-    found = addresses.layout(network, served.row_bytes(dram))
+    found = dram_layout.layout(network, served.row_bytes(dram))
     served.check_capacity(found.end_byte, dram, network.name)
     return found if dram.device is not None else ({}, 0)
 

@@ -15,7 +15,7 @@ from accelsim.memory.device import machine
 from accelsim.memory.device.channel import Device
 from accelsim.memory.device.energy import per_command
 from accelsim.memory.device.machine import Coupling, Places
-from accelsim.passes.addresses import layout
+from accelsim.passes.dram_layout import layout
 from accelsim.passes.precision import resolve
 from accelsim.report.document import to_json
 from accelsim.report.markdown import to_markdown
@@ -251,3 +251,9 @@ def test_more_channels_are_seldom_slower_and_a_slower_core_never_takes_more_cycl
     slow = run(tmp_path, sets=[("clocks_mhz.core", 100)])
     fast = run(tmp_path, sets=[("clocks_mhz.core", 1000)])
     assert sum(x.stall_cycles for x in slow.layers) < sum(x.stall_cycles for x in fast.layers)
+
+
+def test_a_device_and_one_clock_for_a_network_are_refused_together():
+    machine = accelsim.load_arch("edge_npu", [("memory.dram.device", "ddr4-2400")])
+    with pytest.raises(accelsim.UserError, match=r"memory.dram.device: 'edge_npu' has a DRAM device.*device=none"):
+        accelsim.simulate(machine, "onnx:squeezenet", schedule="network")

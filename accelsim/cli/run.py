@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
               help="Densities per layer: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
 @pricing.options
+@pricing.tables
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
               show_default=True, help="What to print.")  # fmt: skip
 @click.option("--blocks", "depth", type=click.IntRange(1), metavar="N",
@@ -46,9 +49,11 @@ if TYPE_CHECKING:
               help="Also write the requests to a DRAM device, as 'accelsim dram --trace' reads them.")  # fmt: skip
 @click.option("--dram-trace-form", type=click.Choice(["dramsim3", "ramulator"]), default="dramsim3",
               show_default=True, help="Its form; dramsim3 keeps when each request arrives.")  # fmt: skip
+@click.option("--power-window", "window_us", type=float, metavar="US",
+              help="Window of the peak power, microseconds.  [default: 1]")  # fmt: skip
 @click.option("--trace", is_flag=True, help="Also write trace.json, a timeline of tiles for ui.perfetto.dev.")
 def command(arch: str, network: str, style: str, output: Path | None, matrix_b: str | None, dims: dict[str, int],
-            depth: int | None, plain: bool, dram_trace: Path | None, dram_trace_form: str,
+            depth: int | None, plain: bool, dram_trace: Path | None, dram_trace_form: str, window_us: float | None,
             **options: Any) -> None:  # fmt: skip
     """Simulate NETWORK on ARCH: packaged names or paths.
 
@@ -60,6 +65,10 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     from accelsim.errors import WorkloadError
     from accelsim.progress import Bar
     from accelsim.simulation import advice, load_arch, load_network, nothing_ran, simulate
+
+    asked = pricing.named(options.pop("tables"))
+    if window_us is not None and not 0 < window_us < inf:
+        raise click.UsageError("--power-window is a time in microseconds, such as 1 or 0.1.")
 
     if depth is not None and style != "table":
         raise click.UsageError("--blocks is for the table: drop --format.")
@@ -88,6 +97,12 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         from accelsim.served import trace_text
 
         outputs.write(dram_trace, trace_text(machine, result, dram_trace_form), "choose another file with --dram-trace")
+    if window_us is not None:
+        result = replace(result, options={**result.options, "power_window_us": window_us})
+    if asked:
+        from accelsim.breadth import by_tables
+
+        result = replace(result, energy_tables=by_tables(result, asked))
     _print(result, style, output, options["trace"], depth or 0, not plain)
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError

@@ -48,6 +48,7 @@ def to_markdown(result: NetworkResult) -> str:
         f"## Layers{_tag(result)}",
         _table(_COLUMNS, [_row(layer) for layer in result.simulated], _TEXT_COLUMNS),
         *_dram(result),
+        *(["## Energy tables", _bullets(words.by_tables(result), "")] if result.energy_tables else []),
         *_nests(result),
         *_skipped(result),
         "## Not modelled",
@@ -68,7 +69,8 @@ def _fenced(text: str) -> str:
 
 def _provenance(result: NetworkResult) -> str:
     options = ", ".join(f"{key} {plain(value, 'options')}" for key, value in result.options.items())
-    return f"network from {result.source or 'memory'}; {options}"
+    priced = f"; {words.prices(result)}" if result.prices else ""
+    return f"network from {result.source or 'memory'}; {options}{priced}"
 
 
 def _tag(result: NetworkResult) -> str:

@@ -78,7 +78,7 @@ class Network:
 
     @cached_property
     def layouts(self) -> dict[int, Any]:
-        """What `accelsim.passes.addresses` has found, by alignment."""
+        """What `accelsim.passes.dram_layout` has found, by alignment."""
         return {}
 
     def __repr__(self) -> str:
