@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from accelsim import served
+from accelsim.charges import UNDECLARED, areas_of, machine_components, table_of, without_registers
 from accelsim.config import arch as spec
 from accelsim.config import packaged
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import area_mm2, prices_in_use
+from accelsim.energy import prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.layer import Options, Task, machine_components, simulate_layer, table_of, without_registers
+from accelsim.layer import Options, Task, simulate_layer
 from accelsim.mapping.choose import Pinned
 from accelsim.operands import files
 from accelsim.operands.rounding import Chain, Rounding
@@ -149,7 +150,7 @@ def simulate(
     mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
     options = Options(seed, fidelity, check, mode, trace or schedule == "network", unsupported, requests)
     table = table_of(arch)
-    areas = area_mm2(machine_components(arch), table)
+    areas = areas_of(arch, table)
     tasks = [
         task_for(arch, network, layer, pinned, given, unsupported)
         if layer in chosen
@@ -411,5 +412,5 @@ def not_modelled(arch: Arch, units: Collection[str | None]) -> tuple[str, ...]:
         if unit.name in units:
             items |= dict.fromkeys(registry.get(unit.engine).notes.not_modelled)
     if (bare := [name for name in without_registers(arch) if name in units]) and table_of(arch).spec.cells is not None:
-        items[f"registers not declared: clock and pipeline registers of {', '.join(bare)} cost nothing here"] = None
+        items[f"{UNDECLARED}: clock and pipeline registers of {', '.join(bare)} cost nothing here"] = None
     return (*items, *ALWAYS_NOT_MODELLED, *table_of(arch).notes)
