@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from accelsim import served
 from accelsim.charges import UNDECLARED, areas_of, machine_components, table_of, without_registers
 from accelsim.config import arch as spec
 from accelsim.config import packaged
@@ -23,7 +24,7 @@ from accelsim.mapping.choose import Pinned
 from accelsim.operands import files
 from accelsim.operands.rounding import Chain, Rounding
 from accelsim.overlap import overlapped
-from accelsim.passes import batching
+from accelsim.passes import batching, dram_layout
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.results import LayerResult, NetworkResult
@@ -81,6 +82,7 @@ def simulate(
     density: Given | None = None,
     precision: Given | None = None,
     trace: bool = False,
+    requests: bool = False,
     schedule: Literal["isolated", "network"] = "isolated",
     prefetch: Prefetch = "tile",
     progress: OnProgress | None = None,
@@ -119,6 +121,8 @@ def simulate(
         ``{"conv*": {"weight": 0.3}}``.
     trace : bool
         Keep each layer's schedule of tiles, for `accelsim.report.trace`.
+    requests : bool
+        Keep each layer's requests to a DRAM device, as `LayerResult.requests`.
     schedule : "isolated" or "network"
         Of a connected network: also put its layers on one clock, as the result's ``schedule``.
     prefetch : "none", "tile" or KiB
@@ -144,7 +148,7 @@ def simulate(
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=pinned.name)
     given, roundings, said = given_operands(network, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
-    options = Options(seed, fidelity, check, mode, trace or schedule == "network", unsupported)
+    options = Options(seed, fidelity, check, mode, trace or schedule == "network", unsupported, requests)
     table = table_of(arch)
     areas = areas_of(arch, table)
     tasks = [
@@ -180,7 +184,7 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
-        notes=(*network.notes, *said, *sooner),
+        notes=(*network.notes, *said, *sooner, *_device_notes(arch, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
@@ -266,7 +270,33 @@ def task_for(
         return Task(view, reason=reason)
     fixed = pinned.get(layer.name, registry.get(unit.engine).mapping_schema) if pinned else None
     mine = {name: given[name] for name in (*layer.inputs, *layer.weights) if name in given}
-    return Task(view, unit, None, fixed, mine, network.values)
+    placed, end = _addresses(arch, network)
+    tensors = (*view.inputs, *view.weights, *view.outputs)
+    return Task(
+        view,
+        unit,
+        None,
+        fixed,
+        mine,
+        network.values,
+        {t.name: placed[t.name] for t in tensors if t.name in placed},
+        end,
+    )
+
+
+def _device_notes(arch: Arch, results: Sequence[LayerResult]) -> tuple[str, ...]:
+    ran = [result.dram for result in results if result.dram]
+    return served.notes(arch.memory.dram, {each["coupling"] for each in ran}, all(each["energy_pj"] for each in ran))
+
+
+def _addresses(arch: Arch, network: Network) -> tuple[Mapping[str, tuple[int, int]], int]:
+    """Return where tensors lie on a machine with a DRAM device; ConfigError if they are more than a DRAM holds."""
+    dram = arch.memory.dram
+    if dram.device is None and dram.capacity_gib is None:
+        return {}, 0
+    found = dram_layout.layout(network, served.row_bytes(dram))
+    served.check_capacity(found.end_byte, dram, network.name)
+    return found if dram.device is not None else ({}, 0)
 
 
 def _unit_for(arch: Arch, view: LayerView) -> tuple[Unit | None, str | None]:
@@ -362,7 +392,8 @@ def likeness(task: Task) -> Any:
         return None
     unit = task.unit.name if task.unit else task.reason
     plain = tuple(replace(t, name="") for t in tensors)
-    return (task.view.shape, plain, unit, task.pinned, task.view.batch)
+    where = (*task.addresses.values(), task.free_byte)
+    return (task.view.shape, plain, unit, task.pinned, task.view.batch, where)
 
 
 def placed(results: list[LayerResult]) -> tuple[LayerResult, ...]:

@@ -109,7 +109,9 @@ def run_point(context: Context, job: Job) -> Row:
         machine = _machine(context, job)
         ready = _ready(context, job, machine.arch)
         shared = context.shared.get(job.network)
-        if context.columnar and not context.keep_layers:
+        if machine.arch.memory.dram.device is not None:
+            retimed.note_walk(retimed.DEVICE)
+        elif context.columnar and not context.keep_layers:
             row = _columnar(machine, ready, job, shared)
             if row is not None:
                 return row
@@ -186,7 +188,7 @@ class _Ready:
     network: Network
     layers: tuple[Layer, ...]
     chosen: frozenset[str]
-    likeness: dict[tuple[str, str | None], Any]
+    likeness: dict[Any, Any]
     deals: dict[Any, columnar.Deal | None]
     alike: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
@@ -283,7 +285,8 @@ def _simulate(
 
 
 def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
-    mine = (task.view.name, task.unit.name if task.unit else task.reason)
+    where = (*task.addresses.values(), task.free_byte)
+    mine = (task.view.name, task.unit.name if task.unit else task.reason, where)
     if mine not in ready.likeness:
         ready.likeness[mine] = simulation.likeness(task)
     likeness = ready.likeness[mine]
