@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from accelsim.activity import Activity
+from accelsim.charges import events
 from accelsim.components import Dram, Registers
 from accelsim.energy import load_table
 from accelsim.engine import Engine, Machine
 from accelsim.errors import MappingError
-from accelsim.layer import events
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.operands.handle import Operands, of

@@ -5,22 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accelsim.activity import Event
+from accelsim.charges import areas_of, energy_of, full_name, machine_components, stalled_of, table_of, unit_components
 from accelsim.config import arch as spec
 from accelsim.config.arch import Arch
 from accelsim.config.yamlfile import Document
 from accelsim.energy import Table, price_sets, prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, UserError
-from accelsim.layer import (
-    PRICED,
-    areas_of,
-    energy_of,
-    full_name,
-    machine_components,
-    stalled_of,
-    table_of,
-    unit_components,
-)
+from accelsim.layer import PRICED
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.simulation import not_modelled
 

@@ -11,6 +11,7 @@ from test_columnar import context_of, draw_network, plain_row
 
 import accelsim
 from accelsim.activity import Event
+from accelsim.charges import machine_components, table_of, unit_components
 from accelsim.cli import app
 from accelsim.components import Clock, Link, Mac, RegisterFile, Registers, Sram
 from accelsim.energy import at_supply, clocked, complete, energy_pj, load_table
@@ -20,7 +21,6 @@ from accelsim.engines import registry
 from accelsim.errors import ModelError
 from accelsim.explore.sweep import columnar, evaluate
 from accelsim.explore.sweep.schema import OptionsSpec
-from accelsim.layer import machine_components, table_of, unit_components
 from accelsim.repricing import repriced
 
 T65 = load_table("65nm")

@@ -11,6 +11,7 @@ from test_columnar import context_of, plain_row
 
 import accelsim
 from accelsim import contract
+from accelsim.charges import machine_components, table_of, unit_components, without_registers
 from accelsim.cli import app
 from accelsim.comparison import compare
 from accelsim.components import Clock, Link, RegisterFile, Registers, dot_product_bits
@@ -19,7 +20,7 @@ from accelsim.energy import load_table
 from accelsim.engines import registry
 from accelsim.explore.sweep import evaluate
 from accelsim.explore.sweep.schema import OptionsSpec
-from accelsim.layer import machine_components, price_of, table_of, unit_components, without_registers
+from accelsim.layer import price_of
 from accelsim.report import comparison, points, words
 from accelsim.validate import compare as validation
 from accelsim.validate.cases import CaseSpec, engine_cases

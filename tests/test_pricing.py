@@ -9,12 +9,12 @@ import yaml
 from click.testing import CliRunner
 
 import accelsim
+from accelsim.charges import energy_table, full_name, machine_components, unit_components
 from accelsim.cli import app, main
 from accelsim.components import Dram, Link, Mac, Sram
 from accelsim.config.schema import EnergySpec
 from accelsim.energy import area_mm2, at_node, leakage_mw, load_table, price_sets, table_names
 from accelsim.errors import ConfigError
-from accelsim.layer import energy_table, full_name, machine_components, unit_components
 from accelsim.report import points, words
 from accelsim.report.document import to_json
 from accelsim.report.reader import read_report

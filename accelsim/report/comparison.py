@@ -11,8 +11,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from accelsim import basis
+from accelsim.charges import UNDECLARED
 from accelsim.comparison import COLUMNS, GAINS, Comparison, ComparisonRow, Flip
-from accelsim.layer import UNDECLARED
 from accelsim.report import facts, words
 from accelsim.report.columns import Column, column, narrowed
 from accelsim.report.document import plain

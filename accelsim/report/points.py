@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from accelsim import basis
 from accelsim.basis import Incomplete, Ranking
+from accelsim.charges import UNDECLARED
 from accelsim.errors import ConfigError
-from accelsim.layer import UNDECLARED
 from accelsim.report import classes, facts, words
 from accelsim.results import NetworkResult
 

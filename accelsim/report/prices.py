@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from accelsim.charges import UNDECLARED, machine_components, table_of, without_registers
 from accelsim.components import Clock, Component, Dram, Link, Mac, RegisterFile, Registers, Sram
 from accelsim.config.arch import Arch
 from accelsim.energy import LEAKAGE, leakage_mw
 from accelsim.errors import PriceError
-from accelsim.layer import UNDECLARED, machine_components, table_of, without_registers
 from accelsim.results import LayerResult
 from accelsim.simulation import simulate
 from accelsim.units import KIB_BITS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from accelsim import basis
-from accelsim.layer import UNDECLARED
+from accelsim.charges import UNDECLARED
 from accelsim.report import facts, power
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.units import si

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeAlias, cast, get_args
 import numpy as np
 
 from accelsim.basis import timed
+from accelsim.charges import areas_of, table_of
 from accelsim.errors import ConfigError
 from accelsim.explore.search import optimise
 from accelsim.explore.search.distance import Distance, distance
@@ -32,7 +33,6 @@ from accelsim.explore.sweep.run import COLUMNAR_FROM, about
 from accelsim.explore.sweep.schema import Objective, Sweep, read_sweep
 from accelsim.explore.sweep.space import Point
 from accelsim.explore.sweep.store import Store, open_reader, open_writer
-from accelsim.layer import areas_of, table_of
 
 BUDGET = 500
 """Designs that a search simulates by default."""
