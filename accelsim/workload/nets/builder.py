@@ -9,6 +9,7 @@ from typing import Literal
 from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.network import make_layer
 from accelsim.workload.shapes import (
+    Attention,
     Conv2d,
     Dims,
     Elementwise,
@@ -93,6 +94,12 @@ class Builder:
         """Add a softmax over the last dimension."""
         return self._add(name, Softmax(self.dims(x), self.dims(x)[-1]), x)
 
+    def attention(
+        self, name: str, shape: Attention, *inputs: str, output: str, constants: tuple[str, ...] = ()
+    ) -> str:  # fmt: skip
+        """Add an attention on queries, keys and values, with a mask if there is a constant."""
+        return self._add(name, shape, *inputs, constants=constants, output=output)
+
     def view(self, name: str, op: str, x: str, seen: Dims, dims: Dims, *, axis: int = 1, start: int = 0) -> str:
         """Take a tensor, or a part of it, seen in the shape ``seen``, in the shape ``dims``."""
         return self._add(name, View(op, (seen,), dims, axis, start), x)
@@ -112,9 +119,10 @@ class Builder:
         return self.elementwise(f"{name}.{act}", act, x) if act else x
 
     def _add(
-        self, name: str, shape: Shape, *inputs: str, bias: bool = False, constants: tuple[str, ...] = ()
+        self, name: str, shape: Shape, *inputs: str, bias: bool = False, constants: tuple[str, ...] = (),
+        output: str | None = None,
     ) -> str:  # fmt: skip
-        layer, tensors = make_layer(name, shape, inputs=inputs, bias=bias)
+        layer, tensors = make_layer(name, shape, inputs=inputs, output=output, bias=bias)
         self.tensors = tensors | self.tensors
         self.layers.append(Layer(name, shape, layer.inputs, layer.weights + constants, layer.outputs))
         return layer.outputs[0]
