@@ -104,6 +104,8 @@ class LayerResult:
     energy_pj: Mapping[str, float] = field(default_factory=dict)
     checked: bool | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    parent: str = ""
+    """The layer or operator of the network of which this one is a part."""
     tiles: Tiles | None = None
     """Only where a trace was asked for; not part of a report."""
 

@@ -160,6 +160,7 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "events": layer.events,
         "checked": layer.checked,
         "details": layer.details,
+        **({"parent": layer.parent} if layer.parent else {}),
     }
 
 

@@ -101,7 +101,6 @@ class LayerView:
     weights: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     batch: int = 1
-    parent: str = ""
 
     @property
     def kind(self) -> str:

@@ -140,7 +140,7 @@ class Network:
         inputs, weights, outputs = (
             tuple(self.tensors[name] for name in names) for names in (layer.inputs, layer.weights, layer.outputs)
         )
-        return LayerView(layer.name, layer.shape, inputs, weights, outputs, self.batch, layer.parent)
+        return LayerView(layer.name, layer.shape, inputs, weights, outputs, self.batch)
 
     def with_tensors(self, changed: Mapping[str, Tensor]) -> Network:
         """Return the network with some tensors replaced."""
