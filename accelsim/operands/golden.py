@@ -16,7 +16,17 @@ import numpy as np
 from accelsim.errors import ModelError, WorkloadError
 from accelsim.operands.handle import Operands, from_conv_output
 from accelsim.workload.csr_matrix import CsrMatrix
-from accelsim.workload.shapes import Conv2d, Elementwise, Normalization, Pool, Softmax, SpGemm, View, elements
+from accelsim.workload.shapes import (
+    Conv2d,
+    Elementwise,
+    Normalization,
+    Pool,
+    Softmax,
+    SpGemm,
+    Unsupported,
+    View,
+    elements,
+)
 
 EXACT_FLOAT = 2**53
 """Integers of smaller magnitude are exact in float64, whose matrix product is fast."""
@@ -61,7 +71,8 @@ def golden(operands: Operands) -> Any:
         return normalize(shape, values[0].astype(np.float64))
     if isinstance(shape, View):
         return reshape(shape, values, view.name)
-    raise WorkloadError(f"layer '{view.name}': no values are known for '{shape.op}'", "run it without --check")
+    what = shape.op if isinstance(shape, Unsupported) else view.kind
+    raise WorkloadError(f"layer '{view.name}': no values are known for '{what}'", "run it without --check")
 
 
 def multiply(a: CsrMatrix, b: CsrMatrix) -> CsrMatrix:

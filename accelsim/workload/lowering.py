@@ -18,7 +18,7 @@ SUFFIX = ".attention"
 """A layer ``x.attention`` has parts ``x.scores`` and so on; one of another name ``y`` has ``y.scores``."""
 
 SKIP_NOTE = (
-    "causal: skip, but no unit takes an attention whole: lowered, what is behind the diagonal is computed and masked in "
+    "causal: skip, but no unit takes the attention whole: what is behind the diagonal is computed and masked, layers: "
 )
 
 
@@ -54,7 +54,7 @@ def lowered(network: Network, whole: Collection[str] = ()) -> Network:
     if len(layers) == len(network.layers):
         return network
     used = {name for layer in layers for name in (*layer.inputs, *layer.weights, *layer.outputs)}
-    notes = (f"{SKIP_NOTE}{skipping} layers",) if skipping else ()
+    notes = (f"{SKIP_NOTE}{skipping}",) if skipping else ()
     return replace(
         network,
         layers=tuple(layers),

@@ -40,7 +40,7 @@ def _layer(layer: Layer, isolated: bool) -> dict[str, Any]:
     if not isolated or layer.inputs != input_names(layer.name, len(shape.input_shapes)):
         entry["inputs"] = layer.inputs
     weight, bias = f"{layer.name}.weight", f"{layer.name}.bias"
-    own = (weight,) if getattr(shape, "weight_shape", None) is not None else ()
+    own: tuple[str, ...] = (weight,) if getattr(shape, "weight_shape", None) is not None else ()
     if isinstance(shape, Attention) and len(layer.inputs) == 3:
         own = default_masks(layer.name, shape)
     if layer.kind in PRODUCTS and own and layer.weights == (weight, bias):

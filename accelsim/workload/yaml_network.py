@@ -159,7 +159,7 @@ class _Builder:
                 raise self.document.error(path, fault, "give each output its own name")
             self._tensor(output, shape.output_shape if i == 0 else None, spec.output if i == 0 else RoleSpec(), path)
             self.made.add(output)
-        return Layer(name, shape, inputs, weights, outputs, spec.parent, parts)
+        return Layer(name, shape, inputs, weights, outputs, spec.parent, parts=parts)
 
     def _parts(self, spec: AttentionSpec, path: KeyPath) -> tuple[Layer, ...]:
         if spec.parts and self.spec.isolated:

@@ -108,6 +108,16 @@ def group_query(node: Node) -> list[Work]:
     return _attention(node, given, (node.optional(3), node.optional(4)), node.optional(10), (1, 2), _cap(node), works)
 
 
+def is_causal(node: Node) -> bool:
+    """Whether an attention lets a query see only the keys up to its own position, queries being the last positions."""
+    if node.op == "GroupQueryAttention":
+        return node.integer("local_window_size", -1) < 1
+    if node.op == "Attention" and node.integer("unidirectional", 0):
+        return True
+    said = node.integer("is_causal", 0) or node.integer("unidirectional", 0)
+    return bool(said) and node.shape(node.input(0))[-2] == node.shape(node.input(1))[-2]
+
+
 def _cap(node: Node) -> float:
     return node.real("softcap", 0.0)
 
