@@ -10,16 +10,13 @@ from math import fsum, lcm
 from typing import Any, Literal, NamedTuple
 
 from accelsim import basis
+from accelsim.schedules import NetworkSchedule
+from accelsim.schedules import UnitAccount as UnitAccount
 
 SCHEMA = 1
 """Version of the report format."""
-
-
-class UnitAccount(NamedTuple):
-    """Where the cycles of one kind of unit went: ``causes`` sum to units x cycles."""
-
-    units: int
-    causes: Mapping[str, int]
+SCHEMA_SCHEDULED = 2
+"""With a network's schedule."""
 
 
 class TrafficRow(NamedTuple):
@@ -240,6 +237,8 @@ class NetworkResult:
         another process, ``recalled`` or ``assumed``; empty where an older report does not say.
     energy_tables : tuple of TablePrice
         The run by other tables, where that was asked for.
+    schedule : NetworkSchedule or None
+        The layers on one clock, where that was asked for; every other figure is of layers one after another.
     """
 
     arch: Mapping[str, Any]
@@ -257,6 +256,7 @@ class NetworkResult:
     area_parts_mm2: Mapping[str, float] = field(default_factory=dict)
     prices: Mapping[str, Any] = field(default_factory=dict)
     energy_tables: tuple[TablePrice, ...] = ()
+    schedule: NetworkSchedule | None = None
 
     def __repr__(self) -> str:
         """Return machine, network and totals in a line; the fields are attributes."""

@@ -19,6 +19,8 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.layer import Options, Task, machine_components, simulate_layer, table_of, without_registers
 from accelsim.mapping.choose import Pinned
+from accelsim.memory.network import Prefetch
+from accelsim.network_time import scheduled
 from accelsim.operands import chain, files
 from accelsim.operands.rounding import Rounding
 from accelsim.overlap import overlapped
@@ -78,6 +80,8 @@ def simulate(
     density: Given | None = None,
     precision: Given | None = None,
     trace: bool = False,
+    schedule: Literal["isolated", "network"] = "isolated",
+    prefetch: Prefetch = "tile",
     progress: OnProgress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -114,6 +118,10 @@ def simulate(
         ``{"conv*": {"weight": 0.3}}``.
     trace : bool
         Keep each layer's schedule of tiles, for `accelsim.report.trace`.
+    schedule : "isolated" or "network"
+        Of a connected network: also put its layers on one clock, as the result's ``schedule``.
+    prefetch : "none", "tile" or KiB
+        What constants that clock lets units fetch before their layer's turn.
     progress : callable, optional
 
     Raises
@@ -135,7 +143,7 @@ def simulate(
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=pinned.name)
     given, roundings, said = given_operands(network, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
-    options = Options(seed, fidelity, check, mode, trace, unsupported)
+    options = Options(seed, fidelity, check, mode, trace or schedule == "network", unsupported)
     table = table_of(arch)
     areas = area_mm2(machine_components(arch), table)
     tasks = [
@@ -146,8 +154,11 @@ def simulate(
         if not is_view(layer)
     ]
     ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
+    clocked = scheduled(arch, network, ran, prefetch) if schedule == "network" else None
     ran, sooner = overlapped(arch, network, tasks, ran)
     results = placed(with_parents(ran, network))
+    if clocked is not None and not trace:
+        results = tuple(replace(result, tiles=None) for result in results)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -169,6 +180,7 @@ def simulate(
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
         prices=prices_in_use(machine_components(arch), table),
+        schedule=clocked,
     )
 
 

@@ -8,6 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_graphs import tensor
 
 import accelsim
+from accelsim.workload.lowering import lowered
 
 runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
