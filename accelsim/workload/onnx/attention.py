@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from accelsim.workload.onnx.contributed import MICROSOFT
 from accelsim.workload.onnx.node import Node, RefusedError
 from accelsim.workload.onnx.work import Weight, Work, apply, chained, inner
 from accelsim.workload.shapes import Dims, Linear, Matmul, Softmax, View, elements
@@ -110,10 +111,10 @@ def group_query(node: Node) -> list[Work]:
 
 def is_causal(node: Node) -> bool:
     """Whether an attention lets a query see only the keys up to its own position, queries being the last positions."""
-    if node.op == "GroupQueryAttention":
+    if node.op == MICROSOFT + "GroupQueryAttention":
         return node.integer("local_window_size", -1) < 1
-    if node.op == "Attention" and node.integer("unidirectional", 0):
-        return True
+    if node.op == MICROSOFT + "Attention":
+        return bool(node.integer("unidirectional", 0))
     said = node.integer("is_causal", 0) or node.integer("unidirectional", 0)
     return bool(said) and node.shape(node.input(0))[-2] == node.shape(node.input(1))[-2]
 
