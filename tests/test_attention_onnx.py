@@ -10,8 +10,10 @@ from onnx import helper, numpy_helper
 from onnx_graphs import tensor
 
 import accelsim
-from accelsim.operands import chain
+from accelsim.operands import chain, golden
+from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.lowering import lowered
+from accelsim.workload.network import Network
 from accelsim.workload.onnx import importer
 from accelsim.workload.shapes import Attention
 from accelsim.workload.yaml_dump import dump
@@ -206,3 +208,62 @@ def test_layers_in_between_that_need_no_scores_come_first(tmp_path):
     nodes.insert(1, node("Relu", ["v"], ["w"], "values"))
     net, _ = saved(tmp_path / "m.onnx", nodes, FEED, (ROOT,))
     assert [layer.name for layer in net.layers] == ["values", "b.attn.attention"]
+
+
+def by_layers(net, feed):
+    """Return what the parts of an attention give, one after another in NumPy, heads taken apart by hand."""
+    a = net.layers[0].shape
+    q, k, v = (feed[name].astype(np.float64) for name in "qkv")
+    values = {}
+    for layer in lowered(net).layers:
+        part, shape = layer.name.rpartition(".")[2], layer.shape
+        given = [values.get(name) for name in layer.inputs]
+        if part == "query_heads":
+            result = q.reshape(a.batch, a.q, a.heads, a.head_dim).transpose(0, 2, 1, 3)
+        elif part == "key_heads":
+            result = k.reshape(a.batch, a.kv, a.kv_heads, a.head_dim).transpose(0, 2, 3, 1)
+        elif part == "value_heads":
+            result = v.reshape(a.batch, a.kv, a.kv_heads, a.head_dim).transpose(0, 2, 1, 3)
+        elif layer.kind == "matmul":
+            left, right = (x.reshape(dims) for x, dims in zip(given, shape.input_shapes, strict=True))
+            result = left @ right
+        elif part == "scale":
+            result = given[0] / np.sqrt(a.head_dim)
+        elif part == "mask":
+            result = given[0].reshape(shape.shape) + np.where(np.tri(a.q, a.kv, a.kv - a.q), 0, -np.inf)
+        elif part == "softmax":
+            powers = np.exp(given[0] - given[0].max(-1, keepdims=True))
+            result = powers / powers.sum(-1, keepdims=True)
+        else:
+            assert part == "joined"
+            result = given[0].reshape(a.batch, a.heads, a.q, a.head_dim).transpose(0, 2, 1, 3)
+        values[layer.outputs[0]] = result.reshape(lowered(net).tensors[layer.outputs[0]].shape)
+    return values["y"]
+
+
+@pytest.mark.parametrize("causal", ["none", "full", "skip"])
+@pytest.mark.parametrize(("heads", "shared"), [(4, 4), (4, 2), (6, 1)])
+def test_the_parts_give_what_numpy_and_the_runtime_do(heads, shared, causal, tmp_path):
+    """ONNX's Attention has its causal mask at the left, ours the queries at the end: the same for q = kv."""
+    shape = Attention(2, heads, shared, 5, 5, 4, causal)
+    feed = {name: reals(*dims, seed=i) for i, (name, dims) in enumerate(zip("qkv", shape.input_shapes, strict=True))}
+    op = node("Attention", ["q", "k", "v"], ["y"], "it", is_causal=int(causal != "none"), q_num_heads=heads,
+              kv_num_heads=shared)  # fmt: skip
+    net, expected = saved(tmp_path / "m.onnx", [op], feed, opset=23)
+    assert net.layers[0].shape == replace(shape, causal="none" if causal == "none" else "full")
+    truth = golden.attention(shape, *feed.values())
+    np.testing.assert_allclose(truth, expected["y"], rtol=1e-4, atol=1e-5)
+    masks = () if causal == "none" else ("m",)
+    ours = Layer("a", shape, ("q", "k", "v"), masks, ("y",))
+    tensors = {name: Tensor(name, array.shape) for name, array in feed.items()} | {"y": Tensor("y", shape.output_shape)}
+    tensors |= {name: Tensor(name, (5, 5), weight=True) for name in masks}
+    np.testing.assert_allclose(by_layers(Network("n", (ours,), tensors), feed), truth, rtol=1e-12)
+
+
+def test_queries_are_the_last_positions_and_masks_are_added():
+    """By hand: one head of one feature, zero queries, so that each query takes the mean of the values that it sees."""
+    shape = Attention(1, 1, 1, 2, 3, 1, "full")
+    q, k, v = np.zeros((1, 2, 1)), np.ones((1, 3, 1)), np.array([3.0, 5.0, 10.0]).reshape(1, 3, 1)
+    assert golden.attention(shape, q, k, v).ravel().tolist() == pytest.approx([4, 6])
+    some = np.array([[0, -np.inf, -np.inf], [-np.inf, 0, 0]])
+    assert golden.attention(replace(shape, causal="none"), q, k, v, some).ravel().tolist() == pytest.approx([3, 7.5])
