@@ -28,7 +28,7 @@ from accelsim.passes import batching
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.results import LayerResult, NetworkResult
-from accelsim.workload.layers import Layer, LayerView
+from accelsim.workload.layers import Layer, LayerView, Tensor
 from accelsim.workload.load import load_network as load_network
 from accelsim.workload.lowering import attentions, lowered
 from accelsim.workload.network import Network, is_view
@@ -204,10 +204,20 @@ def prepare(arch: Arch, network: Network, batch: int | None, density: Given | No
 def taken_whole(arch: Arch, network: Network) -> frozenset[str]:
     """Return the names of the attention layers that a unit of the machine takes as they are."""
     whole = attentions(network)
-    if not whole:
-        return frozenset()
-    wide = resolve(replace(network, layers=whole, program=None), arch.precision)
-    return frozenset(layer.name for layer in whole if _unit_for(arch, wide.view(layer))[0] is not None)
+    reads = {name for layer in network.layers for name in layer.inputs} if whole else set()
+
+    def wide(tensor: Tensor) -> Tensor:
+        given = arch.precision
+        default = given.input_bits if tensor.name in reads else given.output_bits
+        return replace(tensor, bits=tensor.bits or (given.weight_bits if tensor.weight else default))
+
+    def taken(layer: Layer) -> bool:
+        view = network.view(layer)
+        groups = (view.inputs, view.weights, view.outputs)
+        inputs, weights, outputs = (tuple(map(wide, group)) for group in groups)
+        return _unit_for(arch, replace(view, inputs=inputs, weights=weights, outputs=outputs))[0] is not None
+
+    return frozenset(layer.name for layer in whole if taken(layer))
 
 
 def lowered_for(arch: Arch, network: Network) -> Network:

@@ -14,11 +14,9 @@ from accelsim.workload.shapes import (
     Dims,
     Elementwise,
     Linear,
-    Matmul,
     Normalization,
     Pool,
     Shape,
-    Softmax,
     View,
 )
 
@@ -60,11 +58,6 @@ class Builder:
         rows = dims[:1] if len(dims) == 4 else dims[:-1]
         return self._add(name, Linear(prod(rows), prod(dims[len(rows) :]), k), x, bias=bias)
 
-    def matmul(self, name: str, a: str, b: str) -> str:
-        """Add a product (batch, m, k) x (batch, k, n) of two activations."""
-        batch, m, k = self.dims(a)
-        return self._add(name, Matmul(batch, m, self.dims(b)[2], k), a, b)
-
     def pool(
         self, name: str, x: str, op: Literal["max", "average"], window: int, stride: int, *, pad: int = 0,
         ceil: bool = False,
@@ -89,10 +82,6 @@ class Builder:
         """Add an operation element by element; all operands, constants among them, are broadcast to the first."""
         shapes = tuple(map(self.dims, inputs))
         return self._add(name, Elementwise(op, shapes[0], shapes), *inputs, constants=constants)
-
-    def softmax(self, name: str, x: str) -> str:
-        """Add a softmax over the last dimension."""
-        return self._add(name, Softmax(self.dims(x), self.dims(x)[-1]), x)
 
     def attention(
         self, name: str, shape: Attention, *inputs: str, output: str, constants: tuple[str, ...] = ()
