@@ -21,8 +21,8 @@ from accelsim.layer import Options, Task, machine_components, simulate_layer, ta
 from accelsim.mapping.choose import Pinned
 from accelsim.memory.network import Prefetch
 from accelsim.network_time import scheduled
-from accelsim.operands import chain, files
-from accelsim.operands.rounding import Rounding
+from accelsim.operands import files
+from accelsim.operands.rounding import Chain, Rounding
 from accelsim.overlap import overlapped
 from accelsim.passes import batching
 from accelsim.passes.precision import read_precision, resolve, with_precision
@@ -247,14 +247,16 @@ def select(network: Network, pattern: str) -> list[Layer]:
 
 def given_operands(
     network: Network, operands: str | Path | Mapping[str, np.ndarray] | None, seed: int, chosen: Sequence[Layer]
-) -> chain.Chain:
+) -> Chain:
     """Return the integers from a file, arrays or chaining, for the layers that are to run, and what they stand for."""
     if operands is None:
-        return chain.Chain({}, {}, ())
+        return Chain({}, {}, ())
     if not isinstance(operands, Mapping) and str(operands) == "chain":
+        from accelsim.operands import chain
+
         return chain.propagate(network, seed)
     wanted = {name for x in chosen for name in (*x.inputs, *x.weights)}
-    return chain.Chain(
+    return Chain(
         files.load_operands(Path(operands) if isinstance(operands, str) else operands, network, wanted), {}, ()
     )
 

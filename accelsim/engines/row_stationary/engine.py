@@ -36,7 +36,8 @@ import numpy as np
 
 from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
-from accelsim.engine import Engine, Machine, Sample, Word, check_counts
+from accelsim.config.schema import MappingSpec
+from accelsim.engine import Chosen, Engine, Machine, Sample, Word, check_counts
 from accelsim.engines.row_stationary import candidates, fmaps, sample
 from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
@@ -57,6 +58,7 @@ class RowStationary(Engine[Params, Mapping]):
     mapping_schema = Mapping
     primary = "pes"
     support_params = ("word_bits", "ifmap_spad_words", "filter_spad_words", "rows")
+    spread = ("rows", "cols")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""
@@ -109,6 +111,28 @@ class RowStationary(Engine[Params, Mapping]):
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Candidates) -> Bounds:
         """Return cycles that no candidate undercuts, exact traffic, and the objective of the engine's own."""
         return candidates.bounds(_conv(view), params, machine.dram, columns)
+
+    def walks(self, params: Params) -> bool:
+        """Every pass is walked; only mappings are chosen for many layers at once."""
+        del params
+        return True
+
+    def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...]:
+        """Return what decides about a layer's mapping."""
+        del effective_macs
+        return tuple(candidates.layer_row(_conv(view)).tolist())
+
+    def mappings_of_many(
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec
+    ) -> Chosen | None:
+        """Return what the authors' objective chooses for layers; others ask for each alone."""
+        del machine
+        if mapping.objective != "engine" or mapping.fixed:
+            return None
+        keys = candidates.best_of_own(layers.tobytes(), params)
+        if not all(map(all, keys)):
+            return None
+        return Chosen(keys, lambda i: Mapping(**dict(zip(candidates.FIELDS, keys[i], strict=True))))
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Mapping, machine: Machine) -> Plan:
         """Check that everything fits and that no count can overflow; size the feature maps in DRAM."""

@@ -187,6 +187,7 @@ class _Ready:
     chosen: frozenset[str]
     likeness: dict[tuple[str, str | None], Any]
     deals: dict[Any, columnar.Deal | None]
+    alike: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
 
 
@@ -210,8 +211,10 @@ def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | Non
         if at not in ready.deals:
             if len(ready.deals) >= MOST_READY:
                 ready.deals.clear()
+                ready.alike.clear()
             chosen = ready.chosen if names is None else names.names
-            ready.deals[at] = columnar.deal(machine.arch, ready.network, ready.layers, chosen, job.options.seed)
+            seed, known = job.options.seed, ready.alike
+            ready.deals[at] = columnar.deal(machine.arch, ready.network, ready.layers, chosen, seed, known)
         dealt = ready.deals[at]
         found = None if dealt is None else columnar.totals(machine.arch, dealt, machine.memory)
         return None if dealt is None or found is None else (dealt, found)
@@ -240,7 +243,7 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         network = with_densities(network, options.weight_density, options.input_density)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        found = _READY[key] = _Ready(context, network, layers, chosen, {}, {}, {})
+        found = _READY[key] = _Ready(context, network, layers, chosen, {}, {}, {}, {})
     return found
 
 
