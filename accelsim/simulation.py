@@ -203,7 +203,7 @@ def prepare(arch: Arch, network: Network, batch: int | None, density: Given | No
 
 def taken_whole(arch: Arch, network: Network) -> frozenset[str]:
     """Return the names of the attention layers that a unit of the machine takes as they are."""
-    whole = attentions(network)
+    whole = attentions(network) if any(registry.get(unit.engine).attends for unit in arch.units) else ()
     reads = {name for layer in network.layers for name in layer.inputs} if whole else set()
 
     def wide(tensor: Tensor) -> Tensor:

@@ -7,8 +7,10 @@ import pytest
 
 import accelsim
 from accelsim.cli import main
+from accelsim.engines import registry
 from accelsim.errors import WorkloadError
 from accelsim.report.document import document
+from accelsim.simulation import load_arch, prepare, taken_whole
 from accelsim.workload import nets
 from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.lowering import lowered
@@ -269,13 +271,26 @@ def test_parts_that_do_not_fit_are_refused():
             Network("n", (wrong,), tensors)
 
 
-def test_every_packaged_machine_refuses_or_takes_an_attention_in_words(tmp_path):
-    from accelsim.config import packaged
-    from accelsim.simulation import load_arch, taken_whole
+def test_a_unit_that_takes_the_kind_gets_it_whole_unless_it_refuses(tmp_path, monkeypatch):
+    engine = registry.get("vector")
+    narrow, wide = (
+        connected(f"{{name: a, kind: attention, heads: 2, q: {q}, head_dim: 4, inputs: [q, k, v]}}", tmp_path)
+        for q in (4, 8)
+    )
+    machine = load_arch("edge_npu")
+    assert taken_whole(machine, narrow) == frozenset()
+    monkeypatch.setattr(type(engine), "attends", True)
+    assert taken_whole(machine, narrow) == frozenset()  # its `supports` knows no such kind
+    supports = type(engine).supports
 
-    net = connected("{name: a, kind: attention, heads: 2, q: 4, head_dim: 4, inputs: [q, k, v]}", tmp_path)
-    for name in packaged.names("arch_configs"):
-        assert taken_whole(load_arch(name), net) <= {"a"}
+    def some(self, view, params):
+        small = view.kind == "attention" and view.shape.q <= 4
+        return None if small else supports(self, view, params)
+
+    monkeypatch.setattr(type(engine), "supports", some)
+    assert taken_whole(machine, narrow) == {"a"}
+    assert [x.name for x in prepare(machine, narrow, 2, None, None).layers] == ["a"]
+    assert "a.scores" in [x.name for x in prepare(machine, wide, 2, None, None).layers]
 
 
 def test_profiles_name_the_parts_wherever_layers_are_named(tmp_path, capsys):
