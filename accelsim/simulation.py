@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,8 +19,6 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.layer import Options, Task, machine_components, simulate_layer, table_of, without_registers
 from accelsim.mapping.choose import Pinned
-from accelsim.memory.network import Prefetch
-from accelsim.network_time import scheduled
 from accelsim.operands import files
 from accelsim.operands.rounding import Chain, Rounding
 from accelsim.overlap import overlapped
@@ -34,6 +32,9 @@ from accelsim.workload.lowering import attentions, lowered
 from accelsim.workload.network import Network, is_view
 from accelsim.workload.shapes import Unsupported
 from accelsim.workload.sizes import Sizes, check_names
+
+if TYPE_CHECKING:
+    from accelsim.memory.network import Prefetch
 
 OnProgress = Callable[[str, float, int], None]
 """Called with (layer name, layers done, layers in all); within a layer that takes long, done has a fraction."""
@@ -154,7 +155,11 @@ def simulate(
         if not is_view(layer)
     ]
     ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
-    clocked = scheduled(arch, network, ran, prefetch) if schedule == "network" else None
+    clocked = None
+    if schedule == "network":
+        from accelsim.network_time import scheduled
+
+        clocked = scheduled(arch, network, ran, prefetch)
     ran, sooner = overlapped(arch, network, tasks, ran)
     results = placed(with_parents(ran, network))
     if clocked is not None and not trace:
