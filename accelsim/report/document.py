@@ -194,6 +194,7 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "checked": layer.checked,
         "details": layer.details,
         **({"parent": layer.parent} if layer.parent else {}),
+        **({"dram": layer.dram} if layer.dram else {}),
     }
 
 

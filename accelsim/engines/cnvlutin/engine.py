@@ -30,7 +30,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity
-from accelsim.components import Component, Mac, RegisterFile, Sram
+from accelsim.components import Component, Link, Mac, RegisterFile, Registers, Sram, dot_product_bits
 from accelsim.compressed import sample
 from accelsim.compressed.columns import Layers, planned, small, stacked
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
@@ -105,12 +105,21 @@ class Cnvlutin(MultiplierEngine[Params]):
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return multipliers, partial-sum registers and eDRAM."""
         p = params
-        slot = p.brick * (p.operand_bits + (p.brick - 1).bit_length())
+        offset = (p.brick - 1).bit_length()
+        slot = p.brick * (p.operand_bits + offset)
+        unit = dot_product_bits(p.filters, p.lanes, p.operand_bits) + (p.lanes * offset if p.skip_zeros else 0)
+        pipeline = Registers(
+            "registers", p.units, clocked_bits=unit + 2000, gated_words=p.filters,
+            source="assumed: per unit operand latches, offsets of the neurons, products, sums within the trees, "
+            "2,000 bits of control; gated: partial sums",
+        )  # fmt: skip
         return (
             Mac("macs", p.units * p.filters * p.lanes, p.operand_bits, p.operand_bits, p.accumulator_bits),
             RegisterFile("pe.partial", p.units, p.filters * p.accumulator_bits, p.accumulator_bits),
+            pipeline,
+            Link("bus", 1, slot, reach="trunk", carries=("glb.neurons/read", "glb.neurons/write")),
             Sram("glb.neurons", 1, p.neuron_kib * KIB_BITS, slot),
-            Sram("glb.synapses", 1, p.synapse_kib * KIB_BITS, p.filters * p.lanes * p.operand_bits),
+            Sram("glb.synapses", p.units, p.synapse_kib * KIB_BITS // p.units, p.filters * p.lanes * p.operand_bits),
         )
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:

@@ -31,7 +31,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity
-from accelsim.components import Component, Mac, RegisterFile, Sram
+from accelsim.components import Component, Mac, RegisterFile, Registers, Sram, dot_product_bits
 from accelsim.compressed import sample
 from accelsim.compressed.columns import Layers, planned, small, stacked
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
@@ -118,6 +118,12 @@ class Dcnn(MultiplierEngine[Params]):
         accumulators = p.accumulator_entries * p.accumulator_bits
         return (
             Mac("macs", pes * p.lanes, p.operand_bits, p.operand_bits, p.accumulator_bits),
+            Registers(
+                "registers",
+                pes,
+                clocked_bits=dot_product_bits(1, p.lanes, p.operand_bits) + p.accumulator_bits + 256,
+                source="assumed: operand latches, products, sums within the tree, an accumulator, 256 bits of control",
+            ),
             Sram("pe.accumulators", 2 * pes, accumulators, p.accumulator_bits),
             Sram("pe.activations", pes, p.activation_kib * KIB_BITS, p.lanes * p.operand_bits),
             Sram("pe.weights", pes, p.weight_buffer_bits, p.lanes * p.operand_bits),

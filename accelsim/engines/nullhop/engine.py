@@ -31,7 +31,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity
-from accelsim.components import Component, Mac, RegisterFile, Sram
+from accelsim.components import Component, Link, Mac, RegisterFile, Registers, Sram
 from accelsim.compressed import sample
 from accelsim.compressed.columns import Layers, planned, small, stacked
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
@@ -108,6 +108,15 @@ class NullHop(MultiplierEngine[Params]):
         return (
             Mac("macs", p.macs, p.operand_bits, p.operand_bits, p.accumulator_bits),
             RegisterFile("pe", p.macs, p.accumulator_bits, p.accumulator_bits),
+            Registers(
+                "registers",
+                1,
+                clocked_bits=3 * p.macs * p.operand_bits + 4 * p.operand_bits + 2000,
+                gated_words=p.macs,
+                source="assumed: a weight and a product per multiplier, four pixels, 2,000 bits of decoder and "
+                "control; gated: accumulators",
+            ),
+            Link("bus", 1, p.operand_bits, reach="trunk", carries=("glb.pixels/read", "glb.pixels/write")),
             Sram("glb.pixels", 1, p.pixel_kib * KIB_BITS, 4 * p.operand_bits),
             Sram("glb.kernels", 1, p.kernel_kib * KIB_BITS, p.macs * p.operand_bits),
         )

@@ -282,6 +282,7 @@ def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Candidates) -
     cycles = least.layer_cycles(conv, params, dram, columns, alone)
     used_columns = conv.s + min(conv.s, conv.stride[1]) * (conv.f - 1)
     delivered = conv.n * conv.c * strips * filter_passes * used_columns * conv.r * e * t
+    bus = 2 * (weights + 2 * kept) + ifmap * filter_passes + delivered
     words = {
         ("glb.fmaps", "read"): ifmap * filter_passes + kept + outputs * (params.psum_counting == "every_pass"),
         ("glb.fmaps", "write"): ifmap * blocks + kept,
@@ -303,7 +304,7 @@ def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Candidates) -
         read_weights + read_inputs + write,
         bits,
         own(conv, params, columns),
-        {("macs", "mac"): conv.macs},
+        {("macs", "mac"): conv.macs, ("bus", "transfer"): bus * width},
         lambda places: _timed(conv, params, dram, columns, places),
         most=most_walked(conv),
     )

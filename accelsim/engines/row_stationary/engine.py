@@ -35,7 +35,7 @@ from dataclasses import replace
 import numpy as np
 
 from accelsim.activity import Activity
-from accelsim.components import Component, Link, Mac, RegisterFile, Sram
+from accelsim.components import Component, Link, Mac, RegisterFile, Registers, Sram
 from accelsim.config.schema import MappingSpec
 from accelsim.engine import Chosen, Engine, Machine, Sample, Word, check_counts
 from accelsim.engines.row_stationary import candidates, fmaps, sample
@@ -86,12 +86,19 @@ class RowStationary(Engine[Params, Mapping]):
         """Return multipliers, spads, networks and buffer banks."""
         p, pes = params, params.rows * params.cols
         width, bank_bits = p.word_bits, p.bank_kib * KIB_BITS
+        pipeline = Registers(
+            "registers", pes, clocked_bits=8 * width + 48, gated_words=p.ifmap_spad_words + p.psum_spad_words + 9,
+            source="assumed: three operands, products in two stages, a sum, 48 bits of counters and control; gated: "
+            "words of the register spads and 9 of FIFOs",
+        )  # fmt: skip
         return (
             Mac("macs", pes, input_bits=width, weight_bits=width, accumulator_bits=width),
             Sram("pe.filters", pes, size_bits=p.filter_spad_words * width, width_bits=width),
             RegisterFile("pe.inputs", pes, size_bits=p.ifmap_spad_words * width, width_bits=width),
             RegisterFile("pe.psums", pes, size_bits=p.psum_spad_words * width, width_bits=width),
+            pipeline,
             Link("array", pes, width_bits=p.psum_words_per_cycle * width),
+            Link("bus", 1, p.psum_words_per_cycle * width, length_mm=p.bus_mm or 0.0, reach="trunk"),
             Sram("glb.fmaps", p.fmap_banks, size_bits=bank_bits, width_bits=p.psum_words_per_cycle * width),
             Sram("glb.filters", p.filter_banks, size_bits=bank_bits, width_bits=p.filter_words_per_cycle * width),
         )

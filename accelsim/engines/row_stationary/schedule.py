@@ -112,6 +112,17 @@ def on_chip(cut: Cut, view: LayerView, reading_macs: int) -> dict[Flow, int]:
     return {flow: count * width for flow, count in words.items()}
 
 
+def bus_bits(flows: dict[Flow, int]) -> int:
+    """Return the bits on buses across the array: each word between it and the buffer on one that reaches all rows, and
+    on the one of a row, an ifmap word in every row that takes it.
+    """
+    filters = flows[Flow("glb.filters", "weight", "read")]
+    psums = flows[Flow("glb.fmaps", "psum", "read")] + flows[Flow("glb.fmaps", "psum", "write")]
+    return (
+        2 * (filters + psums) + flows[Flow("glb.fmaps", "input", "read")] + flows[Flow("pe.inputs", "input", "write")]
+    )
+
+
 def glb_array_bits(flows: dict[Flow, int]) -> int:
     """Return the bits between buffer and array, filters apart: what the chip's table calls buffer accesses."""
     array = (Flow("glb.fmaps", "input", "read"), Flow("glb.fmaps", "psum", "read"), Flow("glb.fmaps", "psum", "write"))

@@ -17,28 +17,31 @@ import numpy as np
 
 from accelsim import simulation
 from accelsim.activity import CAUSES, Event
-from accelsim.components import Clock
+from accelsim.charges import (
+    areas_of,
+    full_name,
+    machine_components,
+    table_of,
+    unit_components,
+    waiting_of_others,
+)
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import LEAKAGE, Table, area_mm2, leakage_mw, states
+from accelsim.energy import LEAKAGE, Table, leakage_mw
 from accelsim.engine import Many
 from accelsim.engines import registry
 from accelsim.errors import PriceError
 from accelsim.explore.sweep import retimed
+from accelsim.explore.sweep.followers import Clocks, Trunks, followers, told
 from accelsim.explore.sweep.retimed import CYCLES, EXACT, FIRST_CAUSE, KNOWN, PERFORMED, READ, WRITE
-from accelsim.layer import (
+from accelsim.layer import (  # fmt: skip
     Options,
     Task,
     chooses_by,
-    full_name,
     leak_pj_per_cycle,
-    machine_components,
     machine_view,
     price_of,
     simulate_layer,
-    table_of,
-    unit_components,
-    waiting_of_others,
-)  # fmt: skip
+)
 from accelsim.mapping.choose import PriceOf
 from accelsim.operands import handle
 from accelsim.results import NetworkResult, time_share
@@ -124,8 +127,8 @@ class Rates:
     terms: dict[tuple[int, int, tuple[Event, ...]], Terms] = field(default_factory=dict)
     """By unit, and by the columns of its table."""
     static: Static | None = None
-    clocks: dict[int, list[Clock]] = field(default_factory=dict)
-    """By unit."""
+    followers: dict[int, tuple[Trunks, Clocks]] = field(default_factory=dict)
+    """By unit: its trunks with what they carry, and its registers, their clocks and their kind of units."""
     waiting: dict[int, dict[str, float]] = field(default_factory=dict)
     """By unit that runs a layer: what the clocks of the others cost in a cycle."""
 
@@ -252,7 +255,7 @@ def totals(arch: Arch, dealt: Deal, memory: Memo) -> dict[str, Any] | None:
     table = table_of(arch)
     found = [_counts(arch, dealt, block, table, memory) for block in dealt.blocks]
     counted = [
-        None if each is None else _with_clocks(arch, block, each, memory)
+        None if each is None else _with_followers(arch, block, each, memory)
         for block, each in zip(dealt.blocks, found, strict=True)
     ]
     many = [each for each in counted if each is not None]
@@ -305,7 +308,7 @@ def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -
 
     def price(boundary: str, direction: str) -> float:
         if not priced:  # only asked for energy objectives
-            priced.append(price_of(unit_components(arch, unit), table))
+            priced.append(price_of(unit_components(arch, unit), table, arch.memory.dram))
         return priced[0](boundary, direction)
 
     def ask(rows: np.ndarray) -> Many | None:
@@ -324,31 +327,26 @@ def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -
     return many if len(new) == len(block.keys) else many._replace(table=np.array([known[key] for key in block.keys]))
 
 
-def _with_clocks(arch: Arch, block: Block, many: Many, memory: Memo) -> Many | None:
-    """Return the totals with the events of registers and clocks, or None where they are of units not counted."""
+def _with_followers(arch: Arch, block: Block, many: Many, memory: Memo) -> Many | None:
+    """Return the totals with the events that follow: of trunks from what they carry, of registers and clocks from
+    unit-cycles. None where those are of units that the totals do not tell of, or a count is too large.
+    """
     unit = arch.units[block.unit]
-    known = memory.rates.clocks
+    engine, known = registry.get(unit.engine), memory.rates.followers
     if block.unit not in known:
-        known[block.unit] = [c for c in unit_components(arch, unit) if isinstance(c, Clock)]
-    clocks = known[block.unit]
-    if not clocks:
+        known[block.unit] = told(unit_components(arch, unit))
+    trunks, clocks = known[block.unit]
+    if not (trunks or clocks):
         return many
-    primary = registry.get(unit.engine).primary
-    counted = [*((primary, cause) for cause in many.causes), *many.others]
-    if any(clock.registers.unit not in {kind for kind, _ in counted} for clock in clocks):
+    counted = (*((engine.primary, cause) for cause in many.causes), *many.others)
+    if any(kind not in {told for told, _ in counted} for _, _, kind in clocks):
         return None
-    named = [(clock.registers.unit, *found) for clock in clocks for found in states(clock, arch.clock_gating)]
-    among = np.array(
-        [[kind == unit and test(cause) for kind, cause in counted] for unit, _, test in named], dtype=np.int64
-    )
-    start = FIRST_CAUSE + len(many.causes)
-    stop = start + len(many.events)
-    own, events, others = many.table[:, FIRST_CAUSE:start], many.table[:, :stop], many.table[:, stop:]
-    unit_cycles = np.concatenate([own, others], axis=1) @ among.T
-    if unit_cycles.max(initial=0) >= EXACT:
+    events, columns = followers(trunks, clocks, arch.clock_gating, len(many.causes), counted, many.events)
+    more = many.table[:, FIRST_CAUSE:] @ columns
+    if more.max(initial=0) >= EXACT:
         return None
-    table = np.concatenate([events, unit_cycles], axis=1)
-    return Many(table, many.causes, (*many.events, *(event for _, event, _ in named)))
+    plain = many.table[:, : FIRST_CAUSE + len(many.causes) + len(many.events)]
+    return Many(np.concatenate([plain, more], axis=1), many.causes, (*many.events, *events))
 
 
 class _Account(NamedTuple):
@@ -469,6 +467,6 @@ def _static(arch: Arch, table: Table, memory: Memo) -> Static:
 def static(arch: Arch, table: Table) -> Static:
     """Return what a machine leaks and occupies."""
     components = machine_components(arch)
-    areas = area_mm2(components, table)
+    areas = areas_of(arch, table)
     whole = sum(areas.mm2.values()) if areas.mm2 else None
     return Static(leakage_mw(components, table), whole, areas.left_out)

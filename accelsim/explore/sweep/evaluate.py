@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from accelsim import simulation
+from accelsim.charges import table_of
 from accelsim.config.arch import Arch, build, override
 from accelsim.config.yamlfile import Document
 from accelsim.engines import registry
@@ -22,7 +23,7 @@ from accelsim.explore.sweep.layersets import LayerSet, layer_set
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.explore.sweep.store import Common, Row
 from accelsim.explore.sweep.tables import PARTS, SUMS
-from accelsim.layer import Options, Task, simulate_layer, table_of
+from accelsim.layer import Options, Task, simulate_layer
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
 from accelsim.workload.layers import Layer
@@ -108,7 +109,9 @@ def run_point(context: Context, job: Job) -> Row:
         machine = _machine(context, job)
         ready = _ready(context, job, machine.arch)
         shared = context.shared.get(job.network)
-        if context.columnar and not context.keep_layers:
+        if machine.arch.memory.dram.device is not None:
+            retimed.note_walk(retimed.DEVICE)
+        elif context.columnar and not context.keep_layers:
             row = _columnar(machine, ready, job, shared)
             if row is not None:
                 return row
@@ -185,7 +188,7 @@ class _Ready:
     network: Network
     layers: tuple[Layer, ...]
     chosen: frozenset[str]
-    likeness: dict[tuple[str, str | None], Any]
+    likeness: dict[Any, Any]
     deals: dict[Any, columnar.Deal | None]
     alike: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
@@ -282,7 +285,8 @@ def _simulate(
 
 
 def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
-    mine = (task.view.name, task.unit.name if task.unit else task.reason)
+    where = (*task.addresses.values(), task.free_byte)
+    mine = (task.view.name, task.unit.name if task.unit else task.reason, where)
     if mine not in ready.likeness:
         ready.likeness[mine] = simulation.likeness(task)
     likeness = ready.likeness[mine]

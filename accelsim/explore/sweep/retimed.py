@@ -18,12 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import CAUSES, Activity, Event, Phase
+from accelsim.charges import events, unit_components
+from accelsim.components import Registers
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import Table
+from accelsim.energy import CLOCKED, Table
 from accelsim.engine import Chosen, Many, NoMapping
 from accelsim.engines import registry
 from accelsim.errors import FitError, ModelError, UserError
-from accelsim.layer import Task, events, machine_view, mapping_of, unit_components, walked
+from accelsim.layer import Task, machine_view, mapping_of, walked
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.operands import handle
@@ -53,6 +55,9 @@ class Walked(NamedTuple):
     primary : int
         Primary units.
     events : tuple of Event
+    others : tuple of (str, int)
+        Kinds of units beside the primary one whose registers are clocked, and how many there are; the table has their
+        unit-cycles by `CAUSES` behind the events.
     """
 
     table: np.ndarray
@@ -62,6 +67,7 @@ class Walked(NamedTuple):
     owner: np.ndarray
     primary: int
     events: tuple[Event, ...]
+    others: tuple[tuple[str, int], ...] = ()
 
 
 def _nbytes(part: Any) -> int:
@@ -96,6 +102,8 @@ class Kept:
         self.parts[key] = part
 
 
+DEVICE = "a DRAM device"
+"""Stands among engines that walk for points whose tiles meet in a device: their time has no closed form."""
 _WALKS = threading.local()
 
 
@@ -106,6 +114,11 @@ def take_walks() -> set[str]:
     return engines
 
 
+def note_walk(name: str) -> None:
+    """Note that this thread walks a layer of an engine, or on `DEVICE`."""
+    _WALKS.engines = {*getattr(_WALKS, "engines", ()), name}
+
+
 def totals(
     arch: Arch, unit: Unit, tasks: Sequence[Task], layers: np.ndarray | None, seed: int, table: Table, kept: Kept
 ) -> Many | None:
@@ -113,6 +126,8 @@ def totals(
 
     ``tasks`` are of this network and may be of another machine; ``layers`` are what the engine encodes them as.
     """
+    if arch.memory.dram.device is not None:
+        return None  # tiles meet in a device: their addresses count
     dram, engine = machine_view(arch).dram, registry.get(unit.engine)
     inside = tuple(getattr(dram, name) for name in engine.dram_inside)
     params = unit.params if not engine.spread else tuple(v for name, v in unit.params if name not in engine.spread)
@@ -135,7 +150,20 @@ def totals(
     part = _spread(part, engine.units(unit.params)[engine.primary])
     counts = part.table.copy()
     timely = _stalled(counts, part, dram) and _beside(counts, part, dram)
-    return Many(counts, CAUSES, part.events) if timely else None
+    if not timely or not _closed(counts, part):
+        return None
+    return Many(counts, CAUSES, part.events, tuple((kind, cause) for kind, _ in part.others for cause in CAUSES))
+
+
+def _closed(counts: np.ndarray, part: Walked) -> bool:
+    """Let the other kinds of units wait for memory in what is left of the time; False if they leave `EXACT`."""
+    for i, (_, units) in enumerate(part.others):
+        start = FIRST_CAUSE + len(CAUSES) + len(part.events) + i * len(CAUSES)
+        own = counts[:, start : start + len(CAUSES)]
+        if int(counts[:, CYCLES].max(initial=0)) * units >= EXACT:
+            return False
+        own[:, CAUSES.index("memory")] += units * counts[:, CYCLES] - own.sum(axis=1)
+    return True
 
 
 def _stalled(counts: np.ndarray, part: Walked, dram: DramModel) -> bool:
@@ -218,7 +246,7 @@ def _one(
     primary = registry.get(unit.engine).units(unit.params)[registry.get(unit.engine).primary]
     part = kept.get(key)
     if part is None:
-        _WALKS.engines = {*getattr(_WALKS, "engines", ()), unit.engine}
+        note_walk(unit.engine)
         part = _part(arch, unit, walked(arch, unit, task, chosen.mapping(i), seed), machine_view(arch).dram)
         if part is not None:
             kept.put(key, part)
@@ -239,7 +267,9 @@ def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked
     engine, components = registry.get(unit.engine), unit_components(arch, unit)
     counted = events(components, activity)
     moved = [counted.pop(Event("dram", way), 0) for way in ("read", "write")]
-    named = tuple(Event(c.name, action) for c in components if c.name != "dram" for action in c.actions)
+    apart = ("dram", *CLOCKED)
+    named = tuple(Event(c.name, action) for c in components if c.kind not in apart for action in c.actions)
+    units = {c.unit: c.per_units for c in components if isinstance(c, Registers) and c.unit != engine.primary}
     if not counted.keys() <= set(named):
         return None
     causes = activity.accounts[engine.primary]
@@ -253,6 +283,8 @@ def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked
     row = [1, cycles, *moved, activity.performed_macs]
     row += [causes.get(cause, 0) - wait for cause, wait in zip(CAUSES, waits, strict=True)]
     row += [counted.get(event, 0) for event in named]
+    for kind in units:
+        row += [activity.accounts[kind].get(cause, 0) for cause in CAUSES]
     rows = timeline.rows_of(() if activity.schedule is None else activity.schedule, dram)
     if rows.dtype == object or max(chain(row, *phases)) >= EXACT:
         return None
@@ -262,7 +294,7 @@ def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked
     return Walked(
         np.array([row], np.int64), rows, np.array([0, len(rows)]),
         np.array(phases, np.int64).reshape(-1, 2 + len(CAUSES)), np.zeros(len(phases), np.int64),
-        engine.units(unit.params)[engine.primary], named,
+        engine.units(unit.params)[engine.primary], named, tuple(units.items()),
     )  # fmt: skip
 
 
