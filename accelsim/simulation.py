@@ -28,8 +28,9 @@ from accelsim.passes import batching, dram_layout
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.results import LayerResult, NetworkResult
-from accelsim.workload.layers import Layer, LayerView
+from accelsim.workload.layers import Layer, LayerView, Tensor
 from accelsim.workload.load import load_network as load_network
+from accelsim.workload.lowering import attentions, lowered
 from accelsim.workload.network import Network, is_view
 from accelsim.workload.shapes import Unsupported
 from accelsim.workload.sizes import Sizes, check_names
@@ -165,7 +166,7 @@ def simulate(
 
         clocked = scheduled(arch, network, ran, prefetch)
     ran, sooner = overlapped(arch, network, tasks, ran)
-    results = placed(ran)
+    results = placed(with_parents(ran, network))
     if clocked is not None and not trace:
         results = tuple(replace(result, tiles=None) for result in results)
     return NetworkResult(
@@ -194,7 +195,11 @@ def simulate(
 
 
 def prepare(arch: Arch, network: Network, batch: int | None, density: Given | None, precision: Given | None) -> Network:
-    """Apply the passes: batch, densities, widths, and the machine's precision where nothing else gives one."""
+    """Apply the passes: lowering, batch, densities, widths, and the machine's precision where nothing else gives one.
+
+    Layers have the names that results give them from the first pass on: those that a unit runs.
+    """
+    network = lowered_for(arch, network)
     if batch is not None:
         network = batching.batched(network, batch)
     if density is not None:
@@ -204,6 +209,36 @@ def prepare(arch: Arch, network: Network, batch: int | None, density: Given | No
     if precision is not None:
         network = with_precision(network, read_precision(precision))
     return resolve(network, arch.precision)
+
+
+def taken_whole(arch: Arch, network: Network) -> frozenset[str]:
+    """Return the names of the attention layers that a unit of the machine takes as they are."""
+    whole = attentions(network) if any(registry.get(unit.engine).attends for unit in arch.units) else ()
+    reads = {name for layer in network.layers for name in layer.inputs} if whole else set()
+
+    def wide(tensor: Tensor) -> Tensor:
+        given = arch.precision
+        default = given.input_bits if tensor.name in reads else given.output_bits
+        return replace(tensor, bits=tensor.bits or (given.weight_bits if tensor.weight else default))
+
+    def taken(layer: Layer) -> bool:
+        view = network.view(layer)
+        groups = (view.inputs, view.weights, view.outputs)
+        inputs, weights, outputs = (tuple(map(wide, group)) for group in groups)
+        return _unit_for(arch, replace(view, inputs=inputs, weights=weights, outputs=outputs))[0] is not None
+
+    return frozenset(layer.name for layer in whole if taken(layer))
+
+
+def lowered_for(arch: Arch, network: Network) -> Network:
+    """Return the network with every attention that no unit takes as the layers that it stands for."""
+    return lowered(network, taken_whole(arch, network))
+
+
+def with_parents(results: Sequence[LayerResult], network: Network) -> list[LayerResult]:
+    """Return the results with the names of the layers or operators of which theirs are parts."""
+    parents = {layer.name: layer.parent for layer in network.layers if layer.parent}
+    return [replace(r, parent=parents[r.name]) if r.name in parents else r for r in results]
 
 
 def select(network: Network, pattern: str) -> list[Layer]:
@@ -326,6 +361,7 @@ def nothing_ran(result: NetworkResult) -> str | None:
 def advice(arch: Arch, network: Network, result: NetworkResult) -> str:
     """Return what to do about a result without a simulated layer: the packaged machines that have a unit, if any."""
     name = next(layer.name for layer in result.layers if layer.reason != NOT_SELECTED)
+    network = lowered_for(arch, network)
     layer = next(layer for layer in network.layers if layer.name == name)
 
     def takes(arch: Arch) -> bool:

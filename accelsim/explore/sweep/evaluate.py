@@ -234,14 +234,14 @@ def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | Non
 
 
 def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
-    key = (id(context), job.network, job.options, arch.precision)
+    options = job.options
+    given = context.variants[job.network, options.dim] if options.dim else context.networks[job.network]
+    key = (id(context), job.network, options, arch.precision, simulation.taken_whole(arch, given))
     found = _READY.get(key)
     if found is None:
         if len(_READY) >= MOST_READY:
             _READY.clear()
-        options = job.options
         paths = [context.folder / name if name else None for name in (options.density, options.precision)]
-        given = context.variants[job.network, options.dim] if options.dim else context.networks[job.network]
         network = simulation.prepare(arch, given, options.batch, *paths)
         network = with_densities(network, options.weight_density, options.input_density)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
