@@ -14,7 +14,7 @@ import numpy as np
 from accelsim.config import arch as spec
 from accelsim.config import packaged
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import area_mm2
+from accelsim.energy import area_mm2, prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.layer import Options, Task, machine_components, simulate_layer, table_of, without_registers
@@ -179,6 +179,7 @@ def simulate(
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
         schedule=clocked,
+        prices=prices_in_use(machine_components(arch), table),
     )
 
 

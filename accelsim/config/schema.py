@@ -88,6 +88,9 @@ class MappingSpec(Strict):
         description="what the mapper minimises; ties by cycles, DRAM bits, then order; 'engine' is the engine's own "
         "objective, with ties by order; of several units, those that have none take 'cycles'",
     )
+    prices: str | None = Field(
+        None, description="energy table by which the objectives energy and edp choose; null: the one that prices"
+    )
     fixed: dict[str, Any] = Field(default_factory=dict, description="mapping keys that every layer must use")
 
 

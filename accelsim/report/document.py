@@ -15,6 +15,7 @@ from typing import Any
 from accelsim.activity import BOUNDARIES, TENSORS
 from accelsim.config.arch import unsourced
 from accelsim.errors import ModelError
+from accelsim.report import facts, power
 from accelsim.report.facts import in_order
 from accelsim.results import SCHEMA, SCHEMA_SCHEDULED, LayerResult, NetworkResult, TrafficRow
 from accelsim.schedules import NetworkSchedule
@@ -41,6 +42,7 @@ def document(result: NetworkResult) -> dict[str, Any]:
             "isolated": result.isolated,
         },
         "options": result.options,
+        "prices": result.prices,
         "unsourced": unsourced(result.arch),
         "not_modelled": result.not_modelled,
         "notes": result.notes,
@@ -49,7 +51,17 @@ def document(result: NetworkResult) -> dict[str, Any]:
     }
     if result.schedule is not None:
         found["schedule"] = _schedule(result.schedule)
+    if result.energy_tables:
+        found["energy_tables"] = _tables(result)
     return {key: plain(value, key) for key, value in found.items()}
+
+
+def _tables(result: NetworkResult) -> dict[str, Any]:
+    ends = facts.span(result)
+    span = None
+    if ends is not None:
+        span = {"least_pj": ends[0], "largest_pj": ends[1], "ratio": ends[1] / ends[0] if ends[0] else None}
+    return {"rows": [price._asdict() for price in result.energy_tables], "span": span}
 
 
 def to_json(result: NetworkResult) -> str:
@@ -116,6 +128,7 @@ def _totals(result: NetworkResult) -> dict[str, Any]:
         "total_energy_pj": float(result.total_energy_pj),
         "energy_pj": result.energy_pj,
         "edp_pj_s": float(result.edp_pj_s),
+        "power": power.to_document(result),
         "dram_read_bits": result.dram_read_bits,
         "dram_write_bits": result.dram_write_bits,
         "occupancy": result.occupancy,
@@ -176,6 +189,7 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "needed_bits_per_cycle": layer.needed_bits_per_cycle,
         "total_energy_pj": float(layer.total_energy_pj),
         "energy_pj": layer.energy_pj,
+        "stalled_pj": layer.stalled_pj,
         "events": layer.events,
         "checked": layer.checked,
         "details": layer.details,

@@ -114,6 +114,12 @@ def dram_bits_per_cycle(result: NetworkResult) -> float | None:
     return float(dram["gb_per_s"]) * 8e9 / (result.clock_mhz * 1e6)
 
 
+def span(result: NetworkResult) -> tuple[float, float] | None:
+    """Return the least and the largest energy in pJ by the tables that price a run; None where no other was asked."""
+    values = [price.total_energy_pj for price in result.energy_tables if price.total_energy_pj is not None]
+    return (min(values), max(values)) if values else None
+
+
 def compute_roof(layer: LayerResult) -> float | None:
     """Return the dense MACs per cycle if the layer's units always worked: its rate divided by its occupancy.
 

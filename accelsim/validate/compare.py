@@ -39,8 +39,8 @@ class Verdict(NamedTuple):
     error : float
         (ours - expected) / expected; the difference where the expected value is 0.
     verdict : str
-        ``ok``, ``FAIL``, ``gap`` (known and still there), ``GAP CLOSED``, ``skipped`` (its data are not at hand; ours
-        and error are nan), or empty where only reported.
+        ``ok``, ``FAIL``, ``gap`` (known and still there), ``gap shrank`` (restate it), ``GAP GREW``, ``skipped`` (its
+        data are not at hand; ours and error are nan), or empty where only reported.
     """
 
     engine: str
@@ -52,7 +52,7 @@ class Verdict(NamedTuple):
     @property
     def passed(self) -> bool:
         """Whether the row is as its case says."""
-        return self.verdict in ("ok", "gap", "skipped", "")
+        return self.verdict in ("ok", "gap", "gap shrank", "skipped", "")
 
 
 def validate(names: Iterable[str] = (), progress: Callable[[str, int, int], None] | None = None) -> list[Verdict]:
@@ -94,10 +94,18 @@ def judge(engine: str, case: Figure, value: float) -> Verdict:
     verdicts = {
         "exact": "ok" if value == case.expected else "FAIL",
         "within": "ok" if abs(error) <= case.tolerance else "FAIL",
-        "known_gap": "gap" if abs(error - (case.gap or 0)) <= case.tolerance else "GAP CLOSED",
+        "range": "ok" if case.range is not None and case.range[0] <= value <= case.range[1] else "FAIL",
+        "known_gap": _gap(abs(error) - abs(case.gap or 0), case.tolerance),
         "reported": "",
     }
     return Verdict(engine, case, value, error, verdicts[case.kind])
+
+
+def _gap(growth: float, tolerance: float) -> str:
+    """Return the verdict on a known gap whose size has changed by ``growth``: to come nearer is no fault."""
+    if growth > tolerance:
+        return "GAP GREW"
+    return "gap shrank" if growth < -tolerance else "gap"
 
 
 def ours(case: Figure) -> float:
@@ -193,7 +201,7 @@ def _found(report: dict[str, Any], case: CaseSpec) -> float:
 
 _NOT_A_RUN = {
     "case", "needs", "rtl", "where", "unless", "quantity", "expected", "unit", "scale", "kind", "tolerance", "gap",
-    "origin", "source", "why",
+    "range", "origin", "class_", "source", "why",
 }  # fmt: skip
 
 

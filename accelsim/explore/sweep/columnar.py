@@ -28,6 +28,7 @@ from accelsim.explore.sweep.retimed import CYCLES, EXACT, FIRST_CAUSE, KNOWN, PE
 from accelsim.layer import (
     Options,
     Task,
+    chooses_by,
     full_name,
     leak_pj_per_cycle,
     machine_components,
@@ -294,7 +295,9 @@ def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -
         return priced[0](boundary, direction)
 
     def ask(rows: np.ndarray) -> Many | None:
-        leaks = leak_pj_per_cycle(arch, lambda: _static(arch, table, memory).leakage_mw)
+        if chooses_by(arch) is not None:
+            return None  # the kernels that choose also price
+        leaks = leak_pj_per_cycle(arch, lambda: _static(arch, table, memory).leakage_mw, table)
         return engine.closed_form_many(rows, unit.params, machine_view(arch), arch.mapping, price, leaks)
 
     known = memory.rows.setdefault(block.unit, {})
