@@ -28,6 +28,7 @@ from accelsim.passes import batching
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.rooms import Keep
 from accelsim.workload.layers import Layer, LayerView
 from accelsim.workload.load import load_network as load_network
 from accelsim.workload.network import Network, is_view
@@ -81,6 +82,7 @@ def simulate(
     trace: bool = False,
     schedule: Literal["isolated", "network"] = "isolated",
     prefetch: Prefetch = "tile",
+    residency: Keep = "exact",
     progress: OnProgress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -121,6 +123,8 @@ def simulate(
         Of a connected network: also put its layers on one clock, as the result's ``schedule``.
     prefetch : "none", "tile" or KiB
         What constants that clock lets units fetch before their layer's turn.
+    residency : "none", "greedy" or "exact"
+        On that clock: how it is decided which activations live in the machine's buffers, if it declares any.
     progress : callable, optional
 
     Raises
@@ -153,7 +157,7 @@ def simulate(
         if not is_view(layer)
     ]
     ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
-    clocked = scheduled(arch, network, ran, prefetch) if schedule == "network" else None
+    clocked = scheduled(arch, network, ran, prefetch, residency=residency) if schedule == "network" else None
     ran, sooner = overlapped(arch, network, tasks, ran)
     results = placed(ran)
     if clocked is not None and not trace:
