@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from accelsim.activity import Event
+from accelsim.charges import buffer_components, full_name, machine_components, table_of, unit_components
 from accelsim.components import Clock
 from accelsim.config.arch import Arch
 from accelsim.energy import LEAKAGE, clocked, leakage_mw
 from accelsim.energy import energy_pj as priced
-from accelsim.layer import buffer_components, full_name, machine_components, table_of, unit_components
 from accelsim.results import LayerResult
 from accelsim.rooms import Moved
 from accelsim.schedules import UnitAccount

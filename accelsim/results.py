@@ -230,13 +230,13 @@ class NetworkResult:
         Components on the chip for which it has none: the sum leaves them out.
     area_parts_mm2 : mapping
         ``cells`` and ``macros`` before placing, and ``placed``, the sum of ``area_mm2``; empty where unknown.
-    schedule : NetworkSchedule or None
-        The layers on one clock, where that was asked for; every other figure is of layers one after another.
     prices : mapping
         Which table priced the run, ``node_nm`` and ``vdd_v`` of it, and the prices in use that are ``carried`` from
         another process, ``recalled`` or ``assumed``; empty where an older report does not say.
     energy_tables : tuple of TablePrice
         The run by other tables, where that was asked for.
+    schedule : NetworkSchedule or None
+        The layers on one clock, where that was asked for; every other figure is of layers one after another.
     """
 
     arch: Mapping[str, Any]
@@ -252,9 +252,9 @@ class NetworkResult:
     area_mm2: Mapping[str, float] | None = None
     area_missing: tuple[str, ...] = ()
     area_parts_mm2: Mapping[str, float] = field(default_factory=dict)
-    schedule: NetworkSchedule | None = None
     prices: Mapping[str, Any] = field(default_factory=dict)
     energy_tables: tuple[TablePrice, ...] = ()
+    schedule: NetworkSchedule | None = None
 
     def __repr__(self) -> str:
         """Return machine, network and totals in a line; the fields are attributes."""

@@ -26,6 +26,7 @@ TIERS = [
     {"tiled", "compressed"},
     {"whole"},
     {"engines", "replicas", "energy"},
+    {"charges"},
     {"layer"},
     {"rooms", "overlap"},
     {"network_energy"},

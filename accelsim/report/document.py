@@ -49,10 +49,10 @@ def document(result: NetworkResult) -> dict[str, Any]:
         "totals": _totals(result),
         "layers": [_layer(layer) for layer in result.layers],
     }
-    if result.schedule is not None:
-        found["schedule"] = _schedule(result.schedule)
     if result.energy_tables:
         found["energy_tables"] = _tables(result)
+    if result.schedule is not None:
+        found["schedule"] = _schedule(result.schedule)
     return {key: plain(value, key) for key, value in found.items()}
 
 

@@ -81,9 +81,9 @@ def _result(data: Mapping[str, Any]) -> dict[str, Any]:
         "area_mm2": totals["area_mm2_by_component"],
         "area_missing": totals.get("area_missing", ()),
         "area_parts_mm2": totals.get("area_parts_mm2", {}),
-        "schedule": data.get("schedule"),
         "prices": data.get("prices", {}),
         "energy_tables": data.get("energy_tables", {}).get("rows", ()),
+        "schedule": data.get("schedule"),
     }
 
 
