@@ -28,6 +28,7 @@ from accelsim.passes import batching, dram_layout
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.rooms import Keep
 from accelsim.workload.layers import Layer, LayerView, Tensor
 from accelsim.workload.load import load_network as load_network
 from accelsim.workload.lowering import attentions, lowered
@@ -86,6 +87,7 @@ def simulate(
     requests: bool = False,
     schedule: Literal["isolated", "network"] = "isolated",
     prefetch: Prefetch = "tile",
+    residency: Keep = "exact",
     progress: OnProgress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -128,6 +130,8 @@ def simulate(
         Of a connected network: also put its layers on one clock, as the result's ``schedule``.
     prefetch : "none", "tile" or KiB
         What constants that clock lets units fetch before their layer's turn.
+    residency : "none", "greedy" or "exact"
+        On that clock: how it is decided which activations live in the machine's buffers, if it declares any.
     progress : callable, optional
 
     Raises
@@ -164,7 +168,7 @@ def simulate(
     if schedule == "network":
         from accelsim.network_time import scheduled
 
-        clocked = scheduled(arch, network, ran, prefetch)
+        clocked = scheduled(arch, network, ran, prefetch, residency=residency)
     ran, sooner = overlapped(arch, network, tasks, ran)
     results = placed(with_parents(ran, network))
     if clocked is not None and not trace:

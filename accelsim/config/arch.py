@@ -21,12 +21,14 @@ from accelsim.config.schema import (
     MappingSpec,
     MemorySpec,
     PrecisionSpec,
+    RoomsSpec,
     StorageSpec,
     TechnologySpec,
 )
 from accelsim.config.yamlfile import Document, KeyPath, dotted, parse, read, validate
 from accelsim.config.yamlfile import of_values as read_values
 from accelsim.errors import ConfigError
+from accelsim.text import nearest
 from accelsim.units import exact
 
 FindParams: TypeAlias = Callable[[str], type[BaseModel]]
@@ -44,6 +46,7 @@ class Unit:
     engine: str
     params: BaseModel
     layers: tuple[str, ...]
+    rooms: RoomsSpec = field(default_factory=RoomsSpec)
 
     def takes(self, name: str, kind: str) -> bool:
         """Whether a layer of this name and kind is for this unit, as far as the machine file says."""
@@ -148,9 +151,11 @@ def build(document: Document, find_params: FindParams) -> Arch:
                 unit.engine,
                 _params(document, unit.engine, ("units", i, "engine"), ("units", i, "params"), find_params),
                 unit.layers,
+                unit.rooms,
             )
             for i, unit in enumerate(spec.units)
         )
+    _check_rooms(document, spec)
     config = _resolved(spec, units)
     _check_sources(document, config, spec.sources)
     clocks = {domain: exact(mhz) for domain, mhz in spec.clocks_mhz.items()}
@@ -191,6 +196,8 @@ def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
             del dram[key]
     if spec.unvalidated is None:
         config.pop("unvalidated")
+    if not spec.memory.buffers:
+        config["memory"].pop("buffers")
     if spec.engine is not None:
         config.pop("units")
         config["params"] = units[0].params.model_dump(mode="json")
@@ -199,7 +206,29 @@ def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
         config.pop("params")
         for entry, unit in zip(config["units"], units, strict=True):
             entry["params"] = unit.params.model_dump(mode="json")
+            if unit.rooms == RoomsSpec():
+                entry.pop("rooms")
     return config
+
+
+def _check_rooms(document: Document, spec: ArchSpec) -> None:
+    """Raise ConfigError unless rooms and buffers of a machine belong to each other."""
+    names, bound = [buffer.name for buffer in spec.memory.buffers], set[str]()
+    for i, unit in enumerate(spec.units):
+        for role in RoomsSpec.model_fields:
+            if (name := getattr(unit.rooms, role)) is None:
+                continue
+            if name not in names:
+                has = f"its buffers are {', '.join(names)}" if names else "declare it under memory.buffers"
+                where = ("units", i, "rooms", role)
+                raise document.error(where, f"'{name}' is no buffer of this machine", nearest(name, names, has))
+            bound.add(name)
+    for i, name in enumerate(names):
+        if name in ("dram", "chip"):
+            raise document.error(("memory", "buffers", i, "name"), f"'{name}' means something else", "rename it")
+        if name not in bound:
+            remedy = f"write units: [{{name: ..., engine: ..., rooms: {{inputs: {name}, outputs: {name}}}}}]"
+            raise document.error(("memory", "buffers", i), f"no unit binds buffer '{name}'", remedy)
 
 
 def _check_sources(document: Document, config: dict[str, Any], sources: Mapping[str, str]) -> None:

@@ -66,10 +66,27 @@ class DramSpec(SimpleDramSpec):
     simple: SimpleDramSpec | None = Field(None, description="what stands in place of the device with device: none")
 
 
+class BufferSpec(Strict):
+    """A memory on the chip that units share, where activations may live between layers."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="reports call the memory glb.<name>")
+    kib: int = Field(ge=1, le=1 << 22, description="capacity")
+    word_bits: int = Field(
+        128, ge=8, le=1 << 16, multiple_of=8, description="of the memory; what lives here begins and ends at words"
+    )
+    read_bits_per_cycle: int | None = Field(
+        None, ge=1, le=1 << 20, description="port towards the units; null: none of them ever waits for it"
+    )
+    write_bits_per_cycle: int | None = Field(None, ge=1, le=1 << 20, description="port from the units; null: as above")
+
+
 class MemorySpec(Strict):
     """Memory shared by the units."""
 
     dram: DramSpec
+    buffers: tuple[BufferSpec, ...] = Field(
+        (), strict=False, description="where activations may live between layers; units bind their rooms to them"
+    )
 
 
 class TechnologySpec(Strict):
@@ -123,6 +140,13 @@ class MappingSpec(Strict):
     fixed: dict[str, Any] = Field(default_factory=dict, description="mapping keys that every layer must use")
 
 
+class RoomsSpec(Strict):
+    """Buffers of the machine from which a unit can read its inputs, and into which it can write its outputs."""
+
+    inputs: str | None = Field(None, description="name of a buffer; null: inputs come from DRAM")
+    outputs: str | None = Field(None, description="name of a buffer; null: outputs go to DRAM")
+
+
 class UnitSpec(Strict):
     """One compute unit."""
 
@@ -132,6 +156,7 @@ class UnitSpec(Strict):
     layers: tuple[str, ...] = Field(
         ("*",), strict=False, description="patterns over layer names or kinds that this unit takes"
     )
+    rooms: RoomsSpec = RoomsSpec()
 
 
 class ArchSpec(Strict):
@@ -176,4 +201,6 @@ class ArchSpec(Strict):
             raise ValueError("two units share a name; rename one")
         if len({memory.name for memory in self.storage}) != len(self.storage):
             raise ValueError("'storage' names a memory twice; keep one of them")
+        if len({buffer.name for buffer in self.memory.buffers}) != len(self.memory.buffers):
+            raise ValueError("two of memory.buffers share a name; rename one")
         return self

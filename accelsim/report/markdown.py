@@ -7,7 +7,7 @@ import re
 import yaml
 
 from accelsim.config.arch import unsourced
-from accelsim.report import dram, facts, nests, words
+from accelsim.report import dram, facts, nests, network, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.text import markdown, visible_all
@@ -37,6 +37,7 @@ def to_markdown(result: NetworkResult) -> str:
     parts = [
         f"# {markdown(words.title(result))}",
         f"accelsim {__version__}; {markdown(_provenance(result))}.",
+        *_network(result),
         f"## Totals{_tag(result)}",
         _table(
             _TOTALS,
@@ -59,6 +60,14 @@ def to_markdown(result: NetworkResult) -> str:
         _fenced(yaml.safe_dump(plain(result.arch, "arch"), sort_keys=False, allow_unicode=True)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _network(result: NetworkResult) -> list[str]:
+    """Return the parts of a network on one clock: what is said of it, and a row per layer."""
+    if result.schedule is None:
+        return []
+    rows = [[markdown(cell) for cell in row] for row in network.rows(result)]
+    return ["## Network", _bullets(network.said(result), ""), _table(network.COLUMNS, rows, network.TEXT_COLUMNS)]
 
 
 def _fenced(text: str) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from accelsim.config.arch import unsourced
-from accelsim.report import bar, dram, facts, words
+from accelsim.report import bar, dram, facts, network, words
 from accelsim.report.columns import GAP, GOOD_NAME, Column, block_columns, columns, fit, narrowed, worked
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.text import visible_all
@@ -47,6 +47,9 @@ class ResultView:
 
 def _lines(result: NetworkResult, depth: int, width: int) -> Iterator[Text]:
     yield from _title(result, width)
+    if result.schedule is not None:
+        for line in network.said(result):
+            yield from hanging("", line, width, "", 2)
     yield Text()
     layers = worked(result)
     if layers and depth:

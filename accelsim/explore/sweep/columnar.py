@@ -151,7 +151,7 @@ MOST_RATES = 4096
 def memory_of(arch: Arch) -> Memo:
     """Return an empty memory; machines of the same hardware and energy table share their prices."""
     units = tuple((unit.name, unit.engine, unit.params) for unit in arch.units)
-    built = arch.storage, arch.clock_gating
+    built = arch.storage, arch.clock_gating, arch.memory.buffers
     key = (units, built, arch.memory.dram.standard, table_of(arch))  # a table that was edited is another one
     if key not in _RATES:
         if len(_RATES) >= MOST_RATES:
