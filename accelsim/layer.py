@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from accelsim import basis, served
+from accelsim import basis
 from accelsim.activity import CAUSES, Activity
 from accelsim.charges import (
     by_component,
@@ -34,7 +34,6 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError, FitError, MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Bounds, Choice, PriceOf, build, choose
 from accelsim.memory import timeline
-from accelsim.memory.device.machine import Places
 from accelsim.memory.dram import DramModel, dram_model
 from accelsim.operands import handle
 from accelsim.operands.files import to_integers
@@ -128,6 +127,8 @@ def simulate_layer(
     cycles, stall, needed = _with_memory(activity, machine)
     used = None
     if arch.memory.dram.device is not None:
+        from accelsim import served
+        from accelsim.memory.device.machine import Places
 
         def again(dram: DramModel) -> Activity:
             slower = machine._replace(dram=dram)
@@ -317,8 +318,11 @@ def price_of(components: tuple[Component, ...], table: Table, dram: DramSpec) ->
     trunks = [component for component in components if isinstance(component, Link) and component.carries]
 
     def price(boundary: str, direction: str) -> float:
-        if boundary == "dram" and (pj := served.pj_per_bit(dram, direction)) is not None:
-            return pj
+        if boundary == "dram" and dram.device is not None:
+            from accelsim import served
+
+            if (pj := served.pj_per_bit(dram, direction)) is not None:
+                return pj
         action = direction if direction in by_name[boundary].actions else "transfer"
         further = (table.price(trunk, "transfer").pj for trunk in trunks if f"{boundary}/{direction}" in trunk.carries)
         return table.price(by_name[boundary], action).pj + sum(further)

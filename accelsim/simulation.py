@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from accelsim import served
 from accelsim.charges import UNDECLARED, areas_of, machine_components, table_of, without_registers
 from accelsim.config import arch as spec
 from accelsim.config import packaged
@@ -324,6 +323,10 @@ def task_for(
 
 
 def _device_notes(arch: Arch, results: Sequence[LayerResult]) -> tuple[str, ...]:
+    if arch.memory.dram.device is None:
+        return ()
+    from accelsim import served
+
     ran = [result.dram for result in results if result.dram]
     return served.notes(arch.memory.dram, {each["coupling"] for each in ran}, all(each["energy_pj"] for each in ran))
 
@@ -333,6 +336,8 @@ def _addresses(arch: Arch, network: Network) -> tuple[Mapping[str, tuple[int, in
     dram = arch.memory.dram
     if dram.device is None and dram.capacity_gib is None:
         return {}, 0
+    from accelsim import served
+
     found = dram_layout.layout(network, served.row_bytes(dram))
     served.check_capacity(found.end_byte, dram, network.name)
     return found if dram.device is not None else ({}, 0)
