@@ -11,7 +11,7 @@ import accelsim
 ROOT = Path(accelsim.__file__).parent
 TIERS = [
     {"text", "version"},
-    {"errors", "units", "basis"},
+    {"errors", "units", "basis", "remedy"},
     {"outputs", "terminal"},
     {"progress"},
     {"activity", "results", "components", "config", "jit"},
@@ -29,7 +29,7 @@ TIERS = [
     {"overlap"},
     {"simulation", "contract"},
     {"comparison"},
-    {"repricing"},
+    {"repricing", "advice"},
     {"breadth"},
     {"report"},
     {"api"},

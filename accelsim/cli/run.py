@@ -43,13 +43,16 @@ if TYPE_CHECKING:
               show_default=True, help="What to print.")  # fmt: skip
 @click.option("--blocks", "depth", type=click.IntRange(1), metavar="N",
               help="A row per block in place of layers: names alike in N parts, as layer1.0 for 2.")  # fmt: skip
+@click.option("--advice/--no-advice", "advised", default=None,
+              help="Try remedies against lost cycles, by closed forms.  [default: with a table]")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
 @click.option("--no-pictures", "plain", is_flag=True, help="Report files without the pictures, which take longest.")
 @click.option("--power-window", "window_us", type=float, metavar="US",
               help="Window of the peak power, microseconds.  [default: 1]")  # fmt: skip
 @click.option("--trace", is_flag=True, help="Also write trace.json, a timeline of tiles for ui.perfetto.dev.")
 def command(arch: str, network: str, style: str, output: Path | None, matrix_b: str | None, dims: dict[str, int],
-            depth: int | None, plain: bool, window_us: float | None, **options: Any) -> None:  # fmt: skip
+            depth: int | None, plain: bool, window_us: float | None, advised: bool | None,
+            **options: Any) -> None:  # fmt: skip
     """Simulate NETWORK on ARCH: packaged names or paths.
 
     With a table on the terminal, the report files go to reports/out/<arch>-<network>/ unless -o says otherwise; what
@@ -91,6 +94,10 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         from accelsim.breadth import by_tables
 
         result = replace(result, energy_tables=by_tables(result, asked))
+    if advised or (advised is None and style == "table"):
+        from accelsim.advice import advice as remedies
+
+        result = replace(result, advice=remedies(machine, net, result, **options))
     _print(result, style, output, options["trace"], depth or 0, not plain)
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError

@@ -41,6 +41,7 @@ def to_markdown(result: NetworkResult) -> str:
         _table(_TOTALS, [[label, markdown(text)] for label, text in words.totals(result)], _TOTALS),
         "## Worst layers",
         _bullets([words.why(result, layers) for layers in facts.worst_layers(result)], words.nothing_lost()),
+        *_remedies(result),
         f"## Layers{_tag(result)}",
         _table(_COLUMNS, [_row(layer) for layer in result.simulated], _TEXT_COLUMNS),
         *(["## Energy tables", _bullets(words.by_tables(result), "")] if result.energy_tables else []),
@@ -54,6 +55,11 @@ def to_markdown(result: NetworkResult) -> str:
         _fenced(yaml.safe_dump(plain(result.arch, "arch"), sort_keys=False, allow_unicode=True)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _remedies(result: NetworkResult) -> list[str]:
+    lines = words.advice(result)
+    return ["## Remedies", f"{words.ADVICE}:", _bullets(lines, "")] if lines else []
 
 
 def _fenced(text: str) -> str:

@@ -54,6 +54,8 @@ def to_html(result: NetworkResult) -> str:
         energy=page.pieces(looks, _sum(energy), component_looks),
         worst=[words.why(result, alike) for alike in facts.worst_layers(result)],
         nothing_lost=words.nothing_lost(),
+        advice=words.advice(result),
+        advice_head=words.ADVICE,
         heads=[{"name": name, "kind": kind} for name, kind in _HEADS],
         rows=table,
         without=len(result.simulated) - len(layers),
