@@ -7,7 +7,7 @@ import re
 import yaml
 
 from accelsim.config.arch import unsourced
-from accelsim.report import facts, nests, words
+from accelsim.report import facts, letters, nests, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.text import markdown, visible_all
@@ -44,6 +44,7 @@ def to_markdown(result: NetworkResult) -> str:
         *_remedies(result),
         f"## Layers{_tag(result)}",
         _table(_COLUMNS, [_row(layer) for layer in result.simulated], _TEXT_COLUMNS),
+        *(f"Mapping on {markdown(unit)}: {markdown(letters.said(of))}." for unit, of in letters.of_run(result).items()),
         *(["## Energy tables", _bullets(words.by_tables(result), "")] if result.energy_tables else []),
         *_nests(result),
         *_skipped(result),
