@@ -35,6 +35,8 @@ def advice(arch: Arch, network: Network, result: NetworkResult, **options: Any) 
     """
     if options.get("operands") is not None:
         return Advice(left_out="remedies, since operands are given")
+    if result.schedule is not None:
+        return Advice(left_out="remedies, since trials are of layers one after another")
     walked = sum(layer.fidelity != "closed" for layer in result.simulated)
     if walked:
         left_out = f"remedies, since {walked} of {len(result.simulated)} layers are walked, not computed in closed form"

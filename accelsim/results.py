@@ -11,16 +11,13 @@ from typing import Any, Literal, NamedTuple
 
 from accelsim import basis
 from accelsim.remedy import Advice
+from accelsim.schedules import NetworkSchedule
+from accelsim.schedules import UnitAccount as UnitAccount
 
 SCHEMA = 1
 """Version of the report format."""
-
-
-class UnitAccount(NamedTuple):
-    """Where the cycles of one kind of unit went: ``causes`` sum to units x cycles."""
-
-    units: int
-    causes: Mapping[str, int]
+SCHEMA_SCHEDULED = 2
+"""With a network's schedule."""
 
 
 class TrafficRow(NamedTuple):
@@ -243,6 +240,8 @@ class NetworkResult:
         Layer of work on each element -> the product just before it that it could be part of (`passes.fold.joinable`).
     advice : Advice or None
         What remedies gained, where they were tried.
+    schedule : NetworkSchedule or None
+        The layers on one clock, where that was asked for; every other figure is of layers one after another.
     """
 
     arch: Mapping[str, Any]
@@ -262,6 +261,7 @@ class NetworkResult:
     energy_tables: tuple[TablePrice, ...] = ()
     joins: Mapping[str, str] = field(default_factory=dict)
     advice: Advice | None = None
+    schedule: NetworkSchedule | None = None
 
     def __repr__(self) -> str:
         """Return machine, network and totals in a line; the fields are attributes."""

@@ -12,7 +12,7 @@ Layout in DRAM: input and output (n, h, w, c), channels innermost; weights (k, c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -250,6 +250,11 @@ class Tiles(LaidOut):
         rows[:, timing.LOAD], rows[:, timing.STORE] = bus[:, :3].sum(axis=1), bus[:, 3:].sum(axis=1)
         rows[self.table[:, REPEAT] == 0, timing.COMPUTED] = self.cycles
         return rows
+
+    def loads(self, dram: DramModel, tensors: Collection[str]) -> np.ndarray:
+        """Return what the loads of each row bring of some tensors, in bits on the bus."""
+        mine = [at for at, (tensor, _) in enumerate(MOVES[:3]) if tensor in tensors]
+        return self._on_bus(dram)[:, mine].sum(axis=1)
 
     def traffic(self, dram: DramModel) -> dict[Flow, int]:
         """Return what crosses the boundary of DRAM; what bursts move beyond useful bits is tensor ``other``."""

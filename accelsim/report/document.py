@@ -17,7 +17,8 @@ from accelsim.config.arch import unsourced
 from accelsim.errors import ModelError
 from accelsim.report import facts, power
 from accelsim.report.facts import in_order
-from accelsim.results import SCHEMA, LayerResult, NetworkResult, TrafficRow
+from accelsim.results import SCHEMA, SCHEMA_SCHEDULED, LayerResult, NetworkResult, TrafficRow
+from accelsim.schedules import NetworkSchedule
 from accelsim.text import json_text
 from accelsim.version import __version__
 
@@ -31,7 +32,7 @@ def document(result: NetworkResult) -> dict[str, Any]:
         When a figure is not a finite number or a value has no place in a report.
     """
     found = {
-        "schema": SCHEMA,
+        "schema": SCHEMA if result.schedule is None else SCHEMA_SCHEDULED,
         "accelsim": __version__,
         "arch": result.arch,
         "network": {
@@ -54,6 +55,8 @@ def document(result: NetworkResult) -> dict[str, Any]:
         found["advice"] = {**result.advice._asdict(), "gained": [tried._asdict() for tried in result.advice.gained]}
     if result.energy_tables:
         found["energy_tables"] = _tables(result)
+    if result.schedule is not None:
+        found["schedule"] = _schedule(result.schedule)
     return {key: plain(value, key) for key, value in found.items()}
 
 
@@ -97,6 +100,22 @@ def _finite(value: float, where: str) -> float | str:
     if value == value and where.split(".")[0] in ("arch", "options"):
         return str(value)
     raise ModelError(f"{where}: {value} in a report")
+
+
+def _schedule(schedule: NetworkSchedule) -> dict[str, Any]:
+    accounts = {
+        unit: {kind: account._asdict() for kind, account in kinds.items()} for unit, kinds in schedule.accounts.items()
+    }
+    layers = [layer._asdict() for layer in schedule.layers]
+    return {
+        **{key: getattr(schedule, key) for key in _SCHEDULE},
+        "layers": layers,
+        "accounts": accounts,
+        "critical": [part._asdict() for part in schedule.critical],
+    }
+
+
+_SCHEDULE = ("prefetch", "overlap", "cycles", "isolated_cycles", "lower_bound_cycles")
 
 
 def _totals(result: NetworkResult) -> dict[str, Any]:
