@@ -25,6 +25,7 @@ from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf
 from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy
 from accelsim.results import StoredBits
 from accelsim.units import INT64_MAX
 from accelsim.workload.layers import LayerView, Tensor
@@ -385,6 +386,11 @@ class Engine(Generic[ParamsT, MappingT]):
     def truth(self, operands: Operands) -> np.ndarray:
         """Return what the values must equal, by NumPy alone: the layer's output, unless the machine fuses more in."""
         return golden(operands)
+
+    def remedies(self, params: ParamsT) -> tuple[Remedy, ...]:
+        """Return what could be set against lost cycles; runs try it, and tell only what gains."""
+        del params
+        return ()
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small random legal case: what the contract tests run."""

@@ -10,6 +10,7 @@ from math import fsum, lcm
 from typing import Any, Literal, NamedTuple
 
 from accelsim import basis
+from accelsim.remedy import Advice
 from accelsim.schedules import NetworkSchedule
 from accelsim.schedules import UnitAccount as UnitAccount
 
@@ -241,6 +242,10 @@ class NetworkResult:
         another process, ``recalled`` or ``assumed``; empty where an older report does not say.
     energy_tables : tuple of TablePrice
         The run by other tables, where that was asked for.
+    joins : mapping
+        Layer of work on each element -> the product just before it that it could be part of (`passes.fold.joinable`).
+    advice : Advice or None
+        What remedies gained, where they were tried.
     schedule : NetworkSchedule or None
         The layers on one clock, where that was asked for; every other figure is of layers one after another.
     """
@@ -260,6 +265,8 @@ class NetworkResult:
     area_parts_mm2: Mapping[str, float] = field(default_factory=dict)
     prices: Mapping[str, Any] = field(default_factory=dict)
     energy_tables: tuple[TablePrice, ...] = ()
+    joins: Mapping[str, str] = field(default_factory=dict)
+    advice: Advice | None = None
     schedule: NetworkSchedule | None = None
 
     def __repr__(self) -> str:

@@ -24,6 +24,7 @@ from accelsim.operands import files
 from accelsim.operands.rounding import Chain, Rounding
 from accelsim.overlap import overlapped
 from accelsim.passes import batching, dram_layout
+from accelsim.passes.fold import joinable
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.results import LayerResult, NetworkResult
@@ -193,6 +194,7 @@ def simulate(
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
         prices=prices_in_use(machine_components(arch), table),
+        joins=joinable(network),
         schedule=clocked,
     )
 

@@ -11,7 +11,7 @@ import accelsim
 ROOT = Path(accelsim.__file__).parent
 TIERS = [
     {"text", "version"},
-    {"errors", "units", "basis"},
+    {"errors", "units", "basis", "remedy"},
     {"outputs", "terminal"},
     {"progress"},
     {"schedules"},
@@ -33,7 +33,7 @@ TIERS = [
     {"network_time"},
     {"simulation", "contract"},
     {"comparison"},
-    {"repricing"},
+    {"repricing", "advice"},
     {"breadth"},
     {"report"},
     {"api"},

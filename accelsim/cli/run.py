@@ -49,6 +49,8 @@ if TYPE_CHECKING:
               show_default=True, help="What to print.")  # fmt: skip
 @click.option("--blocks", "depth", type=click.IntRange(1), metavar="N",
               help="A row per block in place of layers: names alike in N parts, as layer1.0 for 2.")  # fmt: skip
+@click.option("--advice/--no-advice", "advised", default=None,
+              help="Try remedies against lost cycles, by closed forms.  [default: with a table]")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
 @click.option("--no-pictures", "plain", is_flag=True, help="Report files without the pictures, which take longest.")
 @click.option("--dram-trace", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 @click.option("--trace", is_flag=True, help="Also write trace.json, a timeline of tiles for ui.perfetto.dev.")
 def command(arch: str, network: str, style: str, output: Path | None, matrix_b: str | None, dims: dict[str, int],
             depth: int | None, plain: bool, dram_trace: Path | None, dram_trace_form: str, window_us: float | None,
+            advised: bool | None,
             **options: Any) -> None:  # fmt: skip
     """Simulate NETWORK on ARCH: packaged names or paths.
 
@@ -110,6 +113,10 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         from accelsim.breadth import by_tables
 
         result = replace(result, energy_tables=by_tables(result, asked))
+    if advised or (advised is None and style == "table"):
+        from accelsim.advice import advice as remedies
+
+        result = replace(result, advice=remedies(machine, net, result, **options))
     _print(result, style, output, options["trace"], depth or 0, not plain)
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError

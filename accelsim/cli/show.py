@@ -89,6 +89,10 @@ def _engine(name: str) -> None:
     for key, field in engine.params_schema.model_fields.items():
         default = "required" if field.is_required() else f"default {field.default}"
         click.echo(f"  {key:20} {field.description or ''} ({default})")
+    if letters := engine.mapping_schema.model_fields:
+        click.echo("\nMapping, as reports show it and files pin it:")
+        for key, field in letters.items():
+            click.echo(f"  {key:20} {field.description or ''}")
 
 
 def _network(name: str, dims: dict[str, int]) -> None:

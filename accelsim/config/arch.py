@@ -86,7 +86,11 @@ class Arch:
 
     def replace(self, key: str, value: Any) -> Arch:
         """Return a variant with ``key`` (a dotted path of the resolved configuration) set to ``value``."""
-        return build(_overridden(self.document, [(key, value)], "replace"), self.find_params)
+        return self.replaced([(key, value)])
+
+    def replaced(self, sets: Sequence[tuple[str, Any]]) -> Arch:
+        """Return a variant with several keys set at once, as `replace` sets one."""
+        return build(_overridden(self.document, sets, "replace"), self.find_params)
 
 
 def unsourced(config: Mapping[str, Any]) -> list[str]:

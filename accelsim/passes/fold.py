@@ -104,6 +104,30 @@ def fold_weights(network: Network) -> Folded:
     return Folded(replace(network, layers=tuple(kept.values()), tensors=left, values=values, program=None), hosts)
 
 
+def joinable(network: Network) -> dict[str, str]:
+    """Return each layer of work on elements that a machine could do while a product's results leave, and the product.
+
+    One input comes from the product, or from a layer that could join it, and nobody else reads that; of several such
+    products it is the last.
+    """
+    readers = Counter(name for layer in network.layers for name in layer.inputs)
+    maker: dict[str, str] = {}
+    place = {layer.name: at for at, layer in enumerate(network.layers)}
+    joins: dict[str, str] = {}
+    for layer in network.layers:
+        if layer.kind in PRODUCTS:
+            host = layer.name
+        elif _on_elements(layer):
+            hosts = [maker[name] for name in layer.inputs if name in maker and readers[name] == 1]
+            if not hosts:
+                continue
+            joins[layer.name] = host = max(hosts, key=lambda name: place[name])
+        else:
+            continue
+        maker |= dict.fromkeys(layer.outputs, host)
+    return joins
+
+
 def scaled(weight: np.ndarray, *rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return filters and bias of a product and the scaling behind it.
 
@@ -132,8 +156,11 @@ def _scales(layer: Layer, host: Layer, tensors: Mapping[str, Tensor]) -> bool:
 
 def _unary(layer: Layer) -> bool:
     """Whether each element of the result comes from the element at its place, and from constants."""
-    if len(layer.inputs) != 1 or len(layer.outputs) != 1:
-        return False
+    return len(layer.inputs) == len(layer.outputs) == 1 and _on_elements(layer)
+
+
+def _on_elements(layer: Layer) -> bool:
+    """Whether each element of the result comes from those at its place, and from constants."""
     if isinstance(layer.shape, Elementwise):
         return layer.shape.op not in MOVES
     return isinstance(layer.shape, Normalization) and layer.shape.op in ("batch", "affine")

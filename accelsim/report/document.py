@@ -49,6 +49,10 @@ def document(result: NetworkResult) -> dict[str, Any]:
         "totals": _totals(result),
         "layers": [_layer(layer) for layer in result.layers],
     }
+    if result.joins:
+        found["joins"] = result.joins
+    if result.advice is not None:
+        found["advice"] = {**result.advice._asdict(), "gained": [tried._asdict() for tried in result.advice.gained]}
     if result.energy_tables:
         found["energy_tables"] = _tables(result)
     if result.schedule is not None:

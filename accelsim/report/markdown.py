@@ -7,7 +7,7 @@ import re
 import yaml
 
 from accelsim.config.arch import unsourced
-from accelsim.report import dram, facts, nests, network, words
+from accelsim.report import dram, facts, letters, nests, network, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.text import markdown, visible_all
@@ -46,9 +46,11 @@ def to_markdown(result: NetworkResult) -> str:
         ),
         "## Worst layers",
         _bullets([words.why(result, layers) for layers in facts.worst_layers(result)], words.nothing_lost()),
+        *_remedies(result),
         f"## Layers{_tag(result)}",
         _table(_COLUMNS, [_row(layer) for layer in result.simulated], _TEXT_COLUMNS),
         *_dram(result),
+        *(f"Mapping on {markdown(unit)}: {markdown(letters.said(of))}." for unit, of in letters.of_run(result).items()),
         *(["## Energy tables", _bullets(words.by_tables(result), "")] if result.energy_tables else []),
         *_nests(result),
         *_skipped(result),
@@ -68,6 +70,11 @@ def _network(result: NetworkResult) -> list[str]:
         return []
     rows = [[markdown(cell) for cell in row] for row in network.rows(result)]
     return ["## Network", _bullets(network.said(result), ""), _table(network.COLUMNS, rows, network.TEXT_COLUMNS)]
+
+
+def _remedies(result: NetworkResult) -> list[str]:
+    lines = words.advice(result)
+    return ["## Remedies", f"{words.ADVICE}:", _bullets(lines, "")] if lines else []
 
 
 def _fenced(text: str) -> str:

@@ -85,6 +85,8 @@ def _result(data: Mapping[str, Any]) -> dict[str, Any]:
         "area_missing": totals.get("area_missing", ()),
         "area_parts_mm2": totals.get("area_parts_mm2", {}),
         "prices": data.get("prices", {}),
+        "joins": data.get("joins", {}),
+        "advice": data.get("advice"),
         "energy_tables": data.get("energy_tables", {}).get("rows", ()),
         "schedule": data.get("schedule"),
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from accelsim.config.arch import unsourced
-from accelsim.report import dram, facts, nests, page, words
+from accelsim.report import dram, facts, letters, nests, page, words
 from accelsim.report.breakdown_plot import cycles_bars, energy_bars
 from accelsim.report.page import Looks, Piece
 from accelsim.report.roofline_page import NOTE, roofline
@@ -54,6 +54,8 @@ def to_html(result: NetworkResult) -> str:
         energy=page.pieces(looks, _sum(energy), component_looks),
         worst=[words.why(result, alike) for alike in facts.worst_layers(result)],
         nothing_lost=words.nothing_lost(),
+        advice=words.advice(result),
+        advice_head=words.ADVICE,
         heads=[{"name": name, "kind": kind} for name, kind in _HEADS],
         rows=table,
         without=len(result.simulated) - len(layers),
@@ -132,7 +134,7 @@ def _row(
             _text(layer.unit or ""),
         ],
         "why": words.why(result, [layer]) if facts.lost_cycles(layer) else "",
-        "facts": _facts(layer),
+        "facts": _facts(result, layer),
         "nest": nests.drawn(layer),
         "tables": _tables(layer),
     }
@@ -147,13 +149,14 @@ def _told(result: NetworkResult, layer: LayerResult) -> str:
     )
 
 
-def _facts(layer: LayerResult) -> list[tuple[str, str]]:
+def _facts(result: NetworkResult, layer: LayerResult) -> list[tuple[str, str]]:
     checked = {True: "equal to NumPy", False: "WRONG: not equal to NumPy", None: ""}[layer.checked]
     needed = {f"{name} bits/cycle": words.number(x) for name, x in layer.needed_bits_per_cycle.items()}
     found = [
         ("shape", _pairs(layer.shape)),
         ("widths", _pairs({f"{name} bits": bits for name, bits in layer.bits.items() if bits})),
         (f"mapping ({layer.mapping_source})", _pairs(layer.mapping)),
+        ("where", letters.said(letters.of_layer(result, layer))),
         ("MACs", f"{layer.macs:,} dense, {layer.effective_macs:,} effective, {layer.performed_macs:,} performed"),
         ("cycles", f"from {layer.start_cycle:,}: {layer.compute_cycles:,} + {layer.stall_cycles:,} of DRAM stalls"),
         ("needs", _pairs(needed)),

@@ -190,6 +190,10 @@ def _worst(result: NetworkResult, width: int) -> Iterator[Text]:
             yield from hanging(f"  {rank}. ", words.why(result, layers), width)
     elif result.simulated:
         yield Text(words.nothing_lost())
+    if lines := words.advice(result):
+        yield from hanging("", words.ADVICE, width, "bold")
+        for line in lines:
+            yield from hanging("  ", line, width, "", 4)
 
 
 def _dram(result: NetworkResult) -> Iterator[Text]:

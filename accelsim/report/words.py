@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from accelsim import basis
+from accelsim import basis, remedy
 from accelsim.charges import UNDECLARED
 from accelsim.report import facts, power
 from accelsim.results import LayerResult, NetworkResult
@@ -83,6 +83,9 @@ def megabytes(bits: int) -> str:
     return number(bits / 8e6)
 
 
+ADVICE = "tried, and gains with --set KEY=VALUE or --batch"
+"""Head of the remedies."""
+
 WORTH_A_WORD = 0.15
 """A second cause with less than this share of a layer's unit-cycles is left out of its sentence."""
 
@@ -97,14 +100,42 @@ def why(result: NetworkResult, layers: Sequence[LayerResult]) -> str:
     part = percent(facts.share(layer, cause))
     weight = percent(len(layers) * layer.cycles / result.cycles)
     if cause == "memory":
-        sentence = f"{part} of {its} cycles wait for DRAM{_bandwidth(result, layer, its)}"
+        sentence = f"{part} of {its} cycles wait for DRAM{_dram_remedy(result, layer, its)}"
         if layer.dram_sets_time:
             alone = percent(layer.dram_cycles / layer.cycles)
-            sentence = f"{its} DRAM traffic alone takes {alone} of {its} cycles{_bandwidth(result, layer, its)}"
+            sentence = f"{its} DRAM traffic alone takes {alone} of {its} cycles{_dram_remedy(result, layer, its)}"
     else:
         lost = _LOST.get(cause, f"are lost to {cause}").format(units=f"{layer.units:,} {layer.primary}", its=its)
         sentence = f"{part} of {its} {layer.primary.removesuffix('s')}-cycles {lost}"
     return f"{who} ({weight} of all cycles): {sentence}{_next(layer, cause)}"
+
+
+def advice(result: NetworkResult) -> list[str]:
+    """Return a line for each remedy that gained, as ``run`` takes it, and one on what was not tried."""
+    found = result.advice
+    if found is None:
+        return []
+    lines = [_tried(result, tried) for tried in found.gained]
+    if not lines and found.tried:
+        lines.append(f"none of {found.tried} remedies gains {percent(facts.NEGLIGIBLE)} of the cycles")
+    return [*lines, *([f"not tried: {found.left_out}"] if found.left_out else [])]
+
+
+def _tried(result: NetworkResult, tried: remedy.Tried) -> str:
+    """Return what was set and what that changes."""
+    images = result.batch / tried.batch
+    each = "" if images == 1 else " per image"
+    changes = [_change(images * tried.cycles / result.cycles, f"cycles{each}")]
+    if result.total_energy_pj:
+        changes.append(_change(images * tried.total_energy_pj / result.total_energy_pj, f"energy{each}"))
+    return f"{', '.join(f'{key}={remedy.said(value)}' for key, value in tried.sets.items())}: {', '.join(changes)}"
+
+
+def _change(ratio: float, figure: str) -> str:
+    """Return a ratio as a signed percentage of a figure: '-54 % cycles'."""
+    if abs(ratio - 1) < 0.001:
+        return f"{figure} as before"
+    return f"{'-' if ratio < 1 else '+'}{percent(abs(ratio - 1))} {figure}"
 
 
 def nothing_lost() -> str:
@@ -121,8 +152,12 @@ def _next(layer: LayerResult, cause: str) -> str:
     return f"; next is {CAUSE_WORDS.get(second, second)}, {percent(lost[second])}"
 
 
-def _bandwidth(result: NetworkResult, layer: LayerResult, its: str) -> str:
-    """Return what the layer needs of the DRAM and what the machine has, where both are known."""
+def _dram_remedy(result: NetworkResult, layer: LayerResult, its: str) -> str:
+    """Return what would spare a layer its wait: a producer to join, or the bandwidth it needs where that is known."""
+    if (host := result.joins.get(layer.name)) is not None:
+        if its == "its":
+            return f"; folded into {host}, the product before it, it would not send that result there and back"
+        return f"; folded into the products before them ({host}, ...), they would not send those results there and back"
     needed, has = layer.needed_bits_per_cycle.get("dram"), facts.dram_bits_per_cycle(result)
     if needed is None:
         return ""

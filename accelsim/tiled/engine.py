@@ -22,6 +22,7 @@ from accelsim.mapping.loopnest import TILE, LoopNest, Tiling
 from accelsim.mapping.search import TiledNest
 from accelsim.memory.timeline import dram_traffic
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, doubled
 from accelsim.tiled import columns, totals
 from accelsim.tiled.base import Count, ParamsT, TiledBase, TiledPlan, TilingT
 from accelsim.units import KIB_BITS, ceil_div
@@ -31,6 +32,10 @@ from accelsim.workload.shapes import PRODUCTS
 
 class TiledEngine(TiledBase[ParamsT, TilingT]):
     """Base of engines with three double-buffered buffers: what follows from what they state."""
+
+    def remedies(self, params: ParamsT) -> tuple[Remedy, ...]:
+        """Return larger buffers."""
+        return doubled(params, "memory", "input_kib", "weight_kib", "output_kib")
 
     def supports(self, view: LayerView, params: ParamsT) -> str | None:
         """Return why a layer cannot run: only products."""

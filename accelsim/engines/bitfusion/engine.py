@@ -43,6 +43,7 @@ from accelsim.mapping.loopnest import Widths
 from accelsim.mapping.search import Variant
 from accelsim.operands import terms
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, reshaped
 from accelsim.tiled import sample
 from accelsim.tiled.base import Count, TiledPlan
 from accelsim.tiled.engine import TiledEngine
@@ -61,6 +62,10 @@ class BitFusion(TiledEngine[Params, FusionTiling]):
     support_params = ("max_bits", "accumulator_bits")
     what = "a fusion array"
     counts = Counts
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return another shape of the array, larger buffers."""
+        return (*reshaped(params, "rows", "cols"), *super().remedies(params))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the bricks."""

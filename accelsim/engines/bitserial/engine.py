@@ -45,6 +45,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping.loopnest import LoopNest, Widths
 from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, reshaped
 from accelsim.tiled.base import Count, CutLayer, TiledPlan, feeds, output_elements
 from accelsim.tiled.engine import TiledEngine
 from accelsim.units import KIB_BITS
@@ -62,6 +63,15 @@ class BitSerial(TiledEngine[Params, GridTiling]):
     what = "a grid of inner-product units"
     counts = Counts
     operand_axes = (5, 5)
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return other work for idle columns, other shapes of a tile, larger memories."""
+        columns = [kind for kind in ("windows", "steps", "filters") if kind != params.fc_columns]
+        changes = (
+            *(Remedy({"fc_columns": kind}, ("unmapped",)) for kind in columns),
+            *(() if params.space_to_depth else (Remedy({"space_to_depth": True}, ("unmapped",)),)),
+        )
+        return (*changes, *reshaped(params, "rows", "columns"), *super().remedies(params))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the lanes."""

@@ -41,6 +41,7 @@ from accelsim.engine import Counted, Machine, NoMapping, Room, Sample, check_cou
 from accelsim.engines.dcnn import totals
 from accelsim.operands.handle import Operand, Operands
 from accelsim.operands.zero_run import ZeroRun
+from accelsim.remedy import Remedy, doubled, reshaped
 from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView
@@ -94,6 +95,12 @@ class Dcnn(MultiplierEngine[Params]):
         "operand_bits", "accumulator_bits", "pe_rows", "pe_cols", "accumulator_entries", "activations_stay",
     )  # fmt: skip
     looks = ("compressed_dram", "run_bits")
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return other cuts of the planes, activations that stay or move in zero-run form."""
+        packed = () if params.compressed_dram else (Remedy({"compressed_dram": True}, ("memory",)),)
+        memories = doubled(params, "memory", "activation_kib")
+        return (*reshaped(params, "pe_rows", "pe_cols"), *packed, *memories)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""

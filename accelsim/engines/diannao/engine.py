@@ -35,6 +35,7 @@ from accelsim.mapping import tile_forms
 from accelsim.mapping.loopnest import Tiling
 from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, reshaped
 from accelsim.tiled import sample
 from accelsim.tiled.base import Count, TiledPlan
 from accelsim.tiled.engine import TiledEngine
@@ -81,6 +82,10 @@ class DianNao(TiledEngine[Params, Tiling]):
     support_params = ("operand_bits", "accumulator_bits")
     what = "the functional unit multiplies and adds: it"
     counts = Counts
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return another split of the multipliers, larger buffers."""
+        return (*reshaped(params, "outputs", "inputs"), *super().remedies(params))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers of NFU-1."""

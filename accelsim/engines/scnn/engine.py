@@ -41,6 +41,7 @@ from accelsim.engines.scnn import plan as planning
 from accelsim.engines.scnn import sample, totals
 from accelsim.engines.scnn.plan import Plan
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, doubled, reshaped
 from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS
 from accelsim.workload.layers import LayerView
@@ -89,6 +90,14 @@ class Scnn(MultiplierEngine[Params]):
     name = "scnn"
     params_schema = Params
     support_params = ("operand_bits", "accumulator_bits", "activations_stay")
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return other cuts of the planes and vectors, more banks and accumulators, larger memories."""
+        queue = doubled(params, "conflict", "queue_depth") if isinstance(params.queue_depth, int) else ()
+        more = (*doubled(params, "conflict", "banks"), *doubled(params, "imbalance", "accumulator_entries"))
+        memories = doubled(params, "memory", "iaram_kib", "oaram_kib")
+        shapes = (*reshaped(params, "pe_rows", "pe_cols"), *reshaped(params, "f", "i"))
+        return (*queue, *more, *shapes, *memories)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""

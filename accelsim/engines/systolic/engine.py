@@ -49,6 +49,7 @@ from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf
 from accelsim.mapping.loopnest import LoopNest, Tiling
 from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, reshaped
 from accelsim.tiled import sample
 from accelsim.tiled.base import BUFFERS, Count, CutLayer, TiledPlan, buffer_bits, output_elements
 from accelsim.tiled.engine import TiledEngine
@@ -77,6 +78,13 @@ class Systolic(TiledEngine[Params, Tiling]):
     support_params = ("operand_bits", "accumulator_bits")
     what = "a systolic array"
     counts = Counts
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return another dataflow, folds that overlap, another shape of the array, larger scratchpads."""
+        overlap = () if params.overlap_folds else (Remedy({"overlap_folds": True}, ("fill_drain",)),)
+        others = [flow for flow in ("ws", "os", "is") if flow != params.dataflow]
+        flows = tuple(Remedy({"dataflow": flow}, ("fill_drain", "unmapped")) for flow in others)
+        return (*overlap, *flows, *reshaped(params, "rows", "cols"), *super().remedies(params))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""

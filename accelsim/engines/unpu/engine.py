@@ -40,6 +40,7 @@ from accelsim.mapping.loopnest import LoopNest, Tiling
 from accelsim.mapping.search import Variant
 from accelsim.operands import terms
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, reshaped
 from accelsim.tiled import sample
 from accelsim.tiled.base import Count, TiledPlan
 from accelsim.tiled.engine import TiledEngine
@@ -144,6 +145,10 @@ class Unpu(TiledEngine[Params, UnitTiling]):
     what = "lookup-table units"
     counts = Counts
     operand_axes = (4, 5)
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return more units of fewer outputs or the reverse, larger memories."""
+        return (*reshaped(params, "units", "outputs"), *super().remedies(params))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the table inputs that the outputs of all units could look up together."""

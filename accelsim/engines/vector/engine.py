@@ -85,6 +85,7 @@ from accelsim.mapping.choose import Bounds, Candidates, PriceOf
 from accelsim.memory import timeline
 from accelsim.memory.timeline import dram_traffic
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, doubled
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool, Softmax, elements
@@ -132,6 +133,10 @@ class Vector(Engine[Params, Cut]):
     mapping_schema = Cut
     primary = "lanes"
     support_params = ("lane_bits",)
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return a larger scratchpad."""
+        return doubled(params, "memory", "buffer_kib")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the lanes."""
