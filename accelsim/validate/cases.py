@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from accelsim import replicas
 from accelsim.config import packaged
 from accelsim.config.schema import Positive, Strict
 from accelsim.config.yamlfile import read, validate
@@ -56,6 +57,14 @@ class StreamCase(Figure):
     requests: int = Field(ge=1)
 
 
+class ReplicaCase(Figure):
+    """Another tool's arithmetic; ``quantity`` is a key of what ``figures`` of the replica's module returns."""
+
+    replica: str = Field(description="module below accelsim.replicas")
+    given: dict[str, Any] = Field(default_factory=dict, description="arguments of its figures")
+    data: str | None = Field(None, description="file in ACCELSIM_DATA, the argument 'path'; skipped without it")
+
+
 class CaseSpec(Figure):
     """One figure and how to obtain ours."""
 
@@ -97,6 +106,12 @@ class StreamsFile(Strict):
     cases: tuple[StreamCase, ...] = Field(strict=False)
 
 
+class ReplicasFile(Strict):
+    """The cases of replicas."""
+
+    cases: tuple[ReplicaCase, ...] = Field(strict=False)
+
+
 class CasesFile(Strict):
     """The cases of one engine."""
 
@@ -130,3 +145,9 @@ def stream_cases() -> tuple[StreamCase, ...]:
     """Return the cases of DRAM devices."""
     path = Path(device.__file__).parent / "cases.yaml"
     return validate(StreamsFile, read(path, "memory/device/cases.yaml")).cases
+
+
+def replica_cases() -> tuple[ReplicaCase, ...]:
+    """Return the cases of replicas."""
+    path = Path(replicas.__file__).parent / "cases.yaml"
+    return validate(ReplicasFile, read(path, "replicas/cases.yaml")).cases
