@@ -93,7 +93,10 @@ def pruned(layer: Layer, kept: Sequence[int]) -> tuple[Layer, ...]:
 
 
 def figures(layers: int, channels: int, multipliers: int, **layer: int) -> dict[str, float]:
-    """Return the figures that `accelsim validate` judges, of dense layers, ``tops`` at 1 GHz; ``layer`` has the fields of `Layer`."""
+    """Return the figures that `accelsim validate` judges, of dense layers, ``tops`` at 1 GHz.
+
+    ``layer`` has the fields of `Layer` but for the keys, which are all tokens.
+    """
     shape = Layer(keys=layer["length"], **layer)
     cycles = layer_cycles(shape, Machine(channels, multipliers))
     return {"cycles": layers * cycles, "layer_cycles": cycles, "tops": shape.operations / cycles / 1000}
