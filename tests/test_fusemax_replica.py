@@ -58,6 +58,16 @@ def test_the_abstracts_ratios_are_arithmetic_means():
     assert round(exp(sum(logs) / len(logs)), 2) == 6.46
 
 
+@pytest.mark.parametrize(("model", "longer"), [("BERT", 0), ("TrXL", 0), ("XLM", 0), ("T5", 0.04)])
+def test_linear_layers_take_their_macs_and_t5s_projections_their_traffic(model, longer):
+    from accelsim.replicas.fusemax.rows import _attention, _linear_s
+
+    layer = _attention(model, "4K")
+    width = layer.H * layer.E
+    macs = layer.B * layer.length * (4 * width * width + 2 * width * 4 * width)
+    assert float(_linear_s(layer) / Fraction(macs, 65536 * 940 * 10**6)) == pytest.approx(1 + longer, abs=0.001)
+
+
 def test_every_design_model_and_length_has_its_row_once():
     rows = fusemax.rows()
     assert len(rows) == len(ROWS) == 120
