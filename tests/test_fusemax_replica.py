@@ -105,6 +105,11 @@ def test_one_layer_by_hand():
     assert float(cost.latency_s) == ROWS["binding", "BERT", 1024].latency_s
 
 
+def test_unfused_writes_and_reads_scores_before_softmax_and_behind_it():
+    tensor, scores = 64 * 12 * 2**12 * 64 * 2, 64 * 12 * 2**24 * 2
+    assert ROWS["unfused", "BERT", 2**12].traffic_bytes == 4 * tensor + 4 * scores
+
+
 def test_k_and_v_come_again_for_each_block_of_queries_that_fits():
     tensor = 64 * 12 * 2**16 * 64 * 2
     # 256 blocks of 256 queries; (16 MiB - 65,536) / 66,560 = 251 fit, and 128 divides; softmax beside needs more room
