@@ -50,6 +50,7 @@ models: $(READY)
 # everything that is committed in reports/
 reports: $(READY)
 	$(BIN)/accelsim validate -o reports/validation.md
+	$(BIN)/accelsim compare diannao dadiannao eyeriss stripes tpu_v1 --network alexnet vgg16 --node 28 -o reports/edp-28nm
 	$(BIN)/accelsim run edge_npu onnx:bvlc_alexnet -o reports/alexnet-edge_npu
 	$(BIN)/accelsim report reports/alexnet-edge_npu/report.json -o reports/alexnet-edge_npu/report.html
 

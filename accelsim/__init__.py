@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from accelsim.version import __version__
 
 if TYPE_CHECKING:
-    from accelsim.api import Compared, Picture, Result, compare, simulate
+    from accelsim.api import Compared, Picture, Plan, Result, compare, plan, simulate
     from accelsim.comparison import Comparison
     from accelsim.config.arch import Arch
     from accelsim.errors import AccelsimError, ModelError, UserError
@@ -33,11 +33,13 @@ _HOMES = {
     "Network": "accelsim.workload.network",
     "NetworkResult": "accelsim.results",
     "Picture": "accelsim.api",
+    "Plan": "accelsim.api",
     "Result": "accelsim.api",
     "compare": "accelsim.api",
     "from_torch": "accelsim.workload.onnx.torch_door",
     "load_arch": "accelsim.simulation",
     "load_network": "accelsim.simulation",
+    "plan": "accelsim.api",
     "simulate": "accelsim.api",
 }
 
@@ -51,6 +53,7 @@ __all__ = [
     "Network",
     "NetworkResult",
     "Picture",
+    "Plan",
     "Result",
     "UserError",
     "__version__",
@@ -58,6 +61,7 @@ __all__ = [
     "from_torch",
     "load_arch",
     "load_network",
+    "plan",
     "simulate",
 ]
 

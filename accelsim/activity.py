@@ -52,9 +52,10 @@ class Event(NamedTuple):
 
 
 class Transfer(NamedTuple):
-    """A described DRAM transfer: ``runs`` runs of ``run_bits`` contiguous bits, ``stride_bits`` apart.
+    """A described transfer: ``runs`` runs of ``run_bits`` contiguous bits, ``stride_bits`` apart.
 
-    Addresses are never listed, so a tile of any size costs one descriptor. ``address_bits`` is the first bit.
+    Addresses are never listed, so a tile of any size costs one descriptor. ``address_bits`` is the first bit. The
+    other end is ``place``: DRAM, or a buffer that the machine names.
     """
 
     tensor: str
@@ -63,6 +64,7 @@ class Transfer(NamedTuple):
     runs: int = 1
     stride_bits: int = 0
     address_bits: int = 0
+    place: str = "dram"
 
     @property
     def bits(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from accelsim import comparison, outputs, simulation
+from accelsim import comparison, outputs, planning, simulation
 from accelsim.basis import Incomplete
 from accelsim.config.arch import Arch
 from accelsim.errors import ConfigError
@@ -156,6 +156,27 @@ class Compared(comparison.Comparison):
         return html(ComparisonView(self))
 
 
+@dataclass(frozen=True, repr=False)
+class Plan(planning.Plan):
+    """A `planning.Plan` that prints and draws itself."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row per storage, as `to_rows`."""
+        return _frame(self.to_rows())
+
+    def plot(self) -> Picture:
+        """Draw addresses of what stays along the running order, and bytes alive."""
+        from accelsim.report import plots
+
+        return Picture(plots.memory_map_figure(self))
+
+    def _repr_html_(self) -> str:
+        from accelsim.report.notebook import html
+        from accelsim.report.residency import PlanView
+
+        return html(PlanView(self))
+
+
 def simulate(arch: Machine, network: Workload, *, progress: OnProgress | bool | None = None, **options: Any) -> Result:
     """Simulate a network on a machine.
 
@@ -194,6 +215,30 @@ def compare(
         return _as(Compared, comparison.compare(machines, nets, progress=progress, **options))
     with Bar() as bar:
         return _as(Compared, comparison.compare(machines, nets, progress=bar if progress else None, **options))
+
+
+def plan(network: Workload, *, capacity_kib: float, **options: Any) -> Plan:
+    """Return what stays on a chip between layers, where, and what moves through DRAM.
+
+    Parameters
+    ----------
+    network
+        As `load_network` takes it, or what it gives; or a table of storages.
+    capacity_kib : float
+        Room between layers, in KiB.
+    options
+        See `accelsim.planning.plan`.
+
+    Examples
+    --------
+    >>> import accelsim
+    >>> accelsim.plan("onnx:squeezenet", capacity_kib=512, fold="unary")
+    <Plan light_squeezenet on 512 KiB: 1,728,616 of 6,173,896 B through DRAM, optimal>
+    """
+    if isinstance(network, Path):
+        network = str(network)
+    given = network if isinstance(network, Network | str) else simulation.load_network(network)
+    return _as(Plan, planning.plan(given, capacity_kib=capacity_kib, **options))
 
 
 def _as(kind: type[_Base], found: Any) -> _Base:

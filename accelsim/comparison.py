@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from accelsim import basis
 from accelsim.basis import Incomplete
@@ -30,6 +30,18 @@ COLUMNS = (
 
 GAINS = {"speed_up": "time_s", "energy_gain": "total_energy_pj", "edp_gain": "edp_pj_s"}
 """Gain -> the figure that it is of."""
+
+
+class Flip(NamedTuple):
+    """Two machines on a network that some energy tables put in one order and others in the other."""
+
+    network: str
+    figure: str
+    first: str
+    second: str
+    first_by: tuple[str, ...]
+    """Tables by which the first one is better."""
+    second_by: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -77,12 +89,15 @@ class Comparison:
         The machine whose gains are 1.
     dropped : tuple of ComparisonRow
         What ``incomplete="drop"`` leaves out.
+    flips : tuple of Flip
+        Pairs whose order depends on the energy table, where all were asked for; see `accelsim.breadth`.
     """
 
     rows: tuple[ComparisonRow, ...]
     base: str
     incomplete: Incomplete = "common"
     dropped: tuple[ComparisonRow, ...] = ()
+    flips: tuple[Flip, ...] = ()
 
     def __repr__(self) -> str:
         """Return who is compared on what in a line; `to_rows` has the figures."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
@@ -61,19 +61,22 @@ class Many(NamedTuple):
 
     Attributes
     ----------
-    table : ndarray of int64, shape (layers, 5 + causes + events)
+    table : ndarray of int64, shape (layers, 5 + causes + events + others)
         1, or 0 where the plain path must be asked and nothing else in the row means anything; cycles, stalls
         included; bits read from DRAM and written, whole bursts; performed multiply-accumulates; unit-cycles of the
-        primary units by cause; counts of events.
+        primary units by cause; counts of events; unit-cycles of other units.
     causes : tuple of str
         ``memory`` is one of them.
     events : tuple of Event
         Everything that is priced but DRAM: operations, and bits of storage and links.
+    others : tuple of (str, str)
+        Kind of unit and cause, of kinds beside the primary one whose registers are clocked.
     """
 
     table: np.ndarray
     causes: tuple[str, ...]
     events: tuple[Event, ...]
+    others: tuple[tuple[str, str], ...] = ()
 
 
 class Chosen(NamedTuple):
@@ -282,6 +285,16 @@ class Engine(Generic[ParamsT, MappingT]):
     def closed_form(self, plan: Any) -> Activity | None:
         """Return the same integers as `run` without walking, or None if there is no closed form."""
         del plan
+        return None
+
+    def ends_together(
+        self, views: Sequence[LayerView], mappings: Sequence[MappingT], params: ParamsT, machine: Machine
+    ) -> list[int] | None:
+        """Return at which cycle each of some layers ends that are given one after another, or None if none overlap.
+
+        The layers multiply, and none reads what the one before it makes.
+        """
+        del views, mappings, params, machine
         return None
 
     def walks(self, params: ParamsT) -> bool:

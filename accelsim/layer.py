@@ -26,7 +26,7 @@ from accelsim.energy import (
 )
 from accelsim.engine import Engine, Machine, finished
 from accelsim.engines import registry
-from accelsim.errors import FitError, MappingError, ModelError, WorkloadError
+from accelsim.errors import ConfigError, FitError, MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Bounds, Choice, PriceOf, build, choose
 from accelsim.memory import timeline
 from accelsim.memory.dram import dram_model
@@ -37,6 +37,9 @@ from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAcco
 from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
+
+PRICED = ("energy", "edp")
+"""Objectives of the mapper that look at prices."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,8 @@ def simulate_layer(
         stored=engine.stored(plan),
         needed_bits_per_cycle=needed,
         events=_by_component(arch, unit, components, counted),
-        energy_pj=energy_of(arch, unit, counted, cycles, table),
+        energy_pj=(energy := energy_of(arch, unit, counted, cycles, table)),
+        stalled_pj=stalled_of(arch, energy, cycles, stall, table),
         checked=checked,
         details=details,
         tiles=Tiles(activity.schedule, machine.dram) if options.trace else None,
@@ -212,8 +216,9 @@ def mapping_of(
     if pinned is not None:
         return pinned, "pinned", None
     engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
+    table = chooses_by(arch) or table
     price = price_of(unit_components(arch, unit), table)
-    leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table))
+    leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table), table)
     try:
         choice = None
         if not arch.mapping.fixed:
@@ -222,7 +227,7 @@ def mapping_of(
     except MappingError as error:
         raise FitError.of(view.name, error) from None
     if choice is None and not columns:
-        return engine.mapping_schema(), "none", None
+        return _listless(engine, view, arch.mapping.fixed), "none", None
     try:
         if choice is None:
             bounds = engine.bounds(view, params, machine, columns)
@@ -230,6 +235,16 @@ def mapping_of(
     except MappingError as error:
         raise MappingError(f"layer '{view.name}': {error.problem}", error.remedy) from None
     return build(engine.mapping_schema, choice.row), "searched", choice
+
+
+def _listless(engine: Engine[Any, Any], view: LayerView, fixed: Mapping[str, Any]) -> Any:
+    """Return the mapping of an engine that lists none: what is fixed of it; nothing of one without mappings."""
+    known = engine.mapping_schema.model_fields
+    if not known:
+        return engine.mapping_schema()
+    if stray := [key for key in fixed if key not in known]:
+        raise MappingError(f"layer '{view.name}': mapping.fixed names '{stray[0]}'", f"known keys: {', '.join(known)}")
+    return build(engine.mapping_schema, fixed)
 
 
 def _objective(arch: Arch, bounds: Bounds) -> MappingSpec:
@@ -252,14 +267,31 @@ def _plan(
         raise FitError.of(view.name, error) from None
 
 
-def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float]) -> float:
+def chooses_by(arch: Arch) -> Table | None:
+    """Return the table by which mappings are chosen where a machine names one beside that which prices it.
+
+    Raises
+    ------
+    ConfigError
+        No such table.
+    """
+    name = arch.mapping.prices
+    if name is None or arch.mapping.objective not in PRICED:
+        return None
+    try:
+        return kept_table(name)
+    except ConfigError as error:
+        raise arch.document.error(("mapping", "prices"), error.problem, error.remedy) from None
+
+
+def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float], table: Table | None = None) -> float:
     """Return what a machine spends in a cycle whatever runs, for energy objectives: leakage, and clocks never gated.
 
-    ``leakage`` says how many mW all units leak.
+    ``leakage`` says how many mW all units leak, ``table`` what clocks cost; the one that prices by default.
     """
-    if arch.mapping.objective not in ("energy", "edp"):
+    if arch.mapping.objective not in PRICED:
         return 0.0
-    waits = 0.0 if arch.clock_gating != "none" else sum(_waiting(arch, arch.units, table_of(arch)).values())
+    waits = 0.0 if arch.clock_gating != "none" else sum(_waiting(arch, arch.units, table or table_of(arch)).values())
     return leakage() * float(1000 / arch.clocks_mhz["core"]) + waits
 
 
@@ -355,6 +387,21 @@ def machine_components(arch: Arch) -> tuple[Component, ...]:
     return (*found, dram)
 
 
+def sole_components(arch: Arch, option: str) -> tuple[Component, ...]:
+    """Return the components of a machine of one unit, whose names alone say what a row of prices is of.
+
+    Raises
+    ------
+    ConfigError
+        A machine of several units, for ``option``.
+    """
+    if len(arch.units) > 1:
+        units = ", ".join(unit.name for unit in arch.units)
+        problem = f"'{arch.name}' has several units ({units}), whose components share names"
+        raise ConfigError(problem, "take a machine of one unit", file=option)
+    return machine_components(arch)
+
+
 def full_name(arch: Arch, unit: Unit, component: str) -> str:
     """Return the name under which a unit's component stands in a report."""
     shared = len(arch.units) == 1 or component in ("dram", LEAKAGE)
@@ -368,6 +415,17 @@ def energy_of(arch: Arch, unit: Unit, counted: Mapping[Event, int], cycles: int,
     dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
     energy = {full_name(arch, unit, name): pj for name, pj in dynamic.items()}
     return energy | {name: pj * cycles for name, pj in waiting_of_others(arch, unit, table).items()}
+
+
+def stalled_of(
+    arch: Arch, energy: Mapping[str, float], cycles: int, stall_cycles: int, table: Table
+) -> dict[str, float]:
+    """Return what leakage and the clocks of all units take of a layer's energy while it stalls, by component."""
+    if not stall_cycles:
+        return {}
+    waits = _waiting(arch, arch.units, table).items()
+    clocks = {name: min(pj * stall_cycles, energy[name]) for name, pj in waits if name in energy}
+    return clocks | {LEAKAGE: energy[LEAKAGE] * stall_cycles / cycles}
 
 
 def waiting_of_others(arch: Arch, unit: Unit, table: Table) -> dict[str, float]:

@@ -8,15 +8,12 @@ from accelsim.activity import Event
 from accelsim.config import arch as spec
 from accelsim.config.arch import Arch
 from accelsim.config.yamlfile import Document
-from accelsim.energy import Table, area_mm2, price_sets
+from accelsim.energy import Table, area_mm2, price_sets, prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, UserError
-from accelsim.layer import energy_of, full_name, machine_components, table_of, unit_components
+from accelsim.layer import PRICED, energy_of, full_name, machine_components, stalled_of, table_of, unit_components
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.simulation import not_modelled
-
-PRICED = ("energy", "edp")
-"""Objectives of the mapper that look at prices."""
 
 
 def repriced(result: NetworkResult, table: str | None = None, node_nm: float | None = None) -> NetworkResult:
@@ -51,7 +48,7 @@ def repriced(result: NetworkResult, table: str | None = None, node_nm: float | N
     before = result.options.get("energy_table")
     areas = area_mm2(machine_components(arch), prices)
     note = f"energies and area by {prices.name}; the run was priced by {before}"
-    if arch.mapping.objective in PRICED:
+    if arch.mapping.objective in PRICED and arch.mapping.prices is None:
         note += ", by which its mappings were chosen"
     return replace(
         result,
@@ -63,6 +60,7 @@ def repriced(result: NetworkResult, table: str | None = None, node_nm: float | N
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
+        prices=prices_in_use(machine_components(arch), prices),
     )
 
 
@@ -80,4 +78,6 @@ def _layer(arch: Arch, layer: LayerResult, table: Table) -> LayerResult:
     counted = {
         Event(names[name], action): count for name, mine in layer.events.items() for action, count in mine.items()
     }
-    return replace(layer, energy_pj=energy_of(arch, unit, counted, layer.cycles, table))
+    energy = energy_of(arch, unit, counted, layer.cycles, table)
+    stalled = stalled_of(arch, energy, layer.cycles, layer.stall_cycles, table)
+    return replace(layer, energy_pj=energy, stalled_pj=stalled)

@@ -10,16 +10,13 @@ from math import fsum, lcm
 from typing import Any, Literal, NamedTuple
 
 from accelsim import basis
+from accelsim.schedules import NetworkSchedule
+from accelsim.schedules import UnitAccount as UnitAccount
 
 SCHEMA = 1
 """Version of the report format."""
-
-
-class UnitAccount(NamedTuple):
-    """Where the cycles of one kind of unit went: ``causes`` sum to units x cycles."""
-
-    units: int
-    causes: Mapping[str, int]
+SCHEMA_SCHEDULED = 2
+"""With a network's schedule."""
 
 
 class TrafficRow(NamedTuple):
@@ -52,6 +49,20 @@ class StoredBits(NamedTuple):
     def bits(self) -> int:
         """Values and index."""
         return self.value_bits + self.index_bits
+
+
+class TablePrice(NamedTuple):
+    """A run by one energy table; without figures where ``reason`` says why it does not price the run."""
+
+    table: str
+    node_nm: float
+    vdd_v: float
+    total_energy_pj: float | None = None
+    on_chip_pj: float | None = None
+    edp_pj_s: float | None = None
+    largest: str = ""
+    """The component that takes most."""
+    reason: str = ""
 
 
 class Tiles(NamedTuple):
@@ -102,6 +113,8 @@ class LayerResult:
     events: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Component -> action -> how often: bits of storage, links and DRAM, else operations. Times prices, the energy."""
     energy_pj: Mapping[str, float] = field(default_factory=dict)
+    stalled_pj: Mapping[str, float] = field(default_factory=dict)
+    """Of ``energy_pj`` what leakage and clocks take in ``stall_cycles``, where they take any."""
     checked: bool | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     tiles: Tiles | None = None
@@ -217,6 +230,13 @@ class NetworkResult:
         Components on the chip for which it has none: the sum leaves them out.
     area_parts_mm2 : mapping
         ``cells`` and ``macros`` before placing, and ``placed``, the sum of ``area_mm2``; empty where unknown.
+    prices : mapping
+        Which table priced the run, ``node_nm`` and ``vdd_v`` of it, and the prices in use that are ``carried`` from
+        another process, ``recalled`` or ``assumed``; empty where an older report does not say.
+    energy_tables : tuple of TablePrice
+        The run by other tables, where that was asked for.
+    schedule : NetworkSchedule or None
+        The layers on one clock, where that was asked for; every other figure is of layers one after another.
     """
 
     arch: Mapping[str, Any]
@@ -232,6 +252,9 @@ class NetworkResult:
     area_mm2: Mapping[str, float] | None = None
     area_missing: tuple[str, ...] = ()
     area_parts_mm2: Mapping[str, float] = field(default_factory=dict)
+    prices: Mapping[str, Any] = field(default_factory=dict)
+    energy_tables: tuple[TablePrice, ...] = ()
+    schedule: NetworkSchedule | None = None
 
     def __repr__(self) -> str:
         """Return machine, network and totals in a line; the fields are attributes."""

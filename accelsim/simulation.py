@@ -14,13 +14,16 @@ import numpy as np
 from accelsim.config import arch as spec
 from accelsim.config import packaged
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import area_mm2
+from accelsim.energy import area_mm2, prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.layer import Options, Task, machine_components, simulate_layer, table_of, without_registers
 from accelsim.mapping.choose import Pinned
+from accelsim.memory.network import Prefetch
+from accelsim.network_time import scheduled
 from accelsim.operands import chain, files
 from accelsim.operands.rounding import Rounding
+from accelsim.overlap import overlapped
 from accelsim.passes import batching
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
@@ -76,6 +79,8 @@ def simulate(
     density: Given | None = None,
     precision: Given | None = None,
     trace: bool = False,
+    schedule: Literal["isolated", "network"] = "isolated",
+    prefetch: Prefetch = "tile",
     progress: OnProgress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -112,6 +117,10 @@ def simulate(
         ``{"conv*": {"weight": 0.3}}``.
     trace : bool
         Keep each layer's schedule of tiles, for `accelsim.report.trace`.
+    schedule : "isolated" or "network"
+        Of a connected network: also put its layers on one clock, as the result's ``schedule``.
+    prefetch : "none", "tile" or KiB
+        What constants that clock lets units fetch before their layer's turn.
     progress : callable, optional
 
     Raises
@@ -133,7 +142,7 @@ def simulate(
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=pinned.name)
     given, roundings, said = given_operands(network, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
-    options = Options(seed, fidelity, check, mode, trace, unsupported)
+    options = Options(seed, fidelity, check, mode, trace or schedule == "network", unsupported)
     table = table_of(arch)
     areas = area_mm2(machine_components(arch), table)
     tasks = [
@@ -143,7 +152,12 @@ def simulate(
         for layer in network.layers
         if not is_view(layer)
     ]
-    results = placed(with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings))
+    ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
+    clocked = scheduled(arch, network, ran, prefetch) if schedule == "network" else None
+    ran, sooner = overlapped(arch, network, tasks, ran)
+    results = placed(ran)
+    if clocked is not None and not trace:
+        results = tuple(replace(result, tiles=None) for result in results)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -160,10 +174,12 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
-        notes=(*network.notes, *said),
+        notes=(*network.notes, *said, *sooner),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
+        prices=prices_in_use(machine_components(arch), table),
+        schedule=clocked,
     )
 
 

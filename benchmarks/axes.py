@@ -44,6 +44,7 @@ SUBJECTS = {
     "stripes": Subject("resnet50", {"lanes": (8, 16, 24), "rows": (8, 16, 24), "input_kib": (256, 512, 1024)}),
     "loom": Subject("resnet50", {"lanes": (8, 16, 24), "rows": (64, 128, 192), "input_kib": (256, 512, 1024)}),
     "edge_npu": Subject("onnx:squeezenet", {"memory.dram.burst_bits": (64, 128, 256, 512)}),
+    "nvdla_small": Subject("net:resnet50", {"channels": (8, 16, 32), "banks": (16, 32, 64), "credits": (16, 32)}),
     "eyeriss": Subject("alexnet", {"rows": (11, 12, 13, 14, 16), "cols": (8, 10, 12, 14, 16)}),
     "dcnn": Subject("vgg16", {"pe_rows": (4, 6, 8), "pe_cols": (4, 6, 8), "activation_kib": (16, 32, 48)}),
     "dcnn_opt": Subject("vgg16", {"activation_kib": (16, 32, 48), "lanes": (8, 12, 16)}),

@@ -69,13 +69,22 @@ MACHINES = {
         "units.vector.params.lane_bits": (16, 32), "units.vector.params.buffer_kib": (1, 4, 64),
         "units.vector.params.special_cycles": (1, 4), "units.vector.params.latency_cycles": (0, 8),
     },
+    "nvdla_small": {
+        "params.channels": (1, 4, 8, 32), "params.kernels": (1, 3, 8, 16), "params.banks": (4, 16, 32),
+        "params.bank_kib": (1, 4), "params.outstanding_beats": (20, 256), "params.post_elements": (1, 3),
+        "clock_gating": ("none", "unit", "word"),
+    },
+    "nvdla_full": {
+        "params.channels": (16, 64), "params.kernels": (32, 48), "params.bank_kib": (2, 32),
+        "params.credits": (64, 256), "params.post_elements": (3, 16),
+    },
 }  # fmt: skip
 """Packaged machine -> keys and the values that are drawn for them."""
 
 
 def draw_network_for(rng, name):
     """Return a network of products, on a machine with a vector unit with layers of all its kinds among them."""
-    return draw_mixed(rng) if name == "edge_npu" else draw_network(rng)
+    return draw_mixed(rng) if name in ("edge_npu", "nvdla_small", "nvdla_full") else draw_network(rng)
 
 
 def draw_mixed(rng):
@@ -218,7 +227,7 @@ HUGE = [
     ],
     ids=str,
 )  # fmt: skip
-@pytest.mark.parametrize("name", ["bismo", "edge_npu"])
+@pytest.mark.parametrize("name", ["bismo", "edge_npu", "nvdla_small"])
 def test_what_columns_cannot_do_falls_to_the_plain_path(name, sets, shape):
     """Counts near 64 bits, what the memories do not hold, objectives that want the list."""
     layers, tensors = zip(*(make_layer(f"l{i}", s) for i, s in enumerate((shape, Linear(n=3, c=20, k=7)))), strict=True)

@@ -16,6 +16,8 @@ ROOT = Path(accelsim.__file__).parents[1]
 if not (ROOT / "docs").is_dir():
     pytest.skip("not a source tree", allow_module_level=True)
 
+RESIDENCY = (ROOT / "docs" / "residency.md").read_text()
+
 
 def blocks(document, language="yaml"):
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
@@ -131,3 +133,18 @@ def test_the_tables_of_the_replicas_page_are_what_the_commands_print(shown):
     args = [str(trace) if word == TRACE else word for word in command.split()]
     done = CliRunner().invoke(app, args, catch_exceptions=False)
     assert done.output.splitlines() == lines
+
+
+@pytest.mark.parametrize("shown", re.findall(r"```\n\$ accelsim (plan .*?)\n```", RESIDENCY, re.DOTALL))
+def test_what_the_residency_page_shows_is_what_the_command_prints(shown):
+    command, *lines = shown.splitlines()
+    done = CliRunner().invoke(app, command.split(), catch_exceptions=False)
+    printed = [line.rstrip() for line in done.output.splitlines()]
+    assert printed[: len(lines) - 1] == lines[:-1]
+    assert lines[-1] == "..."
+
+
+def test_the_snippet_of_the_residency_page_runs(capsys):
+    (code,) = blocks("docs/residency.md", "python")
+    exec(code, {})
+    assert "optimal 1728616 ['conv1.relu.output']" in capsys.readouterr().out

@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+from test_columnar import context_of, draw_network, plain_row
 
+import accelsim
+from accelsim.cli import main
 from accelsim.config.schema import MappingSpec
 from accelsim.engine import Bounds
 from accelsim.errors import MappingError
+from accelsim.explore.sweep import evaluate
+from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.mapping.choose import choose
 
 
@@ -68,3 +73,43 @@ def test_candidates_are_timed_until_no_bound_is_better_than_the_best():
     assert choice.why == "cycles 3, the least of 4 (3 timed, bounds rule out the others)"
     # a bound that equals the best may still win by its bits
     assert pick("cycles", [3, 3], [2, 1], timed=[3, 3]).row == {"tile": 1}
+
+
+LAYER = (
+    "name: net\nisolated: true\nlayers:\n- {name: c, kind: conv2d, c: 64, k: 96, h: 14, w: 14, r: 3, s: 3, pad: 1}\n"
+)
+
+
+def mapped(arch, network, *sets):
+    (layer,) = accelsim.simulate(accelsim.load_arch(arch, list(sets)), accelsim.load_network(network)).layers
+    return layer.mapping
+
+
+def test_the_table_that_chooses_mappings_need_not_be_the_one_that_prices(tmp_path):
+    (tmp_path / "net.yaml").write_text(LAYER)
+    network = str(tmp_path / "net.yaml")
+    alone = mapped("eyeriss", network, ("energy.table", "eyeriss_normalized"), ("mapping.prices", None))
+    assert mapped("eyeriss", network) == alone
+    assert mapped("eyeriss", network, ("energy.table", "7nm")) == alone
+    assert mapped("eyeriss", network, ("mapping.prices", None)) != alone
+
+
+@pytest.mark.parametrize("name", ["systolic_ws", "diannao", "edge_npu"])
+def test_columns_choose_by_the_named_table_too(name):
+    prices = "aladdin_40nm" if name == "edge_npu" else "eyeriss_nn_dataflow"
+    sets = (("mapping.objective", "energy"), ("mapping.prices", prices))
+    rng = np.random.default_rng(7)
+    for case in range(3):
+        context = context_of(accelsim.load_arch(name), draw_network(rng), columnar=True)
+        job = evaluate.Job(f"{case}", "m", "n", sets, OptionsSpec())
+        row = evaluate.run_point(context, job)
+        assert (row.status, row.reason, dict(row.totals)) == plain_row(context, job)
+
+
+def test_a_table_of_the_mapper_that_does_not_exist_is_one_line(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "eyeriss", "alexnet", "--layers", "conv1", "--set", "mapping.prices=nowhere"])
+    err = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert err.startswith("error: --set: mapping.prices: no energy table is called 'nowhere'")
+    assert err.count("\n") == 1

@@ -1,6 +1,8 @@
 """NVDLA: rules by hand, tables of its RTL, and the one line that each mistake gives."""
 
 import json
+from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,15 +10,21 @@ from click.testing import CliRunner
 
 import accelsim
 from accelsim.cli import app, main
-from accelsim.engines.nvdla import engine, kernel
+from accelsim.engine import Machine, drawing
+from accelsim.engines.nvdla import engine, kernel, reference
 from accelsim.engines.nvdla.params import Mapping, Params
 from accelsim.engines.nvdla.plan import slice_bytes, work_of
+from accelsim.engines.nvdla.registers import registers
+from accelsim.engines.nvdla.sample import sample
 from accelsim.errors import ConfigError, MappingError
 from accelsim.layer import machine_view
+from accelsim.memory.dram import DramModel
 from accelsim.operands import handle
 from accelsim.operands.golden import golden
+from accelsim.report import document, words
 from accelsim.validate import rtl
 from accelsim.workload.layers import LayerView, Tensor
+from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Conv2d, Linear, Pool
 
 SMALL = {"channels": 8, "kernels": 8, "banks": 32, "bank_kib": 4}
@@ -111,6 +119,11 @@ def test_words_of_16_bits_take_half_the_kernels_and_two_multipliers():
     assert (narrow["busy"], wide["busy"]) == (64 * 32, 2 * 64 * 32)
 
 
+def test_wide_kernels_have_two_multipliers_each():
+    with pytest.raises(ConfigError, match="32 kernels of 16 bits take the multipliers of 64 of 8 bits, there are 32"):
+        accelsim.load_arch("nvdla_full", [("params.wide_kernels", 32)])
+
+
 @pytest.mark.parametrize(
     ("shape", "mapping", "said"),
     [
@@ -197,3 +210,129 @@ def test_the_split_that_is_chosen_leaves_nothing_over():
     arch = accelsim.load_arch("nvdla_small")
     work = work_of(view_of(Conv2d(1, 16, 8, 28, 28, 3, 3)), arch.units[0].params, Mapping(), machine_view(arch).dram)
     assert work.split == (4, 28)  # 28 x 28 x 16 bytes of data
+
+
+def drawn(seed):
+    """Return a layer of many stripes and beats, so that what repeats is counted at once, and its machine."""
+    rng = np.random.default_rng(seed)
+    draw = drawing(rng)
+    params = sample(rng).params | {"wide_kernels": None, "bank_kib": draw(1, 2), "credits": draw(6, 40)}
+    r, s = (1, 1) if draw(0, 1) else (draw(1, 3), draw(1, 3))
+    pad = (draw(0, r - 1), draw(0, s - 1), draw(0, r - 1), draw(0, s - 1))
+    most = (12, 40)[draw(0, 1)]
+    shape = Conv2d(1, draw(1, most), draw(1, most), draw(6, 18), draw(6, 18), r, s, 1, (draw(1, 2), draw(1, 2)), pad)
+    # about as many beats on their way as the latency takes
+    params["outstanding_beats"], latency = draw(20, 30), draw(10, 40)
+    rate = Fraction(8 * params["port_bytes"], 1) * Fraction(7, draw(5, 11))
+    return shape, Params(**params), Machine({}, DramModel(rate, latency, 8))
+
+
+def test_rates_of_many_digits_are_exact():
+    shape, params, machine = drawn(3)
+    for text in ("3.14159265358979", "25.600999999999999", "0.000123456789012345"):
+        slow = machine._replace(dram=machine.dram._replace(bits_per_cycle=8 * Fraction(text)))
+        view = view_of(shape if float(text) > 1 else Conv2d(1, 3, 2, 2, 2, 1, 1))
+        operands = handle.of(view, 1)
+        ours = engine.ENGINE.run(engine.ENGINE.plan(view, operands, params, Mapping(), slow))
+        if float(text) > 1:
+            assert ours.same_integers(reference.reference(view, operands, params, Mapping(), slow)) == []
+        else:
+            beats = ours.traffic["dram", "weight", "read"] + ours.traffic["dram", "input", "read"]
+            assert ours.compute_cycles > beats / slow.dram.bits_per_cycle
+    view = view_of(shape)
+    fine = machine._replace(dram=machine.dram._replace(bits_per_cycle=Fraction(10**20 + 1, 10**20)))
+    with pytest.raises(MappingError, match=r"round memory\.dram\.gb_per_s"):
+        engine.ENGINE.plan(view, handle.of(view, 1), params, Mapping(), fine)
+
+
+@pytest.mark.parametrize("seed", [*range(10), 37, 127, 846, 1793])
+def test_what_repeats_is_counted_as_the_stepping_reference_does(seed):
+    shape, params, machine = drawn(seed)
+    view = view_of(shape)
+    operands = handle.of(view, 1)
+    plan = engine.ENGINE.plan(view, operands, params, Mapping(), machine)
+    stepped = reference.reference(view, operands, params, Mapping(), machine)
+    assert engine.ENGINE.run(plan).same_integers(stepped) == []
+
+
+def test_an_unvalidated_machine_says_so_in_lists_reports_and_json():
+    listed = CliRunner().invoke(app, ["list", "arch"]).output.splitlines()
+    marked = {line.split()[0] for line in listed if "unvalidated:" in line}
+    assert marked == {"nvdla_full", "nvdla_large"}
+    assert "unvalidated: the RTL of this configuration" in CliRunner().invoke(app, ["show", "nvdla_large"]).output
+    result = accelsim.simulate("nvdla_large", "squeezenet1_1")
+    assert words.title(result).endswith("unvalidated)")
+    assert json.loads(document.to_json(result))["arch"]["unvalidated"].startswith("the RTL of this configuration")
+    assert "unvalidated" not in accelsim.simulate("nvdla_small", "squeezenet1_1").arch
+    # a variant of such a machine is one too
+    assert "unvalidated" in accelsim.load_arch("nvdla_full", [("params.banks", 8)]).config
+
+
+def test_registers_are_those_counted_in_the_rtl():
+    found = {each.name: each for each in registers(Params(**SMALL))}
+    # a cell: 64 bits of pixels, 8 x 5 flags, 2, a result of 19 bits 7.5 times; two sets of 8 weights behind gates
+    assert (found["cells"].count, found["cells"].clocked_bits, found["cells"].gated_words) == (8, 64 + 42 + 142, 16)
+    # 32 banks of a word to write and two read, 8 + 2 + 1 words where these come together, twice, 2 to write
+    assert found["latches"].clocked_bits == 64 * (96 + 22 + 2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "runs"),
+    [(Conv2d(1, 8, 8, 6, 6, 1, 1), {"cells", "sdp"}), (Pool("max", 1, 8, 6, 6, 2, 2, (2, 2)), {"pdp"})],
+)
+def test_the_clock_reaches_what_a_layer_passes(shape, runs):
+    layer, tensors = make_layer("l", shape)
+    result = accelsim.simulate("nvdla_small", Network("n", (layer,), tensors, isolated=True))
+    clocked = {name for name, counts in result.layers[0].events.items() if counts.get("data")}
+    assert clocked & {"cells", "sdp", "pdp", "cdp"} == runs
+
+
+def pair(tmp_path, shapes, banks, read_first=False):
+    """Return the result of two layers of one network, on the bench of the table of pairs."""
+    (one, tensors), (two, more) = (make_layer(name, shape) for name, shape in zip("ab", shapes, strict=True))
+    if read_first:
+        two = replace(two, inputs=one.outputs)
+        more = {name: tensor for name, tensor in more.items() if not name.endswith("input")}
+    lines = [
+        f"{name}: {{data_banks: {d}, weight_banks: {w}, bands: 1}}" for name, (d, w) in zip("ab", banks, strict=True)
+    ]
+    (tmp_path / "banks.yaml").write_text("\n".join(lines))
+    arch = accelsim.load_arch("nvdla_small", [("params.overlap_layers", True), ("memory.dram.gb_per_s", 4),
+                                              ("memory.dram.latency_ns", 31), *rtl.STOCK.items()])  # fmt: skip
+    return accelsim.simulate(arch, Network("pair", (one, two), tensors | more), mapping=tmp_path / "banks.yaml")
+
+
+A = Conv2d(1, 32, 32, 12, 12, 3, 3, pad=(1, 1, 1, 1))
+B = Conv2d(1, 64, 32, 16, 16, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "banks", "rtl_cycles", "overlaps"),
+    [((A, A), ((8, 8), (8, 8)), 44121, True), ((B, B), ((8, 8), (8, 8)), 28138, True),
+     ((A, B), ((2, 3), (4, 1)), 39655, False)],
+)  # fmt: skip
+def test_layers_of_a_network_overlap_as_pairs_do_in_the_rtl(tmp_path, shapes, banks, rtl_cycles, overlaps):
+    result = pair(tmp_path, shapes, banks)
+    saved = result.layers[1].details.get("overlap_cycles", 0)
+    assert (saved > 0) == overlaps
+    assert abs(result.cycles - saved - rtl_cycles) / rtl_cycles < 0.03
+    assert bool(result.notes) == overlaps
+    if overlaps:
+        assert f"b by {saved:,} cycles; the network takes {result.cycles - saved:,} cycles so" in result.notes[0]
+    for layer in result.layers:  # the layers' own figures are those of each alone
+        assert sum(layer.account.values()) == layer.units * layer.cycles
+
+
+def test_a_layer_that_reads_the_one_before_waits_for_it(tmp_path):
+    after = Conv2d(1, 32, 32, 12, 12, 3, 3, pad=(1, 1, 1, 1))
+    result = pair(tmp_path, (A, after), ((8, 8), (8, 8)), read_first=True)
+    assert not result.notes
+    assert "overlap_cycles" not in result.layers[1].details
+
+
+def test_fixed_banks_hold_for_every_layer():
+    sets = [("mapping.fixed", {"data_banks": 20, "weight_banks": 4})]
+    layers = accelsim.simulate(accelsim.load_arch("nvdla_small", sets), "squeezenet1_1").simulated
+    assert {(x.details["data_banks"], x.details["weight_banks"]) for x in layers if x.macs} == {(20, 4)}
+    with pytest.raises(MappingError, match=r"mapping\.fixed names 'bank'; known keys: data_banks"):
+        accelsim.simulate(accelsim.load_arch("nvdla_small", [("mapping.fixed", {"bank": 1})]), "squeezenet1_1")

@@ -47,6 +47,13 @@ def test_the_wheel_validates_outside_the_tree(installed):
     assert not (installed / "tests").exists()
 
 
+def test_the_wheel_plans_its_tables_of_storages_and_validates_residency(installed):
+    done = run(installed, "plan", "lifetimes:mlperf_tiny_kws", "--capacity-kib", "16")
+    assert done.returncode == 0, done.stderr
+    done = run(installed, "validate", "residency")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_wheel_lists_every_packaged_machine_and_network(installed):
     done = run(installed, "list")
     assert done.returncode == 0, done.stderr

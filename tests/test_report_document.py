@@ -71,6 +71,7 @@ LAYER = [
     "needed_bits_per_cycle",
     "total_energy_pj",
     "energy_pj",
+    "stalled_pj",
     "events",
     "checked",
     "details",

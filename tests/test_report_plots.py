@@ -247,10 +247,23 @@ def test_areas_of_the_timeline_are_traffic_and_energy():
         (figure.axes[2], 1e9 * 8, result.dram_bits),
         (figure.axes[3], {"power (W)": 1e12, "power (mW)": 1e9}[figure.axes[3].get_ylabel()], result.total_energy_pj),
     ):
-        (area,) = ax.collections
-        xy = area.get_paths()[0].vertices
-        turned = sum(a[0] * b[1] - b[0] * a[1] for a, b in pairwise([*xy, xy[0]]))
-        assert abs(turned) / 2 * seconds * factor == pytest.approx(total, rel=1e-6)
+        drawn = 0.0
+        for area in ax.collections:
+            xy = area.get_paths()[0].vertices
+            drawn += abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in pairwise([*xy, xy[0]]))) / 2
+        assert drawn * seconds * factor == pytest.approx(total, rel=1e-6)
+
+
+def test_the_power_panel_stacks_components_and_what_is_spent_in_stalls_and_says_mean_and_peak():
+    plain = alexnet()
+    layers = tuple(replace(layer, stalled_pj={"macs": layer.energy_pj["macs"] / 4}) for layer in plain.layers)
+    result = replace(plain, layers=layers)
+    panel = plots.timeline_figure(result).axes[3]
+    names = {text.get_text() for text in panel.get_legend().get_texts()}
+    assert {"dram", "leaked, clocked in stalls"} <= names
+    (said,) = (text.get_text() for text in panel.texts)
+    assert said.startswith("mean ")
+    assert "peak over 1.00 us" in said
 
 
 def test_names_on_the_roofline_cover_neither_each_other_nor_leave_the_axes():

@@ -45,6 +45,7 @@ COMMANDS = {
     "merge": "Put the stores of shards together.",
     "report": "Write a run or a sweep as one HTML file that opens offline.",
     "plot": "Draw a store or reports: EDP, Pareto front, energy, cycles, roofline, heat map.",
+    "plan": "What stays on a chip between layers, and what moves through DRAM.",
     "dram": "Serve a stream of requests on a DRAM standard: clocks, row hits, stalls, energy.",
     "replica": "Another simulator's own arithmetic, in its own format.",
 }

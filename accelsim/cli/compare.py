@@ -65,13 +65,14 @@ class _ManyNetworks(click.Command):
               help="Densities per layer: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
 @pricing.options
+@pricing.tables
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
               show_default=True, help="What to print.")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the files.")
 def command(
     archs: tuple[str, ...], networks: tuple[str, ...], base: str | None, incomplete: Incomplete, sets: tuple[str, ...],
     style: str, output: Path | None, energy_table: str | None, node: float | None, matrix_b: str | None,
-    dims: dict[str, int], **options: Any,
+    dims: dict[str, int], tables: str | None, **options: Any,
 ) -> None:  # fmt: skip
     """Compare machines on networks, over the layers that all of them simulate.
 
@@ -83,6 +84,7 @@ def command(
     from accelsim.config.arch import parse_set
     from accelsim.progress import Bar
 
+    asked_tables = pricing.named(tables)
     priced = pricing.sets(energy_table, node)
     changes = [*map(parse_set, sets), *priced]
     if style == "table" and output is None:
@@ -98,6 +100,10 @@ def command(
             archs, networks, base=base, incomplete=incomplete, sets=changes, matrix_b=matrix_b, dims=dims,
             progress=report, **options,
         )  # fmt: skip
+    if asked_tables:
+        from accelsim.breadth import compared
+
+        found = compared(found, asked_tables)
     from accelsim.report import comparison as texts
 
     if style == "table":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +19,23 @@ if TYPE_CHECKING:
     from accelsim.workload.network import Network
 
 
-@click.command("import", epilog="Example: accelsim import model.onnx -o model.yaml")
+class _Formats(click.Command):
+    """A command whose first word may name a format that has a command of its own, in ``cli/import_<name>.py``."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Return the context of the format's command, or of this one."""
+        if args and args[0] in FORMATS:
+            other: click.Command = import_module(f"accelsim.cli.import_{args[0]}").command
+            return other.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+FORMATS = ("accelergy",)
+
+
+@click.command("import", cls=_Formats, epilog="Example: accelsim import model.onnx -o model.yaml")
 @click.argument("file")
 @click.option("-o", "--output", required=True, metavar="OUT.yaml", help="File to write; it must not exist yet.")
 @click.option("--batch", type=click.IntRange(min=1), help="Images in all; the model's own number by default.")
@@ -32,7 +49,7 @@ def command(file: str, output: str, batch: int | None, gemm: bool, real: bool, f
 
     A model (.onnx, or onnx:NAME) and a SCALE-Sim topology or GEMM table (.csv) become a network; a SCALE-Sim
     configuration (.cfg) becomes a machine. What the file does not say, or says and accelsim has no place for, is told
-    on standard error.
+    on standard error. 'accelsim import accelergy' makes an energy table of Accelergy's reference tables.
     """
     target, suffix = Path(output), Path(file).suffix.lower()
     if target.suffix.lower() not in (".yaml", ".yml"):

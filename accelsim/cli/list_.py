@@ -55,8 +55,8 @@ def _entries(kind: str) -> list[tuple[str, str]]:
     if kind == "arch":
         from accelsim.config import packaged
 
-        return [(name, _description(packaged.folder("arch_configs") / f"{name}.yaml"))
-                for name in packaged.names("arch_configs")]  # fmt: skip
+        folder = packaged.folder("arch_configs")
+        return [(name, _description(folder, name)) for name in packaged.names("arch_configs")]
     from accelsim.workload import listing
     from accelsim.workload.onnx.file import light_names
 
@@ -101,9 +101,17 @@ def _engines() -> list[tuple[str, str]]:
     return found
 
 
-def _description(path: Path) -> str:
-    """Return what a machine file says of itself, reading no more of it."""
+def _description(folder: Path, name: str) -> str:
+    """Return what a packaged machine says of itself, and whether it or its base calls itself unvalidated."""
+    text = _said(folder, name, "description")
+    while name and not (doubt := _said(folder, name, "unvalidated")):
+        name = _said(folder, name, "base")
+    return f"unvalidated: {text}" if name and doubt else text
+
+
+def _said(folder: Path, name: str, key: str) -> str:
+    """Return the text under a key of a packaged machine file, reading no more of it; empty where it has none."""
     import yaml
 
-    found = re.search(r"^description:.*\n(?:[ \t]+.*\n)*", path.read_text("utf-8"), re.MULTILINE)
-    return str(yaml.safe_load(found[0])["description"]) if found else ""
+    found = re.search(rf"^{key}:.*\n(?:[ \t]+.*\n)*", (folder / f"{name}.yaml").read_text("utf-8"), re.MULTILINE)
+    return str(yaml.safe_load(found[0])[key]) if found else ""

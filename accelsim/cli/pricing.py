@@ -18,6 +18,21 @@ def options(command: AnyFunction) -> AnyFunction:
     return table(node(command))
 
 
+tables = click.option(
+    "--energy-tables", "tables", metavar="all|NAME,...",
+    help="Price by every packaged table too, or by these: how far apart they are, and what they turn round.",
+)  # fmt: skip
+
+
+def named(text: str | None) -> tuple[str, ...]:
+    """Return the tables that ``--energy-tables`` asks for; raise ConfigError for one that does not exist."""
+    if text is None:
+        return ()
+    from accelsim.breadth import tables_named
+
+    return tables_named(text)
+
+
 def sets(energy_table: str | None, node: float | None) -> list[tuple[str, Any]]:
     """Return the keys of a machine that the two options set; see `accelsim.energy.price_sets`.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,15 +38,18 @@ if TYPE_CHECKING:
               help="Densities per layer: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
 @pricing.options
+@pricing.tables
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
               show_default=True, help="What to print.")  # fmt: skip
 @click.option("--blocks", "depth", type=click.IntRange(1), metavar="N",
               help="A row per block in place of layers: names alike in N parts, as layer1.0 for 2.")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
 @click.option("--no-pictures", "plain", is_flag=True, help="Report files without the pictures, which take longest.")
+@click.option("--power-window", "window_us", type=float, metavar="US",
+              help="Window of the peak power, microseconds.  [default: 1]")  # fmt: skip
 @click.option("--trace", is_flag=True, help="Also write trace.json, a timeline of tiles for ui.perfetto.dev.")
 def command(arch: str, network: str, style: str, output: Path | None, matrix_b: str | None, dims: dict[str, int],
-            depth: int | None, plain: bool, **options: Any) -> None:  # fmt: skip
+            depth: int | None, plain: bool, window_us: float | None, **options: Any) -> None:  # fmt: skip
     """Simulate NETWORK on ARCH: packaged names or paths.
 
     With a table on the terminal, the report files go to reports/out/<arch>-<network>/ unless -o says otherwise; what
@@ -55,6 +60,10 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     from accelsim.errors import WorkloadError
     from accelsim.progress import Bar
     from accelsim.simulation import advice, load_arch, load_network, nothing_ran, simulate
+
+    asked = pricing.named(options.pop("tables"))
+    if window_us is not None and not 0 < window_us < inf:
+        raise click.UsageError("--power-window is a time in microseconds, such as 1 or 0.1.")
 
     if depth is not None and style != "table":
         raise click.UsageError("--blocks is for the table: drop --format.")
@@ -76,6 +85,12 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         result = simulate(machine, net, progress=report, **options)
     if (problem := nothing_ran(result)) is not None:
         raise WorkloadError(problem, advice(machine, net, result))
+    if window_us is not None:
+        result = replace(result, options={**result.options, "power_window_us": window_us})
+    if asked:
+        from accelsim.breadth import by_tables
+
+        result = replace(result, energy_tables=by_tables(result, asked))
     _print(result, style, output, options["trace"], depth or 0, not plain)
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError

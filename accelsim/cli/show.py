@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,13 +17,18 @@ from accelsim.cli import completion, sizes
 @sizes.option
 @click.option("--arch", shell_complete=completion.machine, help="With NAME 'energy': machine whose prices to trace.")
 @click.option("--energy", is_flag=True, help="Of a machine: every component with its price, and its share of a layer.")
-def command(name: str, sets: tuple[str, ...], arch: str | None, energy: bool, dims: dict[str, int]) -> None:
+@click.option("--accelergy", type=click.Path(path_type=Path), metavar="DIR",
+              help="Of a machine: write what it pays as Accelergy's ERT.yaml and ART.yaml there.")  # fmt: skip
+def command(name: str, sets: tuple[str, ...], arch: str | None, energy: bool, dims: dict[str, int],
+            accelergy: Path | None) -> None:  # fmt: skip
     """Show a machine, a network or an engine; 'accelsim show energy --arch NAME' traces every price to its row."""
     from accelsim.config import packaged
     from accelsim.engines import registry
     from accelsim.errors import ConfigError
 
-    if energy:
+    if accelergy is not None:
+        _reference_tables(name, sets, accelergy)
+    elif energy:
         _components(name, sets)
     elif name == "energy":
         _energy(arch, sets)
@@ -116,6 +122,33 @@ def _components(name: str, sets: tuple[str, ...]) -> None:
 
     for line in prices.text(load_arch(name, [parse_set(text) for text in sets])):
         click.echo(line)
+
+
+def _reference_tables(name: str, sets: tuple[str, ...], folder: Path) -> None:
+    from accelsim import outputs
+    from accelsim.config.arch import parse_set
+    from accelsim.energy.accelergy import reference_tables
+    from accelsim.errors import ConfigError
+    from accelsim.layer import sole_components, table_of
+    from accelsim.simulation import load_arch
+
+    machine = load_arch(name, [parse_set(text) for text in sets])
+    components, table = sole_components(machine, "--accelergy"), table_of(machine)
+    if table.spec.unit is not None:
+        problem = f"energy table '{table.name}' gives costs relative to a {table.unit}, no pJ"
+        raise ConfigError(problem, "choose another with --set energy.table=NAME", file="--accelergy")
+    clock = float(machine.clocks_mhz["core"])
+    tables = reference_tables(machine.name, components, table, clock)
+    files = {
+        f"{kind}.yaml": f"# {machine.name} by energy table {table.name}\n{yaml.safe_dump(found, sort_keys=False)}"
+        for kind, found in zip(("ERT", "ART"), tables, strict=True)
+    }
+    try:
+        outputs.write_set(folder, files)
+    except OSError as error:
+        problem = f"cannot be written ({(error.strerror or str(error)).lower()})"
+        raise ConfigError(problem, "choose another folder", file=str(folder)) from None
+    click.echo(f"{folder}: {' '.join(files)}")
 
 
 def _energy(arch: str | None, sets: tuple[str, ...]) -> None:

@@ -13,7 +13,13 @@ from accelsim import outputs
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
+    from accelsim.validate.compare import Verdict
     from accelsim.validate.rtl import Point
+
+WIDE = 110
+"""Columns of a terminal from which kinds and sources are printed beside the figures."""
+SHORT = {"average of other networks": "average", "fitted input": "fitted", "peer formula": "peer"}
+"""Classes as a narrow column names them."""
 
 
 @click.command(epilog="Example: accelsim validate systolic")
@@ -21,17 +27,19 @@ if TYPE_CHECKING:
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Also write the table as markdown.")
 @click.option("--rtl", "table", type=click.Path(path_type=Path), help="Compare a table of RTL cycles, row by row.")
 @click.option("--plot", "picture", type=click.Path(path_type=Path), help="Of --rtl: draw its first convolutions (PNG).")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="Of --rtl: how to print.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="How to print.")
 def command(engines: tuple[str, ...], output: Path | None, table: Path | None, picture: Path | None, form: str) -> None:
-    """Compare published figures with this build: value, ours, error, verdict, kind, source.
+    """Compare published figures with this build: value, ours, error, verdict, what an agreement proves, source.
 
-    Exit status 1 when a figure is outside its band, or a known gap has closed. With --rtl, compare the rows of a table
+    Figures of the same work on the published machine are scored by kind (cycles, traffic, power, area, energy ratio);
+    identities, formulas of others, fitted figures and means over other networks are counted beside. Exit status 1 when
+    a figure is outside its band, or a known gap has grown. With --rtl, compare the rows of a table
     of cycles that RTL took; its columns say what kind it is, and the packaged tables how they are called.
     """
     if table is not None:
         _rtl(table, form, picture)
         return
-    _published(engines, output)
+    _published(engines, output, form)
 
 
 def _rtl(path: Path, form: str, picture: Path | None) -> None:
@@ -77,28 +85,51 @@ def _draw(path: Path, points: list[Point]) -> None:
     plots.save(plots.rtl_figure(drawn[0].group, rows), path)
 
 
-def _published(engines: tuple[str, ...], output: Path | None) -> None:
-    from rich.table import Table
-
-    from accelsim import terminal
+def _published(engines: tuple[str, ...], output: Path | None, form: str) -> None:
     from accelsim.progress import Bar
-    from accelsim.validate import compare, table
+    from accelsim.validate import compare, spread, table
 
     with Bar() as report:
         rows = compare.validate(engines, report)
-    grid = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("engine", "case", "expected", "ours", "error", "verdict", "kind", "source"):
-        grid.add_column(name, justify="right" if name in ("expected", "ours", "error") else "left", overflow="fold")
-    for row in rows:
-        case = row.case
-        grid.add_row(row.engine, case.case, f"{table.figure(case.expected)} {case.unit}", table.figure(row.ours),
-                     table.error(row), row.verdict or "-", case.kind, f"{case.origin}: {case.source}")  # fmt: skip
-    console = terminal.console(160)
-    console.print(grid)
-    for name in table.unvalidated(rows):
-        console.print(f"{name} is unvalidated: all its figures are derived by hand")
-    console.print(table.count(rows))
+    if form == "json":
+        click.echo(json.dumps(spread.to_document(rows), indent=1))
+    else:
+        _print(rows)
     if output is not None:
         outputs.write(output, table.to_markdown(rows))
     if not all(row.passed for row in rows):
         sys.exit(1)
+
+
+def _print(rows: list[Verdict]) -> None:
+    """Print a table per engine as wide as the terminal; where it is wide, with the sources."""
+    from rich.table import Table
+
+    from accelsim import terminal
+    from accelsim.validate import spread, table
+
+    console = terminal.console()
+    wide = console.width >= WIDE
+    grid = Table(box=None, header_style="bold", pad_edge=False, width=console.width)
+    for name in ("expected", "ours", "error"):
+        grid.add_column(name, justify="right", overflow="fold")
+    for name in ("verdict", "class", *(("kind", "case and source") if wide else ("case",))):
+        grid.add_column(name, overflow="fold")
+    engine = ""
+    for row in rows:
+        case = row.case
+        if row.engine != engine:
+            engine = row.engine
+            grid.add_row(*[""] * (6 if wide else 5), f"[{engine}]")
+        last = (case.kind, f"{case.case} ({case.origin}: {case.source})") if wide else (case.case,)
+        grid.add_row(
+            f"{table.figure(case.expected)} {case.unit}".strip(), table.figure(row.ours), table.error(row),
+            row.verdict or "-", SHORT.get(case.proves, case.proves), *last,
+        )  # fmt: skip
+    console.print(grid)
+    for name in table.unvalidated(rows):
+        console.print(f"{name} is unvalidated: all its figures are derived by hand")
+    for line in (*spread.sentences(rows), table.count(rows)):
+        console.print(line)
+    if not wide:
+        console.print(f"kinds and sources: with -o FILE, or on {WIDE} columns")

@@ -180,6 +180,8 @@ def _nested(path: KeyPath, leaf: Any) -> Any:
 
 def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
     config = spec.model_dump(mode="json", exclude={"base"})
+    if spec.unvalidated is None:
+        config.pop("unvalidated")
     if spec.engine is not None:
         config.pop("units")
         config["params"] = units[0].params.model_dump(mode="json")
@@ -248,7 +250,16 @@ def _leaves(data: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
     """Yield key paths and values of a file, its own description apart; lists but that of units count as one value."""
     if isinstance(data, dict):
         for key, value in data.items():
-            if path or key not in ("name", "base", "description", "source", "sources", "engine", "units"):
+            if path or key not in (
+                "name",
+                "base",
+                "description",
+                "source",
+                "unvalidated",
+                "sources",
+                "engine",
+                "units",
+            ):
                 yield from _leaves(value, (*path, key))
         units = data.get("units") if not path else None
         for i, unit in enumerate(units if isinstance(units, list) else ()):

@@ -88,6 +88,9 @@ class MappingSpec(Strict):
         description="what the mapper minimises; ties by cycles, DRAM bits, then order; 'engine' is the engine's own "
         "objective, with ties by order; of several units, those that have none take 'cycles'",
     )
+    prices: str | None = Field(
+        None, description="energy table by which the objectives energy and edp choose; null: the one that prices"
+    )
     fixed: dict[str, Any] = Field(default_factory=dict, description="mapping keys that every layer must use")
 
 
@@ -108,6 +111,11 @@ class ArchSpec(Strict):
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")
     description: str = ""
     source: str = Field("", description="author, venue and year of the machine")
+    unvalidated: str | None = Field(
+        None,
+        min_length=1,
+        description="why its figures could not be compared with anything; null: nothing is said",
+    )
     base: str | None = Field(None, description="packaged machine or path whose keys this file overrides")
     clocks_mhz: dict[str, Clock] = Field(description="clock domains; 'core' is required")
     engine: str | None = Field(None, description="the only unit's engine, in place of 'units'")

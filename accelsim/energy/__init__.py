@@ -4,7 +4,16 @@ A table is a named, selectable input of a run. Tables of this field disagree by 
 one carries its source and how far it can be trusted, and `provenance` follows each price of a machine back to its rows.
 """
 
-from accelsim.energy.account import LEAKAGE, Areas, ProvenanceRow, area_mm2, energy_pj, leakage_mw, provenance
+from accelsim.energy.account import (
+    LEAKAGE,
+    Areas,
+    ProvenanceRow,
+    area_mm2,
+    energy_pj,
+    leakage_mw,
+    prices_in_use,
+    provenance,
+)
 from accelsim.energy.machine import clocked, complete, states, waiting_pj_per_cycle
 from accelsim.energy.price import Price, Table
 from accelsim.energy.tables import (
@@ -36,6 +45,7 @@ __all__ = [
     "leakage_mw",
     "load_table",
     "price_sets",
+    "prices_in_use",
     "provenance",
     "states",
     "table_names",

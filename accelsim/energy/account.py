@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from accelsim.activity import Event
 from accelsim.components import Component
@@ -148,6 +148,25 @@ def provenance(components: Sequence[Component], table: Table) -> list[Provenance
         step = f"{static.from_table}:static ({static.status}, {static.source})"
         rows.append(ProvenanceRow("chip", "chip", 1, LEAKAGE, static.mw, "mW", static.status, (step,)))
     return rows
+
+
+WEAK: tuple[Status, ...] = ("carried", "recalled", "assumed")
+"""Statuses that a report names: a price of another process, from memory, or chosen without a source."""
+
+
+def prices_in_use(components: Sequence[Component], table: Table) -> dict[str, Any]:
+    """Return which table it is, its node and supply, and the prices of a machine that are `WEAK`, by status."""
+    found: dict[str, Any] = {"table": table.name, "node_nm": table.node.nm, "vdd_v": table.node.vdd_v}
+    weak: dict[str, list[str]] = {status: [] for status in WEAK}
+    for component in components:
+        for action in component.actions:
+            try:
+                status = table.price(component, action).status
+            except PriceError:
+                continue
+            if status in weak:
+                weak[status].append(f"{component.name} {action}")
+    return found | weak
 
 
 def _priced(component: Component, action: str, table: Table) -> ProvenanceRow:

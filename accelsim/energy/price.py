@@ -118,7 +118,7 @@ class Table:
         if (component, what) not in self._figures:
             found: Reading | PriceError
             try:
-                found = _FIGURES[what](self.spec, component)
+                found = _named_figure(self.spec, component, what) or _FIGURES[what](self.spec, component)
             except NoFigureError as error:
                 found = self._missing(component, f"figure for the {what}", str(error))
             self._figures[component, what] = found
@@ -152,6 +152,18 @@ def _named(spec: TableSpec, component: Component, action: str) -> Reading | None
             text = f"{label('named', row, f'{row.component} {row.action}')} {row.pj:g} per {row.per_bits}"
             return Reading(row.pj / row.per_bits, (text,), row.status)
     return None
+
+
+def _named_figure(spec: TableSpec, component: Component, what: str) -> Reading | None:
+    """Return area or leakage that a row gives the component by its name; its area is its only part before placing."""
+    row = next((row for row in spec.named_area if row.component == component.name), None)
+    if row is None:
+        return None
+    if what == LEAKAGE:
+        return None if row.leak_mw is None else Reading(row.leak_mw, (label("named_area", row),), row.status)
+    if row.um2 is None or ((what == MACROS) != isinstance(component, Sram) and what != AREA):
+        return None
+    return Reading(row.um2 * 1e-6, (label("named_area", row),), row.status)
 
 
 def _clocked(spec: TableSpec, component: Registers | Clock, action: str) -> Reading:

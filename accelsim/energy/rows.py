@@ -117,6 +117,14 @@ class NamedRow(PriceRow):
     per_bits: int = Field(1, ge=1, le=1 << 20, description="bits of that access; 1 for arithmetic")
 
 
+class NamedAreaRow(PriceRow):
+    """Area, as placed, and leakage of one instance of the component of one name: go before every other section."""
+
+    component: str
+    um2: Positive | None = None
+    leak_mw: NotNegative | None = None
+
+
 class ModelRow(PriceRow):
     """What the packaged macros or cells give at the table's node and supply, with no figure of its own."""
 
@@ -155,6 +163,7 @@ class TableSpec(Strict):
     inherits: tuple[Inherit, ...] = Field((), strict=False)
 
     named: tuple[NamedRow, ...] = Field((), strict=False)
+    named_area: tuple[NamedAreaRow, ...] = Field((), strict=False)
     mac: tuple[WidthRow, ...] = Field((), strict=False, description="whole MACs; absent: multiplier plus adder")
     multiplier: tuple[WidthRow, ...] = Field((), strict=False)
     adder: tuple[WidthRow, ...] = Field((), strict=False)
@@ -189,14 +198,14 @@ class TableSpec(Strict):
             raise ValueError("'sram' has rows with different port_bits; give all for one port")
         _once("dram", "as standard", (r.standard for r in self.dram))
         _once("named", "as component and action", ((r.component, r.action) for r in self.named))
+        _once("named_area", "as component", (r.component for r in self.named_area))
         _once("link", "as a length given or not", (r.per_mm is not None for r in self.link))
         return self
 
 
 SECTIONS = (
-    "named", "mac", "multiplier", "adder", "comparator", "special", "gated", "macros", "cells", "register_file", "sram",
-    "buffer",
-    "link", "hop", "dram", "static",
+    "named", "named_area", "mac", "multiplier", "adder", "comparator", "special", "gated", "macros", "cells",
+    "register_file", "sram", "buffer", "link", "hop", "dram", "static",
 )  # fmt: skip
 """The parts of a table that another table can inherit."""
 

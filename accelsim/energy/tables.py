@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from accelsim.config.packaged import is_path
 from accelsim.config.schema import Flavour
 from accelsim.config.yamlfile import Document, KeyPath, read, validate
+from accelsim.energy.accelergy import is_ert
 from accelsim.energy.price import Table
 from accelsim.energy.rows import SECTIONS, Inherit, PriceRow, TableSpec
 from accelsim.energy.scaling import SCALED_SECTIONS, scaled, scaling
@@ -18,6 +19,7 @@ from accelsim.text import nearest
 
 FOLDER = Path(__file__).parent / "tables"
 DEFAULT = "45nm"
+TO_IMPORT = "make a table of it with 'accelsim import accelergy ERT.yaml ART.yaml -o TABLE.yaml'"
 
 
 class Supply(NamedTuple):
@@ -227,6 +229,8 @@ def _read(path: Path, files: _Loaded) -> tuple[TableSpec, Document]:
     key = path.resolve()
     if key not in files:
         document = read(path, f"tables/{path.name}" if path.parent == FOLDER else None)
+        if is_ert(document):
+            raise ConfigError("this is a reference table of Accelergy", TO_IMPORT, file=document.name)
         spec = validate(TableSpec, document)
         _check(spec, document)
         files[key] = (spec, document)

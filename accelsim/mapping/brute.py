@@ -28,11 +28,15 @@ class BruteNest:
         Width of ``input``, ``weight``, ``output`` and ``psum`` elements.
     homes : collection of str
         Tensors at home on the chip: inputs and weights lie there whole, outputs leave for the inputs' buffer.
+    block : tuple of int, optional
+        Input positions and output channels of a block of weights, if these come in whole blocks.
     """
 
     def __init__(
-        self, conv: Conv2d, mapping: Tiling, bits: dict[str, int], ledger: Ledger, homes: Collection[str] = ()
-    ) -> None:
+        self, conv: Conv2d, mapping: Tiling, bits: dict[str, int], ledger: Ledger, homes: Collection[str] = (),
+        block: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        self.block = block
         self.conv, self.mapping, self.bits, self.ledger, self.homes = conv, mapping, bits, ledger, homes
         self.tiles = list(self._tiles())
         self._peak: dict[str, list[int]] = {"input": [], "weight": [], "output": []}
@@ -104,6 +108,12 @@ class BruteNest:
     def _move(self, layout: str, tensor: str, direction: Direction, tile: dict[str, range]) -> list[Transfer]:
         places = self._addresses(layout, tile)
         bits = len(places) * self.bits[tensor]
+        blocks = 0
+        if layout == "weight" and self.block is not None and tensor not in self.homes:
+            deep, wide = self.block
+            taps = len(tile["c"]) * self.conv.r * self.conv.s
+            blocks = sum(1 for _ in tile["g"] for _ in range(0, len(tile["k"]), wide) for _ in range(0, taps, deep))
+            bits = blocks * deep * wide * self.bits[tensor]
         if layout != "output":
             self._peak[layout].append(bits)
         if direction == "write":
@@ -114,6 +124,8 @@ class BruteNest:
             return []
         if direction == "read":
             self.ledger.add(f"glb.{layout}s", tensor, "write", bits)
+        if blocks:
+            return self.ledger.move(tensor, direction, bits // blocks, blocks)
         return self.ledger.move_elements(tensor, direction, places, self.bits[tensor])
 
     def _addresses(self, tensor: str, tile: dict[str, range]) -> list[int]:

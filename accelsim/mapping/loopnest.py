@@ -12,7 +12,7 @@ Layout in DRAM: input and output (n, h, w, c), channels innermost; weights (k, c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -97,6 +97,8 @@ class LoopNest:
     widths: Widths
     resident: frozenset[str] = frozenset()
     """Tensors (input, weight, output) whose home is on the chip: they never cross the DRAM boundary."""
+    whole: tuple[int, int] = (0, 0)
+    """Input positions and output channels of a block of weights, if these come in whole blocks, padding included."""
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -122,7 +124,18 @@ class LoopNest:
         tiling = np.array([*tile, ORDERS.index(self.tiling.order)], dtype=np.int64)
         row = layer_row(self.conv, self.widths[:3], [role not in self.resident for role in ROLES])
         found: np.ndarray = kernel.table(np.array(row, dtype=np.int64), tiling, self.widths.psum)
+        if self.whole[0]:
+            moves = found[:, RUN.start + WEIGHTS] > 0
+            blocks = self.weight_blocks(
+                found[moves, TILE.start], found[moves, TILE.start + 4], found[moves, TILE.start + 5]
+            )
+            found[moves, RUN.start + WEIGHTS] = self.whole[0] * self.whole[1] * self.widths.weight
+            found[moves, NUMBER.start + WEIGHTS] = blocks
         return found
+
+    def weight_blocks(self, groups: Any, k: Any, c: Any) -> Any:
+        """Return how many `whole` blocks hold the weights of tiles of so many groups, output and input channels."""
+        return groups * -(-k // self.whole[1]) * -(-c * self.conv.r * self.conv.s // self.whole[0])
 
     @cached_property
     def steps(self) -> np.ndarray:
@@ -174,9 +187,12 @@ class LoopNest:
     def largest_bits(self) -> dict[str, int]:
         """Return the bits of the largest input, weight and accumulator tile."""
         t, conv, w = Tile(*self.steps[:, WHOLE].max(axis=0).tolist()), self.conv, self.widths
+        weights = t.groups * t.k * t.c * conv.r * conv.s
+        if self.whole[0] and "weight" not in self.resident:
+            weights = self.weight_blocks(t.groups, t.k, t.c) * self.whole[0] * self.whole[1]
         return {
             "input": t.groups * t.n * t.c * t.rows * t.cols * w.input,
-            "weight": t.groups * t.k * t.c * conv.r * conv.s * w.weight,
+            "weight": weights * w.weight,
             "output": t.groups * t.m * t.k * w.psum,
         }
 
@@ -185,6 +201,8 @@ MOVES: tuple[tuple[str, Literal["read", "write"]], ...] = (
     ("input", "read"), ("weight", "read"), ("psum", "read"), ("output", "write"), ("psum", "write")
 )  # fmt: skip
 """What a tile moves: the first three are loads."""
+WEIGHTS = 1
+"""The place of weights in it."""
 
 
 class Tiles(LaidOut):
@@ -232,6 +250,11 @@ class Tiles(LaidOut):
         rows[:, timing.LOAD], rows[:, timing.STORE] = bus[:, :3].sum(axis=1), bus[:, 3:].sum(axis=1)
         rows[self.table[:, REPEAT] == 0, timing.COMPUTED] = self.cycles
         return rows
+
+    def loads(self, dram: DramModel, tensors: Collection[str]) -> np.ndarray:
+        """Return what the loads of each row bring of some tensors, in bits on the bus."""
+        mine = [at for at, (tensor, _) in enumerate(MOVES[:3]) if tensor in tensors]
+        return self._on_bus(dram)[:, mine].sum(axis=1)
 
     def traffic(self, dram: DramModel) -> dict[Flow, int]:
         """Return what crosses the boundary of DRAM; what bursts move beyond useful bits is tensor ``other``."""

@@ -15,7 +15,7 @@ approximated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 from itertools import chain, pairwise
 from typing import NamedTuple
@@ -82,6 +82,10 @@ class LaidOut(Sequence[Step | Loop]):
         -------
         ndarray of int64, shape (rows, `clock_kernel.COLUMNS`)
         """
+        raise NotImplementedError
+
+    def loads(self, dram: DramModel, tensors: Collection[str]) -> np.ndarray:
+        """Return what the loads of each row bring of some tensors, in bits on the bus, shape (rows,)."""
         raise NotImplementedError
 
     def traffic(self, dram: DramModel) -> dict[Flow, int]:

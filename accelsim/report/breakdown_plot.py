@@ -23,7 +23,7 @@ _LEGEND = 0.14
 """Inches of a line of a legend."""
 _LONGEST_LABEL = 36
 _SCALES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("u", 1e-6), ("n", 1e-9))
-_OTHERS = "other components"
+OTHERS = "other components"
 _MOST_COMPONENTS = 10
 """More share what is left."""
 
@@ -71,26 +71,26 @@ def cycles_bars(result: NetworkResult, drawn: list[SeriesRow]) -> tuple[list[dic
 
 def energy_bars(result: NetworkResult, drawn: list[SeriesRow]) -> tuple[list[dict[str, float]], dict[str, Look]]:
     """Return the bars of energy in joules and how their keys look."""
-    looks = classes.looks(_components(result), classes.of_result(result))
+    looks = classes.looks(merged(result), classes.of_result(result))
     kept = list(looks)
     bars = []
     for row in drawn:
         bar = dict.fromkeys(kept, 0.0)
         for name, pj in row.energy_pj.items():
             if pj:
-                bar[name if name in bar else _OTHERS] += pj * 1e-12
+                bar[name if name in bar else OTHERS] += pj * 1e-12
         bars.append(bar)
     return bars, looks
 
 
-def _components(result: NetworkResult) -> list[str]:
+def merged(result: NetworkResult) -> list[str]:
     """Return the components to draw, in the machine's order; where there are too many the smallest are merged."""
     found = {name: pj for name, pj in result.energy_pj.items() if pj}
     most = _MOST_COMPONENTS
     if len(found) <= most:
         return list(found)
     large = sorted(found, key=lambda name: found[name], reverse=True)[: most - 1]
-    return [*(name for name in found if name in large), _OTHERS]
+    return [*(name for name in found if name in large), OTHERS]
 
 
 def _legend_columns(names: list[str], width: float) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from accelsim import basis
-from accelsim.comparison import COLUMNS, GAINS, Comparison, ComparisonRow
+from accelsim.comparison import COLUMNS, GAINS, Comparison, ComparisonRow, Flip
 from accelsim.report import facts, words
 from accelsim.report.columns import Column, column, narrowed
 from accelsim.report.document import plain
@@ -70,6 +71,7 @@ def notes(comparison: Comparison) -> list[str]:
     said.append(f"energy priced by {', '.join(tables)}")
     if (differ := basis.prices_differ(tables)) is not None:
         said.append(differ)
+    said += tables_said(comparison)
     missing = {row.arch: row.whole.area_missing for row in rows if row.whole is not None and row.whole.area_missing}
     if missing:
         said.append(
@@ -79,6 +81,34 @@ def notes(comparison: Comparison) -> list[str]:
     if len(comparison.ranked) > 1 and not comparison.means:
         said.append(f"no mean over networks: {comparison.base} does not rank on all of them")
     return said
+
+
+def tables_said(comparison: Comparison) -> list[str]:
+    """Return what a change of the energy table would turn round, where all tables were asked for."""
+    asked = [row.over for row in comparison.rows if row.over is not None and row.over.energy_tables]
+    if not asked:
+        return []
+    left = sorted({f"{p.table} ({p.reason})" for over in asked for p in over.energy_tables if p.reason})
+    said = [_flip(flip) for flip in comparison.flips]
+    count = len({price.table for over in asked for price in over.energy_tables if not price.reason})
+    said = said or [f"no pair of machines changes its order by any of {count} energy tables"]
+    return said + ([f"energy tables left out: {'; '.join(left)}"] if left else [])
+
+
+def _flip(flip: Flip) -> str:
+    what = {"total_energy_pj": "energy", "edp_pj_s": "energy-delay product"}[flip.figure]
+    return (
+        f"{flip.network}, {what}: {flip.first} is better by {', '.join(flip.first_by)}; "
+        f"{flip.second} by {', '.join(flip.second_by)}"
+    )
+
+
+def _by_tables(comparison: Comparison) -> list[dict[str, Any]]:
+    return [
+        {"network": row.network, "arch": row.arch, **price._asdict()}
+        for row in comparison.rows
+        for price in (row.over.energy_tables if row.over is not None else ())
+    ]
 
 
 def failures(comparison: Comparison) -> list[str]:
@@ -97,6 +127,8 @@ def to_json(comparison: Comparison) -> str:
         "geometric_means": comparison.means,
         "rows": comparison.to_rows(),
     }
+    if by_tables := _by_tables(comparison):
+        found |= {"energy_tables": by_tables, "flips": [flip._asdict() for flip in comparison.flips]}
     return json_text(json.dumps(plain(found), indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
 
 

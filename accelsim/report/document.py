@@ -15,8 +15,10 @@ from typing import Any
 from accelsim.activity import BOUNDARIES, TENSORS
 from accelsim.config.arch import unsourced
 from accelsim.errors import ModelError
+from accelsim.report import facts, power
 from accelsim.report.facts import in_order
-from accelsim.results import SCHEMA, LayerResult, NetworkResult, TrafficRow
+from accelsim.results import SCHEMA, SCHEMA_SCHEDULED, LayerResult, NetworkResult, TrafficRow
+from accelsim.schedules import NetworkSchedule
 from accelsim.text import json_text
 from accelsim.version import __version__
 
@@ -30,7 +32,7 @@ def document(result: NetworkResult) -> dict[str, Any]:
         When a figure is not a finite number or a value has no place in a report.
     """
     found = {
-        "schema": SCHEMA,
+        "schema": SCHEMA if result.schedule is None else SCHEMA_SCHEDULED,
         "accelsim": __version__,
         "arch": result.arch,
         "network": {
@@ -40,13 +42,26 @@ def document(result: NetworkResult) -> dict[str, Any]:
             "isolated": result.isolated,
         },
         "options": result.options,
+        "prices": result.prices,
         "unsourced": unsourced(result.arch),
         "not_modelled": result.not_modelled,
         "notes": result.notes,
         "totals": _totals(result),
         "layers": [_layer(layer) for layer in result.layers],
     }
+    if result.energy_tables:
+        found["energy_tables"] = _tables(result)
+    if result.schedule is not None:
+        found["schedule"] = _schedule(result.schedule)
     return {key: plain(value, key) for key, value in found.items()}
+
+
+def _tables(result: NetworkResult) -> dict[str, Any]:
+    ends = facts.span(result)
+    span = None
+    if ends is not None:
+        span = {"least_pj": ends[0], "largest_pj": ends[1], "ratio": ends[1] / ends[0] if ends[0] else None}
+    return {"rows": [price._asdict() for price in result.energy_tables], "span": span}
 
 
 def to_json(result: NetworkResult) -> str:
@@ -83,6 +98,22 @@ def _finite(value: float, where: str) -> float | str:
     raise ModelError(f"{where}: {value} in a report")
 
 
+def _schedule(schedule: NetworkSchedule) -> dict[str, Any]:
+    accounts = {
+        unit: {kind: account._asdict() for kind, account in kinds.items()} for unit, kinds in schedule.accounts.items()
+    }
+    layers = [layer._asdict() for layer in schedule.layers]
+    return {
+        **{key: getattr(schedule, key) for key in _SCHEDULE},
+        "layers": layers,
+        "accounts": accounts,
+        "critical": [part._asdict() for part in schedule.critical],
+    }
+
+
+_SCHEDULE = ("prefetch", "overlap", "cycles", "isolated_cycles", "lower_bound_cycles")
+
+
 def _totals(result: NetworkResult) -> dict[str, Any]:
     area = result.area_mm2
     return {
@@ -97,6 +128,7 @@ def _totals(result: NetworkResult) -> dict[str, Any]:
         "total_energy_pj": float(result.total_energy_pj),
         "energy_pj": result.energy_pj,
         "edp_pj_s": float(result.edp_pj_s),
+        "power": power.to_document(result),
         "dram_read_bits": result.dram_read_bits,
         "dram_write_bits": result.dram_write_bits,
         "occupancy": result.occupancy,
@@ -157,6 +189,7 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "needed_bits_per_cycle": layer.needed_bits_per_cycle,
         "total_energy_pj": float(layer.total_energy_pj),
         "energy_pj": layer.energy_pj,
+        "stalled_pj": layer.stalled_pj,
         "events": layer.events,
         "checked": layer.checked,
         "details": layer.details,

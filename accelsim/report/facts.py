@@ -17,8 +17,9 @@ NEGLIGIBLE = 0.01
 
 
 def status(result: NetworkResult) -> str:
-    """Return ``PARTIAL``, what kind of table of layers it is, both, or nothing for a complete network."""
-    return ", ".join(word for word in ("PARTIAL" if result.partial else "", table_kind(result)) if word)
+    """Return ``PARTIAL``, what kind of table of layers it is, ``unvalidated`` of a machine that says so, or nothing."""
+    doubt = "unvalidated" if result.arch.get("unvalidated") else ""
+    return ", ".join(word for word in ("PARTIAL" if result.partial else "", table_kind(result), doubt) if word)
 
 
 def table_kind(result: NetworkResult) -> str:
@@ -111,6 +112,12 @@ def dram_bits_per_cycle(result: NetworkResult) -> float | None:
     if not isinstance(dram, Mapping) or not dram.get("gb_per_s"):
         return None
     return float(dram["gb_per_s"]) * 8e9 / (result.clock_mhz * 1e6)
+
+
+def span(result: NetworkResult) -> tuple[float, float] | None:
+    """Return the least and the largest energy in pJ by the tables that price a run; None where no other was asked."""
+    values = [price.total_energy_pj for price in result.energy_tables if price.total_energy_pj is not None]
+    return (min(values), max(values)) if values else None
 
 
 def compute_roof(layer: LayerResult) -> float | None:

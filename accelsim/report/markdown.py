@@ -43,6 +43,7 @@ def to_markdown(result: NetworkResult) -> str:
         _bullets([words.why(result, layers) for layers in facts.worst_layers(result)], words.nothing_lost()),
         f"## Layers{_tag(result)}",
         _table(_COLUMNS, [_row(layer) for layer in result.simulated], _TEXT_COLUMNS),
+        *(["## Energy tables", _bullets(words.by_tables(result), "")] if result.energy_tables else []),
         *_nests(result),
         *_skipped(result),
         "## Not modelled",
@@ -63,7 +64,8 @@ def _fenced(text: str) -> str:
 
 def _provenance(result: NetworkResult) -> str:
     options = ", ".join(f"{key} {plain(value, 'options')}" for key, value in result.options.items())
-    return f"network from {result.source or 'memory'}; {options}"
+    priced = f"; {words.prices(result)}" if result.prices else ""
+    return f"network from {result.source or 'memory'}; {options}{priced}"
 
 
 def _tag(result: NetworkResult) -> str:

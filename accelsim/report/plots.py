@@ -18,9 +18,11 @@ from matplotlib.figure import Figure
 
 from accelsim.comparison import Comparison
 from accelsim.outputs import write
+from accelsim.planning import Plan
 from accelsim.report import (
     breakdown_plot,
     comparison_plot,
+    memory_map,
     plane_plots,
     point_plots,
     precision_plot,
@@ -123,6 +125,14 @@ def precision_figure(curves: Mapping[str, Curve], title: str) -> Figure:
     with _style():
         fig = _figure()
         precision_plot.draw(fig, curves, title)
+        return fig
+
+
+def memory_map_figure(plan: Plan) -> Figure:
+    """Return the figure of what stays on a chip: addresses along positions, and bytes alive."""
+    with _style():
+        fig = _figure()
+        memory_map.draw(fig, plan)
         return fig
 
 

@@ -12,11 +12,11 @@ from pydantic import TypeAdapter
 from accelsim.errors import ConfigError, ModelError
 from accelsim.report.document import document
 from accelsim.report.markdown import to_markdown
-from accelsim.results import SCHEMA, NetworkResult
+from accelsim.results import SCHEMA, SCHEMA_SCHEDULED, NetworkResult
 
 MAX_BYTES = 64 * 2**20
 """Larger files are refused before they are parsed: a thousand layers take some megabytes."""
-_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events")
+_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events", "stalled_pj")
 """Keys that reports of this format had not from the start."""
 
 _COPIED = (
@@ -47,8 +47,8 @@ def read_report(path: Path) -> NetworkResult:
         raise _no_report(path) from None
     if not isinstance(data, dict) or "schema" not in data:
         raise _no_report(path)
-    if data["schema"] != SCHEMA:
-        problem = f"the report has format {data['schema']}, this accelsim reads {SCHEMA}"
+    if data["schema"] not in (SCHEMA, SCHEMA_SCHEDULED):
+        problem = f"the report has format {data['schema']}, this accelsim reads {SCHEMA} and {SCHEMA_SCHEDULED}"
         raise ConfigError(problem, "write it again with 'accelsim run'", file=str(path))
     try:
         result: NetworkResult = TypeAdapter(NetworkResult).validate_python(_result(data))
@@ -81,6 +81,9 @@ def _result(data: Mapping[str, Any]) -> dict[str, Any]:
         "area_mm2": totals["area_mm2_by_component"],
         "area_missing": totals.get("area_missing", ()),
         "area_parts_mm2": totals.get("area_parts_mm2", {}),
+        "prices": data.get("prices", {}),
+        "energy_tables": data.get("energy_tables", {}).get("rows", ()),
+        "schedule": data.get("schedule"),
     }
 
 

@@ -64,6 +64,11 @@ def _lines(result: NetworkResult, depth: int, width: int) -> Iterator[Text]:
         yield Text()
     yield from _totals(result, width)
     yield Text()
+    if result.energy_tables:
+        yield Text("by energy table", "bold")
+        for line in words.by_tables(result):
+            yield from hanging("  ", line, width, "", 4)
+        yield Text()
     yield from _worst(result, width)
     yield from _remarks(result, width)
 

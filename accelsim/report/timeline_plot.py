@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from accelsim.report import facts, palette, words
+from accelsim.report import classes, facts, palette, power, words
+from accelsim.report.breakdown_plot import OTHERS, merged
 from accelsim.report.columns import shorten
 from accelsim.report.series import LONG_NAME
 from accelsim.results import LayerResult, NetworkResult
@@ -20,6 +21,7 @@ _WIDTH, _LEFT, _RIGHT = 10.5, 1.05, 1.5
 _LANE, _PANEL, _GAP, _HEAD, _FOOT = 0.34, 1.15, 0.14, 0.62, 0.72
 """Inches: a unit's lane, a panel, the space between panels, above and below them."""
 _LETTER = 0.058
+STALLED_LOOK = palette.Look("#F4C7A5", "xxx", "black")
 _SCALES = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
 
 
@@ -27,7 +29,7 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     """Draw the layers of a result along time."""
     layers = [layer for layer in result.simulated if layer.cycles]
     units = list(dict.fromkeys(layer.unit or "" for layer in layers)) or [""]
-    heights = [_LANE * len(units) + 0.1, _PANEL, _PANEL, _PANEL]
+    heights = [_LANE * len(units) + 0.1, _PANEL, _PANEL, 1.6 * _PANEL]
     height = _HEAD + sum(heights) + _GAP * 3 + _FOOT
     fig.set_size_inches(_WIDTH, height)
     fig.suptitle(f"{words.title(result)}: timeline", x=0.01, y=1 - 0.08 / height, ha="left", va="top")
@@ -58,10 +60,7 @@ def draw(fig: Figure, result: NetworkResult) -> None:
         _mean(result, sum(x.dram_bits for x in layers) / 8e9, "GB/s"),
     )
     _bandwidth(axes[2], result, max(rates, default=0.0))
-    powers = [layer.total_energy_pj * 1e-12 / _seconds(result, layer) for layer in layers]
-    scale, watt = (1e3, "mW") if 0 < max(powers, default=0.0) < 1 else (1.0, "W")
-    mean = _mean(result, sum(x.total_energy_pj for x in layers) * 1e-12 * scale, watt)
-    _steps(axes[3], edges, [p * scale for p in powers], palette.PURPLE, f"power ({watt})", mean)
+    _power(axes[3], result, layers, edges)
     caption = (
         "each layer's mean is drawn over its time: nothing is resolved within a layer ('accelsim run --trace' does)"
     )
@@ -139,6 +138,49 @@ def _steps(ax: Axes, edges: Sequence[float], values: Sequence[float], colour: st
     ax.grid(axis="y", color="#DDDDDD", linewidth=0.5)
     ax.set_axisbelow(True)
     ax.annotate(mean, (1, 0), (4, 2), xycoords="axes fraction", textcoords="offset points", fontsize=7, va="bottom")
+
+
+STALLED = "leaked, clocked in stalls"
+
+
+def _power(ax: Axes, result: NetworkResult, layers: Sequence[LayerResult], edges: Sequence[float]) -> None:
+    """Draw each component's mean power per layer, stacked; on top, hatched, what leaks and is clocked in stalls."""
+    looks = classes.looks(merged(result), classes.of_result(result)) | {STALLED: STALLED_LOOK}
+    parts: list[dict[str, float]] = []
+    for layer in layers:
+        part = dict.fromkeys(looks, 0.0)
+        for name, pj in layer.energy_pj.items():
+            stalled = layer.stalled_pj.get(name, 0.0)
+            part[name if name in part else OTHERS] += pj - stalled
+            part[STALLED] += stalled
+        parts.append({name: pj * 1e-12 / _seconds(result, layer) for name, pj in part.items()})
+    highest = max((sum(part.values()) for part in parts), default=0.0)
+    scale, watt = (1e3, "mW") if 0 < highest < 1 else (1.0, "W")
+    floor = [0.0] * len(layers)
+    for name, look in looks.items():
+        roof = [low + part[name] * scale for low, part in zip(floor, parts, strict=True)]
+        if any(part[name] for part in parts):
+            ax.fill_between(
+                _twice(edges), _flat(floor), _flat(roof), facecolor=look.colour, hatch=look.hatch or None,
+                edgecolor="white", linewidth=0, label=name,
+            )  # fmt: skip
+        floor = roof
+    ax.set_ylim(0, (highest * scale or 1.0) * 1.2)
+    ax.set_ylabel(f"power ({watt})")
+    ax.grid(axis="y", color="#DDDDDD", linewidth=0.5)
+    ax.set_axisbelow(True)
+    if layers:
+        curve, window = power.of_layers(result), power.window_us(result)
+        mean, peak = (value * 1e-3 * scale for value in (curve.average_mw, curve.peak_mw(window)))
+        ax.text(
+            0.995, 0.97, f"mean {words.number(mean)} {watt}, peak over {words.number(window)} us {words.number(peak)} "
+            f"{watt}", transform=ax.transAxes, fontsize=7, ha="right", va="top",
+        )  # fmt: skip
+        handles, names = ax.get_legend_handles_labels()
+        ax.legend(
+            handles[::-1], names[::-1], loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=6.5,
+            handlelength=1.1, labelspacing=0.2, borderaxespad=0.3,
+        )  # fmt: skip
 
 
 def _bandwidth(ax: Axes, result: NetworkResult, highest: float) -> None:

@@ -12,14 +12,18 @@ from collections.abc import Sequence
 from math import inf, nextafter
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from accelsim.activity import Step, count
 from accelsim.errors import UserError
 from accelsim.memory import timeline
 from accelsim.memory.timeline import Traced
-from accelsim.report import facts, words
+from accelsim.report import facts, power, words
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.version import __version__
 
+MOST_POWERS = 20_000
+"""Points of the track of power: where a run has more pieces, means over equal times."""
 MOST_EVENTS = 60_000
 """Events of tiles in one trace: about 9 MB."""
 _PID = 1
@@ -80,6 +84,7 @@ def trace(result: NetworkResult, most: int = MOST_EVENTS) -> Trace:
         raise UserError("the result holds no tiles", "simulate with trace=True")
     wanted = [_events(layer) for layer in layers]
     shares = _shares(wanted, most)
+    seen: dict[str, Traced] = {}
     tracks = {name: i for i, name in enumerate(dict.fromkeys(layer.unit for layer in layers), start=_BUS + 1)}
     events: list[dict[str, Any]] = []
     drawn = dropped = tiles = 0
@@ -89,6 +94,7 @@ def trace(result: NetworkResult, most: int = MOST_EVENTS) -> Trace:
         if not want or layer.tiles is None:
             continue
         traced = timeline.trace(layer.tiles.schedule, layer.tiles.dram, share)
+        seen[layer.name] = traced
         drawn += len(traced.spans)
         events += _tiles(result, layer, traced, track)
         if traced.drawn < traced.tiles:
@@ -96,7 +102,14 @@ def trace(result: NetworkResult, most: int = MOST_EVENTS) -> Trace:
             tiles += traced.tiles - traced.drawn
             events.append(_rest(result, layer, traced, want, track))
     coupled = tuple(layer.name for layer in layers if layer.tiles and layer.tiles.schedule is None)
-    about = _about(result) | {"tile_events": drawn, "dropped_events": dropped, "dropped_tiles": tiles}
+    curve, window = power.of_tiles(result, seen), power.window_us(result)
+    events += _powers(result, curve)
+    about = _about(result) | {
+        "average_mw": curve.average_mw,
+        "peak_mw": curve.peak_mw(window),
+        "power_window_us": window,
+    }
+    about |= {"tile_events": drawn, "dropped_events": dropped, "dropped_tiles": tiles}
     names = [_name("process_name", words.title(result)), _name("thread_name", "DRAM bus", _BUS)]
     names += [_name("thread_name", f"unit {name}", track) for name, track in tracks.items()]
     document = {
@@ -158,6 +171,17 @@ def _tiles(result: NetworkResult, layer: LayerResult, traced: Traced, track: int
         else:
             name = f"{_WORDS[span.what]} {layer.name}"
             found.append(_slice(result, name, span.what, start, span.cycles, _BUS, args))
+    return found
+
+
+def _powers(result: NetworkResult, curve: power.Power) -> list[dict[str, Any]]:
+    """Return a counter of every component's power in mW wherever it changes, and 0 at the end."""
+    curve = curve.coarser(MOST_POWERS)
+    rows = np.column_stack([curve.mw(pj) for pj in curve.pj.values()]) if curve.pj else np.zeros((0, 0))
+    found = []
+    for cycle, row in zip(curve.edges.tolist(), [*rows.tolist(), [0.0] * len(curve.pj)], strict=True):
+        args = {name: round(mw, 6) for name, mw in zip(curve.pj, row, strict=True)}
+        found.append({"name": "power (mW)", "ph": "C", "ts": _us(_ns(result, cycle)), "pid": _PID, "args": args})
     return found
 
 

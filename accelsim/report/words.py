@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from accelsim import basis
-from accelsim.report import facts
+from accelsim.report import facts, power
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.units import si
 
@@ -157,7 +157,50 @@ def provenance(result: NetworkResult) -> str:
     """Return where the network came from and how it was simulated."""
     source = [f"network from {result.source}"] if result.source else []
     options = [f"{key} {result.options[key]}" for key in ("operands", "seed", "fidelity") if key in result.options]
-    return ", ".join(source + options)
+    return ", ".join(source + options + ([prices(result)] if result.prices else []))
+
+
+MOST_PRICES = 4
+"""Components of a status that a head names; report.json names all."""
+
+
+def prices(result: NetworkResult) -> str:
+    """Return what priced the run: table, node and supply, and whose prices are carried, recalled or assumed."""
+    found = result.prices
+    parts = [f"priced by {found['table']} ({found['node_nm']:g} nm, {found['vdd_v']:g} V)"]
+    for status in ("carried", "recalled", "assumed"):
+        names = list(dict.fromkeys(name.rpartition(" ")[0] for name in found[status]))
+        if names:
+            rest = f" and {len(names) - MOST_PRICES} more" if len(names) > MOST_PRICES else ""
+            parts.append(f"{status} prices: {', '.join(names[:MOST_PRICES])}{rest}")
+    return "; ".join(parts)
+
+
+def by_tables(result: NetworkResult) -> list[str]:
+    """Return the run by every other table, a line each, then the span and whether the largest part depends on it."""
+    own = result.total_energy_pj
+    lines = []
+    for price in sorted(result.energy_tables, key=lambda price: (price.total_energy_pj is None, price.node_nm)):
+        head = f"{price.table} ({price.node_nm:g} nm, {price.vdd_v:g} V)"
+        if price.total_energy_pj is None or price.edp_pj_s is None or price.on_chip_pj is None:
+            lines.append(f"{head}: left out, {price.reason}")
+            continue
+        times = f", {number(price.total_energy_pj / own)} of this run's" if own else ""
+        lines.append(
+            f"{head}: {si(price.total_energy_pj * 1e-12, 'J', 4)}{times} (on chip "
+            f"{si(price.on_chip_pj * 1e-12, 'J', 4)}), EDP {si(price.edp_pj_s * 1e-12, 'J s', 4)}, most {price.largest}"
+        )
+    ends = facts.span(result)
+    if ends is not None and ends[0]:
+        most: dict[str, list[str]] = {}
+        for price in result.energy_tables:
+            if price.total_energy_pj is not None:
+                most.setdefault(price.largest, []).append(price.table)
+        largest = "; ".join(f"{part} takes most by {', '.join(names)}" for part, names in most.items())
+        on_chip = [price.on_chip_pj for price in result.energy_tables if price.on_chip_pj]
+        inside = f", {number(max(on_chip) / min(on_chip))} times on chip" if on_chip else ""
+        lines.append(f"span: {number(ends[1] / ends[0])} times{inside}; {largest}")
+    return lines
 
 
 def totals(result: NetworkResult) -> list[tuple[str, str]]:
@@ -171,6 +214,7 @@ def totals(result: NetworkResult) -> list[tuple[str, str]]:
         ("units", f"occupancy {percent(result.occupancy)}, utilisation {percent(result.utilization)}"),
         ("DRAM", f"read {megabytes(result.dram_read_bits)} MB, write {megabytes(result.dram_write_bits)} MB"),
         ("energy", _energy(result)),
+        *([("power", _power(result))] if result.total_energy_pj and result.cycles else []),
         ("EDP", si(result.edp_pj_s * 1e-12, "J s", 4)),
         ("coverage", _coverage(result)),
     ]
@@ -252,6 +296,16 @@ def _energy(result: NetworkResult) -> str:
     parts = sorted(result.energy_pj.items(), key=lambda item: -item[1])
     shown = [f"{name} {percent(pj / total)}" for name, pj in parts if pj]
     return f"{si(total * 1e-12, 'J', 4)}: {', '.join(shown)}{priced}"
+
+
+def _power(result: NetworkResult) -> str:
+    curve, window = power.of_layers(result), power.window_us(result)
+    stalled = power.stalled_mw(result)
+    rest = f"; leakage and clock while stalled {si(stalled * 1e-3, 'W', 3)}" if stalled else ""
+    return (
+        f"mean {si(curve.average_mw * 1e-3, 'W', 4)}, peak over {number(window)} us "
+        f"{si(curve.peak_mw(window) * 1e-3, 'W', 4)} (each layer at its mean){rest}"
+    )
 
 
 def _coverage(result: NetworkResult) -> str:

@@ -105,6 +105,11 @@ class TiledBase(Engine[ParamsT, TilingT]):
         """Return the width of elements in buffers and DRAM."""
         return loopnest.widths(view, params.accumulator_bits)  # type: ignore[attr-defined]
 
+    def whole(self, params: ParamsT) -> tuple[int, int]:
+        """Return the block in which weights come from DRAM, as `LoopNest.whole`; (0, 0): as large as their tile."""
+        del params
+        return 0, 0
+
     def limits(self, view: LayerView, params: ParamsT) -> dict[str, int]:
         """Return the bits that a tile of each tensor may take: half of its buffer."""
         del view

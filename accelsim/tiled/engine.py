@@ -95,7 +95,7 @@ class TiledEngine(TiledBase[ParamsT, TilingT]):
         """Check that the tiles fit, that the engine can do what the mapping asks, and that no count overflows."""
         said = mapping.model_dump()
         tiling = Tiling(**{name: said.pop(name) for name in Tiling.model_fields})
-        nest = LoopNest(view.conv, tiling, self.widths(view, params), loopnest.resident(view))
+        nest = LoopNest(view.conv, tiling, self.widths(view, params), loopnest.resident(view), self.whole(params))
         limits = self.limits(view, params)
         loopnest.check_counts(view.name, view.conv)
         check_fit(view.name, nest, limits)

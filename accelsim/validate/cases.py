@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import Field, model_validator
 
-from accelsim import replicas
+from accelsim import passes, replicas
 from accelsim.config import packaged
 from accelsim.config.schema import Positive, Strict
 from accelsim.config.yamlfile import read, validate
@@ -16,10 +16,40 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError
 from accelsim.memory import device
 
-Kind = Literal["exact", "within", "known_gap", "reported"]
+Kind = Literal["exact", "within", "range", "known_gap", "reported"]
 Origin = Literal["hand-derived", "published", "peer", "published (recalled)", "fitted", "RTL"]
 """``fitted``: published, but a rule of ours was selected because it gives this figure; ``RTL``: a hardware description,
 simulated cycle by cycle."""
+Class = Literal[
+    "identity", "peer formula", "fitted input", "average of other networks", "comparable", "not comparable", "RTL"
+]
+"""What an agreement proves. ``identity``: arithmetic that any machine of these sizes fulfils (peaks, bounds, small
+cases by hand); ``peer formula``: another simulator's or a paper's own formula at the same inputs; ``fitted input``:
+what is compared, or an input that gives it, was chosen because of this figure; ``average of other networks``: a mean
+over work of which ours is a part at most; ``not comparable``: of another input, a bound, or of a definition nobody
+states; ``comparable``: the same work on the published machine."""
+CLASSES: tuple[Class, ...] = get_args(Class)
+_IMPLIED: dict[Origin, Class] = {
+    "hand-derived": "identity", "peer": "peer formula", "fitted": "fitted input", "RTL": "RTL",
+}  # fmt: skip
+Metric = Literal["cycles", "traffic", "power", "area", "energy ratio", "other"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+_WORDS: tuple[tuple[Metric, str], ...] = (
+    ("power", "_mw"), ("area", "mm2"), ("energy ratio", "_pj"), ("traffic", "bits"), ("traffic", "bytes"),
+    ("traffic", "traffic."), ("other", "mapping"), ("cycles", "cycles"), ("cycles", "time_s"), ("cycles", "tops"),
+    ("cycles", "occupancy"), ("cycles", "utilization"), ("cycles", "active_pes"),
+)  # fmt: skip
+"""The first of these whose word is in a quantity says what kind it is."""
+
+
+class Number(NamedTuple):
+    """What tells one published number from another, in whatever rows it stands."""
+
+    engine: str
+    source: str
+    expected: float
+    metric: Metric
+    part: str
 
 
 class Figure(Strict):
@@ -30,9 +60,15 @@ class Figure(Strict):
     expected: float
     unit: str = ""
     kind: Kind
-    tolerance: float = Field(0.0, ge=0, description="largest relative error; of a known gap, how far it may move")
-    gap: float | None = Field(None, description="of a known gap: the relative error as it stands")
+    tolerance: float = Field(0.0, ge=0, description="largest relative error; of a known gap, how far it may grow")
+    gap: float | None = Field(None, description="of a known gap: the relative error as it stood when it was stated")
+    range: tuple[float, float] | None = Field(
+        None, strict=False, description="of kind range: least and largest published figure, of which ours is one more"
+    )
     origin: Origin
+    class_: Class | None = Field(
+        None, alias="class", description="what an agreement proves; needed if published, else it follows from 'origin'"
+    )
     source: str = Field(min_length=1, description="author, venue, year, table; or the derivation")
     why: str = Field("", description="reason of the band, or of the gap")
 
@@ -44,9 +80,32 @@ class Figure(Strict):
             raise ValueError(f"a case of kind {self.kind} needs a tolerance and a reason; add 'tolerance' and 'why'")
         if (self.kind == "known_gap") != (self.gap is not None):
             raise ValueError("a known gap, and nothing else, states its 'gap'; add or remove it")
+        if (self.kind == "range") != (self.range is not None) or (self.kind == "range" and not self.why):
+            raise ValueError("a case of kind range, and no other, has a 'range' and a reason; add or remove them")
+        if self.range is not None and not self.range[0] <= self.range[1]:
+            raise ValueError("a range goes from the least figure to the largest; turn it round")
         if self.origin == "published (recalled)" and self.kind != "reported":
             raise ValueError("a recalled figure is no bar; use kind: reported")
+        if self.class_ is None and self.origin not in _IMPLIED:
+            raise ValueError(f"a published figure says what an agreement proves; add 'class': {', '.join(CLASSES)}")
+        if self.class_ == "comparable" and self.origin not in ("published", "published (recalled)"):
+            raise ValueError(f"a figure of origin '{self.origin}' is not of the published machine; change its 'class'")
         return self
+
+    @property
+    def proves(self) -> Class:
+        """What an agreement proves: as the case says, or as follows from its origin."""
+        return self.class_ or _IMPLIED[self.origin]
+
+    @property
+    def metric(self) -> Metric:
+        """Of what kind the quantity is."""
+        return next((metric for metric, word in _WORDS if word in self.quantity), "other")
+
+    def number(self, engine: str) -> Number:
+        """Return which published number this is: rows on variants of a machine or network may share one."""
+        part, _, _ = self.quantity.rpartition(".") if self.quantity.startswith("layer.") else ("", "", "")
+        return Number(engine, self.source, self.expected, self.metric, part.removesuffix(".details"))
 
 
 class StreamCase(Figure):
@@ -63,6 +122,17 @@ class ReplicaCase(Figure):
     replica: str = Field(description="module below accelsim.replicas")
     given: dict[str, Any] = Field(default_factory=dict, description="arguments of its figures")
     data: str | None = Field(None, description="file in ACCELSIM_DATA, the argument 'path'; skipped without it")
+
+
+class PlanCase(Figure):
+    """A plan of what stays on a chip; ``quantity`` is a key of what ``accelsim plan`` prints, or live.<layer>."""
+
+    network: str
+    capacity_kib: Positive = 1.0
+    fold: str = "none"
+    planner: str = "exact"
+    inplace: str = "none"
+    scale: Positive = Field(1.0, description="factor from bytes to the unit of the source")
 
 
 class CaseSpec(Figure):
@@ -89,6 +159,12 @@ class CaseSpec(Figure):
     baseline_set: dict[str, Any] = Field(default_factory=dict, description="keys of the baseline to override")
     scale: Positive = Field(1.0, description="factor from the report's unit to that of the source")
 
+    def number(self, engine: str) -> Number:
+        """Return which published number this is: of the one layer that runs, not of whichever a pattern takes."""
+        found = super().number(engine)
+        one = not set(self.layers) & set("*?[")
+        return found._replace(part=self.layers) if one else found
+
     @model_validator(mode="after")
     def _coherent(self) -> CaseSpec:
         if sum(given is not None for given in (self.workload, self.layer, self.rtl)) != 1:
@@ -110,6 +186,12 @@ class ReplicasFile(Strict):
     """The cases of replicas."""
 
     cases: tuple[ReplicaCase, ...] = Field(strict=False)
+
+
+class PlansFile(Strict):
+    """The cases of residency."""
+
+    cases: tuple[PlanCase, ...] = Field(strict=False)
 
 
 class CasesFile(Strict):
@@ -151,3 +233,9 @@ def replica_cases() -> tuple[ReplicaCase, ...]:
     """Return the cases of replicas."""
     path = Path(replicas.__file__).parent / "cases.yaml"
     return validate(ReplicasFile, read(path, "replicas/cases.yaml")).cases
+
+
+def plan_cases() -> tuple[PlanCase, ...]:
+    """Return the cases of residency."""
+    path = Path(passes.__file__).parent / "cases.yaml"
+    return validate(PlansFile, read(path, "passes/cases.yaml")).cases

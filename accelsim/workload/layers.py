@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from accelsim.errors import ModelError
 from accelsim.workload.pattern import BERNOULLI
@@ -57,12 +57,31 @@ class Tensor:
         return self.bits
 
 
+class Post(NamedTuple):
+    """Work on each element of a layer's result on its way out: what another layer did before it was folded in.
+
+    Attributes
+    ----------
+    name : str
+        The layer that left.
+    shape : Shape
+        What it did.
+    weights : tuple of str
+        Its constants.
+    """
+
+    name: str
+    shape: Shape
+    weights: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Layer:
     """One piece of work on named tensors.
 
     Of a layer that multiplies, the first of ``weights`` are the filters and a second one is the bias; other layers
-    list their constants there (scales, shifts, constant operands). ``parent`` is the operator of which it is a part.
+    list their constants there (scales, shifts, constant operands). ``parent`` is the operator of which it is a part,
+    ``post`` the work of layers that were folded into it, in order.
     """
 
     name: str
@@ -71,6 +90,7 @@ class Layer:
     weights: tuple[str, ...]
     outputs: tuple[str, ...]
     parent: str = ""
+    post: tuple[Post, ...] = ()
 
     @property
     def kind(self) -> str:

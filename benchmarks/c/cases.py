@@ -99,6 +99,8 @@ CASES: tuple[Case | Stream, ...] = (
     Case("cnvlutin", "cnvlutin_base", HUGE),
     *_both("cambricon_x", "cambricon_x", LARGE, LARGE, weight=0.35),
     *_both("nullhop", "nullhop", LARGE, LARGE, given=0.4),
+    Case("nvdla", "nvdla_small", "resnet50", sets=(("memory.dram.latency_ns", 600.0),)),
+    Case("nvdla", "nvdla_small", SMALL, "values"),
     *_both("snapea", "snapea", SMALL, SMALL),
     Case("bitserial", "dadiannao", LARGE),
     Case("bitserial", "stripes_trimmed", LARGE),

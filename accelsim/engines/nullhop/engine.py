@@ -6,6 +6,8 @@ of Feature Maps", IEEE TNNLS 2019.
 Modelled:
 - Zero pixels skipped; a non-zero pixel takes a cycle per kernel position that lands in the output, for up to 128
   output maps at once; more maps take more passes, fewer leave multipliers idle.
+- With split_rows, a pass of no more than half as many maps: each half of the multipliers takes a pixel row of its own,
+  and the shorter of two rows waits for the other.
 - Feature maps as one bit per pixel and a list of non-zero values, read again for every pass.
 - Rows of pixels streamed in and out beside the computation; kernels fetched at the start of a pass.
 - Groups, strides, dilation, batch.
@@ -46,6 +48,9 @@ class Params(Strict):
     """The multipliers, one output map each."""
 
     macs: int = Field(128, ge=1, le=1 << 16, description="multipliers: output maps of a pass")
+    split_rows: bool = Field(
+        False, description="passes of half as many maps or fewer take two pixel rows at once, a half each"
+    )
     largest_kernel: int = Field(7, ge=1, le=64, description="rows and columns of the largest kernel")
     operand_bits: int = Field(16, ge=1, le=32, description="widest pixel and weight that is multiplied")
     accumulator_bits: int = Field(32, ge=2, le=64, description="width of a partial sum")
@@ -129,7 +134,7 @@ class NullHop(MultiplierEngine[Params]):
         """Return a small convolution on a few multipliers."""
         draw = drawing(rng)
         shape = sample.convolution(draw, n=(1, 2), c=(1, 4), k=(1, 7), plane=(5, 8), stride=(1, 4))
-        return Sample(shape, {"macs": draw(1, 5)}, widest_bits=16)
+        return Sample(shape, {"macs": draw(1, 6), "split_rows": bool(draw(0, 1))}, widest_bits=16)
 
 
 ENGINE = NullHop()

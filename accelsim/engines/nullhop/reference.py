@@ -20,7 +20,7 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
 
 class _Layer(SteppedConv):
     def __init__(self, view: LayerView, operands: Operands, params: Any, machine: Machine) -> None:
-        super().__init__(view, operands, params, machine.dram, ("busy", "zero", "unmapped"))
+        super().__init__(view, operands, params, machine.dram, ("busy", "zero", "unmapped", "imbalance"))
         self.nonzero = self.described(operands)
 
     def run(self) -> Activity:
@@ -35,8 +35,9 @@ class _Layer(SteppedConv):
                     channels = range(g * cg, (g + 1) * cg)
                     self.add("glb.kernels", "weight", "write", self._kernels(maps))
                     left = list(range(conv.e))
-                    for y in range(conv.h):
-                        self._row(n, y, channels, maps, left)
+                    halves = 2 if p.split_rows and len(maps) <= p.macs // 2 else 1
+                    for y in range(0, conv.h, halves):
+                        self._rows(n, range(y, min(y + halves, conv.h)), halves, channels, maps, left)
         products = self.causes["busy"] + self.causes["zero"]
         return self.activity(
             "multipliers",
@@ -48,17 +49,27 @@ class _Layer(SteppedConv):
     def _kernels(self, maps: list[int]) -> int:
         return sum(self.w[k].size for k in maps) * self.view.weight.width
 
-    def _row(self, n: int, y: int, channels: range, maps: list[int], left: list[int]) -> None:
-        """Stream one row of pixels in, compute, and send the output rows that nothing reaches any more."""
+    def _rows(self, n: int, ys: range, halves: int, channels: range, maps: list[int], left: list[int]) -> None:
+        """Stream rows of pixels in, one for each part of the multipliers, and compute.
+
+        Then send the output rows that nothing reaches any more.
+        """
         conv, view = self.conv, self.view
-        loads = self.move("weight", "read", self._kernels(maps)) if y == 0 else []
-        row = [(c, x) for x in range(conv.w) for c in channels]
-        found = [(c, x) for c, x in row if self.x[n, c, y, x]]
-        for tensor, bits in (("input", len(found) * view.input.width), ("index", len(row))):
-            loads += self.move(tensor, "read", bits)
-            self.add("glb.pixels", tensor, "write", bits)
-            self.add("glb.pixels", tensor, "read", bits)
-        cycles = sum(self._pixel(n, c, y, x, maps) for c, x in found)
+        loads = self.move("weight", "read", self._kernels(maps)) if ys.start == 0 else []
+        spent = [0] * halves
+        for part, y in enumerate(ys):
+            row = [(c, x) for x in range(conv.w) for c in channels]
+            found = [(c, x) for c, x in row if self.x[n, c, y, x]]
+            for tensor, bits in (("input", len(found) * view.input.width), ("index", len(row))):
+                loads += self.move(tensor, "read", bits)
+                self.add("glb.pixels", tensor, "write", bits)
+                self.add("glb.pixels", tensor, "read", bits)
+            spent[part] = sum(self._pixel(n, c, y, x, maps) for c, x in found)
+        cycles = max(spent)
+        for part in spent:
+            self.causes["imbalance"] += (cycles - part) * len(maps)
+        self.causes["unmapped"] += cycles * (self.p.macs - halves * len(maps))
+        y = ys[-1]
         finished = [e for e in left if y == conv.h - 1 or self._last(e) <= y]
         for e in finished:
             left.remove(e)
@@ -80,7 +91,6 @@ class _Layer(SteppedConv):
             if rest_e or rest_f or e not in range(conv.e) or f not in range(conv.f):
                 continue
             cycles += 1
-            self.causes["unmapped"] += p.macs - len(maps)
             for k in maps:
                 weight = int(self.w[k, c % (conv.c // conv.groups), r, s])
                 self.causes["busy" if weight else "zero"] += 1

@@ -25,6 +25,19 @@ def touched(size: int, taps: int, outputs: int, stride: int, pad: int, dilation:
     return lands.sum(axis=1, dtype=np.int64)
 
 
+def together(plan: Any, maps: int) -> int:
+    """Return how many pixel rows a pass over ``maps`` output maps takes at once."""
+    return 2 if plan.params.split_rows and 2 * maps <= plan.params.macs else 1
+
+
+def in_turn(cycles: np.ndarray, rows: int) -> np.ndarray:
+    """Return the cycles of rows that are taken ``rows`` at once, the longest of each; the last axis shrinks."""
+    short = -cycles.shape[-1] % rows
+    padded = np.pad(cycles, [(0, 0)] * (cycles.ndim - 1) + [(0, short)])
+    found: np.ndarray = padded.reshape(*cycles.shape[:-1], -1, rows).max(axis=-1)
+    return found
+
+
 def count(plan: Any) -> np.ndarray:
     """Return the cycles of one pass over each row; int64 (n, groups, h)."""
     conv = plan.conv
@@ -40,12 +53,18 @@ def activity(plan: Any, cycles: np.ndarray, values: np.ndarray | None) -> Activi
     conv, p = plan.conv, plan.params
     schedule = _schedule(plan, cycles)
     of_group = cycles.sum(axis=(0, 2))
-    total = sum(int(of_group[g]) for g, _, _ in passes(plan))
+    total = waits = 0
+    for g, k0, k1 in passes(plan):
+        rows = together(plan, k1 - k0)
+        spent = int(in_turn(cycles[:, g], rows).sum())
+        total += spent
+        waits += (k1 - k0) * (rows * spent - int(of_group[g]))
     products = int(of_group.sum()) * (conv.k // conv.groups)
     causes = {
         "busy": plan.effective_macs,
         "zero": products - plan.effective_macs,
-        "unmapped": total * p.macs - products,
+        "unmapped": total * p.macs - products - waits,
+        "imbalance": waits,
     }
     pixels = int(np.count_nonzero(plan.mask))
     return Activity(
@@ -68,7 +87,10 @@ def _per_row(plan: Any) -> np.ndarray:
 
 
 def _schedule(plan: Any, cycles: np.ndarray) -> tuple[Step, ...]:
-    """Return a step per image, pass and input row; an output row leaves with the last input row that reaches it."""
+    """Return a step per image, pass and input rows that are taken at once.
+
+    An output row leaves with the last input row that reaches it.
+    """
     conv, view = plan.conv, plan.view
     cg, nonzeros = conv.c // conv.groups, _per_row(plan)
     bottom = np.arange(conv.e) * conv.stride[0] - conv.pad[0] + (conv.r - 1) * conv.dilation[0]
@@ -79,11 +101,16 @@ def _schedule(plan: Any, cycles: np.ndarray) -> tuple[Step, ...]:
         for g, k0, k1 in passes(plan):
             leave = np.zeros(conv.h, dtype=np.int64)
             np.add.at(leave, last, plan.made[n, k0:k1].sum(axis=0))
-            for y, values in enumerate(leave.tolist()):
+            at_once = together(plan, k1 - k0)
+            spent = in_turn(cycles[n, g], at_once)
+            for i, y in enumerate(range(0, conv.h, at_once)):
+                taken = slice(y, y + at_once)
                 loads = moved("weight", "read", (k1 - k0) * cg * conv.r * conv.s * view.weight.width) if y == 0 else ()
-                loads += moved("input", "read", int(nonzeros[n, g, y]) * view.input.width, cg * conv.w)
-                stores = moved("output", "write", values * view.output.width, rows[y] * (k1 - k0) * conv.f)
-                steps.append(Step(loads, int(cycles[n, g, y]), stores))
+                for pixels in nonzeros[n, g, taken].tolist():
+                    loads += moved("input", "read", pixels * view.input.width, cg * conv.w)
+                values = int(leave[taken].sum()) * view.output.width
+                stores = moved("output", "write", values, sum(rows[taken]) * (k1 - k0) * conv.f)
+                steps.append(Step(loads, int(spent[i]), stores))
     return tuple(steps)
 
 

@@ -11,32 +11,39 @@ Modelled:
 - The post-processing behind the array, one element per cycle, and the credits of pixels that wait for it.
 - Layers in bands of output rows, groups and images as hardware layers that overlap: the next one loads while one
   computes, if the buffer has room.
+- Layers that overlap as hardware layers do, told beside figures of each alone (`overlap_layers`).
 - Element-wise layers, pooling and normalisation across channels from memory to memory; image mode (a mapping).
 
 Not modelled:
 - Winograd, weight compression, batches of fully connected layers, the second memory port and its SRAM.
+- Configuration registers, counters and the memory interface, in energy and area.
 - Programming by the host: the registers of the next hardware layer are written in time.
 - Writes that hold up reads: none was seen. The range of the accumulator; rounding of outputs, which are int32 sums.
 
 Assumed:
 - Groups of a convolution that fill a block of channels share a hardware layer, their kernels filled up with zeros.
 - Rows of a matrix are pixels, one below the other; 3 channels in image mode are pixels of 4.
+- Registers of other configurations are as deep as those of nv_small; those of the normalisation unit.
 - Weights have room for two groups of kernels, data as few bands as fit beside them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from accelsim.activity import Activity
 from accelsim.components import Alu, Component, Mac, RegisterFile, Sram
-from accelsim.engine import Engine, Machine, Sample, Word
-from accelsim.engines.nvdla import post, totals
-from accelsim.engines.nvdla.params import ACCUMULATOR_BITS, Mapping, Params
-from accelsim.engines.nvdla.plan import Work, walked, work_of
+from accelsim.config.schema import MappingSpec
+from accelsim.engine import Engine, Machine, Many, Sample, Word
+from accelsim.engines.nvdla import columns, post, totals
+from accelsim.engines.nvdla.params import ACCUMULATOR_BITS, POST, Mapping, Params
+from accelsim.engines.nvdla.plan import Work, in_turn, walked, work_of
+from accelsim.engines.nvdla.registers import registers
 from accelsim.errors import MappingError
+from accelsim.mapping.choose import PriceOf
 from accelsim.operands.handle import Operands, from_conv_output
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.layers import LayerView
@@ -64,8 +71,8 @@ class Nvdla(Engine[Params, Mapping]):
     support_params = ("wide_kernels",)
 
     def units(self, params: Params) -> dict[str, int]:
-        """Return 8-bit multipliers, and the elements that the post-processing takes at a time."""
-        return {"macs": params.multipliers, "post": params.post_elements}
+        """Return 8-bit multipliers, and the elements that each pipeline behind them takes at a time."""
+        return {"macs": params.multipliers, **dict.fromkeys(POST, params.post_elements)}
 
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run here, or None."""
@@ -88,13 +95,17 @@ class Nvdla(Engine[Params, Mapping]):
             RegisterFile("pe.sums", 1, size_bits=sums, width_bits=p.kernels * ACCUMULATOR_BITS),
             Sram("glb.cbuf", p.banks, size_bits=p.bank_kib * KIB_BITS, width_bits=p.channels * 8),
             Alu("post", p.post_elements, bits=32),
+            *registers(p),
         )
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Mapping, machine: Machine) -> Plan:
         """Cut the layer into hardware layers; MappingError where one does not fit the convolution buffer."""
+        return self._plan(view, operands.effective_macs if view.macs else 0, params, mapping, machine)
+
+    def _plan(self, view: LayerView, effective_macs: int, params: Params, mapping: Mapping, machine: Machine) -> Plan:
         if view.kind in PRODUCTS:
             work: Work | post.Post = work_of(view, params, mapping, machine.dram)
-            return Plan(view, work, params, machine, operands.effective_macs)
+            return Plan(view, work, params, machine, effective_macs)
         if view.input.elements * params.multipliers > INT64_MAX >> 20:
             raise MappingError.too_many(view.name)
         return Plan(view, post.post_of(view, params, mapping), params, machine, 0)
@@ -111,6 +122,35 @@ class Nvdla(Engine[Params, Mapping]):
     def closed_form(self, plan: Plan) -> Activity | None:
         """Return what the post-processing does; the loads of a convolution have no closed form."""
         return self.run(plan) if isinstance(plan.work, post.Post) else None
+
+    def ends_together(
+        self, views: Sequence[LayerView], mappings: Sequence[Mapping], params: Params, machine: Machine
+    ) -> list[int] | None:
+        """Return when each layer ends; None unless `overlap_layers` says that they overlap."""
+        if not params.overlap_layers:
+            return None
+        return in_turn([work_of(v, params, m, machine.dram) for v, m in zip(views, mappings, strict=True)])
+
+    def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
+        """Return a layer by its sizes and widths."""
+        return columns.encode(view, effective_macs)
+
+    def closed_form_many(
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: PriceOf,
+        leak_pj_per_cycle: float,
+    ) -> Many | None:  # fmt: skip
+        """Run the layers without operands, prices and reports, each in the bands and banks that `plan` chooses."""
+        del price, leak_pj_per_cycle  # there is nothing to choose
+        if mapping.fixed:
+            return None
+        found: list[Activity | None] = []
+        for row in layers.tolist():
+            view, effective_macs = columns.decoded(tuple(row))
+            try:
+                found.append(self.run(self._plan(view, effective_macs, params, Mapping(), machine)))
+            except MappingError:
+                found.append(None)
+        return columns.totals(found, self.components(params), self.primary)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer on a small machine."""

@@ -1,7 +1,7 @@
 """Hardware layers one after another through port, convolution buffer, MAC array and post-processing.
 
-Time jumps from event to event: a beat at the port, a stripe in the array, an output pixel behind it. Rules bear the
-numbers of `docs/decisions/0085-nvdla.md`.
+Time jumps from event to event: weights of a group or surfaces of a line at the port, a stripe in the array and behind
+it; stripes that repeat are counted at once. Rules bear the numbers of `docs/decisions/0085-nvdla.md`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ CYCLES, FIRST, LAST, ACTIVE, LOAD, WEIGHT, FLOOR, CREDIT, FILL, END = range(10)
 """What a walk counts, in cycles: all, the first product, the last one; with products, waiting for loads, for later
 weights, for a package's least cycles, for credits, through pipelines at the start, at the end."""
 COUNTS = 10
+MOST = 2**62
 
 
 @kernel
@@ -36,18 +37,39 @@ def stripe_of(left, row, stripe):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def beat(clock, history, rates, earliest):  # type: ignore[no-untyped-def]
-    """Return when the next beat comes, no sooner than ``earliest`` (rules 1 and 3); ``clock`` is [tick, beats]."""
-    number = clock[1]
-    if number >= rates.outstanding:
-        earliest = max(earliest, history[number % rates.outstanding] + rates.latency + rates.outstanding_cycles)
-    if clock[0] < earliest * rates.ticks:
-        clock[0] = earliest * rates.ticks
-    at = -(-clock[0] // rates.ticks)
-    history[number % rates.outstanding] = at
-    clock[0] += rates.beat_ticks
-    clock[1] += 1
-    return at
+def forward(clock, rates, count):  # type: ignore[no-untyped-def]
+    """Move ``clock``, [cycle, ticks of it that are over, beats], by ``count`` beats."""
+    clock[0] += count * rates.beat_cycles
+    clock[2] += count
+    most = MOST // max(1, rates.beat_ticks)  # at a time, within 64 bits
+    while count > 0:
+        some = min(count, most)
+        clock[1] += some * rates.beat_ticks
+        clock[0] += clock[1] // rates.ticks
+        clock[1] %= rates.ticks
+        count -= some
+
+
+@kernel
+def beats(clock, history, rates, count, earliest):  # type: ignore[no-untyped-def]
+    """Let beats come one after another, the first no sooner than ``earliest``; return when the last one does (rule 1).
+
+    Only where beats may wait for those on their way (rule 3) is each looked at.
+    """
+    last = 0
+    while count > 0:
+        number = clock[2]
+        if rates.limited and number >= rates.outstanding:
+            earliest = max(earliest, history[number % rates.outstanding] + rates.latency + rates.outstanding_cycles)
+        together = 1 if rates.limited else count
+        if clock[0] < earliest:
+            clock[0], clock[1] = earliest, 0
+        forward(clock, rates, together - 1)
+        last = clock[0] + (1 if clock[1] > 0 else 0)
+        forward(clock, rates, 1)
+        history[number % rates.outstanding] = last
+        count -= together
+    return last
 
 
 @kernel
@@ -76,8 +98,10 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
         total += -(-layers[i, KERNELS] // layers[i, GROUP])
     ends, arrived, released = np.zeros(total, np.int64), np.zeros(total, np.int64), np.zeros(total, np.int64)
     history = np.zeros(rates.outstanding, np.int64)
-    returned = np.zeros(rates.credits, np.int64)
-    clock = np.zeros(2, np.int64)
+    stripes = np.zeros((rates.credits + 2, 2), np.int64)  # pixels up to its last one, when that one is through
+    head = 0  # the next stripe
+    tail = 0  # the stripe that holds the next credit to wait for
+    clock = np.zeros(3, np.int64)
     fetched = 0  # weight beats of the layers before
     group = 0  # of all layers
     held = 0  # the group whose place in the ring is the next to be overwritten
@@ -109,46 +133,60 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
                     break
         else:
             begin = rates.request + rates.latency
-        if clock[0] < begin * rates.ticks:
-            clock[0] = begin * rates.ticks
+        if clock[0] < begin:
+            clock[0], clock[1] = begin, 0
         acc = 0
         for g in range(groups):
             acc += min(layer[GROUP], layer[KERNELS] - g * layer[GROUP]) * layer[KERNEL_BYTES]
             ends[group + g] = fetched + -(-acc // rates.port_bytes)
         ends[group + groups - 1] = fetched + layer[WEIGHT_BEATS]
 
-        # data, and weights until the ring is full of this layer's own (rules 2 and 4 to 6)
+        # data, and weights until the ring is full of this layer's own (rules 2 and 4 to 6): as many at a time as come
+        # before a group of kernels is complete, a place in the ring is another group's, or surfaces of a line are
         weights, most = 0, min(layer[WEIGHT_BEATS], layer[RING_BEATS])
         coming = 0  # the group whose weights come next
-        line, surface, passed, mine = 0, 0, 0, False
+        line, surface = 0, 0
+        surfaces = min(4, layer[SURFACES])
+        missing = surfaces * layer[LINE_BEATS]  # of these surfaces
         while weights < most or line < layer[LINES]:
-            if weights < most and (weights < rates.weights_first or line >= layer[LINES] or mine):
-                place, wait = fetched + weights - layer[RING_BEATS], 0
+            some, wait = 0, 0
+            if weights < most:
+                some = min(most, ends[group + coming] - fetched) - weights
+                place = fetched + weights - layer[RING_BEATS]
                 if place >= 0:
                     while ends[held] <= place:
                         held += 1
                     wait = released[held] + rates.latency
-                last_beat = beat(clock, history, rates, wait)
-                weights += 1
+                    some = min(some, ends[held] - place)
+                else:
+                    some = min(some, -place)
+            data = missing if line < layer[LINES] else 0
+            if some > 0 and weights < rates.weights_first:
+                some, data = min(some, rates.weights_first - weights), 0
+            elif some > 0 and data > 0:  # one and one in turn
+                some = data = min(some, data)
+                if rates.limited or clock[0] < max(room, wait):
+                    some = data = 1
+            if data > 0:
+                last_beat = beats(clock, history, rates, data if some == 0 else 2 * data - 1, room)
+                missing -= data
+                if missing == 0:
+                    if rates.line_buffer == 0:
+                        port = last_beat + rates.data_write
+                    else:
+                        written = last_beat + rates.data_write + (rates.wide_line if surfaces > 2 else 0)
+                        port = max(port + line_cycles(surfaces, layer[LINE_BEATS]), written)
+                    surface += surfaces
+                    if surface >= layer[SURFACES]:
+                        surface, line = 0, line + 1
+                    surfaces = min(4, layer[SURFACES] - surface)
+                    missing = surfaces * layer[LINE_BEATS]
+            if some > 0:
+                last_beat = beats(clock, history, rates, some if data == 0 else 1, wait)
+                weights += some
                 while coming < groups and fetched + weights == ends[group + coming]:
                     arrived[group + coming] = last_beat + rates.weight_ready
                     coming += 1
-                mine = False
-            else:
-                last_beat = beat(clock, history, rates, room)
-                mine = True
-                passed += 1
-                now_surfaces = min(4, layer[SURFACES] - surface)
-                if rates.line_buffer == 0:
-                    port = last_beat + rates.data_write
-                if passed == now_surfaces * layer[LINE_BEATS]:
-                    if rates.line_buffer != 0:
-                        written = last_beat + rates.data_write + (rates.wide_line if now_surfaces > 2 else 0)
-                        port = max(port + line_cycles(now_surfaces, layer[LINE_BEATS]), written)
-                    passed = 0
-                    surface += now_surfaces
-                    if surface >= layer[SURFACES]:
-                        surface, line = 0, line + 1
         # rule 7: the whole input, the first group, and the layer before
         first = max(port + rates.data_ready, arrived[group])
         fill = rates.data_ready if port + rates.data_ready >= arrived[group] else rates.weight_ready
@@ -166,8 +204,9 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
                 place = fetched + weights - layer[RING_BEATS]
                 while ends[held] <= place:
                     held += 1
-                last_beat = beat(clock, history, rates, released[held] + rates.latency)
-                weights += 1
+                some = min(ends[group + coming] - fetched - weights, ends[held] - place)
+                last_beat = beats(clock, history, rates, some, released[held] + rates.latency)
+                weights += some
                 while coming < groups and fetched + weights == ends[group + coming]:
                     arrived[group + coming] = last_beat + rates.weight_ready
                     coming += 1
@@ -176,23 +215,29 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
                 now = arrived[group + g]
             here = min(layer[GROUP], layer[KERNELS] - g * layer[GROUP])
             left = layer[POSITIONS]
+            period = alike = 0
             while left > 0:
                 length = stripe_of(left, layer[ROW], layer[STRIPE])
                 left -= length
                 slot = max(rates.package, length, here)
+                begun, before, waited = now, drain, 0
                 now += (layer[PACKAGES] - 1) * slot
                 counts[ACTIVE] += layer[PACKAGES] * length
                 counts[FLOOR] += (layer[PACKAGES] - 1) * (slot - length)
                 # rules 11 and 12: the last package needs its credits
                 positions += length
                 if positions > rates.credits:
-                    free = returned[(positions - 1) % rates.credits]
-                    if now < free:
-                        counts[CREDIT] += free - now
-                        now = free
-                for j in range(length):
-                    drain = max(drain, now + rates.result + j) + rates.position
-                    returned[(positions - length + j) % rates.credits] = drain + rates.credit
+                    needed = positions - 1 - rates.credits
+                    while stripes[tail % len(stripes), 0] <= needed:
+                        tail += 1
+                    behind = stripes[tail % len(stripes), 0] - 1 - needed
+                    free = stripes[tail % len(stripes), 1] - behind * rates.position + rates.credit
+                    waited = max(0, free - now)
+                    counts[CREDIT] += waited
+                    now += waited
+                drain = max(drain, now + rates.result) + length * rates.position
+                stripes[head % len(stripes), 0], stripes[head % len(stripes), 1] = positions, drain
+                head += 1
                 element = drain - rates.position + rates.element - 1
                 released[group + g] = now
                 slot = length
@@ -202,6 +247,21 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
                     slot = max(rates.package, length, min(layer[GROUP], layer[KERNELS] - (g + 1) * layer[GROUP]))
                 counts[FLOOR] += slot - length
                 now += slot
+                # stripes that wait for credits all the same repeat as long as whole ones are left
+                alike = alike + 1 if now - begun == period and drain - before == period else 0
+                period = now - begun
+                more = left // layer[STRIPE] - 1
+                if layer[ROW] == 0 and more > 0 and alike > rates.credits // layer[STRIPE] + 1:
+                    counts[ACTIVE] += more * layer[PACKAGES] * length
+                    counts[FLOOR] += more * layer[PACKAGES] * (slot - length)
+                    counts[CREDIT] += more * waited
+                    for j in range(tail, head):
+                        stripes[j % len(stripes), 0] += more * length
+                        stripes[j % len(stripes), 1] += more * period
+                    left -= more * length
+                    positions += more * length
+                    now += more * period
+                    drain += more * period
         found[i, 1] = now - 1
         found[i, 2] = element + rates.end
         found[i, 4] = last_beat

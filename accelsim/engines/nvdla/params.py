@@ -9,6 +9,8 @@ from accelsim.units import KIB_BITS
 
 ACCUMULATOR_BITS = 34
 """Of a partial sum of int8 products (unit description, CACC)."""
+POST = ("sdp", "pdp", "cdp")
+"""Pipelines behind the array: element-wise, pooling, normalisation across channels."""
 
 
 class Params(Strict):
@@ -43,6 +45,9 @@ class Params(Strict):
     credit_cycles: int = Field(23, ge=0, le=1000, description="from the end of a pixel to the return of its credit")
     end_cycles: int = Field(23, ge=0, le=1000, description="from the last element to the end of the layer")
     turn_cycles: int = Field(65, ge=1, le=1000, description="from the last product of a layer to the next one's first")
+    overlap_layers: bool = Field(
+        False, description="a layer loads while the one before computes, if it may and their banks are split alike"
+    )
     post_elements: int = Field(1, ge=1, le=64, description="elements that the post-processing takes per cycle")
     sdp_cycles: int = Field(59, ge=0, le=1000, description="of an element-wise layer beside elements and latency")
     pdp_cycles: int = Field(61, ge=0, le=1000, description="of a pooling layer beside elements and latency")
@@ -58,6 +63,11 @@ class Params(Strict):
             raise ValueError(f"a stripe of {self.stripe} pixels needs as many credits; raise credits")
         if self.credits < self.image_stripe:
             raise ValueError(f"a stripe of {self.image_stripe} image pixels needs as many credits; raise credits")
+        if self.wide_kernels is not None and 2 * self.wide_kernels > self.kernels:
+            raise ValueError(
+                f"{self.wide_kernels} kernels of 16 bits take the multipliers of {2 * self.wide_kernels} of 8 bits, "
+                f"there are {self.kernels}; lower wide_kernels"
+            )
         return self
 
     @property

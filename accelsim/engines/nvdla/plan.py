@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,11 +23,20 @@ SURFACES = 4
 """That the line buffer takes at a time."""
 
 
-class Rates(NamedTuple):
-    """What the kernel must know of machine and split; beats at ``beat_ticks`` / ``ticks`` cycles each."""
+MOST = 2**60
+"""Of cycles, and of the parts of one in which beats come."""
 
+
+class Rates(NamedTuple):
+    """What the kernel must know of machine and split; a beat every ``beat_cycles`` + ``beat_ticks`` / ``ticks`` cycles.
+
+    ``limited`` says that beats at full rate may have to wait for those on their way (rule 3).
+    """
+
+    beat_cycles: int
     beat_ticks: int
     ticks: int
+    limited: int
     latency: int
     port_bytes: int
     outstanding: int
@@ -96,10 +107,13 @@ class Work(NamedTuple):
 def rates_of(params: Params, dram: DramModel, kernels: int, data_banks: int) -> Rates:
     """Return the machine's numbers; a beat takes a cycle at least."""
     p = params
-    ticks = dram.bits_per_cycle.numerator
+    beat = max(Fraction(1), 8 * p.port_bytes / dram.bits_per_cycle)
+    late = dram.latency_cycles + p.outstanding_cycles
     element = ceil_div(kernels, p.post_elements)
     return Rates(
-        max(ticks, 8 * p.port_bytes * dram.bits_per_cycle.denominator), ticks, dram.latency_cycles, p.port_bytes,
+        int(beat), beat.numerator % beat.denominator, beat.denominator,
+        int(p.outstanding_beats * beat < late + 1),  # a beat comes less than a cycle after its place in the row
+        dram.latency_cycles, p.port_bytes,
         p.outstanding_beats, p.outstanding_cycles, p.weight_beats_first, p.request_cycles, int(p.line_buffer),
         p.data_write_cycles, p.wide_line_cycles, p.data_ready_cycles, p.weight_ready_cycles, p.package_cycles,
         p.result_cycles, element + p.gap_cycles, element, p.credits, p.credit_cycles, p.end_cycles, p.turn_cycles,
@@ -156,6 +170,15 @@ def work_of(view: LayerView, params: Params, mapping: Mapping, dram: DramModel) 
     rows_of = [_row(conv, part, p, kernels, operand_bytes, line_bytes, split, mapping.image, whole) for part in parts]
     sizes = Sizes(conv.groups, *conv.stride, *conv.dilation, *conv.pad[:2], PIXEL_CHANNELS, p.channels)
     rates = rates_of(p, dram, kernels, split.data)
+    if rates.ticks > MOST:
+        raise MappingError(
+            f"layer '{name}': beats of {p.port_bytes} bytes come in steps of 1/{rates.ticks:,} cycle, more than are "
+            "counted",
+            "round memory.dram.gb_per_s",
+        )
+    beats = sum(lines * surfaces * wide + weights for lines, surfaces, wide, *_, weights in (r[:7] for r in rows_of))
+    if beats * (rates.beat_cycles + 1) > MOST:
+        raise MappingError.too_many(name)
     layers = np.array(rows_of, dtype=np.int64)
     return Work(conv, parts, layers, rates, sizes, split, mapping.image, operand_bytes, kernels)
 
@@ -250,6 +273,22 @@ def _row(
         ceil_div(weight_bytes, p.port_bytes), packages, (part.bottom - part.top) * conv.f, conv.f if image else 0,
         p.image_stripe if image else p.stripe, kernels, split.weights * p.bank_bytes // p.port_bytes, 1,
     ]  # fmt: skip
+
+
+def in_turn(works: Sequence[Work]) -> list[int]:
+    """Return at which cycle each convolution ends of some that are enabled while the one before it runs (rule 14)."""
+    from accelsim.engines.nvdla import kernel
+
+    ends, done, first = [], 0, 0
+    for i in range(len(works)):
+        if i + 1 < len(works) and works[i + 1].rates == works[i].rates and works[i + 1].split == works[i].split:
+            continue  # one walk for all whose banks are split alike
+        layers = np.concatenate([work.layers for work in works[first : i + 1]])
+        found = kernel.walk(layers, works[i].rates, np.zeros(kernel.COUNTS, np.int64))
+        last = np.cumsum([len(work.layers) for work in works[first : i + 1]]) - 1
+        ends += [done + int(end) for end in found[last, 2]]
+        done, first = ends[-1], i + 1
+    return ends
 
 
 def walked(work: Work) -> tuple[Any, np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.engines.nvdla.params import Mapping, Params
-from accelsim.engines.nvdla.totals import fetched
+from accelsim.engines.nvdla.totals import fetched, post_accounts
 from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import LRN_ALPHA, LRN_BETA, LRN_BIAS
 from accelsim.operands.handle import Operands
@@ -127,6 +127,13 @@ def cycles_of(view: LayerView, work: Post, params: Params, dram: DramModel) -> t
     return passing + late + rest, passing, late
 
 
+def _working(view: LayerView, work: Post) -> tuple[str, ...]:
+    """Return the pipelines that a layer passes."""
+    if isinstance(view.shape, Pool):
+        return ("sdp", "pdp") if work.flying else ("pdp",)
+    return ("cdp",) if isinstance(view.shape, Normalization) and view.shape.op == "lrn" else ("sdp",)
+
+
 def activity(view: LayerView, work: Post, params: Params, dram: DramModel, values: Any) -> Activity:
     """Return the report of a layer."""
     p = params
@@ -153,8 +160,10 @@ def activity(view: LayerView, work: Post, params: Params, dram: DramModel, value
         compute_cycles=cycles,
         accounts={
             "macs": {"unmapped": cycles * p.multipliers},
-            "post": {"busy": elements, "memory": memory * p.post_elements,
-                     "fill_drain": lanes - elements - memory * p.post_elements},
+            **post_accounts(_working(view, work), {
+                "busy": elements, "memory": memory * p.post_elements,
+                "fill_drain": lanes - elements - memory * p.post_elements,
+            }, lanes),
         },
         traffic=traffic,
         events={Event("post", "add"): elements},

@@ -295,7 +295,8 @@ class _Convolution:
                                 self.results.append(
                                     (self.time + p.result_cycles + j, piece, end and j == len(stripe) - 1)
                                 )
-                            piece.released[g] = self.time
+                            if number == len(stripes) - 1:
+                                piece.released[g] = self.time
                         self._products(piece, group, stripe, taps)
                         following = group if not (last and number == len(stripes) - 1) else groups[g + 1 : g + 2]
                         coming = len(following[0]) if following and isinstance(following[0], list) else len(following)
@@ -438,7 +439,9 @@ class _Convolution:
             compute_cycles=cycles,
             accounts={
                 "macs": self.causes,
-                "post": {"busy": out.size, "starved": cycles * p.post_elements - out.size},
+                "sdp": {"busy": out.size, "starved": cycles * p.post_elements - out.size},
+                "pdp": {"unmapped": cycles * p.post_elements},
+                "cdp": {"unmapped": cycles * p.post_elements},
             },
             traffic=self.flows,
             events={Event("macs", "mac"): products * self.wide, Event("post", "add"): out.size},

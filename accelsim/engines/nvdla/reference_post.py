@@ -65,12 +65,19 @@ def behind(view: LayerView, operands: Operands, p: Any, mapping: Any, machine: M
     outputs = view.output.elements
     stream("output", "write", outputs * view.output.width, outputs * up(view.output.width, 8))
     lanes = cycles * p.post_elements
+    passed = {"pool": ["pdp", "sdp"][: 1 + mapping.flying]}.get(view.kind, ["sdp"])
+    if view.kind == "normalization" and shape.op == "lrn":
+        passed = ["cdp"]
     return Activity(
         compute_cycles=cycles,
         accounts={
             "macs": {"unmapped": cycles * p.channels * p.kernels},
-            "post": {"busy": elements, "memory": memory * p.post_elements,
-                     "fill_drain": lanes - elements - memory * p.post_elements},
+            **{
+                pipeline: {"busy": elements, "memory": memory * p.post_elements,
+                           "fill_drain": lanes - elements - memory * p.post_elements}
+                if pipeline in passed else {"unmapped": lanes}
+                for pipeline in ("sdp", "pdp", "cdp")
+            },
         },
         traffic=flows,
         events={Event("post", "add"): elements},

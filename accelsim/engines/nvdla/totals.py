@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow
-from accelsim.engines.nvdla.params import ACCUMULATOR_BITS, Params
+from accelsim.engines.nvdla.params import ACCUMULATOR_BITS, POST, Params
 from accelsim.engines.nvdla.plan import Work
 from accelsim.memory.dram import DramModel
 from accelsim.units import ceil_div
@@ -20,6 +20,11 @@ def fetched(traffic: dict[Flow, int], tensor: Any, way: Any, useful: int, moved:
     for name, bits in ((tensor, useful), ("other", moved - useful)):
         flow = Flow("dram", name, way)
         traffic[flow] = traffic.get(flow, 0) + bits
+
+
+def post_accounts(working: tuple[str, ...], causes: dict[str, int], lanes: int) -> dict[str, dict[str, int]]:
+    """Return the accounts of the pipelines behind the array, of ``lanes`` lane-cycles each: those not working wait."""
+    return {name: causes if name in working else {"unmapped": lanes} for name in POST}
 
 
 def activity(
@@ -84,7 +89,11 @@ def activity(
     ring = int(np.minimum(layers[:, k.RING_BEATS], layers[:, k.WEIGHT_BEATS]).max()) * p.port_bytes
     return Activity(
         compute_cycles=cycles,
-        accounts={"macs": macs, "post": {"busy": outputs, "starved": cycles * p.post_elements - outputs}},
+        accounts={
+            "macs": macs,
+            **post_accounts(("sdp",), {"busy": outputs, "starved": cycles * p.post_elements - outputs},
+                            cycles * p.post_elements),
+        },
         traffic=traffic,
         events={Event("macs", "mac"): conv.macs * wide, Event("post", "add"): outputs},
         schedule=None,

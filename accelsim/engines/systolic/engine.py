@@ -12,6 +12,7 @@ Modelled:
 - Partly filled folds at the edges cost the rows and columns that they occupy.
 - Three double-buffered scratchpads: half of each holds a tile; tiles and loop order are chosen or pinned.
 - Partial sums accumulate in the output scratchpad and go to DRAM and back when the loop order makes them.
+- With whole_weight_tiles, every fold's weights come from DRAM as a block of the whole array, padding included.
 - Tensors whose home is the chip: inputs and outputs in the input scratchpad, weights in theirs, without DRAM traffic.
 - Groups, depthwise, padding, per-dimension stride, dilation, batch and operand widths.
 
@@ -38,13 +39,13 @@ import numpy as np
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Component, Link, Mac, RegisterFile, Sram
 from accelsim.config.schema import MappingSpec
-from accelsim.engine import Machine, Many, Room, Sample, Word, drawing
-from accelsim.engines.systolic import tilecost
+from accelsim.engine import Chosen, Machine, Many, Room, Sample, Word, drawing
+from accelsim.engines.systolic import tilecost, whole_tiles
 from accelsim.engines.systolic.params import Params
 from accelsim.engines.systolic.tilecost import Counts
 from accelsim.errors import MappingError
 from accelsim.mapping import loopnest, tile_forms
-from accelsim.mapping.choose import PriceOf
+from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf
 from accelsim.mapping.loopnest import LoopNest, Tiling
 from accelsim.mapping.search import Variant
 from accelsim.operands.handle import Operands
@@ -213,6 +214,36 @@ class Systolic(TiledEngine[Params, Tiling]):
 
         return self.activity(plan, *walk.walk(plan.nest, plan.unit, operands))
 
+    def whole(self, params: Params) -> tuple[int, int]:
+        """Return the array, if weights come in blocks of it."""
+        return (params.rows, params.cols) if params.whole_weight_tiles else (0, 0)
+
+    def candidates(self, view: LayerView, params: Params, machine: Machine) -> Candidates:
+        """Return every tiling of the list that fits, its weights in whole blocks too."""
+        found = super().candidates(view, params, machine)
+        return whole_tiles.fitting(self, view, params, found) if params.whole_weight_tiles else found
+
+    def search(
+        self, view: LayerView, params: Params, machine: Machine, objective: str, price: PriceOf,
+        leak_pj_per_cycle: float,
+    ) -> Choice | None:  # fmt: skip
+        """Return the best mapping of the list; None where weights come in whole blocks, which no kernel sees."""
+        if params.whole_weight_tiles:
+            return None
+        return super().search(view, params, machine, objective, price, leak_pj_per_cycle)
+
+    def bounds(self, view: LayerView, params: Params, machine: Machine, candidates: Candidates) -> Bounds:
+        """Return exact traffic and operations, and cycles that no candidate undercuts."""
+        if params.whole_weight_tiles:
+            return whole_tiles.bounds(self, view, params, machine, candidates)
+        return super().bounds(view, params, machine, candidates)
+
+    def mappings_of_many(
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec
+    ) -> Chosen | None:
+        """Choose mappings in one kernel; None where weights come in whole blocks."""
+        return None if params.whole_weight_tiles else super().mappings_of_many(layers, params, machine, mapping)
+
     def closed_form_many(
         self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: PriceOf,
         leak_pj_per_cycle: float,
@@ -220,6 +251,8 @@ class Systolic(TiledEngine[Params, Tiling]):
         """Choose mappings, count and run the timeline in one kernel."""
         from accelsim.engines.systolic import columnar
 
+        if params.whole_weight_tiles:
+            return None
         return columnar.totals(layers, params, machine, mapping, price, leak_pj_per_cycle)
 
     def sample(self, rng: np.random.Generator) -> Sample:
@@ -233,6 +266,8 @@ class Systolic(TiledEngine[Params, Tiling]):
         }  # fmt: skip
         if params["dataflow"] == "os":
             params |= {"drain": ("none", "rows", "cols")[draw(0, 2)], "output_registers": draw(0, 3)}
+        if params["dataflow"] == "ws":
+            params |= {"whole_weight_tiles": bool(draw(0, 1))}
         return Sample(shape, params, sample.tiling(shape.as_conv(), draw, 8, 24, 16384), on_chip=on_chip)
 
 

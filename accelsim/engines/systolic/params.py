@@ -22,6 +22,10 @@ class Params(Strict):
         "none", description="in os: the side along which results leave, a cycle per row or column; none: they stay"
     )
     output_registers: int = Field(0, ge=0, le=64, description="in os: registers behind a multiplier")
+    whole_weight_tiles: bool = Field(
+        False,
+        description="in ws: weights come from DRAM in blocks of the whole array, padding included, a run each",
+    )
     operand_bits: int = Field(8, ge=1, le=32, description="widest input and weight that a PE multiplies")
     accumulator_bits: int = Field(32, ge=2, le=64, description="width of a partial sum")
     input_kib: int = Field(ge=1, le=1 << 22, description="input scratchpad, both halves")
@@ -32,6 +36,8 @@ class Params(Strict):
     def _coherent(self) -> Params:
         if self.dataflow != "os" and self.tail:
             raise ValueError(f"results of dataflow {self.dataflow} leave as they are made; remove drain and registers")
+        if self.dataflow != "ws" and self.whole_weight_tiles:
+            raise ValueError(f"weights are not held still in dataflow {self.dataflow}; remove whole_weight_tiles")
         return self
 
     @property

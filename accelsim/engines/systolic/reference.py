@@ -24,7 +24,8 @@ class _Layer(SteppedConv):
         super().__init__(view, operands, params, machine.dram, ("busy", "zero", "unmapped", "fill_drain", "starved"))
         tensors = {"input": view.input, "weight": view.weight, "output": view.output}
         homes = {name for name, tensor in tensors.items() if tensor.home == "chip"}
-        self.nest = BruteNest(self.conv, mapping, self.bits | {"psum": params.accumulator_bits}, self, homes)
+        self.nest = BruteNest(self.conv, mapping, self.bits | {"psum": params.accumulator_bits}, self, homes,
+                              (params.rows, params.cols) if params.whole_weight_tiles else None)  # fmt: skip
         self.held_words = self.results = 0
         self.leaving = {"none": 0, "rows": params.rows, "cols": params.cols}[params.drain]
         self.touched: set[tuple[int, tuple[int, int, int]]] = set()

@@ -28,6 +28,7 @@ from accelsim.explore.sweep.retimed import CYCLES, EXACT, FIRST_CAUSE, KNOWN, PE
 from accelsim.layer import (
     Options,
     Task,
+    chooses_by,
     full_name,
     leak_pj_per_cycle,
     machine_components,
@@ -294,7 +295,9 @@ def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -
         return priced[0](boundary, direction)
 
     def ask(rows: np.ndarray) -> Many | None:
-        leaks = leak_pj_per_cycle(arch, lambda: _static(arch, table, memory).leakage_mw)
+        if chooses_by(arch) is not None:
+            return None  # the kernels that choose also price
+        leaks = leak_pj_per_cycle(arch, lambda: _static(arch, table, memory).leakage_mw, table)
         return engine.closed_form_many(rows, unit.params, machine_view(arch), arch.mapping, price, leaks)
 
     known = memory.rows.setdefault(block.unit, {})
@@ -308,20 +311,27 @@ def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -
 
 
 def _with_clocks(arch: Arch, block: Block, many: Many) -> Many | None:
-    """Return the totals with the events of registers and clocks, or None where they are of units other than primary."""
+    """Return the totals with the events of registers and clocks, or None where they are of units not counted."""
     unit = arch.units[block.unit]
     clocks = [c for c in unit_components(arch, unit) if isinstance(c, Clock)]
     if not clocks:
         return many
-    if any(clock.registers.unit != registry.get(unit.engine).primary for clock in clocks):
+    primary = registry.get(unit.engine).primary
+    counted = [*((primary, cause) for cause in many.causes), *many.others]
+    if any(clock.registers.unit not in {kind for kind, _ in counted} for clock in clocks):
         return None
-    named = [found for clock in clocks for found in states(clock, arch.clock_gating)]
-    among = np.array([[test(cause) for cause in many.causes] for _, test in named], dtype=np.int64)
-    unit_cycles = many.table[:, FIRST_CAUSE : FIRST_CAUSE + len(many.causes)] @ among.T
+    named = [(clock.registers.unit, *found) for clock in clocks for found in states(clock, arch.clock_gating)]
+    among = np.array(
+        [[kind == unit and test(cause) for kind, cause in counted] for unit, _, test in named], dtype=np.int64
+    )
+    start = FIRST_CAUSE + len(many.causes)
+    stop = start + len(many.events)
+    own, events, others = many.table[:, FIRST_CAUSE:start], many.table[:, :stop], many.table[:, stop:]
+    unit_cycles = np.concatenate([own, others], axis=1) @ among.T
     if unit_cycles.max(initial=0) >= EXACT:
         return None
-    table = np.concatenate([many.table, unit_cycles], axis=1)
-    return Many(table, many.causes, (*many.events, *(event for event, _ in named)))
+    table = np.concatenate([events, unit_cycles], axis=1)
+    return Many(table, many.causes, (*many.events, *(event for _, event, _ in named)))
 
 
 class _Account(NamedTuple):

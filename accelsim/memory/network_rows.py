@@ -1,0 +1,287 @@
+"""A network's programs as the arrays of `network_rows_kernel`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from accelsim.activity import Loop, Step, Transfer
+from accelsim.jit import plain
+from accelsim.memory import network_rows_kernel as kernel
+from accelsim.memory import timeline
+from accelsim.memory.dram import DramModel
+from accelsim.units import INT64_MAX
+
+MOST = 2**60
+"""Sums of cycles beyond which integers of any size take over."""
+
+
+class Net(NamedTuple):
+    """What does not change: programs in rows, and where the parts of `State.all` begin."""
+
+    rows: np.ndarray
+    moves: np.ndarray
+    programs: np.ndarray
+    first: np.ndarray
+    """A unit's first program."""
+    edges: np.ndarray
+    rooms: np.ndarray
+    """Pairs of a program and a place; -1 where nothing waits for a port."""
+    stores: np.ndarray
+    """How many requests that write a program has at a place."""
+    latency: np.ndarray
+    kinds: int
+    """Lists per unit and place: 2 where constants have a list of their own."""
+    room: int
+    """Bits for constants."""
+    early: int
+    """How far ahead of the next tile to be computed a layer's first loads may not be."""
+    dram: int
+    window: int
+    """How many loads of constants may be coming."""
+    coming: int
+    """Where they stand among the times."""
+    full: int
+    """Events after which there may be no room for those of another cycle."""
+    units_at: int
+    lists_at: int
+    counters_at: int
+    times_at: int
+    refs_at: int
+    sums_at: int
+
+
+class State(NamedTuple):
+    """What changes; the arrays up to ``busy`` are parts of ``all``."""
+
+    all: np.ndarray
+    clock: np.ndarray
+    units: np.ndarray
+    serving: np.ndarray
+    lists: np.ndarray
+    counters: np.ndarray
+    """Rounds of the loops that each unit, then each list, is in."""
+    times: np.ndarray
+    """Ends of computations, those under way too, and of the last that are over; of a list: when the loads of the next
+    tile and of the one after are there, when it last stored what the next tile waits for; of constants: when loads
+    arrive; ends of requests on buses."""
+    refs: np.ndarray
+    """The events that those times are of."""
+    spent: np.ndarray
+    """Of a unit in its layer: computation, and waits for DRAM and for other ports."""
+    left: np.ndarray
+    """Requests that the program being stored by a list has still to write."""
+    busy: np.ndarray
+    flags: np.ndarray
+    when: np.ndarray
+    who: np.ndarray
+    """What is known of programs, since when, and by which event."""
+    stored: np.ndarray
+    stored_when: np.ndarray
+    stored_who: np.ndarray
+    found: np.ndarray
+    kept: np.ndarray
+    past: np.ndarray
+    """Loops that are watched for periods, and how everything stood then."""
+
+
+class LaidOut(NamedTuple):
+    """Programs as arrays: ``tiles`` in all, and whether 64 bits hold every sum."""
+
+    net: Net
+    tiles: int
+    small: bool
+
+
+def layout(
+    programs: Sequence[Any], units: Sequence[str], buses: Mapping[str, DramModel | None],
+    prefetch: Any, full: int = 0,
+) -> LaidOut:  # fmt: skip
+    """Return the arrays of programs that share the machine; ``units`` has the name of each one's."""
+    ports = {place: bus for place, bus in buses.items() if bus is not None}
+    apart = not isinstance(prefetch, str)
+    parts = [_rows(program, ports, apart) for program in programs]
+    first = np.cumsum([0, *(len(rows) for rows, _ in parts)])
+    rows, moves = (np.concatenate(some) for some in zip(*parts, strict=True))
+    for start, end in pairwise(first):
+        part = rows[start:end]
+        part[part[:, kernel.REPEAT] > 0, kernel.END] += start
+    times = _times(rows)
+    table, order = np.full((len(programs) + 1, kernel.PROGRAM), -1, np.int64), list(dict.fromkeys(units))
+    table[:, kernel.FIRST], table[:-1, kernel.BEHIND] = first, first[1:]
+    starts, latest = np.zeros(len(order), np.int64), dict[str, int]()
+    for number, unit in enumerate(units):
+        table[number, kernel.UNIT] = order.index(unit)
+        if unit in latest:
+            table[latest[unit], kernel.NEXT] = number
+        else:
+            starts[order.index(unit)] = number
+        latest[unit] = number
+    places = list(ports)
+    edges = [[(e.producer, places.index(e.place) if e.place in ports else -1) for e in p.producers] for p in programs]
+    rooms = [[(number, -1) for number in p.after] for p in programs]
+    table[:, kernel.EDGE] = np.cumsum([0, *map(len, edges)])
+    table[:, kernel.ROOM] = np.cumsum([0, *map(len, rooms)])
+    latency = [bus.latency_cycles for bus in ports.values()]
+    tiled = rows[:, kernel.REPEAT] == 0
+    # sums are rough here, with room to spare: they tell whether 64 bits hold the exact ones
+    often = np.where(tiled, times, 0).astype(float)
+    longest = often @ rows[:, kernel.COMPUTED].astype(float)
+    longest += (often @ moves[:, :, : kernel.BITS].sum(axis=2).astype(float)).sum() + 4 * often.sum() * (
+        sum(latency) + 1
+    )
+    small = longest < MOST and float(moves.max(initial=0)) < MOST and bool(sum(latency) < MOST)
+    whole = np.int64 if small else object
+    tiles = sum(times[tiled].tolist())
+    writes = ((moves[:, :, kernel.STORE] > 0).astype(whole) + (moves[:, :, kernel.AFTER] > 0)) * times[:, None]
+    stores = np.add.reduceat(writes, first[:-1], axis=0)
+    lists, window = len(order) * len(places) * (1 + apart), min(max(latency, default=0), tiles) + 2 if apart else 0
+    deep = int(rows[:, kernel.DEPTH].max(initial=0)) + 1
+    sizes = (kernel.CLOCK, len(order) * kernel.OF_UNIT + len(places), lists * kernel.OF_LIST,
+             (len(order) + lists) * deep, *[2 * len(order) + (3 + window) * lists + len(places)] * 2)  # fmt: skip
+    at = np.cumsum(sizes).tolist()
+    net = Net(
+        rows.astype(whole), moves.astype(whole), table, starts, _pairs(edges), _pairs(rooms),
+        stores.reshape(len(programs), len(places)).astype(whole), np.array(latency, whole), 1 + apart,
+        int(Fraction(prefetch) * 8192) if apart else 0, 1 if prefetch == "none" else 2,
+        places.index("dram") if "dram" in places else -1, window, 2 * len(order) + 3 * lists, full, *at,
+    )  # fmt: skip
+    return LaidOut(net, tiles, small)
+
+
+def begun(laid: LaidOut) -> State:
+    """Return how everything stands before it begins."""
+    net, whole = laid.net, np.int64 if laid.small else object
+    units, places, programs = len(net.first), len(net.latency), len(net.programs) - 1
+    lists, deep = units * places * net.kinds, int(net.rows[:, kernel.DEPTH].max(initial=0)) + 1
+    everything = np.zeros(net.sums_at + 3 * units + lists + places, whole)
+    at = 0
+
+    def part(*shape: int) -> np.ndarray:
+        nonlocal at
+        size = int(np.prod(shape))
+        at += size
+        return everything[at - size : at].reshape(shape)
+
+    times = net.refs_at - net.times_at
+    state = State(  # type: ignore[call-arg]
+        everything, part(kernel.CLOCK), part(units, kernel.OF_UNIT), part(places), part(lists, kernel.OF_LIST),
+        part(units + lists, deep), part(times), part(times), part(units, 3), part(lists), part(places),
+        *(np.zeros((programs, 3), whole) for _ in range(3)), *(np.zeros((programs, places), whole) for _ in range(3)),
+        np.zeros((programs, kernel.FOUND), whole), np.full((units * deep, 3), -1, whole),
+        np.zeros((units * deep, len(everything)), whole),
+    )  # fmt: skip
+    state.clock[kernel.NOW] = -1
+    for array in (state.refs, state.who, state.stored_who):
+        array[...] = -1
+    state.stored[...] = net.stores == 0
+    return state
+
+
+def _pairs(each: Sequence[Sequence[tuple[int, int]]]) -> np.ndarray:
+    return np.array([pair for some in each for pair in some], np.int64).reshape(-1, 2)
+
+
+def _times(rows: np.ndarray) -> np.ndarray:
+    """Fill in how rows lie in loops, and return how often each passes."""
+    times = np.empty(len(rows), object if rows.dtype == object else float)
+    (plain(kernel.nest) if rows.dtype == object else kernel.nest)(rows, times)
+    if times.dtype == object:
+        return times
+    if times.max() < 2**53:
+        return times.astype(np.int64)
+    exact = np.empty(len(rows), object)
+    plain(kernel.nest)(rows.astype(object), exact)
+    return exact
+
+
+def _rows(program: Any, ports: Mapping[str, DramModel], apart: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return a program's rows, ends counted from its first, and moves; of dtype object where 64 bits are too few."""
+    laid_out = _columns if isinstance(program.schedule, timeline.LaidOut) else _walked
+    cells, moves = laid_out(program.schedule, ports, program.made)
+    columns = [kernel.LOAD, kernel.MADE, kernel.CONSTANT, kernel.BEFORE, kernel.STORE, kernel.AFTER]
+    moves[:, :, kernel.BITS] = moves[:, :, kernel.CONSTANT]
+    for place, bus in enumerate(ports.values()):
+        rate = bus.bits_per_cycle
+        if moves.max(initial=0) > INT64_MAX // (2 * rate.denominator) or rate.numerator > INT64_MAX:
+            moves = moves.astype(object)
+        moves[:, place, columns] = -(-moves[:, place, columns] * rate.denominator // rate.numerator)
+    if apart:
+        moves[:, :, kernel.LOAD] = moves[:, :, kernel.MADE]
+    return cells, moves
+
+
+def _columns(
+    schedule: timeline.LaidOut, ports: Mapping[str, DramModel], made: frozenset[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and, in place of the cycles of moves, their bits; all of them go to DRAM."""
+    from accelsim.memory import clock_kernel as clock
+
+    dram = ports["dram"]
+    rows = schedule.rows(dram)
+    cells = np.zeros((len(rows), kernel.CELLS), rows.dtype)
+    moves = np.zeros((len(rows), len(ports), kernel.MOVES), rows.dtype)
+    cells[:, [kernel.REPEAT, kernel.END, kernel.COMPUTED]] = rows[:, [clock.REPEAT, clock.END, clock.COMPUTED]]
+    here = moves[:, list(ports).index("dram")]
+    here[:, kernel.LOAD], here[:, kernel.STORE] = rows[:, clock.LOAD], rows[:, clock.STORE]
+    here[:, kernel.MADE] = schedule.loads(dram, made)
+    here[:, kernel.CONSTANT] = here[:, kernel.LOAD] - here[:, kernel.MADE]
+    return cells, moves
+
+
+def _walked(
+    schedule: Sequence[Step | Loop], ports: Mapping[str, DramModel], made: frozenset[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same of steps and loops; a program without tiles has one that does nothing."""
+    rows: list[tuple[int, ...]] = []
+    moved: list[list[list[int]]] = []
+    known: dict[int, list[list[int]]] = {}
+    nothing = [[0] * kernel.MOVES for _ in ports]
+
+    def bits(transfers: Sequence[Transfer], place: str, tensors: frozenset[str] | None = None) -> int:
+        return sum(ports[place].bus_bits(t) for t in transfers
+                   if t.place == place and (tensors is None or t.tensor in tensors))  # fmt: skip
+
+    def tile(step: Step) -> list[list[int]]:
+        found = []
+        for place in ports:
+            load, mine = bits(step.loads, place), bits(step.loads, place, made)
+            found.append([
+                load, mine, load - mine, bits(step.before, place), bits(step.stores, place), bits(step.after, place),
+                0, int(bits(step.before, place, made) > 0),
+            ])  # fmt: skip
+        return found
+
+    def lay_out(items: Sequence[Step | Loop]) -> None:
+        for item in items:
+            if isinstance(item, Loop):
+                at = len(rows)
+                rows.append(())
+                moved.append(nothing)
+                if item.repeat:
+                    lay_out(item.body)
+                if len(rows) == at + 1:
+                    del rows[at], moved[at]
+                else:
+                    rows[at] = (item.repeat, len(rows), -1, 0, 0)
+                continue
+            if id(item) not in known:
+                known[id(item)] = tile(item)
+            rows.append((0, 0, -1, 0, item.compute_cycles))
+            moved.append(known[id(item)])
+
+    lay_out(schedule)
+    if not rows:
+        rows, moved = [(0, 0, -1, 0, 0)], [nothing]
+    return _whole(rows).reshape(-1, kernel.CELLS), _whole(moved).reshape(len(rows), len(ports), kernel.MOVES)
+
+
+def _whole(numbers: Any) -> np.ndarray:
+    try:
+        return np.array(numbers, np.int64)
+    except OverflowError:
+        return np.array(numbers, object)

@@ -1,0 +1,132 @@
+"""The simulated layers of a network on one clock; decision 0090 has the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from accelsim.config.arch import Arch
+from accelsim.engines import registry
+from accelsim.errors import ModelError, WorkloadError
+from accelsim.layer import machine_view
+from accelsim.memory import network as clock
+from accelsim.memory import network_path
+from accelsim.memory.network import DRAM, Edge, NetworkSpans, Prefetch, Program
+from accelsim.results import LayerResult
+from accelsim.schedules import LayerTime, NetworkSchedule, PathPart, UnitAccount
+from accelsim.workload.layers import LayerView
+from accelsim.workload.network import Network, is_view
+
+
+def scheduled(
+    arch: Arch, network: Network, layers: Sequence[LayerResult], prefetch: Prefetch = "tile", *, overlap: bool = True
+) -> NetworkSchedule:
+    """Return the layers on one clock: activations wait in DRAM unless their home is on the chip.
+
+    Parameters
+    ----------
+    arch : Arch
+    network : Network
+        Connected.
+    layers : sequence of LayerResult
+        One for each layer with work, with ``tiles`` where it was simulated.
+    prefetch, overlap : as for `memory.network.run`
+
+    Raises
+    ------
+    WorkloadError
+        A table of layers, or too many tiles.
+    """
+    if network.isolated:
+        problem = f"network '{network.name}' is a table of isolated layers: it has no edges to schedule by"
+        raise WorkloadError(problem, "give a connected one: onnx:NAME, net:NAME or an ONNX file")
+    programs, mine = programs_of(network, layers), [layer for layer in layers if layer.simulated]
+    buses = {DRAM: machine_view(arch).dram}
+    found = clock.run(programs, buses, prefetch, overlap=overlap)
+    path = network_path.critical(programs, buses, prefetch, overlap=overlap)
+    if path.cycles != found.cycles:
+        raise ModelError(f"the critical path takes {path.cycles} cycles, the network {found.cycles}")
+    times = tuple(
+        LayerTime(
+            layer.name, layer.unit or "", span.start_cycle, span.end_cycle, span.cycles, layer.cycles,
+            {cause: cycles for cause, cycles in zip(("producer", "room", "memory", "conflict"), span[5:], strict=True)
+             if cycles},
+        )
+        for layer, span in zip(mine, found.layers, strict=True)
+    )  # fmt: skip
+    return NetworkSchedule(
+        prefetch if isinstance(prefetch, str) else int(prefetch), overlap, found.cycles,
+        sum(layer.cycles for layer in mine), found.bound_cycles, times, accounts_of(arch, mine, found),
+        tuple(PathPart(*segment) for segment in path.segments),
+    )  # fmt: skip
+
+
+def programs_of(network: Network, layers: Sequence[LayerResult]) -> tuple[Program, ...]:
+    """Return the simulated layers as programs; what was not simulated takes no time, and hands on what it reads."""
+    results = iter(layers)
+    makers: dict[str, tuple[int, ...]] = {}
+    programs: list[Program] = []
+    for layer in network.layers:
+        read = dict.fromkeys(number for name in layer.inputs for number in makers.get(name, ()))
+        result = None if is_view(layer) else next(results)
+        if result is None or not result.simulated:
+            makers |= dict.fromkeys(layer.outputs, tuple(read))
+            continue
+        if result.tiles is None:
+            raise ModelError(f"layer '{layer.name}' was simulated without its tiles")
+        view = network.view(layer)
+        edges = dict.fromkeys(
+            Edge(number, tensor.home) for tensor in view.inputs for number in makers.get(tensor.name, ())
+        )
+        made = made_by_others(view, {tensor.name for tensor in view.inputs if makers.get(tensor.name)})
+        alone = result.cycles if result.tiles.schedule is None else 0
+        makers |= dict.fromkeys(layer.outputs, (len(programs),))
+        programs.append(Program(result.unit or "", layer.name, result.tiles.schedule, tuple(edges), (), made, alone))
+    return tuple(programs)
+
+
+def made_by_others(view: LayerView, made: set[str]) -> frozenset[str]:
+    """Return which of the tensors that a layer's tiles name wait for other layers, if tensors ``made`` do.
+
+    Of a product of two activations the second is moved as ``weight``. An index may be of either operand: it waits with
+    the first.
+    """
+    found = {"psum"}
+    if any(tensor.name in made for tensor in view.inputs[: None if view.weights else 1]):
+        found |= {"input", "index"}
+    if not view.weights and any(tensor.name in made for tensor in view.inputs[1:]):
+        found |= {"input", "weight", "index"}
+    return frozenset(found)
+
+
+def accounts_of(arch: Arch, layers: Sequence[LayerResult], found: NetworkSpans) -> dict[str, dict[str, UnitAccount]]:
+    """Return where the time of each unit went, from the network's first cycle to its last.
+
+    Raises
+    ------
+    ModelError
+        An account that does not close.
+    """
+    accounts = {}
+    for unit in arch.units:
+        mine = [(a, span) for a, span in zip(layers, found.layers, strict=True) if a.unit == unit.name]
+        tail = found.cycles - sum(span.cycles for _, span in mine)
+        kinds = {}
+        for kind, count in registry.get(unit.engine).units(unit.params).items():
+            causes: dict[str, int] = {}
+            for layer, span in mine:
+                _add(causes, layer.accounts[kind].causes)
+                stalls = 0 if layer.tiles is None or layer.tiles.schedule is None else layer.stall_cycles
+                waits = {"memory": span.memory_cycles - stalls, "conflict": span.conflict_cycles,
+                         "idle": span.idle_cycles}  # fmt: skip
+                _add(causes, {cause: count * cycles for cause, cycles in waits.items()})
+            _add(causes, {"idle": count * tail})
+            if sum(causes.values()) != count * found.cycles or min(causes.values(), default=0) < 0:
+                raise ModelError(f"unit '{unit.name}', {kind}: {causes} do not sum to {count} x {found.cycles}")
+            kinds[kind] = UnitAccount(count, {cause: spent for cause, spent in causes.items() if spent})
+        accounts[unit.name] = kinds
+    return accounts
+
+
+def _add(sums: dict[str, int], more: Mapping[str, int]) -> None:
+    for cause, cycles in more.items():
+        sums[cause] = sums.get(cause, 0) + cycles
