@@ -7,22 +7,21 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from accelsim.charges import UNDECLARED, areas_of, machine_components, table_of, without_registers
 from accelsim.config import arch as spec
 from accelsim.config import packaged
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import area_mm2, prices_in_use
+from accelsim.energy import prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.layer import Options, Task, machine_components, simulate_layer, table_of, without_registers
+from accelsim.layer import Options, Task, simulate_layer
 from accelsim.mapping.choose import Pinned
-from accelsim.memory.network import Prefetch
-from accelsim.network_time import scheduled
-from accelsim.operands import chain, files
-from accelsim.operands.rounding import Rounding
+from accelsim.operands import files
+from accelsim.operands.rounding import Chain, Rounding
 from accelsim.overlap import overlapped
 from accelsim.passes import batching
 from accelsim.passes.precision import read_precision, resolve, with_precision
@@ -33,6 +32,9 @@ from accelsim.workload.load import load_network as load_network
 from accelsim.workload.network import Network, is_view
 from accelsim.workload.shapes import Unsupported
 from accelsim.workload.sizes import Sizes, check_names
+
+if TYPE_CHECKING:
+    from accelsim.memory.network import Prefetch
 
 OnProgress = Callable[[str, float, int], None]
 """Called with (layer name, layers done, layers in all); within a layer that takes long, done has a fraction."""
@@ -144,7 +146,7 @@ def simulate(
     mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
     options = Options(seed, fidelity, check, mode, trace or schedule == "network", unsupported)
     table = table_of(arch)
-    areas = area_mm2(machine_components(arch), table)
+    areas = areas_of(arch, table)
     tasks = [
         task_for(arch, network, layer, pinned, given, unsupported)
         if layer in chosen
@@ -153,7 +155,11 @@ def simulate(
         if not is_view(layer)
     ]
     ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
-    clocked = scheduled(arch, network, ran, prefetch) if schedule == "network" else None
+    clocked = None
+    if schedule == "network":
+        from accelsim.network_time import scheduled
+
+        clocked = scheduled(arch, network, ran, prefetch)
     ran, sooner = overlapped(arch, network, tasks, ran)
     results = placed(ran)
     if clocked is not None and not trace:
@@ -212,14 +218,16 @@ def select(network: Network, pattern: str) -> list[Layer]:
 
 def given_operands(
     network: Network, operands: str | Path | Mapping[str, np.ndarray] | None, seed: int, chosen: Sequence[Layer]
-) -> chain.Chain:
+) -> Chain:
     """Return the integers from a file, arrays or chaining, for the layers that are to run, and what they stand for."""
     if operands is None:
-        return chain.Chain({}, {}, ())
+        return Chain({}, {}, ())
     if not isinstance(operands, Mapping) and str(operands) == "chain":
+        from accelsim.operands import chain
+
         return chain.propagate(network, seed)
     wanted = {name for x in chosen for name in (*x.inputs, *x.weights)}
-    return chain.Chain(
+    return Chain(
         files.load_operands(Path(operands) if isinstance(operands, str) else operands, network, wanted), {}, ()
     )
 
@@ -373,5 +381,5 @@ def not_modelled(arch: Arch, units: Collection[str | None]) -> tuple[str, ...]:
         if unit.name in units:
             items |= dict.fromkeys(registry.get(unit.engine).notes.not_modelled)
     if (bare := [name for name in without_registers(arch) if name in units]) and table_of(arch).spec.cells is not None:
-        items[f"registers not declared: clock and pipeline registers of {', '.join(bare)} cost nothing here"] = None
+        items[f"{UNDECLARED}: clock and pipeline registers of {', '.join(bare)} cost nothing here"] = None
     return (*items, *ALWAYS_NOT_MODELLED, *table_of(arch).notes)

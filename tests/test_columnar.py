@@ -15,6 +15,7 @@ from sweep_files import LONG, write
 
 import accelsim
 from accelsim.activity import Event
+from accelsim.charges import events
 from accelsim.components import Dram
 from accelsim.config.arch import build
 from accelsim.config.schema import MappingSpec
@@ -24,7 +25,6 @@ from accelsim.engines.systolic import columnar, columnar_kernel, priced_kernel
 from accelsim.explore.sweep import evaluate, export, store
 from accelsim.explore.sweep import run as sweep
 from accelsim.explore.sweep.schema import OptionsSpec
-from accelsim.layer import events
 from accelsim.mapping import bound_kernel, loopnest, nest_kernel, schedule_kernel, search, tile_forms, tile_kernel
 from accelsim.mapping.choose import build as build_mapping
 from accelsim.mapping.choose import choose

@@ -26,6 +26,7 @@ TIERS = [
     {"tiled", "compressed"},
     {"whole"},
     {"engines", "replicas", "energy"},
+    {"charges"},
     {"layer"},
     {"network_time", "overlap"},
     {"simulation", "contract"},

@@ -365,10 +365,11 @@ def _note_source(data: dict[str, Any], path: KeyPath, origin: str) -> None:
 
 def key_path(data: Any, key: str) -> KeyPath:
     """Split a dotted path; parts that index a list, by number or by an entry's name, become integers."""
-    if not key or any(not part for part in key.split(".")):
+    parts = key.split(".")
+    if not all(parts):
         raise ConfigError(f"'{key}' is not a key path", "write for example params.rows", file="--set")
     path: list[str | int] = []
-    for part in key.split("."):
+    for part in parts:
         step: str | int = _index(data, part) if isinstance(data, list) else part
         path.append(step)
         try:

@@ -114,7 +114,7 @@ def _rows() -> Any:
 
 def _machine(path: Path) -> object:
     import accelsim
-    from accelsim.layer import machine_components
+    from accelsim.charges import machine_components
 
     arch = accelsim.load_arch(str(path))
     machine_components(arch)

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from accelsim import simulation
+from accelsim.charges import table_of
 from accelsim.config.arch import Arch, build, override
 from accelsim.config.yamlfile import Document
 from accelsim.engines import registry
@@ -22,7 +23,7 @@ from accelsim.explore.sweep.layersets import LayerSet, layer_set
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.explore.sweep.store import Common, Row
 from accelsim.explore.sweep.tables import PARTS, SUMS
-from accelsim.layer import Options, Task, simulate_layer, table_of
+from accelsim.layer import Options, Task, simulate_layer
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
 from accelsim.workload.layers import Layer
@@ -187,6 +188,7 @@ class _Ready:
     chosen: frozenset[str]
     likeness: dict[tuple[str, str | None], Any]
     deals: dict[Any, columnar.Deal | None]
+    alike: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
 
 
@@ -210,8 +212,10 @@ def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | Non
         if at not in ready.deals:
             if len(ready.deals) >= MOST_READY:
                 ready.deals.clear()
+                ready.alike.clear()
             chosen = ready.chosen if names is None else names.names
-            ready.deals[at] = columnar.deal(machine.arch, ready.network, ready.layers, chosen, job.options.seed)
+            seed, known = job.options.seed, ready.alike
+            ready.deals[at] = columnar.deal(machine.arch, ready.network, ready.layers, chosen, seed, known)
         dealt = ready.deals[at]
         found = None if dealt is None else columnar.totals(machine.arch, dealt, machine.memory)
         return None if dealt is None or found is None else (dealt, found)
@@ -240,7 +244,7 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         network = with_densities(network, options.weight_density, options.input_density)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        found = _READY[key] = _Ready(context, network, layers, chosen, {}, {}, {})
+        found = _READY[key] = _Ready(context, network, layers, chosen, {}, {}, {}, {})
     return found
 
 
