@@ -101,9 +101,18 @@ def full_name(arch: Arch, unit: Unit, component: str) -> str:
     return component if shared else f"{unit.name}.{component}"
 
 
-def energy_of(arch: Arch, unit: Unit, counted: Mapping[Event, int], cycles: int, table: Table) -> dict[str, float]:
-    """Return the energy of a layer by component; all units leak for as long as it runs."""
-    dynamic = energy_pj(unit_components(arch, unit), counted, table)
+def energy_of(
+    arch: Arch, unit: Unit, counted: Mapping[Event, int], cycles: int, table: Table, dram_pj: float | None = None
+) -> dict[str, float]:
+    """Return the energy of a layer by component; all units leak for as long as it runs.
+
+    ``dram_pj`` is that of a DRAM device by its commands, in place of a price per bit.
+    """
+    components = unit_components(arch, unit)
+    if dram_pj is not None:
+        components = tuple(component for component in components if component.name != "dram")
+        counted = {event: count for event, count in counted.items() if event.component != "dram"}
+    dynamic = energy_pj(components, counted, table) | ({} if dram_pj is None else {"dram": dram_pj})
     time_ns = cycles * 1000 / arch.clocks_mhz["core"]
     dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
     energy = {full_name(arch, unit, name): pj for name, pj in dynamic.items()}

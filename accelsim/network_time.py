@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from accelsim.config.arch import Arch
 from accelsim.engines import registry
-from accelsim.errors import ModelError, WorkloadError
+from accelsim.errors import ConfigError, ModelError, WorkloadError
 from accelsim.layer import machine_view
 from accelsim.memory import network as clock
 from accelsim.memory import network_path
@@ -35,10 +35,15 @@ def scheduled(
     ------
     WorkloadError
         A table of layers, or too many tiles.
+    ConfigError
+        A machine with a DRAM device.
     """
     if network.isolated:
         problem = f"network '{network.name}' is a table of isolated layers: it has no edges to schedule by"
         raise WorkloadError(problem, "give a connected one: onnx:NAME, net:NAME or an ONNX file")
+    if arch.memory.dram.device is not None:
+        problem = f"'{arch.name}' has a DRAM device, and one clock for a network knows DRAM as bandwidth and latency"
+        raise ConfigError(problem, "leave one out: --set memory.dram.device=none", key="memory.dram.device")
     programs, mine = programs_of(network, layers), [layer for layer in layers if layer.simulated]
     buses = {DRAM: machine_view(arch).dram}
     found = clock.run(programs, buses, prefetch, overlap=overlap)

@@ -26,7 +26,7 @@ TIERS = [
     {"tiled", "compressed"},
     {"whole"},
     {"engines", "replicas", "energy"},
-    {"charges"},
+    {"charges", "served"},
     {"layer"},
     {"network_time", "overlap"},
     {"simulation", "contract"},

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from accelsim.config import packaged
+from accelsim.config.dram import beside
 from accelsim.config.schema import (
     ArchSpec,
     EnergySpec,
@@ -135,6 +136,7 @@ def of_values(values: Mapping[str, Any], find_params: FindParams, sets: Sequence
 
 def build(document: Document, find_params: FindParams) -> Arch:
     """Return the machine that a resolved document describes."""
+    document = beside.resolved(given := document)
     spec = validate(ArchSpec, document)
     if spec.engine is not None:
         params = _params(document, spec.engine, ("engine",), ("params",), find_params)
@@ -154,7 +156,7 @@ def build(document: Document, find_params: FindParams) -> Arch:
     clocks = {domain: exact(mhz) for domain, mhz in spec.clocks_mhz.items()}
     return Arch(
         spec.name, clocks, units, spec.memory, spec.technology, spec.energy, spec.clock_gating, spec.storage,
-        spec.precision, spec.mapping, config, document, find_params,
+        spec.precision, spec.mapping, config, given, find_params,
     )  # fmt: skip
 
 
@@ -180,6 +182,13 @@ def _nested(path: KeyPath, leaf: Any) -> Any:
 
 def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
     config = spec.model_dump(mode="json", exclude={"base"})
+    dram = config["memory"]["dram"]
+    unsaid = [
+        key for key in (*beside.OF_DEVICE, "capacity_gib") if dram[key] is None or spec.memory.dram.device is None
+    ]
+    for key in unsaid:
+        if key != "capacity_gib" or dram[key] is None:
+            del dram[key]
     if spec.unvalidated is None:
         config.pop("unvalidated")
     if spec.engine is not None:
@@ -226,6 +235,7 @@ def _with_bases(document: Document, path: Path, seen: tuple[Path, ...], publishe
         merged["name"] = path.stem
     if "description" not in document.data:
         merged["description"] = f"variant of {base.data.get('name', base_path.stem)}"
+    merged = beside.set_aside(merged, _value(base.data, beside.PATH), _value(document.data, beside.PATH) or ())
     return Document(_with_sources(document, merged, owed, True), document.name, places)
 
 
@@ -297,6 +307,7 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
         return document
     data = dict(document.data)
     places = dict(document.places)
+    changed: list[KeyPath] = []
     for key, value in sets:
         path = key_path(data, key)
         target: Any = data
@@ -324,7 +335,9 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
         if isinstance(old, dict | list):
             places = {p: v for p, v in places.items() if p[: len(path)] != path}
         places[path] = (origin, None)
-    return Document(data, document.name, places)
+        changed.append(path)
+    given = {str(path[2]) for path in changed if len(path) == 3 and path[:2] == beside.PATH}
+    return Document(beside.set_aside(data, _value(document.data, beside.PATH), given), document.name, places)
 
 
 def _overridden(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -> Document:

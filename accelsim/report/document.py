@@ -193,6 +193,8 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "events": layer.events,
         "checked": layer.checked,
         "details": layer.details,
+        **({"parent": layer.parent} if layer.parent else {}),
+        **({"dram": layer.dram} if layer.dram else {}),
     }
 
 

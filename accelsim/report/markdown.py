@@ -7,7 +7,7 @@ import re
 import yaml
 
 from accelsim.config.arch import unsourced
-from accelsim.report import facts, nests, words
+from accelsim.report import dram, facts, nests, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.text import markdown, visible_all
@@ -38,11 +38,16 @@ def to_markdown(result: NetworkResult) -> str:
         f"# {markdown(words.title(result))}",
         f"accelsim {__version__}; {markdown(_provenance(result))}.",
         f"## Totals{_tag(result)}",
-        _table(_TOTALS, [[label, markdown(text)] for label, text in words.totals(result)], _TOTALS),
+        _table(
+            _TOTALS,
+            [[label, markdown(text)] for label, text in dram.totals(result)],
+            _TOTALS,
+        ),
         "## Worst layers",
         _bullets([words.why(result, layers) for layers in facts.worst_layers(result)], words.nothing_lost()),
         f"## Layers{_tag(result)}",
         _table(_COLUMNS, [_row(layer) for layer in result.simulated], _TEXT_COLUMNS),
+        *_dram(result),
         *(["## Energy tables", _bullets(words.by_tables(result), "")] if result.energy_tables else []),
         *_nests(result),
         *_skipped(result),
@@ -93,6 +98,12 @@ def _row(layer: LayerResult) -> list[str]:
 def _brief(value: object) -> str:
     found = plain(value, "mapping")
     return "x".join(map(str, found)) if isinstance(found, list) else str(found)
+
+
+def _dram(result: NetworkResult) -> list[str]:
+    """Return what the DRAM device did, layer by layer; nothing without one."""
+    rows = [[markdown(cell) for cell in dram.row(layer)] for layer in dram.layers(result)]
+    return [f"## DRAM{_tag(result)}", _table(dram.HEADS, rows, ("layer",))] if rows else []
 
 
 def _nests(result: NetworkResult) -> list[str]:

@@ -308,7 +308,7 @@ def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -
 
     def price(boundary: str, direction: str) -> float:
         if not priced:  # only asked for energy objectives
-            priced.append(price_of(unit_components(arch, unit), table))
+            priced.append(price_of(unit_components(arch, unit), table, arch.memory.dram))
         return priced[0](boundary, direction)
 
     def ask(rows: np.ndarray) -> Many | None:
