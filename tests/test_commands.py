@@ -12,6 +12,7 @@ from accelsim.cli import app
 from accelsim.config import packaged
 from accelsim.engines import registry
 from accelsim.errors import ConfigError
+from accelsim.replicas import fusemax
 from accelsim.validate import cases, compare, spread, table
 
 
@@ -49,7 +50,7 @@ def test_list_names_everything_of_a_kind(kind):
         "arch": packaged.names("arch_configs"),
         "network": [*packaged.names("workloads"), "onnx:resnet50"],
         "engine": list(registry.modules()),
-        "replica": ["bitfusion2018", "scalesim", "isca16"],
+        "replica": ["bitfusion2018", "scalesim", "isca16", "fusemax"],
         "dram": ["ddr4-2400", "hbm3-6400"],
     }[kind]
     found = [line.split()[0] for line in run("list", kind).splitlines()]
@@ -209,6 +210,28 @@ def test_a_case_without_its_data_is_skipped_and_says_so(monkeypatch):
     assert row.verdict == "skipped"
     assert "1 skipped: ACCELSIM_DATA" in table.count([row])
     assert "| - | - | skipped |" in table.to_markdown([row])
+
+
+def test_a_figure_of_a_replica_without_its_data_is_skipped_too(monkeypatch, tmp_path):
+    needy = cases.ReplicaCase.model_validate(
+        {"case": "c", "replica": "fusemax", "data": "t.csv", "quantity": "attention", "expected": 1.0, "kind": "exact",
+         "origin": "peer", "source": "s"}
+    )  # fmt: skip
+    monkeypatch.setattr(compare, "replica_cases", lambda: (needy,))
+    monkeypatch.setenv("ACCELSIM_DATA", str(tmp_path))
+    (row,) = compare.validate(["replica"])
+    assert (row.engine, row.verdict) == ("replica", "skipped")
+    (tmp_path / "t.csv").touch()
+    monkeypatch.setattr(fusemax, "figures", lambda path: {"attention": path == tmp_path / "t.csv"})
+    (row,) = compare.validate(["replica"])
+    assert row.verdict == "ok"
+
+
+def test_a_replicas_quantity_that_is_none_is_refused_with_those_that_are():
+    wrong = {"case": "c", "replica": "fusemax", "quantity": "speed", "expected": 1.0, "kind": "exact",
+             "origin": "peer", "source": "s"}  # fmt: skip
+    with pytest.raises(ConfigError, match="no figure 'speed'; figures: attention, end_to_end"):
+        compare.ours(cases.ReplicaCase.model_validate(wrong))
 
 
 def test_a_command_does_not_take_the_name_of_a_builtin_from_those_after_it():

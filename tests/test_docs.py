@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 import accelsim
 from accelsim.cli import app
+from accelsim.workload.matrix_names import data_file
 
 ROOT = Path(accelsim.__file__).parents[1]
 
@@ -125,6 +126,22 @@ def test_the_table_of_the_dram_page_is_what_the_command_prints():
     (shown,) = re.findall(r"```\n\$ accelsim (dram .*?)\n```", (ROOT / "docs/dram.md").read_text(), re.DOTALL)
     command, *lines = shown.splitlines()
     done = CliRunner().invoke(app, command.split(), catch_exceptions=False)
+    assert done.output.splitlines() == lines
+
+
+TRACE = "summary-gpt2-small-wikitext2-per8.csv.gz"
+
+
+@pytest.mark.parametrize(
+    "shown", re.findall(r"```\n\$ accelsim (.*?)\n```", (ROOT / "docs/replicas.md").read_text(), re.DOTALL)
+)
+def test_the_tables_of_the_replicas_page_are_what_the_commands_print(shown):
+    command, *lines = shown.splitlines()
+    trace = data_file("spatten_gpt2_small_trace.csv.gz")
+    if TRACE in command and trace is None:
+        pytest.skip("ACCELSIM_DATA has no spatten_gpt2_small_trace.csv.gz")
+    args = [str(trace) if word == TRACE else word for word in command.split()]
+    done = CliRunner().invoke(app, args, catch_exceptions=False)
     assert done.output.splitlines() == lines
 
 

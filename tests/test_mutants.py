@@ -17,7 +17,8 @@ def test_there_are_mutations_of_every_kind_of_code():
     areas = Counter(mutant.area for mutant in MUTANTS)
     assert len(MUTANTS) >= 120
     assert set(areas) == {
-        "explore", "importers", "kernels", "mapper", "memory", "operands", "plans", "prices", "report", "residency"
+        "explore", "importers", "kernels", "mapper", "memory", "operands", "plans", "prices", "replicas", "report",
+        "residency",
     }  # fmt: skip
     assert min(areas.values()) >= 20
     assert [name for name, times in Counter(mutant.id for mutant in MUTANTS).items() if times > 1] == []

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import Field, model_validator
 
-from accelsim import passes
+from accelsim import passes, replicas
 from accelsim.config import packaged
 from accelsim.config.schema import Positive, Strict
 from accelsim.config.yamlfile import read, validate
@@ -116,6 +116,14 @@ class StreamCase(Figure):
     requests: int = Field(ge=1)
 
 
+class ReplicaCase(Figure):
+    """Another tool's arithmetic; ``quantity`` is a key of what ``figures`` of the replica's module returns."""
+
+    replica: str = Field(description="module below accelsim.replicas")
+    given: dict[str, Any] = Field(default_factory=dict, description="arguments of its figures")
+    data: str | None = Field(None, description="file in ACCELSIM_DATA, the argument 'path'; skipped without it")
+
+
 class PlanCase(Figure):
     """A plan of what stays on a chip; ``quantity`` is a key of what ``accelsim plan`` prints, or live.<layer>."""
 
@@ -174,6 +182,12 @@ class StreamsFile(Strict):
     cases: tuple[StreamCase, ...] = Field(strict=False)
 
 
+class ReplicasFile(Strict):
+    """The cases of replicas."""
+
+    cases: tuple[ReplicaCase, ...] = Field(strict=False)
+
+
 class PlansFile(Strict):
     """The cases of residency."""
 
@@ -213,6 +227,12 @@ def stream_cases() -> tuple[StreamCase, ...]:
     """Return the cases of DRAM devices."""
     path = Path(device.__file__).parent / "cases.yaml"
     return validate(StreamsFile, read(path, "memory/device/cases.yaml")).cases
+
+
+def replica_cases() -> tuple[ReplicaCase, ...]:
+    """Return the cases of replicas."""
+    path = Path(replicas.__file__).parent / "cases.yaml"
+    return validate(ReplicasFile, read(path, "replicas/cases.yaml")).cases
 
 
 def plan_cases() -> tuple[PlanCase, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
+from importlib import import_module
 from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,15 +21,23 @@ from accelsim.report.document import document
 from accelsim.results import NetworkResult
 from accelsim.simulation import load_arch, load_network, simulate
 from accelsim.validate import rtl
-from accelsim.validate.cases import CaseSpec, Figure, PlanCase, StreamCase, engine_cases, plan_cases, stream_cases
+from accelsim.validate.cases import (
+    CaseSpec,
+    Figure,
+    PlanCase,
+    ReplicaCase,
+    StreamCase,
+    engine_cases,
+    plan_cases,
+    replica_cases,
+    stream_cases,
+)
 from accelsim.workload import matrix_names, yaml_network
 from accelsim.workload.lifetimes import is_lifetimes
 from accelsim.workload.network import Network
 
-DRAM = "dram"
-"""What the cases of DRAM devices stand under, beside those of engines."""
-RESIDENCY = "residency"
-"""What the cases of plans stand under."""
+DRAM, RESIDENCY, REPLICA = "dram", "residency", "replica"
+"""What the cases of DRAM devices, of plans and of replicas stand under, beside those of engines."""
 
 
 class Verdict(NamedTuple):
@@ -61,9 +70,10 @@ def validate(names: Iterable[str] = (), progress: Callable[[str, int, int], None
     Raises
     ------
     ConfigError
-        An engine (or ``dram``, ``residency``) that does not exist, or a malformed case.
+        An engine (or ``dram``, ``residency``, ``replica``) that does not exist, or a malformed case.
     """
-    table: dict[str, tuple[Figure, ...]] = {**engine_cases(), DRAM: stream_cases(), RESIDENCY: plan_cases()}
+    beside: dict[str, tuple[Figure, ...]] = {DRAM: stream_cases(), RESIDENCY: plan_cases(), REPLICA: replica_cases()}
+    table = {**engine_cases(), **beside}
     wanted = list(names) or list(table)
     for name in wanted:
         if name not in table:
@@ -78,6 +88,8 @@ def validate(names: Iterable[str] = (), progress: Callable[[str, int, int], None
 
 
 def _lacks_data(case: Figure) -> bool:
+    if isinstance(case, ReplicaCase):
+        return case.data is not None and matrix_names.data_file(case.data) is None
     if not isinstance(case, CaseSpec):
         return False
     name = (case.workload or "").removeprefix(matrix_names.PREFIX)
@@ -116,11 +128,14 @@ def ours(case: Figure) -> float:
     over all layers that ran (``layers.cycles``), or a total (``totals.time_s``). In place of a key of a layer or of
     the totals, ``on_chip_mw`` is the mean power without DRAM, ``mw.clock+registers`` that of some components,
     and ``dram_bits`` are those of both directions.
+    Of a replica it is a key of what its module's ``figures`` returns.
     Of a table of RTL points it is a field of `rtl.Summary`.
     With a ``baseline`` it is the baseline's figure divided by ours: a speed-up for cycles, a gain for energy.
     """
     if isinstance(case, StreamCase):
         return _streamed(case)
+    if isinstance(case, ReplicaCase):
+        return _replicated(case)
     if isinstance(case, PlanCase):
         return _planned(case)
     assert isinstance(case, CaseSpec)
@@ -142,6 +157,16 @@ def _streamed(case: StreamCase) -> float:
     device = channel.Device(standard.load(case.standard))
     requests = patterns.stream(case.pattern, device, case.requests)
     return float(summary(device, requests, channel.serve(device, requests))[case.quantity])
+
+
+def _replicated(case: ReplicaCase) -> float:
+    given = dict(case.given)
+    if case.data is not None:
+        given["path"] = matrix_names.data_file(case.data)
+    found = import_module(f"accelsim.replicas.{case.replica}").figures(**given)
+    if case.quantity not in found:
+        raise ConfigError(f"case '{case.case}': no figure '{case.quantity}'", f"figures: {', '.join(found)}")
+    return float(found[case.quantity])
 
 
 def _planned(case: PlanCase) -> float:

@@ -25,10 +25,15 @@ def is_matrix(name: str) -> bool:
     return name.startswith(PREFIX) or name.partition(":")[0] in GENERATORS or suffix_of(name) in SUFFIXES
 
 
+def data_file(name: str) -> Path | None:
+    """Return a file of the folder ``ACCELSIM_DATA``, or None where that is not set or does not hold it."""
+    folder = os.environ.get("ACCELSIM_DATA")
+    path = Path(folder or "") / name
+    return path if folder and path.is_file() else None
+
+
 def find_data(name: str) -> Path | None:
     """Return the file of a real matrix, or None where ``ACCELSIM_DATA`` is not set or does not hold it."""
-    folder = os.environ.get("ACCELSIM_DATA")
-    if not folder or not re.fullmatch(r"[\w.-]+", name):
+    if not re.fullmatch(r"[\w.-]+", name):
         return None
-    paths = (Path(folder) / "matrices" / f"{name}{suffix}" for suffix in SUFFIXES)
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for suffix in SUFFIXES if (path := data_file(f"matrices/{name}{suffix}"))), None)
