@@ -23,6 +23,7 @@ from accelsim.energy import (
 )
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, ModelError
+from accelsim.units import KIB_BITS
 
 UNDECLARED = "registers not declared"
 """Stands beside areas and energies of a machine that lack its pipeline registers and their clock."""
@@ -71,13 +72,27 @@ def machine_components(arch: Arch) -> tuple[Component, ...]:
     for unit in arch.units:
         *own, dram = unit_components(arch, unit)
         found += own if len(arch.units) == 1 else [replace(c, name=full_name(arch, unit, c.name)) for c in own]
-    memories = [component.name for component in found if isinstance(component, Sram)]
+    shared = buffer_components(arch)
+    for i, buffer in enumerate(shared):
+        if any(component.name == buffer.name for component in found):
+            problem = f"the machine has another '{buffer.name}'"
+            raise arch.document.error(("memory", "buffers", i, "name"), problem, "rename the buffer")
+    memories = [component.name for component in (*found, *shared) if isinstance(component, Sram)]
     for i, memory in enumerate(arch.storage):
         if memory.name not in memories:
             close = f"its memories are {', '.join(memories)}" if memories else "it has none"
             problem = f"'{memory.name}' is no SRAM of this machine"
             raise arch.document.error(("storage", i, "name"), problem, close)
-    return (*found, dram)
+    return (*found, *shared, dram)
+
+
+def buffer_components(arch: Arch) -> tuple[Component, ...]:
+    """Return the memories that units share, as ``glb.<buffer>``."""
+    if not arch.memory.buffers:
+        return ()
+    banks = {memory.name: memory.banks for memory in arch.storage}
+    made = [Sram(f"glb.{b.name}", 1, b.kib * KIB_BITS, b.word_bits) for b in arch.memory.buffers]
+    return complete(made, table_of(arch), {}, "", {b.name: banks[b.name] for b in made if b.name in banks})
 
 
 def sole_components(arch: Arch, option: str) -> tuple[Component, ...]:
@@ -101,9 +116,18 @@ def full_name(arch: Arch, unit: Unit, component: str) -> str:
     return component if shared else f"{unit.name}.{component}"
 
 
-def energy_of(arch: Arch, unit: Unit, counted: Mapping[Event, int], cycles: int, table: Table) -> dict[str, float]:
-    """Return the energy of a layer by component; all units leak for as long as it runs."""
-    dynamic = energy_pj(unit_components(arch, unit), counted, table)
+def energy_of(
+    arch: Arch, unit: Unit, counted: Mapping[Event, int], cycles: int, table: Table, dram_pj: float | None = None
+) -> dict[str, float]:
+    """Return the energy of a layer by component; all units leak for as long as it runs.
+
+    ``dram_pj`` is that of a DRAM device by its commands, in place of a price per bit.
+    """
+    components = unit_components(arch, unit)
+    if dram_pj is not None:
+        components = tuple(component for component in components if component.name != "dram")
+        counted = {event: count for event, count in counted.items() if event.component != "dram"}
+    dynamic = energy_pj(components, counted, table) | ({} if dram_pj is None else {"dram": dram_pj})
     time_ns = cycles * 1000 / arch.clocks_mhz["core"]
     dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
     energy = {full_name(arch, unit, name): pj for name, pj in dynamic.items()}

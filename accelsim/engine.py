@@ -224,6 +224,8 @@ class Engine(Generic[ParamsT, MappingT]):
     """The unit kind whose account the report shows first."""
     support_params: ClassVar[tuple[str, ...] | None] = None
     """The parameters that `supports`, `rooms` and `words` look at; None if nothing is known of them."""
+    attends: ClassVar[bool] = False
+    """Whether it takes layers of kind ``attention`` whole; those that it refuses, as all others, are lowered."""
     dram_inside: ClassVar[tuple[str, ...]] = ()
     """The fields of `DramModel` that decide what an activity says, the burst apart, which always may: sweeps keep an
     activity for all others. With a schedule or `Activity.phases` the bandwidth is none of them."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from accelsim import basis
+from accelsim import basis, served
 from accelsim.activity import CAUSES, Activity
 from accelsim.charges import (
     by_component,
@@ -22,7 +22,7 @@ from accelsim.charges import (
 )
 from accelsim.components import Component, Link
 from accelsim.config.arch import Arch, Unit
-from accelsim.config.schema import MappingSpec
+from accelsim.config.schema import DramSpec, MappingSpec
 from accelsim.energy import (
     Table,
     clocked,
@@ -34,7 +34,8 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError, FitError, MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Bounds, Choice, PriceOf, build, choose
 from accelsim.memory import timeline
-from accelsim.memory.dram import dram_model
+from accelsim.memory.device.machine import Places
+from accelsim.memory.dram import DramModel, dram_model
 from accelsim.operands import handle
 from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
@@ -57,6 +58,8 @@ class Options:
     operands: str = "synthetic"
     trace: bool = False
     unsupported: Literal["skip", "error"] = "skip"
+    requests: bool = False
+    """Whether to keep the requests to a DRAM device."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,10 @@ class Task:
     pinned: Any = None
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
     stored: Mapping[str, np.ndarray] = field(default_factory=dict)
+    addresses: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Of its tensors in DRAM, on a machine with a device: first byte and bytes."""
+    free_byte: int = 0
+    """Behind all tensors of the network."""
 
     def values(self) -> dict[str, np.ndarray]:
         """Return tensor name -> integers for all operands that are not synthetic."""
@@ -119,6 +126,21 @@ def simulate_layer(
     activity.check(units)
     checked = _check(engine, plan, operands, activity) if options.check else None
     cycles, stall, needed = _with_memory(activity, machine)
+    used = None
+    if arch.memory.dram.device is not None:
+
+        def again(dram: DramModel) -> Activity:
+            slower = machine._replace(dram=dram)
+            return _walk(
+                engine, _plan(engine, view, operands, params, mapping, slower, pinned=task.pinned is not None),
+                options.fidelity, None,
+            )[0]  # fmt: skip
+
+        used = served.on_device(
+            activity, arch.memory.dram, arch.clocks_mhz["core"], machine.dram,
+            lambda: Places(served.roles(view, task.addresses), task.free_byte), again, requests=options.requests,
+        )  # fmt: skip
+        activity, cycles, stall = used.activity, used.cycles, used.stall_cycles
     added = cycles - activity.compute_cycles  # a coupled engine's account has its stalls already
     accounts = {kind: _account(activity.accounts[kind], count, added, cycles) for kind, count in units.items()}
     counted = events(components, activity)
@@ -151,8 +173,10 @@ def simulate_layer(
         stored=engine.stored(plan),
         needed_bits_per_cycle=needed,
         events=by_component(arch, unit, components, counted),
-        energy_pj=(energy := energy_of(arch, unit, counted, cycles, table)),
+        energy_pj=(energy := energy_of(arch, unit, counted, cycles, table, None if used is None else used.energy_pj)),
         stalled_pj=stalled_of(arch, energy, cycles, stall, table),
+        dram={} if used is None else used.facts | {"addresses": {name: at for name, (at, _) in task.addresses.items()}},
+        requests=None if used is None else used.requests,
         checked=checked,
         details=details,
         tiles=Tiles(activity.schedule, machine.dram) if options.trace else None,
@@ -209,7 +233,7 @@ def mapping_of(
         return pinned, "pinned", None
     engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
     table = chooses_by(arch) or table
-    price = price_of(unit_components(arch, unit), table)
+    price = price_of(unit_components(arch, unit), table, arch.memory.dram)
     leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table), table)
     try:
         choice = None
@@ -287,12 +311,14 @@ def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float], table: Table | N
     return leakage() * float(1000 / arch.clocks_mhz["core"]) + waits
 
 
-def price_of(components: tuple[Component, ...], table: Table) -> PriceOf:
+def price_of(components: tuple[Component, ...], table: Table, dram: DramSpec) -> PriceOf:
     """Return what a bit across a boundary costs, for objectives: there, and on the links that carry it on."""
     by_name = {component.name: component for component in components}
     trunks = [component for component in components if isinstance(component, Link) and component.carries]
 
     def price(boundary: str, direction: str) -> float:
+        if boundary == "dram" and (pj := served.pj_per_bit(dram, direction)) is not None:
+            return pj
         action = direction if direction in by_name[boundary].actions else "transfer"
         further = (table.price(trunk, "transfer").pj for trunk in trunks if f"{boundary}/{direction}" in trunk.carries)
         return table.price(by_name[boundary], action).pj + sum(further)

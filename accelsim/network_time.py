@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from accelsim import network_energy, rooms
+from accelsim.activity import TENSORS
 from accelsim.config.arch import Arch
 from accelsim.engines import registry
-from accelsim.errors import ModelError, WorkloadError
+from accelsim.errors import ConfigError, ModelError, WorkloadError
 from accelsim.layer import machine_view
 from accelsim.memory import network as clock
 from accelsim.memory import network_path
 from accelsim.memory.network import DRAM, Edge, NetworkSpans, Prefetch, Program
 from accelsim.results import LayerResult
-from accelsim.schedules import LayerTime, NetworkSchedule, PathPart, UnitAccount
+from accelsim.rooms import EVERYTHING_IN_DRAM, Homes, Keep, Moved
+from accelsim.schedules import Factor, LayerTime, NetworkSchedule, PathPart, UnitAccount
 from accelsim.workload.layers import LayerView
 from accelsim.workload.network import Network, is_view
 
 
 def scheduled(
-    arch: Arch, network: Network, layers: Sequence[LayerResult], prefetch: Prefetch = "tile", *, overlap: bool = True
-) -> NetworkSchedule:
-    """Return the layers on one clock: activations wait in DRAM unless their home is on the chip.
+    arch: Arch, network: Network, layers: Sequence[LayerResult], prefetch: Prefetch = "tile", *, overlap: bool = True,
+    residency: Keep = "exact",
+) -> NetworkSchedule:  # fmt: skip
+    """Return the layers on one clock: activations wait in DRAM unless they live on the chip.
 
     Parameters
     ----------
@@ -30,44 +34,117 @@ def scheduled(
     layers : sequence of LayerResult
         One for each layer with work, with ``tiles`` where it was simulated.
     prefetch, overlap : as for `memory.network.run`
+    residency : "none", "greedy" or "exact"
+        How it is decided what lives in the machine's buffers.
 
     Raises
     ------
     WorkloadError
         A table of layers, or too many tiles.
+    ConfigError
+        A machine with a DRAM device.
     """
     if network.isolated:
         problem = f"network '{network.name}' is a table of isolated layers: it has no edges to schedule by"
         raise WorkloadError(problem, "give a connected one: onnx:NAME, net:NAME or an ONNX file")
-    programs, mine = programs_of(network, layers), [layer for layer in layers if layer.simulated]
-    buses = {DRAM: machine_view(arch).dram}
+    if arch.memory.dram.device is not None:
+        problem = f"'{arch.name}' has a DRAM device, and one clock for a network knows DRAM as bandwidth and latency"
+        raise ConfigError(problem, "leave one out: --set memory.dram.device=none", key="memory.dram.device")
+    homes = rooms.homes(arch, network, layers, residency)
+    moves = [
+        rooms.moved(view, result, homes.places) if result.simulated else None
+        for view, result in zip(rooms.views(network), layers, strict=True)
+    ]
+    programs, mine = programs_of(network, layers, homes, moves), [layer for layer in layers if layer.simulated]
+    kept = [move for move in moves if move is not None]
+    unwritten = check_written(programs, mine, kept)
+    buses = {DRAM: machine_view(arch).dram, **rooms.ports(arch)}
     found = clock.run(programs, buses, prefetch, overlap=overlap)
     path = network_path.critical(programs, buses, prefetch, overlap=overlap)
     if path.cycles != found.cycles:
         raise ModelError(f"the critical path takes {path.cycles} cycles, the network {found.cycles}")
+    alone = [layer.cycles for layer in mine]
+    factors = [Factor("layer by layer", sum(alone))]
+    if homes.kept:
+        in_dram = programs_of(network, layers)
+        factors.append(Factor("one clock", clock.run(in_dram, buses, prefetch, overlap=False).cycles))
+    if overlap and len(clock.units_of(programs)) > 1:
+        serial = clock.run(programs, buses, prefetch, overlap=False).cycles
+        factors += [Factor("kept on the chip" if homes.kept else "one clock", serial)]
+        factors.append(Factor("units side by side", found.cycles))
+    else:
+        factors.append(Factor("kept on the chip" if homes.kept else "one clock", found.cycles))
+    accounts = accounts_of(arch, mine, found)
     times = tuple(
         LayerTime(
             layer.name, layer.unit or "", span.start_cycle, span.end_cycle, span.cycles, layer.cycles,
             {cause: cycles for cause, cycles in zip(("producer", "room", "memory", "conflict"), span[5:], strict=True)
              if cycles},
+            layer.dram_bits - move.saved_bits, dict(move.homes),
         )
-        for layer, span in zip(mine, found.layers, strict=True)
+        for layer, span, move in zip(mine, found.layers, kept, strict=True)
     )  # fmt: skip
     return NetworkSchedule(
-        prefetch if isinstance(prefetch, str) else int(prefetch), overlap, found.cycles,
-        sum(layer.cycles for layer in mine), found.bound_cycles, times, accounts_of(arch, mine, found),
-        tuple(PathPart(*segment) for segment in path.segments),
+        prefetch if isinstance(prefetch, str) else int(prefetch), overlap, found.cycles, sum(alone),
+        found.bound_cycles, times, accounts, tuple(PathPart(*segment) for segment in path.segments), tuple(factors),
+        residency if arch.memory.buffers else "none", homes.proof,
+        sum(time.dram_bits for time in times), sum(layer.dram_bits for layer in mine),
+        network_energy.energy_pj(arch, mine, kept, accounts, found.cycles),
+        tuple(
+            buffer._replace(
+                read_bits=sum(move.read_bits.get(buffer.name, 0) for move in kept),
+                written_bits=sum(move.written_bits.get(buffer.name, 0) for move in kept),
+            )
+            for buffer in homes.buffers
+        ),
+        homes.kept, unwritten,
     )  # fmt: skip
 
 
-def programs_of(network: Network, layers: Sequence[LayerResult]) -> tuple[Program, ...]:
+def check_written(
+    programs: Sequence[Program], layers: Sequence[LayerResult], moves: Sequence[Moved]
+) -> tuple[str, ...]:  # fmt: skip
+    """Return the layers that read activations from DRAM of which an engine by itself had written none there.
+
+    Raises
+    ------
+    ModelError
+        A layer reads from where no tensor was put that it reads.
+    """
+    found: dict[str, None] = {}
+    for reader, program in enumerate(programs):
+        for producer, place in program.producers:
+            layer, move = layers[producer], moves[producer]
+            if place == DRAM:
+                written = _dram_bits(layer, "write", TENSORS) - move.saved_written_bits
+            else:
+                written = 1 if place == "chip" else move.written_bits.get(place.removesuffix(rooms.WRITE), 0)
+            if written > 0:
+                continue
+            if place != DRAM or move.saved_written_bits:
+                raise ModelError(f"layer '{layers[reader].name}' reads from {place} what '{layer.name}' did not write")
+            read = _dram_bits(layers[reader], "read", program.made - {"psum", "index"})
+            if read > sum(moves[reader].read_bits.values()):
+                found[layers[reader].name] = None
+    return tuple(found)
+
+
+def _dram_bits(layer: LayerResult, way: str, tensors: Collection[str]) -> int:
+    return sum(r.bits for r in layer.traffic if r.boundary == DRAM and r.direction == way and r.tensor in tensors)
+
+
+def programs_of(
+    network: Network, layers: Sequence[LayerResult], homes: Homes = EVERYTHING_IN_DRAM,
+    moves: Sequence[Moved | None] | None = None,
+) -> tuple[Program, ...]:  # fmt: skip
     """Return the simulated layers as programs; what was not simulated takes no time, and hands on what it reads."""
-    results = iter(layers)
+    results = iter(zip(range(len(layers)), layers, moves or [None] * len(layers), strict=True))
+    numbers: dict[int, int] = {}
     makers: dict[str, tuple[int, ...]] = {}
     programs: list[Program] = []
     for layer in network.layers:
         read = dict.fromkeys(number for name in layer.inputs for number in makers.get(name, ()))
-        result = None if is_view(layer) else next(results)
+        position, result, move = (-1, None, None) if is_view(layer) else next(results)
         if result is None or not result.simulated:
             makers |= dict.fromkeys(layer.outputs, tuple(read))
             continue
@@ -75,12 +152,15 @@ def programs_of(network: Network, layers: Sequence[LayerResult]) -> tuple[Progra
             raise ModelError(f"layer '{layer.name}' was simulated without its tiles")
         view = network.view(layer)
         edges = dict.fromkeys(
-            Edge(number, tensor.home) for tensor in view.inputs for number in makers.get(tensor.name, ())
+            Edge(number, homes.place(tensor)) for tensor in view.inputs for number in makers.get(tensor.name, ())
         )
         made = made_by_others(view, {tensor.name for tensor in view.inputs if makers.get(tensor.name)})
         alone = result.cycles if result.tiles.schedule is None else 0
         makers |= dict.fromkeys(layer.outputs, (len(programs),))
-        programs.append(Program(result.unit or "", layer.name, result.tiles.schedule, tuple(edges), (), made, alone))
+        schedule = result.tiles.schedule if move is None else move.schedule
+        after = tuple(numbers[at] for at in homes.after.get(position, ()) if at in numbers)
+        numbers[position] = len(programs)
+        programs.append(Program(result.unit or "", layer.name, schedule, tuple(edges), after, made, alone))
     return tuple(programs)
 
 

@@ -14,6 +14,7 @@ from accelsim.text import nearest
 from accelsim.units import KIB_BITS, exact
 from accelsim.workload import lifetimes
 from accelsim.workload.load import load_network
+from accelsim.workload.lowering import lowered
 from accelsim.workload.network import Network
 from accelsim.workload.sizes import Sizes
 from accelsim.workload.storage import INPLACE, Copy, InPlace, Storage, layout, live_bits
@@ -179,7 +180,7 @@ def plan(
     if only is not None:
         raise ConfigError("the network is no table of storages", "drop --only", file="--only")
     net = load_network(network, batch, dims=dims) if isinstance(network, str) else network
-    return _of_network(net, by, rule, over, capacity, state)
+    return _of_network(lowered(net), by, rule, over, capacity, state)
 
 
 def _of_network(

@@ -79,6 +79,7 @@ def _layer(arch: Arch, layer: LayerResult, table: Table) -> LayerResult:
     counted = {
         Event(names[name], action): count for name, mine in layer.events.items() for action, count in mine.items()
     }
-    energy = energy_of(arch, unit, counted, layer.cycles, table)
+    dram_pj = layer.energy_pj["dram"] if layer.dram.get("energy_pj") else None
+    energy = energy_of(arch, unit, counted, layer.cycles, table, dram_pj)
     stalled = stalled_of(arch, energy, layer.cycles, layer.stall_cycles, table)
     return replace(layer, energy_pj=energy, stalled_pj=stalled)

@@ -118,6 +118,12 @@ class LayerResult:
     """Of ``energy_pj`` what leakage and clocks take in ``stall_cycles``, where they take any."""
     checked: bool | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    parent: str = ""
+    """The layer or operator of the network of which this one is a part."""
+    dram: Mapping[str, Any] = field(default_factory=dict)
+    """What a DRAM device did, `accelsim.served.on_device`; empty on a machine without one."""
+    requests: Any = field(default=None, compare=False)
+    """What a DRAM device was asked for, where a trace was; not part of a report."""
     tiles: Tiles | None = None
     """Only where a trace was asked for; not part of a report."""
 

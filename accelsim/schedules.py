@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -28,6 +28,10 @@ class LayerTime(NamedTuple):
     waits : mapping
         ``producer`` (another layer's result), ``room`` (the last reader of where it writes), ``memory`` (DRAM) or
         ``conflict`` (another port) -> cycles.
+    dram_bits : int
+        What it moves to and from DRAM, whole bursts.
+    homes : mapping
+        Activation that it reads or writes -> the buffer where it lives; none of those in DRAM.
     """
 
     name: str
@@ -37,6 +41,44 @@ class LayerTime(NamedTuple):
     cycles: int
     isolated_cycles: int
     waits: Mapping[str, int]
+    dram_bits: int = 0
+    homes: Mapping[str, str] = {}
+
+
+class BufferTime(NamedTuple):
+    """A buffer between layers.
+
+    Attributes
+    ----------
+    peak_bits : int
+        How high what lives there reaches.
+    read_bits, written_bits : int
+        What moved, useful bits.
+    """
+
+    name: str
+    capacity_bits: int
+    peak_bits: int
+    read_bits: int
+    written_bits: int
+
+
+class Kept(NamedTuple):
+    """Activations that share a place in a buffer, named by one of them, and the positions between which they live."""
+
+    storage: str
+    buffer: str
+    address_bits: int
+    bits: int
+    first: int
+    last: int
+
+
+class Factor(NamedTuple):
+    """Cycles of the network with ``what`` and all before it; the first is layer by layer, the last as it is."""
+
+    what: str
+    cycles: int
 
 
 class PathPart(NamedTuple):
@@ -64,6 +106,17 @@ class NetworkSchedule:
         Sum of the layers alone.
     lower_bound_cycles : int
         The most that one unit or one port has to do.
+    factors : tuple of Factor
+        What brings the cycles from the layers alone to these.
+    residency, proof : str
+        ``none``, ``greedy`` or ``exact``; what is proved of it, empty of ``none``.
+    dram_bits, isolated_dram_bits : int
+        What moves to and from DRAM, whole bursts, and what the layers alone move.
+    energy_pj : mapping
+        Component -> energy of the network on this clock.
+    buffers : tuple of BufferTime
+    kept : tuple of Kept
+        What lives in them.
     layers : tuple of LayerTime
         Those that were simulated.
     accounts : mapping
@@ -80,3 +133,17 @@ class NetworkSchedule:
     layers: tuple[LayerTime, ...]
     accounts: Mapping[str, Mapping[str, UnitAccount]]
     critical: tuple[PathPart, ...]
+    factors: tuple[Factor, ...] = ()
+    residency: str = "none"
+    proof: str = ""
+    dram_bits: int = 0
+    isolated_dram_bits: int = 0
+    energy_pj: Mapping[str, float] = field(default_factory=dict)
+    buffers: tuple[BufferTime, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    unwritten: tuple[str, ...] = ()
+
+    @property
+    def total_energy_pj(self) -> float:
+        """Energy of the network."""
+        return sum(self.energy_pj.values())

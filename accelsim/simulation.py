@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from accelsim import served
 from accelsim.charges import UNDECLARED, areas_of, machine_components, table_of, without_registers
 from accelsim.config import arch as spec
 from accelsim.config import packaged
@@ -23,13 +24,15 @@ from accelsim.mapping.choose import Pinned
 from accelsim.operands import files
 from accelsim.operands.rounding import Chain, Rounding
 from accelsim.overlap import overlapped
-from accelsim.passes import batching
+from accelsim.passes import batching, dram_layout
 from accelsim.passes.fold import joinable
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.results import LayerResult, NetworkResult
-from accelsim.workload.layers import Layer, LayerView
+from accelsim.rooms import Keep
+from accelsim.workload.layers import Layer, LayerView, Tensor
 from accelsim.workload.load import load_network as load_network
+from accelsim.workload.lowering import attentions, lowered
 from accelsim.workload.network import Network, is_view
 from accelsim.workload.shapes import Unsupported
 from accelsim.workload.sizes import Sizes, check_names
@@ -82,8 +85,10 @@ def simulate(
     density: Given | None = None,
     precision: Given | None = None,
     trace: bool = False,
+    requests: bool = False,
     schedule: Literal["isolated", "network"] = "isolated",
     prefetch: Prefetch = "tile",
+    residency: Keep = "exact",
     progress: OnProgress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -120,10 +125,14 @@ def simulate(
         ``{"conv*": {"weight": 0.3}}``.
     trace : bool
         Keep each layer's schedule of tiles, for `accelsim.report.trace`.
+    requests : bool
+        Keep each layer's requests to a DRAM device, as `LayerResult.requests`.
     schedule : "isolated" or "network"
         Of a connected network: also put its layers on one clock, as the result's ``schedule``.
     prefetch : "none", "tile" or KiB
         What constants that clock lets units fetch before their layer's turn.
+    residency : "none", "greedy" or "exact"
+        On that clock: how it is decided which activations live in the machine's buffers, if it declares any.
     progress : callable, optional
 
     Raises
@@ -145,7 +154,7 @@ def simulate(
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=pinned.name)
     given, roundings, said = given_operands(network, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
-    options = Options(seed, fidelity, check, mode, trace or schedule == "network", unsupported)
+    options = Options(seed, fidelity, check, mode, trace or schedule == "network", unsupported, requests)
     table = table_of(arch)
     areas = areas_of(arch, table)
     tasks = [
@@ -160,9 +169,9 @@ def simulate(
     if schedule == "network":
         from accelsim.network_time import scheduled
 
-        clocked = scheduled(arch, network, ran, prefetch)
+        clocked = scheduled(arch, network, ran, prefetch, residency=residency)
     ran, sooner = overlapped(arch, network, tasks, ran)
-    results = placed(ran)
+    results = placed(with_parents(ran, network))
     if clocked is not None and not trace:
         results = tuple(replace(result, tiles=None) for result in results)
     return NetworkResult(
@@ -181,7 +190,7 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
-        notes=(*network.notes, *said, *sooner),
+        notes=(*network.notes, *said, *sooner, *_device_notes(arch, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
@@ -192,7 +201,11 @@ def simulate(
 
 
 def prepare(arch: Arch, network: Network, batch: int | None, density: Given | None, precision: Given | None) -> Network:
-    """Apply the passes: batch, densities, widths, and the machine's precision where nothing else gives one."""
+    """Apply the passes: lowering, batch, densities, widths, and the machine's precision where nothing else gives one.
+
+    Layers have the names that results give them from the first pass on: those that a unit runs.
+    """
+    network = lowered_for(arch, network)
     if batch is not None:
         network = batching.batched(network, batch)
     if density is not None:
@@ -202,6 +215,36 @@ def prepare(arch: Arch, network: Network, batch: int | None, density: Given | No
     if precision is not None:
         network = with_precision(network, read_precision(precision))
     return resolve(network, arch.precision)
+
+
+def taken_whole(arch: Arch, network: Network) -> frozenset[str]:
+    """Return the names of the attention layers that a unit of the machine takes as they are."""
+    whole = attentions(network) if any(registry.get(unit.engine).attends for unit in arch.units) else ()
+    reads = {name for layer in network.layers for name in layer.inputs} if whole else set()
+
+    def wide(tensor: Tensor) -> Tensor:
+        given = arch.precision
+        default = given.input_bits if tensor.name in reads else given.output_bits
+        return replace(tensor, bits=tensor.bits or (given.weight_bits if tensor.weight else default))
+
+    def taken(layer: Layer) -> bool:
+        view = network.view(layer)
+        groups = (view.inputs, view.weights, view.outputs)
+        inputs, weights, outputs = (tuple(map(wide, group)) for group in groups)
+        return _unit_for(arch, replace(view, inputs=inputs, weights=weights, outputs=outputs))[0] is not None
+
+    return frozenset(layer.name for layer in whole if taken(layer))
+
+
+def lowered_for(arch: Arch, network: Network) -> Network:
+    """Return the network with every attention that no unit takes as the layers that it stands for."""
+    return lowered(network, taken_whole(arch, network))
+
+
+def with_parents(results: Sequence[LayerResult], network: Network) -> list[LayerResult]:
+    """Return the results with the names of the layers or operators of which theirs are parts."""
+    parents = {layer.name: layer.parent for layer in network.layers if layer.parent}
+    return [replace(r, parent=parents[r.name]) if r.name in parents else r for r in results]
 
 
 def select(network: Network, pattern: str) -> list[Layer]:
@@ -268,7 +311,33 @@ def task_for(
         return Task(view, reason=reason)
     fixed = pinned.get(layer.name, registry.get(unit.engine).mapping_schema) if pinned else None
     mine = {name: given[name] for name in (*layer.inputs, *layer.weights) if name in given}
-    return Task(view, unit, None, fixed, mine, network.values)
+    placed, end = _addresses(arch, network)
+    tensors = (*view.inputs, *view.weights, *view.outputs)
+    return Task(
+        view,
+        unit,
+        None,
+        fixed,
+        mine,
+        network.values,
+        {t.name: placed[t.name] for t in tensors if t.name in placed},
+        end,
+    )
+
+
+def _device_notes(arch: Arch, results: Sequence[LayerResult]) -> tuple[str, ...]:
+    ran = [result.dram for result in results if result.dram]
+    return served.notes(arch.memory.dram, {each["coupling"] for each in ran}, all(each["energy_pj"] for each in ran))
+
+
+def _addresses(arch: Arch, network: Network) -> tuple[Mapping[str, tuple[int, int]], int]:
+    """Return where tensors lie on a machine with a DRAM device; ConfigError if they are more than a DRAM holds."""
+    dram = arch.memory.dram
+    if dram.device is None and dram.capacity_gib is None:
+        return {}, 0
+    found = dram_layout.layout(network, served.row_bytes(dram))
+    served.check_capacity(found.end_byte, dram, network.name)
+    return found if dram.device is not None else ({}, 0)
 
 
 def _unit_for(arch: Arch, view: LayerView) -> tuple[Unit | None, str | None]:
@@ -298,6 +367,7 @@ def nothing_ran(result: NetworkResult) -> str | None:
 def advice(arch: Arch, network: Network, result: NetworkResult) -> str:
     """Return what to do about a result without a simulated layer: the packaged machines that have a unit, if any."""
     name = next(layer.name for layer in result.layers if layer.reason != NOT_SELECTED)
+    network = lowered_for(arch, network)
     layer = next(layer for layer in network.layers if layer.name == name)
 
     def takes(arch: Arch) -> bool:
@@ -364,7 +434,8 @@ def likeness(task: Task) -> Any:
         return None
     unit = task.unit.name if task.unit else task.reason
     plain = tuple(replace(t, name="") for t in tensors)
-    return (task.view.shape, plain, unit, task.pinned, task.view.batch)
+    where = (*task.addresses.values(), task.free_byte)
+    return (task.view.shape, plain, unit, task.pinned, task.view.batch, where)
 
 
 def placed(results: list[LayerResult]) -> tuple[LayerResult, ...]:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from accelsim.workload.lowering import lowered
+
 UNARY = {
     "abs": np.abs,
     "add": lambda x: x,
@@ -29,7 +31,7 @@ def run(network, feed, turned=()):
     for name, tensor in network.tensors.items():
         if tensor.weight and name in network.values:
             values[name] = np.asarray(network.values[name], np.float64)
-    for layer in network.layers:
+    for layer in lowered(network).layers:
         shape = layer.shape
         given = [values[n].reshape(d) for n, d in zip(layer.inputs, shape.input_shapes, strict=True)]
         if layer.name in turned:

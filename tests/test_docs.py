@@ -23,7 +23,7 @@ def blocks(document, language="yaml"):
 
 
 def test_the_network_of_the_guide_runs_with_its_mapping(tmp_path):
-    network, density, mapping, _ = blocks("docs/guide.md")
+    _, network, density, mapping, _ = blocks("docs/guide.md")
     for name, text in (("tiny", network), ("density", density), ("mapping", mapping)):
         (tmp_path / f"{name}.yaml").write_text(text)
     (tmp_path / "mapping.yaml").write_text(yaml.safe_dump({"conv1": yaml.safe_load(mapping)["conv1"]}))
@@ -37,8 +37,18 @@ def test_the_network_of_the_guide_runs_with_its_mapping(tmp_path):
     assert result.layers[0].mapping_source == "pinned"
 
 
+def test_the_attention_of_the_guide_runs_as_the_layers_that_it_names(tmp_path):
+    (tmp_path / "block.yaml").write_text(blocks("docs/guide.md")[0])
+    result = accelsim.simulate("edge_npu_128", str(tmp_path / "block.yaml"))
+    assert [layer.name for layer in result.layers] == [
+        f"block.{part}" for part in ("scores", "scale", "mask", "softmax", "context")
+    ]
+    assert {layer.parent for layer in result.layers} == {"block.attention"}
+    assert result.macs == 2 * 12 * 128 * 1024 * 64
+
+
 def test_the_table_of_the_guide_prices_its_component(tmp_path):
-    (tmp_path / "mine.yaml").write_text(blocks("docs/guide.md")[3])
+    (tmp_path / "mine.yaml").write_text(blocks("docs/guide.md")[4])
     command = ["show", "energy", "--arch", "diannao", "--set", f"energy.table={tmp_path / 'mine.yaml'}"]
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert re.search(r"macs.*mac .*0\.31 pJ", done.output), done.output

@@ -44,7 +44,9 @@ def test_each_component_costs_its_events_times_their_price(layer):
     wire = 200 * 0.75 * math.sqrt(19_152 * clock_mm2())
     of_all = 19_152 * (flip_flop.internal + 1.5 * flip_flop.pin) + 1.5 * wire
     assert found["clock"] == pytest.approx(149 * of_all * 1e-3)
-    assert set(found) == {"macs", "registers", "clock", "glb.inputs", "glb.weights", "glb.outputs", "dram", LEAKAGE}
+    assert set(found) == {
+        "macs", "registers", "clock", "glb.inputs", "glb.weights", "glb.outputs", "control", "dram", LEAKAGE,
+    }  # fmt: skip
 
 
 def clock_mm2():

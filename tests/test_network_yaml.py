@@ -115,9 +115,9 @@ layers:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("kind: conv2d", f"kind: [{', '.join(['conv2d'] * 99)}]", "net.yaml:4: layers.0.kind: a list is not a kind of layer; known kinds: conv2d, linear, matmul, spgemm, pool, elementwise, normalization, softmax, view, unsupported, block"),
+        ("kind: conv2d", f"kind: [{', '.join(['conv2d'] * 99)}]", "net.yaml:4: layers.0.kind: a list is not a kind of layer; known kinds: conv2d, linear, matmul, attention, spgemm, pool, elementwise, normalization, softmax, view, unsupported, block"),
         ("kind: conv2d", "kind: conv3d", "net.yaml:4: layers.0.kind: 'conv3d' is not a kind of layer; did you mean 'conv2d'?"),
-        ("kind: linear, ", "", "net.yaml:5: layers.1.kind: missing key; add 'kind: ...', one of conv2d, linear, matmul, spgemm, pool, elementwise, normalization, softmax, view, unsupported, block"),
+        ("kind: linear, ", "", "net.yaml:5: layers.1.kind: missing key; add 'kind: ...', one of conv2d, linear, matmul, attention, spgemm, pool, elementwise, normalization, softmax, view, unsupported, block"),
         ("stride: 2", "strides: 2", "net.yaml:4: layers.0.strides: unknown key; did you mean 'stride'?"),
         ("k: 6, ", "", "net.yaml:4: layers.0.k: missing key; add 'k: ...' (a whole number)"),
         ("k: 6", "k: six", "net.yaml:4: layers.0.k: 'six' is of the wrong type; must be a whole number"),

@@ -44,8 +44,9 @@ def command(network: str, density: str | None, structure: str, bits: int | None,
     from accelsim.passes.compress import Settings, compress
     from accelsim.passes.density import read_density
     from accelsim.workload.load import load_network
+    from accelsim.workload.lowering import lowered
 
-    net = load_network(network, dims=dims)
+    net = lowered(load_network(network, dims=dims))
     settings = Settings(bits, index_bits, weight_bits, dense_bits, _structure(structure), seed)
     profile = read_density(density) if density else ()
     done = compress(net, profile, settings, read_npz(weights, net) if weights else None)

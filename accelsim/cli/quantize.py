@@ -50,12 +50,13 @@ def command(network: str, precision: Path | None, operands: Path | None, batch: 
     from accelsim.passes.precision import read_precision, with_precision
     from accelsim.passes.quantize import Settings, quantize_network
     from accelsim.workload.load import load_network
+    from accelsim.workload.lowering import lowered
 
     if profile is not None and profile.suffix.lower() not in (".yaml", ".yml"):
         raise ConfigError("a precision profile ends in .yaml", "choose another name", file=str(profile))
     if output is not None and output.suffix != ".npz":
         raise ConfigError("an archive of operands ends in .npz", "choose another name", file=str(output))
-    net = load_network(network, dims=dims)
+    net = lowered(load_network(network, dims=dims))
     net = batched(net, batch) if batch is not None else net
     net = with_precision(net, read_precision(precision)) if precision is not None else net
     given = read_npz(operands, net) if operands is not None else {}

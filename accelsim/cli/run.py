@@ -13,7 +13,9 @@ import click
 from accelsim.cli import completion, pricing, sizes
 
 if TYPE_CHECKING:
+    from accelsim.config.arch import Arch
     from accelsim.results import NetworkResult
+    from accelsim.workload.network import Network
 
 
 @click.command(epilog="Example: accelsim run systolic_ws onnx:bvlc_alexnet --batch 4 --set params.rows=16")
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
 @click.option("--density", metavar="FILE", shell_complete=completion.profile,
               help="Densities per layer: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
+@click.option("--residency", type=click.Choice(["none", "greedy", "exact"]),
+              help="Put a connected network on one clock, and choose so what lives in the machine's buffers.  "
+              "[default: exact, if it declares any]")  # fmt: skip
+@click.option("--isolated", is_flag=True, help="One layer after another, every tensor in DRAM between them.")
 @pricing.options
 @pricing.tables
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
@@ -47,11 +53,16 @@ if TYPE_CHECKING:
               help="Try remedies against lost cycles, by closed forms.  [default: with a table]")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
 @click.option("--no-pictures", "plain", is_flag=True, help="Report files without the pictures, which take longest.")
+@click.option("--dram-trace", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Also write the requests to a DRAM device, as 'accelsim dram --trace' reads them.")  # fmt: skip
+@click.option("--dram-trace-form", type=click.Choice(["dramsim3", "ramulator"]), default="dramsim3",
+              show_default=True, help="Its form; dramsim3 keeps when each request arrives.")  # fmt: skip
 @click.option("--power-window", "window_us", type=float, metavar="US",
               help="Window of the peak power, microseconds.  [default: 1]")  # fmt: skip
 @click.option("--trace", is_flag=True, help="Also write trace.json, a timeline of tiles for ui.perfetto.dev.")
 def command(arch: str, network: str, style: str, output: Path | None, matrix_b: str | None, dims: dict[str, int],
-            depth: int | None, plain: bool, window_us: float | None, advised: bool | None,
+            depth: int | None, plain: bool, dram_trace: Path | None, dram_trace_form: str, window_us: float | None,
+            advised: bool | None,
             **options: Any) -> None:  # fmt: skip
     """Simulate NETWORK on ARCH: packaged names or paths.
 
@@ -84,10 +95,18 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         raise click.UsageError("--trace writes a file: say where with -o.")
     if output is not None:
         check(output)
+    if dram_trace is not None and machine.memory.dram.device is None:
+        raise click.UsageError("--dram-trace needs a DRAM device: --set memory.dram.device=ddr4-2400, for example.")
+    options |= clocked(machine, net, options.pop("residency"), options.pop("isolated"), options["layers"])
     with Bar() as report:
-        result = simulate(machine, net, progress=report, **options)
+        result = simulate(machine, net, progress=report, requests=dram_trace is not None, **options)
     if (problem := nothing_ran(result)) is not None:
         raise WorkloadError(problem, advice(machine, net, result))
+    if dram_trace is not None:
+        from accelsim import outputs
+        from accelsim.served import trace_text
+
+        outputs.write(dram_trace, trace_text(machine, result, dram_trace_form), "choose another file with --dram-trace")
     if window_us is not None:
         result = replace(result, options={**result.options, "power_window_us": window_us})
     if asked:
@@ -104,6 +123,19 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
 
         wrong = ", ".join(layer.name for layer in result.layers if layer.checked is False)
         raise ModelError(f"values differ from NumPy in {wrong}")
+
+
+def clocked(machine: Arch, net: Network, residency: str | None, isolated: bool, layers: str) -> dict[str, str]:
+    """Return the options of `simulate` for layers on one clock: where asked for, and where a machine has buffers."""
+    if residency is not None:
+        if isolated or layers != "*":
+            raise click.UsageError(
+                f"--residency is of whole networks: drop {'--isolated' if isolated else '--layers'}."
+            )
+        return {"schedule": "network", "residency": residency}
+    if isolated or layers != "*" or net.isolated or not machine.memory.buffers:
+        return {}
+    return {"schedule": "network", "residency": "exact"}
 
 
 def _print(result: NetworkResult, style: str, output: Path | None, traced: bool, depth: int, pictures: bool) -> None:

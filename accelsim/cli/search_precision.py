@@ -66,7 +66,7 @@ def command(arch: str, network: str, budgets: tuple[str, ...], widths: str, meth
     from accelsim.operands.files import read_npz
     from accelsim.passes.batching import batched
     from accelsim.passes.quantize import Settings
-    from accelsim.simulation import load_arch
+    from accelsim.simulation import load_arch, lowered_for
     from accelsim.workload.load import load_network
 
     for path, suffixes in ((output, (".yaml", ".yml")), (plot, (".png",))):
@@ -77,7 +77,7 @@ def command(arch: str, network: str, budgets: tuple[str, ...], widths: str, meth
     choices = _widths(widths)
     machine = load_arch(arch, [parse_set(text) for text in sets])
     wanted = _budgets(budgets, float(machine.clocks_mhz["core"]))
-    net = load_network(network, dims=dims)
+    net = lowered_for(machine, load_network(network, dims=dims))
     net = batched(net, batch) if batch is not None else net
     given = read_npz(operands, net) if operands is not None else {}
     space = PrecisionSpace(machine, net, choices, Settings(**scheme, seed=seed), given, together)

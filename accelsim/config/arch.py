@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from accelsim.config import packaged
+from accelsim.config.dram import beside
 from accelsim.config.schema import (
     ArchSpec,
     EnergySpec,
@@ -20,12 +21,14 @@ from accelsim.config.schema import (
     MappingSpec,
     MemorySpec,
     PrecisionSpec,
+    RoomsSpec,
     StorageSpec,
     TechnologySpec,
 )
 from accelsim.config.yamlfile import Document, KeyPath, dotted, parse, read, validate
 from accelsim.config.yamlfile import of_values as read_values
 from accelsim.errors import ConfigError
+from accelsim.text import nearest
 from accelsim.units import exact
 
 FindParams: TypeAlias = Callable[[str], type[BaseModel]]
@@ -43,6 +46,7 @@ class Unit:
     engine: str
     params: BaseModel
     layers: tuple[str, ...]
+    rooms: RoomsSpec = field(default_factory=RoomsSpec)
 
     def takes(self, name: str, kind: str) -> bool:
         """Whether a layer of this name and kind is for this unit, as far as the machine file says."""
@@ -139,6 +143,7 @@ def of_values(values: Mapping[str, Any], find_params: FindParams, sets: Sequence
 
 def build(document: Document, find_params: FindParams) -> Arch:
     """Return the machine that a resolved document describes."""
+    document = beside.resolved(given := document)
     spec = validate(ArchSpec, document)
     if spec.engine is not None:
         params = _params(document, spec.engine, ("engine",), ("params",), find_params)
@@ -150,15 +155,17 @@ def build(document: Document, find_params: FindParams) -> Arch:
                 unit.engine,
                 _params(document, unit.engine, ("units", i, "engine"), ("units", i, "params"), find_params),
                 unit.layers,
+                unit.rooms,
             )
             for i, unit in enumerate(spec.units)
         )
+    _check_rooms(document, spec)
     config = _resolved(spec, units)
     _check_sources(document, config, spec.sources)
     clocks = {domain: exact(mhz) for domain, mhz in spec.clocks_mhz.items()}
     return Arch(
         spec.name, clocks, units, spec.memory, spec.technology, spec.energy, spec.clock_gating, spec.storage,
-        spec.precision, spec.mapping, config, document, find_params,
+        spec.precision, spec.mapping, config, given, find_params,
     )  # fmt: skip
 
 
@@ -184,8 +191,17 @@ def _nested(path: KeyPath, leaf: Any) -> Any:
 
 def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
     config = spec.model_dump(mode="json", exclude={"base"})
+    dram = config["memory"]["dram"]
+    unsaid = [
+        key for key in (*beside.OF_DEVICE, "capacity_gib") if dram[key] is None or spec.memory.dram.device is None
+    ]
+    for key in unsaid:
+        if key != "capacity_gib" or dram[key] is None:
+            del dram[key]
     if spec.unvalidated is None:
         config.pop("unvalidated")
+    if not spec.memory.buffers:
+        config["memory"].pop("buffers")
     if spec.engine is not None:
         config.pop("units")
         config["params"] = units[0].params.model_dump(mode="json")
@@ -194,7 +210,29 @@ def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
         config.pop("params")
         for entry, unit in zip(config["units"], units, strict=True):
             entry["params"] = unit.params.model_dump(mode="json")
+            if unit.rooms == RoomsSpec():
+                entry.pop("rooms")
     return config
+
+
+def _check_rooms(document: Document, spec: ArchSpec) -> None:
+    """Raise ConfigError unless rooms and buffers of a machine belong to each other."""
+    names, bound = [buffer.name for buffer in spec.memory.buffers], set[str]()
+    for i, unit in enumerate(spec.units):
+        for role in RoomsSpec.model_fields:
+            if (name := getattr(unit.rooms, role)) is None:
+                continue
+            if name not in names:
+                has = f"its buffers are {', '.join(names)}" if names else "declare it under memory.buffers"
+                where = ("units", i, "rooms", role)
+                raise document.error(where, f"'{name}' is no buffer of this machine", nearest(name, names, has))
+            bound.add(name)
+    for i, name in enumerate(names):
+        if name in ("dram", "chip"):
+            raise document.error(("memory", "buffers", i, "name"), f"'{name}' means something else", "rename it")
+        if name not in bound:
+            remedy = f"write units: [{{name: ..., engine: ..., rooms: {{inputs: {name}, outputs: {name}}}}}]"
+            raise document.error(("memory", "buffers", i), f"no unit binds buffer '{name}'", remedy)
 
 
 def _check_sources(document: Document, config: dict[str, Any], sources: Mapping[str, str]) -> None:
@@ -230,6 +268,7 @@ def _with_bases(document: Document, path: Path, seen: tuple[Path, ...], publishe
         merged["name"] = path.stem
     if "description" not in document.data:
         merged["description"] = f"variant of {base.data.get('name', base_path.stem)}"
+    merged = beside.set_aside(merged, _value(base.data, beside.PATH), _value(document.data, beside.PATH) or ())
     return Document(_with_sources(document, merged, owed, True), document.name, places)
 
 
@@ -301,6 +340,7 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
         return document
     data = dict(document.data)
     places = dict(document.places)
+    changed: list[KeyPath] = []
     for key, value in sets:
         path = key_path(data, key)
         target: Any = data
@@ -328,7 +368,9 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
         if isinstance(old, dict | list):
             places = {p: v for p, v in places.items() if p[: len(path)] != path}
         places[path] = (origin, None)
-    return Document(data, document.name, places)
+        changed.append(path)
+    given = {str(path[2]) for path in changed if len(path) == 3 and path[:2] == beside.PATH}
+    return Document(beside.set_aside(data, _value(document.data, beside.PATH), given), document.name, places)
 
 
 def _overridden(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -> Document:

@@ -24,7 +24,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
-class DramSpec(Strict):
+class SimpleDramSpec(Strict):
     """Off-chip memory by standard, bandwidth, latency and burst."""
 
     standard: str = Field(description="name of the DRAM price in the energy table: lpddr4, ddr3, hbm2, ...")
@@ -35,12 +35,58 @@ class DramSpec(Strict):
         0.0, ge=0, le=1e6, allow_inf_nan=False, description="from request to first data; prefetching hides it"
     )
     burst_bits: int = Field(512, ge=1, le=1 << 20, description="smallest transfer; each run is rounded up to it")
+    capacity_gib: Positive | None = Field(
+        None, description="2^30 bytes that a network's tensors may take; a device's own, else not checked by default"
+    )
+
+
+def _either(schema: dict[str, Any]) -> None:
+    """Ask for the values of the simple model, or for a device."""
+    schema["anyOf"] = [{"required": schema.pop("required")}, {"required": ["device"]}]
+
+
+class DramSpec(SimpleDramSpec):
+    """Off-chip memory: simple (bandwidth, latency, burst), or with ``device`` banks, rows and a controller."""
+
+    model_config = ConfigDict(json_schema_extra=_either)
+
+    device: str | None = Field(
+        None,
+        description="a DRAM standard ('accelsim list dram') or a path, whose bandwidth, latency and burst are its own; "
+        "'none' returns to the simple model",
+    )
+    channels: int = Field(1, ge=1, le=4096, description="of the device, a power of two")
+    mapping: str = Field("RoBaRaCoCh", description="address mapping of the device, from the high end")
+    page: Literal["open", "closed"] = Field("open", description="whether rows of the device stay open")
+    cap: int = Field(4, ge=1, le=1 << 20, description="accesses after which page: closed closes a row")
+    queue: int = Field(32, ge=1, le=256, description="reads, and writes, that wait at most in a channel")
+    turn_bytes: int | None = Field(
+        None, ge=1, le=1 << 30, description="what a tensor moves before it is the next one's turn; null: a run"
+    )
+    simple: SimpleDramSpec | None = Field(None, description="what stands in place of the device with device: none")
+
+
+class BufferSpec(Strict):
+    """A memory on the chip that units share, where activations may live between layers."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="reports call the memory glb.<name>")
+    kib: int = Field(ge=1, le=1 << 22, description="capacity")
+    word_bits: int = Field(
+        128, ge=8, le=1 << 16, multiple_of=8, description="of the memory; what lives here begins and ends at words"
+    )
+    read_bits_per_cycle: int | None = Field(
+        None, ge=1, le=1 << 20, description="port towards the units; null: none of them ever waits for it"
+    )
+    write_bits_per_cycle: int | None = Field(None, ge=1, le=1 << 20, description="port from the units; null: as above")
 
 
 class MemorySpec(Strict):
     """Memory shared by the units."""
 
     dram: DramSpec
+    buffers: tuple[BufferSpec, ...] = Field(
+        (), strict=False, description="where activations may live between layers; units bind their rooms to them"
+    )
 
 
 class TechnologySpec(Strict):
@@ -94,6 +140,13 @@ class MappingSpec(Strict):
     fixed: dict[str, Any] = Field(default_factory=dict, description="mapping keys that every layer must use")
 
 
+class RoomsSpec(Strict):
+    """Buffers of the machine from which a unit can read its inputs, and into which it can write its outputs."""
+
+    inputs: str | None = Field(None, description="name of a buffer; null: inputs come from DRAM")
+    outputs: str | None = Field(None, description="name of a buffer; null: outputs go to DRAM")
+
+
 class UnitSpec(Strict):
     """One compute unit."""
 
@@ -103,6 +156,7 @@ class UnitSpec(Strict):
     layers: tuple[str, ...] = Field(
         ("*",), strict=False, description="patterns over layer names or kinds that this unit takes"
     )
+    rooms: RoomsSpec = RoomsSpec()
 
 
 class ArchSpec(Strict):
@@ -147,4 +201,6 @@ class ArchSpec(Strict):
             raise ValueError("two units share a name; rename one")
         if len({memory.name for memory in self.storage}) != len(self.storage):
             raise ValueError("'storage' names a memory twice; keep one of them")
+        if len({buffer.name for buffer in self.memory.buffers}) != len(self.memory.buffers):
+            raise ValueError("two of memory.buffers share a name; rename one")
         return self

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.text import nearest, quoted
 from accelsim.workload.layers import Layer
+from accelsim.workload.lowering import lowered
 from accelsim.workload.network import Network, input_names, is_view
 from accelsim.workload.npy_file import UNREADABLE, check_npy
 from accelsim.workload.onnx.file import read_model
@@ -76,7 +77,7 @@ def capture(path: Path, network: Network, inputs: Mapping[str, Path]) -> Capture
     path : Path
         The ONNX file.
     network : Network
-        As imported from it; brought to the batch of the input.
+        As imported from it; its attention layers become their parts, and it is brought to the batch of the input.
     inputs : mapping
         Input name -> ``.npy`` file; the name may be empty if the model has one input.
 
@@ -92,7 +93,7 @@ def capture(path: Path, network: Network, inputs: Mapping[str, Path]) -> Capture
     constants = {tensor.name for tensor in model.graph.initializer}
     wanted = [value.name for value in model.graph.input if value.name not in constants]
     feed = _feed(wanted, inputs)
-    network = _at_batch(network, feed, str(path))
+    network = _at_batch(lowered(network), feed, str(path))
     made = {name for node in model.graph.node for name in node.output}
     names = sorted(
         {n for layer in _work(network) for n in (*layer.inputs, *layer.outputs[:1]) if n in made or n in feed}

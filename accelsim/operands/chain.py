@@ -15,6 +15,7 @@ from accelsim.operands.handle import MAX_VALUE_BITS, Operand, one
 from accelsim.operands.layer_values import SETTINGS, layer_reals
 from accelsim.operands.rounding import Chain, RefusedValuesError, Rounding, limits, rounded
 from accelsim.workload.layers import Layer, LayerView, Tensor
+from accelsim.workload.lowering import lowered
 from accelsim.workload.network import Network
 from accelsim.workload.onnx.node import Node, UnknownShapeError
 from accelsim.workload.onnx.program import Program
@@ -36,7 +37,7 @@ def propagate(network: Network, seed: int) -> Chain:
     Parameters
     ----------
     network : Network
-        Connected; tensors have widths.
+        Connected; tensors have widths. Attention layers are computed as the layers that they stand for.
     seed : int
         For what has no values: network inputs, weights.
 
@@ -50,6 +51,7 @@ def propagate(network: Network, seed: int) -> Chain:
             f"network '{network.name}' has isolated layers: nothing connects them",
             "run it without '--operands chain'",
         )
+    network = lowered(network)
     run = _Shapes(network, seed) if network.program is None else _Graph(network, seed, network.program)
     reals = run.reals()
     return run.finished(reals)

@@ -16,7 +16,18 @@ import numpy as np
 from accelsim.errors import ModelError, WorkloadError
 from accelsim.operands.handle import Operands, from_conv_output
 from accelsim.workload.csr_matrix import CsrMatrix
-from accelsim.workload.shapes import Conv2d, Elementwise, Normalization, Pool, Softmax, SpGemm, View, elements
+from accelsim.workload.shapes import (
+    Attention,
+    Conv2d,
+    Elementwise,
+    Normalization,
+    Pool,
+    Softmax,
+    SpGemm,
+    Unsupported,
+    View,
+    elements,
+)
 
 EXACT_FLOAT = 2**53
 """Integers of smaller magnitude are exact in float64, whose matrix product is fast."""
@@ -57,11 +68,14 @@ def golden(operands: Operands) -> Any:
         return result.reshape(shape.shape) if result.size == elements(shape.shape) else result
     if isinstance(shape, Softmax):
         return softmax(values[0].astype(np.float64).reshape(-1, shape.length)).reshape(shape.shape)
+    if isinstance(shape, Attention):
+        return attention(shape, *values)
     if isinstance(shape, Normalization):
         return normalize(shape, values[0].astype(np.float64))
     if isinstance(shape, View):
         return reshape(shape, values, view.name)
-    raise WorkloadError(f"layer '{view.name}': no values are known for '{shape.op}'", "run it without --check")
+    what = shape.op if isinstance(shape, Unsupported) else view.kind
+    raise WorkloadError(f"layer '{view.name}': no values are known for '{what}'", "run it without --check")
 
 
 def multiply(a: CsrMatrix, b: CsrMatrix) -> CsrMatrix:
@@ -277,6 +291,36 @@ def normalize(norm: Normalization, x: np.ndarray) -> np.ndarray:
     squares = np.pad(x**2, ((0, 0), (below, above), *((0, 0),) * (x.ndim - 2)))
     window = sum(squares[:, i : i + x.shape[1]] for i in range(norm.size))
     return np.asarray(x / (LRN_BIAS + LRN_ALPHA / norm.size * window) ** LRN_BETA)
+
+
+def attention(shape: Attention, *operands: np.ndarray) -> np.ndarray:
+    """Return softmax(Q K^T / sqrt(head_dim) + mask) V of every head.
+
+    Parameters
+    ----------
+    shape : Attention
+        One that is causal has the mask that this means, whatever is given.
+    operands : ndarray
+        Queries, keys and values of the shape's ``input_shapes``, and masks that are broadcast to
+        (batch, heads, q, kv).
+
+    Returns
+    -------
+    ndarray
+        Float64 of the shape's ``output_shape``.
+    """
+    a, (q, k, v, *masks) = shape, (each.astype(np.float64) for each in operands)
+    shared = a.heads // a.kv_heads
+    query = q.reshape(a.batch, a.q, a.kv_heads, shared, a.head_dim).transpose(0, 2, 3, 1, 4)
+    key, value = (x.reshape(a.batch, a.kv, a.kv_heads, 1, a.head_dim).transpose(0, 2, 3, 1, 4) for x in (k, v))
+    scores = query @ key.transpose(0, 1, 2, 4, 3) / math.sqrt(a.head_dim)
+    scores = scores.reshape(a.batch, a.heads, a.q, a.kv)
+    if a.causal != "none":
+        scores = np.where(np.tri(a.q, a.kv, a.kv - a.q, dtype=bool), scores, -np.inf)
+    else:
+        scores = sum(masks, scores)
+    shares = softmax(scores.reshape(-1, a.kv)).reshape(a.batch, a.kv_heads, shared, a.q, a.kv)
+    return (shares @ value).transpose(0, 3, 1, 2, 4).reshape(a.output_shape)
 
 
 def reshape(view: View, arrays: list[np.ndarray], name: str = "") -> np.ndarray:

@@ -23,6 +23,7 @@ from accelsim.passes.profile import Entry, assigned
 from accelsim.passes.prune import FINE, prune
 from accelsim.passes.sharing import Shared, share
 from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.lowering import lowered
 from accelsim.workload.network import Network
 from accelsim.workload.pattern import Pattern, parse
 from accelsim.workload.shapes import PRODUCTS
@@ -147,6 +148,7 @@ def compress(
     ConfigError
         A profile that does not fit the network.
     """
+    network = lowered(network)
     plan, targets = settings or Settings(), assigned(network, profile)
     given = {} if given is None else given
     layers: list[CompressedLayer] = []

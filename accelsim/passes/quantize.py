@@ -24,6 +24,7 @@ from accelsim.operands.quantizers import Quantized, Range, Scheme, decibels, noi
 from accelsim.passes.precision import Type
 from accelsim.passes.profile import Role
 from accelsim.workload.layers import LayerView, Tensor
+from accelsim.workload.lowering import lowered
 from accelsim.workload.network import Network
 from accelsim.workload.shapes import PRODUCTS
 
@@ -146,6 +147,7 @@ def quantize_network(
     WorkloadError
         No layer that multiplies, and whatever is wrong with a tensor, by layer and name.
     """
+    network = lowered(network)
     plan, table = settings or Settings(), given or {}
     rows: dict[str, QuantizedTensor] = {}
     codes: dict[str, NDArray[np.signedinteger]] = {}

@@ -112,10 +112,18 @@ def _schedule(schedule: NetworkSchedule) -> dict[str, Any]:
         "layers": layers,
         "accounts": accounts,
         "critical": [part._asdict() for part in schedule.critical],
+        "factors": [factor._asdict() for factor in schedule.factors],
+        "buffers": [buffer._asdict() for buffer in schedule.buffers],
+        "kept": [kept._asdict() for kept in schedule.kept],
+        "energy_pj": dict(schedule.energy_pj),
+        "unwritten": list(schedule.unwritten),
     }
 
 
-_SCHEDULE = ("prefetch", "overlap", "cycles", "isolated_cycles", "lower_bound_cycles")
+_SCHEDULE = (
+    "prefetch", "overlap", "cycles", "isolated_cycles", "lower_bound_cycles", "residency", "proof", "dram_bits",
+    "isolated_dram_bits",
+)  # fmt: skip
 
 
 def _totals(result: NetworkResult) -> dict[str, Any]:
@@ -197,6 +205,8 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "events": layer.events,
         "checked": layer.checked,
         "details": layer.details,
+        **({"parent": layer.parent} if layer.parent else {}),
+        **({"dram": layer.dram} if layer.dram else {}),
     }
 
 

@@ -7,7 +7,7 @@ import re
 import yaml
 
 from accelsim.config.arch import unsourced
-from accelsim.report import facts, letters, nests, words
+from accelsim.report import dram, facts, letters, nests, network, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.text import markdown, visible_all
@@ -37,14 +37,20 @@ def to_markdown(result: NetworkResult) -> str:
     parts = [
         f"# {markdown(words.title(result))}",
         f"accelsim {__version__}; {markdown(_provenance(result))}.",
+        *_network(result),
         f"## Totals{_tag(result)}",
-        _table(_TOTALS, [[label, markdown(text)] for label, text in words.totals(result)], _TOTALS),
+        _table(
+            _TOTALS,
+            [[label, markdown(text)] for label, text in dram.totals(result)],
+            _TOTALS,
+        ),
         "## Worst layers",
         _bullets([words.why(result, layers) for layers in facts.worst_layers(result)], words.nothing_lost()),
         *_remedies(result),
         f"## Layers{_tag(result)}",
         _table(_COLUMNS, [_row(layer) for layer in result.simulated], _TEXT_COLUMNS),
         *(f"Mapping on {markdown(unit)}: {markdown(letters.said(of))}." for unit, of in letters.of_run(result).items()),
+        *_dram(result),
         *(["## Energy tables", _bullets(words.by_tables(result), "")] if result.energy_tables else []),
         *_nests(result),
         *_skipped(result),
@@ -61,6 +67,14 @@ def to_markdown(result: NetworkResult) -> str:
 def _remedies(result: NetworkResult) -> list[str]:
     lines = words.advice(result)
     return ["## Remedies", f"{words.ADVICE}:", _bullets(lines, "")] if lines else []
+
+
+def _network(result: NetworkResult) -> list[str]:
+    """Return the parts of a network on one clock: what is said of it, and a row per layer."""
+    if result.schedule is None:
+        return []
+    rows = [[markdown(cell) for cell in row] for row in network.rows(result)]
+    return ["## Network", _bullets(network.said(result), ""), _table(network.COLUMNS, rows, network.TEXT_COLUMNS)]
 
 
 def _fenced(text: str) -> str:
@@ -100,6 +114,12 @@ def _row(layer: LayerResult) -> list[str]:
 def _brief(value: object) -> str:
     found = plain(value, "mapping")
     return "x".join(map(str, found)) if isinstance(found, list) else str(found)
+
+
+def _dram(result: NetworkResult) -> list[str]:
+    """Return what the DRAM device did, layer by layer; nothing without one."""
+    rows = [[markdown(cell) for cell in dram.row(layer)] for layer in dram.layers(result)]
+    return [f"## DRAM{_tag(result)}", _table(dram.HEADS, rows, ("layer",))] if rows else []
 
 
 def _nests(result: NetworkResult) -> list[str]:

@@ -16,7 +16,10 @@ from accelsim.results import SCHEMA, SCHEMA_SCHEDULED, NetworkResult
 
 MAX_BYTES = 64 * 2**20
 """Larger files are refused before they are parsed: a thousand layers take some megabytes."""
-_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events", "stalled_pj")
+_LATER = (
+    "nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events", "stalled_pj", "parent",
+    "dram",
+)  # fmt: skip
 """Keys that reports of this format had not from the start."""
 
 _COPIED = (

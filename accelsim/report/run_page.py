@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from accelsim.config.arch import unsourced
-from accelsim.report import facts, letters, nests, page, words
+from accelsim.report import dram, facts, letters, nests, page, words
 from accelsim.report.breakdown_plot import cycles_bars, energy_bars
 from accelsim.report.page import Looks, Piece
 from accelsim.report.roofline_page import NOTE, roofline
@@ -49,7 +49,7 @@ def to_html(result: NetworkResult) -> str:
         provenance=words.provenance(result),
         description=result.arch.get("description") or "",
         state=facts.status(result),
-        totals=[(label, text.replace(" %", "\N{NO-BREAK SPACE}%")) for label, text in words.totals(result)],
+        totals=[(label, text.replace(" %", "\N{NO-BREAK SPACE}%")) for label, text in dram.totals(result)],
         cycles=page.pieces(looks, _sum(cycles), cause_looks),
         energy=page.pieces(looks, _sum(energy), component_looks),
         worst=[words.why(result, alike) for alike in facts.worst_layers(result)],
@@ -161,6 +161,12 @@ def _facts(result: NetworkResult, layer: LayerResult) -> list[tuple[str, str]]:
         ("cycles", f"from {layer.start_cycle:,}: {layer.compute_cycles:,} + {layer.stall_cycles:,} of DRAM stalls"),
         ("needs", _pairs(needed)),
         ("walked", layer.fidelity),
+        (
+            "DRAM",
+            ", ".join(f"{head} {cell}" for head, cell in zip(dram.HEADS[1:], dram.row(layer)[1:], strict=True))
+            if layer.dram
+            else "",
+        ),
         ("values", checked),
         ("counters", _pairs(layer.details)),
     ]

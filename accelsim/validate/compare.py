@@ -135,7 +135,8 @@ def ours(case: Figure) -> float:
 
 
 def _streamed(case: StreamCase) -> float:
-    from accelsim.memory.device import channel, patterns, standard
+    from accelsim.config.dram import standard
+    from accelsim.memory.device import channel, patterns
     from accelsim.memory.device.summary import summary
 
     device = channel.Device(standard.load(case.standard))

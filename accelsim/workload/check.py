@@ -12,6 +12,7 @@ from accelsim.workload.shapes import (
     MAX_DIM,
     PRODUCTS,
     UNKNOWN,
+    Attention,
     Conv2d,
     Dims,
     Pool,
@@ -46,6 +47,10 @@ def illegal(shape: Shape) -> Fault | None:
         return f"a window of {shape.r} x {shape.s} does not fit an image of {image}", "correct window or padding"
     if isinstance(shape, Softmax) and elements(shape.shape) % shape.length:
         return f"length {shape.length} does not divide {elements(shape.shape)} elements", "give the softmax dimension"
+    if isinstance(shape, Attention) and shape.heads % shape.kv_heads:
+        return f"kv_heads {shape.kv_heads} do not divide heads {shape.heads}", "correct one of them"
+    if isinstance(shape, Attention) and shape.causal != "none" and shape.q > shape.kv:
+        return f"causal, but q {shape.q} is more than kv {shape.kv}", "its queries are the last of the kv positions"
     return None
 
 
@@ -61,7 +66,13 @@ def layer_fault(layer: Layer, tensors: Mapping[str, Tensor]) -> Fault | None:
         if name not in tensors:
             hint = nearest(name, tensors, "add it under 'tensors' or correct the name")
             return f"uses tensor '{name}', which does not exist", hint
-    return illegal(layer.shape) or _wrong_count(layer) or _wrong_size(layer, tensors) or _wrong_view(layer)
+    return (
+        illegal(layer.shape)
+        or _wrong_count(layer)
+        or _wrong_size(layer, tensors)
+        or _wrong_view(layer)
+        or _wrong_parts(layer, tensors)
+    )
 
 
 def order_fault(layers: tuple[Layer, ...]) -> tuple[Layer, Fault] | None:
@@ -95,7 +106,8 @@ def edge_fault(layers: tuple[Layer, ...]) -> tuple[Layer, Fault] | None:
 
 def _wrong_count(layer: Layer) -> Fault | None:
     needed = len(layer.shape.input_shapes)
-    if len(layer.inputs) != needed:
+    masked = layer.kind == "attention" and len(layer.inputs) > needed
+    if len(layer.inputs) != needed and not masked:
         return f"({layer.kind}) takes {needed} inputs but lists {len(layer.inputs)}", "list one tensor per operand"
     if not layer.outputs:
         return "has no output", "name its output"
@@ -109,7 +121,7 @@ def _wrong_size(layer: Layer, tensors: Mapping[str, Tensor]) -> Fault | None:
     if isinstance(layer.shape, Unsupported):
         return None
     expected = [
-        *zip(layer.inputs, layer.shape.input_shapes, strict=True),
+        *zip(layer.inputs, layer.shape.input_shapes, strict=False),
         (layer.outputs[0], layer.shape.output_shape),
     ]
     weight_shape = getattr(layer.shape, "weight_shape", None)
@@ -134,6 +146,36 @@ def _wrong_view(layer: Layer) -> Fault | None:
         return (f"takes {result:,} elements out of {source:,}", "correct its shape") if result > source else None
     if source != result:
         return f"views {source:,} elements as {result:,}", "correct its shape"
+    return None
+
+
+def _wrong_parts(layer: Layer, tensors: Mapping[str, Tensor]) -> Fault | None:
+    """Return what is wrong with an attention: its mask, or the layers that it says it stands for."""
+    if not isinstance(layer.shape, Attention):
+        return ("has parts", "only an attention has them") if layer.parts else None
+    if not layer.parts:
+        masks = len(layer.inputs) - 3 + len(layer.weights)
+        least = int(layer.shape.causal != "none")
+        if not least <= masks <= 1 or len(layer.outputs) > 1:
+            fault = f"(attention) lists {masks} masks and {len(layer.outputs)} outputs"
+            return fault, f"list {'one mask' if least else 'at most one mask'} and one output, or its 'parts'"
+        return None
+    for part in layer.parts:
+        found = layer_fault(part, tensors)
+        if found is None and part.kind == "attention":
+            found = "is an attention within an attention", "list layers that are none"
+        if found is not None:
+            return f"part '{part.name}': {found[0]}", found[1]
+    if (wrong := order_fault(layer.parts)) is not None:
+        return f"part '{wrong[0].name}': {wrong[1][0]}", wrong[1][1]
+    made = {name for part in layer.parts for name in part.outputs}
+    read = {name for part in layer.parts for name in (*part.inputs, *part.weights)} - made
+    stray = (read ^ {*layer.inputs, *layer.weights}) or set(layer.outputs) - made
+    if stray:
+        return f"and its parts do not agree on tensor '{min(stray)}'", "list what the parts read, and what they make"
+    macs = sum(part.macs or 0 for part in layer.parts)
+    if macs != layer.macs:
+        return f"takes {layer.macs:,} MACs where its parts take {macs:,}", "correct its dimensions"
     return None
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeAlias
 
 from accelsim.errors import ModelError
 from accelsim.workload.pattern import BERNOULLI
-from accelsim.workload.shapes import Conv2d, Linear, Matmul, Shape, elements, macs
+from accelsim.workload.shapes import Conv2d, Factor, Linear, Matmul, Shape, elements, macs
 
 Home: TypeAlias = Literal["dram", "chip"]
 
@@ -81,7 +81,8 @@ class Layer:
 
     Of a layer that multiplies, the first of ``weights`` are the filters and a second one is the bias; other layers
     list their constants there (scales, shifts, constant operands). ``parent`` is the operator of which it is a part,
-    ``post`` the work of layers that were folded into it, in order.
+    ``post`` the work of layers that were folded into it, in order. ``parts`` are the layers that an attention stands
+    for, where they are not those of its shape: see `accelsim.workload.lowering`.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Layer:
     outputs: tuple[str, ...]
     parent: str = ""
     post: tuple[Post, ...] = ()
+    parts: tuple[Layer, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -101,6 +103,11 @@ class Layer:
     def macs(self) -> int | None:
         """Dense multiply-accumulates; 0 for the memory-bound kinds, None where they are unknown."""
         return macs(self.shape)
+
+    def batched(self, factor: Factor) -> Layer:
+        """Return the same work on ``factor`` times as many images."""
+        parts = tuple(part.batched(factor) for part in self.parts)
+        return replace(self, shape=self.shape.batched(factor), parts=parts)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from accelsim import basis
 from accelsim.errors import WorkloadError
 from accelsim.workload.check import Fault, edge_fault, layer_fault, order_fault
 from accelsim.workload.layers import Home as Home
 from accelsim.workload.layers import Layer, LayerView, Tensor
-from accelsim.workload.shapes import PRODUCTS, Shape, View, batched_dims
+from accelsim.workload.shapes import PRODUCTS, Attention, Shape, View, batched_dims
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -67,13 +68,19 @@ class Network:
     def __post_init__(self) -> None:
         names: set[str] = set()
         for layer in self.layers:
-            if layer.name in names:
-                raise WorkloadError(f"two layers are called '{layer.name}'", "give each layer its own name")
-            names.add(layer.name)
+            for name in (layer.name, *(part.name for part in layer.parts)):
+                if name in names:
+                    raise WorkloadError(f"two layers are called '{name}'", "give each layer its own name")
+                names.add(name)
             _raise(layer, layer_fault(layer, self.tensors))
         for found in (order_fault(self.layers), edge_fault(self.layers) if self.isolated else None):
             if found is not None:
                 _raise(*found)
+
+    @cached_property
+    def layouts(self) -> dict[int, Any]:
+        """What `accelsim.passes.dram_layout` has found, by alignment."""
+        return {}
 
     def __repr__(self) -> str:
         """Return name and size in a line."""
@@ -125,7 +132,7 @@ class Network:
         tensors = {
             name: t if t.weight else replace(t, shape=batched_dims(t.shape, factor)) for name, t in self.tensors.items()
         }
-        layers = tuple(replace(layer, shape=layer.shape.batched(factor)) for layer in self.layers)
+        layers = tuple(layer.batched(factor) for layer in self.layers)
         return replace(self, layers=layers, tensors=tensors, batch=batch)
 
     def refuse_absent(self, tensor: str) -> None:
@@ -163,6 +170,11 @@ class Network:
 def input_names(layer: str, count: int) -> tuple[str, ...]:
     """Return the default names of a layer's ``count`` inputs: ``<layer>.input``, ``<layer>.input2``, ..."""
     return tuple(f"{layer}.input{i if i > 1 else ''}" for i in range(1, count + 1))
+
+
+def default_masks(layer: str, shape: Attention) -> tuple[str, ...]:
+    """Return the default name of an attention's mask, a constant (q, kv): there is one if it is causal."""
+    return () if shape.causal == "none" else (f"{layer}.mask",)
 
 
 def make_layer(

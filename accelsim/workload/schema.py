@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from accelsim.config.schema import Bits, Strict
 from accelsim.workload.pattern import PatternText
-from accelsim.workload.shapes import MAX_DIM, SHAPE_TYPES, Elementwise, Pads, Pair, Shape
+from accelsim.workload.shapes import MAX_DIM, SHAPE_TYPES, Attention, Causal, Elementwise, Pads, Pair, Shape
 
 SPEC_KEYS = {"inputs": "operand_shapes"}
 """Keys that differ from the field of the shape they fill."""
@@ -144,6 +144,29 @@ class MatmulSpec(LayerBase):
     weight: RoleSpec = Field(RoleSpec(), description="of the second operand")
 
 
+class AttentionSpec(LayerBase):
+    """softmax(Q K^T / sqrt(head_dim)) V per head; inputs are queries, keys, values, and a mask if there is one."""
+
+    kind: Literal["attention"]
+    batch: Dim = 1
+    heads: Dim
+    kv_heads: Dim | None = Field(None, description="heads of keys and values, as many as of queries by default")
+    q: Dim = Field(description="positions of queries")
+    kv: Dim | None = Field(None, description="positions of keys and values, those of queries by default")
+    head_dim: Dim
+    causal: Causal = Field(
+        "none", description="skip: what a query does not see is left out where a unit can; full: computed and masked"
+    )
+    parts: Annotated[tuple[SingleSpec, ...], Field(strict=False)] = Field(
+        (), description="layers that it stands for on other units, where they are not the usual ones; connected only"
+    )
+
+    def to_shape(self) -> Shape:
+        """Return the layer's dimensions."""
+        kv_heads, kv = self.kv_heads or self.heads, self.kv or self.q
+        return Attention(self.batch, self.heads, kv_heads, self.q, kv, self.head_dim, self.causal)
+
+
 class SpGemmSpec(LayerBase):
     """A product of two sparse matrices, (m, k) x (k, n), with a sparse result; density by operand."""
 
@@ -243,6 +266,7 @@ SingleSpec: TypeAlias = (
     Conv2dSpec
     | LinearSpec
     | MatmulSpec
+    | AttentionSpec
     | SpGemmSpec
     | PoolSpec
     | ElementwiseSpec
@@ -253,6 +277,7 @@ SingleSpec: TypeAlias = (
 )
 LayerSpec = Annotated[SingleSpec | BlockSpec, Field(discriminator="kind")]
 
+AttentionSpec.model_rebuild()
 BlockSpec.model_rebuild()
 
 

@@ -17,6 +17,7 @@ Pair: TypeAlias = tuple[int, int]
 Pads: TypeAlias = tuple[int, int, int, int]
 """Padding as top, left, bottom, right."""
 Dims: TypeAlias = tuple[int, ...]
+Causal: TypeAlias = Literal["none", "skip", "full"]
 Factor: TypeAlias = int | Fraction
 
 MAX_DIM = 2**31 - 1
@@ -231,6 +232,52 @@ class Matmul:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """softmax(Q K^T / sqrt(head_dim)) V per head; ``heads / kv_heads`` heads of queries share one of keys and values.
+
+    Tensors: queries (batch, q, heads x head_dim), keys and values (batch, kv, kv_heads x head_dim), output as queries.
+    Of a ``causal`` one, query ``i`` sees the first ``kv - q + i + 1`` keys: ``skip`` leaves the rest out where the unit
+    can, ``full`` computes it and masks it.
+    """
+
+    batch: int
+    heads: int
+    kv_heads: int
+    q: int
+    kv: int
+    head_dim: int
+    causal: Causal = "none"
+
+    kind: ClassVar[str] = "attention"
+
+    @property
+    def macs(self) -> int:
+        """Dense multiply-accumulates of scores and context, those behind the diagonal of a causal one included."""
+        return 2 * self.batch * self.heads * self.q * self.kv * self.head_dim
+
+    @property
+    def skipped_macs(self) -> int:
+        """Multiply-accumulates behind the diagonal that ``causal: skip`` lets a unit leave out; else 0."""
+        pairs = self.q * (self.q - 1) // 2 if self.causal == "skip" else 0
+        return 2 * self.batch * self.heads * pairs * self.head_dim
+
+    @property
+    def input_shapes(self) -> tuple[Dims, ...]:
+        """Shapes of queries, keys and values; a layer may list a mask behind them."""
+        kept = (self.batch, self.kv, self.kv_heads * self.head_dim)
+        return (self.output_shape, kept, kept)
+
+    @property
+    def output_shape(self) -> Dims:
+        """Shape of the output."""
+        return (self.batch, self.q, self.heads * self.head_dim)
+
+    def batched(self, factor: Factor) -> Attention:
+        """Return the same work on ``factor`` times as many sequences."""
+        return replace(self, batch=scaled(self.batch, factor))
+
+
+@dataclass(frozen=True)
 class SpGemm:
     """A product of two sparse matrices whose result is sparse: A (m, k) x B (k, n) -> C (m, n)."""
 
@@ -405,7 +452,9 @@ class Unsupported(_ListedShapes):
 
 
 Product: TypeAlias = Conv2d | Linear | Matmul
-Shape: TypeAlias = Conv2d | Linear | Matmul | SpGemm | Pool | Elementwise | Normalization | Softmax | View | Unsupported
+Shape: TypeAlias = (
+    Conv2d | Linear | Matmul | Attention | SpGemm | Pool | Elementwise | Normalization | Softmax | View | Unsupported
+)
 
 PRODUCTS = ("conv2d", "linear", "matmul")
 """Kinds whose work is multiply-accumulates."""

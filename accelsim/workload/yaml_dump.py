@@ -8,9 +8,9 @@ from itertools import zip_longest
 from typing import Any
 
 from accelsim.workload.layers import Layer, Tensor
-from accelsim.workload.network import Network, input_names
+from accelsim.workload.network import Network, default_masks, input_names
 from accelsim.workload.schema import SPEC_KEYS
-from accelsim.workload.shapes import Dims, Elementwise, Shape
+from accelsim.workload.shapes import PRODUCTS, Attention, Dims, Elementwise, Shape
 
 _PLAIN = re.compile(r"[A-Za-z_][\w./-]*$", re.ASCII)
 _WORDS = {"yes", "no", "on", "off", "true", "false", "null", "none"}
@@ -40,8 +40,10 @@ def _layer(layer: Layer, isolated: bool) -> dict[str, Any]:
     if not isolated or layer.inputs != input_names(layer.name, len(shape.input_shapes)):
         entry["inputs"] = layer.inputs
     weight, bias = f"{layer.name}.weight", f"{layer.name}.bias"
-    own = (weight,) if getattr(shape, "weight_shape", None) is not None else ()
-    if own and layer.weights == (weight, bias):
+    own: tuple[str, ...] = (weight,) if getattr(shape, "weight_shape", None) is not None else ()
+    if isinstance(shape, Attention) and len(layer.inputs) == 3:
+        own = default_masks(layer.name, shape)
+    if layer.kind in PRODUCTS and own and layer.weights == (weight, bias):
         entry["bias"] = True
     elif layer.weights != own:
         entry["weights"] = layer.weights
@@ -49,6 +51,8 @@ def _layer(layer: Layer, isolated: bool) -> dict[str, Any]:
         entry["outputs"] = layer.outputs
     if layer.parent:
         entry["parent"] = layer.parent
+    if layer.parts:
+        entry["parts"] = [_layer(part, isolated) for part in layer.parts]
     return entry
 
 
@@ -99,14 +103,24 @@ def _implied_shapes(network: Network) -> dict[str, Dims | None]:
     """Return for every tensor in use the shape that a reader takes from the first layer that names it."""
     implied: dict[str, Dims | None] = {}
     for layer in network.layers:
-        weight = getattr(layer.shape, "weight_shape", None)
-        weights = () if weight is None else (weight, (weight[0],))
-        shapes = (layer.shape.input_shapes, weights, (layer.shape.output_shape,))
-        for names, dims in zip((layer.inputs, layer.weights, layer.outputs), shapes, strict=True):
-            for name, implied_dims in zip_longest(names, dims):
-                if name is not None:
-                    implied.setdefault(name, implied_dims)
+        _imply(implied, layer)
     return implied
+
+
+def _imply(implied: dict[str, Dims | None], layer: Layer) -> None:
+    """Enter what a layer implies about the shapes of its tensors, in the order in which a reader meets them."""
+    weight = getattr(layer.shape, "weight_shape", None)
+    weights: tuple[Dims, ...] = () if weight is None else (weight, (weight[0],))
+    if isinstance(layer.shape, Attention):
+        weights = ((layer.shape.q, layer.shape.kv),)
+    shapes = (layer.shape.input_shapes, weights, (layer.shape.output_shape,))
+    for i, (names, dims) in enumerate(zip((layer.inputs, layer.weights, layer.outputs), shapes, strict=True)):
+        if i == 2:
+            for part in layer.parts:
+                _imply(implied, part)
+        for name, implied_dims in zip_longest(names, dims):
+            if name is not None:
+                implied.setdefault(name, implied_dims)
 
 
 def _text(value: Any) -> str:

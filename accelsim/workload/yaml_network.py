@@ -12,8 +12,9 @@ from accelsim.text import nearest
 from accelsim.workload import peers
 from accelsim.workload.check import edge_fault, layer_fault
 from accelsim.workload.layers import Layer, Tensor
-from accelsim.workload.network import Network, input_names
+from accelsim.workload.network import Network, default_masks, input_names
 from accelsim.workload.schema import (
+    AttentionSpec,
     BlockSpec,
     LayerBase,
     LayerSpec,
@@ -24,7 +25,7 @@ from accelsim.workload.schema import (
     SpGemmSpec,
     TensorSpec,
 )
-from accelsim.workload.shapes import SHAPE_TYPES, Dims, Shape
+from accelsim.workload.shapes import SHAPE_TYPES, Attention, Dims, Shape
 
 MAX_LAYERS = 100_000
 """More layers than this are refused, however they are repeated."""
@@ -93,7 +94,7 @@ class _Builder:
                 ("inputs",), "an isolated network has no shared inputs", "remove it or write 'isolated: false'"
             )
         for name, layer_spec, path in self._expanded(spec.layers, ("layers",), ""):
-            self._add(name, layer_spec, path)
+            self.layers.append(self._layer(name, layer_spec, path))
         self._check_names_used()
         self._apply_defaults()
         for layer in self.layers:
@@ -134,7 +135,8 @@ class _Builder:
                 else:
                     yield name, spec, here
 
-    def _add(self, name: str, spec: LayerBase, path: KeyPath) -> None:
+    def _layer(self, name: str, spec: LayerBase, path: KeyPath) -> Layer:
+        """Return a layer, its tensors noted, with the parts that an attention lists."""
         if name in self.paths:
             first = self.document.place(self.paths[name])[1]
             raise self.document.error(
@@ -146,14 +148,23 @@ class _Builder:
         shape = spec.to_shape()
         inputs = self._inputs(name, spec, shape, path)
         weights = self._weights(name, spec, shape, path)
+        parts = self._parts(spec, path) if isinstance(spec, AttentionSpec) else ()
+        made = {output for part in parts for output in part.outputs}
         outputs = spec.outputs if spec.outputs is not None else (f"{name}.output",)
         for i, output in enumerate(outputs):
+            if output in made:
+                continue
             if output in self.tensors or output in self.spec.inputs:
                 fault = f"layer '{name}' makes tensor '{output}', which is already there"
                 raise self.document.error(path, fault, "give each output its own name")
             self._tensor(output, shape.output_shape if i == 0 else None, spec.output if i == 0 else RoleSpec(), path)
             self.made.add(output)
-        self.layers.append(Layer(name, shape, inputs, weights, outputs, spec.parent))
+        return Layer(name, shape, inputs, weights, outputs, spec.parent, parts=parts)
+
+    def _parts(self, spec: AttentionSpec, path: KeyPath) -> tuple[Layer, ...]:
+        if spec.parts and self.spec.isolated:
+            raise self.document.error((*path, "parts"), "an isolated network connects no parts", "remove them")
+        return tuple(self._layer(part.name, part, (*path, "parts", i)) for i, part in enumerate(spec.parts))
 
     def _inputs(self, name: str, spec: LayerBase, shape: Shape, path: KeyPath) -> tuple[str, ...]:
         count = len(shape.input_shapes)
@@ -179,7 +190,11 @@ class _Builder:
         shapes: list[Dims] = [] if weight_shape is None else [weight_shape, (weight_shape[0],)]
         bias = isinstance(spec, ProductBase) and spec.bias
         weights = spec.weights
-        if weights is None:
+        if isinstance(shape, Attention):
+            shapes = [(shape.q, shape.kv)]
+            masked = spec.inputs is not None and len(spec.inputs) > 3
+            weights = default_masks(name, shape)[: not masked] if weights is None else weights
+        elif weights is None:
             weights = (f"{name}.weight", f"{name}.bias")[: len(shapes) and 1 + bias]
         elif bias and len(weights) != 2:
             raise self.document.error(
@@ -226,7 +241,7 @@ class _Builder:
 
     def _apply_defaults(self) -> None:
         defaults = self.spec.defaults
-        read_by_layers = {name for layer in self.layers for name in layer.inputs}
+        read_by_layers = {name for layer in self.layers for each in (layer, *layer.parts) for name in each.inputs}
         for name, tensor in self.tensors.items():
             role = defaults.weight if tensor.weight else defaults.input if name in read_by_layers else defaults.output
             attributes = {**role.model_dump(exclude_none=True), **self.given[name]}

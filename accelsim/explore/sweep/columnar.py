@@ -151,7 +151,7 @@ MOST_RATES = 4096
 def memory_of(arch: Arch) -> Memo:
     """Return an empty memory; machines of the same hardware and energy table share their prices."""
     units = tuple((unit.name, unit.engine, unit.params) for unit in arch.units)
-    built = arch.storage, arch.clock_gating
+    built = arch.storage, arch.clock_gating, arch.memory.buffers
     key = (units, built, arch.memory.dram.standard, table_of(arch))  # a table that was edited is another one
     if key not in _RATES:
         if len(_RATES) >= MOST_RATES:
@@ -308,7 +308,7 @@ def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -
 
     def price(boundary: str, direction: str) -> float:
         if not priced:  # only asked for energy objectives
-            priced.append(price_of(unit_components(arch, unit), table))
+            priced.append(price_of(unit_components(arch, unit), table, arch.memory.dram))
         return priced[0](boundary, direction)
 
     def ask(rows: np.ndarray) -> Many | None:

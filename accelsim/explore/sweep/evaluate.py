@@ -109,7 +109,9 @@ def run_point(context: Context, job: Job) -> Row:
         machine = _machine(context, job)
         ready = _ready(context, job, machine.arch)
         shared = context.shared.get(job.network)
-        if context.columnar and not context.keep_layers:
+        if machine.arch.memory.dram.device is not None:
+            retimed.note_walk(retimed.DEVICE)
+        elif context.columnar and not context.keep_layers:
             row = _columnar(machine, ready, job, shared)
             if row is not None:
                 return row
@@ -186,7 +188,7 @@ class _Ready:
     network: Network
     layers: tuple[Layer, ...]
     chosen: frozenset[str]
-    likeness: dict[tuple[str, str | None], Any]
+    likeness: dict[Any, Any]
     deals: dict[Any, columnar.Deal | None]
     alike: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
@@ -232,14 +234,14 @@ def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | Non
 
 
 def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
-    key = (id(context), job.network, job.options, arch.precision)
+    options = job.options
+    given = context.variants[job.network, options.dim] if options.dim else context.networks[job.network]
+    key = (id(context), job.network, options, arch.precision, simulation.taken_whole(arch, given))
     found = _READY.get(key)
     if found is None:
         if len(_READY) >= MOST_READY:
             _READY.clear()
-        options = job.options
         paths = [context.folder / name if name else None for name in (options.density, options.precision)]
-        given = context.variants[job.network, options.dim] if options.dim else context.networks[job.network]
         network = simulation.prepare(arch, given, options.batch, *paths)
         network = with_densities(network, options.weight_density, options.input_density)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
@@ -283,7 +285,8 @@ def _simulate(
 
 
 def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
-    mine = (task.view.name, task.unit.name if task.unit else task.reason)
+    where = (*task.addresses.values(), task.free_byte)
+    mine = (task.view.name, task.unit.name if task.unit else task.reason, where)
     if mine not in ready.likeness:
         ready.likeness[mine] = simulation.likeness(task)
     likeness = ready.likeness[mine]

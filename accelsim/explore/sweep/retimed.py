@@ -102,6 +102,8 @@ class Kept:
         self.parts[key] = part
 
 
+DEVICE = "a DRAM device"
+"""Stands among engines that walk for points whose tiles meet in a device: their time has no closed form."""
 _WALKS = threading.local()
 
 
@@ -112,6 +114,11 @@ def take_walks() -> set[str]:
     return engines
 
 
+def note_walk(name: str) -> None:
+    """Note that this thread walks a layer of an engine, or on `DEVICE`."""
+    _WALKS.engines = {*getattr(_WALKS, "engines", ()), name}
+
+
 def totals(
     arch: Arch, unit: Unit, tasks: Sequence[Task], layers: np.ndarray | None, seed: int, table: Table, kept: Kept
 ) -> Many | None:
@@ -119,6 +126,8 @@ def totals(
 
     ``tasks`` are of this network and may be of another machine; ``layers`` are what the engine encodes them as.
     """
+    if arch.memory.dram.device is not None:
+        return None  # tiles meet in a device: their addresses count
     dram, engine = machine_view(arch).dram, registry.get(unit.engine)
     inside = tuple(getattr(dram, name) for name in engine.dram_inside)
     params = unit.params if not engine.spread else tuple(v for name, v in unit.params if name not in engine.spread)
@@ -237,7 +246,7 @@ def _one(
     primary = registry.get(unit.engine).units(unit.params)[registry.get(unit.engine).primary]
     part = kept.get(key)
     if part is None:
-        _WALKS.engines = {*getattr(_WALKS, "engines", ()), unit.engine}
+        note_walk(unit.engine)
         part = _part(arch, unit, walked(arch, unit, task, chosen.mapping(i), seed), machine_view(arch).dram)
         if part is not None:
             kept.put(key, part)

@@ -9,15 +9,14 @@ from typing import Literal
 from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.network import make_layer
 from accelsim.workload.shapes import (
+    Attention,
     Conv2d,
     Dims,
     Elementwise,
     Linear,
-    Matmul,
     Normalization,
     Pool,
     Shape,
-    Softmax,
     View,
 )
 
@@ -59,11 +58,6 @@ class Builder:
         rows = dims[:1] if len(dims) == 4 else dims[:-1]
         return self._add(name, Linear(prod(rows), prod(dims[len(rows) :]), k), x, bias=bias)
 
-    def matmul(self, name: str, a: str, b: str) -> str:
-        """Add a product (batch, m, k) x (batch, k, n) of two activations."""
-        batch, m, k = self.dims(a)
-        return self._add(name, Matmul(batch, m, self.dims(b)[2], k), a, b)
-
     def pool(
         self, name: str, x: str, op: Literal["max", "average"], window: int, stride: int, *, pad: int = 0,
         ceil: bool = False,
@@ -89,9 +83,11 @@ class Builder:
         shapes = tuple(map(self.dims, inputs))
         return self._add(name, Elementwise(op, shapes[0], shapes), *inputs, constants=constants)
 
-    def softmax(self, name: str, x: str) -> str:
-        """Add a softmax over the last dimension."""
-        return self._add(name, Softmax(self.dims(x), self.dims(x)[-1]), x)
+    def attention(
+        self, name: str, shape: Attention, *inputs: str, output: str, constants: tuple[str, ...] = ()
+    ) -> str:  # fmt: skip
+        """Add an attention on queries, keys and values, with a mask if there is a constant."""
+        return self._add(name, shape, *inputs, constants=constants, output=output)
 
     def view(self, name: str, op: str, x: str, seen: Dims, dims: Dims, *, axis: int = 1, start: int = 0) -> str:
         """Take a tensor, or a part of it, seen in the shape ``seen``, in the shape ``dims``."""
@@ -112,9 +108,10 @@ class Builder:
         return self.elementwise(f"{name}.{act}", act, x) if act else x
 
     def _add(
-        self, name: str, shape: Shape, *inputs: str, bias: bool = False, constants: tuple[str, ...] = ()
+        self, name: str, shape: Shape, *inputs: str, bias: bool = False, constants: tuple[str, ...] = (),
+        output: str | None = None,
     ) -> str:  # fmt: skip
-        layer, tensors = make_layer(name, shape, inputs=inputs, bias=bias)
+        layer, tensors = make_layer(name, shape, inputs=inputs, output=output, bias=bias)
         self.tensors = tensors | self.tensors
         self.layers.append(Layer(name, shape, layer.inputs, layer.weights + constants, layer.outputs))
         return layer.outputs[0]

@@ -1,12 +1,13 @@
 """Transformers: ViT, BERT and GPT-2.
 
-Activations are (images x tokens, features), and (images x heads, tokens, features of a head) within the attention.
+Activations are (images x tokens, features).
 """
 
 from __future__ import annotations
 
 from accelsim.workload.nets.builder import Builder
 from accelsim.workload.nets.recipe import Recipe
+from accelsim.workload.shapes import Attention
 
 HEAD = 64
 """Features of a head, in all of these."""
@@ -68,17 +69,9 @@ def _attention(b: Builder, name: str, parts: list[str], tokens: int, *, masked: 
     """Add softmax(Q K^T / sqrt(d)) V over all heads, and its output projection; ``parts`` are Q, K and V."""
     width = b.dims(parts[0])[-1]
     heads = width // HEAD
-    whole, split = (b.batch, tokens, width), (b.batch * heads, tokens, HEAD)
-    turned = (b.batch * heads, HEAD, tokens)
-    query, key, value = (
-        b.view(f"{name}.{part}_heads", "transpose", x, whole, turned if part == "key" else split)
-        for part, x in zip(("query", "key", "value"), parts, strict=True)
-    )
-    x = b.elementwise(f"{name}.scale", "mul", b.matmul(f"{name}.scores", query, key))
-    if masked:
-        x = b.elementwise(f"{name}.mask", "add", x, constants=(b.constant("causal_mask", tokens, tokens),))
-    x = b.matmul(f"{name}.context", b.softmax(f"{name}.softmax", x), value)
-    x = b.view(f"{name}.joined", "transpose", x, split, whole)
+    shape = Attention(b.batch, heads, heads, tokens, tokens, HEAD, "full" if masked else "none")
+    masks = (b.constant("causal_mask", tokens, tokens),) if masked else ()
+    x = b.attention(f"{name}.attention", shape, *parts, output=f"{name}.joined.output", constants=masks)
     return b.linear(f"{name}.attention_out", x, width)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from accelsim.workload.onnx.contributed import MICROSOFT
 from accelsim.workload.onnx.node import Node, RefusedError
 from accelsim.workload.onnx.work import Weight, Work, apply, chained, inner
 from accelsim.workload.shapes import Dims, Linear, Matmul, Softmax, View, elements
@@ -106,6 +107,16 @@ def group_query(node: Node) -> list[Work]:
         names = (turned[0], turned[1], names[2])
     given = Operands(*names, q[0], heads, shared, q[1], size, size, q[1])
     return _attention(node, given, (node.optional(3), node.optional(4)), node.optional(10), (1, 2), _cap(node), works)
+
+
+def is_causal(node: Node) -> bool:
+    """Whether an attention lets a query see only the keys up to its own position, queries being the last positions."""
+    if node.op == MICROSOFT + "GroupQueryAttention":
+        return node.integer("local_window_size", -1) < 1
+    if node.op == MICROSOFT + "Attention":
+        return bool(node.integer("unidirectional", 0))
+    said = node.integer("is_causal", 0) or node.integer("unidirectional", 0)
+    return bool(said) and node.shape(node.input(0))[-2] == node.shape(node.input(1))[-2]
 
 
 def _cap(node: Node) -> float:

@@ -14,6 +14,8 @@ from accelsim.errors import WorkloadError
 from accelsim.workload.check import illegal
 from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.network import Network
+from accelsim.workload.onnx.attention import is_causal
+from accelsim.workload.onnx.attentions import gathered
 from accelsim.workload.onnx.file import Constant, LazyValues, read_model
 from accelsim.workload.onnx.graph import Graph, prepare
 from accelsim.workload.onnx.macs import macs
@@ -93,15 +95,18 @@ class _Importer:
         for (node, _), layer in zip(works, layers, strict=True):
             made = next(iter(node.outputs), "")
             parts[made] = (*parts.get(made, ()), layer.name)
+        values = LazyValues({name: c for name, c in self.constants.items() if c.origin is not None and not c.absent})
+        softmax = ((node, layer) for (node, work), layer in zip(works, layers, strict=True) if work.part == "softmax")
+        causal = {layer.name for node, layer in softmax if is_causal(node)}
         return Network(
             name=name,
-            layers=layers,
+            layers=gathered(layers, self.tensors, self.graph.sizes.batch, causal, values),
             tensors=self.tensors,
             source=source,
             batch=self.graph.sizes.batch,
             batch_doubt=self.graph.sizes.doubt,
             notes=(*self._notes(), *_unsupported_notes(layers)),
-            values=LazyValues({name: c for name, c in self.constants.items() if c.origin is not None and not c.absent}),
+            values=values,
             absent={name: c.absent for name, c in self.constants.items() if c.absent},
             program=replace(self.graph.program, batch=self.graph.sizes.batch, layers=parts),
         )

@@ -1,0 +1,267 @@
+"""What lives between layers in the buffers that units share, and what moves then; docs/decisions/0094-rooms.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, TypeAlias
+
+from accelsim.activity import Loop, Step, Transfer, walk
+from accelsim.config.arch import Arch
+from accelsim.config.schema import BufferSpec
+from accelsim.errors import ModelError
+from accelsim.memory.dram import DramModel
+from accelsim.passes.residency import Buffer, Residency, reside, room_edges, used_bits
+from accelsim.results import LayerResult
+from accelsim.schedules import BufferTime, Kept
+from accelsim.units import KIB_BITS, exact
+from accelsim.workload.layers import LayerView, Tensor
+from accelsim.workload.network import Network, is_view
+from accelsim.workload.storage import Storage, layout
+
+Keep: TypeAlias = Literal["none", "greedy", "exact"]
+KEEP: tuple[Keep, ...] = ("none", "greedy", "exact")
+READ, WRITE = ".read", ".write"
+"""A buffer's ports: its name and this."""
+
+
+@dataclass(frozen=True)
+class Homes:
+    """Where activations live between layers; those that are not named here, in DRAM.
+
+    Attributes
+    ----------
+    places : mapping
+        Tensor -> buffer.
+    after : mapping
+        Position of a layer that works -> those that must have computed before it writes.
+    buffers : tuple of BufferTime
+        Nothing moved yet.
+    kept : tuple of Kept
+    proof : str
+        Of the weakest plan; empty where nothing was planned.
+    """
+
+    places: Mapping[str, str]
+    after: Mapping[int, tuple[int, ...]]
+    buffers: tuple[BufferTime, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    proof: str = ""
+
+    def place(self, tensor: Tensor) -> str:
+        """Return where an activation is written: a port, DRAM or ``chip``."""
+        name = self.places.get(tensor.name)
+        return tensor.home if name is None else name + WRITE
+
+
+EVERYTHING_IN_DRAM = Homes({}, {})
+
+
+class Moved(NamedTuple):
+    """What a layer moves in its place: its tiles, bits on the bus of DRAM that it no longer moves, and of buffers.
+
+    Attributes
+    ----------
+    saved_read_bits, saved_written_bits : int
+        Whole bursts.
+    read_bits, written_bits : mapping
+        Buffer -> useful bits.
+    homes : mapping
+        Activation -> buffer, of those that live in one.
+    """
+
+    schedule: Sequence[Step | Loop] | None
+    saved_read_bits: int
+    saved_written_bits: int
+    read_bits: Mapping[str, int]
+    written_bits: Mapping[str, int]
+    homes: Mapping[str, str]
+
+    @property
+    def saved_bits(self) -> int:
+        """Both directions."""
+        return self.saved_read_bits + self.saved_written_bits
+
+
+def ports(arch: Arch) -> dict[str, DramModel | None]:
+    """Return the ports of all buffers as buses; None for one that nobody waits for."""
+    found: dict[str, DramModel | None] = {}
+    for buffer in arch.memory.buffers:
+        for port, bits in ((READ, buffer.read_bits_per_cycle), (WRITE, buffer.write_bits_per_cycle)):
+            found[buffer.name + port] = None if bits is None else DramModel(exact(bits), 0, 1)
+    return found
+
+
+def homes(arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Keep) -> Homes:
+    """Return which activations of a connected network live in buffers.
+
+    Parameters
+    ----------
+    layers : sequence of LayerResult
+        One for each layer with work, with ``tiles`` where it was simulated.
+    keep : "none", "greedy" or "exact"
+    """
+    if keep == "none" or not arch.memory.buffers:
+        return EVERYTHING_IN_DRAM
+    found = layout(network)
+    reach = _Reach.of(arch, network, layers)
+    copied = {copy.tensor for copy in found.copies} | {copy.into for copy in found.copies}
+    wanted = {
+        storage.name: reach.buffer(storage)
+        for storage in found.storages
+        if storage.role == "inner" and copied.isdisjoint(storage.tensors)
+    }
+    places: dict[str, str] = {}
+    after: dict[int, tuple[int, ...]] = {}
+    buffers, kept, proofs = list[BufferTime](), list[Kept](), list[str]()
+    for spec in arch.memory.buffers:
+        plan, storages = _planned(spec, found.storages, wanted, keep, len(layers), len(arch.units) > 1)
+        size = Buffer(spec.name, spec.kib * KIB_BITS, spec.word_bits)
+        buffers.append(BufferTime(spec.name, size.capacity_bits, used_bits(storages, plan, size), 0, 0))
+        proofs.append(plan.proof)
+        for storage in storages:
+            if storage.name in plan.places:
+                places |= dict.fromkeys(storage.tensors, spec.name)
+                address = plan.places[storage.name].address_bits
+                kept.append(Kept(storage.name, spec.name, address, storage.bits, storage.first, storage.last))
+        for position, before in room_edges(storages, plan).items():
+            after[position] = tuple(sorted({*after.get(position, ()), *before}))
+    proof = next((proof for proof in ("greedy", "bounded") if proof in proofs), "optimal")
+    return Homes(places, after, tuple(buffers), tuple(kept), proof)
+
+
+def _planned(
+    spec: BufferSpec, storages: Sequence[Storage], wanted: Mapping[str, str | None], keep: Keep, positions: int,
+    overlap: bool,
+) -> tuple[Residency, list[Storage]]:  # fmt: skip
+    """Return the plan of one buffer, and the storages as it sees them: what may not live in it stays in DRAM."""
+    mine = [s if s.role != "inner" or wanted.get(s.name) == spec.name else replace(s, role="state") for s in storages]
+    buffer = Buffer(spec.name, spec.kib * KIB_BITS, spec.word_bits)
+    planner: Literal["greedy", "exact"] = "greedy" if keep == "greedy" else "exact"
+    return reside(mine, [buffer], planner, positions, overlap=overlap), mine
+
+
+class _Reach(NamedTuple):
+    """Buffer of each layer that works, by position: into which it can write, and from which it can read."""
+
+    writes: tuple[str | None, ...]
+    reads: tuple[str | None, ...]
+    chip: frozenset[str]
+    """Tensors whose home is an engine's own matter."""
+
+    @classmethod
+    def of(cls, arch: Arch, network: Network, layers: Sequence[LayerResult]) -> _Reach:
+        rooms = {unit.name: unit.rooms for unit in arch.units}
+        writes, reads = list[str | None](), list[str | None]()
+        for view, result in zip(views(network), layers, strict=True):
+            room, able = rooms.get(result.unit or ""), result.simulated and _plain(result)
+            writes.append(room.outputs if room and able and len(view.outputs) == 1 else None)
+            reads.append(room.inputs if room and able and _told_apart(view, result) else None)
+        chip = frozenset(name for name, tensor in network.tensors.items() if tensor.home == "chip")
+        return cls(tuple(writes), tuple(reads), chip)
+
+    def buffer(self, storage: Storage) -> str | None:
+        """Return the only buffer in which a storage can live."""
+        if not self.chip.isdisjoint(storage.tensors):
+            return None
+        found = {self.writes[at] for at in storage.writers} | {self.reads[at] for at in storage.readers}
+        return found.pop() if len(found) == 1 else None
+
+
+def views(network: Network) -> list[LayerView]:
+    """Return the layers that work."""
+    return [network.view(layer) for layer in network.layers if not is_view(layer)]
+
+
+def _steps(result: LayerResult) -> Iterator[Step]:
+    if result.tiles is not None and result.tiles.schedule is not None:
+        yield from (step for step, _ in walk(result.tiles.schedule, 1))
+
+
+def _plain(result: LayerResult) -> bool:
+    """Whether a layer has tiles, and moves its tensors without indices."""
+    if result.tiles is None or result.tiles.schedule is None:
+        return False
+    return not any(row.boundary == "dram" and row.tensor == "index" for row in result.traffic)
+
+
+def _told_apart(view: LayerView, result: LayerResult) -> bool:
+    """Whether it is known which load is of which input."""
+    if len(view.inputs) == 1 or (view.macs and not view.weights and len(view.inputs) == 2):
+        return True
+    number = len(view.inputs)
+    return not view.macs and all(
+        [t.tensor for t in step.loads].count("input") in (0, number)
+        and not any(t.tensor == "input" for t in (*step.before, *step.after))
+        for step in _steps(result)
+    )
+
+
+def moved(view: LayerView, result: LayerResult, places: Mapping[str, str]) -> Moved:
+    """Return what a layer moves if ``places`` says in which buffers tensors live.
+
+    Raises
+    ------
+    ModelError
+        A layer that `homes` would not have taken.
+    """
+    assert result.tiles is not None
+    inputs, output = [places.get(tensor.name) for tensor in view.inputs], places.get(view.output.name)
+    schedule, dram = result.tiles.schedule, result.tiles.dram
+    if schedule is None or not (output or any(inputs)):
+        return Moved(schedule, 0, 0, {}, {}, {})
+    place = _Places(tuple(inputs), output, bool(view.macs and not view.weights))
+    known: dict[int, Step] = {}
+
+    def rehoused(items: Iterable[Step | Loop]) -> tuple[Step | Loop, ...]:
+        found: list[Step | Loop] = []
+        for item in items:
+            if isinstance(item, Loop):
+                found.append(Loop(item.repeat, rehoused(item.body)))
+            else:
+                if id(item) not in known:
+                    known[id(item)] = place.step(item)
+                found.append(known[id(item)])
+        return tuple(found)
+
+    there = rehoused(schedule)
+    saved, bits = {"read": 0, "write": 0}, {"read": dict[str, int](), "write": dict[str, int]()}
+    for step, times in walk(there, 1):
+        for t in (*step.loads, *step.before, *step.after, *step.stores):
+            if t.place != "dram":
+                name = t.place.removesuffix(READ).removesuffix(WRITE)
+                saved[t.direction] += times * dram.bus_bits(t)
+                bits[t.direction][name] = bits[t.direction].get(name, 0) + times * t.bits
+    homes = {t.name: places[t.name] for t in (*view.inputs, *view.outputs) if t.name in places}
+    return Moved(there, saved["read"], saved["write"], bits["read"], bits["write"], homes)
+
+
+class _Places(NamedTuple):
+    """Buffers of a layer's inputs and of its output; None for DRAM."""
+
+    inputs: tuple[str | None, ...]
+    output: str | None
+    both: bool
+    """Whether the second input is moved as ``weight``: a product of two activations."""
+
+    def step(self, step: Step) -> Step:
+        """Return a tile with the places of what it moves."""
+        loads, before, stores, after = map(self._moves, (step.loads, step.before, step.stores, step.after))
+        return Step(loads, step.compute_cycles, stores, before, after)
+
+    def _moves(self, transfers: Sequence[Transfer]) -> tuple[Transfer, ...]:
+        found, seen = list[Transfer](), 0
+        apart = len(self.inputs) > 1 and not self.both
+        for t in transfers:
+            home: str | None = None
+            if (t.tensor, t.direction) == ("input", "read"):
+                home = self.inputs[seen if apart else 0]
+                seen += 1
+            elif (t.tensor, t.direction) == ("weight", "read") and self.both:
+                home = self.inputs[1]
+            elif (t.tensor, t.direction) == ("output", "write"):
+                home = self.output
+            found.append(t if home is None else t._replace(place=home + (READ if t.direction == "read" else WRITE)))
+        if apart and any(self.inputs) and seen not in (0, len(self.inputs)):
+            raise ModelError(f"{seen} loads of {len(self.inputs)} inputs in a tile")
+        return tuple(found)
