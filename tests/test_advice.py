@@ -88,7 +88,7 @@ def test_trials_stop_at_their_budget_and_name_what_was_left_out(monkeypatch):
 
 
 def test_a_remedy_that_the_machine_refuses_is_dropped():
-    machine = load_arch("systolic_ws", [("params.whole_weight_tiles", True)])
+    machine = load_arch("systolic_os", [("params.drain", "rows")])
     assert any("dataflow" in remedy.sets for remedy in registry.get("systolic").remedies(machine.units[0].params))
     net = load_network("alexnet")
     result = simulate(machine, net)
