@@ -35,7 +35,7 @@ _IMPLIED: dict[Origin, Class] = {
 Metric = Literal["cycles", "traffic", "power", "area", "energy ratio", "other"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 _WORDS: tuple[tuple[Metric, str], ...] = (
-    ("power", "_mw"), ("area", "mm2"), ("energy ratio", "_pj"), ("traffic", "bits"), ("traffic", "bytes"),
+    ("power", "_mw"), ("power", ".mw."), ("area", "mm2"), ("energy ratio", "_pj"), ("traffic", "bits"), ("traffic", "bytes"),
     ("traffic", "traffic."), ("other", "mapping"), ("cycles", "cycles"), ("cycles", "time_s"), ("cycles", "tops"),
     ("cycles", "occupancy"), ("cycles", "utilization"), ("cycles", "active_pes"),
 )  # fmt: skip
