@@ -35,9 +35,9 @@ _IMPLIED: dict[Origin, Class] = {
 Metric = Literal["cycles", "traffic", "power", "area", "energy ratio", "other"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 _WORDS: tuple[tuple[Metric, str], ...] = (
-    ("power", "_mw"), ("power", ".mw."), ("area", "mm2"), ("energy ratio", "_pj"), ("traffic", "bits"), ("traffic", "bytes"),
-    ("traffic", "traffic."), ("other", "mapping"), ("cycles", "cycles"), ("cycles", "time_s"), ("cycles", "tops"),
-    ("cycles", "occupancy"), ("cycles", "utilization"), ("cycles", "active_pes"),
+    ("power", "_mw"), ("power", ".mw."), ("area", "mm2"), ("energy ratio", "_pj"), ("traffic", "bits"),
+    ("traffic", "bytes"), ("traffic", "traffic."), ("other", "mapping"), ("cycles", "cycles"), ("cycles", "time_s"),
+    ("cycles", "tops"), ("cycles", "occupancy"), ("cycles", "utilization"), ("cycles", "active_pes"),
 )  # fmt: skip
 """The first of these whose word is in a quantity says what kind it is."""
 
