@@ -42,8 +42,14 @@ if TYPE_CHECKING:
 OnProgress = Callable[[str, float, int], None]
 """Called with (layer name, layers done, layers in all); within a layer that takes long, done has a fraction."""
 
+ONE_AFTER_ANOTHER = (
+    "Layers run one after another: no overlap between layers, and activations go through DRAM between them."
+)
+ON_ONE_CLOCK = (
+    "Layers on one clock wait for whole layers: no tile of a layer starts before its producers have ended; figures of "
+    "single layers are of each alone."
+)
 ALWAYS_NOT_MODELLED = (
-    "Layers run one after another: no overlap between layers, and activations go through DRAM between them.",
     "Views (reshape, concatenation, dropout) cost nothing: tensors are placed where their reader expects them.",
 )
 
@@ -188,7 +194,7 @@ def simulate(
         },
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
-        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
+        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, clocked is not None),
         notes=(*network.notes, *said, *sooner, *_device_notes(arch, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
@@ -452,7 +458,7 @@ def placed(results: list[LayerResult]) -> tuple[LayerResult, ...]:
     return tuple(done)
 
 
-def not_modelled(arch: Arch, units: Collection[str | None]) -> tuple[str, ...]:
+def not_modelled(arch: Arch, units: Collection[str | None], one_clock: bool = False) -> tuple[str, ...]:
     """Return what no figure of these units of a machine contains."""
     items: dict[str, None] = {}
     for unit in arch.units:
@@ -460,4 +466,5 @@ def not_modelled(arch: Arch, units: Collection[str | None]) -> tuple[str, ...]:
             items |= dict.fromkeys(registry.get(unit.engine).notes.not_modelled)
     if (bare := [name for name in without_registers(arch) if name in units]) and table_of(arch).spec.cells is not None:
         items[f"{UNDECLARED}: clock and pipeline registers of {', '.join(bare)} cost nothing here"] = None
-    return (*items, *ALWAYS_NOT_MODELLED, *table_of(arch).notes)
+    between = ON_ONE_CLOCK if one_clock else ONE_AFTER_ANOTHER
+    return (*items, between, *ALWAYS_NOT_MODELLED, *table_of(arch).notes)

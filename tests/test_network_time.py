@@ -50,7 +50,7 @@ def test_one_unit_in_a_chain_takes_no_longer_than_layer_by_layer_and_no_prefetch
 
 def test_without_a_schedule_nothing_changes():
     plain, timed = accelsim.simulate("edge_npu", "onnx:squeezenet"), simulated("edge_npu", "onnx:squeezenet")
-    assert replace(timed, schedule=None) == plain
+    assert replace(timed, schedule=None, not_modelled=plain.not_modelled) == plain
     assert "schedule" not in document(plain)
     assert document(plain)["schema"] == 1
 
@@ -92,3 +92,10 @@ def test_the_second_operand_of_a_product_of_activations_is_no_constant():
     assert made_by_others(view, {"k"}) >= {"weight"}
     assert "weight" not in made_by_others(view, {"q"})
     assert not made_by_others(view, set()) & {"input", "weight"}
+
+
+def test_what_is_not_modelled_between_layers_depends_on_the_clock():
+    machine, net = "edge_npu", "onnx:squeezenet"
+    texts = [" ".join(accelsim.simulate(machine, net, schedule=mode).not_modelled) for mode in ("isolated", "network")]
+    assert ["Layers run one after another" in text for text in texts] == [True, False]
+    assert ["Layers on one clock wait for whole layers" in text for text in texts] == [False, True]
