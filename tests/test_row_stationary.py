@@ -500,3 +500,21 @@ def test_the_list_holds_the_largest_m_of_every_break_point_that_fits():
         listed = [tuple(row) for part in candidates._listed(conv, params) for row in part.tolist()]
         assert len(listed) == len(set(listed))
         assert set(listed) == expected
+
+
+def test_what_costs_least_is_kept_over_speeds_of_dram_and_chosen_as_if_it_were_not():
+    """Without leakage no speed decides an energy, ties apart: what is kept of the list chooses as the list does."""
+    conv = Conv2d(n=2, c=24, h=13, w=13, k=20, r=3, s=3, stride=(1, 1), pad=(1, 1, 1, 1))
+    params = accelsim.load_arch("eyeriss").units[0].params
+    table = {"dram": 200.0, "array": 2.0, "glb.fmaps": 6.0, "glb.filters": 6.0}
+
+    def price(name, action):
+        return table.get(name, 1.0)
+
+    spec = MappingSpec(objective="energy")
+    for rate in (Fraction(1, 3), Fraction(7), Fraction(96, 5)):
+        dram = DramModel(rate, 20, 64)
+        found = candidates.best(conv, params, dram, "energy", price)
+        columns = candidates.mappings(conv, params)
+        listed = choose(columns, candidates.bounds(conv, params, dram, columns), spec, price)
+        assert (found.row, found.candidates) == (listed.row, listed.candidates)

@@ -130,7 +130,7 @@ def keys_of(
     bounds: Bounds, objective: str, price: PriceOf, leak_pj_per_cycle: float
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Return what compares candidates: (places, their cycles) -> score, cycles, DRAM bits and place, a row of each."""
-    dynamic = _dynamic_pj(bounds, price) if objective in ("energy", "edp") else np.zeros(0)
+    dynamic = dynamic_pj(bounds, price) if objective in ("energy", "edp") else np.zeros(0)
 
     def keys(places: np.ndarray, cycles: np.ndarray) -> np.ndarray:
         score: np.ndarray = cycles
@@ -159,7 +159,7 @@ def _keep(columns: Candidates, count: int, fixed: Mapping[str, Any]) -> np.ndarr
     return keep
 
 
-def _dynamic_pj(bounds: Bounds, price: PriceOf) -> np.ndarray:
+def dynamic_pj(bounds: Bounds, price: PriceOf) -> np.ndarray:
     """Return the energy of each candidate, leakage apart."""
     energy = np.zeros(len(bounds.cycles))
     for (name, action), count in (*bounds.traffic.items(), *bounds.events.items()):

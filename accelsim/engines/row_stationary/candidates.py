@@ -6,7 +6,8 @@ smallest factor of each count is kept. Candidates are walked in the order of `le
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from functools import cache, lru_cache
 
 import numpy as np
@@ -17,7 +18,7 @@ from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.fmaps import Fmap
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.errors import MappingError
-from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf, choose, keys_of
+from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf, choose, dynamic_pj, keys_of
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.units import KIB_BITS, ceil_div
@@ -124,17 +125,65 @@ def _of_energy(
     """Return the best under an energy objective: `choose` among all, of which those are kept that it may walk."""
     number, wide = 0, len(FIELDS)
     kept = np.empty((0, wide + 5))  # mapping, score, cycles, DRAM bits, PEs not in use, place before these count
-    for filled in _filled(conv, params):
-        rows = _even(conv, filled)
+    some: Iterable[tuple[np.ndarray, np.ndarray]]
+    if spec.objective == "energy" and not leak_pj_per_cycle:  # then no speed of DRAM decides, ties apart
+        any_speed = DramModel(Fraction(1), 0, dram.burst_bits)
+        prices = tuple((key, price(*key)) for key in _priced(conv, params, any_speed))
+        rows, places, number = _cheapest(conv, params, any_speed, prices)
+        some = ((rows, places),)
+    else:
+        some = _numbered(conv, params)
+    for rows, places in some:
         told = bounds(conv, params, dram, columns := _columns(rows))
         keys = keys_of(told, spec.objective, price, leak_pj_per_cycle)(np.arange(len(rows)), told.cycles)
-        unused, places = -columns["e"] * columns["r"] * columns["t"], number + np.arange(len(rows))
+        unused = -columns["e"] * columns["r"] * columns["t"]
         kept = np.concatenate([kept, np.column_stack([rows, keys[:, :3], unused, places])])
         kept = kept[np.lexsort(kept[:, wide:].T[::-1])[: most_walked(conv) + 1]]
-        number += len(rows)
+        number = max(number, int(places[-1]) + 1)
     columns = _in_order(kept[np.argsort(kept[:, -1]), :wide].astype(np.int64))
     told = bounds(conv, params, dram, columns)._replace(others=number - len(kept))
     return choose(columns, told, spec, price, leak_pj_per_cycle)
+
+
+def _numbered(conv: Conv2d, params: Params) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield all candidates, some thousand at a time, and their places in the list."""
+    number = 0
+    for filled in _filled(conv, params):
+        rows = _even(conv, filled)
+        yield rows, number + np.arange(len(rows))
+        number += len(rows)
+
+
+@lru_cache(maxsize=1024)
+def _priced(conv: Conv2d, params: Params, dram: DramModel) -> tuple[tuple[str, str], ...]:
+    """Return what an energy objective asks the prices of."""
+    told = bounds(conv, params, dram, _columns(next(_numbered(conv, params))[0][:1]))
+    return (*told.traffic, *told.events)
+
+
+@lru_cache(maxsize=1024)
+def _cheapest(
+    conv: Conv2d, params: Params, dram: DramModel, prices: tuple[tuple[tuple[str, str], float], ...]
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return the candidates of least energy, as many as may be walked and all that cost as little, in the list's order.
+
+    Returns
+    -------
+    tuple
+        Rows, their places in the list, and how many candidates there are. Of ``dram`` only whole bursts count.
+    """
+    known, most = dict(prices), most_walked(conv) + 1
+    kept, places, scores, number = np.empty((0, len(FIELDS)), np.int64), np.empty(0, np.int64), np.empty(0), 0
+    for rows, mine in _numbered(conv, params):
+        told = bounds(conv, params, dram, _columns(rows))
+        energy = dynamic_pj(told, lambda name, action: known[name, action])
+        kept, places = np.concatenate([kept, rows]), np.concatenate([places, mine])
+        scores = np.concatenate([scores, energy])
+        if len(scores) > most:
+            good = scores <= np.partition(scores, most - 1)[most - 1]
+            kept, places, scores = kept[good], places[good], scores[good]
+        number += len(rows)
+    return kept, places, number
 
 
 def most_walked(conv: Conv2d) -> int:

@@ -74,7 +74,7 @@ def move(layer, flow, psum_width, m_trips, m_folds, k_row, c_row, moves):  # typ
 
 @lean
 def dynamic_pj(rates, read, write, inputs, weights, spilled, moves):  # type: ignore[no-untyped-def]
-    """Return the energy of a candidate without leakage: `choose._dynamic_pj`.
+    """Return the energy of a candidate without leakage: `choose.dynamic_pj`.
 
     ``read`` and ``write`` are bits on the bus; the others useful ones: what comes into the scratchpads of inputs and
     weights, partial sums one way.

@@ -87,7 +87,7 @@ def evaluate(layers, cuts, first, lanes, latency, bus, objective, moves, rates, 
 
 @lean
 def dynamic_pj(layer, found, moves, rates):  # type: ignore[no-untyped-def]
-    """Return the energy of a cut, leakage apart: `choose._dynamic_pj`, term by term."""
+    """Return the energy of a cut, leakage apart: `choose.dynamic_pj`, term by term."""
     energy = float(found[READ]) * rates[0] + float(found[WRITE]) * rates[1]
     for k in range(len(moves)):
         bits = moves[k] + (found[FETCHED] * layer[nest.W] * layer[STREAMED] if k == 0 else 0)
