@@ -173,7 +173,7 @@ def test_a_trunk_moves_what_it_carries_in_that_direction(tmp_path):
     placed = sum(accelsim.simulate(arch, str(tmp_path / "net.yaml")).area_mm2.values())
     assert trunk.length_mm == pytest.approx(math.sqrt(placed))
     one = table_of(arch).price(trunk, "transfer").pj
-    price = price_of(unit_components(arch, arch.units[0]), table_of(arch))
+    price = price_of(unit_components(arch, arch.units[0]), table_of(arch), arch.memory.dram)
     by_name = {c.name: c for c in machine_components(arch)}
     assert price("glb.inputs", "read") == table_of(arch).price(by_name["glb.inputs"], "read").pj + one
     assert price("glb.inputs", "write") == table_of(arch).price(by_name["glb.inputs"], "write").pj

@@ -47,11 +47,15 @@ def test_no_candidate_that_was_simulated_by_hand_is_much_faster(machine, layer, 
 
 
 def test_an_energy_objective_counts_the_buffers_and_the_lookups_of_unpu():
-    """AlexNet conv3: the search took 1,366 uJ where one of its own candidates takes 496."""
-    arch = accelsim.load_arch("unpu", [("mapping.objective", "energy")])
-    result = accelsim.simulate(arch, accelsim.load_network("alexnet"), layers="conv3")
-    (layer,) = [each for each in result.layers if each.simulated]
-    assert sum(layer.energy_pj.values()) < 500e6
+    """AlexNet conv3: the search once took 2.8 times the energy of one of its own candidates."""
+    spent = {
+        objective: accelsim.simulate(
+            accelsim.load_arch("unpu", [("mapping.objective", objective)]), "alexnet", layers="conv3"
+        ).total_energy_pj
+        for objective in ("energy", "edp", "cycles", "dram")
+    }
+    assert spent["energy"] <= min(spent.values()) * (1 + 1e-12)
+    assert spent["energy"] < 0.9 * max(spent.values())
 
 
 def test_a_row_stationary_layer_of_two_thousand_million_channels_is_refused_at_once():

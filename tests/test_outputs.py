@@ -65,6 +65,7 @@ WRITES = {
     "validate": [("validate", "vector", "-o", "out.md")],
     "search": [(*SEARCH, "-o", "out.yaml"), (*SEARCH, "--plot", "out.png")],
     "dram": [("dram", "ddr4-2400", "--pattern", "stride", "--requests", "100", "--save-trace", "out.trace")],
+    "plan": [("plan", "onnx:squeezenet", "--capacity-kib", "64", "--plot", "out.png")],
     "merge": [("merge", "s.db", "-o", "out.db")],
     "replica": [("replica", "scalesim", "os_32.cfg", "small.csv", "-o", "out")],
     "compare": [("compare", "systolic_ws", "systolic_ws_8", "-n", "tiny.yaml", "-o", "out")],

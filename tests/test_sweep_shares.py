@@ -101,7 +101,7 @@ def test_clock_table_and_what_has_no_area_stand_in_every_row(mixed):
         assert row["clock_mhz"] == result.clock_mhz
         assert row["energy_table"] == result.options["energy_table"]
     lacking = {row["machine"]: row["no_area"] for row in rows(mixed / "s.db")}
-    assert lacking["systolic_ws"] == "array"
+    assert lacking["systolic_ws"] == "clock, array, bus"
 
 
 def test_where_all_points_simulate_the_same_nothing_more_is_written(tmp_path):

@@ -93,7 +93,7 @@ def test_the_search_finds_what_timing_every_candidate_finds(name, objective):
     seen = 0
     for seed in range(60):
         case, machine = dense(random_case(name, 1000 + seed)), Machine(MACHINE.clocks_mhz, DRAMS[seed % 3])
-        if case.engine.supports(case.view, case.params):
+        if case.engine.supports(case.view, case.params) or getattr(case.params, "whole_weight_tiles", False):
             continue
         try:
             columns = case.engine.candidates(case.view, case.params, machine)

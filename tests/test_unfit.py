@@ -153,7 +153,7 @@ def test_another_machine_is_advised_only_where_one_can(tmp_path, monkeypatch, ca
     layers = {
         "softmax": (
             "{name: a, kind: softmax, shape: [4, 8], length: 8}",
-            "choose another machine, such as edge_npu, edge_npu_128, eyeriss_npu",
+            "choose another machine, such as edge_npu, edge_npu_128, edge_npu_l2, eyeriss_npu",
         ),
         "cosh": ("{name: a, kind: elementwise, op: cosh, shape: [4, 8]}", "no packaged machine can"),
     }

@@ -268,7 +268,8 @@ def _with_bases(document: Document, path: Path, seen: tuple[Path, ...], publishe
         merged["name"] = path.stem
     if "description" not in document.data:
         merged["description"] = f"variant of {base.data.get('name', base_path.stem)}"
-    merged = beside.set_aside(merged, _value(base.data, beside.PATH), _value(document.data, beside.PATH) or ())
+    given = _value(document.data, beside.PATH)
+    merged = beside.set_aside(merged, _value(base.data, beside.PATH), given if isinstance(given, Mapping) else ())
     return Document(_with_sources(document, merged, owed, True), document.name, places)
 
 

@@ -150,6 +150,8 @@ def _power(ax: Axes, result: NetworkResult, layers: Sequence[LayerResult], edges
     for layer in layers:
         part = dict.fromkeys(looks, 0.0)
         for name, pj in layer.energy_pj.items():
+            if not pj:
+                continue
             stalled = layer.stalled_pj.get(name, 0.0)
             part[name if name in part else OTHERS] += pj - stalled
             part[STALLED] += stalled
