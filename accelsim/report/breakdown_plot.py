@@ -24,8 +24,6 @@ _LEGEND = 0.14
 _LONGEST_LABEL = 36
 _SCALES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("u", 1e-6), ("n", 1e-9))
 OTHERS = "other components"
-_MOST_COMPONENTS = 10
-"""More share what is left."""
 
 
 def draw(fig: Figure, result: NetworkResult) -> None:
@@ -86,7 +84,7 @@ def energy_bars(result: NetworkResult, drawn: list[SeriesRow]) -> tuple[list[dic
 def merged(result: NetworkResult) -> list[str]:
     """Return the components to draw, in the machine's order; where there are too many the smallest are merged."""
     found = {name: pj for name, pj in result.energy_pj.items() if pj}
-    most = _MOST_COMPONENTS
+    most = classes.MOST_COMPONENTS
     if len(found) <= most:
         return list(found)
     large = sorted(found, key=lambda name: found[name], reverse=True)[: most - 1]

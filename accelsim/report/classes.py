@@ -19,6 +19,8 @@ OF_KIND = {
 }  # fmt: skip
 """Kind of a component -> class."""
 OTHER = "other"
+MOST_COMPONENTS = 10
+"""A picture that has more of them merges the smallest, or shows classes."""
 LOOKS = {
     "arithmetic": Look(palette.BLUE),
     "registers": Look(palette.SKY, letters="black"),

@@ -152,10 +152,6 @@ def _measure(mine: Sequence[Shown], kind: str, total: str, by: str) -> tuple[lis
     return factors, f"{axis}, by {by}", ends
 
 
-_MOST_COMPONENTS = 10
-"""More are drawn by class."""
-
-
 class Energies(NamedTuple):
     """What parts of the energy of points are (``by``), part -> name and look, and the parts of each point, in pJ."""
 
@@ -173,7 +169,7 @@ def energy_parts(shown: Sequence[Shown]) -> Energies:
     names = dict.fromkeys(name for each in spent for name in each)
     alike = len({frozenset(each) for each in spent}) < 2
     by = "component"
-    if not (alike and len(names) <= _MOST_COMPONENTS) and all(point.classes for point in shown):
+    if not (alike and len(names) <= classes.MOST_COMPONENTS) and all(point.classes for point in shown):
         by = "class"
         spent = [classes.by_class(each, point.classes) for each, point in zip(spent, shown, strict=True)]
         looks = {group: look for group, look in classes.LOOKS.items() if any(group in each for each in spent)}
