@@ -173,6 +173,10 @@ def views(network: Network) -> list[LayerView]:
     return [network.view(layer) for layer in network.layers if not is_view(layer)]
 
 
+Known: TypeAlias = "dict[tuple[int, _Places], Moved]"
+"""Tiles and places -> what moves; the tiles live as long as the results do."""
+
+
 def _steps(result: LayerResult) -> Iterator[Step]:
     if result.tiles is not None and result.tiles.schedule is not None:
         yield from (step for step, _ in walk(result.tiles.schedule, 1))
@@ -197,8 +201,22 @@ def _told_apart(view: LayerView, result: LayerResult) -> bool:
     )
 
 
-def moved(view: LayerView, result: LayerResult, places: Mapping[str, str]) -> Moved:
+def moves(network: Network, layers: Sequence[LayerResult], places: Mapping[str, str]) -> list[Moved | None]:
+    """Return what each layer that works moves, None where it was not simulated; those alike share their tiles."""
+    known: Known = {}
+    return [
+        moved(view, result, places, known) if result.simulated else None
+        for view, result in zip(views(network), layers, strict=True)
+    ]
+
+
+def moved(view: LayerView, result: LayerResult, places: Mapping[str, str], known: Known | None = None) -> Moved:
     """Return what a layer moves if ``places`` says in which buffers tensors live.
+
+    Parameters
+    ----------
+    known : dict, optional
+        What layers ahead move that are alike; filled.
 
     Raises
     ------
@@ -211,7 +229,16 @@ def moved(view: LayerView, result: LayerResult, places: Mapping[str, str]) -> Mo
     if schedule is None or not (output or any(inputs)):
         return Moved(schedule, 0, 0, {}, {}, {})
     place = _Places(tuple(inputs), output, bool(view.macs and not view.weights))
-    known: dict[int, Step] = {}
+    known, key = {} if known is None else known, (id(schedule), place)
+    if key not in known:
+        known[key] = _rehoused(schedule, place, dram)
+    homes = {t.name: places[t.name] for t in (*view.inputs, *view.outputs) if t.name in places}
+    return known[key]._replace(homes=homes)
+
+
+def _rehoused(schedule: Sequence[Step | Loop], place: _Places, dram: DramModel) -> Moved:
+    """Return what tiles move in their places."""
+    steps: dict[int, Step] = {}
 
     def rehoused(items: Iterable[Step | Loop]) -> tuple[Step | Loop, ...]:
         found: list[Step | Loop] = []
@@ -219,9 +246,9 @@ def moved(view: LayerView, result: LayerResult, places: Mapping[str, str]) -> Mo
             if isinstance(item, Loop):
                 found.append(Loop(item.repeat, rehoused(item.body)))
             else:
-                if id(item) not in known:
-                    known[id(item)] = place.step(item)
-                found.append(known[id(item)])
+                if id(item) not in steps:
+                    steps[id(item)] = place.step(item)
+                found.append(steps[id(item)])
         return tuple(found)
 
     there = rehoused(schedule)
@@ -232,8 +259,7 @@ def moved(view: LayerView, result: LayerResult, places: Mapping[str, str]) -> Mo
                 name = t.place.removesuffix(READ).removesuffix(WRITE)
                 saved[t.direction] += times * dram.bus_bits(t)
                 bits[t.direction][name] = bits[t.direction].get(name, 0) + times * t.bits
-    homes = {t.name: places[t.name] for t in (*view.inputs, *view.outputs) if t.name in places}
-    return Moved(there, saved["read"], saved["write"], bits["read"], bits["write"], homes)
+    return Moved(there, saved["read"], saved["write"], bits["read"], bits["write"], {})
 
 
 class _Places(NamedTuple):
