@@ -38,6 +38,7 @@ from accelsim.memory.dram import DramModel, dram_model
 from accelsim.operands import handle
 from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
+from accelsim.posts import ALONE, with_posts
 from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
 from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
@@ -78,6 +79,8 @@ class Task:
     """Of its tensors in DRAM, on a machine with a device: first byte and bytes."""
     free_byte: int = 0
     """Behind all tensors of the network."""
+    posts: tuple[LayerView, ...] = ()
+    """Folded layers that hardware of the unit does to its results."""
 
     def values(self) -> dict[str, np.ndarray]:
         """Return tensor name -> integers for all operands that are not synthetic."""
@@ -122,8 +125,9 @@ def simulate_layer(
         return replace(blank, reason=error.reason(view.name))
     activity, fidelity = _walk(engine, plan, options.fidelity, report)
     units = engine.units(params)
+    bare, activity = activity, with_posts(activity, view, task.posts, unit, units)
     activity.check(units)
-    checked = _check(engine, plan, operands, activity) if options.check else None
+    checked = _check(engine, plan, operands, bare) if options.check else None
     cycles, stall, needed = _with_memory(activity, machine)
     used = None
     if arch.memory.dram.device is not None:
@@ -147,6 +151,8 @@ def simulate_layer(
     counted = events(components, activity)
     counted |= clocked(components, {kind: own.causes for kind, own in accounts.items()}, arch.clock_gating)
     details: dict[str, Any] = dict(activity.details)
+    if activity.compute_cycles > bare.compute_cycles:
+        details[ALONE] = _with_memory(bare, machine)[0]
     if choice is not None:
         details |= {"mapping_candidates": choice.candidates, "mapping_why": choice.why}
     effective_macs = operands.effective_macs if view.macs else 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from accelsim import posts
 from accelsim.charges import UNDECLARED, areas_of, machine_components, table_of, without_registers
 from accelsim.config import arch as spec
 from accelsim.config import packaged
@@ -27,6 +28,7 @@ from accelsim.passes import batching, dram_layout
 from accelsim.passes.fold import joinable
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
+from accelsim.posts import FoldInto
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.rooms import Keep
 from accelsim.workload.layers import Layer, LayerView, Tensor
@@ -94,6 +96,7 @@ def simulate(
     schedule: Literal["isolated", "network"] = "isolated",
     prefetch: Prefetch = "tile",
     residency: Keep = "exact",
+    fold: FoldInto = "hardware",
     progress: OnProgress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -138,6 +141,9 @@ def simulate(
         What constants that clock lets units fetch before their layer's turn.
     residency : "none", "greedy" or "exact"
         On that clock: how it is decided which activations live in the machine's buffers, if it declares any.
+    fold : "none", "weights" or "hardware"
+        On that clock: which layers join the products ahead of them: none; those that scale channels, into weights; and
+        what the machine's ``post_ops`` do.
     progress : callable, optional
 
     Raises
@@ -152,12 +158,14 @@ def simulate(
         network = load_network(network, dims=dims)
     elif dims:
         check_names(dims, (), network.name)
-    network = prepare(arch, network, batch, density, precision)
+    whole = prepare(arch, network, batch, density, precision)
+    folded = posts.folded_for(whole, fold if schedule == "network" else "none", lambda view: _unit_for(arch, view)[0])
+    network = folded.network
     chosen = select(network, layers)
     pinned = Pinned(mapping) if mapping is not None else None
-    if pinned is not None and (stray := pinned.unused([layer.name for layer in network.layers])):
+    if pinned is not None and (stray := pinned.unused([layer.name for layer in whole.layers])):
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=pinned.name)
-    given, roundings, said = given_operands(network, operands, seed, chosen)
+    given, roundings, said = given_operands(whole, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
     options = Options(seed, fidelity, check, mode, trace or schedule == "network", unsupported, requests)
     table = table_of(arch)
@@ -170,6 +178,9 @@ def simulate(
         if not is_view(layer)
     ]
     ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
+    left = [task_for(arch, whole, x, pinned, {}, unsupported) for x in whole.layers if x.name in folded.hosts]
+    apart = _run(arch, left, replace(options, check=False), workers, None)
+    joined = posts.said(network, folded.hosts, ran, apart)
     clocked = None
     if schedule == "network":
         from accelsim.network_time import scheduled
@@ -195,7 +206,7 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, clocked is not None),
-        notes=(*network.notes, *said, *sooner, *_device_notes(arch, results)),
+        notes=(*network.notes, *joined, *said, *sooner, *_device_notes(arch, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
@@ -327,6 +338,7 @@ def task_for(
         network.values,
         {t.name: placed[t.name] for t in tensors if t.name in placed},
         end,
+        posts.views(network, layer),
     )
 
 
@@ -446,7 +458,7 @@ def likeness(task: Task) -> Any:
     unit = task.unit.name if task.unit else task.reason
     plain = tuple(replace(t, name="") for t in tensors)
     where = (*task.addresses.values(), task.free_byte)
-    return (task.view.shape, plain, unit, task.pinned, task.view.batch, where)
+    return (task.view.shape, plain, unit, task.pinned, task.view.batch, where, tuple(p.shape for p in task.posts))
 
 
 def placed(results: list[LayerResult]) -> tuple[LayerResult, ...]:

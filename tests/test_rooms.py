@@ -195,7 +195,7 @@ def test_accounts_close_with_kept_tensors_and_the_path_sums_to_the_cycles(networ
 
 
 def test_two_kept_tensors_alive_at_one_layer_share_no_address():
-    kept = ran(network="net:mobilenet_v2").schedule.kept
+    kept = ran(network="net:mobilenet_v2", fold="none").schedule.kept
     assert len(kept) > 100
     for i, one in enumerate(kept):
         for other in kept[:i]:

@@ -147,6 +147,21 @@ class RoomsSpec(Strict):
     outputs: str | None = Field(None, description="name of a buffer; null: outputs go to DRAM")
 
 
+PostOp: TypeAlias = Literal[
+    "add", "affine", "clip", "clip6", "elu", "gelu", "gelu_tanh", "hardsigmoid", "hardswish", "leakyrelu", "mul",
+    "prelu", "relu", "sigmoid", "swish", "tanh",
+]  # fmt: skip
+"""What may be done to results on their way out: elementwise operations with at most constants beside the result, a
+bias as ``add``, and scaling per channel."""
+
+
+class PostSpec(Strict):
+    """Work on results on their way out of a unit, in place of a layer of its own."""
+
+    ops: tuple[PostOp, ...] = Field(strict=False, min_length=1, description="operations that it does")
+    lanes: int = Field(ge=1, le=65536, description="results that it takes per cycle, whatever is done to them")
+
+
 class UnitSpec(Strict):
     """One compute unit."""
 
@@ -157,6 +172,9 @@ class UnitSpec(Strict):
         ("*",), strict=False, description="patterns over layer names or kinds that this unit takes"
     )
     rooms: RoomsSpec = RoomsSpec()
+    post_ops: PostSpec | None = Field(
+        None, description="what it does to results on their way out, of layers on one clock; null: nothing"
+    )
 
 
 class ArchSpec(Strict):

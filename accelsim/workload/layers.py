@@ -68,11 +68,15 @@ class Post(NamedTuple):
         What it did.
     weights : tuple of str
         Its constants.
+    into : str
+        ``weights`` where they are changed and nothing is left to do, ``lanes`` where hardware does it; empty where no
+        machine was asked.
     """
 
     name: str
     shape: Shape
     weights: tuple[str, ...]
+    into: Literal["", "weights", "lanes"] = ""
 
 
 @dataclass(frozen=True)
