@@ -1,4 +1,4 @@
-"""``python -m benchmarks.factors``: DRAM bytes and cycles of three networks on one clock beside a published prototype's.
+"""``python -m benchmarks.factors``: DRAM and cycles of three networks on one clock, beside a published prototype's.
 
 The prototype ran on build 0ef236b of this repository: ``edge_npu``, int8, batch 1, ``mapping.objective: edp``, folded
 behind products, a shared buffer with ports that nobody waits for. Here the same machine declares that buffer and
