@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from accelsim import posts
+from accelsim import posts, rooms
 from accelsim.charges import UNDECLARED, areas_of, machine_components, table_of, without_registers
 from accelsim.config import arch as spec
 from accelsim.config import packaged
@@ -159,6 +159,7 @@ def simulate(
     elif dims:
         check_names(dims, (), network.name)
     whole = prepare(arch, network, batch, density, precision)
+    said_homes = () if schedule == "network" else rooms.not_at_home(whole)
     folded = posts.folded_for(whole, fold if schedule == "network" else "none", lambda view: _unit_for(arch, view)[0])
     network = folded.network
     chosen = select(network, layers)
@@ -206,7 +207,7 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, clocked is not None),
-        notes=(*network.notes, *joined, *said, *sooner, *_device_notes(arch, results)),
+        notes=(*network.notes, *said_homes, *joined, *said, *sooner, *_device_notes(arch, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
@@ -221,6 +222,7 @@ def prepare(arch: Arch, network: Network, batch: int | None, density: Given | No
 
     Layers have the names that results give them from the first pass on: those that a unit runs.
     """
+    rooms.check_homes(arch, network)
     network = lowered_for(arch, network)
     if batch is not None:
         network = batching.batched(network, batch)

@@ -178,7 +178,7 @@ def _on_elements(layer: Layer) -> bool:
 def _as_large(network: Network, layer: Layer) -> bool:
     """Whether the result has as many elements of as many bits as the input."""
     source, made = network.tensors[layer.inputs[0]], network.tensors[layer.outputs[0]]
-    return source.elements == made.elements and source.bits == made.bits and source.home == made.home
+    return source.elements == made.elements and source.bits == made.bits and source.place == made.place
 
 
 def per_channel(layer: Layer, host: Layer) -> bool:

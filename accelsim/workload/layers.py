@@ -30,7 +30,9 @@ class Tensor:
     weight : bool
         A constant of the network: the same for every image.
     home : "dram" or "chip"
-        Where it lives between layers.
+        Where it lives between layers, as far as a layer by itself knows.
+    buffer : str
+        Name of the machine's buffer where it must live between layers on one clock; a layer alone finds it in DRAM.
     pattern : str
         Where the zeros of synthetic values fall: a text that `accelsim.workload.pattern.parse` reads.
     """
@@ -43,6 +45,12 @@ class Tensor:
     weight: bool = False
     home: Home = "dram"
     pattern: str = BERNOULLI
+    buffer: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it lives between layers: ``dram``, ``chip`` or a buffer."""
+        return self.buffer or self.home
 
     @property
     def elements(self) -> int:

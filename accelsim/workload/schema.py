@@ -62,7 +62,12 @@ class RoleSpec(Strict):
     pattern: PatternText | None = Field(
         None, description="where zeros fall: bernoulli (default), clustered:S, rows:SPREAD, nm:M or balanced:PES"
     )
-    home: Literal["dram", "chip"] | None = Field(None, description="where it lives between layers, dram by default")
+    home: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="where it lives between layers: dram (default), chip (the engine's own storage), or, on one clock, "
+        "a buffer of the machine",
+    )
 
 
 class TensorSpec(RoleSpec):
