@@ -145,7 +145,7 @@ def _planned(
     """
     all_bits = sum(storage.moved_bits for storage in found.storages)
     mine = [
-        replace(s, moved_bits=s.moved_bits + all_bits) if s.name in pinned
+        replace(s, moved_bits=s.moved_bits + all_bits, role="inner") if s.name in pinned
         else s if s.role != "inner" or wanted.get(s.name) == spec.name
         else replace(s, role="state")
         for s in found.storages
@@ -205,7 +205,7 @@ def _pinned(network: Network, found: Layout, reach: _Reach, copied: set[str]) ->
         where = f"tensor '{name}' cannot be at home in '{buffer}'"
         if len(set(said.values())) > 1:
             raise WorkloadError(f"{where}: '{storage.name}' lies beside it, in another", "give both one home")
-        if storage.role != "inner":
+        if storage.role not in ("inner", "state"):
             raise WorkloadError(f"{where}: it is an {storage.role} of the network", "write home: dram")
         if not copied.isdisjoint(storage.tensors):
             raise WorkloadError(f"{where}: a part of it must be copied into a concatenation", "write home: dram")

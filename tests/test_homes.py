@@ -138,3 +138,51 @@ def test_the_command_line_says_it_in_one_line(tmp_path):
     done = CliRunner().invoke(app, ["run", "edge_npu_l2", str(file)])
     assert isinstance(done.exception, WorkloadError)
     assert "\n" not in str(done.exception)
+
+
+def recurrent(**said):
+    """Return a step of a recurrent layer: h' = u x + w h, with y = v h'; h is what the step before left."""
+
+    def linear(name, c, k, source):
+        return {"name": name, "kind": "linear", "n": 1, "c": c, "k": k, "inputs": [source]}
+
+    return {
+        "name": "step", "isolated": False, "inputs": ["x", "h"],
+        "layers": [
+            linear("u", 32, 64, "x"), linear("w", 64, 64, "h"),
+            {"name": "sum", "kind": "elementwise", "op": "add", "shape": [1, 64], "operand_shapes": [[1, 64]] * 2,
+             "inputs": ["u.output", "w.output"]},
+            linear("v", 64, 16, "sum.output"),
+        ],
+        "tensors": {"h": said},
+    }  # fmt: skip
+
+
+def test_a_state_lives_over_the_whole_run_in_dram_unless_a_home_is_said():
+    by_itself = ran(recurrent(state=True)).schedule
+    assert {kept.storage for kept in by_itself.kept} == {"u.output", "w.output", "sum.output"}
+    there = ran(recurrent(state=True, home="l2")).schedule
+    (state,) = (kept for kept in there.kept if kept.storage == "h")
+    assert (state.first, state.last) == (0, 3)
+    assert by_itself.dram_bits - there.dram_bits == 8 * 64
+    for kept in there.kept:
+        if kept is not state:
+            assert (
+                kept.address_bits >= state.address_bits + state.bits
+                or kept.address_bits + kept.bits <= state.address_bits
+            )
+
+
+def test_an_input_that_is_no_state_has_no_home_in_a_buffer():
+    with pytest.raises(WorkloadError, match="'h' cannot be at home in 'l2': it is an input of the network"):
+        ran(recurrent(home="l2"))
+
+
+def test_a_plan_keeps_a_state_only_where_the_network_says_so(tmp_path):
+    file = tmp_path / "step.yaml"
+    for said, kept in (({"state": True}, False), ({"state": True, "home": "chip"}, True), ({}, False)):
+        file.write_text(yaml.safe_dump(recurrent(**said)))
+        assert ("h" in accelsim.plan(str(file), capacity_kib=1).residency.places) == kept
+    file.write_text(yaml.safe_dump(recurrent(state=1)))
+    with pytest.raises(ConfigError, match=r"tensors.h.state"):
+        accelsim.load_network(str(file))

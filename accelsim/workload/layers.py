@@ -33,6 +33,8 @@ class Tensor:
         Where it lives between layers, as far as a layer by itself knows.
     buffer : str
         Name of the machine's buffer where it must live between layers on one clock; a layer alone finds it in DRAM.
+    state : bool
+        Whether it lives over runs: a cache, a recurrent state. Its home is DRAM unless ``buffer`` says otherwise.
     pattern : str
         Where the zeros of synthetic values fall: a text that `accelsim.workload.pattern.parse` reads.
     """
@@ -46,6 +48,7 @@ class Tensor:
     home: Home = "dram"
     pattern: str = BERNOULLI
     buffer: str = ""
+    state: bool = False
 
     @property
     def place(self) -> str:

@@ -68,6 +68,9 @@ class RoleSpec(Strict):
         description="where it lives between layers: dram (default), chip (the engine's own storage), or, on one clock, "
         "a buffer of the machine",
     )
+    state: bool | None = Field(
+        None, description="whether it lives over runs, as a cache does; false by default; in DRAM unless home says more"
+    )
 
 
 class TensorSpec(RoleSpec):
