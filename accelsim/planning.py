@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclass, replacees import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
