@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from accelsim.config.arch import Arch
 from accelsim.engines import registry
-from accelsim.errors import ModelError, WorkloadError
+from accelsim.errors import ModelError
 from accelsim.layer import machine_view
 from accelsim.memory import network as clock
 from accelsim.memory import network_path
-from accelsim.memory.network import DRAM, Edge, NetworkSpans, Prefetch, Program
+from accelsim.memory.network import DRAM, Edge, NetworkSpans, Program
 from accelsim.results import LayerResult
 from accelsim.schedules import LayerTime, NetworkSchedule, PathPart, UnitAccount
 from accelsim.workload.layers import LayerView
 from accelsim.workload.network import Network, is_view
 
 
-def scheduled(
-    arch: Arch, network: Network, layers: Sequence[LayerResult], prefetch: Prefetch = "tile", *, overlap: bool = True
-) -> NetworkSchedule:
+def asked_for(arch: Arch, network: Network, pattern: str) -> bool:
+    """Return whether layers go on one clock: the machine says so, and all layers are to run.
+
+    Raises
+    ------
+    ConfigError
+        The machine says so, and the network is a table of layers.
+    """
+    if arch.schedule.mode != "network":
+        return False
+    if network.isolated:
+        problem = f"'{network.name}' is a table of layers, isolated: no edges"
+        raise arch.document.error(("schedule", "mode"), problem, "use onnx:NAME, net:NAME or a file with edges")
+    return pattern == "*"
+
+
+def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> NetworkSchedule:
     """Return the layers on one clock: activations wait in DRAM unless their home is on the chip.
 
     Parameters
@@ -29,16 +44,13 @@ def scheduled(
         Connected.
     layers : sequence of LayerResult
         One for each layer with work, with ``tiles`` where it was simulated.
-    prefetch, overlap : as for `memory.network.run`
 
     Raises
     ------
     WorkloadError
-        A table of layers, or too many tiles.
+        Too many tiles.
     """
-    if network.isolated:
-        problem = f"network '{network.name}' is a table of isolated layers: it has no edges to schedule by"
-        raise WorkloadError(problem, "give a connected one: onnx:NAME, net:NAME or an ONNX file")
+    prefetch, overlap = arch.schedule.prefetch, arch.schedule.overlap
     programs, mine = programs_of(network, layers), [layer for layer in layers if layer.simulated]
     buses = {DRAM: machine_view(arch).dram}
     found = clock.run(programs, buses, prefetch, overlap=overlap)
@@ -54,10 +66,21 @@ def scheduled(
         for layer, span in zip(mine, found.layers, strict=True)
     )  # fmt: skip
     return NetworkSchedule(
-        prefetch if isinstance(prefetch, str) else int(prefetch), overlap, found.cycles,
+        prefetch, overlap, found.cycles,
         sum(layer.cycles for layer in mine), found.bound_cycles, times, accounts_of(arch, mine, found),
         tuple(PathPart(*segment) for segment in path.segments),
     )  # fmt: skip
+
+
+def on_clock(layers: Sequence[LayerResult], schedule: NetworkSchedule, tiles: bool) -> tuple[LayerResult, ...]:
+    """Return the layers with their start cycles on the network's clock, and with their ``tiles`` if those are kept."""
+    times = iter(schedule.layers)
+    return tuple(
+        replace(layer, start_cycle=next(times).start_cycle, tiles=layer.tiles if tiles else None)
+        if layer.simulated
+        else layer
+        for layer in layers
+    )
 
 
 def programs_of(network: Network, layers: Sequence[LayerResult]) -> tuple[Program, ...]:

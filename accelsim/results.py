@@ -7,69 +7,23 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import fsum, lcm
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from accelsim import basis
+from accelsim.parts import BufferUse as BufferUse
+from accelsim.parts import StoredBits as StoredBits
+from accelsim.parts import TablePrice as TablePrice
+from accelsim.parts import Tiles as Tiles
+from accelsim.parts import TrafficRow as TrafficRow
 from accelsim.schedules import NetworkSchedule
 from accelsim.schedules import UnitAccount as UnitAccount
 
+LEAKAGE = "leakage"
+"""The part of the energy that goes with time alone, in proportion."""
 SCHEMA = 1
 """Version of the report format."""
 SCHEMA_SCHEDULED = 2
 """With a network's schedule."""
-
-
-class TrafficRow(NamedTuple):
-    """Bits of a tensor across a boundary in one direction."""
-
-    boundary: str
-    tensor: str
-    direction: str
-    bits: int
-
-
-class BufferUse(NamedTuple):
-    """Capacity and peak occupancy of a buffer."""
-
-    capacity_bits: int
-    peak_bits: int
-
-
-class StoredBits(NamedTuple):
-    """A tensor in a machine's compressed format: what it would take plain, its values, and what says where they are.
-
-    Entries without a value of their own (padding) count like values; pointers, counts, maps and runs are index.
-    """
-
-    dense_bits: int
-    value_bits: int
-    index_bits: int
-
-    @property
-    def bits(self) -> int:
-        """Values and index."""
-        return self.value_bits + self.index_bits
-
-
-class TablePrice(NamedTuple):
-    """A run by one energy table; without figures where ``reason`` says why it does not price the run."""
-
-    table: str
-    node_nm: float
-    vdd_v: float
-    total_energy_pj: float | None = None
-    on_chip_pj: float | None = None
-    edp_pj_s: float | None = None
-    largest: str = ""
-    """The component that takes most."""
-    reason: str = ""
-
-
-class Tiles(NamedTuple):
-    """What a trace is drawn from: the schedule of steps and loops (None: the engine models memory itself), the DRAM."""
-
-    schedule: Any
-    dram: Any
 
 
 @dataclass(frozen=True, repr=False)
@@ -231,7 +185,8 @@ class NetworkResult:
     area_parts_mm2 : mapping
         ``cells`` and ``macros`` before placing, and ``placed``, the sum of ``area_mm2``; empty where unknown.
     schedule : NetworkSchedule or None
-        The layers on one clock, where that was asked for; every other figure is of layers one after another.
+        The layers on one clock, where that was asked for. ``cycles`` and ``time_s``, rates, leakage and the
+        energy-delay product are then of that clock; every figure of a layer is of the layer alone.
     prices : mapping
         Which table priced the run, ``node_nm`` and ``vdd_v`` of it, and the prices in use that are ``carried`` from
         another process, ``recalled`` or ``assumed``; empty where an older report does not say.
@@ -288,8 +243,20 @@ class NetworkResult:
 
     @cached_property
     def cycles(self) -> int:
-        """Cycles of all simulated layers."""
+        """Cycles of all simulated layers: on one clock where there is a schedule, else one after another."""
+        return self.isolated_cycles if self.schedule is None else self.schedule.cycles
+
+    @cached_property
+    def isolated_cycles(self) -> int:
+        """Cycles of the simulated layers one after another, each from an idle machine."""
         return sum(layer.cycles for layer in self.simulated)
+
+    @cached_property
+    def alone(self) -> NetworkResult:
+        """The same layers one after another: what layers' own figures add up to."""
+        if self.schedule is None:
+            return self
+        return replace(self, layers=placed(self.layers), schedule=None)
 
     @property
     def time_s(self) -> float:
@@ -338,12 +305,15 @@ class NetworkResult:
 
     @cached_property
     def energy_pj(self) -> dict[str, float]:
-        """Energy by component."""
+        """Energy by component; on one clock the machine leaks for as long as that runs, not for the sum of layers."""
         parts: dict[str, list[float]] = {}
         for layer in self.simulated:
             for name, pj in layer.energy_pj.items():
                 parts.setdefault(name, []).append(pj)
-        return {name: fsum(values) for name, values in parts.items()}
+        found = {name: fsum(values) for name, values in parts.items()}
+        if self.schedule is not None and LEAKAGE in found and self.isolated_cycles:
+            found[LEAKAGE] *= self.cycles / self.isolated_cycles
+        return found
 
     @property
     def total_energy_pj(self) -> float:
@@ -414,8 +384,13 @@ class NetworkResult:
         }
 
     def over(self, names: Collection[str]) -> NetworkResult:
-        """Return the result of some layers alone, for comparisons over what several machines simulated."""
-        return replace(self, layers=tuple(layer for layer in self.layers if layer.name in names))
+        """Return the result of some layers, for comparisons over what several machines simulated.
+
+        Fewer than all have no place on the clock of all: they are one after another.
+        """
+        if all(layer.name in names for layer in self.layers):
+            return self
+        return replace(self.alone, layers=tuple(layer for layer in self.alone.layers if layer.name in names))
 
     def blocks(self, depth: int = 1) -> dict[str, NetworkResult]:
         """Return the layers whose names share their first ``depth`` parts, block by block: ``layer1.0`` at 2."""
@@ -432,6 +407,15 @@ class NetworkResult:
     def _share(self, *causes: str) -> float:
         worked = [(layer.units, layer.cycles, sum(layer.account.get(c, 0) for c in causes)) for layer in self.simulated]
         return time_share(worked)
+
+
+def placed(results: Iterable[LayerResult]) -> tuple[LayerResult, ...]:
+    """Return the results with their start cycles: layers run one after another."""
+    done, now = list[LayerResult](), 0
+    for result in results:
+        done.append(replace(result, start_cycle=now))
+        now += result.cycles
+    return tuple(done)
 
 
 def time_share(spent: Iterable[tuple[int, int, int]]) -> float:

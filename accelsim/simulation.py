@@ -19,8 +19,7 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.layer import Options, Task, machine_components, simulate_layer, table_of, without_registers
 from accelsim.mapping.choose import Pinned
-from accelsim.memory.network import Prefetch
-from accelsim.network_time import scheduled
+from accelsim.network_time import asked_for, on_clock, scheduled
 from accelsim.operands import chain, files
 from accelsim.operands.rounding import Rounding
 from accelsim.overlap import overlapped
@@ -28,6 +27,7 @@ from accelsim.passes import batching
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.results import placed as placed
 from accelsim.workload.layers import Layer, LayerView
 from accelsim.workload.load import load_network as load_network
 from accelsim.workload.network import Network, is_view
@@ -37,8 +37,14 @@ from accelsim.workload.sizes import Sizes, check_names
 OnProgress = Callable[[str, float, int], None]
 """Called with (layer name, layers done, layers in all); within a layer that takes long, done has a fraction."""
 
+ONE_AFTER_ANOTHER = (
+    "Layers run one after another: no overlap between layers, and activations go through DRAM between them."
+)
+ON_ONE_CLOCK = (
+    "Layers on one clock depend on whole layers: no tile of a layer starts before its producer has ended, and what the "
+    "clocks of idle units take is as for layers one after another."
+)
 ALWAYS_NOT_MODELLED = (
-    "Layers run one after another: no overlap between layers, and activations go through DRAM between them.",
     "Views (reshape, concatenation, dropout) cost nothing: tensors are placed where their reader expects them.",
 )
 
@@ -79,8 +85,8 @@ def simulate(
     density: Given | None = None,
     precision: Given | None = None,
     trace: bool = False,
-    schedule: Literal["isolated", "network"] = "isolated",
-    prefetch: Prefetch = "tile",
+    schedule: Literal["isolated", "network"] | None = None,
+    prefetch: Literal["none", "tile"] | int | None = None,
     progress: OnProgress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -117,10 +123,11 @@ def simulate(
         ``{"conv*": {"weight": 0.3}}``.
     trace : bool
         Keep each layer's schedule of tiles, for `accelsim.report.trace`.
-    schedule : "isolated" or "network"
-        Of a connected network: also put its layers on one clock, as the result's ``schedule``.
-    prefetch : "none", "tile" or KiB
-        What constants that clock lets units fetch before their layer's turn.
+    schedule : "isolated" or "network", optional
+        In place of the machine's ``schedule.mode``: layers one after another, or those of a connected network on one
+        clock, as the result's ``schedule``. With a pattern of ``layers``, always one after another.
+    prefetch : "none", "tile" or KiB, optional
+        In place of the machine's ``schedule.prefetch``: what constants are fetched before their layer's turn.
     progress : callable, optional
 
     Raises
@@ -131,18 +138,21 @@ def simulate(
         An invariant of ours is broken.
     """
     arch = arch if isinstance(arch, Arch) else load_arch(arch)
+    for key, value in (("schedule.mode", schedule), ("schedule.prefetch", prefetch)):
+        arch = arch if value is None else arch.replace(key, value)
     if not isinstance(network, Network):
         network = load_network(network, dims=dims)
     elif dims:
         check_names(dims, (), network.name)
     network = prepare(arch, network, batch, density, precision)
+    one_clock = asked_for(arch, network, layers)
     chosen = select(network, layers)
     pinned = Pinned(mapping) if mapping is not None else None
     if pinned is not None and (stray := pinned.unused([layer.name for layer in network.layers])):
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=pinned.name)
     given, roundings, said = given_operands(network, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
-    options = Options(seed, fidelity, check, mode, trace or schedule == "network", unsupported)
+    options = Options(seed, fidelity, check, mode, trace or one_clock, unsupported)
     table = table_of(arch)
     areas = area_mm2(machine_components(arch), table)
     tasks = [
@@ -153,11 +163,9 @@ def simulate(
         if not is_view(layer)
     ]
     ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
-    clocked = scheduled(arch, network, ran, prefetch) if schedule == "network" else None
+    clocked = scheduled(arch, network, ran) if one_clock else None
     ran, sooner = overlapped(arch, network, tasks, ran)
-    results = placed(ran)
-    if clocked is not None and not trace:
-        results = tuple(replace(result, tiles=None) for result in results)
+    results = placed(ran) if clocked is None else on_clock(ran, clocked, trace)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -173,7 +181,7 @@ def simulate(
         },
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
-        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}),
+        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, one_clock),
         notes=(*network.notes, *said, *sooner),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
@@ -357,16 +365,7 @@ def likeness(task: Task) -> Any:
     return (task.view.shape, plain, unit, task.pinned, task.view.batch)
 
 
-def placed(results: list[LayerResult]) -> tuple[LayerResult, ...]:
-    """Return the results with their start cycles: layers run one after another."""
-    done, now = [], 0
-    for result in results:
-        done.append(replace(result, start_cycle=now))
-        now += result.cycles
-    return tuple(done)
-
-
-def not_modelled(arch: Arch, units: Collection[str | None]) -> tuple[str, ...]:
+def not_modelled(arch: Arch, units: Collection[str | None], one_clock: bool = False) -> tuple[str, ...]:
     """Return what no figure of these units of a machine contains."""
     items: dict[str, None] = {}
     for unit in arch.units:
@@ -374,4 +373,5 @@ def not_modelled(arch: Arch, units: Collection[str | None]) -> tuple[str, ...]:
             items |= dict.fromkeys(registry.get(unit.engine).notes.not_modelled)
     if (bare := [name for name in without_registers(arch) if name in units]) and table_of(arch).spec.cells is not None:
         items[f"registers not declared: clock and pipeline registers of {', '.join(bare)} cost nothing here"] = None
-    return (*items, *ALWAYS_NOT_MODELLED, *table_of(arch).notes)
+    between = ON_ONE_CLOCK if one_clock else ONE_AFTER_ANOTHER
+    return (*items, between, *ALWAYS_NOT_MODELLED, *table_of(arch).notes)

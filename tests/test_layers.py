@@ -14,7 +14,7 @@ TIERS = [
     {"errors", "units", "basis"},
     {"outputs", "terminal"},
     {"progress"},
-    {"schedules"},
+    {"schedules", "parts"},
     {"activity", "results", "components", "config", "jit"},
     {"memory"},
     {"workload"},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from accelsim.cli import completion, pricing, sizes
+from accelsim.cli import completion, onclock, pricing, sizes
 
 if TYPE_CHECKING:
     from accelsim.results import NetworkResult
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 @click.option("--density", metavar="FILE", shell_complete=completion.profile,
               help="Densities per layer: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
+@onclock.modes
+@onclock.options
 @pricing.options
 @pricing.tables
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
@@ -71,6 +73,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         raise click.UsageError("--no-pictures is for report files: say where with -o.")
     sets: tuple[str, ...] = options.pop("sets")
     priced = pricing.sets(options.pop("energy_table"), options.pop("node"))
+    priced += onclock.sets(options.pop("mode"), options.pop("prefetch"))
     machine = load_arch(arch, [*(parse_set(text) for text in sets), *priced])
     sets += tuple(f"{key}={value}" for key, value in priced if value is not None)
     with Bar():

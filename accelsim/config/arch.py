@@ -20,6 +20,7 @@ from accelsim.config.schema import (
     MappingSpec,
     MemorySpec,
     PrecisionSpec,
+    ScheduleSpec,
     StorageSpec,
     TechnologySpec,
 )
@@ -69,6 +70,7 @@ class Arch:
     storage: tuple[StorageSpec, ...]
     precision: PrecisionSpec
     mapping: MappingSpec
+    schedule: ScheduleSpec
     config: Mapping[str, Any]
     document: Document = field(compare=False)
     find_params: FindParams = field(compare=False)
@@ -154,7 +156,7 @@ def build(document: Document, find_params: FindParams) -> Arch:
     clocks = {domain: exact(mhz) for domain, mhz in spec.clocks_mhz.items()}
     return Arch(
         spec.name, clocks, units, spec.memory, spec.technology, spec.energy, spec.clock_gating, spec.storage,
-        spec.precision, spec.mapping, config, document, find_params,
+        spec.precision, spec.mapping, spec.schedule, config, document, find_params,
     )  # fmt: skip
 
 
@@ -182,6 +184,8 @@ def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
     config = spec.model_dump(mode="json", exclude={"base"})
     if spec.unvalidated is None:
         config.pop("unvalidated")
+    if "schedule" not in spec.model_fields_set:
+        config.pop("schedule")
     if spec.engine is not None:
         config.pop("units")
         config["params"] = units[0].params.model_dump(mode="json")

@@ -7,9 +7,10 @@ import re
 import yaml
 
 from accelsim.config.arch import unsourced
-from accelsim.report import facts, nests, words
+from accelsim.report import clocked, facts, nests, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.schedules import NetworkSchedule
 from accelsim.text import markdown, visible_all
 from accelsim.version import __version__
 
@@ -27,6 +28,8 @@ _COLUMNS = (
     "bound by",
     "mapping",
 )
+_CLOCKED = ("layer", "unit", "start", "end", "cycles", "isolated cycles", "waited for, cycles")
+_CLOCKED_TEXT = ("layer", "unit", "waited for, cycles")
 _TOTALS = ("total", "value")
 _TEXT_COLUMNS = ("layer", "kind", "unit", "bound by", "mapping")
 
@@ -36,13 +39,19 @@ def to_markdown(result: NetworkResult) -> str:
     missing, result = unsourced(result.arch), visible_all(result)
     parts = [
         f"# {markdown(words.title(result))}",
+        *([f"{clocked.headline(result, result.schedule)}."] if result.schedule else []),
         f"accelsim {__version__}; {markdown(_provenance(result))}.",
         f"## Totals{_tag(result)}",
-        _table(_TOTALS, [[label, markdown(text)] for label, text in words.totals(result)], _TOTALS),
+        _table(
+            _TOTALS,
+            [[label, markdown(text)] for label, text in [*words.totals(result), *clocked.totals(result)]],
+            _TOTALS,
+        ),
         "## Worst layers",
         _bullets([words.why(result, layers) for layers in facts.worst_layers(result)], words.nothing_lost()),
         f"## Layers{_tag(result)}",
         _table(_COLUMNS, [_row(layer) for layer in result.simulated], _TEXT_COLUMNS),
+        *(["## One clock", _table(_CLOCKED, _times(result.schedule), _CLOCKED_TEXT)] if result.schedule else []),
         *(["## Energy tables", _bullets(words.by_tables(result), "")] if result.energy_tables else []),
         *_nests(result),
         *_skipped(result),
@@ -87,6 +96,13 @@ def _row(layer: LayerResult) -> list[str]:
         words.number(layer.total_energy_pj / 1e6),
         layer.bound_by,
         markdown(", ".join(f"{key}={_brief(value)}" for key, value in layer.mapping.items())),
+    ]
+
+
+def _times(schedule: NetworkSchedule) -> list[list[str]]:
+    return [
+        [markdown(time.name), markdown(time.unit), *(f"{cycles:,}" for cycles in time[2:6]), clocked.waited(time)]
+        for time in schedule.layers
     ]
 
 

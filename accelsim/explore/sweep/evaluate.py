@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from accelsim import simulation
+from accelsim import network_time, simulation
 from accelsim.config.arch import Arch, build, override
 from accelsim.config.yamlfile import Document
 from accelsim.engines import registry
@@ -108,7 +108,8 @@ def run_point(context: Context, job: Job) -> Row:
         machine = _machine(context, job)
         ready = _ready(context, job, machine.arch)
         shared = context.shared.get(job.network)
-        if context.columnar and not context.keep_layers:
+        # columns know layers alone; what is on one clock is walked
+        if context.columnar and not context.keep_layers and machine.arch.schedule.mode == "isolated":
             row = _columnar(machine, ready, job, shared)
             if row is not None:
                 return row
@@ -124,9 +125,14 @@ def run_point(context: Context, job: Job) -> Row:
     ran = layer_set(name for name, part in by_name.items() if part.simulated)
 
     def over(names: LayerSet) -> dict[str, Any]:
-        return _totals(machine.arch, replace(result, layers=tuple(by_name[name] for name in names.names)))
+        return _totals(
+            machine.arch, replace(result, layers=tuple(by_name[name] for name in names.names), schedule=None)
+        )
 
-    return Row(job.key, "ok", None, _totals(machine.arch, result), layers, ran, _common(ran, shared, over))
+    common = _common(ran, shared, over)
+    if common is not None and result.schedule is not None:
+        common = Common(common.layers, {})  # some layers alone have no place on the clock of all
+    return Row(job.key, "ok", None, _totals(machine.arch, result), layers, ran, common)
 
 
 def ran(context: Context, job: Job) -> LayerSet:
@@ -263,7 +269,9 @@ def _simulate(
 
     Unless they are to be ``named``, layers that are alike share one result.
     """
-    options, network = Options(said.seed, said.fidelity), ready.network
+    network = ready.network
+    one_clock = network_time.asked_for(arch, network, said.layers)
+    options = Options(said.seed, said.fidelity, trace=one_clock)
     results: list[LayerResult] = []
     for layer in ready.layers:
         if layer.name in ready.chosen:
@@ -272,9 +280,14 @@ def _simulate(
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
+    clocked = network_time.scheduled(arch, network, results) if one_clock else None
+    if clocked is not None:
+        found = network_time.on_clock(results, clocked, False)
+    else:
+        found = simulation.placed(results) if named else tuple(results)
     return NetworkResult(
-        arch.config, network.name, network.source, network.batch,
-        simulation.placed(results) if named else tuple(results), {}, float(arch.clocks_mhz["core"]), network.isolated,
+        arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
+        network.isolated, schedule=clocked,
     )  # fmt: skip
 
 
