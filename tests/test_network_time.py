@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from matplotlib.colors import to_hex
 from rich.console import Console
 
 import accelsim
@@ -16,6 +17,7 @@ from accelsim.errors import ConfigError, WorkloadError
 from accelsim.explore.sweep import evaluate, identity
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.network_time import made_by_others, programs_of
+from accelsim.report import palette, plots
 from accelsim.report.document import document, to_json
 from accelsim.report.markdown import to_markdown
 from accelsim.report.reader import read_report
@@ -181,6 +183,30 @@ def test_run_and_compare_take_the_clock_s_options():
     wrong = CliRunner().invoke(app, ["run", "edge_npu", "onnx:squeezenet", "--prefetch", "some"])
     assert wrong.exit_code == 2
     assert "'some' is neither none, tile nor a whole number of KiB" in wrong.output
+
+
+def test_the_gantt_picture_fills_every_unit_s_time_and_its_areas_are_the_accounts(tmp_path):
+    result = simulated("edge_npu", "onnx:squeezenet")
+    found = result.schedule
+    axes = plots.gantt_figure(result).axes[0]
+    looks = {to_hex(look.colour).upper(): cause for cause, look in palette.CAUSES.items()}
+    for lane, unit in enumerate(found.accounts):
+        area = dict.fromkeys(("busy", "memory", "conflict", "idle"), 0.0)
+        for bars in axes.collections:
+            for path in bars.get_paths():
+                box = path.get_extents()
+                if abs((box.y0 + box.y1) / 2 - lane) < 0.5:
+                    area[looks[to_hex(bars.get_facecolor()[0]).upper()]] += box.width * box.height / 0.8
+        account = next(iter(found.accounts[unit].values()))
+        for cause in ("memory", "conflict", "idle"):
+            assert area[cause] == pytest.approx(account.causes.get(cause, 0) / account.units, rel=1e-6, abs=1)
+        assert sum(area.values()) == pytest.approx(found.cycles)
+    path = tmp_path / "report.json"
+    path.write_text(to_json(result))
+    drawn = CliRunner().invoke(app, ["plot", str(path), "gantt", "-o", str(tmp_path / "gantt.png")])
+    assert drawn.exit_code == 0, drawn.output
+    with pytest.raises(ConfigError, match="not on one clock; run with --network"):
+        plots.gantt_figure(result.alone)
 
 
 def test_a_point_of_a_sweep_is_on_the_clock_that_its_machine_says():
