@@ -18,22 +18,6 @@ from accelsim.workload.layers import LayerView
 from accelsim.workload.network import Network, is_view
 
 
-def asked_for(arch: Arch, network: Network, pattern: str) -> bool:
-    """Return whether layers go on one clock: the machine says so, and all layers are to run.
-
-    Raises
-    ------
-    ConfigError
-        The machine says so, and the network is a table of layers.
-    """
-    if arch.schedule.mode != "network":
-        return False
-    if network.isolated:
-        problem = f"'{network.name}' is a table of layers, isolated: no edges"
-        raise arch.document.error(("schedule", "mode"), problem, "use onnx:NAME, net:NAME or a file with edges")
-    return pattern == "*"
-
-
 def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> NetworkSchedule:
     """Return the layers on one clock: activations wait in DRAM unless their home is on the chip.
 

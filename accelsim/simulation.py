@@ -19,7 +19,6 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.layer import Options, Task, machine_components, simulate_layer, table_of, without_registers
 from accelsim.mapping.choose import Pinned
-from accelsim.network_time import asked_for, on_clock, scheduled
 from accelsim.operands import chain, files
 from accelsim.operands.rounding import Rounding
 from accelsim.overlap import overlapped
@@ -163,9 +162,13 @@ def simulate(
         if not is_view(layer)
     ]
     ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
-    clocked = scheduled(arch, network, ran) if one_clock else None
+    clocked = None
+    if one_clock:
+        from accelsim import network_time  # loads compiled code
+
+        clocked = network_time.scheduled(arch, network, ran)
     ran, sooner = overlapped(arch, network, tasks, ran)
-    results = placed(ran) if clocked is None else on_clock(ran, clocked, trace)
+    results = placed(ran) if clocked is None else network_time.on_clock(ran, clocked, trace)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -189,6 +192,22 @@ def simulate(
         schedule=clocked,
         prices=prices_in_use(machine_components(arch), table),
     )
+
+
+def asked_for(arch: Arch, network: Network, pattern: str) -> bool:
+    """Return whether layers go on one clock: the machine says so, and all layers are to run.
+
+    Raises
+    ------
+    ConfigError
+        The machine says so, and the network is a table of layers.
+    """
+    if arch.schedule.mode != "network":
+        return False
+    if network.isolated:
+        problem = f"'{network.name}' is a table of layers, isolated: no edges"
+        raise arch.document.error(("schedule", "mode"), problem, "use onnx:NAME, net:NAME or a file with edges")
+    return pattern == "*"
 
 
 def prepare(arch: Arch, network: Network, batch: int | None, density: Given | None, precision: Given | None) -> Network:

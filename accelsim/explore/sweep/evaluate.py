@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from accelsim import network_time, simulation
+from accelsim import simulation
 from accelsim.config.arch import Arch, build, override
 from accelsim.config.yamlfile import Document
 from accelsim.engines import registry
@@ -270,7 +270,7 @@ def _simulate(
     Unless they are to be ``named``, layers that are alike share one result.
     """
     network = ready.network
-    one_clock = network_time.asked_for(arch, network, said.layers)
+    one_clock = simulation.asked_for(arch, network, said.layers)
     options = Options(said.seed, said.fidelity, trace=one_clock)
     results: list[LayerResult] = []
     for layer in ready.layers:
@@ -280,8 +280,11 @@ def _simulate(
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
-    clocked = network_time.scheduled(arch, network, results) if one_clock else None
-    if clocked is not None:
+    clocked = None
+    if one_clock:
+        from accelsim import network_time
+
+        clocked = network_time.scheduled(arch, network, results)
         found = network_time.on_clock(results, clocked, False)
     else:
         found = simulation.placed(results) if named else tuple(results)
