@@ -157,7 +157,7 @@ class Comparison:
             found |= {"batch": whole.batch, "layers_in_all": len(whole.layers), "layers_run": len(whole.simulated)}
             found |= {"layers": 0, "coverage_macs": whole.coverage["macs"], "clock_mhz": whole.clock_mhz}
             area = whole.area_mm2
-            found |= {"area_mm2": sum(area.values()) if area else None, "area_missing": " ".join(whole.area_missing)}
+            found |= {"area_mm2": sum(area.values()) if area else None, "area_missing": ", ".join(whole.area_missing)}
             found["energy_table"] = whole.options["energy_table"]
         if (over := row.over) is not None:
             counted, pj = 2 * over.counted_macs, over.total_energy_pj

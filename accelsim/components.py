@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from accelsim.units import ceil_div
+
 
 @dataclass(frozen=True)
 class Component:
@@ -73,10 +75,15 @@ class Sram(Component):
 
 @dataclass(frozen=True)
 class RegisterFile(Component):
-    """Flip-flop storage of ``size_bits`` per instance. Actions in bits."""
+    """Flip-flop storage of ``size_bits`` per instance. Actions in bits.
+
+    With ``clocked`` its words move on every cycle: they are bits of the unit's `Registers`, whose clock, toggles, area
+    and leakage are theirs, and an access costs nothing beside.
+    """
 
     size_bits: int = 0
     width_bits: int = 16
+    clocked: bool = False
 
     kind: ClassVar[str] = "register_file"
     actions: ClassVar[tuple[str, ...]] = ("read", "write")
@@ -85,7 +92,7 @@ class RegisterFile(Component):
 
 @dataclass(frozen=True)
 class Registers(Component):
-    """Flip-flops of a pipeline: operands, sums, control. What `count` units have that their storage does not name.
+    """Flip-flops of a pipeline: operands, sums, control. What ``count`` units have that their storage does not name.
 
     Attributes
     ----------
@@ -95,6 +102,8 @@ class Registers(Component):
         Per unit, words of its storage behind a clock gate of their own, which takes the clock while the unit runs.
     unit : str
         The kind of unit whose account says when they work; the primary kind if empty.
+    source : str
+        Where the two numbers come from: a publication, or ``assumed`` and what was added up.
     per_units : int
         Units of that kind, filled in from the engine: ``data`` counts their unit-cycles.
     """
@@ -102,6 +111,7 @@ class Registers(Component):
     clocked_bits: int = 0
     gated_words: int = 0
     unit: str = ""
+    source: str = "assumed"
     per_units: int = 1
 
     kind: ClassVar[str] = "registers"
@@ -136,13 +146,15 @@ class Link(Component):
     """A wire between neighbours, or a network hop, of ``length_mm``. Actions in bits moved.
 
     Without a length it has the pitch of a unit, or with ``reach="trunk"`` the side of the chip, as placed; then
-    ``placed`` says that its length was found so.
+    ``placed`` says that its length was found so. ``carries`` are a boundary and a direction each (``glb.inputs/read``):
+    what crosses there moves over this link too, the way between a shared buffer and the units.
     """
 
     width_bits: int = 16
     length_mm: float = 0.0
     reach: Literal["hop", "trunk"] = "hop"
     placed: bool = False
+    carries: tuple[str, ...] = ()
 
     kind: ClassVar[str] = "link"
     actions: ClassVar[tuple[str, ...]] = ("transfer",)
@@ -158,3 +170,13 @@ class Dram(Component):
     kind: ClassVar[str] = "dram"
     actions: ClassVar[tuple[str, ...]] = ("read", "write")
     counts_bits: ClassVar[bool] = True
+
+
+def dot_product_bits(outputs: int, inputs: int, operand_bits: int) -> int:
+    """Return the pipeline registers of dot products over shared inputs: a multiplier of each weight, and adder trees.
+
+    Latches of the inputs and of every weight, a product behind every multiplier, the sums behind the first adders of a
+    tree, and its result; products and sums of twice the operands' width. An assumed cut into three stages.
+    """
+    latches = operand_bits * (inputs + outputs * inputs)
+    return latches + 2 * operand_bits * outputs * (inputs + ceil_div(inputs, 2) + 1)

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from accelsim.activity import Activity
-from accelsim.components import Dram
+from accelsim.charges import events
+from accelsim.components import Dram, Registers
 from accelsim.energy import load_table
 from accelsim.engine import Engine, Machine
 from accelsim.errors import MappingError
-from accelsim.layer import events
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.operands.handle import Operands, of
@@ -109,7 +109,8 @@ def amiss(engine: Engine[Any, Any], reference: Reference, seed: int) -> list[str
 
     Kernel, closed form and reference give the same integers, and NumPy their values, whatever shape the producers
     left the inputs in; accounts close; every boundary with traffic has a component and every event a price; a tensor
-    at home on the chip has a room, where it crosses no DRAM, or is refused; faster DRAM is never slower.
+    at home on the chip has a room, where it crosses no DRAM, or is refused; faster DRAM is never slower. An engine
+    packaged with accelsim declares its pipeline registers: of others reports say `registers not declared`.
 
     Parameters
     ----------
@@ -134,7 +135,17 @@ def amiss(engine: Engine[Any, Any], reference: Reference, seed: int) -> list[str
              "output": case.view.outputs}  # fmt: skip
     for role in (role for role, tensors in roles.items() if tensors):
         found += _from_home(at_home(case, role), role, reference)
-    return found + _slower(case)
+    return found + _slower(case) + undeclared(engine, case.params)
+
+
+def undeclared(engine: Engine[Any, Any], params: Any) -> list[str]:
+    """Return what a packaged engine leaves out of `Registers`: all of them, or where their numbers come from."""
+    if not type(engine).__module__.startswith("accelsim."):
+        return []
+    declared = [part for part in engine.components(params) if isinstance(part, Registers)]
+    if not sum(part.count * part.clocked_bits for part in declared):
+        return ["declares no pipeline registers: add `Registers` to its components"]
+    return [f"'{part.name}' has no source" for part in declared if len(part.source) <= len("assumed: ")]
 
 
 def _disagreements(case: Case, reference: Reference) -> list[str]:

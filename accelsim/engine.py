@@ -79,6 +79,26 @@ class Many(NamedTuple):
     others: tuple[tuple[str, str], ...] = ()
 
 
+class Counted(NamedTuple):
+    """Many layers on one machine, DRAM's speed apart: what `Engine.counted` gives.
+
+    Attributes
+    ----------
+    table : ndarray of int64, shape (layers, 5 + causes + events)
+        As `Many.table`, without the stalls that a timeline adds.
+    causes, events : tuple
+        As those of `Many`, without ``memory``.
+    rows, first : ndarray of int64
+        The schedules, as `timeline.run_each` takes them.
+    """
+
+    table: np.ndarray
+    causes: tuple[str, ...]
+    events: tuple[Event, ...]
+    rows: np.ndarray
+    first: np.ndarray
+
+
 class Chosen(NamedTuple):
     """The mappings of many layers.
 
@@ -206,6 +226,11 @@ class Engine(Generic[ParamsT, MappingT]):
     dram_inside: ClassVar[tuple[str, ...]] = ()
     """The fields of `DramModel` that decide what an activity says, the burst apart, which always may: sweeps keep an
     activity for all others. With a schedule or `Activity.phases` the bandwidth is none of them."""
+    spread: ClassVar[tuple[str, ...]] = ()
+    """The parameters that under a given mapping decide nothing but how many primary units there are: all that they add
+    are ``unmapped``."""
+    looks: ClassVar[tuple[str, ...]] = ()
+    """The parameters that `looked_up` depends on."""
 
     def units(self, params: ParamsT) -> dict[str, int]:
         """Return how many units of each kind there are."""
@@ -332,6 +357,22 @@ class Engine(Generic[ParamsT, MappingT]):
     ) -> Chosen | None:
         """Return what is chosen for layers that `encode` described, or None where each is to be asked for alone."""
         del layers, params, machine, mapping
+        return None
+
+    def looked_up(self, layers: Sequence[tuple[LayerView, Operands]], params: ParamsT) -> Any | None:
+        """Return what `counted` needs of layers: a tuple of arrays and such tuples. None if there is no such form.
+
+        Of the parameters it depends on those in `looks` alone.
+        """
+        del layers, params
+        return None
+
+    def counted(self, looked: Any, params: ParamsT, machine: Machine) -> Counted | None:
+        """Return the counts of layers of which `looked_up` told, each as the plain path has them before the timeline.
+
+        None if one of them is for the plain path.
+        """
+        del looked, params, machine
         return None
 
     def stored(self, plan: Any) -> dict[str, StoredBits]:

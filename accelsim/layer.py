@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from accelsim import basis
-from accelsim.activity import CAUSES, Activity, Event
-from accelsim.components import Component, Dram, Sram
+from accelsim import basis, served
+from accelsim.activity import CAUSES, Activity
+from accelsim.charges import (
+    by_component,
+    energy_of,
+    events,
+    machine_components,
+    stalled_of,
+    table_of,
+    unit_components,
+    waiting_of,
+)
+from accelsim.components import Component, Link
 from accelsim.config.arch import Arch, Unit
-from accelsim.config.schema import EnergySpec, MappingSpec, TechnologySpec
+from accelsim.config.schema import DramSpec, MappingSpec
 from accelsim.energy import (
-    LEAKAGE,
-    Supply,
     Table,
     clocked,
-    complete,
-    energy_pj,
     kept_table,
     leakage_mw,
-    waiting_pj_per_cycle,
 )
 from accelsim.engine import Engine, Machine, finished
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, FitError, MappingError, ModelError, WorkloadError
 from accelsim.mapping.choose import Bounds, Choice, PriceOf, build, choose
 from accelsim.memory import timeline
-from accelsim.memory.dram import dram_model
+from accelsim.memory.device.machine import Places
+from accelsim.memory.dram import DramModel, dram_model
 from accelsim.operands import handle
 from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
@@ -52,6 +58,8 @@ class Options:
     operands: str = "synthetic"
     trace: bool = False
     unsupported: Literal["skip", "error"] = "skip"
+    requests: bool = False
+    """Whether to keep the requests to a DRAM device."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,10 @@ class Task:
     pinned: Any = None
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
     stored: Mapping[str, np.ndarray] = field(default_factory=dict)
+    addresses: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Of its tensors in DRAM, on a machine with a device: first byte and bytes."""
+    free_byte: int = 0
+    """Behind all tensors of the network."""
 
     def values(self) -> dict[str, np.ndarray]:
         """Return tensor name -> integers for all operands that are not synthetic."""
@@ -114,6 +126,21 @@ def simulate_layer(
     activity.check(units)
     checked = _check(engine, plan, operands, activity) if options.check else None
     cycles, stall, needed = _with_memory(activity, machine)
+    used = None
+    if arch.memory.dram.device is not None:
+
+        def again(dram: DramModel) -> Activity:
+            slower = machine._replace(dram=dram)
+            return _walk(
+                engine, _plan(engine, view, operands, params, mapping, slower, pinned=task.pinned is not None),
+                options.fidelity, None,
+            )[0]  # fmt: skip
+
+        used = served.on_device(
+            activity, arch.memory.dram, arch.clocks_mhz["core"], machine.dram,
+            lambda: Places(served.roles(view, task.addresses), task.free_byte), again, requests=options.requests,
+        )  # fmt: skip
+        activity, cycles, stall = used.activity, used.cycles, used.stall_cycles
     added = cycles - activity.compute_cycles  # a coupled engine's account has its stalls already
     accounts = {kind: _account(activity.accounts[kind], count, added, cycles) for kind, count in units.items()}
     counted = events(components, activity)
@@ -145,26 +172,15 @@ def simulate_layer(
         buffers={name: BufferUse(*use) for name, use in activity.buffers.items()},
         stored=engine.stored(plan),
         needed_bits_per_cycle=needed,
-        events=_by_component(arch, unit, components, counted),
-        energy_pj=(energy := energy_of(arch, unit, counted, cycles, table)),
+        events=by_component(arch, unit, components, counted),
+        energy_pj=(energy := energy_of(arch, unit, counted, cycles, table, None if used is None else used.energy_pj)),
         stalled_pj=stalled_of(arch, energy, cycles, stall, table),
+        dram={} if used is None else used.facts | {"addresses": {name: at for name, (at, _) in task.addresses.items()}},
+        requests=None if used is None else used.requests,
         checked=checked,
         details=details,
         tiles=Tiles(activity.schedule, machine.dram) if options.trace else None,
     )
-
-
-def energy_table(energy: EnergySpec, technology: TechnologySpec | None = None) -> Table:
-    """Return a table, read once per process and again when it has been edited, at the supply of a machine if given."""
-    if technology is None:
-        return kept_table(energy.table, energy.node)
-    supply = Supply(technology.node_nm, technology.voltage_v)
-    return kept_table(energy.table, energy.node, supply, technology.flavour)
-
-
-def table_of(arch: Arch) -> Table:
-    """Return what prices a machine."""
-    return energy_table(arch.energy, arch.technology)
 
 
 def machine_view(arch: Arch) -> Machine:
@@ -217,7 +233,7 @@ def mapping_of(
         return pinned, "pinned", None
     engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
     table = chooses_by(arch) or table
-    price = price_of(unit_components(arch, unit), table)
+    price = price_of(unit_components(arch, unit), table, arch.memory.dram)
     leak = leak_pj_per_cycle(arch, lambda: leakage_mw(machine_components(arch), table), table)
     try:
         choice = None
@@ -291,17 +307,21 @@ def leak_pj_per_cycle(arch: Arch, leakage: Callable[[], float], table: Table | N
     """
     if arch.mapping.objective not in PRICED:
         return 0.0
-    waits = 0.0 if arch.clock_gating != "none" else sum(_waiting(arch, arch.units, table or table_of(arch)).values())
+    waits = 0.0 if arch.clock_gating != "none" else sum(waiting_of(arch, arch.units, table or table_of(arch)).values())
     return leakage() * float(1000 / arch.clocks_mhz["core"]) + waits
 
 
-def price_of(components: tuple[Component, ...], table: Table) -> PriceOf:
-    """Return what a bit across a boundary costs, for objectives."""
+def price_of(components: tuple[Component, ...], table: Table, dram: DramSpec) -> PriceOf:
+    """Return what a bit across a boundary costs, for objectives: there, and on the links that carry it on."""
     by_name = {component.name: component for component in components}
+    trunks = [component for component in components if isinstance(component, Link) and component.carries]
 
     def price(boundary: str, direction: str) -> float:
+        if boundary == "dram" and (pj := served.pj_per_bit(dram, direction)) is not None:
+            return pj
         action = direction if direction in by_name[boundary].actions else "transfer"
-        return table.price(by_name[boundary], action).pj
+        further = (table.price(trunk, "transfer").pj for trunk in trunks if f"{boundary}/{direction}" in trunk.carries)
+        return table.price(by_name[boundary], action).pj + sum(further)
 
     return price
 
@@ -352,126 +372,3 @@ def _account(causes: Mapping[str, int], units: int, stall: int, cycles: int) -> 
     if sum(whole.values()) != units * cycles:
         raise ModelError(f"with DRAM stalls, causes sum to {sum(whole.values())}, not to {units} x {cycles}")
     return UnitAccount(units, {cause: whole[cause] for cause in CAUSES if whole.get(cause)})
-
-
-def unit_components(arch: Arch, unit: Unit) -> tuple[Component, ...]:
-    """Return the components of a unit under their own names, clocks among them, and the DRAM."""
-    engine = registry.get(unit.engine)
-    own = engine.components(unit.params)
-    banks = {}
-    if arch.storage:
-        full = {full_name(arch, unit, component.name): component.name for component in own}
-        banks = {full[memory.name]: memory.banks for memory in arch.storage if memory.name in full}
-    made = complete(own, table_of(arch), engine.units(unit.params), engine.primary, banks)
-    return (*made, Dram("dram", standard=arch.memory.dram.standard))
-
-
-def machine_components(arch: Arch) -> tuple[Component, ...]:
-    """Return the components of all units and the DRAM; names carry the unit's where there are several.
-
-    Raises
-    ------
-    ConfigError
-        The machine says how a memory is built that it does not have.
-    """
-    found: list[Component] = []
-    for unit in arch.units:
-        *own, dram = unit_components(arch, unit)
-        found += own if len(arch.units) == 1 else [replace(c, name=full_name(arch, unit, c.name)) for c in own]
-    memories = [component.name for component in found if isinstance(component, Sram)]
-    for i, memory in enumerate(arch.storage):
-        if memory.name not in memories:
-            close = f"its memories are {', '.join(memories)}" if memories else "it has none"
-            problem = f"'{memory.name}' is no SRAM of this machine"
-            raise arch.document.error(("storage", i, "name"), problem, close)
-    return (*found, dram)
-
-
-def sole_components(arch: Arch, option: str) -> tuple[Component, ...]:
-    """Return the components of a machine of one unit, whose names alone say what a row of prices is of.
-
-    Raises
-    ------
-    ConfigError
-        A machine of several units, for ``option``.
-    """
-    if len(arch.units) > 1:
-        units = ", ".join(unit.name for unit in arch.units)
-        problem = f"'{arch.name}' has several units ({units}), whose components share names"
-        raise ConfigError(problem, "take a machine of one unit", file=option)
-    return machine_components(arch)
-
-
-def full_name(arch: Arch, unit: Unit, component: str) -> str:
-    """Return the name under which a unit's component stands in a report."""
-    shared = len(arch.units) == 1 or component in ("dram", LEAKAGE)
-    return component if shared else f"{unit.name}.{component}"
-
-
-def energy_of(arch: Arch, unit: Unit, counted: Mapping[Event, int], cycles: int, table: Table) -> dict[str, float]:
-    """Return the energy of a layer by component; all units leak for as long as it runs."""
-    dynamic = energy_pj(unit_components(arch, unit), counted, table)
-    time_ns = cycles * 1000 / arch.clocks_mhz["core"]
-    dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
-    energy = {full_name(arch, unit, name): pj for name, pj in dynamic.items()}
-    return energy | {name: pj * cycles for name, pj in waiting_of_others(arch, unit, table).items()}
-
-
-def stalled_of(
-    arch: Arch, energy: Mapping[str, float], cycles: int, stall_cycles: int, table: Table
-) -> dict[str, float]:
-    """Return what leakage and the clocks of all units take of a layer's energy while it stalls, by component."""
-    if not stall_cycles:
-        return {}
-    waits = _waiting(arch, arch.units, table).items()
-    clocks = {name: min(pj * stall_cycles, energy[name]) for name, pj in waits if name in energy}
-    return clocks | {LEAKAGE: energy[LEAKAGE] * stall_cycles / cycles}
-
-
-def waiting_of_others(arch: Arch, unit: Unit, table: Table) -> dict[str, float]:
-    """Return what the clocks of all other units cost in a cycle in which this one runs a layer, by component."""
-    return {} if len(arch.units) == 1 else _waiting(arch, [other for other in arch.units if other != unit], table)
-
-
-def _waiting(arch: Arch, units: Sequence[Unit], table: Table) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for unit in units:
-        waits = waiting_pj_per_cycle(unit_components(arch, unit), table, arch.clock_gating)
-        found |= {full_name(arch, unit, name): pj for name, pj in waits.items()}
-    return found
-
-
-def without_registers(arch: Arch) -> list[str]:
-    """Return the units whose engine declares no registers, so that their clock is in no figure."""
-    declared = {unit.name for unit in arch.units for c in unit_components(arch, unit) if c.kind == "registers"}
-    return [unit.name for unit in arch.units if unit.name not in declared]
-
-
-def _by_component(
-    arch: Arch, unit: Unit, components: tuple[Component, ...], counted: Mapping[Event, int]
-) -> dict[str, dict[str, int]]:
-    """Return component, as reports name it -> action -> count."""
-    table: dict[str, dict[str, int]] = {}
-    for component in components:
-        for action in component.actions:
-            if count := counted.get(Event(component.name, action)):
-                table.setdefault(full_name(arch, unit, component.name), {})[action] = count
-    return table
-
-
-def events(components: tuple[Component, ...], activity: Activity) -> dict[Event, int]:
-    """Return event -> count: the engine's operations, and the traffic of each storage and link."""
-    by_name = {component.name: component for component in components}
-    table: dict[Event, int] = {}
-    for flow, bits in activity.traffic.items():
-        if not bits:
-            continue
-        component = by_name.get(flow.boundary)
-        if component is None or not component.counts_bits:
-            raise ModelError(f"no storage or link bears the name of boundary '{flow.boundary}'")
-        action = flow.direction if flow.direction in component.actions else "transfer"
-        moved = Event(component.name, action)
-        table[moved] = table.get(moved, 0) + bits
-    for event, count in activity.events.items():
-        table[event] = table.get(event, 0) + count
-    return dict(sorted(table.items()))

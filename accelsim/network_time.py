@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from accelsim.config.arch import Arch
 from accelsim.engines import registry
-from accelsim.errors import ModelError
+from accelsim.errors import ConfigError, ModelError
 from accelsim.layer import machine_view
 from accelsim.memory import network as clock
 from accelsim.memory import network_path
@@ -33,7 +33,12 @@ def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Ne
     ------
     WorkloadError
         Too many tiles.
+    ConfigError
+        A machine with a DRAM device.
     """
+    if arch.memory.dram.device is not None:
+        problem = f"'{arch.name}' has a DRAM device, and one clock for a network knows DRAM as bandwidth and latency"
+        raise ConfigError(problem, "leave one out: --set memory.dram.device=none", key="memory.dram.device")
     prefetch, overlap = arch.schedule.prefetch, arch.schedule.overlap
     programs, mine = programs_of(network, layers), [layer for layer in layers if layer.simulated]
     buses = {DRAM: machine_view(arch).dram}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accelsim.activity import Event
+from accelsim.charges import areas_of, energy_of, full_name, machine_components, stalled_of, table_of, unit_components
 from accelsim.config import arch as spec
 from accelsim.config.arch import Arch
 from accelsim.config.yamlfile import Document
-from accelsim.energy import Table, area_mm2, price_sets, prices_in_use
+from accelsim.energy import Table, price_sets, prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, UserError
-from accelsim.layer import PRICED, energy_of, full_name, machine_components, stalled_of, table_of, unit_components
+from accelsim.layer import PRICED
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.simulation import not_modelled
 
@@ -46,7 +47,7 @@ def repriced(result: NetworkResult, table: str | None = None, node_nm: float | N
     prices = table_of(arch)
     layers = tuple(_layer(arch, layer, prices) for layer in result.layers)
     before = result.options.get("energy_table")
-    areas = area_mm2(machine_components(arch), prices)
+    areas = areas_of(arch, prices)
     note = f"energies and area by {prices.name}; the run was priced by {before}"
     if arch.mapping.objective in PRICED and arch.mapping.prices is None:
         note += ", by which its mappings were chosen"
@@ -78,6 +79,7 @@ def _layer(arch: Arch, layer: LayerResult, table: Table) -> LayerResult:
     counted = {
         Event(names[name], action): count for name, mine in layer.events.items() for action, count in mine.items()
     }
-    energy = energy_of(arch, unit, counted, layer.cycles, table)
+    dram_pj = layer.energy_pj["dram"] if layer.dram.get("energy_pj") else None
+    energy = energy_of(arch, unit, counted, layer.cycles, table, dram_pj)
     stalled = stalled_of(arch, energy, layer.cycles, layer.stall_cycles, table)
     return replace(layer, energy_pj=energy, stalled_pj=stalled)

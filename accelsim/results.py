@@ -71,6 +71,10 @@ class LayerResult:
     """Of ``energy_pj`` what leakage and clocks take in ``stall_cycles``, where they take any."""
     checked: bool | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    dram: Mapping[str, Any] = field(default_factory=dict)
+    """What a DRAM device did, `accelsim.served.on_device`; empty on a machine without one."""
+    requests: Any = field(default=None, compare=False)
+    """What a DRAM device was asked for, where a trace was; not part of a report."""
     tiles: Tiles | None = None
     """Only where a trace was asked for; not part of a report."""
 
@@ -184,14 +188,14 @@ class NetworkResult:
         Components on the chip for which it has none: the sum leaves them out.
     area_parts_mm2 : mapping
         ``cells`` and ``macros`` before placing, and ``placed``, the sum of ``area_mm2``; empty where unknown.
-    schedule : NetworkSchedule or None
-        The layers on one clock, where that was asked for. ``cycles`` and ``time_s``, rates, leakage and the
-        energy-delay product are then of that clock; every figure of a layer is of the layer alone.
     prices : mapping
         Which table priced the run, ``node_nm`` and ``vdd_v`` of it, and the prices in use that are ``carried`` from
         another process, ``recalled`` or ``assumed``; empty where an older report does not say.
     energy_tables : tuple of TablePrice
         The run by other tables, where that was asked for.
+    schedule : NetworkSchedule or None
+        The layers on one clock, where that was asked for. ``cycles`` and ``time_s``, rates, leakage and the
+        energy-delay product are then of that clock; every figure of a layer is of the layer alone.
     """
 
     arch: Mapping[str, Any]
@@ -207,9 +211,9 @@ class NetworkResult:
     area_mm2: Mapping[str, float] | None = None
     area_missing: tuple[str, ...] = ()
     area_parts_mm2: Mapping[str, float] = field(default_factory=dict)
-    schedule: NetworkSchedule | None = None
     prices: Mapping[str, Any] = field(default_factory=dict)
     energy_tables: tuple[TablePrice, ...] = ()
+    schedule: NetworkSchedule | None = None
 
     def __repr__(self) -> str:
         """Return machine, network and totals in a line; the fields are attributes."""

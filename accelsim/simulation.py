@@ -11,18 +11,20 @@ from typing import Any, Literal
 
 import numpy as np
 
+from accelsim import served
+from accelsim.charges import UNDECLARED, areas_of, machine_components, table_of, without_registers
 from accelsim.config import arch as spec
 from accelsim.config import packaged
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import area_mm2, prices_in_use
+from accelsim.energy import prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.layer import Options, Task, machine_components, simulate_layer, table_of, without_registers
+from accelsim.layer import Options, Task, simulate_layer
 from accelsim.mapping.choose import Pinned
-from accelsim.operands import chain, files
-from accelsim.operands.rounding import Rounding
+from accelsim.operands import files
+from accelsim.operands.rounding import Chain, Rounding
 from accelsim.overlap import overlapped
-from accelsim.passes import batching
+from accelsim.passes import batching, dram_layout
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.results import LayerResult, NetworkResult
@@ -84,6 +86,7 @@ def simulate(
     density: Given | None = None,
     precision: Given | None = None,
     trace: bool = False,
+    requests: bool = False,
     schedule: Literal["isolated", "network"] | None = None,
     prefetch: Literal["none", "tile"] | int | None = None,
     progress: OnProgress | None = None,
@@ -122,6 +125,8 @@ def simulate(
         ``{"conv*": {"weight": 0.3}}``.
     trace : bool
         Keep each layer's schedule of tiles, for `accelsim.report.trace`.
+    requests : bool
+        Keep each layer's requests to a DRAM device, as `LayerResult.requests`.
     schedule : "isolated" or "network", optional
         In place of the machine's ``schedule.mode``: layers one after another, or those of a connected network on one
         clock, as the result's ``schedule``. With a pattern of ``layers``, always one after another.
@@ -151,9 +156,9 @@ def simulate(
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=pinned.name)
     given, roundings, said = given_operands(network, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
-    options = Options(seed, fidelity, check, mode, trace or one_clock, unsupported)
+    options = Options(seed, fidelity, check, mode, trace or one_clock, unsupported, requests)
     table = table_of(arch)
-    areas = area_mm2(machine_components(arch), table)
+    areas = areas_of(arch, table)
     tasks = [
         task_for(arch, network, layer, pinned, given, unsupported)
         if layer in chosen
@@ -185,12 +190,12 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, one_clock),
-        notes=(*network.notes, *said, *sooner),
+        notes=(*network.notes, *said, *sooner, *_device_notes(arch, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
-        schedule=clocked,
         prices=prices_in_use(machine_components(arch), table),
+        schedule=clocked,
     )
 
 
@@ -239,14 +244,16 @@ def select(network: Network, pattern: str) -> list[Layer]:
 
 def given_operands(
     network: Network, operands: str | Path | Mapping[str, np.ndarray] | None, seed: int, chosen: Sequence[Layer]
-) -> chain.Chain:
+) -> Chain:
     """Return the integers from a file, arrays or chaining, for the layers that are to run, and what they stand for."""
     if operands is None:
-        return chain.Chain({}, {}, ())
+        return Chain({}, {}, ())
     if not isinstance(operands, Mapping) and str(operands) == "chain":
+        from accelsim.operands import chain
+
         return chain.propagate(network, seed)
     wanted = {name for x in chosen for name in (*x.inputs, *x.weights)}
-    return chain.Chain(
+    return Chain(
         files.load_operands(Path(operands) if isinstance(operands, str) else operands, network, wanted), {}, ()
     )
 
@@ -285,7 +292,33 @@ def task_for(
         return Task(view, reason=reason)
     fixed = pinned.get(layer.name, registry.get(unit.engine).mapping_schema) if pinned else None
     mine = {name: given[name] for name in (*layer.inputs, *layer.weights) if name in given}
-    return Task(view, unit, None, fixed, mine, network.values)
+    placed, end = _addresses(arch, network)
+    tensors = (*view.inputs, *view.weights, *view.outputs)
+    return Task(
+        view,
+        unit,
+        None,
+        fixed,
+        mine,
+        network.values,
+        {t.name: placed[t.name] for t in tensors if t.name in placed},
+        end,
+    )
+
+
+def _device_notes(arch: Arch, results: Sequence[LayerResult]) -> tuple[str, ...]:
+    ran = [result.dram for result in results if result.dram]
+    return served.notes(arch.memory.dram, {each["coupling"] for each in ran}, all(each["energy_pj"] for each in ran))
+
+
+def _addresses(arch: Arch, network: Network) -> tuple[Mapping[str, tuple[int, int]], int]:
+    """Return where tensors lie on a machine with a DRAM device; ConfigError if they are more than a DRAM holds."""
+    dram = arch.memory.dram
+    if dram.device is None and dram.capacity_gib is None:
+        return {}, 0
+    found = dram_layout.layout(network, served.row_bytes(dram))
+    served.check_capacity(found.end_byte, dram, network.name)
+    return found if dram.device is not None else ({}, 0)
 
 
 def _unit_for(arch: Arch, view: LayerView) -> tuple[Unit | None, str | None]:
@@ -381,7 +414,8 @@ def likeness(task: Task) -> Any:
         return None
     unit = task.unit.name if task.unit else task.reason
     plain = tuple(replace(t, name="") for t in tensors)
-    return (task.view.shape, plain, unit, task.pinned, task.view.batch)
+    where = (*task.addresses.values(), task.free_byte)
+    return (task.view.shape, plain, unit, task.pinned, task.view.batch, where)
 
 
 def not_modelled(arch: Arch, units: Collection[str | None], one_clock: bool = False) -> tuple[str, ...]:
@@ -391,6 +425,6 @@ def not_modelled(arch: Arch, units: Collection[str | None], one_clock: bool = Fa
         if unit.name in units:
             items |= dict.fromkeys(registry.get(unit.engine).notes.not_modelled)
     if (bare := [name for name in without_registers(arch) if name in units]) and table_of(arch).spec.cells is not None:
-        items[f"registers not declared: clock and pipeline registers of {', '.join(bare)} cost nothing here"] = None
+        items[f"{UNDECLARED}: clock and pipeline registers of {', '.join(bare)} cost nothing here"] = None
     between = ON_ONE_CLOCK if one_clock else ONE_AFTER_ANOTHER
     return (*items, between, *ALWAYS_NOT_MODELLED, *table_of(arch).notes)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from accelsim.memory.device import standard as standards
+from accelsim.config.dram import standard as standards
 from accelsim.memory.device.channel import Controller, Device, Requests
 
 MAPPINGS = ("RoBaRaCoCh", "RoCoBaRaCh", "RoBaRaCoBgCh", "RoBaRaCoCh-xor", "RoCo2BaRaCoBgCh")

@@ -7,9 +7,9 @@ import yaml
 from click.testing import CliRunner
 
 import accelsim
+from accelsim.charges import machine_components, table_of
 from accelsim.cli import app, main
 from accelsim.energy import load_table
-from accelsim.layer import machine_components, table_of
 
 # forms of the files as in Accelergy's reference outputs: a list of actions (0.3, 0.4), or action -> entries (0.2)
 ERT = """

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from contract import random_case
 
+from accelsim.config.dram import standard as standards
 from accelsim.engines import registry
-from accelsim.memory.device import standard as standards
 from accelsim.memory.device.channel import serve
 from benchmarks.c.record import NO_ENGINES, copied, kernels_seen_by
 from benchmarks.c.twins import FOLDER, GCC, Twin, difference, flat

@@ -13,6 +13,7 @@ from test_columnar import SPEEDS, context_of, draw_network, draw_shape, plain_ro
 import accelsim
 from accelsim import simulation
 from accelsim.activity import Event
+from accelsim.charges import energy_table, events
 from accelsim.components import Dram
 from accelsim.config.schema import MappingSpec
 from accelsim.engine import Machine
@@ -20,7 +21,7 @@ from accelsim.engines import registry
 from accelsim.engines.vector.program import BINARY, UNARY
 from accelsim.explore.sweep import evaluate
 from accelsim.explore.sweep.schema import OptionsSpec
-from accelsim.layer import energy_table, events, machine_view, mapping_of
+from accelsim.layer import machine_view, mapping_of
 from accelsim.mapping import bound_kernel, search, search_kernel
 from accelsim.mapping.choose import choose
 from accelsim.memory import timeline

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from contract import MACHINES, at_home, random_case, reference_of, reshaped
 
+from accelsim.charges import events
 from accelsim.components import Dram
 from accelsim.energy import load_table
 from accelsim.engines import registry
 from accelsim.errors import MappingError
-from accelsim.layer import events
 from accelsim.memory import timeline
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")

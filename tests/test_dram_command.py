@@ -9,9 +9,10 @@ from click.testing import CliRunner
 
 from accelsim.cli import app, main
 from accelsim.cli import dram as command
+from accelsim.config.dram import mapping
+from accelsim.config.dram import standard as standards
 from accelsim.errors import ConfigError
-from accelsim.memory.device import mapping, patterns, traces
-from accelsim.memory.device import standard as standards
+from accelsim.memory.device import patterns, traces
 from accelsim.memory.device.channel import Device, Requests
 
 KEYS = {"cycles", "row_hits", "row_misses", "row_conflicts", "avg_read_latency_cycles", "energy_nj"}

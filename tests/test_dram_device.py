@@ -8,13 +8,13 @@ import dram_streams
 import numpy as np
 import pytest
 
+from accelsim.config.dram import standard as standards
+from accelsim.config.dram.mapping import Mapping
 from accelsim.errors import ConfigError
 from accelsim.memory.device import checker, patterns, reference
 from accelsim.memory.device import energy as energies
 from accelsim.memory.device import kernel as k
-from accelsim.memory.device import standard as standards
 from accelsim.memory.device.channel import Command, Controller, Device, Requests, idle, serve
-from accelsim.memory.device.mapping import Mapping
 from accelsim.memory.device.summary import bus_clocks, summary
 
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")

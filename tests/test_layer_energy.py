@@ -7,6 +7,7 @@ import pytest
 import accelsim
 from accelsim.components import Dram, Mac, Sram
 from accelsim.energy import LEAKAGE, load_table
+from accelsim.energy.constants import cells
 
 T65 = load_table("65nm")
 KIB = 8192
@@ -37,7 +38,21 @@ def test_each_component_costs_its_events_times_their_price(layer):
     assert found["glb.outputs"] == cost(narrow, write=16 * 16, read=16 * 16)
     # 256 bits of inputs in a burst of 512, 4096 of weights; 256 of outputs in a burst
     assert found["dram"] == cost(dram, read=512 + 4096, write=512)
-    assert set(found) == {"macs", "glb.inputs", "glb.weights", "glb.outputs", "dram", LEAKAGE}
+    # 19,152 flip-flops: half change in the one busy cycle of all 256 multipliers, all are clocked for 149 cycles
+    flip_flop = cells(65)
+    assert found["registers"] == pytest.approx(19_152 * 0.5 * flip_flop.toggle * 1e-3)
+    wire = 200 * 0.75 * math.sqrt(19_152 * clock_mm2())
+    of_all = 19_152 * (flip_flop.internal + 1.5 * flip_flop.pin) + 1.5 * wire
+    assert found["clock"] == pytest.approx(149 * of_all * 1e-3)
+    assert set(found) == {
+        "macs", "registers", "clock", "glb.inputs", "glb.weights", "glb.outputs", "control", "dram", LEAKAGE,
+    }  # fmt: skip
+
+
+def clock_mm2():
+    """Return the placed area of 256 multipliers and 19,152 flip-flops."""
+    mac = Mac("macs", 256, input_bits=16, weight_bits=16, accumulator_bits=16)
+    return 256 * T65.area_mm2(mac).value + 19_152 * cells(65).flip_flop_um2 / 0.73e6
 
 
 def test_the_machine_leaks_while_the_layer_waits_for_dram_too(layer):
@@ -48,6 +63,7 @@ def test_the_machine_leaks_while_the_layer_waits_for_dram_too(layer):
     # 0.00361559 mW at 1.2 V; of 2 KiB each less than a sixteenth of it more than a twentieth
     nand2 = 0.798 * (65 / 45) ** (math.log(3.754 / 0.798) / math.log(130 / 45))
     gates = 256 * (16 * 16 + 16) * 385 / 320 / 0.135 * (65 / 45) ** 2 / nand2
+    gates += 19_152 * cells(65).flip_flop_um2 / nand2
     mw = gates * 17.4e-6 / 1.1
     found = layer.energy_pj[LEAKAGE] / (149 * 1000 / 980)
     assert mw + 0.0036 / 1.2 < found * (1 + 1e-3)

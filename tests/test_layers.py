@@ -26,6 +26,7 @@ TIERS = [
     {"tiled", "compressed"},
     {"whole"},
     {"engines", "replicas", "energy"},
+    {"charges", "served"},
     {"layer"},
     {"network_time", "overlap"},
     {"simulation", "contract"},

@@ -201,7 +201,7 @@ def part(rows):
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first(monkeypatch):
-    monkeypatch.setattr(retimed, "MOST_BYTES", 3 * part(10).nbytes)
+    monkeypatch.setattr(retimed, "MOST_BYTES", 3 * retimed._nbytes(part(10)))
     kept = retimed.Kept()
     for key in "abc":
         kept.put(key, part(10))
@@ -210,9 +210,9 @@ def test_what_is_kept_is_bounded_and_the_oldest_goes_first(monkeypatch):
     assert list(kept.parts) == ["c", "a", "d"]
     kept.put("e", part(1000))
     assert list(kept.parts) == ["e"]
-    assert kept.nbytes == part(1000).nbytes
+    assert kept.nbytes == retimed._nbytes(part(1000))
     kept.put("e", part(10))
-    assert kept.nbytes == part(10).nbytes
+    assert kept.nbytes == retimed._nbytes(part(10))
 
 
 @pytest.mark.parametrize("huge", [False, True])
@@ -274,3 +274,14 @@ def test_a_sweep_of_engines_that_count_in_columns_says_nothing_of_walks(tmp_path
     monkeypatch.setattr(sweep, "COLUMNAR_FROM", 1)
     end = sweep.run(sweep_files.write(tmp_path, sweep_of("systolic_ws")), tmp_path / "s.db", workers=0)
     assert (end.pace.done, end.pace.walked) == (8, {})
+
+
+def test_other_units_wait_for_memory_in_the_time_that_their_account_leaves():
+    # 3 units that were busy in 10 unit-cycles, in a layer that now takes 7 cycles: 21 in all
+    counts = np.zeros((1, 5 + 2 * len(CAUSES)), np.int64)
+    own = counts[:, 5 + len(CAUSES) :]
+    counts[0, retimed.CYCLES], own[0, CAUSES.index("busy")] = 7, 10
+    assert retimed._closed(counts, part(0)._replace(others=(("spare", 3),)))
+    assert (own.sum(), own[0, CAUSES.index("memory")]) == (21, 11)
+    counts[0, retimed.CYCLES] = 2**52
+    assert not retimed._closed(counts, part(0)._replace(others=(("spare", 3),)))

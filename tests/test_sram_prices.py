@@ -193,7 +193,7 @@ def test_a_memory_that_is_not_there_is_one_line(tmp_path):
         accelsim.simulate(str(path), "alexnet", layers="conv1")
     assert str(caught.value) == (
         f"{path}:2: storage.0.name: 'glb.nothing' is no SRAM of this machine; its memories are glb.inputs, "
-        "glb.weights, glb.outputs"
+        "glb.weights, glb.outputs, control"
     )
 
 

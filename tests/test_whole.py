@@ -7,11 +7,11 @@ import pytest
 
 from accelsim import contract
 from accelsim.activity import Event
+from accelsim.charges import events
 from accelsim.components import Dram
 from accelsim.config.schema import MappingSpec
 from accelsim.engine import Machine
 from accelsim.errors import MappingError
-from accelsim.layer import events
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.operands import handle

@@ -23,6 +23,9 @@ from accelsim.terminal import shown
 FEW_CYCLES = 50_000
 """Objects between two searches for cycles among them: with Python's 700, a tenth of a command's start goes there."""
 
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+"""Pydantic would read the entry points of everything that is installed: a twentieth of a short run."""
+
 COMPLETING = "_ACCELSIM_COMPLETE"
 """Set by a shell that completes a command, and by the user who asks for its script."""
 

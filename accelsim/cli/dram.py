@@ -48,7 +48,7 @@ def command(standard: str | None, listing: bool, **options: Any) -> None:
 
 def entries() -> list[tuple[str, str]]:
     """Return name and description of the packaged standards."""
-    from accelsim.memory.device import standard as standards
+    from accelsim.config.dram import standard as standards
 
     found = []
     for name in standards.names():
@@ -63,7 +63,8 @@ def _serve(
     cap: int, queue: int, seed: int, save_trace: Path | None, trace_form: str, form: str,
 ) -> None:  # fmt: skip
     from accelsim import outputs
-    from accelsim.memory.device import channel, patterns, standard, traces
+    from accelsim.config.dram import standard
+    from accelsim.memory.device import channel, patterns, traces
     from accelsim.memory.device.summary import summary
 
     if (pattern is None) == (trace is None):

@@ -34,12 +34,12 @@ def command(
 
     Use the table with --energy-table TABLE.yaml. What has no counterpart here is told on standard error.
     """
+    from accelsim.charges import sole_components
     from accelsim.config.yamlfile import read
     from accelsim.energy import load_table
     from accelsim.energy.accelergy import to_table
     from accelsim.energy.constants import nominal_v
     from accelsim.energy.rows import SECTIONS
-    from accelsim.layer import sole_components
     from accelsim.simulation import load_arch
 
     if output.suffix.lower() not in (".yaml", ".yml"):

@@ -47,11 +47,16 @@ if TYPE_CHECKING:
               help="A row per block in place of layers: names alike in N parts, as layer1.0 for 2.")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
 @click.option("--no-pictures", "plain", is_flag=True, help="Report files without the pictures, which take longest.")
+@click.option("--dram-trace", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Also write the requests to a DRAM device, as 'accelsim dram --trace' reads them.")  # fmt: skip
+@click.option("--dram-trace-form", type=click.Choice(["dramsim3", "ramulator"]), default="dramsim3",
+              show_default=True, help="Its form; dramsim3 keeps when each request arrives.")  # fmt: skip
 @click.option("--power-window", "window_us", type=float, metavar="US",
               help="Window of the peak power, microseconds.  [default: 1]")  # fmt: skip
 @click.option("--trace", is_flag=True, help="Also write trace.json, a timeline of tiles for ui.perfetto.dev.")
 def command(arch: str, network: str, style: str, output: Path | None, matrix_b: str | None, dims: dict[str, int],
-            depth: int | None, plain: bool, window_us: float | None, **options: Any) -> None:  # fmt: skip
+            depth: int | None, plain: bool, dram_trace: Path | None, dram_trace_form: str, window_us: float | None,
+            **options: Any) -> None:  # fmt: skip
     """Simulate NETWORK on ARCH: packaged names or paths.
 
     With a table on the terminal, the report files go to reports/out/<arch>-<network>/ unless -o says otherwise; what
@@ -84,10 +89,17 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         raise click.UsageError("--trace writes a file: say where with -o.")
     if output is not None:
         check(output)
+    if dram_trace is not None and machine.memory.dram.device is None:
+        raise click.UsageError("--dram-trace needs a DRAM device: --set memory.dram.device=ddr4-2400, for example.")
     with Bar() as report:
-        result = simulate(machine, net, progress=report, **options)
+        result = simulate(machine, net, progress=report, requests=dram_trace is not None, **options)
     if (problem := nothing_ran(result)) is not None:
         raise WorkloadError(problem, advice(machine, net, result))
+    if dram_trace is not None:
+        from accelsim import outputs
+        from accelsim.served import trace_text
+
+        outputs.write(dram_trace, trace_text(machine, result, dram_trace_form), "choose another file with --dram-trace")
     if window_us is not None:
         result = replace(result, options={**result.options, "power_window_us": window_us})
     if asked:

@@ -126,10 +126,10 @@ def _components(name: str, sets: tuple[str, ...]) -> None:
 
 def _reference_tables(name: str, sets: tuple[str, ...], folder: Path) -> None:
     from accelsim import outputs
+    from accelsim.charges import sole_components, table_of
     from accelsim.config.arch import parse_set
     from accelsim.energy.accelergy import reference_tables
     from accelsim.errors import ConfigError
-    from accelsim.layer import sole_components, table_of
     from accelsim.simulation import load_arch
 
     machine = load_arch(name, [parse_set(text) for text in sets])
@@ -152,10 +152,10 @@ def _reference_tables(name: str, sets: tuple[str, ...], folder: Path) -> None:
 
 
 def _energy(arch: str | None, sets: tuple[str, ...]) -> None:
+    from accelsim.charges import machine_components, table_of
     from accelsim.config.arch import parse_set
     from accelsim.energy import provenance
     from accelsim.errors import ConfigError
-    from accelsim.layer import machine_components, table_of
     from accelsim.simulation import load_arch
 
     if arch is None:

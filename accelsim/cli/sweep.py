@@ -101,7 +101,8 @@ def _summary(end: SweepProgress, store: Path) -> str:
     front = f"{end.front:,} on the front"
     bad = [f"{end.illegal:,} illegal"] if end.illegal else []
     walks = [
-        f"{count:,} of {end.pace.done:,} points walk: engine {engine}" for engine, count in end.pace.walked.items()
+        f"{count:,} of {end.pace.done:,} points walk: {'' if name.startswith('a ') else 'engine '}{name}"
+        for name, count in end.pace.walked.items()
     ]
     return "\n".join([f"{ran}; {', '.join([front, *bad])}; results: {store}", *walks])
 

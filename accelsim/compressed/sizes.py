@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
+
 from accelsim.activity import Direction, Flow, Transfer
 from accelsim.engine import too_large
 from accelsim.results import StoredBits
@@ -46,13 +48,13 @@ def moved(tensor: str, direction: Direction, value_bits: int, index_bits: int = 
 def on_chip(*crossings: tuple[str, str, Direction, Size | int]) -> dict[Flow, int]:
     """Return the traffic of ``(boundary, tensor, direction, size)``: values as the tensor's, the rest as index.
 
-    A size is `Size`, or bits of values alone. Sizes of one flow add up.
+    A size is `Size`, or bits of values alone, of many layers in columns. Sizes of one flow add up.
     """
     traffic: Counter[Flow] = Counter()
     for boundary, tensor, direction, size in crossings:
         value_bits, index_bits = size if isinstance(size, Size) else (size, 0)
         traffic[Flow(boundary, tensor, direction)] += value_bits
-        if index_bits:
+        if np.any(index_bits):
             traffic[Flow(boundary, "index", direction)] += index_bits
     return dict(traffic)
 

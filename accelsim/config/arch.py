@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from accelsim.config import packaged
+from accelsim.config.dram import beside
 from accelsim.config.schema import (
     ArchSpec,
     EnergySpec,
@@ -137,6 +138,7 @@ def of_values(values: Mapping[str, Any], find_params: FindParams, sets: Sequence
 
 def build(document: Document, find_params: FindParams) -> Arch:
     """Return the machine that a resolved document describes."""
+    document = beside.resolved(given := document)
     spec = validate(ArchSpec, document)
     if spec.engine is not None:
         params = _params(document, spec.engine, ("engine",), ("params",), find_params)
@@ -156,7 +158,7 @@ def build(document: Document, find_params: FindParams) -> Arch:
     clocks = {domain: exact(mhz) for domain, mhz in spec.clocks_mhz.items()}
     return Arch(
         spec.name, clocks, units, spec.memory, spec.technology, spec.energy, spec.clock_gating, spec.storage,
-        spec.precision, spec.mapping, spec.schedule, config, document, find_params,
+        spec.precision, spec.mapping, spec.schedule, config, given, find_params,
     )  # fmt: skip
 
 
@@ -182,6 +184,13 @@ def _nested(path: KeyPath, leaf: Any) -> Any:
 
 def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
     config = spec.model_dump(mode="json", exclude={"base"})
+    dram = config["memory"]["dram"]
+    unsaid = [
+        key for key in (*beside.OF_DEVICE, "capacity_gib") if dram[key] is None or spec.memory.dram.device is None
+    ]
+    for key in unsaid:
+        if key != "capacity_gib" or dram[key] is None:
+            del dram[key]
     if spec.unvalidated is None:
         config.pop("unvalidated")
     if "schedule" not in spec.model_fields_set:
@@ -230,6 +239,7 @@ def _with_bases(document: Document, path: Path, seen: tuple[Path, ...], publishe
         merged["name"] = path.stem
     if "description" not in document.data:
         merged["description"] = f"variant of {base.data.get('name', base_path.stem)}"
+    merged = beside.set_aside(merged, _value(base.data, beside.PATH), _value(document.data, beside.PATH) or ())
     return Document(_with_sources(document, merged, owed, True), document.name, places)
 
 
@@ -301,6 +311,7 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
         return document
     data = dict(document.data)
     places = dict(document.places)
+    changed: list[KeyPath] = []
     for key, value in sets:
         path = key_path(data, key)
         target: Any = data
@@ -328,7 +339,9 @@ def override(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -
         if isinstance(old, dict | list):
             places = {p: v for p, v in places.items() if p[: len(path)] != path}
         places[path] = (origin, None)
-    return Document(data, document.name, places)
+        changed.append(path)
+    given = {str(path[2]) for path in changed if len(path) == 3 and path[:2] == beside.PATH}
+    return Document(beside.set_aside(data, _value(document.data, beside.PATH), given), document.name, places)
 
 
 def _overridden(document: Document, sets: Sequence[tuple[str, Any]], origin: str) -> Document:
@@ -369,10 +382,11 @@ def _note_source(data: dict[str, Any], path: KeyPath, origin: str) -> None:
 
 def key_path(data: Any, key: str) -> KeyPath:
     """Split a dotted path; parts that index a list, by number or by an entry's name, become integers."""
-    if not key or any(not part for part in key.split(".")):
+    parts = key.split(".")
+    if not all(parts):
         raise ConfigError(f"'{key}' is not a key path", "write for example params.rows", file="--set")
     path: list[str | int] = []
-    for part in key.split("."):
+    for part in parts:
         step: str | int = _index(data, part) if isinstance(data, list) else part
         path.append(step)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +38,7 @@ def holds(path: Path) -> bool:
     return path.resolve().parent == folder("arch_configs").resolve()
 
 
+@lru_cache(maxsize=1024)
 def is_path(name: str) -> bool:
     """Whether ``name`` is a path and not a packaged name: it has a slash or a suffix."""
     return "/" in name or "\\" in name or bool(Path(name).suffix)

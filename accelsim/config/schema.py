@@ -26,7 +26,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
-class DramSpec(Strict):
+class SimpleDramSpec(Strict):
     """Off-chip memory by standard, bandwidth, latency and burst."""
 
     standard: str = Field(description="name of the DRAM price in the energy table: lpddr4, ddr3, hbm2, ...")
@@ -37,6 +37,35 @@ class DramSpec(Strict):
         0.0, ge=0, le=1e6, allow_inf_nan=False, description="from request to first data; prefetching hides it"
     )
     burst_bits: int = Field(512, ge=1, le=1 << 20, description="smallest transfer; each run is rounded up to it")
+    capacity_gib: Positive | None = Field(
+        None, description="2^30 bytes that a network's tensors may take; a device's own, else not checked by default"
+    )
+
+
+def _either(schema: dict[str, Any]) -> None:
+    """Ask for the values of the simple model, or for a device."""
+    schema["anyOf"] = [{"required": schema.pop("required")}, {"required": ["device"]}]
+
+
+class DramSpec(SimpleDramSpec):
+    """Off-chip memory: simple (bandwidth, latency, burst), or with ``device`` banks, rows and a controller."""
+
+    model_config = ConfigDict(json_schema_extra=_either)
+
+    device: str | None = Field(
+        None,
+        description="a DRAM standard ('accelsim list dram') or a path, whose bandwidth, latency and burst are its own; "
+        "'none' returns to the simple model",
+    )
+    channels: int = Field(1, ge=1, le=4096, description="of the device, a power of two")
+    mapping: str = Field("RoBaRaCoCh", description="address mapping of the device, from the high end")
+    page: Literal["open", "closed"] = Field("open", description="whether rows of the device stay open")
+    cap: int = Field(4, ge=1, le=1 << 20, description="accesses after which page: closed closes a row")
+    queue: int = Field(32, ge=1, le=256, description="reads, and writes, that wait at most in a channel")
+    turn_bytes: int | None = Field(
+        None, ge=1, le=1 << 30, description="what a tensor moves before it is the next one's turn; null: a run"
+    )
+    simple: SimpleDramSpec | None = Field(None, description="what stands in place of the device with device: none")
 
 
 class MemorySpec(Strict):

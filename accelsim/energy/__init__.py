@@ -5,6 +5,7 @@ one carries its source and how far it can be trusted, and `provenance` follows e
 """
 
 from accelsim.energy.account import (
+    CLOCKED,
     LEAKAGE,
     Areas,
     ProvenanceRow,
@@ -14,7 +15,7 @@ from accelsim.energy.account import (
     prices_in_use,
     provenance,
 )
-from accelsim.energy.machine import clocked, complete, states, waiting_pj_per_cycle
+from accelsim.energy.machine import RUNNING, clocked, complete, states, waiting_pj_per_cycle
 from accelsim.energy.price import Price, Table
 from accelsim.energy.tables import (
     DEFAULT,
@@ -28,8 +29,10 @@ from accelsim.energy.tables import (
 )
 
 __all__ = [
+    "CLOCKED",
     "DEFAULT",
     "LEAKAGE",
+    "RUNNING",
     "Areas",
     "Price",
     "ProvenanceRow",

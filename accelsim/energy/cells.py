@@ -22,6 +22,8 @@ def register_file(node: NodeRow, unit: RegisterFile, action: str) -> Reading:
     """Return the energy per bit of reading or writing flip-flop storage."""
     if unit.size_bits <= 0:
         raise NoFigureError("its size_bits is not given")
+    if unit.clocked:
+        return Reading(0.0, ("0: its bits move in every cycle, and the unit's registers and clock pay",), "computed")
     at, share = cells(node.nm), constants().toggled_share.value
     if action == "write":
         femto = at.clock + share * at.toggle

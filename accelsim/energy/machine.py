@@ -38,15 +38,6 @@ def complete(
     ModelError
         Registers of a kind of unit that is not there.
     """
-    key = (tuple(components), tuple(units.items()), primary, tuple(banks.items()))
-    if key not in table.machines:
-        table.machines[key] = tuple(_complete(components, table, units, primary, banks))
-    return table.machines[key]
-
-
-def _complete(
-    components: Sequence[Component], table: Table, units: Mapping[str, int], primary: str, banks: Mapping[str, int]
-) -> list[Component]:
     known = [_definite(component, units, primary, banks) for component in components]
     registers = [component for component in known if isinstance(component, Registers)]
     gates = sum(r.count * (r.clocked_bits + r.gated_words) for r in registers)
@@ -60,9 +51,9 @@ def _complete(
             component = replace(component, length_mm=math.sqrt(whole), placed=True)
         found.append(component)
         if isinstance(component, Registers):
-            name = "clock" if len(registers) == 1 else f"clock.{component.name}"
+            name = "clock" if len(registers) == 1 else f"clock.{component.name.removeprefix('registers.')}"
             found.append(Clock(name, component.count, component, gates, logic))
-    return found
+    return tuple(found)
 
 
 def _definite(component: Component, units: Mapping[str, int], primary: str, banks: Mapping[str, int]) -> Component:
@@ -103,15 +94,15 @@ def clocked(
     for component in components:
         if isinstance(component, Clock):
             causes = accounts[component.registers.unit]
-            for event, among in states(component, gating):
+            for event, among in states(component.registers.name, component.name, gating):
                 found[event] = sum(count for cause, count in causes.items() if among(cause))
     return found
 
 
-def states(clock: Clock, gating: Gating) -> list[tuple[Event, CauseTest]]:
-    """Return the events of a clock and its registers, and of which causes each counts the unit-cycles."""
-    cycle, gates = Event(clock.name, "cycle"), Event(clock.name, "gates")
-    found: list[tuple[Event, CauseTest]] = [(Event(clock.registers.name, "data"), lambda cause: cause == "busy")]
+def states(registers: str, clock: str, gating: Gating) -> list[tuple[Event, CauseTest]]:
+    """Return the events of registers and their clock, by name, and of which causes each counts the unit-cycles."""
+    cycle, gates = Event(clock, "cycle"), Event(clock, "gates")
+    found: list[tuple[Event, CauseTest]] = [(Event(registers, "data"), lambda cause: cause == "busy")]
     if gating == "none":
         return [*found, (cycle, lambda cause: True)]
     found.append((cycle, lambda cause: cause in RUNNING))

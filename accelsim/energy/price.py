@@ -41,7 +41,7 @@ class Table:
     _prices: dict[tuple[Component, str], Price] = field(default_factory=dict, repr=False)
     _figures: dict[tuple[Component, str], Reading | PriceError] = field(default_factory=dict, repr=False)
     machines: dict[Any, tuple[Component, ...]] = field(default_factory=dict, repr=False)
-    """What `accelsim.energy.machine.complete` made of components."""
+    """Whatever describes a unit -> its components, kept for `accelsim.layer`."""
 
     @property
     def name(self) -> str:

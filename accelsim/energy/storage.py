@@ -86,7 +86,7 @@ def area_mm2(spec: TableSpec, unit: Sram | RegisterFile) -> Reading:
     if isinstance(unit, Sram) and spec.macros is not None:
         return _of_macros(spec, unit, "mm2")
     if isinstance(unit, RegisterFile) and spec.cells is not None:
-        return cells.flip_flops_um2(spec.node, _size_bits(unit)).times(1e-6)
+        return cells.flip_flops_um2(spec.node, _own_bits(unit)).times(1e-6)
     if isinstance(unit, Sram):
         return _by_size(spec, unit, "mm2")
     return _flip_flops(spec, unit, "um2_per_bit").times(1e-6)
@@ -98,7 +98,7 @@ def leak_mw(spec: TableSpec, unit: Sram | RegisterFile) -> Reading:
         value, volts, status, text = sram.leak_mw(spec.node.nm, _size_bits(unit))
         return Reading(value * spec.node.vdd_v / volts, (text, f"x {spec.node.vdd_v:g} / {volts:g} V"), status)
     if isinstance(unit, RegisterFile) and spec.cells is not None:
-        return cells.leak_of_cells(spec.node, spec.flavour, cells.flip_flops_um2(spec.node, _size_bits(unit)))
+        return cells.leak_of_cells(spec.node, spec.flavour, cells.flip_flops_um2(spec.node, _own_bits(unit)))
     if isinstance(unit, Sram):
         return _by_size(spec, unit, "leak_mw")
     return _flip_flops(spec, unit, "leak_mw_per_bit")
@@ -135,6 +135,11 @@ def _size_bits(unit: Sram | RegisterFile) -> int:
     if unit.size_bits <= 0:
         raise NoFigureError("its size_bits is not given")
     return unit.size_bits
+
+
+def _own_bits(unit: RegisterFile) -> int:
+    """Return the flip-flops that no `Registers` have named."""
+    return 0 if unit.clocked else _size_bits(unit)
 
 
 def link(spec: TableSpec, wire: Link) -> Reading:

@@ -25,7 +25,7 @@ from accelsim.activity import Flow, Loop, Step, Transfer
 from accelsim.config.schema import Strict
 from accelsim.errors import MappingError
 from accelsim.memory.dram import DramModel
-from accelsim.memory.timeline import LaidOut
+from accelsim.memory.timeline import Cut, LaidOut
 from accelsim.memory.timeline import dram_traffic as dram_traffic
 from accelsim.units import INT64_MAX, ceil_div
 from accelsim.workload.layers import LayerView
@@ -162,7 +162,7 @@ class LoopNest:
             Compute cycles of a tile, or of each of `steps`.
         """
         each = np.array([cycles(tile) for tile in self.tiles]) if callable(cycles) else cycles
-        return Tiles(self.table, each)
+        return Tiles(self.table, each, self)
 
     def spans(self) -> Iterator[tuple[int, ...]]:
         """Yield first index and extent of groups, n, e, f, k and c of every tile, in the order of the schedule."""
@@ -208,8 +208,8 @@ WEIGHTS = 1
 class Tiles(LaidOut):
     """The schedule of a cut layer: its `LoopNest.table`, and the cycles of each tile in it."""
 
-    def __init__(self, table: np.ndarray, cycles: np.ndarray) -> None:
-        self.table, self.cycles = table, cycles
+    def __init__(self, table: np.ndarray, cycles: np.ndarray, nest: LoopNest | None = None) -> None:
+        self.table, self.cycles, self.nest = table, cycles, nest
         self._known: dict[int, np.ndarray] = {}
 
     @cached_property
@@ -240,6 +240,30 @@ class Tiles(LaidOut):
     def __getitem__(self, at: Any) -> Any:
         """Return a step or a loop."""
         return self.items[at]
+
+    def cut(self, first_bit: Callable[[str, int], int]) -> Cut | None:
+        """Return the tiles where they lie, in the order of `cursor_kernel.G_SIZE` to ``G_BASE``."""
+        nest = self.nest
+        if nest is None:
+            return None
+        conv, sizes, w = nest.conv, nest.sizes, nest.widths
+        elements = (
+            conv.n * conv.h * conv.w * conv.c, conv.k * sizes["c"] * conv.r * conv.s, conv.n * conv.e * conv.f * conv.k,
+        )  # fmt: skip
+        spilled = bool(self.table[:, [RUN.start + 2, RUN.start + 4]].any())
+        roles = zip((*ROLES, "psum"), (*elements, elements[2] * spilled), (*w[:3], w.psum), strict=True)
+        bases = [0 if role in nest.resident else first_bit(role, size * width) for role, size, width in roles]
+        tile = {axis: min(getattr(nest.tiling, axis), size) for axis, size in sizes.items()}
+        geometry = np.array(
+            [*sizes.values(), *tile.values(), sizes["c"], sizes["k"], conv.h, conv.w, conv.r * conv.s, conv.e, conv.f,
+             *conv.stride, *conv.pad[:2], *w, *bases],
+            dtype=np.int64,
+        )  # fmt: skip
+        order = ["groups", *(axis for loop in nest.tiling.order for axis in AXES[loop])]
+        axes = np.array([(FIELDS.index(axis), ceil_div(sizes[axis], tile[axis])) for axis in order], dtype=np.int64)
+        cycles = np.zeros(len(self.table), dtype=np.int64)
+        cycles[self.table[:, REPEAT] == 0] = self.cycles
+        return Cut(self.table, cycles, geometry, axes)
 
     def rows(self, dram: DramModel) -> np.ndarray:
         """Return the table as `timeline.run` takes it."""

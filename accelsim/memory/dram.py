@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from accelsim.activity import Transfer
+from accelsim.config.dram import standard
 from accelsim.config.schema import DramSpec
 from accelsim.units import ceil_div, exact
 
@@ -34,13 +35,22 @@ class DramModel(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def dram_model(spec: DramSpec, core_mhz: Fraction) -> DramModel:
-    """Return the DRAM in cycles of the core clock.
+    """Return the DRAM in cycles of the core clock; of a device its peak, latency on a closed row, and transaction.
 
     Parameters
     ----------
     spec : DramSpec
     core_mhz : Fraction
     """
+    if spec.device is not None:
+        one = standard.load(spec.device)
+        t, o = one.timing, one.organisation
+        cycle_ps = Fraction(10**6) / core_mhz
+        moved = spec.channels * o.pseudo_channels * 8 * o.tx_bytes
+        waits = (t.rcd + t.cl) * t.tck_ps / cycle_ps
+        return DramModel(
+            moved * cycle_ps / (t.bl * t.tck_ps), ceil_div(waits.numerator, waits.denominator), 8 * o.tx_bytes
+        )
     bits_per_cycle = exact(spec.gb_per_s) * 8000 / core_mhz
     latency = exact(spec.latency_ns) * core_mhz / 1000
     return DramModel(bits_per_cycle, ceil_div(latency.numerator, latency.denominator), spec.burst_bits)

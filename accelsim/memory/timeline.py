@@ -15,7 +15,7 @@ approximated.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from fractions import Fraction
 from itertools import chain, pairwise
 from typing import NamedTuple
@@ -72,8 +72,25 @@ class Traced(NamedTuple):
     drawn: int
 
 
+class Cut(NamedTuple):
+    """A cut layer whose tiles lie at known addresses, as `device.machine_kernel.Tiles` has it."""
+
+    rows: np.ndarray
+    cycles: np.ndarray
+    geometry: np.ndarray
+    axes: np.ndarray
+
+
 class LaidOut(Sequence[Step | Loop]):
     """A schedule that comes in rows; its steps are made when somebody asks for them."""
+
+    def cut(self, first_bit: Callable[[str, int], int]) -> Cut | None:
+        """Return the tiles at their addresses, None where a schedule does not know them.
+
+        ``first_bit`` says where a tensor (``input``, ``weight``, ``output``, ``psum``) of so many bits begins.
+        """
+        del first_bit
+        return None
 
     def rows(self, dram: DramModel) -> np.ndarray:
         """Return a row per loop and tile in the order of `clock_kernel.REPEAT`, transfers in bits on the bus.

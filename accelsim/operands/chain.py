@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import sqrt
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from accelsim.errors import WorkloadError
 from accelsim.operands import graph_values, streams
 from accelsim.operands.handle import MAX_VALUE_BITS, Operand, one
 from accelsim.operands.layer_values import SETTINGS, layer_reals
-from accelsim.operands.rounding import RefusedValuesError, Rounding, limits, rounded
+from accelsim.operands.rounding import Chain, RefusedValuesError, Rounding, limits, rounded
 from accelsim.workload.layers import Layer, LayerView, Tensor
 from accelsim.workload.network import Network
 from accelsim.workload.onnx.node import Node, UnknownShapeError
@@ -29,24 +28,6 @@ TOLERANCE = 1e-4
 
 MAX_NAMED = 8
 """So many refusals are named in a note; the others are counted."""
-
-
-class Chain(NamedTuple):
-    """What the layers of a network read.
-
-    Attributes
-    ----------
-    values : mapping
-        Tensor name -> integers of its shape; tensors that are not here are synthetic.
-    roundings : mapping
-        Tensor name -> what its integers stand for; of drawn inputs too.
-    notes : tuple of str
-        How values came about, and what was refused.
-    """
-
-    values: dict[str, np.ndarray]
-    roundings: dict[str, Rounding]
-    notes: tuple[str, ...]
 
 
 def propagate(network: Network, seed: int) -> Chain:

@@ -20,6 +20,24 @@ class Rounding(NamedTuple):
     zero: int = 0
 
 
+class Chain(NamedTuple):
+    """What the layers of a network read.
+
+    Attributes
+    ----------
+    values : mapping
+        Tensor name -> integers of its shape; tensors that are not here are synthetic.
+    roundings : mapping
+        Tensor name -> what its integers stand for; of drawn inputs too.
+    notes : tuple of str
+        How values came about, and what was refused.
+    """
+
+    values: dict[str, np.ndarray]
+    roundings: dict[str, Rounding]
+    notes: tuple[str, ...]
+
+
 def limits(tensor: Tensor) -> tuple[int, int]:
     """Return the least and largest integer of a tensor's type."""
     bits = tensor.width

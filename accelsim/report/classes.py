@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from accelsim.charges import machine_components
 from accelsim.config.arch import Arch
 from accelsim.energy import LEAKAGE
 from accelsim.errors import UserError
-from accelsim.layer import machine_components
 from accelsim.report import palette
 from accelsim.report.palette import Look
 from accelsim.results import NetworkResult

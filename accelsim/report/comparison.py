@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from accelsim import basis
+from accelsim.charges import UNDECLARED
 from accelsim.comparison import COLUMNS, GAINS, Comparison, ComparisonRow, Flip
 from accelsim.report import facts, words
 from accelsim.report.columns import Column, column, narrowed
@@ -78,6 +79,8 @@ def notes(comparison: Comparison) -> list[str]:
             "areas leave out components without figures: "
             + "; ".join(f"{', '.join(names)} of {arch}" for arch, names in missing.items())
         )
+    if bare := [arch for arch, names in missing.items() if any(UNDECLARED in name for name in names)]:
+        said.append(f"{UNDECLARED}: energy leaves out the clock of {', '.join(bare)}")
     if len(comparison.ranked) > 1 and not comparison.means:
         said.append(f"no mean over networks: {comparison.base} does not rank on all of them")
     return said

@@ -50,10 +50,10 @@ def document(result: NetworkResult) -> dict[str, Any]:
         "totals": _totals(result),
         "layers": [_layer(layer) | _place(times.get(layer.name)) for layer in result.layers],
     }
-    if result.schedule is not None:
-        found["schedule"] = _schedule(result.schedule)
     if result.energy_tables:
         found["energy_tables"] = _tables(result)
+    if result.schedule is not None:
+        found["schedule"] = _schedule(result.schedule)
     return {key: plain(value, key) for key, value in found.items()}
 
 
@@ -211,6 +211,7 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "events": layer.events,
         "checked": layer.checked,
         "details": layer.details,
+        **({"dram": layer.dram} if layer.dram else {}),
     }
 
 

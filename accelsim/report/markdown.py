@@ -7,7 +7,7 @@ import re
 import yaml
 
 from accelsim.config.arch import unsourced
-from accelsim.report import clocked, facts, nests, words
+from accelsim.report import clocked, dram, facts, nests, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.schedules import NetworkSchedule
@@ -44,7 +44,7 @@ def to_markdown(result: NetworkResult) -> str:
         f"## Totals{_tag(result)}",
         _table(
             _TOTALS,
-            [[label, markdown(text)] for label, text in [*words.totals(result), *clocked.totals(result)]],
+            [[label, markdown(text)] for label, text in [*dram.totals(result), *clocked.totals(result)]],
             _TOTALS,
         ),
         "## Worst layers",
@@ -52,6 +52,7 @@ def to_markdown(result: NetworkResult) -> str:
         f"## Layers{_tag(result)}",
         _table(_COLUMNS, [_row(layer) for layer in result.simulated], _TEXT_COLUMNS),
         *(["## One clock", _table(_CLOCKED, _times(result.schedule), _CLOCKED_TEXT)] if result.schedule else []),
+        *_dram(result),
         *(["## Energy tables", _bullets(words.by_tables(result), "")] if result.energy_tables else []),
         *_nests(result),
         *_skipped(result),
@@ -109,6 +110,12 @@ def _times(schedule: NetworkSchedule) -> list[list[str]]:
 def _brief(value: object) -> str:
     found = plain(value, "mapping")
     return "x".join(map(str, found)) if isinstance(found, list) else str(found)
+
+
+def _dram(result: NetworkResult) -> list[str]:
+    """Return what the DRAM device did, layer by layer; nothing without one."""
+    rows = [[markdown(cell) for cell in dram.row(layer)] for layer in dram.layers(result)]
+    return [f"## DRAM{_tag(result)}", _table(dram.HEADS, rows, ("layer",))] if rows else []
 
 
 def _nests(result: NetworkResult) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from accelsim import basis
 from accelsim.basis import Incomplete, Ranking
+from accelsim.charges import UNDECLARED
 from accelsim.errors import ConfigError
 from accelsim.report import classes, facts, words
 from accelsim.results import NetworkResult
@@ -106,6 +107,9 @@ class Compared(NamedTuple):
         if wanted & energies and (differ := basis.prices_differ({p.energy_table for p in self.points} - {""})):
             found.append(differ)
         lacks = {f"{p.axes.get('machine', p.label)}": p.no_area for p in self.points if p.no_area}
+        bare = [machine for machine, parts in lacks.items() if UNDECLARED in parts]
+        if wanted & energies and bare:
+            found.append(f"{UNDECLARED}: energy leaves out the clock of {', '.join(bare[:_MOST_KEYS])}")
         if "area_mm2" in wanted and lacks:
             said = "; ".join(f"{parts} of {machine}" for machine, parts in list(lacks.items())[:_MOST_KEYS])
             found.append(f"area leaves out {said}{'; ...' if len(lacks) > _MOST_KEYS else ''}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from accelsim.charges import UNDECLARED, machine_components, table_of, without_registers
 from accelsim.components import Clock, Component, Dram, Link, Mac, RegisterFile, Registers, Sram
 from accelsim.config.arch import Arch
 from accelsim.energy import LEAKAGE, leakage_mw
 from accelsim.errors import PriceError
-from accelsim.layer import machine_components, table_of, without_registers
 from accelsim.results import LayerResult
 from accelsim.simulation import simulate
 from accelsim.units import KIB_BITS
@@ -95,7 +95,14 @@ def text(arch: Arch) -> list[str]:
              f"{arch.clock_gating}"]  # fmt: skip
     lines.append(f"share of: {title}, {layer.total_energy_pj * 1e-6:.4g} uJ" if layer else "no example layer runs here")
     if bare := without_registers(arch):
-        lines.append(f"registers not declared: {', '.join(bare)}")
+        lines.append(f"{UNDECLARED}: {', '.join(bare)}")
+    for c in machine_components(arch):
+        if isinstance(c, Registers):
+            held = f"{c.clocked_bits:,} clocked bits and {c.gated_words:,} gated words"
+            lines.append(f"{c.name}: {held}, {c.count:,} times for {c.per_units:,} {c.unit}; {c.source}")
+    lines.append(
+        f"gating of clocks, {arch.clock_gating}: {arch.config['sources'].get('clock_gating', 'no source given')}"
+    )
     lines.append(
         f"{'component':22} {'count':>7}  {'size':24} {'action':8} {'pJ':>10} {'per':10} {'share':>6}  status    from"
     )

@@ -16,7 +16,7 @@ from accelsim.results import SCHEMA, SCHEMA_SCHEDULED, NetworkResult
 
 MAX_BYTES = 64 * 2**20
 """Larger files are refused before they are parsed: a thousand layers take some megabytes."""
-_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events", "stalled_pj")
+_LATER = ("nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events", "stalled_pj", "dram")
 """Keys that reports of this format had not from the start."""
 
 _COPIED = (
@@ -81,9 +81,9 @@ def _result(data: Mapping[str, Any]) -> dict[str, Any]:
         "area_mm2": totals["area_mm2_by_component"],
         "area_missing": totals.get("area_missing", ()),
         "area_parts_mm2": totals.get("area_parts_mm2", {}),
-        "schedule": data.get("schedule"),
         "prices": data.get("prices", {}),
         "energy_tables": data.get("energy_tables", {}).get("rows", ()),
+        "schedule": data.get("schedule"),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from accelsim.config.arch import unsourced
-from accelsim.report import clocked, facts, nests, page, words
+from accelsim.report import clocked, dram, facts, nests, page, words
 from accelsim.report.breakdown_plot import cycles_bars, energy_bars
 from accelsim.report.page import Looks, Piece
 from accelsim.report.roofline_page import NOTE, roofline
@@ -53,7 +53,7 @@ def to_html(result: NetworkResult) -> str:
         state=facts.status(result),
         totals=[
             (label, text.replace(" %", "\N{NO-BREAK SPACE}%"))
-            for label, text in [*words.totals(result), *clocked.totals(result)]
+            for label, text in [*dram.totals(result), *clocked.totals(result)]
         ],
         cycles=page.pieces(looks, _sum(cycles), cause_looks),
         energy=page.pieces(looks, _sum(energy), component_looks),
@@ -171,6 +171,12 @@ def _facts(layer: LayerResult) -> list[tuple[str, str]]:
         ("cycles", f"from {layer.start_cycle:,}: {layer.compute_cycles:,} + {layer.stall_cycles:,} of DRAM stalls"),
         ("needs", _pairs(needed)),
         ("walked", layer.fidelity),
+        (
+            "DRAM",
+            ", ".join(f"{head} {cell}" for head, cell in zip(dram.HEADS[1:], dram.row(layer)[1:], strict=True))
+            if layer.dram
+            else "",
+        ),
         ("values", checked),
         ("counters", _pairs(layer.details)),
     ]

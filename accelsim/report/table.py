@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from accelsim.config.arch import unsourced
-from accelsim.report import bar, clocked, facts, words
+from accelsim.report import bar, clocked, dram, facts, words
 from accelsim.report.columns import GAP, GOOD_NAME, Column, block_columns, columns, fit, narrowed, worked
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.text import visible_all
@@ -70,6 +70,7 @@ def _lines(result: NetworkResult, depth: int, width: int) -> Iterator[Text]:
             yield from hanging("  ", line, width, "", 4)
         yield Text()
     yield from _worst(result, width)
+    yield from _dram(result)
     yield from _remarks(result, width)
 
 
@@ -176,7 +177,7 @@ def _names(layers: list[LayerResult], most: int = 3) -> str:
 def _totals(result: NetworkResult, width: int) -> Iterator[Text]:
     state = facts.status(result)
     yield Text(f"totals ({state})" if state else "totals", "bold")
-    for label, value in [*words.totals(result), *clocked.totals(result)]:
+    for label, value in [*dram.totals(result), *clocked.totals(result)]:
         yield from hanging(f"  {label:10}", value, width, "bold red" if value.startswith("WRONG") else "")
 
 
@@ -188,6 +189,19 @@ def _worst(result: NetworkResult, width: int) -> Iterator[Text]:
             yield from hanging(f"  {rank}. ", words.why(result, layers), width)
     elif result.simulated:
         yield Text(words.nothing_lost())
+
+
+def _dram(result: NetworkResult) -> Iterator[Text]:
+    """Yield the layers to which a DRAM device adds most cycles."""
+    if worst := dram.worst(result):
+        rest = len(dram.layers(result)) - len(worst)
+        yield Text()
+        more = f" ({rest} more in report.md)" if rest else ""
+        yield Text(f"most cycles are added by the DRAM device in{more}", "bold")
+        yield from (
+            Text(f"  {line}")
+            for line in dram.aligned([dram.short(dram.HEADS), *(dram.short(dram.row(layer)) for layer in worst)])
+        )
 
 
 def _remarks(result: NetworkResult, width: int) -> Iterator[Text]:

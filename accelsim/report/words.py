@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from accelsim import basis
+from accelsim.charges import UNDECLARED
 from accelsim.report import facts, power
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.units import si
@@ -296,7 +297,8 @@ def _energy(result: NetworkResult) -> str:
         return f"none was priced{priced}"
     parts = sorted(result.energy_pj.items(), key=lambda item: -item[1])
     shown = [f"{name} {percent(pj / total)}" for name, pj in parts if pj]
-    return f"{si(total * 1e-12, 'J', 4)}: {', '.join(shown)}{priced}"
+    lacks = "".join(f"; {name}" for name in result.area_missing if UNDECLARED in name)
+    return f"{si(total * 1e-12, 'J', 4)}: {', '.join(shown)}{priced}{lacks}"
 
 
 def _power(result: NetworkResult) -> str:

@@ -114,7 +114,8 @@ def ours(case: Figure) -> float:
     ``quantity`` is a key of the only layer (``cycles``, ``stall_cycles``, ``dram_read_bits``, ``account.busy``,
     ``traffic.glb.inputs/input/read``, ``details.tiles``), a key of a named layer (``layer.conv1.cycles``), its sum
     over all layers that ran (``layers.cycles``), or a total (``totals.time_s``). In place of a key of a layer or of
-    the totals, ``on_chip_mw`` is the mean power without DRAM, and ``dram_bits`` are those of both directions.
+    the totals, ``on_chip_mw`` is the mean power without DRAM, ``mw.clock+registers`` that of some components,
+    and ``dram_bits`` are those of both directions.
     Of a table of RTL points it is a field of `rtl.Summary`.
     With a ``baseline`` it is the baseline's figure divided by ours: a speed-up for cycles, a gain for energy.
     """
@@ -134,7 +135,8 @@ def ours(case: Figure) -> float:
 
 
 def _streamed(case: StreamCase) -> float:
-    from accelsim.memory.device import channel, patterns, standard
+    from accelsim.config.dram import standard
+    from accelsim.memory.device import channel, patterns
     from accelsim.memory.device.summary import summary
 
     device = channel.Device(standard.load(case.standard))
@@ -181,6 +183,7 @@ def _found(report: dict[str, Any], case: CaseSpec) -> float:
     path = case.quantity.split(".")
     for part in (report["totals"], *report["layers"]):
         part["on_chip_mw"] = _on_chip_mw(part, report["totals"]["clock_mhz"])
+        part["mw"] = _mw(part, report["totals"]["clock_mhz"])
         part["dram_bits"] = part["dram_read_bits"] + part["dram_write_bits"]
     if path[0] == "totals":
         return _number(report["totals"], path[1:], case)
@@ -211,11 +214,19 @@ def _on_chip_mw(part: dict[str, Any], clock_mhz: float) -> float:
     return (part["total_energy_pj"] - part["energy_pj"].get("dram", 0.0)) / time_ns if time_ns else 0.0
 
 
+def _mw(part: dict[str, Any], clock_mhz: float) -> dict[str, float]:
+    """Return the mean power by component."""
+    time_ns = part["cycles"] * 1000 / clock_mhz
+    return {name: pj / time_ns for name, pj in part["energy_pj"].items()} if time_ns else {}
+
+
 def _number(table: dict[str, Any], path: list[str], case: CaseSpec) -> float:
     if path[0] == "traffic":
         boundary, tensor, direction = ".".join(path[1:]).split("/")
         wanted = {"boundary": boundary, "tensor": tensor, "direction": direction}
         return float(sum(row["bits"] for row in table["traffic"] if wanted.items() <= row.items()))
+    if path[0] == "mw":
+        return sum(table["mw"].get(name, 0.0) for name in ".".join(path[1:]).split("+"))
     if path[0] == "account":
         return float(table["accounts"][table["primary"]]["causes"].get(path[1], 0))
     found: Any = table

@@ -14,7 +14,6 @@ from accelsim.workload import nets, yaml_network
 from accelsim.workload.matrix_names import SUFFIXES, is_matrix
 from accelsim.workload.network import Network
 from accelsim.workload.onnx.file import PREFIX, light_names, light_path
-from accelsim.workload.scalesim import network as scalesim
 from accelsim.workload.sizes import Sizes, check_names
 
 
@@ -34,11 +33,17 @@ def _graph(path: Path, shown: str, dims: Sizes, source: str = "") -> Network:
     return importer.load(path, shown, dims, source)
 
 
+def _table(path: Path, shown: str) -> Network:
+    from accelsim.workload.scalesim import network
+
+    return network.load(path, shown)
+
+
 LOADERS: dict[str, Callable[[Path, str, Sizes], Network]] = {
     ".yaml": _fixed(yaml_network.load),
     ".yml": _fixed(yaml_network.load),
     ".onnx": _graph,
-    ".csv": _fixed(scalesim.load),
+    ".csv": _fixed(_table),
 }
 """File suffix -> function of path, shown name and the sizes that were given."""
 

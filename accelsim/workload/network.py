@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from accelsim import basis
 from accelsim.errors import WorkloadError
@@ -74,6 +75,11 @@ class Network:
         for found in (order_fault(self.layers), edge_fault(self.layers) if self.isolated else None):
             if found is not None:
                 _raise(*found)
+
+    @cached_property
+    def layouts(self) -> dict[int, Any]:
+        """What `accelsim.passes.dram_layout` has found, by alignment."""
+        return {}
 
     def __repr__(self) -> str:
         """Return name and size in a line."""

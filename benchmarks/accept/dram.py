@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from accelsim.memory.device import checker, reference, standard
+from accelsim.config.dram import standard
+from accelsim.memory.device import checker, reference
 from accelsim.memory.device.channel import Command, serve
-from benchmarks import rates
+from benchmarks import dram_machine, rates
 from benchmarks.c import measure
 from benchmarks.c.twins import GCC
 
 from .check import ROOT, Check
 
-STREAMS = 1000
+STREAMS, SCHEDULES = 1000, 100
 LEAST_RATE, MOST = 1e6, 1.3
 
 
@@ -21,6 +22,7 @@ def checks() -> Iterator[Check]:
     """Yield the checks of this part."""
     sys.path.insert(0, str(ROOT / "tests"))
     import dram_streams
+    import test_dram_machine
 
     for name in standard.names():
         differ = wrong = 0
@@ -33,6 +35,16 @@ def checks() -> Iterator[Check]:
             wrong += bool(checker.violations(device.standard, log))
         figure = f"{differ} of {STREAMS:,} streams differ, {wrong} break a constraint"
         yield Check(f"{name}: the kernel is the reference that steps every clock", figure, differ + wrong == 0)
+        other = sum(not _alike(test_dram_machine.compare, name, seed) for seed in range(SCHEDULES))
+        figure = f"{other} of {SCHEDULES} schedules of tiles differ"
+        yield Check(f"{name}: a machine's tiles are as if every clock were stepped", figure, other == 0)
+    cost, (simple, device) = dram_machine.cost(), dram_machine.peaks()
+    figure = (
+        f"{cost.ratio:.2f} times the kernel's for {cost.transactions:,} transactions (bar {dram_machine.MOST_RATIO})"
+    )
+    yield Check("ResNet-50 with a device: CPU time it adds", figure, cost.ratio <= dram_machine.MOST_RATIO)
+    figure = f"{device - simple:+} MiB to {simple} (bar {dram_machine.MOST_MIB})"
+    yield Check("ResNet-50 with a device: peak memory it adds", figure, device - simple <= dram_machine.MOST_MIB)
     for pattern in ("sequential", "stride", "random"):
         rate = rates.dram_requests_per_second("ddr4-2400", pattern)
         bar = None if pattern == "random" else rate >= LEAST_RATE
@@ -42,3 +54,11 @@ def checks() -> Iterator[Check]:
         return
     for row in measure.rows(["dram"]):
         yield Check(f"against C: {row.case}", f"{row.ratio:.2f} times (bar {MOST})", row.ratio <= MOST)
+
+
+def _alike(compare: Callable[[str, int], None], name: str, seed: int) -> bool:
+    try:
+        compare(name, seed)
+    except AssertionError:
+        return False
+    return True

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import accelsim
-from accelsim.memory.device import patterns, standard
+from accelsim.config.dram import standard
+from accelsim.memory.device import patterns
 from accelsim.memory.device.channel import Device, serve
 from accelsim.workload.network import Network, make_layer
 from accelsim.workload.shapes import Conv2d, Elementwise, Linear, Normalization, Pool, Shape, Softmax

@@ -277,22 +277,34 @@ static void issue(Channel *c, i64 clock, Choice chosen) {
     note(c, c->write[i] ? C_WR : C_RD, clock, b, c->row[i], i);
 }
 
-void serve(i64 start, i64 stop, bool drain, ARRAY(const i64, rules), ARRAY(i64, channel), ARRAY(i64, bank),
+static bool waits(const Channel *c, i64 need, const i64 *queue, const i64 *tag) {
+    if (need < 0) return false;
+    if (need == NEVER) return c->channel[READS] + c->channel[WRITES] + c->channel[ACTIVE] > 0;
+    for (i64 k = 0; k < c->channel[READS]; k++)
+        if (tag[QUEUED(READ_QUEUE, k)] == need) return true;
+    for (i64 k = 0; k < c->channel[ACTIVE]; k++) {
+        i64 i = QUEUED(ACTIVE_QUEUE, k);
+        if (tag[i] == need && !c->write[i]) return true;
+    }
+    return false;
+}
+
+void serve(i64 start, i64 stop, i64 need, i64 until, ARRAY(const i64, rules), ARRAY(i64, channel), ARRAY(i64, bank),
            ARRAY(i64, group), ARRAY(i64, rank), ARRAY(i64, bus), ARRAY(i64, queue), ARRAY(const i64, earliest),
            ARRAY(const i64, at), ARRAY(const i64, row), ARRAY(const i64, place), ARRAY(const i64, write),
-           ARRAY(i64, done), ARRAY(i64, found), ARRAY(i64, log), i64 *result) {
+           ARRAY(const i64, tag), ARRAY(i64, done), ARRAY(i64, found), ARRAY(i64, log), i64 *result) {
     Channel here = {rules, channel, bank, group, rank, bus, queue, log, at, row, place, write, done, found,
                     bank_n[1], group_n[1], rank_n[1], bus_n[1], queue_n[1], log_n[0]}, *c = &here;
     const bool two = rules[TWO_BUSES];
     i64 clock = channel[CLOCK], i = start;
     bool blocked = false, known = false;
     Choice column = {0, 0, 0}, rows = {NEVER, 0, 0};
-    while (i < stop || (drain && channel[READS] + channel[WRITES] + channel[ACTIVE] > 0)) {
+    while (i < stop || clock < until || waits(c, need, queue, tag)) {
         if (i < stop && !blocked && earliest[i] <= clock) {
             if (offer(c, i, clock)) i++, known = false;
             else blocked = true;
         }
-        if (i == stop && !drain) break;
+        if (i == stop && need < 0 && clock >= until) break;
         clock++;
         if (clock >= channel[NEXT_REF]) {
             channel[NEXT_REF] += rules[REFI];
@@ -313,6 +325,7 @@ void serve(i64 start, i64 stop, bool drain, ARRAY(const i64, rules), ARRAY(i64, 
         }
         i64 event = min(min(column.when, rows.when), channel[NEXT_REF]);
         if (i < stop && !blocked) event = min(event, max(clock, earliest[i]) + 1);
+        if (until > 0) event = min(event, max(until, clock + 1));
         clock = max(clock, event - 1);
     }
     channel[CLOCK] = clock;

@@ -25,8 +25,8 @@ options: {layers: conv1}
 
 def _table(path: Path) -> object:
     import accelsim
+    from accelsim.charges import machine_components
     from accelsim.energy import load_table, provenance
-    from accelsim.layer import machine_components
 
     arch = accelsim.load_arch("systolic_ws_8", [("energy.table", str(path))])
     provenance(machine_components(arch), load_table(str(path)))

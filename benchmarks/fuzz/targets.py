@@ -114,7 +114,7 @@ def _rows() -> Any:
 
 def _machine(path: Path) -> object:
     import accelsim
-    from accelsim.layer import machine_components
+    from accelsim.charges import machine_components
 
     arch = accelsim.load_arch(str(path))
     machine_components(arch)
@@ -182,7 +182,8 @@ def _matrix(path: Path) -> object:
 
 
 def _dram(path: Path) -> object:
-    from accelsim.memory.device import patterns, standard
+    from accelsim.config.dram import standard
+    from accelsim.memory.device import patterns
     from accelsim.memory.device.channel import Controller, Device, serve
     from accelsim.memory.device.summary import summary
 
@@ -192,7 +193,8 @@ def _dram(path: Path) -> object:
 
 
 def _dram_trace(path: Path) -> object:
-    from accelsim.memory.device import standard, traces
+    from accelsim.config.dram import standard
+    from accelsim.memory.device import traces
     from accelsim.memory.device.channel import Device, serve
 
     requests = traces.read(path)
@@ -326,7 +328,7 @@ TARGETS: dict[str, Target] = {
     "matrix.mtx.gz": Target(".mtx.gz", _compressed, _zipped, _matrix),
     "edges.txt": Target(".txt", _texts(EDGES), mutate.text, _matrix),
     "report.json": Target(".json", _reports, mutate.text, _report),
-    "dram.yaml": Target(".yaml", _files("accelsim/memory/device/standards/*.yaml"), mutate.text, _dram),
+    "dram.yaml": Target(".yaml", _files("accelsim/config/dram/standards/*.yaml"), mutate.text, _dram),
     "dram.trace": Target(".trace", _texts(*DRAM_TRACES), mutate.text, _dram_trace),
 }  # fmt: skip
 """File -> how it is fuzzed."""

@@ -30,7 +30,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from accelsim.activity import Activity, Event
-from accelsim.components import Alu, Component, Sram
+from accelsim.components import Alu, Component, Registers, Sram
 from accelsim.config.schema import MappingSpec, Strict
 from accelsim.engine import Engine, Machine, Many, NoMapping, Sample, Word, too_wide
 from accelsim.engines.bismo import cost, sample
@@ -115,6 +115,12 @@ class Bismo(Engine[Params, NoMapping]):
         p = params
         return (
             Alu("gates", p.dm * p.dk * p.dn, bits=1, parts=("adder",)),
+            Registers(
+                "registers",
+                p.dm * p.dn,
+                clocked_bits=4 * p.dk + 2 * RESULT_BITS,
+                source="assumed: two operands, their products, counts within the tree, a shifted count, a sum",
+            ),
             Sram("glb.inputs", p.dm, size_bits=p.lhs_entries * p.dk, width_bits=p.dk),
             Sram("glb.weights", p.dn, size_bits=p.rhs_entries * p.dk, width_bits=p.dk),
             Sram("glb.outputs", 1, size_bits=2 * p.dm * p.dn * RESULT_BITS, width_bits=p.dm * RESULT_BITS),

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Event
-from accelsim.components import Component, Mac, Sram
+from accelsim.components import Component, Mac, Registers, Sram
 from accelsim.engine import Sample, Word, drawing
 from accelsim.engines.bitfusion import tilecost
 from accelsim.engines.bitfusion.params import INNER, Fused, FusionTiling, Params, fuse, supported
@@ -78,6 +78,12 @@ class BitFusion(TiledEngine[Params, FusionTiling]):
         word = p.spatial_bits**2 // p.brick_bits
         return (
             Mac("units", p.rows * p.cols, input_bits=p.spatial_bits, weight_bits=p.spatial_bits, accumulator_bits=acc),
+            Registers(
+                "registers",
+                p.rows * p.cols,
+                clocked_bits=2 * word + 4 * p.brick_bits * p.unit_bricks + acc,
+                source="assumed: both operands, products of the bricks before and behind the shifters, a sum",
+            ),
             Sram("glb.inputs", p.rows, size_bits=p.input_kib * KIB_BITS // p.rows, width_bits=word),
             Sram(
                 "glb.weights", p.rows * p.cols, size_bits=p.weight_kib * KIB_BITS // (p.rows * p.cols), width_bits=word

@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step, flatten
-from accelsim.components import Alu, Component, Mac, Sram
+from accelsim.components import Alu, Component, Link, Mac, Registers, Sram, dot_product_bits
 from accelsim.engine import Sample, Word, too_wide
 from accelsim.engines.bitserial import grid as gridlib
 from accelsim.engines.bitserial import sample
@@ -82,6 +82,8 @@ class BitSerial(TiledEngine[Params, GridTiling]):
         port = p.lanes * p.pe_bits
         return (
             _lane(p),
+            _registers(p),
+            Link("bus", 1, port, reach="trunk", carries=("glb.inputs/read", "glb.outputs/write")),
             Sram("glb.inputs", 1, size_bits=p.input_kib * KIB_BITS, width_bits=port),
             Sram("glb.weights", p.tiles, size_bits=p.weight_kib * KIB_BITS // p.tiles, width_bits=port * p.rows),
             Sram("glb.outputs", 1, size_bits=p.output_kib * KIB_BITS, width_bits=port),
@@ -203,6 +205,27 @@ def _lane(params: Params) -> Component:
         return Mac("macs", params.units, input_bits=params.pe_bits, weight_bits=params.pe_bits)
     width = {"stripes": params.pe_bits, "pragmatic": params.pe_bits, "laconic": 5, "loom": 1}[params.machine]
     return Alu("lanes", params.units, bits=width, parts=("adder",))
+
+
+def _registers(params: Params) -> Registers:
+    """Return the pipeline of a tile: of dot products, or of serial units with weights that stay for a step."""
+    p = params
+    if p.machine == "dadiannao":
+        bits = p.columns * dot_product_bits(p.rows, p.lanes, p.pe_bits) + 2000
+        what = "operand latches, products, sums within the trees, 2,000 bits of control"
+        return Registers("registers", p.tiles, clocked_bits=bits, source=f"assumed: {what}")
+    # bits of an activation, and of a weight where it does not stay for a step, that a lane takes in a cycle
+    term = 5  # a power of two up to 15, and a sign
+    activation = term if p.machine in ("pragmatic", "laconic") else p.activation_bits_per_cycle
+    weight = {"stripes": 0, "pragmatic": 0, "loom": 1, "laconic": term}[p.machine]
+    unit = p.lanes * weight + 3 * p.pe_bits
+    return Registers(
+        "registers", p.tiles, clocked_bits=p.columns * (p.lanes * activation + p.rows * unit) + 2000,
+        gated_words=0 if weight else p.columns * p.rows * p.lanes,
+        source="assumed: bits or terms of a column's activations, and of a unit's weights if they move; per unit a "
+        "sum of the tree and an accumulator twice as wide as operands; 2,000 bits of control; gated: weights that "
+        "stay",
+    )  # fmt: skip
 
 
 ENGINE = BitSerial()

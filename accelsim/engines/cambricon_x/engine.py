@@ -28,7 +28,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity
-from accelsim.components import Component, Mac, Sram
+from accelsim.components import Component, Link, Mac, Registers, Sram, dot_product_bits
 from accelsim.compressed import sample
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
 from accelsim.compressed.values import Values, windows
@@ -90,8 +90,18 @@ class CambriconX(MultiplierEngine[Params]):
         """Return multipliers and the three buffers."""
         p = params
         entry = p.operand_bits + (p.step_bits if p.skip_zeros else 0)
+        macs, trees = p.pes * p.multipliers, p.pes * dot_product_bits(1, p.multipliers, p.operand_bits)
+        # steps of the entries, and the places that they add up to
+        indexing = p.block * p.operand_bits + (2 * macs * p.step_bits if p.skip_zeros else 0)
+        pipeline = Registers(
+            "registers", 1, clocked_bits=trees + p.pes * p.accumulator_bits + indexing + 3000,
+            source="assumed: per PE operand latches, products, sums within the tree and an accumulator; in the "
+            "indexing module a block of neurons, steps and places; 3,000 bits of control",
+        )  # fmt: skip
         return (
             Mac("macs", p.pes * p.multipliers, p.operand_bits, p.operand_bits, p.accumulator_bits),
+            pipeline,
+            Link("bus", 1, p.operand_bits, reach="trunk", carries=("glb.inputs/read", "glb.outputs/write")),
             Sram("glb.inputs", 1, p.input_kib * KIB_BITS, p.multipliers * p.operand_bits),
             Sram("glb.outputs", 1, p.output_kib * KIB_BITS, p.multipliers * p.operand_bits),
             Sram("pe.synapses", p.pes, p.synapse_kib * KIB_BITS, p.multipliers * entry),

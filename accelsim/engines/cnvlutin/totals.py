@@ -7,9 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step
+from accelsim.compressed.columns import Column, Steps, in_rows, on_bus, pieces_on_bus, told
 from accelsim.compressed.sizes import Held, Size, moved, on_chip
+from accelsim.engine import Counted
 from accelsim.memory.timeline import dram_traffic
 from accelsim.units import KIB_BITS, ceil_div
+from accelsim.workload.shapes import Conv2d
 
 
 class Counts(NamedTuple):
@@ -25,18 +28,16 @@ class Counts(NamedTuple):
     bricks: int
 
 
-def dense(plan: Any) -> Counts:
+def dense(conv: Conv2d, params: Any) -> Counts:
     """Return the counts of the base machine: every position, channels padded to the lanes."""
-    conv, p = plan.conv, plan.params
     cg, windows = conv.c // conv.groups, conv.n * conv.groups * conv.e * conv.f
-    cycles = windows * conv.r * conv.s * ceil_div(cg, p.lanes)
+    cycles = windows * conv.r * conv.s * ceil_div(cg, params.lanes)
     work = windows * conv.r * conv.s * cg
-    return Counts(cycles, work, 0, 0, inside(plan) * ceil_div(cg, p.brick))
+    return Counts(cycles, work, 0, 0, inside(conv) * ceil_div(cg, params.brick))
 
 
-def inside(plan: Any) -> int:
+def inside(conv: Conv2d) -> int:
     """Return the window positions inside the image, over all images, groups and windows."""
-    conv = plan.conv
     axes = ((conv.e, conv.r, conv.h), (conv.f, conv.s, conv.w))
     met = []
     for d, (outputs, taps, size) in enumerate(axes):
@@ -47,25 +48,12 @@ def inside(plan: Any) -> int:
 
 def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
     """Multiply the windows by the filters that they meet, and add everything up."""
-    p, conv = plan.params, plan.conv
-    kg = conv.k // conv.groups
-    together = p.units * p.filters
-    passes = ceil_div(kg, together)
-    cycles = counts.cycles * passes
-    products = counts.work * kg
+    cycles, products = counts.cycles * _passes(plan), counts.work * (plan.conv.k // plan.conv.groups)
     schedule = _schedule(plan, cycles)
-    causes = {
-        "busy": plan.effective_macs,
-        "zero": products - plan.effective_macs,
-        "starved": counts.empty * kg,
-        "imbalance": counts.waiting * kg,
-        "padding": (counts.cycles * p.lanes - counts.work - counts.empty - counts.waiting) * kg,
-        "unmapped": counts.cycles * p.lanes * (passes * together - kg),
-    }
     return Activity(
         compute_cycles=cycles,
-        accounts={"multipliers": causes},
-        traffic={**dram_traffic(schedule, plan.machine.dram), **_on_chip(plan, counts, passes)},
+        accounts={"multipliers": _account(plan, counts)},
+        traffic={**dram_traffic(schedule, plan.machine.dram), **_on_chip(plan, counts)},
         events={Event("macs", "mac"): products},
         schedule=schedule,
         buffers={"glb.neurons": _neuron_memory(plan).use, "glb.synapses": _synapse_memory(plan).use},
@@ -73,6 +61,45 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
         performed_macs=products,
         values=values,
     )
+
+
+def columns(plan: Any, counts: Counts) -> Counted:
+    """Return the counts of layers: the conv and the tensors of ``plan`` are columns, as ``counts`` are."""
+    conv, dram, sizes, (neurons_stay, synapses_stay) = plan.conv, plan.machine.dram, neurons(plan), stay(plan)
+    cycles: Column = counts.cycles * _passes(plan)
+    products = counts.work * (conv.k // conv.groups)
+    steps = Steps.of(conv.n)
+    image, images = steps.place, conv.n[steps.owner]
+
+    def moved(size: Any) -> Column:
+        whole = Size(*((bits * (1 - neurons_stay))[steps.owner] for bits in size))
+        return pieces_on_bus(whole, image, images, dram)
+
+    weights = on_bus(_synapse_memory(plan).bits * (1 - synapses_stay), dram)[steps.owner] * (image == 0)
+    own = cycles[steps.owner]
+    computed = own * (image + 1) // images - own * image // images
+    rows = in_rows(moved(sizes["input"]) + weights, computed, moved(sizes["output"]))
+    events = {Event("macs", "mac"): products}
+    return told(
+        plan.view, cycles, products, _account(plan, counts), events, _on_chip(plan, counts), rows, steps.first
+    )  # fmt: skip
+
+
+def _passes(plan: Any) -> int:
+    """Return how often every window is passed, for as many filters as all units hold."""
+    return ceil_div(plan.conv.k // plan.conv.groups, plan.params.units * plan.params.filters)
+
+
+def _account(plan: Any, counts: Counts) -> dict[str, int]:
+    p, kg = plan.params, plan.conv.k // plan.conv.groups
+    return {
+        "busy": plan.effective_macs,
+        "zero": counts.work * kg - plan.effective_macs,
+        "starved": counts.empty * kg,
+        "imbalance": counts.waiting * kg,
+        "padding": (counts.cycles * p.lanes - counts.work - counts.empty - counts.waiting) * kg,
+        "unmapped": counts.cycles * p.lanes * (_passes(plan) * p.units * p.filters - kg),
+    }
 
 
 def _slots(plan: Any, slots: int, width: int) -> Size:
@@ -101,7 +128,7 @@ def _synapse_memory(plan: Any) -> Held:
 
 def stay(plan: Any) -> tuple[bool, bool]:
     """Whether neurons, and whether synapses stay in the eDRAM."""
-    return plan.params.stay and _neuron_memory(plan).fits, plan.params.stay and _synapse_memory(plan).fits
+    return plan.params.stay & _neuron_memory(plan).fits, plan.params.stay & _synapse_memory(plan).fits
 
 
 def _schedule(plan: Any, cycles: int) -> tuple[Step, ...]:
@@ -117,17 +144,19 @@ def _schedule(plan: Any, cycles: int) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _on_chip(plan: Any, counts: Counts, passes: int) -> dict[Flow, int]:
+def _on_chip(plan: Any, counts: Counts) -> dict[Flow, int]:
     p, view, kg = plan.params, plan.view, plan.conv.k // plan.conv.groups
     sizes, (neurons_stay, synapses_stay) = neurons(plan), stay(plan)
     sums = counts.cycles * kg * p.accumulator_bits
+    bricks = counts.bricks * p.brick * _passes(plan)
+    moved = {name: Size(*(bits * (1 - neurons_stay) for bits in size)) for name, size in sizes.items()}
     return on_chip(
-        ("glb.neurons", "input", "read", _slots(plan, counts.bricks * p.brick * passes, view.input.width)),
+        ("glb.neurons", "input", "read", _slots(plan, bricks, view.input.width)),
         ("glb.neurons", "output", "write", sizes["output"]),
         ("glb.synapses", "weight", "read", counts.work * kg * view.weight.width),
         ("pe.partial", "psum", "read", sums),
         ("pe.partial", "psum", "write", sums),
-        ("glb.synapses", "weight", "write", 0 if synapses_stay else _synapse_memory(plan).bits),
-        ("glb.neurons", "input", "write", 0 if neurons_stay else sizes["input"]),
-        ("glb.neurons", "output", "read", 0 if neurons_stay else sizes["output"]),
+        ("glb.synapses", "weight", "write", _synapse_memory(plan).bits * (1 - synapses_stay)),
+        ("glb.neurons", "input", "write", moved["input"]),
+        ("glb.neurons", "output", "read", moved["output"]),
     )

@@ -22,18 +22,22 @@ Assumed:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity
-from accelsim.components import Component, Mac, RegisterFile, Sram
+from accelsim.components import Component, Mac, RegisterFile, Registers, Sram, dot_product_bits
 from accelsim.compressed import sample
+from accelsim.compressed.columns import Layers, planned, small, stacked
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
-from accelsim.compressed.sizes import Held, Size, check_homes, total
+from accelsim.compressed.sizes import Size, check_homes, total
 from accelsim.config.schema import Strict
-from accelsim.engine import Machine, NoMapping, Room, Sample, check_counts, drawing
+from accelsim.engine import Counted, Machine, NoMapping, Room, Sample, check_counts, drawing
 from accelsim.engines.dcnn import totals
 from accelsim.operands.handle import Operand, Operands
 from accelsim.operands.zero_run import ZeroRun
@@ -73,6 +77,14 @@ class Plan(LayerPlan):
     effective_macs: int
 
 
+class Looked(NamedTuple):
+    """Layers, and what the images of all of them take, as they move, in columns."""
+
+    layers: Layers
+    input_bits: Size
+    output_bits: Size
+
+
 class Dcnn(MultiplierEngine[Params]):
     """The engine of this folder."""
 
@@ -81,6 +93,7 @@ class Dcnn(MultiplierEngine[Params]):
     support_params = (
         "operand_bits", "accumulator_bits", "pe_rows", "pe_cols", "accumulator_entries", "activations_stay",
     )  # fmt: skip
+    looks = ("compressed_dram", "run_bits")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""
@@ -105,6 +118,12 @@ class Dcnn(MultiplierEngine[Params]):
         accumulators = p.accumulator_entries * p.accumulator_bits
         return (
             Mac("macs", pes * p.lanes, p.operand_bits, p.operand_bits, p.accumulator_bits),
+            Registers(
+                "registers",
+                pes,
+                clocked_bits=dot_product_bits(1, p.lanes, p.operand_bits) + p.accumulator_bits + 256,
+                source="assumed: operand latches, products, sums within the tree, an accumulator, 256 bits of control",
+            ),
             Sram("pe.accumulators", 2 * pes, accumulators, p.accumulator_bits),
             Sram("pe.activations", pes, p.activation_kib * KIB_BITS, p.lanes * p.operand_bits),
             Sram("pe.weights", pes, p.weight_buffer_bits, p.lanes * p.operand_bits),
@@ -115,19 +134,11 @@ class Dcnn(MultiplierEngine[Params]):
         """Choose the channel group, and the bands of a layer that does not fit."""
         del mapping
         conv, p = view.conv, params
-        check_counts(view, 64 * p.lanes * p.pe_rows * p.pe_cols)
-        te, tf = ceil_div(conv.e, p.pe_rows), ceil_div(conv.f, p.pe_cols)
-        kc = min(conv.k // conv.groups, p.accumulator_entries // (te * tf))
-        pixels = view.input.elements // conv.n * view.input.width
-        outputs = view.output.elements // conv.n * view.output.width
-        held = Held(p.activation_kib * KIB_BITS * p.pe_rows * p.pe_cols, conv.n * (pixels + outputs))
-        resident = p.activations_stay and held.fits
+        check_counts(view, _growth(p))
+        kc, resident, bands = totals.fit(view, conv, p)
         check_homes(view, (view.input, view.output), resident, "the activation RAMs", "params.activation_kib")
-        bands = min(te, ceil_div(pixels + outputs, held.room_bits))
-        described = Operand(view.output, operands.input.seed, operands.input.batch)
-        moved_in = _moved(operands.input, p, conv.input_shapes[0])
-        moved_out = _moved(described, p, conv.output_shape)
-        return Plan(view, conv, p, machine, kc, resident, bands, moved_in, moved_out, operands.effective_macs)
+        moves = _activations(view, operands, p)
+        return Plan(view, conv, p, machine, kc, resident, bands, *moves, operands.effective_macs)
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk the tiles; with operands, multiply."""
@@ -138,6 +149,23 @@ class Dcnn(MultiplierEngine[Params]):
     def closed_form(self, plan: Plan) -> Activity:
         """Evaluate the published product of ceilings."""
         return totals.activity(plan, totals.count(plan.conv, plan.params), None)
+
+    def looked_up(self, layers: Sequence[tuple[LayerView, Operands]], params: Params) -> Looked:
+        """Return the numbers of layers, and what their activations take."""
+        sizes = [_activations(view, operands, params) for view, operands in layers]
+        each = (Size(*np.array(list(chain(*part)), np.int64).T.copy()) for part in zip(*sizes, strict=True))
+        return Looked(stacked(layers), *each)
+
+    def counted(self, looked: Looked, params: Params, machine: Machine) -> Counted | None:
+        """Count all layers by the formulas of one."""
+        layers = looked.layers
+        fit = totals.fit(layers, layers.conv, params)
+        known = small(layers, _growth(params), machine.dram)
+        known &= fit.resident | ~(layers.input.chip | layers.output.chip)
+        if not known.all():
+            return None
+        sizes = {"input_bits": looked.input_bits, "output_bits": looked.output_bits}
+        return totals.columns(planned(layers, params, machine, **fit._asdict(), **sizes))
 
     def stored(self, plan: Plan) -> dict[str, StoredBits]:
         """Return the activations as they move, where they move compressed."""
@@ -159,6 +187,18 @@ class Dcnn(MultiplierEngine[Params]):
             "compressed_dram": bool(draw(0, 1)), "run_bits": draw(1, 4),
         }  # fmt: skip
         return Sample(shape, params, widest_bits=16)
+
+
+def _growth(params: Params) -> int:
+    """Return what a multiplication adds to any count at most."""
+    return 64 * params.lanes * params.pe_rows * params.pe_cols
+
+
+def _activations(view: LayerView, operands: Operands, params: Params) -> tuple[tuple[Size, ...], tuple[Size, ...]]:
+    """Return what each image of inputs and outputs takes in DRAM."""
+    described = Operand(view.output, operands.input.seed, operands.input.batch)
+    conv = view.conv
+    return _moved(operands.input, params, conv.input_shapes[0]), _moved(described, params, conv.output_shape)
 
 
 def _moved(operand: Operand, params: Params, shape: tuple[int, ...]) -> tuple[Size, ...]:

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step
-from accelsim.compressed.sizes import moved, on_chip
+from accelsim.compressed.columns import Column, Steps, in_rows, on_bus, pieces_on_bus, smaller, told
+from accelsim.compressed.sizes import Held, Size, moved, on_chip
+from accelsim.engine import Counted
 from accelsim.memory.timeline import dram_traffic
-from accelsim.units import ceil_div
+from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.shapes import Conv2d
 
 
@@ -21,6 +23,25 @@ class Counts(NamedTuple):
     padding: int
     imbalance: int
     unmapped: int
+
+
+class Fit(NamedTuple):
+    """Output channels that share an input vector, whether activations stay, and the bands of an image if not."""
+
+    kc: int
+    resident: bool
+    bands: int
+
+
+def fit(view: Any, conv: Any, params: Any) -> Fit:
+    """Return how a layer fits the accumulators and the activation RAMs."""
+    te, tf = ceil_div(conv.e, params.pe_rows), ceil_div(conv.f, params.pe_cols)
+    kc = smaller(conv.k // conv.groups, params.accumulator_entries // (te * tf))
+    pixels = view.input.elements // conv.n * view.input.width
+    outputs = view.output.elements // conv.n * view.output.width
+    held = Held(params.activation_kib * KIB_BITS * params.pe_rows * params.pe_cols, conv.n * (pixels + outputs))
+    bands = smaller(te, ceil_div(pixels + outputs, held.room_bits))
+    return Fit(kc, held.fits & params.activations_stay, bands)
 
 
 def pieces(conv: Conv2d, lanes: int) -> int:
@@ -47,28 +68,60 @@ def activity(plan: Any, counts: Counts, values: np.ndarray | None) -> Activity:
     """Add everything up."""
     p, conv = plan.params, plan.conv
     schedule = _schedule(plan, counts)
-    events = {Event("macs", "mac"): conv.macs}
-    if p.gating:
-        events = {Event("macs", "mac"): plan.effective_macs, Event("macs", "gated"): conv.macs - plan.effective_macs}
     return Activity(
         compute_cycles=counts.cycles,
-        accounts={
-            "multipliers": {
-                "busy": plan.effective_macs,
-                "zero": counts.products - plan.effective_macs,
-                "padding": counts.padding,
-                "imbalance": counts.imbalance,
-                "unmapped": counts.unmapped,
-            }
-        },
+        accounts={"multipliers": _account(plan, counts)},
         traffic={**dram_traffic(schedule, plan.machine.dram), **_on_chip(plan)},
-        events=events,
+        events=_events(plan),
         schedule=schedule,
         buffers={"pe.accumulators": (p.accumulator_entries * p.accumulator_bits, _accumulators(plan))},
         details={"kc": plan.kc, "bands": plan.bands, "resident": int(plan.resident)},
         performed_macs=plan.effective_macs if p.gating else conv.macs,
         values=values,
     )
+
+
+def columns(plan: Any) -> Counted:
+    """Return the counts of layers: the conv, the tensors and all numbers of ``plan`` are columns."""
+    conv: Any = plan.conv
+    dram, counts = plan.machine.dram, count(conv, plan.params)
+    te: Column = ceil_div(conv.e, plan.params.pe_rows)
+    cut = plan.bands * ~plan.resident + plan.resident
+    steps = Steps.of(conv.n * cut)
+    owner, moves, pieces = steps.owner, ~plan.resident[steps.owner], cut[steps.owner]
+    image, band = np.divmod(steps.place, pieces)
+    before = np.cumsum(conv.n) - conv.n  # images of the layers before
+
+    def moved(sizes: Size) -> Column:
+        parts: tuple[Column, ...] = sizes
+        whole = Size(*(part[before[owner] + image] for part in parts))
+        return pieces_on_bus(whole, band, pieces, dram) * moves
+
+    height = te[owner]
+    rows = height * (band + 1) // pieces - height * band // pieces
+    weights = on_bus(plan.view.weight.elements * plan.view.weight.width, dram)[owner]
+    row: Column = counts.cycles // conv.n // te
+    laid = in_rows(moved(plan.input_bits) + weights, rows * row[owner], moved(plan.output_bits))
+    performed = plan.effective_macs if plan.params.gating else conv.macs
+    return told(plan.view, counts.cycles, performed, _account(plan, counts), _events(plan), _on_chip(plan),
+                laid, steps.first)  # fmt: skip
+
+
+def _account(plan: Any, counts: Counts) -> dict[str, int]:
+    return {
+        "busy": plan.effective_macs,
+        "zero": counts.products - plan.effective_macs,
+        "padding": counts.padding,
+        "imbalance": counts.imbalance,
+        "unmapped": counts.unmapped,
+    }
+
+
+def _events(plan: Any) -> dict[Event, int]:
+    macs, effective = plan.conv.macs, plan.effective_macs
+    if not plan.params.gating:
+        return {Event("macs", "mac"): macs}
+    return {Event("macs", "mac"): effective, Event("macs", "gated"): macs - effective}
 
 
 def _accumulators(plan: Any) -> int:
@@ -99,9 +152,10 @@ def _on_chip(plan: Any) -> dict[Flow, int]:
     outputs = conv.n * conv.k * conv.e * conv.f
     kg = conv.k // conv.groups
     vectors = conv.macs // kg * ceil_div(kg, plan.kc)
-    bands, pes = 1 if plan.resident else plan.bands, p.pe_rows * p.pe_cols
+    moves = 1 - plan.resident
+    bands, pes = plan.bands * moves + plan.resident, p.pe_rows * p.pe_cols
     dots = outputs * pieces(conv, p.lanes)
-    inputs, moves = view.input.elements * in_bits, not plan.resident
+    inputs = view.input.elements * in_bits
     return on_chip(
         ("pe.activations", "input", "read", vectors * in_bits),
         ("pe.vector", "input", "write", vectors * in_bits),
@@ -111,6 +165,6 @@ def _on_chip(plan: Any) -> dict[Flow, int]:
         ("pe.accumulators", "psum", "read", (dots + outputs) * acc),
         ("pe.accumulators", "psum", "write", dots * acc),
         ("pe.activations", "output", "write", outputs * view.output.width),
-        ("pe.activations", "input", "write", inputs if moves else 0),
-        ("pe.activations", "output", "read", outputs * view.output.width if moves else 0),
+        ("pe.activations", "input", "write", inputs * moves),
+        ("pe.activations", "output", "read", outputs * view.output.width * moves),
     )

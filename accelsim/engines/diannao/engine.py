@@ -28,7 +28,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Event
-from accelsim.components import Component, Mac, Sram
+from accelsim.components import Component, Mac, Registers, Sram, dot_product_bits
 from accelsim.config.schema import Strict
 from accelsim.engine import Sample, Word, drawing
 from accelsim.mapping import tile_forms
@@ -52,6 +52,7 @@ class Params(Strict):
     input_kib: int = Field(2, ge=1, le=1 << 20, description="NBin, both halves")
     weight_kib: int = Field(32, ge=1, le=1 << 20, description="SB, both halves")
     output_kib: int = Field(2, ge=1, le=1 << 20, description="NBout, both halves")
+    instruction_kib: int = Field(8, ge=1, le=1 << 20, description="instructions: area and leakage only")
 
 
 class Nfu(NamedTuple):
@@ -96,9 +97,16 @@ class DianNao(TiledEngine[Params, Tiling]):
         p, acc = params, params.accumulator_bits
         return (
             Mac("macs", p.outputs * p.inputs, p.operand_bits, p.operand_bits, acc),
+            Registers(
+                "registers",
+                1,
+                clocked_bits=dot_product_bits(p.outputs, p.inputs, p.operand_bits) + 2000,
+                source="assumed: operand latches, products, sums within the trees, stage 3, 2,000 bits of control",
+            ),
             Sram("glb.inputs", 1, p.input_kib * KIB_BITS, p.inputs * p.operand_bits),
             Sram("glb.weights", 1, p.weight_kib * KIB_BITS, p.outputs * p.inputs * p.operand_bits),
             Sram("glb.outputs", 1, p.output_kib * KIB_BITS, p.outputs * acc),
+            Sram("control", 1, p.instruction_kib * KIB_BITS, 64),
         )
 
     def unit(self, view: LayerView, params: Params, fields: Mapping[str, Any]) -> Nfu:

@@ -31,7 +31,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.activity import Activity
-from accelsim.components import Component, Link, Mac, RegisterFile, Sram
+from accelsim.components import Component, Link, Mac, RegisterFile, Registers, Sram
 from accelsim.compressed.sizes import Size, total
 from accelsim.engine import Engine, Machine, NoMapping, Room, Sample, Word, check_counts
 from accelsim.engines.eie import sample
@@ -86,12 +86,20 @@ class Eie(Engine[Params, NoMapping]):
         registers = p.registers * (p.input_bits + acc)
         queued = p.queue_depth * (p.input_bits + (p.pes * p.registers - 1).bit_length())
         banks = p.pointer_banks
+        weights = (1 << p.value_bits) if p.codebook_bits else 0
+        stages = 2 * (p.row_entries * entry + banks * p.pointer_bits) + 2 * (p.input_bits + weight) + acc
+        pipeline = Registers(
+            "registers", pes, clocked_bits=stages + 64, gated_words=2 * p.registers + weights,
+            source="assumed: two rows of entries, two sets of pointers, operands, product, sum, 64 bits of "
+            "addresses and control; gated: words of the activation registers and the codebook",
+        )  # fmt: skip
         book = (RegisterFile("pe.codebook", pes, size_bits=weight << p.value_bits, width_bits=weight),)
         return (
             Mac("macs", pes, input_bits=p.input_bits, weight_bits=weight, accumulator_bits=acc),
             RegisterFile("pe", pes, size_bits=registers, width_bits=acc),
             RegisterFile("pe.queue", pes, size_bits=queued, width_bits=p.input_bits),
             *(book if p.codebook_bits else ()),
+            pipeline,
             Link("array", p.channels * max(1, tree_links(p.pes)[0]), width_bits=p.input_bits),
             Sram("glb.weights", pes, size_bits=p.matrix_bytes * 8, width_bits=p.row_entries * entry),
             Sram("glb.pointers", pes * banks, size_bits=p.pointer_bytes * 8 // banks, width_bits=p.pointer_bits),

@@ -31,7 +31,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow, Phase
-from accelsim.components import Alu, Component, Sram
+from accelsim.components import Alu, Component, Link, Registers, Sram
 from accelsim.config.schema import Strict
 from accelsim.engine import Engine, Machine, NoMapping, Sample, Walk, Word
 from accelsim.errors import MappingError, ModelError
@@ -111,6 +111,15 @@ class Gamma(Engine[Params, NoMapping]):
             Alu("multipliers", params.pes, bits=params.value_bits, parts=("multiplier",)),
             Alu("adders", params.pes, bits=params.value_bits, parts=("adder",)),
             Alu("comparators", params.pes * params.radix, bits=params.coordinate_bits, parts=("comparator",)),
+            Registers(
+                "registers",
+                params.pes,
+                clocked_bits=(params.radix.bit_length() + 4) * params.element_bits + 64,
+                gated_words=2 * params.radix,
+                source="assumed: a path of a merge tree, two elements, a product, a sum, 64 bits of control; gated: "
+                "two heads of each fibre",
+            ),
+            Link("bus", 1, params.element_bits, reach="trunk", carries=("glb.fibers/read",)),
             Sram("glb.fibers", 1, size_bits=params.cache_kib * KIB_BITS, width_bits=params.element_bits),
         )
 

@@ -23,19 +23,22 @@ Assumed:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity
-from accelsim.components import Component, Mac, RegisterFile, Sram
+from accelsim.components import Component, Link, Mac, RegisterFile, Registers, Sram
 from accelsim.compressed import sample
+from accelsim.compressed.columns import Layers, planned, small, stacked
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
 from accelsim.compressed.sizes import Size
 from accelsim.compressed.values import Values
 from accelsim.config.schema import Strict
-from accelsim.engine import Machine, NoMapping, Sample, check_counts, drawing
+from accelsim.engine import Counted, Machine, NoMapping, Sample, check_counts, drawing
 from accelsim.engines.nullhop import totals
 from accelsim.operands.handle import Operand, Operands, to_conv_input
 from accelsim.results import StoredBits
@@ -67,6 +70,19 @@ class Plan(LayerPlan):
     effective_macs: int
 
 
+class Looked(NamedTuple):
+    """Layers; of each the cycles of a pass by one row and by two at once, its non-zeros; the rest for the kernel."""
+
+    layers: Layers
+    once: np.ndarray
+    paired: np.ndarray
+    pixels: np.ndarray
+    cycles: np.ndarray
+    found: np.ndarray
+    made: np.ndarray
+    leaving: np.ndarray
+
+
 class NullHop(MultiplierEngine[Params]):
     """The engine of this folder."""
 
@@ -92,6 +108,15 @@ class NullHop(MultiplierEngine[Params]):
         return (
             Mac("macs", p.macs, p.operand_bits, p.operand_bits, p.accumulator_bits),
             RegisterFile("pe", p.macs, p.accumulator_bits, p.accumulator_bits),
+            Registers(
+                "registers",
+                1,
+                clocked_bits=3 * p.macs * p.operand_bits + 4 * p.operand_bits + 2000,
+                gated_words=p.macs,
+                source="assumed: a weight and a product per multiplier, four pixels, 2,000 bits of decoder and "
+                "control; gated: accumulators",
+            ),
+            Link("bus", 1, p.operand_bits, reach="trunk", carries=("glb.pixels/read", "glb.pixels/write")),
             Sram("glb.pixels", 1, p.pixel_kib * KIB_BITS, 4 * p.operand_bits),
             Sram("glb.kernels", 1, p.kernel_kib * KIB_BITS, p.macs * p.operand_bits),
         )
@@ -99,14 +124,8 @@ class NullHop(MultiplierEngine[Params]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:
         """Count the non-zeros of every output row."""
         del mapping
-        conv = view.conv
         check_counts(view, 64 * params.macs)
-        output = Operand(view.output, operands.input.seed, operands.input.batch)
-        made = np.full((conv.n, conv.k, conv.e), conv.f, dtype=np.int64)
-        if not output.dense:
-            made = output.mask.reshape(conv.n, conv.k, conv.e, conv.f).sum(axis=3, dtype=np.int64)
-        mask = to_conv_input(view, operands.input.mask)
-        return Plan(view, conv, params, machine, mask, made, operands.effective_macs)
+        return Plan(view, view.conv, params, machine, *_zeros(view, operands), operands.effective_macs)
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk every pixel; with operands, multiply."""
@@ -122,7 +141,31 @@ class NullHop(MultiplierEngine[Params]):
 
     def closed_form(self, plan: Plan) -> Activity:
         """Weight the non-zeros of every row with the positions that they touch."""
-        return totals.activity(plan, totals.count(plan), None)
+        return totals.activity(plan, totals.count(plan.conv, plan.mask), None)
+
+    def looked_up(self, layers: Sequence[tuple[LayerView, Operands]], params: Params) -> Looked:
+        """Return the numbers of layers, and of every row its cycles and non-zeros."""
+        once, paired, pixels, parts = [], [], [], []
+        for view, operands in layers:
+            conv, (mask, produced) = view.conv, _zeros(view, operands)
+            cycles, last = totals.count(conv, mask), totals.leaves(conv)
+            made = np.zeros((conv.n, conv.k + 1, conv.h), dtype=np.int64)
+            for row, leaves in enumerate(last.tolist()):
+                made[:, 1:, leaves] += produced[:, :, row]
+            leaving = np.bincount(last, minlength=conv.h) * conv.f
+            once.append(cycles.sum())
+            paired.append(totals.in_turn(cycles, 2).sum())
+            pixels.append(np.count_nonzero(mask))
+            parts.append([part.ravel() for part in (cycles, totals.per_row(conv, mask), made.cumsum(axis=1), leaving)])
+        columns = map(np.concatenate, zip(*parts, strict=True))
+        return Looked(stacked(layers), *map(np.array, (once, paired, pixels)), *columns)
+
+    def counted(self, looked: Looked, params: Params, machine: Machine) -> Counted | None:
+        """Count all layers by the formulas of one."""
+        layers = looked.layers
+        if not small(layers, 64 * params.macs, machine.dram).all():
+            return None
+        return totals.columns(planned(layers, params, machine), looked)
 
     def stored(self, plan: Plan) -> dict[str, StoredBits]:
         """Return the feature maps: a bit per pixel, and the list of non-zeros."""
@@ -135,6 +178,15 @@ class NullHop(MultiplierEngine[Params]):
         draw = drawing(rng)
         shape = sample.convolution(draw, n=(1, 2), c=(1, 4), k=(1, 7), plane=(5, 8), stride=(1, 4))
         return Sample(shape, {"macs": draw(1, 6), "split_rows": bool(draw(0, 1))}, widest_bits=16)
+
+
+def _zeros(view: LayerView, operands: Operands) -> tuple[np.ndarray, np.ndarray]:
+    """Return which pixels are not zero, bool (n, c, h, w), and how many of each output row, int64 (n, k, e)."""
+    conv, output = view.conv, Operand(view.output, operands.input.seed, operands.input.batch)
+    made = np.full((conv.n, conv.k, conv.e), conv.f, dtype=np.int64)
+    if not output.dense:
+        made = output.mask.reshape(conv.n, conv.k, conv.e, conv.f).sum(axis=3, dtype=np.int64)
+    return to_conv_input(view, operands.input.mask), made
 
 
 ENGINE = NullHop()

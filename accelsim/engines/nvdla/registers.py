@@ -24,6 +24,9 @@ CDP_BITS = 1024
 """Of a lane: assumed; windows of nine channels, squares, table and interpolation."""
 
 
+SOURCE = "RTL of nv_small (nvdla/hw 771f20c) by width and depth; assumed the same in other configurations"
+
+
 def registers(params: Params) -> tuple[Registers, ...]:
     """Return cells, assembly, sequencer with the buffer's read path, and the three pipelines behind them."""
     p = params
@@ -39,11 +42,17 @@ def registers(params: Params) -> tuple[Registers, ...]:
     # of each bank: a word to write, one read for pixels and one for weights; these come together by fours twice
     buffer = entry * (3 * p.banks + 2 * (p.banks // 4 + p.banks // 16 + 1) + 2)
     return (
-        Registers("cells", p.kernels, cell, gated_words=2 * p.channels, unit="macs"),
-        Registers("assembly", p.kernels, assembly, unit="macs"),
-        Registers("sequencer", 1, SEQUENCER_ENTRIES * entry + inputs, unit="macs"),
-        Registers("latches", 1, buffer, unit="macs"),
-        Registers("sdp", p.post_elements, SDP_BITS, unit="sdp"),
-        Registers("pdp", p.post_elements, PDP_BITS, unit="pdp"),
-        Registers("cdp", p.post_elements, CDP_BITS, unit="cdp"),
+        Registers("cells", p.kernels, cell, gated_words=2 * p.channels, unit="macs", source=SOURCE),
+        Registers("assembly", p.kernels, assembly, unit="macs", source=SOURCE),
+        Registers("sequencer", 1, SEQUENCER_ENTRIES * entry + inputs, unit="macs", source=SOURCE),
+        Registers("latches", 1, buffer, unit="macs", source=SOURCE),
+        Registers("sdp", p.post_elements, SDP_BITS, unit="sdp", source=SOURCE),
+        Registers("pdp", p.post_elements, PDP_BITS, unit="pdp", source=SOURCE),
+        Registers(
+            "cdp",
+            p.post_elements,
+            CDP_BITS,
+            unit="cdp",
+            source="assumed: windows of nine channels, squares, table and interpolation",
+        ),
     )

@@ -31,7 +31,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow, Phase
-from accelsim.components import Alu, Component, Sram
+from accelsim.components import Alu, Component, Registers, Sram
 from accelsim.config.schema import Strict
 from accelsim.engine import Engine, Machine, NoMapping, Sample, Walk, Word, beside
 from accelsim.errors import MappingError, ModelError
@@ -122,6 +122,12 @@ class OuterSpace(Engine[Params, NoMapping]):
         scratchpad = params.scratchpad_elements * params.element_bits
         return (
             Alu("alus", params.pes, bits=64),
+            Registers(
+                "registers",
+                params.pes,
+                clocked_bits=4 * params.element_bits + 64,
+                source="assumed: two elements, a product, a sum or head of a chunk, 64 bits of pointers and control",
+            ),
             Sram("glb.rows", params.tiles, size_bits=params.cache_kib * KIB_BITS, width_bits=params.element_bits),
             Sram("pe", params.merge_pes, size_bits=scratchpad, width_bits=params.element_bits),
         )

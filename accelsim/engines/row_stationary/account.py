@@ -33,7 +33,11 @@ def activity(plan: Plan, walked: Walked, values: np.ndarray | None) -> Activity:
         compute_cycles=total.cycles,
         accounts={"pes": causes},
         traffic={**dram_traffic(steps, plan.machine.dram), **on_chip},
-        events={Event("macs", "mac"): performed, Event("macs", "gated"): macs - performed},
+        events={
+            Event("macs", "mac"): performed,
+            Event("macs", "gated"): macs - performed,
+            Event("bus", "transfer"): schedule.bus_bits(on_chip),
+        },
         schedule=steps,
         buffers=_buffers(plan),
         details={

@@ -20,7 +20,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf, choose, keys_of
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
-from accelsim.units import ceil_div
+from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.shapes import Conv2d
 
 FIELDS = ("m", "n", "e", "p", "q", "r", "t")
@@ -91,7 +91,7 @@ def _of_own(conv: Conv2d, params: Params) -> Choice:
     from accelsim.engines.row_stationary.list_kernel import listed
 
     rows, scores = np.zeros((2, len(FIELDS)), dtype=np.int64), np.full(2, np.inf)
-    layer, number = _layer(conv), 0
+    layer, number = layer_row(conv), 0
     for r, machine in _machines(conv, params):
         number += listed(layer, machine, r, rows, scores)
     if not number:
@@ -101,6 +101,21 @@ def _of_own(conv: Conv2d, params: Params) -> Choice:
     told = Bounds(nothing, nothing, {}, own(conv, params, columns))
     spec = MappingSpec.model_validate({"objective": "engine"})
     return choose(columns, told, spec, lambda *_: 0.0)._replace(candidates=number)
+
+
+@lru_cache(maxsize=256)
+def best_of_own(layers: bytes, params: Params) -> tuple[tuple[int, ...], ...]:
+    """Return the best of each layer by the authors' objective, in the order of `FIELDS`; zeros where none fits.
+
+    ``layers`` are the bytes of their `layer_row`, one behind the other.
+    """
+    from accelsim.engines.row_stationary.list_kernel import LAYER
+    from accelsim.engines.row_stationary.own_kernel import best_of_own as kernel
+
+    rows = np.frombuffer(layers, dtype=np.int64).reshape(-1, len(LAYER))
+    found = np.empty((len(rows), len(FIELDS)), dtype=np.int64)
+    kernel(rows, _machine(params, 0), params.rows, found)
+    return tuple(map(tuple, found.tolist()))
 
 
 def _of_energy(
@@ -182,7 +197,7 @@ def _listed(conv: Conv2d, params: Params) -> Iterator[np.ndarray]:
     """Yield the mappings that fit, with the largest m, as rows, those of one r at a time; MappingError if none fits."""
     from accelsim.engines.row_stationary.list_kernel import listed
 
-    layer, none = _layer(conv), True
+    layer, none = layer_row(conv), True
     for r, machine in _machines(conv, params):
         rows = np.empty((listed(layer, machine, r, np.empty((0, 7), dtype=np.int64), None), 7), dtype=np.int64)
         listed(layer, machine, r, rows, None)
@@ -193,7 +208,7 @@ def _listed(conv: Conv2d, params: Params) -> Iterator[np.ndarray]:
         raise _nothing_fits(conv, params)
 
 
-def _layer(conv: Conv2d) -> np.ndarray:
+def layer_row(conv: Conv2d) -> np.ndarray:
     """Return a layer as `list_kernel` takes it."""
     strip_words = conv.stride[1] * (conv.f - 1) + conv.s
     return np.array(
@@ -204,14 +219,18 @@ def _layer(conv: Conv2d) -> np.ndarray:
 
 def _machines(conv: Conv2d, params: Params) -> Iterator[tuple[int, np.ndarray]]:
     """Yield each r worth trying, and the machine with it as `list_kernel` takes it."""
-    bank_words = _smallest(conv, params).bank_words
     for r in breakpoints(conv.c // conv.groups, params.rows // conv.r):
-        yield r, np.array(
-            [params.rows // (conv.r * r), params.cols, params.max_images, params.filter_spad_words,
-             params.ifmap_spad_words, params.psum_spad_words, params.fmap_banks, params.filter_banks * bank_words,
-             bank_words, params.filter_words_per_cycle, params.ifmap_words_per_cycle, params.psum_words_per_cycle,
-             params.psum_counting == "every_pass"], dtype=np.int64,
-        )  # fmt: skip
+        yield r, _machine(params, params.rows // (conv.r * r))
+
+
+def _machine(params: Params, shelves: int) -> np.ndarray:
+    bank_words = params.bank_kib * KIB_BITS // params.word_bits
+    return np.array(
+        [shelves, params.cols, params.max_images, params.filter_spad_words,
+         params.ifmap_spad_words, params.psum_spad_words, params.fmap_banks, params.filter_banks * bank_words,
+         bank_words, params.filter_words_per_cycle, params.ifmap_words_per_cycle, params.psum_words_per_cycle,
+         params.psum_counting == "every_pass"], dtype=np.int64,
+    )  # fmt: skip
 
 
 def _smallest(conv: Conv2d, params: Params) -> Cut:
@@ -263,6 +282,7 @@ def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Candidates) -
     cycles = least.layer_cycles(conv, params, dram, columns, alone)
     used_columns = conv.s + min(conv.s, conv.stride[1]) * (conv.f - 1)
     delivered = conv.n * conv.c * strips * filter_passes * used_columns * conv.r * e * t
+    bus = 2 * (weights + 2 * kept) + ifmap * filter_passes + delivered
     words = {
         ("glb.fmaps", "read"): ifmap * filter_passes + kept + outputs * (params.psum_counting == "every_pass"),
         ("glb.fmaps", "write"): ifmap * blocks + kept,
@@ -284,7 +304,7 @@ def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Candidates) -
         read_weights + read_inputs + write,
         bits,
         own(conv, params, columns),
-        {("macs", "mac"): conv.macs},
+        {("macs", "mac"): conv.macs, ("bus", "transfer"): bus * width},
         lambda places: _timed(conv, params, dram, columns, places),
         most=most_walked(conv),
     )

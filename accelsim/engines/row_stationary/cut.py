@@ -119,7 +119,7 @@ class Cut:
         mp = self.mapping
         return self.conv.r * mp.e * mp.r * mp.t
 
-    @property
+    @cached_property
     def channel_blocks(self) -> list[Span]:
         """Channels of one pass after another."""
         return spans(self.channels, self.mapping.q * self.mapping.r)
@@ -150,6 +150,12 @@ class Cut:
                 for images in self.image_blocks:
                     for rows in self.strips:
                         yield Residency(group, filters, images, rows)
+
+    @property
+    def filter_passes(self) -> int:
+        """Passes over the filters of all blocks."""
+        step, filters, mp = self.mapping.p * self.mapping.t, self.filters, self.mapping
+        return filters // mp.m * ceil_div(mp.m, step) + ceil_div(filters % mp.m, step)
 
     @property
     def passes(self) -> int:

@@ -35,8 +35,9 @@ from dataclasses import replace
 import numpy as np
 
 from accelsim.activity import Activity
-from accelsim.components import Component, Link, Mac, RegisterFile, Sram
-from accelsim.engine import Engine, Machine, Sample, Word, check_counts
+from accelsim.components import Component, Link, Mac, RegisterFile, Registers, Sram
+from accelsim.config.schema import MappingSpec
+from accelsim.engine import Chosen, Engine, Machine, Sample, Word, check_counts
 from accelsim.engines.row_stationary import candidates, fmaps, sample
 from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
@@ -57,6 +58,7 @@ class RowStationary(Engine[Params, Mapping]):
     mapping_schema = Mapping
     primary = "pes"
     support_params = ("word_bits", "ifmap_spad_words", "filter_spad_words", "rows")
+    spread = ("rows", "cols")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""
@@ -84,12 +86,19 @@ class RowStationary(Engine[Params, Mapping]):
         """Return multipliers, spads, networks and buffer banks."""
         p, pes = params, params.rows * params.cols
         width, bank_bits = p.word_bits, p.bank_kib * KIB_BITS
+        pipeline = Registers(
+            "registers", pes, clocked_bits=8 * width + 48, gated_words=p.ifmap_spad_words + p.psum_spad_words + 9,
+            source="assumed: three operands, products in two stages, a sum, 48 bits of counters and control; gated: "
+            "words of the register spads and 9 of FIFOs",
+        )  # fmt: skip
         return (
             Mac("macs", pes, input_bits=width, weight_bits=width, accumulator_bits=width),
             Sram("pe.filters", pes, size_bits=p.filter_spad_words * width, width_bits=width),
             RegisterFile("pe.inputs", pes, size_bits=p.ifmap_spad_words * width, width_bits=width),
             RegisterFile("pe.psums", pes, size_bits=p.psum_spad_words * width, width_bits=width),
+            pipeline,
             Link("array", pes, width_bits=p.psum_words_per_cycle * width),
+            Link("bus", 1, p.psum_words_per_cycle * width, length_mm=p.bus_mm or 0.0, reach="trunk"),
             Sram("glb.fmaps", p.fmap_banks, size_bits=bank_bits, width_bits=p.psum_words_per_cycle * width),
             Sram("glb.filters", p.filter_banks, size_bits=bank_bits, width_bits=p.filter_words_per_cycle * width),
         )
@@ -109,6 +118,28 @@ class RowStationary(Engine[Params, Mapping]):
     def bounds(self, view: LayerView, params: Params, machine: Machine, columns: Candidates) -> Bounds:
         """Return cycles that no candidate undercuts, exact traffic, and the objective of the engine's own."""
         return candidates.bounds(_conv(view), params, machine.dram, columns)
+
+    def walks(self, params: Params) -> bool:
+        """Every pass is walked; only mappings are chosen for many layers at once."""
+        del params
+        return True
+
+    def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...]:
+        """Return what decides about a layer's mapping."""
+        del effective_macs
+        return tuple(candidates.layer_row(_conv(view)).tolist())
+
+    def mappings_of_many(
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec
+    ) -> Chosen | None:
+        """Return what the authors' objective chooses for layers; others ask for each alone."""
+        del machine
+        if mapping.objective != "engine" or mapping.fixed:
+            return None
+        keys = candidates.best_of_own(layers.tobytes(), params)
+        if not all(map(all, keys)):
+            return None
+        return Chosen(keys, lambda i: Mapping(**dict(zip(candidates.FIELDS, keys[i], strict=True))))
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Mapping, machine: Machine) -> Plan:
         """Check that everything fits and that no count can overflow; size the feature maps in DRAM."""

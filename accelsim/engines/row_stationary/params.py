@@ -27,6 +27,13 @@ class Params(Strict):
     ifmap_words_per_cycle: int = Field(1, ge=1, le=64, description="global ifmap network")
     psum_words_per_cycle: int = Field(4, ge=1, le=64, description="global psum networks, each way")
     max_images: int = Field(4, ge=1, le=64, description="most images in a pass that the mapper tries")
+    bus_mm: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        allow_inf_nan=False,
+        description="length of a bus across the array; null: of the placed area",
+    )
     zero_gating: bool = Field(True, description="a zero ifmap word stops the filter read and the multiplication")
     rlc: bool = Field(True, description="run-length code feature maps in DRAM where that makes them smaller")
     psum_counting: Literal["every_pass", "between_passes"] = Field(

@@ -53,9 +53,14 @@ class _Layer(SteppedConv):
         self.causes["unmapped"] = (p.rows * p.cols - used) * total
         sides: tuple[tuple[str, Any], ...] = (("input", "read"), ("psum", "read"), ("psum", "write"))
         array = sum(self.flows.get(Flow("glb.fmaps", *side), 0) for side in sides)
+        # ifmap words drive the bus of every row that takes them, all others that of one row
+        loaded = self.flows.get(Flow("glb.filters", "weight", "read"), 0)
+        taken = self.flows.get(Flow("pe.inputs", "input", "write"), 0)
+        psums = sum(self.flows.get(Flow("glb.fmaps", "psum", way), 0) for way in ("read", "write"))
+        bus = array + loaded + loaded + taken + psums
         return self.activity(
             "pes",
-            {Event("macs", action): count for action, count in self.events.items()},
+            {Event("macs", action): count for action, count in self.events.items()} | {Event("bus", "transfer"): bus},
             buffers=self._buffers(),
             details={
                 "processing_cycles": total,

@@ -33,13 +33,15 @@ def _residency(cut: Cut, at: Residency, cycles: Cycles, source: Fmap, sink: Fmap
     known: dict[Hashable, list[Step]] = {}
     blocks = []
     for channels, taken in zip(cut.channel_blocks, cycles, strict=True):
-        key = (channels.size if source.coded_bits is None else channels, taken)
+        # what the same blocks took is one tuple, of which hundreds are not to be compared number by number
+        key = (channels.size if source.coded_bits is None else channels, id(taken))
         if key not in known:
             known[key] = _block(cut, at, channels, taken, source)
         blocks.append(known[key])
     last = blocks[-1][-1]._replace(after=sink.transfer(output_block(cut, at)))
     blocks[-1] = [*blocks[-1][:-1], last]
-    folded = {id(steps): _folded([(step,) for step in steps]) for steps in blocks}
+    distinct = {id(steps): steps for steps in blocks}
+    folded = {key: _folded([(step,) for step in steps]) for key, steps in distinct.items()}
     return _folded([folded[id(steps)] for steps in blocks])
 
 
@@ -68,8 +70,7 @@ def _folded(parts: list[Items]) -> Items:
 
 def passes(cut: Cut) -> int:
     """Return how many passes the layer takes."""
-    filter_passes = sum(len(cut.filter_blocks(block.size)) for block in cut.blocks)
-    return cut.conv.groups * len(cut.channel_blocks) * filter_passes * len(cut.strips) * len(cut.image_blocks)
+    return cut.conv.groups * len(cut.channel_blocks) * cut.filter_passes * len(cut.strips) * len(cut.image_blocks)
 
 
 def on_chip(cut: Cut, view: LayerView, reading_macs: int) -> dict[Flow, int]:
@@ -83,7 +84,7 @@ def on_chip(cut: Cut, view: LayerView, reading_macs: int) -> dict[Flow, int]:
     conv, mp, width = cut.conv, cut.mapping, cut.params.word_bits
     every = cut.params.psum_counting == "every_pass"
     strips, channel_passes = len(cut.strips), len(cut.channel_blocks)
-    filter_passes = sum(len(cut.filter_blocks(block.size)) for block in cut.blocks)
+    filter_passes = cut.filter_passes
     weights = conv.k * cut.channels * conv.r * conv.s * len(cut.image_blocks) * strips
     ifmap = conv.n * conv.c * strips * cut.strip_rows * cut.strip_words
     delivered = conv.n * conv.c * strips * filter_passes * cut.used_columns * conv.r * mp.e * mp.t
@@ -109,6 +110,17 @@ def on_chip(cut: Cut, view: LayerView, reading_macs: int) -> dict[Flow, int]:
         Flow("pe.psums", "psum", "read"): view.macs,
     }
     return {flow: count * width for flow, count in words.items()}
+
+
+def bus_bits(flows: dict[Flow, int]) -> int:
+    """Return the bits on buses across the array: each word between it and the buffer on one that reaches all rows, and
+    on the one of a row, an ifmap word in every row that takes it.
+    """
+    filters = flows[Flow("glb.filters", "weight", "read")]
+    psums = flows[Flow("glb.fmaps", "psum", "read")] + flows[Flow("glb.fmaps", "psum", "write")]
+    return (
+        2 * (filters + psums) + flows[Flow("glb.fmaps", "input", "read")] + flows[Flow("pe.inputs", "input", "write")]
+    )
 
 
 def glb_array_bits(flows: dict[Flow, int]) -> int:

@@ -67,7 +67,7 @@ def walk(cut: Cut) -> Walked:
     for residency in cut.residencies():
         key = kind(residency)
         if key not in kinds:
-            kinds[key] = _residency(cut, of(key))
+            kinds[key] = _residency(cut, of(key), alike=True)
         total = Counts(*(a + b for a, b in zip(total, kinds[key][1], strict=True)))
     return Walked({key: cycles for key, (cycles, _) in kinds.items()}, total)
 
@@ -110,20 +110,27 @@ def compute(cut: Cut, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, Counts]
         def passes(channels: Span, reads_psums: bool, lag: int) -> Passed:
             return _passes(cut, kind(at), channels, reads_psums, lag, one)  # noqa: B023
 
-        _, counts = _residency(cut, passes)
+        _, counts = _residency(cut, passes, alike=False)
         total = Counts(*(a + b for a, b in zip(total, counts, strict=True)))
     return out, total
 
 
-def _residency(cut: Cut, passes: Callable[[Span, bool, int], Passed]) -> tuple[Cycles, Counts]:
-    """Walk the passes of a residency, channel block after channel block."""
+def _residency(cut: Cut, passes: Callable[[Span, bool, int], Passed], alike: bool) -> tuple[Cycles, Counts]:
+    """Walk the passes of a residency, channel block after channel block.
+
+    With ``alike``, blocks of a size differ in nothing: once one ends with the lag that it began with, all do.
+    """
     cycles: list[tuple[int, ...]] = []
     total = [0, 0, 0]
-    lag = 0
-    for index, channels in enumerate(cut.channel_blocks):
-        taken, lag, causes = passes(channels, cut.reads_psums(index), lag)
-        total = [a + b for a, b in zip(total, causes, strict=True)]
-        cycles.append(taken)
+    blocks, lag = cut.channel_blocks, 0
+    whole = cut.channels // blocks[0].size
+    while len(cycles) < len(blocks):
+        index = len(cycles)
+        taken, after, causes = passes(blocks[index], cut.reads_psums(index), lag)
+        times = whole - index if alike and 0 < index < whole and after == lag else 1
+        total = [a + b * times for a, b in zip(total, causes, strict=True)]
+        cycles += [taken] * times
+        lag = after
     # the dump of the outputs waits for the last psums
     cycles[-1] = (*cycles[-1][:-1], cycles[-1][-1] + lag)
     total[0] += lag * cut.used_pes

@@ -33,7 +33,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity
-from accelsim.components import Component, Link, Mac, Sram
+from accelsim.components import Component, Link, Mac, Registers, Sram
 from accelsim.compressed.engine import MultiplierEngine
 from accelsim.config.schema import Strict
 from accelsim.engine import Machine, NoMapping, Room, Sample
@@ -109,8 +109,17 @@ class Scnn(MultiplierEngine[Params]):
         """Return multipliers, crossbar, accumulators, activation RAMs and weight FIFOs."""
         p, pes = params, params.pe_rows * params.pe_cols
         word = p.operand_bits + p.run_bits
+        address = (p.banks * p.accumulator_entries - 1).bit_length()
+        product = 2 * p.operand_bits + address
+        landed = p.banks * (p.accumulator_bits + address)
+        pipeline = Registers(
+            "registers", pes, clocked_bits=(p.f + p.i) * word + p.f * p.i * product + landed + 256,
+            source="assumed: both vectors with their runs, products with their addresses before the crossbar, "
+            "behind it a sum with its address per bank, 256 bits of control",
+        )  # fmt: skip
         return (
             Mac("macs", pes * p.f * p.i, p.operand_bits, p.operand_bits, p.accumulator_bits),
+            pipeline,
             Link("array", pes, width_bits=p.accumulator_bits, length_mm=p.crossbar_mm),
             Sram("pe.accumulators", 2 * pes * p.banks, _bank_bits(p), p.accumulator_bits),
             Sram("pe.iaram", pes, p.iaram_kib * KIB_BITS, p.i * word),

@@ -27,7 +27,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Flow
-from accelsim.components import Alu, Component, Mac, RegisterFile, Sram
+from accelsim.components import Alu, Component, Mac, RegisterFile, Registers, Sram
 from accelsim.config.schema import Strict
 from accelsim.engine import Sample, drawing
 from accelsim.units import KIB_BITS, ceil_div
@@ -77,8 +77,14 @@ class ShiDianNao(WholeEngine[Params]):
         """Return PEs, ALU and memories in banks: two a row of PEs for neurons, one for synapses, all a row wide."""
         p, pes, bits = params, params.pe_rows * params.pe_cols, params.operand_bits
         banks = [(store, count * p.pe_rows) for store, count in zip(self.stores, (2, 1, 2), strict=True)]
+        pipeline = Registers(
+            "registers", pes, clocked_bits=6 * bits + 16, gated_words=2 * p.fifo_words,
+            source="assumed: an input, a synapse, a product, a sum of twice the width, 16 bits of control; gated: "
+            "words of the FIFOs",
+        )  # fmt: skip
         return (
             Mac("macs", pes, bits, bits, bits),
+            pipeline,
             Alu("pool", pes, bits, parts=("comparator",)),
             Alu("alu", p.alu_lanes, bits),
             *((RegisterFile("pe.fifos", 2 * pes, p.fifo_words * bits, bits),) if p.fifo_words else ()),

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Phase
-from accelsim.components import Alu, Component, Link, Sram
+from accelsim.components import Alu, Component, Link, Registers, Sram
 from accelsim.engine import Engine, Machine, NoMapping, Sample, Word
 from accelsim.engines.sigma import operand
 from accelsim.engines.sigma.plan import Params, Plan, Tally
@@ -67,7 +67,16 @@ class Sigma(Engine[Params, NoMapping]):
         return (
             Alu("multipliers", params.pes, bits=params.word_bits, parts=("multiplier",)),
             Alu("adders", params.pes, bits=params.word_bits, parts=("adder",)),
+            Registers(
+                "registers",
+                params.pes,
+                clocked_bits=4 * params.word_bits + 8,
+                gated_words=1,
+                source="assumed: a streamed word in the network and at the multiplier, a product, a sum of the "
+                "tree, 8 bits of routing; gated: the word held still",
+            ),
             Link("array", params.pes, width_bits=params.word_bits),
+            Link("bus", 1, params.word_bits, reach="trunk", carries=("glb/read", "glb/write")),
             Sram("glb", 1, size_bits=params.sram_kib * KIB_BITS, width_bits=params.dpe_pes * params.word_bits),
         )
 

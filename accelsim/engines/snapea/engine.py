@@ -27,7 +27,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity
-from accelsim.components import Component, Mac, Sram
+from accelsim.components import Component, Mac, Registers, Sram
 from accelsim.compressed import sample
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
 from accelsim.compressed.values import windows
@@ -86,6 +86,13 @@ class Snapea(MultiplierEngine[Params]):
         p = params
         return (
             Mac("macs", p.pes * p.lanes, p.operand_bits, p.operand_bits, p.accumulator_bits),
+            Registers(
+                "registers",
+                p.pes,
+                clocked_bits=p.lanes * (3 * p.operand_bits + p.accumulator_bits) + 2 * p.operand_bits + 64,
+                source="assumed: per lane an input, a product, a sum; per PE a weight with its index, 64 bits of "
+                "control",
+            ),
             Sram("pe.data", p.pes, p.buffer_kib * KIB_BITS, p.lanes * p.operand_bits),
             Sram("pe.weights", p.pes, p.weight_kib * KIB_BITS, 2 * p.operand_bits),
         )

@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow
-from accelsim.components import Alu, Component, Sram
+from accelsim.components import Alu, Component, Registers, Sram
 from accelsim.engine import Engine, Machine, NoMapping, Sample, Walk, Word, beside
 from accelsim.engines.sparch import sample
 from accelsim.engines.sparch.plan import UNITS, Params, Plan, Round, Tally
@@ -96,6 +96,20 @@ class Sparch(Engine[Params, NoMapping]):
             Alu("multipliers", params.multiplier_groups * params.multiplier_lanes, bits=64, parts=("multiplier",)),
             Alu("adders", lanes, bits=64, parts=("adder",)),
             Alu("comparators", lanes * params.merger_width, bits=64, parts=("comparator",)),
+            Registers(
+                "registers.multipliers",
+                params.multiplier_groups * params.multiplier_lanes,
+                clocked_bits=3 * params.element_bits,
+                unit="multipliers",
+                source="assumed: an element of each matrix, a product",
+            ),
+            Registers(
+                "registers.tree",
+                lanes,
+                clocked_bits=(params.layer_latency_cycles + 2) * params.partial_bits,
+                unit="merger_lanes",
+                source="assumed: two elements that are compared, one in each cycle of a layer's latency",
+            ),
             Sram("glb.lookahead", 1, size_bits=params.lookahead * params.element_bits, width_bits=params.element_bits),
             Sram("glb.rows", 1, size_bits=params.prefetch_lines * line, width_bits=params.element_bits),
             Sram("glb.tree", 1, size_bits=fifos, width_bits=params.partial_bits),

@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow
-from accelsim.components import Component, Link, Mac, RegisterFile, Sram
+from accelsim.components import Component, Link, Mac, RegisterFile, Registers, Sram
 from accelsim.config.schema import MappingSpec
 from accelsim.engine import Chosen, Machine, Many, Room, Sample, Word, drawing
 from accelsim.engines.systolic import tilecost, whole_tiles
@@ -97,10 +97,17 @@ class Systolic(TiledEngine[Params, Tiling]):
         """Return multipliers, PE registers, links and scratchpads."""
         pes, width, acc = params.rows * params.cols, params.operand_bits, params.accumulator_bits
         registers = 2 * width + acc + (width if params.overlap_folds else 0)
+        held = 0 if params.dataflow == "os" else 1 + params.overlap_folds
+        pipeline = Registers(
+            "registers", pes, clocked_bits=(1 if held else 2) * width + 2 * width + acc, gated_words=held,
+            source="assumed: operands that move, a product, a sum; gated: words held still",
+        )  # fmt: skip
         return (
             Mac("macs", pes, input_bits=width, weight_bits=width, accumulator_bits=acc),
-            RegisterFile("pe", pes, size_bits=registers, width_bits=acc),
+            RegisterFile("pe", pes, size_bits=registers, width_bits=acc, clocked=True),
+            pipeline,
             Link("array", 2 * pes, width_bits=acc),
+            Link("bus", 1, acc, reach="trunk", carries=("glb.inputs/read", "glb.weights/read", "glb.outputs/write")),
             Sram("glb.inputs", 1, size_bits=params.input_kib * KIB_BITS, width_bits=params.rows * width),
             Sram("glb.weights", 1, size_bits=params.weight_kib * KIB_BITS, width_bits=params.cols * width),
             Sram("glb.outputs", 1, size_bits=params.output_kib * KIB_BITS, width_bits=params.cols * acc),

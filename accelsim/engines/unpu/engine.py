@@ -31,7 +31,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Event
-from accelsim.components import Alu, Component, Sram
+from accelsim.components import Alu, Component, Link, Registers, Sram
 from accelsim.config.schema import Strict
 from accelsim.engine import Sample, Word, drawing
 from accelsim.errors import MappingError
@@ -161,9 +161,19 @@ class Unpu(TiledEngine[Params, UnitTiling]):
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return the accumulators behind the tables, the table builders and the memories."""
         p, acc = params, params.accumulator_bits
+        moved = ("glb.inputs/read", "glb.weights/read", "glb.outputs/read", "glb.outputs/write")
         return (
             Alu("lookups", p.units * p.outputs, bits=acc, parts=("adder",)),
             Alu("builders", p.units, bits=p.input_bits, parts=("adder",)),
+            Registers(
+                "registers",
+                p.units,
+                clocked_bits=p.outputs * (acc + p.ports) + 2 * p.ports * p.input_bits + 64,
+                gated_words=(1 << p.ports) - p.ports - 1,
+                source="assumed: a sum and the weight bits of a plane per output, inputs of two tables, 64 bits of "
+                "control; gated: words of the table",
+            ),
+            Link("bus", 1, p.input_bits, reach="trunk", carries=moved),
             Sram("glb.inputs", 1, size_bits=p.input_kib * KIB_BITS, width_bits=p.units * p.input_bits),
             Sram("glb.weights", 1, size_bits=p.weight_kib * KIB_BITS, width_bits=p.outputs),
             Sram("glb.outputs", 1, size_bits=p.output_kib * KIB_BITS, width_bits=p.units * acc),

@@ -74,7 +74,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity, Flow
-from accelsim.components import Alu, Component, Link, RegisterFile, Sram
+from accelsim.components import Alu, Component, Link, RegisterFile, Registers, Sram
 from accelsim.config.schema import MappingSpec, Strict
 from accelsim.engine import Engine, Machine, Many, Sample, Word
 from accelsim.engines.vector import columnar, passes, sample, tiles
@@ -166,6 +166,13 @@ class Vector(Engine[Params, Cut]):
         return (
             Alu("lanes", lanes, bits=bits),
             RegisterFile("pe", lanes, size_bits=bits, width_bits=bits),
+            Registers(
+                "registers",
+                lanes,
+                clocked_bits=3 * bits + 8,
+                gated_words=1,
+                source="assumed: two operands, a result, 8 bits of control; gated: the accumulator",
+            ),
             Link("array", lanes, width_bits=bits),
             Sram("glb", 1, size_bits=params.buffer_kib * KIB_BITS, width_bits=lanes * bits),
         )

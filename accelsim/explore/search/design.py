@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias, cast, get_args
 import numpy as np
 
 from accelsim.basis import timed
-from accelsim.energy import area_mm2
+from accelsim.charges import areas_of, table_of
 from accelsim.errors import ConfigError
 from accelsim.explore.search import optimise
 from accelsim.explore.search.distance import Distance, distance
@@ -33,7 +33,6 @@ from accelsim.explore.sweep.run import COLUMNAR_FROM, about
 from accelsim.explore.sweep.schema import Objective, Sweep, read_sweep
 from accelsim.explore.sweep.space import Point
 from accelsim.explore.sweep.store import Store, open_reader, open_writer
-from accelsim.layer import machine_components, table_of
 
 BUDGET = 500
 """Designs that a search simulates by default."""
@@ -246,11 +245,7 @@ class _Search:
         )  # fmt: skip
 
     def _no_area(self) -> dict[str, tuple[str, ...]]:
-        found = {}
-        for name, arch in self._grid.space.archs.items():
-            missing = area_mm2(machine_components(arch), table_of(arch)).missing
-            found[name] = tuple(part for part, why in missing.items() if why != "off chip")
-        return found
+        return {name: areas_of(arch, table_of(arch)).left_out for name, arch in self._grid.space.archs.items()}
 
 
 def rows(found: Found) -> list[dict[str, Any]]:

@@ -17,28 +17,31 @@ import numpy as np
 
 from accelsim import simulation
 from accelsim.activity import CAUSES, Event
-from accelsim.components import Clock
+from accelsim.charges import (
+    areas_of,
+    full_name,
+    machine_components,
+    table_of,
+    unit_components,
+    waiting_of_others,
+)
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import LEAKAGE, Table, area_mm2, leakage_mw, states
+from accelsim.energy import LEAKAGE, Table, leakage_mw
 from accelsim.engine import Many
 from accelsim.engines import registry
 from accelsim.errors import PriceError
 from accelsim.explore.sweep import retimed
+from accelsim.explore.sweep.followers import Clocks, Trunks, followers, told
 from accelsim.explore.sweep.retimed import CYCLES, EXACT, FIRST_CAUSE, KNOWN, PERFORMED, READ, WRITE
-from accelsim.layer import (
+from accelsim.layer import (  # fmt: skip
     Options,
     Task,
     chooses_by,
-    full_name,
     leak_pj_per_cycle,
-    machine_components,
     machine_view,
     price_of,
     simulate_layer,
-    table_of,
-    unit_components,
-    waiting_of_others,
-)  # fmt: skip
+)
 from accelsim.mapping.choose import PriceOf
 from accelsim.operands import handle
 from accelsim.results import NetworkResult, time_share
@@ -124,6 +127,10 @@ class Rates:
     terms: dict[tuple[int, int, tuple[Event, ...]], Terms] = field(default_factory=dict)
     """By unit, and by the columns of its table."""
     static: Static | None = None
+    followers: dict[int, tuple[Trunks, Clocks]] = field(default_factory=dict)
+    """By unit: its trunks with what they carry, and its registers, their clocks and their kind of units."""
+    waiting: dict[int, dict[str, float]] = field(default_factory=dict)
+    """By unit that runs a layer: what the clocks of the others cost in a cycle."""
 
 
 @dataclass
@@ -163,28 +170,40 @@ def deal_key(arch: Arch) -> tuple[Any, ...]:
     return tuple(key)
 
 
-def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collection[str], seed: int) -> Deal | None:
+def deal(
+    arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collection[str], seed: int,
+    known: dict[Any, Deal | None],
+) -> Deal | None:  # fmt: skip
     """Deal layers out to units; None if an engine cannot take one of them in this form.
 
     Parameters
     ----------
     layers, chosen : sequence of Layer, collection of str
         The layers with work, and the names of those that are to run.
+    known : dict
+        By who runs what: other machines may share the work of the same units in the same way.
     """
+    tasks = [simulation.task_for(arch, network, layer, None, {}, "skip") for layer in layers if layer.name in chosen]
+    dealt = [(task, arch.units.index(task.unit)) for task in tasks if task.unit is not None]
+    units = tuple((unit.name, unit.engine, registry.get(unit.engine).walks(unit.params)) for unit in arch.units)
+    key = (units, seed, tuple((task.view.name, unit) for task, unit in dealt))
+    if key not in known:
+        known[key] = _dealt(arch, network, layers, dealt, seed)
+    return known[key]
+
+
+def _dealt(
+    arch: Arch, network: Network, layers: Sequence[Layer], dealt: Sequence[tuple[Task, int]], seed: int
+) -> Deal | None:
     found: list[dict[Any, tuple[tuple[int, ...] | None, Task]]] = [{} for _ in arch.units]
     simulated: list[tuple[int, Any]] = []
     ran: list[str] = []
     sums = dict.fromkeys(("macs", *MACS), 0)
-    for layer in layers:
-        if layer.name not in chosen:
-            continue
-        task = simulation.task_for(arch, network, layer, None, {}, "skip")
-        if task.unit is None:
-            continue
-        view, unit, engine = task.view, arch.units.index(task.unit), registry.get(task.unit.engine)
+    for task, unit in dealt:
+        view, params, engine = task.view, arch.units[unit].params, registry.get(arch.units[unit].engine)
         numbers = handle.of(view, seed, task.values())
         row = engine.encode(view, numbers.effective_macs if view.macs else 0)
-        if engine.walks(task.unit.params):
+        if engine.walks(params):
             key = simulation.likeness(task) or view.name
         elif row is None:
             return None
@@ -192,7 +211,7 @@ def deal(arch: Arch, network: Network, layers: Sequence[Layer], chosen: Collecti
             key = np.array(row, dtype=np.int64).tobytes()
         found[unit].setdefault(key, (row, task))
         simulated.append((unit, key))
-        ran.append(layer.name)
+        ran.append(view.name)
         sums["macs"] += view.macs
         for name in MACS if view.macs else ():
             sums[name] += getattr(numbers, name)
@@ -236,7 +255,7 @@ def totals(arch: Arch, dealt: Deal, memory: Memo) -> dict[str, Any] | None:
     table = table_of(arch)
     found = [_counts(arch, dealt, block, table, memory) for block in dealt.blocks]
     counted = [
-        None if each is None else _with_clocks(arch, block, each)
+        None if each is None else _with_followers(arch, block, each, memory)
         for block, each in zip(dealt.blocks, found, strict=True)
     ]
     many = [each for each in counted if each is not None]
@@ -248,10 +267,8 @@ def totals(arch: Arch, dealt: Deal, memory: Memo) -> dict[str, Any] | None:
     if account is None or energy is None:
         return None
     facts, total_pj, static = dealt.facts, fsum(energy.values()), _static(arch, table, memory)
-    whole, read, write, performed = (
-        int(_stacked([each.table[:, column] for each in many]) @ dealt.times)
-        for column in (CYCLES, READ, WRITE, PERFORMED)
-    )
+    columns = _stacked([each.table[:, [CYCLES, READ, WRITE, PERFORMED]] for each in many])
+    whole, read, write, performed = (dealt.times @ columns).tolist()
     time_s = whole / (float(arch.clocks_mhz["core"]) * 1e6)
     return {
         **facts,
@@ -291,7 +308,7 @@ def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -
 
     def price(boundary: str, direction: str) -> float:
         if not priced:  # only asked for energy objectives
-            priced.append(price_of(unit_components(arch, unit), table))
+            priced.append(price_of(unit_components(arch, unit), table, arch.memory.dram))
         return priced[0](boundary, direction)
 
     def ask(rows: np.ndarray) -> Many | None:
@@ -310,28 +327,26 @@ def _counts(arch: Arch, dealt: Deal, block: Block, table: Table, memory: Memo) -
     return many if len(new) == len(block.keys) else many._replace(table=np.array([known[key] for key in block.keys]))
 
 
-def _with_clocks(arch: Arch, block: Block, many: Many) -> Many | None:
-    """Return the totals with the events of registers and clocks, or None where they are of units not counted."""
+def _with_followers(arch: Arch, block: Block, many: Many, memory: Memo) -> Many | None:
+    """Return the totals with the events that follow: of trunks from what they carry, of registers and clocks from
+    unit-cycles. None where those are of units that the totals do not tell of, or a count is too large.
+    """
     unit = arch.units[block.unit]
-    clocks = [c for c in unit_components(arch, unit) if isinstance(c, Clock)]
-    if not clocks:
+    engine, known = registry.get(unit.engine), memory.rates.followers
+    if block.unit not in known:
+        known[block.unit] = told(unit_components(arch, unit))
+    trunks, clocks = known[block.unit]
+    if not (trunks or clocks):
         return many
-    primary = registry.get(unit.engine).primary
-    counted = [*((primary, cause) for cause in many.causes), *many.others]
-    if any(clock.registers.unit not in {kind for kind, _ in counted} for clock in clocks):
+    counted = (*((engine.primary, cause) for cause in many.causes), *many.others)
+    if any(kind not in {told for told, _ in counted} for _, _, kind in clocks):
         return None
-    named = [(clock.registers.unit, *found) for clock in clocks for found in states(clock, arch.clock_gating)]
-    among = np.array(
-        [[kind == unit and test(cause) for kind, cause in counted] for unit, _, test in named], dtype=np.int64
-    )
-    start = FIRST_CAUSE + len(many.causes)
-    stop = start + len(many.events)
-    own, events, others = many.table[:, FIRST_CAUSE:start], many.table[:, :stop], many.table[:, stop:]
-    unit_cycles = np.concatenate([own, others], axis=1) @ among.T
-    if unit_cycles.max(initial=0) >= EXACT:
+    events, columns = followers(trunks, clocks, arch.clock_gating, len(many.causes), counted, many.events)
+    more = many.table[:, FIRST_CAUSE:] @ columns
+    if more.max(initial=0) >= EXACT:
         return None
-    table = np.concatenate([events, unit_cycles], axis=1)
-    return Many(table, many.causes, (*many.events, *(event for _, event, _ in named)))
+    plain = many.table[:, : FIRST_CAUSE + len(many.causes) + len(many.events)]
+    return Many(np.concatenate([plain, more], axis=1), many.causes, (*many.events, *events))
 
 
 class _Account(NamedTuple):
@@ -400,18 +415,23 @@ def _energy(
     up, down = 1000 * clock.denominator, clock.numerator
     leaked = [leakage * (count * up / down) for count in cycles.tolist()]
     energy[LEAKAGE] = [leaked[i] for i in dealt.rows.tolist()]
-    _wait(arch, dealt, many, table, energy)
+    if len(arch.units) > 1:
+        _wait(arch, dealt, many, table, energy, memory)
     return {name: fsum(terms) for name, terms in energy.items()}
 
 
-def _wait(arch: Arch, dealt: Deal, many: list[Many], table: Table, energy: dict[str, list[float]]) -> None:
+def _wait(
+    arch: Arch, dealt: Deal, many: list[Many], table: Table, energy: dict[str, list[float]], memory: Memo
+) -> None:
     """Add what the clocks of the units cost that wait while another one runs a layer."""
-    start = 0
+    start, known = 0, memory.rates.waiting
     for block, each in zip(dealt.blocks, many, strict=True):
         stop = start + len(each.table)
+        if block.unit not in known:
+            known[block.unit] = waiting_of_others(arch, arch.units[block.unit], table)
         mine = dealt.rows[(dealt.rows >= start) & (dealt.rows < stop)] - start
         cycles = each.table[:, CYCLES][mine].tolist()
-        for name, pj in waiting_of_others(arch, arch.units[block.unit], table).items():
+        for name, pj in known[block.unit].items():
             energy.setdefault(name, []).extend(pj * count for count in cycles)
         start = stop
 
@@ -447,6 +467,6 @@ def _static(arch: Arch, table: Table, memory: Memo) -> Static:
 def static(arch: Arch, table: Table) -> Static:
     """Return what a machine leaks and occupies."""
     components = machine_components(arch)
-    areas = area_mm2(components, table)
+    areas = areas_of(arch, table)
     whole = sum(areas.mm2.values()) if areas.mm2 else None
     return Static(leakage_mw(components, table), whole, areas.left_out)

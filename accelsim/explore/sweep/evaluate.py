@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from accelsim import simulation
+from accelsim.charges import table_of
 from accelsim.config.arch import Arch, build, override
 from accelsim.config.yamlfile import Document
 from accelsim.engines import registry
@@ -22,7 +23,7 @@ from accelsim.explore.sweep.layersets import LayerSet, layer_set
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.explore.sweep.store import Common, Row
 from accelsim.explore.sweep.tables import PARTS, SUMS
-from accelsim.layer import Options, Task, simulate_layer, table_of
+from accelsim.layer import Options, Task, simulate_layer
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
 from accelsim.workload.layers import Layer
@@ -108,8 +109,10 @@ def run_point(context: Context, job: Job) -> Row:
         machine = _machine(context, job)
         ready = _ready(context, job, machine.arch)
         shared = context.shared.get(job.network)
+        if machine.arch.memory.dram.device is not None:
+            retimed.note_walk(retimed.DEVICE)
         # columns know layers alone; what is on one clock is walked
-        if context.columnar and not context.keep_layers and machine.arch.schedule.mode == "isolated":
+        elif context.columnar and not context.keep_layers and machine.arch.schedule.mode == "isolated":
             row = _columnar(machine, ready, job, shared)
             if row is not None:
                 return row
@@ -191,8 +194,9 @@ class _Ready:
     network: Network
     layers: tuple[Layer, ...]
     chosen: frozenset[str]
-    likeness: dict[tuple[str, str | None], Any]
+    likeness: dict[Any, Any]
     deals: dict[Any, columnar.Deal | None]
+    alike: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
 
 
@@ -216,8 +220,10 @@ def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | Non
         if at not in ready.deals:
             if len(ready.deals) >= MOST_READY:
                 ready.deals.clear()
+                ready.alike.clear()
             chosen = ready.chosen if names is None else names.names
-            ready.deals[at] = columnar.deal(machine.arch, ready.network, ready.layers, chosen, job.options.seed)
+            seed, known = job.options.seed, ready.alike
+            ready.deals[at] = columnar.deal(machine.arch, ready.network, ready.layers, chosen, seed, known)
         dealt = ready.deals[at]
         found = None if dealt is None else columnar.totals(machine.arch, dealt, machine.memory)
         return None if dealt is None or found is None else (dealt, found)
@@ -246,7 +252,7 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         network = with_densities(network, options.weight_density, options.input_density)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        found = _READY[key] = _Ready(context, network, layers, chosen, {}, {}, {})
+        found = _READY[key] = _Ready(context, network, layers, chosen, {}, {}, {}, {})
     return found
 
 
@@ -295,7 +301,8 @@ def _simulate(
 
 
 def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
-    mine = (task.view.name, task.unit.name if task.unit else task.reason)
+    where = (*task.addresses.values(), task.free_byte)
+    mine = (task.view.name, task.unit.name if task.unit else task.reason, where)
     if mine not in ready.likeness:
         ready.likeness[mine] = simulation.likeness(task)
     likeness = ready.likeness[mine]

@@ -18,19 +18,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.activity import CAUSES, Activity, Event, Phase
+from accelsim.charges import events, unit_components
+from accelsim.components import Registers
 from accelsim.config.arch import Arch, Unit
-from accelsim.energy import Table
+from accelsim.energy import CLOCKED, Table
 from accelsim.engine import Chosen, Many, NoMapping
 from accelsim.engines import registry
-from accelsim.errors import FitError, ModelError
-from accelsim.layer import Task, events, machine_view, mapping_of, unit_components, walked
+from accelsim.errors import FitError, ModelError, UserError
+from accelsim.layer import Task, machine_view, mapping_of, walked
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
+from accelsim.operands import handle
 
 KNOWN, CYCLES, READ, WRITE, PERFORMED, FIRST_CAUSE = range(6)
 """Columns of `Many.table`."""
 NOTHING = NoMapping()
-MEMORY = FIRST_CAUSE + CAUSES.index("memory")
+MEMORY, UNMAPPED = (FIRST_CAUSE + CAUSES.index(cause) for cause in ("memory", "unmapped"))
 EXACT = 2**53
 """Integers below this are floats without rounding, so that their quotient is the same however it is computed; counts
 beyond it are for the plain path."""
@@ -52,6 +55,9 @@ class Walked(NamedTuple):
     primary : int
         Primary units.
     events : tuple of Event
+    others : tuple of (str, int)
+        Kinds of units beside the primary one whose registers are clocked, and how many there are; the table has their
+        unit-cycles by `CAUSES` behind the events.
     """
 
     table: np.ndarray
@@ -61,35 +67,43 @@ class Walked(NamedTuple):
     owner: np.ndarray
     primary: int
     events: tuple[Event, ...]
+    others: tuple[tuple[str, int], ...] = ()
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its arrays."""
-        return sum(part.nbytes for part in self if isinstance(part, np.ndarray))
+
+def _nbytes(part: Any) -> int:
+    """Return the bytes of all arrays."""
+    if isinstance(part, tuple):
+        return sum(map(_nbytes, part))
+    return part.nbytes if isinstance(part, np.ndarray) else 0
 
 
 @dataclass
 class Kept:
-    """What was walked of the layers of a network, by all that decides it, the least recently used first."""
+    """What was walked and looked up of the layers of a network, by all that decides it, the least recently used first.
 
-    parts: OrderedDict[Any, Walked] = field(default_factory=OrderedDict)
+    Tuples of arrays and of such tuples.
+    """
+
+    parts: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
     nbytes: int = 0
 
-    def get(self, key: Any) -> Walked | None:
+    def get(self, key: Any) -> Any | None:
         """Return what is kept under a key."""
         if key in self.parts:
             self.parts.move_to_end(key)
         return self.parts.get(key)
 
-    def put(self, key: Any, part: Walked) -> None:
+    def put(self, key: Any, part: Any) -> None:
         """Keep a part in place of an earlier one of this key, and no more in all than `MOST_BYTES` but for this one."""
         earlier = self.parts.pop(key, None)
-        self.nbytes += part.nbytes - (0 if earlier is None else earlier.nbytes)
+        self.nbytes += _nbytes(part) - _nbytes(earlier)
         while self.parts and self.nbytes > MOST_BYTES:
-            self.nbytes -= self.parts.popitem(last=False)[1].nbytes
+            self.nbytes -= _nbytes(self.parts.popitem(last=False)[1])
         self.parts[key] = part
 
 
+DEVICE = "a DRAM device"
+"""Stands among engines that walk for points whose tiles meet in a device: their time has no closed form."""
 _WALKS = threading.local()
 
 
@@ -100,6 +114,11 @@ def take_walks() -> set[str]:
     return engines
 
 
+def note_walk(name: str) -> None:
+    """Note that this thread walks a layer of an engine, or on `DEVICE`."""
+    _WALKS.engines = {*getattr(_WALKS, "engines", ()), name}
+
+
 def totals(
     arch: Arch, unit: Unit, tasks: Sequence[Task], layers: np.ndarray | None, seed: int, table: Table, kept: Kept
 ) -> Many | None:
@@ -107,13 +126,18 @@ def totals(
 
     ``tasks`` are of this network and may be of another machine; ``layers`` are what the engine encodes them as.
     """
+    if arch.memory.dram.device is not None:
+        return None  # tiles meet in a device: their addresses count
     dram, engine = machine_view(arch).dram, registry.get(unit.engine)
     inside = tuple(getattr(dram, name) for name in engine.dram_inside)
-    hardware = (unit.engine, unit.params, tuple(arch.clocks_mhz.items()), dram.burst_bits, *inside)
+    params = unit.params if not engine.spread else tuple(v for name, v in unit.params if name not in engine.spread)
+    hardware = (unit.engine, params, tuple(arch.clocks_mhz.items()), dram.burst_bits, *inside)
     try:
         chosen = _chosen(arch, unit, tasks, layers, table)
         key = (hardware, tuple(task.view.name for task in tasks), chosen.keys)
         part = kept.get(key)
+        if part is None and (part := _at_once(arch, unit, tasks, seed, kept)) is not None:
+            kept.put(key, part)
         if part is None:
             ones = [_one(arch, unit, task, chosen, i, seed, kept, hardware) for i, task in enumerate(tasks)]
             known = [one for one in ones if one is not None]
@@ -123,20 +147,36 @@ def totals(
             kept.put(key, part)
     except FitError:
         return None
+    part = _spread(part, engine.units(unit.params)[engine.primary])
     counts = part.table.copy()
     timely = _stalled(counts, part, dram) and _beside(counts, part, dram)
-    return Many(counts, CAUSES, part.events) if timely else None
+    if not timely or not _closed(counts, part):
+        return None
+    return Many(counts, CAUSES, part.events, tuple((kind, cause) for kind, _ in part.others for cause in CAUSES))
+
+
+def _closed(counts: np.ndarray, part: Walked) -> bool:
+    """Let the other kinds of units wait for memory in what is left of the time; False if they leave `EXACT`."""
+    for i, (_, units) in enumerate(part.others):
+        start = FIRST_CAUSE + len(CAUSES) + len(part.events) + i * len(CAUSES)
+        own = counts[:, start : start + len(CAUSES)]
+        if int(counts[:, CYCLES].max(initial=0)) * units >= EXACT:
+            return False
+        own[:, CAUSES.index("memory")] += units * counts[:, CYCLES] - own.sum(axis=1)
+    return True
 
 
 def _stalled(counts: np.ndarray, part: Walked, dram: DramModel) -> bool:
     """Add the stalls of schedules to counts; False if they leave `EXACT`."""
     if len(part.rows):
-        cycles = np.array(timeline.run_each(part.rows, part.first, dram), dtype=object)
-        stall = np.where(np.diff(part.first) > 0, cycles - counts[:, CYCLES], 0)
-        if max((cycles.max(), (stall * part.primary).max())) >= EXACT:
+        ends = timeline.run_each(part.rows, part.first, dram)
+        if max(ends) >= EXACT:
             return False
-        counts[:, MEMORY] += (stall * part.primary).astype(np.int64)
-        counts[:, CYCLES] += stall.astype(np.int64)
+        stall = np.where(np.diff(part.first) > 0, np.array(ends, np.int64) - counts[:, CYCLES], 0)
+        if int(stall.max()) * part.primary >= EXACT:
+            return False
+        counts[:, MEMORY] += stall * part.primary
+        counts[:, CYCLES] += stall
     return True
 
 
@@ -166,18 +206,60 @@ def _chosen(arch: Arch, unit: Unit, tasks: Sequence[Task], layers: np.ndarray | 
     return Chosen(mappings, mappings.__getitem__)
 
 
+def _at_once(arch: Arch, unit: Unit, tasks: Sequence[Task], seed: int, kept: Kept) -> Walked | None:
+    """Return layers counted together; None where the engine has no such form, or one of them is to be walked alone."""
+    engine = registry.get(unit.engine)
+    looks = tuple(getattr(unit.params, name) for name in engine.looks)
+    key = ("looked up", unit.engine, looks, tuple(task.view.name for task in tasks))
+    looked = kept.get(key)
+    if looked is None:
+        try:
+            layers = [(task.view, handle.of(task.view, seed, task.values())) for task in tasks]
+            looked = engine.looked_up(layers, unit.params)
+        except UserError:  # which of the layers is not to be counted, and why, others say
+            return None
+        if looked is None:
+            return None
+        _WALKS.engines = {*getattr(_WALKS, "engines", ()), unit.engine}
+        kept.put(key, looked)
+    counted = engine.counted(looked, unit.params, machine_view(arch))
+    primary = engine.units(unit.params)[engine.primary]
+    if counted is None:
+        return None
+    causes = counted.table[:, FIRST_CAUSE : FIRST_CAUSE + len(counted.causes)]
+    closes = (causes.sum(axis=1) == counted.table[:, CYCLES] * primary).all()
+    if not (counted.table[:, KNOWN].all() and closes and 0 <= counted.table.min() <= counted.table.max() < EXACT):
+        return None
+    table = np.zeros((len(tasks), FIRST_CAUSE + len(CAUSES) + len(counted.events)), np.int64)
+    places = [*range(FIRST_CAUSE), *(FIRST_CAUSE + CAUSES.index(cause) for cause in counted.causes)]
+    places += range(FIRST_CAUSE + len(CAUSES), table.shape[1])
+    table[:, places] = counted.table
+    nothing = np.zeros((0, 2 + len(CAUSES)), np.int64)
+    return Walked(table, counted.rows, counted.first, nothing, nothing[:, 0], primary, counted.events)
+
+
 def _one(
     arch: Arch, unit: Unit, task: Task, chosen: Chosen, i: int, seed: int, kept: Kept, hardware: Any
 ) -> Walked | None:
     """Return the i-th layer, walked if it has not been; None for counts that are too large."""
     key = (hardware, task.view.name, chosen.keys[i : i + 1])
+    primary = registry.get(unit.engine).units(unit.params)[registry.get(unit.engine).primary]
     part = kept.get(key)
     if part is None:
-        _WALKS.engines = {*getattr(_WALKS, "engines", ()), unit.engine}
+        note_walk(unit.engine)
         part = _part(arch, unit, walked(arch, unit, task, chosen.mapping(i), seed), machine_view(arch).dram)
         if part is not None:
             kept.put(key, part)
-    return part
+    return None if part is None else _spread(part, primary)
+
+
+def _spread(part: Walked, primary: int) -> Walked:
+    """Return layers on so many primary units: those that a mapping does not use do nothing."""
+    if primary == part.primary:
+        return part
+    table = part.table.copy()
+    table[:, UNMAPPED] += (primary - part.primary) * table[:, CYCLES]
+    return part._replace(table=table, primary=primary)
 
 
 def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked | None:
@@ -185,7 +267,9 @@ def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked
     engine, components = registry.get(unit.engine), unit_components(arch, unit)
     counted = events(components, activity)
     moved = [counted.pop(Event("dram", way), 0) for way in ("read", "write")]
-    named = tuple(Event(c.name, action) for c in components if c.name != "dram" for action in c.actions)
+    apart = ("dram", *CLOCKED)
+    named = tuple(Event(c.name, action) for c in components if c.kind not in apart for action in c.actions)
+    units = {c.unit: c.per_units for c in components if isinstance(c, Registers) and c.unit != engine.primary}
     if not counted.keys() <= set(named):
         return None
     causes = activity.accounts[engine.primary]
@@ -199,6 +283,8 @@ def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked
     row = [1, cycles, *moved, activity.performed_macs]
     row += [causes.get(cause, 0) - wait for cause, wait in zip(CAUSES, waits, strict=True)]
     row += [counted.get(event, 0) for event in named]
+    for kind in units:
+        row += [activity.accounts[kind].get(cause, 0) for cause in CAUSES]
     rows = timeline.rows_of(() if activity.schedule is None else activity.schedule, dram)
     if rows.dtype == object or max(chain(row, *phases)) >= EXACT:
         return None
@@ -208,7 +294,7 @@ def _part(arch: Arch, unit: Unit, activity: Activity, dram: DramModel) -> Walked
     return Walked(
         np.array([row], np.int64), rows, np.array([0, len(rows)]),
         np.array(phases, np.int64).reshape(-1, 2 + len(CAUSES)), np.zeros(len(phases), np.int64),
-        engine.units(unit.params)[engine.primary], named,
+        engine.units(unit.params)[engine.primary], named, tuple(units.items()),
     )  # fmt: skip
 
 

@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from accelsim.config.dram.mapping import Mapping
+from accelsim.config.dram.standard import Standard
 from accelsim.errors import ConfigError
 from accelsim.memory.device import kernel as k
-from accelsim.memory.device.mapping import Mapping
 from accelsim.memory.device.rules import rules
-from accelsim.memory.device.standard import Standard
 from accelsim.units import ceil_div
 
 MOST_QUEUE = 256
@@ -53,7 +53,7 @@ class Device:
     channels : int
         A power of two.
     mapping : str
-        See `accelsim.memory.device.mapping`.
+        See `accelsim.config.dram.mapping`.
     controller : Controller
 
     Raises
@@ -236,8 +236,8 @@ def serve(device: Device, requests: Requests, states: list[State] | None = None,
             commands[:, 4] = np.where(commands[:, 4] >= 0, np.arange(address.size)[mine][commands[:, 4]], -1)
             logs.append(commands)
     channel = np.array([state.channel for state in states])
-    open_clocks = np.array([_open_clocks(state) for state in states])
-    return Served(done, found, np.array(taken), channel, np.array([s.bus for s in states]), open_clocks, tuple(logs))
+    opened = np.array([open_clocks(state.rank, int(state.channel[k.CLOCK])) for state in states])
+    return Served(done, found, np.array(taken), channel, np.array([s.bus for s in states]), opened, tuple(logs))
 
 
 def _through(
@@ -248,9 +248,9 @@ def _through(
     while True:
         before = [array.copy() for array in state] if log else []
         state.channel[k.LOGGED] = 0
-        k.serve(0, done.size, False, rules, *state, *each, done, found, room)
+        k.serve(0, done.size, -1, 0, rules, *state, *each, each.at, done, found, room)
         taken = state.channel.copy()
-        k.serve(done.size, done.size, True, rules, *state, *each, done, found, room)
+        k.serve(done.size, done.size, k.NEVER, 0, rules, *state, *each, each.at, done, found, room)
         used = int(state.channel[k.LOGGED])
         if not log or used <= room.shape[0]:
             return taken, room[: used if log else 0]
@@ -259,6 +259,7 @@ def _through(
         room = np.zeros((used, k.LOG_COLUMNS), dtype=np.int64)
 
 
-def _open_clocks(state: State) -> np.ndarray:
-    still = np.where(state.rank[k.R_OPEN] > 0, np.maximum(state.channel[k.CLOCK] - state.rank[k.R_SINCE], 0), 0)
-    return np.asarray(state.rank[k.R_OPEN_CLOCKS] + still)
+def open_clocks(rank: np.ndarray, clock: int) -> np.ndarray:
+    """Return the clocks until ``clock`` in which each rank had an open row; ``rank`` is as in `State`."""
+    still = np.where(rank[k.R_OPEN] > 0, np.maximum(clock - rank[k.R_SINCE], 0), 0)
+    return np.asarray(rank[k.R_OPEN_CLOCKS] + still)

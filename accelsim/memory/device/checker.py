@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from accelsim.config.dram.standard import Standard
 from accelsim.memory.device.channel import Command
-from accelsim.memory.device.standard import Standard
 
 ACT, PRE, ALL_PRE, RD, WR, REF = range(6)
 NAMES = ("ACT", "PRE", "ALL_PRE", "RD", "WR", "REF")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from accelsim.config.dram.standard import Standard
 from accelsim.memory.device import kernel as k
 from accelsim.memory.device.channel import Device, Served
-from accelsim.memory.device.standard import Standard
 
 
 class CommandEnergy(NamedTuple):

@@ -38,12 +38,13 @@ D_END, D_WROTE, D_BUSY, D_REFRESH, D_TURNAROUND, D_BANK, D_BUS, D_IDLE = range(8
 BUS_ROWS = 8
 (
     CLOCK, TAKEN, READS, WRITES, ACTIVE, WRITING, NEXT_REF, REF_WAITING, REF_HEAD, ROW_FREE, HITS, MISSES, CONFLICTS,
-    LATENCY, ANSWERED, ACTS, PRES, ALL_PRES, RDS, WRS, REFS, FORWARDED, MERGED, LOGGED, LAST,
-) = range(25)  # fmt: skip
+    LATENCY, ANSWERED, ACTS, PRES, ALL_PRES, RDS, WRS, REFS, FORWARDED, MERGED, LOGGED, LAST, OFFERED,
+) = range(26)  # fmt: skip
 """Of the channel: clock, requests taken, lengths of the queues, whether it writes, next refresh, refreshes that wait,
 the rank of the first, when the row bus is free; requests by their first command, clocks and number of answered reads;
-commands; reads answered from queued writes, writes merged; commands logged; end of the last burst."""
-CHANNEL = 25
+commands; reads answered from queued writes, writes merged; commands logged; end of the last burst; when the
+last request of a machine was taken."""
+CHANNEL = 26
 READ_QUEUE, WRITE_QUEUE, ACTIVE_QUEUE = range(3)
 ACT, PRE, ALL_PRE, RD, WR, REF = range(6)
 """Commands, as logged."""
@@ -359,12 +360,31 @@ def issue(clock, which, k, rules, channel, bank, group, rank, bus, queue, at, ro
     note(WR if write[i] else RD, clock, b, row[i], i, channel, log)
 
 
+@part
+def waits(need, channel, queue, tag, write):  # type: ignore[no-untyped-def]
+    """Whether a read of group ``need`` has not been issued; with `NEVER` of any group, writes too."""
+    if need < 0:
+        return False
+    if need == NEVER:
+        return channel[READS] + channel[WRITES] + channel[ACTIVE] > 0
+    found = False
+    for k in range(channel[READS]):
+        found = found or tag[queue[READ_QUEUE, k]] == need
+    for k in range(channel[ACTIVE]):
+        found = found or (tag[queue[ACTIVE_QUEUE, k]] == need and not write[queue[ACTIVE_QUEUE, k]])
+    return found
+
+
 @lean
 def serve(  # type: ignore[no-untyped-def]
-    start, stop, drain, rules, channel, bank, group, rank, bus, queue,
-    earliest, at, row, place, write, done, found, log,
+    start, stop, need, until, rules, channel, bank, group, rank, bus, queue,
+    earliest, at, row, place, write, tag, done, found, log,
 ):  # fmt: skip
-    """Offer requests ``start`` to ``stop`` in order, and go on until all are taken, or until all are served."""
+    """Offer requests ``start`` to ``stop`` in order until all are taken, then go on as long as `waits` or ``until``.
+
+    ``tag`` has the number of each request's group, which never falls; ``need`` is -1 if nothing is waited for.
+    A request may follow in a later call: its earliest clock must then be beyond that of the last one's taking.
+    """
     clock = channel[CLOCK]
     refi, two = rules[REFI], rules[TWO_BUSES]
     i = start
@@ -372,14 +392,14 @@ def serve(  # type: ignore[no-untyped-def]
     known = False
     when, which, k = 0, 0, 0
     row_when, row_which, row_k = NEVER, 0, 0
-    while i < stop or (drain and channel[READS] + channel[WRITES] + channel[ACTIVE] > 0):
+    while i < stop or clock < until or waits(need, channel, queue, tag, write):
         if i < stop and not blocked and earliest[i] <= clock:
             if offer(i, clock, rules, channel, bank, queue, at, row, place, write, done, found):
                 i += 1
                 known = False
             else:
                 blocked = True
-        if i == stop and not drain:
+        if i == stop and need < 0 and clock >= until:
             break
         clock += 1
         if clock >= channel[NEXT_REF]:
@@ -400,23 +420,9 @@ def serve(  # type: ignore[no-untyped-def]
             row_when, row_which, row_k = choose(ROW, clock, rules, channel, bank, group, rank, queue, at, row, write)
             if row_when <= clock:
                 issue(
-                    clock,
-                    row_which,
-                    row_k,
-                    rules,
-                    channel,
-                    bank,
-                    group,
-                    rank,
-                    bus,
-                    queue,
-                    at,
-                    row,
-                    write,
-                    done,
-                    found,
+                    clock, row_which, row_k, rules, channel, bank, group, rank, bus, queue, at, row, write, done, found,
                     log,
-                )
+                )  # fmt: skip
                 acted = True
         if acted:
             known = False
@@ -425,6 +431,8 @@ def serve(  # type: ignore[no-untyped-def]
         event = min(when, row_when, channel[NEXT_REF])
         if i < stop and not blocked:
             event = min(event, max(clock, earliest[i]) + 1)
+        if until > 0:
+            event = min(event, max(until, clock + 1))
         clock = max(clock, event - 1)
     channel[CLOCK] = clock
     return i

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from accelsim.config.dram.standard import Standard
 from accelsim.memory.device.channel import Command, Device, Requests
-from accelsim.memory.device.standard import Standard
 
 LONG_AGO = -(10**9)
 ACT, PRE, ALL_PRE, RD, WR, REF = range(6)
@@ -183,20 +183,30 @@ class Stepper:
     def run(self) -> Outcome:
         """Step until the last request has been served."""
         clock = 0
-        while self.next_coming < len(self.coming) or self.reads or self.writes or self.active:
-            if self.next_coming < len(self.coming):
-                self.offer(clock)
-                if self.next_coming == len(self.coming):
-                    self.out.cycles = clock
+        while self.busy:
+            self.tick(clock)
             clock += 1
-            if clock % self.device.standard.timing.refi == 0:
-                self.refreshes += range(self.channel.ranks)
-            if self.two:
-                self.step(clock, columns=True, rows=False)
-                self.step(clock, columns=False, rows=True)
-            else:
-                self.step(clock, columns=True, rows=True)
         return self.out
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request has not been served."""
+        return bool(self.next_coming < len(self.coming) or self.reads or self.writes or self.active)
+
+    def tick(self, clock: int) -> None:
+        """Offer a request in ``clock``, then do all that the next clock does."""
+        if self.next_coming < len(self.coming):
+            self.offer(clock)
+            if self.next_coming == len(self.coming):
+                self.out.cycles = clock
+        clock += 1
+        if clock % self.device.standard.timing.refi == 0:
+            self.refreshes += range(self.channel.ranks)
+        if self.two:
+            self.step(clock, columns=True, rows=False)
+            self.step(clock, columns=False, rows=True)
+        else:
+            self.step(clock, columns=True, rows=True)
 
     def offer(self, clock: int) -> None:
         """Offer the next request."""

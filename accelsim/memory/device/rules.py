@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from accelsim.config.dram.standard import Standard, bits
 from accelsim.memory.device import kernel
-from accelsim.memory.device.standard import Standard, bits
 
 
 def rules(standard: Standard) -> np.ndarray:

@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Flow
-from accelsim.components import Component, Mac, Sram
+from accelsim.components import Component, Mac, Registers, Sram, dot_product_bits
 from accelsim.config.schema import Strict
 from accelsim.engine import Sample, drawing
 from accelsim.tiled import sample
@@ -66,6 +66,12 @@ class Plain(WholeEngine[Params]):
         width = params.operand_bits
         return (
             Mac("macs", params.lanes, input_bits=width, weight_bits=width),
+            Registers(
+                "registers",
+                1,
+                clocked_bits=dot_product_bits(1, params.lanes, width) + 64,
+                source="assumed: operand latches, products, sums within the tree, 64 bits of control",
+            ),
             Sram("glb", 1, size_bits=params.buffer_kib * KIB_BITS, width_bits=2 * params.lanes * width),
         )
 

@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow, Step, Transfer
-from accelsim.components import Component, Mac, Sram
+from accelsim.components import Component, Mac, Registers, Sram
 from accelsim.config.schema import Strict
 from accelsim.engine import Engine, Machine, NoMapping, Sample, Word, check_counts, drawing
 from accelsim.memory.timeline import dram_traffic
@@ -82,6 +82,12 @@ class Skipping(Engine[Params, NoMapping]):
         width = params.operand_bits
         return (
             Mac("macs", params.pes, input_bits=width, weight_bits=width),
+            Registers(
+                "registers",
+                params.pes,
+                clocked_bits=4 * width + 32 + 16,
+                source="assumed: two operands, a product, a sum of 32 bits, 16 bits of counters",
+            ),
             Sram("glb.inputs", 1, size_bits=params.input_kib * KIB_BITS, width_bits=width),
             Sram("pe.weights", params.pes, size_bits=params.weight_kib * KIB_BITS, width_bits=width),
         )

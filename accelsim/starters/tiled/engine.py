@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.activity import Event
-from accelsim.components import Component, Mac, Sram
+from accelsim.components import Component, Mac, Registers, Sram
 from accelsim.config.schema import Strict
 from accelsim.engine import Sample, Word, drawing
 from accelsim.mapping import tile_forms
@@ -88,6 +88,12 @@ class Tiled(TiledEngine[Params, Tiling]):
         p, width, acc = params, params.operand_bits, params.accumulator_bits
         return (
             Mac("macs", p.outputs, width, width, acc),
+            Registers(
+                "registers",
+                p.outputs,
+                clocked_bits=3 * width + acc + 8,
+                source="assumed: a weight, a product, a sum, 8 bits as a share of the input and of control",
+            ),
             Sram("glb.inputs", 1, p.input_kib * KIB_BITS, width),
             Sram("glb.weights", 1, p.weight_kib * KIB_BITS, p.outputs * width),
             Sram("glb.outputs", 1, p.output_kib * KIB_BITS, p.outputs * acc),

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from accelsim.config.dram.standard import Organisation, bits
 from accelsim.errors import ConfigError
-from accelsim.memory.device.standard import Organisation, bits
 
 MAPPINGS = {
     "RoBaRaCoCh": "rows stay open for sequential streams; the default",
