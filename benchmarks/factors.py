@@ -112,7 +112,7 @@ def figures(name: str, mapping: dict[str, Any] | None, gb_per_s: float = 25.6) -
     """Return what a network takes, under pinned mappings if given."""
     network, found = accelsim.load_network(name), dict[str, tuple[int, float | None]]()
     pinned = None if mapping is None else {x.name: mapping[x.name] for x in network.layers if mapping.get(x.name)}
-    alone = accelsim.simulate(machine(1024, gb_per_s), network, mapping=pinned)
+    alone = accelsim.simulate(machine(1024, gb_per_s), network, mapping=pinned, schedule="isolated")
     found["isolated"] = alone.cycles, sum(layer.dram_bits for layer in alone.layers) / 8e6
     for kib, what in ((1024, "1 MiB"), (4096, "4 MiB")):
         schedule = accelsim.simulate(machine(kib, gb_per_s), network, mapping=pinned, schedule="network").schedule

@@ -96,10 +96,10 @@ def clocked() -> Iterator[Clocked]:
     for name in CLOCKED:
         network = accelsim.load_network(name)
         ready = prepare(arch, network, None, None, None)
-        layers = accelsim.simulate(arch, network, trace=True).layers
+        layers = accelsim.simulate(arch, network, trace=True, schedule="isolated").layers
 
         def simulate(network: Any = network) -> Any:
-            return accelsim.simulate(arch, network)
+            return accelsim.simulate(arch, network, schedule="isolated")
 
         def planned(ready: Any = ready, layers: Any = layers) -> Any:
             homes = rooms.homes(arch, ready, layers, "exact")

@@ -27,7 +27,7 @@ def test_the_machine_is_the_prototypes_with_a_buffer_that_nobody_waits_for():
 
 def test_a_pinned_network_gives_all_figures():
     name = "onnx:squeezenet"
-    alone = accelsim.simulate(factors.machine(1024), name)
+    alone = accelsim.simulate(factors.machine(1024), name, schedule="isolated")
     found = factors.figures(name, {layer.name: layer.mapping for layer in alone.layers})
     assert set(found) >= set(factors.FIGURES)
     assert found["isolated"] == (alone.cycles, pytest.approx(sum(layer.dram_bits for layer in alone.layers) / 8e6))

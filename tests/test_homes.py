@@ -66,7 +66,9 @@ def test_what_has_a_home_comes_ahead_of_what_saves_more():
 
 
 def test_layers_alone_find_it_in_dram_and_say_so():
-    there, plain = (accelsim.simulate(machine(), network) for network in (chain(a_output="l2"), chain()))
+    there, plain = (
+        accelsim.simulate(machine(), network, schedule="isolated") for network in (chain(a_output="l2"), chain())
+    )
     assert [layer.dram_bits for layer in there.layers] == [layer.dram_bits for layer in plain.layers]
     assert any("through DRAM in figures of layers alone: a.output (l2)" in note for note in there.notes)
     assert not any("at home" in note for note in (*plain.notes, *ran(chain(a_output="l2")).notes))

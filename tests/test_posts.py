@@ -15,6 +15,8 @@ from accelsim.activity import Loop, Step, Transfer, walk
 from accelsim.cli import app
 from accelsim.config.packaged import find
 from accelsim.errors import ConfigError
+from accelsim.explore.sweep import evaluate
+from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.operands.layer_values import layer_reals
 from accelsim.passes.fold import fold, scaled
 from accelsim.workload.layers import LayerView
@@ -88,7 +90,7 @@ def test_a_result_at_home_on_the_chip_passes_no_lanes():
 def test_a_folded_run_says_what_joined_what_and_what_that_saves():
     network = small(chain)
     result = ran(machine(), network)
-    plain = accelsim.simulate(machine(), network)
+    plain = accelsim.simulate(machine(), network, schedule="isolated")
     assert [layer.name for layer in result.layers] == ["conv1", "conv2"]
     assert result.layers[0].details["post_ops"] == "relu, bn, bias"
     alone = {layer.name: layer for layer in plain.layers}
@@ -134,15 +136,26 @@ def test_a_slow_edge_takes_time_as_fill_and_drain_and_accounts_close():
     assert slow.accounts["pes"].causes["fill_drain"] - fast.accounts["pes"].causes.get("fill_drain", 0) == 1024 * more
     assert sum(slow.accounts["pes"].causes.values()) == 1024 * slow.cycles
     note = next(note for note in ran(machine(lanes=1), network).notes if "in place of" in note)
-    assert f"in place of {accelsim.simulate(machine(), network).cycles:,} and" in note
+    assert f"in place of {accelsim.simulate(machine(), network, schedule='isolated').cycles:,} and" in note
 
 
 def test_layers_one_after_another_fold_nothing():
-    network = small(chain)
-    assert [x.name for x in accelsim.simulate(machine(), network).layers] == ["conv1", "ahead", "relu", "bn", "bias",
-                                                                               "conv2"]  # fmt: skip
-    assert [x.name for x in ran(machine(), network, fold="none").layers] == ["conv1", "ahead", "relu", "bn", "bias",
-                                                                              "conv2"]  # fmt: skip
+    everything = ["conv1", "ahead", "relu", "bn", "bias", "conv2"]
+    alone = accelsim.simulate(machine(), small(chain), schedule="isolated")
+    assert [layer.name for layer in alone.layers] == everything
+    assert [layer.name for layer in ran(machine(), small(chain), fold="none").layers] == everything
+
+
+@pytest.mark.parametrize("fold", ["none", "weights", "hardware"])
+def test_a_point_of_a_sweep_folds_as_a_run_does(fold):
+    """What joined a layer counts among the layers that ran."""
+    arch, network = machine(lanes=2), small(chain)
+    context = evaluate.Context({"m": arch.document}, {"n": network}, Path(), columnar=True)
+    row = evaluate.run_point(context, evaluate.Job("", "m", "n", (("schedule.fold", fold),), OptionsSpec()))
+    result = ran(arch, network, fold=fold)
+    assert row.totals["cycles"] == result.cycles
+    assert row.totals["energy_pj"] == pytest.approx(result.energy_pj)
+    assert set(row.ran.names) == {"conv1", "ahead", "relu", "bn", "bias", "conv2"}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
