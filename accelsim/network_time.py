@@ -14,6 +14,7 @@ from accelsim.layer import machine_view
 from accelsim.memory import network as clock
 from accelsim.memory import network_path
 from accelsim.memory.network import DRAM, Edge, NetworkSpans, Program
+from accelsim.memory.network_rows import Known
 from accelsim.results import LayerResult
 from accelsim.rooms import EVERYTHING_IN_DRAM, Homes, Moved
 from accelsim.schedules import Factor, LayerTime, NetworkSchedule, PathPart, UnitAccount
@@ -53,17 +54,18 @@ def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Ne
     unwritten = check_written(programs, mine, kept)
     prefetch, overlap = given.prefetch, given.overlap
     buses = {DRAM: machine_view(arch).dram, **rooms.ports(arch)}
-    found = clock.run(programs, buses, prefetch, overlap=overlap)
-    path = network_path.critical(programs, buses, prefetch, overlap=overlap)
+    known: Known = {}
+    found = clock.run(programs, buses, prefetch, overlap=overlap, known=known)
+    path = network_path.critical(programs, buses, prefetch, overlap=overlap, known=known)
     if path.cycles != found.cycles:
         raise ModelError(f"the critical path takes {path.cycles} cycles, the network {found.cycles}")
     alone = [layer.cycles for layer in mine]
     factors = [Factor("layer by layer", sum(alone))]
     if homes.kept:
         in_dram = programs_of(network, layers)
-        factors.append(Factor("one clock", clock.run(in_dram, buses, prefetch, overlap=False).cycles))
+        factors.append(Factor("one clock", clock.run(in_dram, buses, prefetch, overlap=False, known=known).cycles))
     if overlap and len(clock.units_of(programs)) > 1:
-        serial = clock.run(programs, buses, prefetch, overlap=False).cycles
+        serial = clock.run(programs, buses, prefetch, overlap=False, known=known).cycles
         factors += [Factor("kept on the chip" if homes.kept else "one clock", serial)]
         factors.append(Factor("units side by side", found.cycles))
     else:

@@ -18,7 +18,7 @@ from accelsim.activity import Loop, Step
 from accelsim.errors import ModelError, WorkloadError
 from accelsim.jit import plain
 from accelsim.memory.dram import DramModel
-from accelsim.memory.network_rows import LaidOut, State, begun, layout
+from accelsim.memory.network_rows import Known, LaidOut, State, begun, layout
 
 DRAM = "dram"
 MADE = frozenset({"input", "index", "psum", "other"})
@@ -138,8 +138,9 @@ class NetworkSpans(NamedTuple):
 
 
 def run(
-    programs: Sequence[Program], buses: Buses, prefetch: Prefetch = "tile", *, overlap: bool = True
-) -> NetworkSpans:
+    programs: Sequence[Program], buses: Buses, prefetch: Prefetch = "tile", *, overlap: bool = True,
+    known: Known | None = None,
+) -> NetworkSpans:  # fmt: skip
     """Return when the layers of a network had their units, and what for.
 
     Parameters
@@ -150,6 +151,8 @@ def run(
     prefetch : "none", "tile" or KiB
     overlap : bool
         Whether units compute side by side; if not, all layers run as if on one.
+    known : dict, optional
+        Keeps what is laid out for another call with the same buses and prefetch.
 
     Raises
     ------
@@ -164,7 +167,7 @@ def run(
     ends: dict[str, int] = {}
     for start, end in stretches(programs):
         if start < end:
-            laid, names = laid_out(programs[start:end], start, buses, prefetch, overlap)
+            laid, names = laid_out(programs[start:end], start, buses, prefetch, overlap, known)
             state = begun(laid)
             go(laid, state)
             for place, cycles in zip((p for p in buses if buses[p] is not None), state.busy.tolist(), strict=True):
@@ -202,7 +205,7 @@ def stretches(programs: Sequence[Program]) -> list[tuple[int, int]]:
 
 
 def laid_out(
-    programs: Sequence[Program], start: int, buses: Buses, prefetch: Prefetch, overlap: bool
+    programs: Sequence[Program], start: int, buses: Buses, prefetch: Prefetch, overlap: bool, known: Known | None
 ) -> tuple[LaidOut, list[str]]:
     """Return the arrays of a stretch whose first program is number ``start``, and the unit of each program."""
     mine = [
@@ -214,7 +217,7 @@ def laid_out(
         for p in programs
     ]
     names = [p.unit if overlap else "" for p in programs]
-    laid = layout(mine, names, buses, prefetch)
+    laid = layout(mine, names, buses, prefetch, known=known)
     if laid.tiles > MOST_TILES and len(set(names)) > 1:
         raise WorkloadError(
             f"{laid.tiles:,} tiles of {len(set(names))} units that compute side by side",

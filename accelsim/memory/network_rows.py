@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -89,6 +89,11 @@ class State(NamedTuple):
     """Loops that are watched for periods, and how everything stood then."""
 
 
+Known: TypeAlias = "dict[tuple[int, frozenset[str]], tuple[Any, np.ndarray, np.ndarray]]"
+"""Number of a schedule, and what waits for other layers -> the schedule (which so keeps its number), rows and moves;
+of the same buses and way to prefetch."""
+
+
 class LaidOut(NamedTuple):
     """Programs as arrays: ``tiles`` in all, and whether 64 bits hold every sum."""
 
@@ -99,12 +104,20 @@ class LaidOut(NamedTuple):
 
 def layout(
     programs: Sequence[Any], units: Sequence[str], buses: Mapping[str, DramModel | None],
-    prefetch: Any, full: int = 0,
+    prefetch: Any, full: int = 0, known: Known | None = None,
 ) -> LaidOut:  # fmt: skip
-    """Return the arrays of programs that share the machine; ``units`` has the name of each one's."""
+    """Return the arrays of programs that share the machine; ``units`` has the name of each one's.
+
+    What is ``known`` of schedules is not laid out again, and what is not is added to it.
+    """
     ports = {place: bus for place, bus in buses.items() if bus is not None}
     apart = not isinstance(prefetch, str)
-    parts = [_rows(program, ports, apart) for program in programs]
+    known = {} if known is None else known
+    keys = [(id(program.schedule), program.made) for program in programs]
+    for key, program in zip(keys, programs, strict=True):
+        if key not in known:
+            known[key] = (program.schedule, *_rows(program, ports, apart))
+    parts = [known[key][1:] for key in keys]
     first = np.cumsum([0, *(len(rows) for rows, _ in parts)])
     rows, moves = (np.concatenate(some) for some in zip(*parts, strict=True))
     for start, end in pairwise(first):
