@@ -76,9 +76,9 @@ def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Ne
             layer.name, layer.unit or "", span.start_cycle, span.end_cycle, span.cycles, layer.cycles,
             {cause: cycles for cause, cycles in zip(("producer", "room", "memory", "conflict"), span[5:], strict=True)
              if cycles},
-            layer.dram_bits - move.saved_bits, dict(move.homes),
+            layer.dram_bits - move.saved_bits, dict(move.homes), moves,
         )
-        for layer, span, move in zip(mine, found.layers, kept, strict=True)
+        for layer, span, move, moves in zip(mine, found.layers, kept, found.moves, strict=True)
     )  # fmt: skip
     schedule = NetworkSchedule(
         prefetch, overlap, found.cycles, sum(alone),
@@ -97,17 +97,6 @@ def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Ne
         homes.kept, unwritten,
     )  # fmt: skip
     return replace(schedule, energy_pj=network_energy.energy_pj(arch, mine, schedule))
-
-
-def on_clock(layers: Sequence[LayerResult], schedule: NetworkSchedule, tiles: bool) -> tuple[LayerResult, ...]:
-    """Return the layers with their start cycles on the network's clock, and with their ``tiles`` if those are kept."""
-    times = iter(schedule.layers)
-    return tuple(
-        replace(layer, start_cycle=next(times).start_cycle, tiles=layer.tiles if tiles else None)
-        if layer.simulated
-        else layer
-        for layer in layers
-    )
 
 
 def check_written(

@@ -19,6 +19,7 @@ from accelsim.errors import ModelError, WorkloadError
 from accelsim.jit import plain
 from accelsim.memory.dram import DramModel
 from accelsim.memory.network_rows import Known, LaidOut, State, begun, layout
+from accelsim.schedules import BusTime as BusTime
 
 DRAM = "dram"
 MADE = frozenset({"input", "index", "psum", "other"})
@@ -125,11 +126,14 @@ class NetworkSpans(NamedTuple):
         One per program.
     busy_cycles : dict
         Unit or place -> cycles in which it computed or moved something.
+    moves : tuple of dict
+        One per program: place -> when it moved something for the layer.
     """
 
     cycles: int
     layers: tuple[LayerSpan, ...]
     busy_cycles: dict[str, int]
+    moves: tuple[dict[str, BusTime], ...]
 
     @property
     def bound_cycles(self) -> int:
@@ -165,13 +169,16 @@ def run(
         dict.fromkeys((*units_of(programs), *(p for p in buses if buses[p] is not None)), 0),
     )
     ends: dict[str, int] = {}
+    moves = list[dict[str, BusTime]]()
     for start, end in stretches(programs):
         if start < end:
             laid, names = laid_out(programs[start:end], start, buses, prefetch, overlap, known)
             state = begun(laid)
             go(laid, state)
-            for place, cycles in zip((p for p in buses if buses[p] is not None), state.busy.tolist(), strict=True):
+            places = [p for p in buses if buses[p] is not None]
+            for place, cycles in zip(places, state.busy.tolist(), strict=True):
                 busy[place] += cycles
+            moves += _moves(laid, state, places, now)
             last = now
             for program, name, span in zip(programs[start:end], names, _spans(state), strict=True):
                 placed = span.later(now)
@@ -190,7 +197,8 @@ def run(
             spans.append(LayerSpan(before, begin, now, now, alone.alone_cycles, begin - before, 0, 0, 0))
             ends[name] = now
             busy[alone.unit] += alone.alone_cycles
-    return NetworkSpans(now, tuple(spans), busy)
+            moves.append({})
+    return NetworkSpans(now, tuple(spans), busy, tuple(moves))
 
 
 def units_of(programs: Sequence[Program]) -> list[str]:
@@ -244,6 +252,17 @@ def go(laid: LaidOut, state: State, record: np.ndarray = NO_EVENTS, jumps: np.nd
     if over and not (state.flags[:, 0].all() and state.stored.all()):
         raise ModelError(f"the network stands still at cycle {state.clock[0]}")
     return bool(over)
+
+
+def _moves(laid: LaidOut, state: State, places: Sequence[str], now: int) -> list[dict[str, BusTime]]:
+    return [
+        {
+            place: BusTime(start + now, end + now, cycles)
+            for place, (start, end), cycles in zip(places, times, busy, strict=True)
+            if start >= 0
+        }
+        for times, busy in zip(state.carried.tolist(), laid.busy.tolist(), strict=True)
+    ]
 
 
 def _spans(state: State) -> list[LayerSpan]:

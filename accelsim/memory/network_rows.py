@@ -84,6 +84,8 @@ class State(NamedTuple):
     stored_when: np.ndarray
     stored_who: np.ndarray
     found: np.ndarray
+    carried: np.ndarray
+    """When a place began to move something for a program, and when it last ended; -1 if never."""
     kept: np.ndarray
     past: np.ndarray
     """Loops that are watched for periods, and how everything stood then."""
@@ -95,11 +97,12 @@ of the same buses and way to prefetch."""
 
 
 class LaidOut(NamedTuple):
-    """Programs as arrays: ``tiles`` in all, and whether 64 bits hold every sum."""
+    """Programs as arrays: ``tiles`` in all, whether 64 bits hold every sum, and how long each is on each bus."""
 
     net: Net
     tiles: int
     small: bool
+    busy: np.ndarray
 
 
 def layout(
@@ -163,7 +166,20 @@ def layout(
         int(Fraction(prefetch) * 8192) if apart else 0, 1 if prefetch == "none" else 2,
         places.index("dram") if "dram" in places else -1, window, 2 * len(order) + 3 * lists, full, *at,
     )  # fmt: skip
-    return LaidOut(net, tiles, small)
+    return LaidOut(net, tiles, small, _busy(programs, rows, moves.astype(whole), times, first, apart))
+
+
+def _busy(
+    programs: Sequence[Any], rows: np.ndarray, moves: np.ndarray, times: np.ndarray, first: np.ndarray, apart: bool
+) -> np.ndarray:
+    """Return for how many cycles each program has each bus."""
+    kinds = [kernel.LOAD, kernel.BEFORE, kernel.STORE, kernel.AFTER, *([kernel.CONSTANT] if apart else [])]
+    busy = np.add.reduceat(moves[:, :, kinds].sum(axis=2) * times[:, None], first[:-1], axis=0)
+    for number, program in enumerate(programs):
+        if program.producers and not apart:  # the first tile's load is two requests, each rounded up
+            row = first[number] + int(np.argmax(rows[first[number] : first[number + 1], kernel.REPEAT] == 0))
+            busy[number] += moves[row, :, kernel.MADE] + moves[row, :, kernel.CONSTANT] - moves[row, :, kernel.LOAD]
+    return busy
 
 
 def begun(laid: LaidOut) -> State:
@@ -185,7 +201,8 @@ def begun(laid: LaidOut) -> State:
         everything, part(kernel.CLOCK), part(units, kernel.OF_UNIT), part(places), part(lists, kernel.OF_LIST),
         part(units + lists, deep), part(times), part(times), part(units, 3), part(lists), part(places),
         *(np.zeros((programs, 3), whole) for _ in range(3)), *(np.zeros((programs, places), whole) for _ in range(3)),
-        np.zeros((programs, kernel.FOUND), whole), np.full((units * deep, 3), -1, whole),
+        np.zeros((programs, kernel.FOUND), whole), np.full((programs, places, 2), -1, whole),
+        np.full((units * deep, 3), -1, whole),
         np.zeros((units * deep, len(everything)), whole),
     )  # fmt: skip
     state.clock[kernel.NOW] = -1

@@ -129,13 +129,12 @@ def run_point(context: Context, job: Job) -> Row:
     ran = layer_set(name for name, part in by_name.items() if part.simulated)
 
     def over(names: LayerSet) -> dict[str, Any]:
-        return _totals(
-            machine.arch, replace(result, layers=tuple(by_name[name] for name in names.names), schedule=None)
-        )
+        """Return the sums of some layers, one after another: they have no place on the clock of all."""
+        return _totals(machine.arch, replace(result.alone, layers=tuple(by_name[name] for name in names.names)))
 
     common = _common(ran, shared, over)
-    if common is not None and result.schedule is not None:
-        common = Common(common.layers, {})  # some layers alone have no place on the clock of all
+    if common is None and result.schedule is not None and result.partial:
+        common = Common(ran, {name: value for name, value in over(ran).items() if name in (*SUMS, *PARTS)})
     return Row(job.key, "ok", None, _totals(machine.arch, result), layers, ran, common)
 
 
@@ -287,14 +286,8 @@ def _simulate(
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
-    clocked = None
-    if one_clock:
-        from accelsim import network_time
-
-        clocked = network_time.scheduled(arch, network, results)
-        found = network_time.on_clock(results, clocked, False)
-    else:
-        found = simulation.placed(results) if named else tuple(results)
+    clocked = simulation.scheduled(arch, network, results) if one_clock else None
+    found = simulation.placed(results, clocked) if named or clocked is not None else tuple(results)
     return NetworkResult(
         arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
         network.isolated, schedule=clocked,
