@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -38,6 +38,7 @@ from accelsim.memory.dram import DramModel, dram_model
 from accelsim.operands import handle
 from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
+from accelsim.operands.rounding import Rounding
 from accelsim.posts import ALONE, with_posts
 from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
 from accelsim.units import ceil_div
@@ -382,3 +383,20 @@ def _account(causes: Mapping[str, int], units: int, stall: int, cycles: int) -> 
     if sum(whole.values()) != units * cycles:
         raise ModelError(f"with DRAM stalls, causes sum to {sum(whole.values())}, not to {units} x {cycles}")
     return UnitAccount(units, {cause: whole[cause] for cause in CAUSES if whole.get(cause)})
+
+
+def with_roundings(
+    results: Sequence[LayerResult], tasks: Sequence[Task], roundings: Mapping[str, Rounding]
+) -> list[LayerResult]:
+    """Return the results with the step and the zero point of each chained operand among their details."""
+    if not roundings:
+        return list(results)
+    named = []
+    for result, task in zip(results, tasks, strict=True):
+        for number, tensor in enumerate(task.view.inputs, start=1):
+            if result.simulated and tensor.name in roundings:
+                step, zero = roundings[tensor.name]
+                role = f"input{number if number > 1 else ''}"
+                result = replace(result, details={**result.details, f"{role}_step": step, f"{role}_zero": zero})
+        named.append(result)
+    return named

@@ -19,10 +19,10 @@ from accelsim.config.arch import Arch, Unit
 from accelsim.energy import prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.layer import Options, Task, simulate_layer
+from accelsim.layer import Options, Task, simulate_layer, with_roundings
 from accelsim.mapping.choose import Pinned
 from accelsim.operands import files
-from accelsim.operands.rounding import Chain, Rounding
+from accelsim.operands.rounding import Chain
 from accelsim.overlap import overlapped
 from accelsim.passes import batching, dram_layout
 from accelsim.passes.fold import Folded, joinable
@@ -41,6 +41,7 @@ from accelsim.workload.sizes import Sizes, check_names
 
 if TYPE_CHECKING:
     from accelsim.memory.network import Prefetch
+    from accelsim.schedules import NetworkSchedule
 
 OnProgress = Callable[[str, float, int], None]
 """Called with (layer name, layers done, layers in all); within a layer that takes long, done has a fraction."""
@@ -138,7 +139,8 @@ def simulate(
         Keep each layer's requests to a DRAM device, as `LayerResult.requests`.
     schedule : "isolated" or "network", optional
         In place of the machine's ``schedule.mode``: layers one after another, or those of a connected network on one
-        clock, as the result's ``schedule``. With a pattern of ``layers``, always one after another.
+        clock, as the result's ``schedule``; the default for what is connected. With a pattern of ``layers``, always one
+        after another.
     prefetch : "none", "tile" or KiB, optional
         In place of the machine's ``schedule.prefetch``: what constants are fetched before their layer's turn.
     residency : "none", "greedy" or "exact", optional
@@ -163,8 +165,8 @@ def simulate(
         check_names(dims, (), network.name)
     whole = prepare(arch, network, batch, density, precision)
     one_clock = one_clock_for(arch, whole, layers)
-    network = (folded := folded_for(arch, whole, one_clock=one_clock)).network
-    chosen = select(network, layers)
+    folded = folded_for(arch, whole, one_clock=one_clock)
+    chosen = select(network := folded.network, layers)
     pinned = Pinned(mapping) if mapping is not None else None
     if pinned is not None and (stray := pinned.unused([layer.name for layer in whole.layers])):
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=pinned.name)
@@ -173,25 +175,30 @@ def simulate(
     options = Options(seed, fidelity, check, mode, trace or one_clock, unsupported, requests)
     table = table_of(arch)
     areas = areas_of(arch, table)
-    tasks = [
-        task_for(arch, network, layer, pinned, given, unsupported)
-        if layer in chosen
-        else Task(network.view(layer), reason=NOT_SELECTED)
-        for layer in network.layers
-        if not is_view(layer)
-    ]
-    ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
-    left = [task_for(arch, whole, x, pinned, {}, unsupported) for x in whole.layers if x.name in folded.hosts]
-    apart = _run(arch, left, replace(options, check=False), workers, None)
-    joined = posts.said(network, folded.hosts, ran, apart) if one_clock else rooms.not_at_home(whole)
-    clocked = None
-    if one_clock:
-        from accelsim import network_time  # loads compiled code
 
-        clocked = network_time.scheduled(arch, network, ran)
+    def run_layers(network: Network) -> tuple[list[Task], list[LayerResult]]:
+        tasks = [
+            task_for(arch, network, layer, pinned, given, unsupported)
+            if fnmatchcase(layer.name, layers)
+            else Task(network.view(layer), reason=NOT_SELECTED)
+            for layer in network.layers
+            if not is_view(layer)
+        ]
+        return tasks, with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
+
+    tasks, ran = run_layers(network)
+    clocked = scheduled(arch, network, ran) if one_clock else None
+    if clocked is None and folded.hosts:  # one after another after all, where nothing folds
+        tasks, ran = run_layers(network := whole)
+    hosts = folded.hosts if clocked is not None else {}
+    left = [task_for(arch, whole, x, pinned, {}, unsupported) for x in whole.layers if x.name in hosts]
+    apart = _run(arch, left, replace(options, check=False), workers, None)
+    joined = rooms.not_at_home(whole) if clocked is None else posts.said(network, hosts, ran, apart)
+    if one_clock and not trace:
+        ran = [replace(result, tiles=None) for result in ran]
     ran, sooner = overlapped(arch, network, tasks, ran)
     ran = with_parents(ran, network)
-    results = placed(ran) if clocked is None else network_time.on_clock(ran, clocked, trace)
+    results = placed(ran, clocked)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -207,7 +214,7 @@ def simulate(
         },
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
-        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, one_clock),
+        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, clocked is not None),
         notes=(*network.notes, *joined, *said, *sooner, *_device_notes(arch, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
@@ -219,7 +226,9 @@ def simulate(
 
 
 def one_clock_for(arch: Arch, network: Network, pattern: str = "*") -> bool:
-    """Return whether layers go on one clock: the machine says so or has buffers for it, and all layers are to run.
+    """Return whether layers go on one clock: all those of a connected network, unless the machine says otherwise.
+
+    With a DRAM device only if the machine says so.
 
     Raises
     ------
@@ -228,7 +237,7 @@ def one_clock_for(arch: Arch, network: Network, pattern: str = "*") -> bool:
     """
     mode = arch.schedule.mode
     if mode is None:
-        return bool(arch.memory.buffers) and pattern == "*" and not network.isolated
+        return pattern == "*" and not network.isolated and arch.memory.dram.device is None
     if mode == "network" and network.isolated:
         problem = f"'{network.name}' is a table of layers, isolated: no edges"
         raise arch.document.error(("schedule", "mode"), problem, "use onnx:NAME, net:NAME or a file with edges")
@@ -239,6 +248,15 @@ def folded_for(arch: Arch, network: Network, *, one_clock: bool) -> Folded:
     """Return a prepared network with what joins its products: of layers one after another, nothing."""
     into = arch.schedule.fold if one_clock else "none"
     return posts.folded_for(network, into, lambda view: _unit_for(arch, view)[0])
+
+
+def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> NetworkSchedule | None:
+    """Return layers that may go on one clock there; None if some were not simulated and the machine does not insist."""
+    if arch.schedule.mode is None and not all(layer.simulated for layer in layers):
+        return None
+    from accelsim import network_time  # loads compiled code
+
+    return network_time.scheduled(arch, network, layers)
 
 
 def prepare(arch: Arch, network: Network, batch: int | None, density: Given | None, precision: Given | None) -> Network:
@@ -317,23 +335,6 @@ def given_operands(
     return Chain(
         files.load_operands(Path(operands) if isinstance(operands, str) else operands, network, wanted), {}, ()
     )
-
-
-def with_roundings(
-    results: Sequence[LayerResult], tasks: Sequence[Task], roundings: Mapping[str, Rounding]
-) -> list[LayerResult]:
-    """Return the results with the step and the zero point of each chained operand among their details."""
-    if not roundings:
-        return list(results)
-    named = []
-    for result, task in zip(results, tasks, strict=True):
-        for number, tensor in enumerate(task.view.inputs, start=1):
-            if result.simulated and tensor.name in roundings:
-                step, zero = roundings[tensor.name]
-                role = f"input{number if number > 1 else ''}"
-                result = replace(result, details={**result.details, f"{role}_step": step, f"{role}_zero": zero})
-        named.append(result)
-    return named
 
 
 def task_for(

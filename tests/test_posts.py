@@ -221,3 +221,24 @@ def test_machines_show_what_they_do_on_the_way_out_and_take_it_by_set(tmp_path):
     done = CliRunner().invoke(app, ["show", str(file)])
     assert done.exit_code == 0, done.output
     assert "post_ops" in done.output
+
+
+def test_a_network_that_does_not_run_whole_goes_layer_by_layer_and_folds_nothing():
+    def build(b, x):
+        return b.elementwise("relu", "relu", b.norm("bn", x))
+
+    values_alone = values()
+    values_alone["units"] = values_alone["units"][:1]  # nothing pools
+    b = Builder()
+    x = build(b, b.conv("conv1", b.input("x", 3, 16, 16), 8, 3, 1, pad=1))
+    b.conv("conv2", b.pool("pool", x, "max", 2, 2), 4, 1)
+    network = Network("small", tuple(b.layers), b.tensors)
+    result = accelsim.simulate(accelsim.load_arch(values_alone), network)
+    assert result.schedule is None
+    assert [layer.name for layer in result.layers] == ["conv1", "bn", "relu", "pool", "conv2"]
+    assert not any("folded" in note for note in result.notes)
+    arch = accelsim.load_arch(values_alone)
+    context = evaluate.Context({"m": arch.document}, {"n": network}, Path(), columnar=True)
+    row = evaluate.run_point(context, evaluate.Job("", "m", "n", (), OptionsSpec()))
+    assert row.totals["cycles"] == result.cycles
+    assert set(row.ran.names) == {"conv1", "conv2"}

@@ -132,14 +132,14 @@ def run_point(context: Context, job: Job) -> Row:
     ran = layer_set(name for name, host in hosts.items() if by_name[host or name].simulated)
 
     def over(names: LayerSet) -> dict[str, Any]:
+        """Return the sums of some layers, one after another: they have no place on the clock of all."""
         return _totals(
-            machine.arch,
-            replace(result, layers=tuple(by_name[n] for n in names.names if n in by_name), schedule=None),
+            machine.arch, replace(result.alone, layers=tuple(by_name[n] for n in names.names if n in by_name))
         )
 
     common = _common(ran, shared, over)
-    if common is not None and result.schedule is not None:
-        common = Common(common.layers, {})  # some layers alone have no place on the clock of all
+    if common is None and result.schedule is not None and result.partial:
+        common = Common(ran, {name: value for name, value in over(ran).items() if name in (*SUMS, *PARTS)})
     return Row(job.key, "ok", None, _totals(machine.arch, result), layers, ran, common)
 
 
@@ -281,7 +281,15 @@ def _simulate(
 
     Unless they are to be ``named``, layers that are alike share one result.
     """
-    one_clock = simulation.one_clock_for(arch, ready.network, said.layers)
+    result, folded = _once(arch, ready, said, known, named, simulation.one_clock_for(arch, ready.network, said.layers))
+    if result.schedule is None and folded.hosts:  # one after another after all, where nothing folds
+        return _once(arch, ready, said, known, named, False)
+    return result, folded
+
+
+def _once(
+    arch: Arch, ready: _Ready, said: OptionsSpec, known: dict[Any, LayerResult], named: bool, one_clock: bool
+) -> tuple[NetworkResult, Folded]:
     key = columnar.deal_key(arch), one_clock, arch.schedule.fold, tuple(unit.post_ops for unit in arch.units)
     if key not in ready.folds:
         ready.folds[key] = simulation.folded_for(arch, ready.network, one_clock=one_clock)
@@ -297,14 +305,8 @@ def _simulate(
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
-    clocked = None
-    if one_clock:
-        from accelsim import network_time
-
-        clocked = network_time.scheduled(arch, network, results)
-        found = network_time.on_clock(results, clocked, False)
-    else:
-        found = simulation.placed(results) if named else tuple(results)
+    clocked = simulation.scheduled(arch, network, results) if one_clock else None
+    found = simulation.placed(results, clocked) if named or clocked is not None else tuple(results)
     return NetworkResult(
         arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
         network.isolated, schedule=clocked,
