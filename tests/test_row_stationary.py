@@ -16,7 +16,7 @@ from accelsim.activity import Flow, flatten
 from accelsim.config.schema import MappingSpec
 from accelsim.engine import Machine
 from accelsim.engines import registry
-from accelsim.engines.row_stationary import candidates
+from accelsim.engines.row_stationary import candidates, traffic
 from accelsim.engines.row_stationary.candidates import best, bounds, mappings
 from accelsim.engines.row_stationary.cut import Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
@@ -518,3 +518,16 @@ def test_what_costs_least_is_kept_over_speeds_of_dram_and_chosen_as_if_it_were_n
         columns = candidates.mappings(conv, params)
         listed = choose(columns, candidates.bounds(conv, params, dram, columns), spec, price)
         assert (found.row, found.candidates) == (listed.row, listed.candidates)
+
+
+def test_what_is_left_out_by_its_floor_costs_more_and_without_rounded_bursts_floors_are_exact():
+    conv = Conv2d(n=3, c=10, h=13, w=11, k=14, r=3, s=3, stride=(2, 1), pad=(1, 1, 2, 0), groups=2)
+    params = chip(fmap_banks=5)
+    columns = mappings(conv, params)
+    read, write = traffic.least_moved(conv, params, columns)
+    for burst_bits in (16, 64, 512):
+        moved = traffic.moved(conv, params, DramModel(Fraction(1), 0, burst_bits), columns)
+        assert (read <= moved.weights + moved.inputs).all()
+        assert (write <= moved.outputs).all()
+        exact = burst_bits == params.word_bits
+        assert bool((read == moved.weights + moved.inputs).all() and (write == moved.outputs).all()) == exact
