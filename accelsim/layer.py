@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -42,6 +42,9 @@ from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAcco
 from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
+
+if TYPE_CHECKING:
+    from accelsim.memory.device.door import Door
 
 PRICED = ("energy", "edp")
 """Objectives of the mapper that look at prices."""
@@ -130,8 +133,8 @@ def simulate_layer(
         from accelsim import served
         from accelsim.memory.device.machine import Places
 
-        def again(dram: DramModel) -> Activity:
-            slower = machine._replace(dram=dram)
+        def again(dram: DramModel, door: Door | None = None) -> Activity:
+            slower = machine._replace(dram=dram, door=door)
             return _walk(
                 engine, _plan(engine, view, operands, params, mapping, slower, pinned=task.pinned is not None),
                 options.fidelity, None,
@@ -139,7 +142,8 @@ def simulate_layer(
 
         used = served.on_device(
             activity, arch.memory.dram, arch.clocks_mhz["core"], machine.dram,
-            lambda: Places(served.roles(view, task.addresses), task.free_byte), again, requests=options.requests,
+            lambda: Places(served.roles(view, task.addresses), task.free_byte), again, asks=engine.asks_device,
+            requests=options.requests,
         )  # fmt: skip
         activity, cycles, stall = used.activity, used.cycles, used.stall_cycles
     added = cycles - activity.compute_cycles  # a coupled engine's account has its stalls already

@@ -22,6 +22,7 @@ from accelsim.memory import timeline
 from accelsim.memory.device import kernel as k
 from accelsim.memory.device import traces
 from accelsim.memory.device.channel import Controller, Device, Requests
+from accelsim.memory.device.door import Door
 from accelsim.memory.device.energy import CommandEnergy, energy, per_command
 from accelsim.memory.device.machine import Coupling, Layer, Places, serve
 from accelsim.memory.device.summary import COMMANDS, bus_clocks
@@ -99,7 +100,7 @@ def roles(view: LayerView, tensors: Mapping[str, tuple[int, int]]) -> dict[str, 
 
 def on_device(
     activity: Activity, spec: DramSpec, core_mhz: Fraction, dram: DramModel, places: Callable[[], Places],
-    again: Callable[[DramModel], Activity], *, requests: bool = False,
+    again: Callable[..., Activity], *, asks: bool = False, requests: bool = False,
 ) -> OnDevice:  # fmt: skip
     """Return a layer on the machine's device.
 
@@ -110,7 +111,10 @@ def on_device(
     places : callable
         Where the layer's tensors lie, anew at each call.
     again : callable
-        Walks the layer under another simple model: for engines that ask for memory inside their walk.
+        Walks the layer under another simple model, and a door to the device if one is given: for engines that ask for
+        memory inside their walk.
+    asks : bool
+        Whether the engine asks through the door.
     requests : bool
         Whether to keep the requests.
     """
@@ -124,13 +128,20 @@ def on_device(
         if found.compute_cycles != activity.compute_cycles:
             raise ModelError(f"tiles compute {found.compute_cycles} cycles, not {activity.compute_cycles}")
         stall = found.cycles - found.compute_cycles
+        way = "tiles"
+    elif asks:
+        simple, way = activity.compute_cycles, "runs"
+        door = Door(coupling, places(), keep=requests)
+        activity = again(dram, door)
+        found = door.end(activity.compute_cycles, activity.compute_cycles - activity.stall_cycles)
+        stall = activity.stall_cycles + found.cycles - activity.compute_cycles
     else:
-        simple = activity.compute_cycles
+        simple, way = activity.compute_cycles, "bandwidth"
         activity, found = _coupled(activity, coupling, dram, places, again, requests)
         stall = activity.stall_cycles
     activity = replace(activity, traffic=_whole(activity.traffic, found, device))
     facts = _facts(found, device, simple)
-    facts["coupling"] = "bandwidth" if activity.schedule is None else "tiles"
+    facts["coupling"] = way
     used = energy(device, found.served)
     facts["energy_pj"] = None if used is None else {name: 1000 * nj for name, nj in used._asdict().items()}
     pj = None if used is None else 1000 * used.total_nj
@@ -142,7 +153,7 @@ def on_device(
 
 def _coupled(
     activity: Activity, coupling: Coupling, dram: DramModel, places: Callable[[], Places],
-    again: Callable[[DramModel], Activity], requests: bool,
+    again: Callable[..., Activity], requests: bool,
 ) -> tuple[Activity, Layer]:  # fmt: skip
     """Return a layer at the bandwidth at which the device serves its traffic as streams, and that traffic served."""
     flows = [(flow, bits) for flow, bits in sorted(activity.traffic.items()) if flow.boundary == "dram" and bits]
@@ -230,6 +241,11 @@ def notes(spec: DramSpec, couplings: Collection[str], priced: bool) -> tuple[str
             "tiles meet in the DRAM device: those of cut layers at their true addresses, all other transfers as "
             "streams that go on where their tensor stopped; tensors take turns by "
             + (f"{spec.turn_bytes} bytes" if spec.turn_bytes else "run")
+        )
+    if "runs" in couplings:
+        found.append(
+            "engines that ask for memory inside their walk ask the DRAM device: run by run, in their own order and at "
+            "the addresses of their rows; a stream moves no transaction twice"
         )
     if "bandwidth" in couplings:
         found.append(
