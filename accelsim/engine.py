@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
@@ -234,8 +234,9 @@ class Engine(Generic[ParamsT, MappingT]):
     dram_inside: ClassVar[tuple[str, ...]] = ()
     """The fields of `DramModel` that decide what an activity says, the burst apart, which always may: sweeps keep an
     activity for all others. With a schedule or `Activity.phases` the bandwidth is none of them."""
-    asks_device: ClassVar[bool] = False
-    """Whether a walk that models memory itself takes it from `Machine.door` where there is one."""
+    asks_device: ClassVar[Literal["", "runs", "rounds"]] = ""
+    """How a walk that models memory itself takes it from `Machine.door` where there is one: its phases are served run by
+    run, exactly, or its rounds, approximately; "": not at all."""
     spread: ClassVar[tuple[str, ...]] = ()
     """The parameters that under a given mapping decide nothing but how many primary units there are: all that they add
     are ``unmapped``."""

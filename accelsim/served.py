@@ -5,7 +5,7 @@ See docs/decisions/0088-dram-behind-machines.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
@@ -100,7 +100,7 @@ def roles(view: LayerView, tensors: Mapping[str, tuple[int, int]]) -> dict[str, 
 
 def on_device(
     activity: Activity, spec: DramSpec, core_mhz: Fraction, dram: DramModel, places: Callable[[], Places],
-    again: Callable[..., Activity], *, asks: bool = False, requests: bool = False,
+    again: Callable[..., Activity], *, asks: str = "", requests: bool = False,
 ) -> OnDevice:  # fmt: skip
     """Return a layer on the machine's device.
 
@@ -113,8 +113,8 @@ def on_device(
     again : callable
         Walks the layer under another simple model, and a door to the device if one is given: for engines that ask for
         memory inside their walk.
-    asks : bool
-        Whether the engine asks through the door.
+    asks : str
+        How the engine asks through the door, `Engine.asks_device`.
     requests : bool
         Whether to keep the requests.
     """
@@ -130,7 +130,7 @@ def on_device(
         stall = found.cycles - found.compute_cycles
         way = "tiles"
     elif asks:
-        simple, way = activity.compute_cycles, "runs"
+        simple, way = activity.compute_cycles, asks
         door = Door(coupling, places(), keep=requests)
         activity = again(dram, door)
         found = door.end(activity.compute_cycles, activity.compute_cycles - activity.stall_cycles)
@@ -223,7 +223,7 @@ def check_capacity(end_byte: int, spec: DramSpec, network: str) -> None:
         )  # fmt: skip
 
 
-def notes(spec: DramSpec, couplings: Collection[str], priced: bool) -> tuple[str, ...]:
+def notes(spec: DramSpec, couplings: Set[str], priced: bool) -> tuple[str, ...]:
     """Return what a report says of a device: how it was used, what was assumed; nothing without one.
 
     ``couplings`` are those of the layers that it served, ``priced`` whether its commands have an energy.
@@ -242,15 +242,20 @@ def notes(spec: DramSpec, couplings: Collection[str], priced: bool) -> tuple[str
             "streams that go on where their tensor stopped; tensors take turns by "
             + (f"{spec.turn_bytes} bytes" if spec.turn_bytes else "run")
         )
-    if "runs" in couplings:
+    if couplings & {"runs", "rounds"}:
         found.append(
-            "engines that ask for memory inside their walk ask the DRAM device: run by run, in their own order and at "
-            "the addresses of their rows; a stream moves no transaction twice"
+            "engines whose memory is inside their walk ask the DRAM device run by run, in their own order and at the "
+            "addresses of their rows; a stream moves no transaction twice"
+        )
+    if "rounds" in couplings:
+        found.append(
+            "a round is approximated: walked with what each row took of the DRAM device without a pause, then served "
+            "when that walk asks, and as long as the longer of both"
         )
     if "bandwidth" in couplings:
         found.append(
-            "engines that ask for memory inside their walk are approximated: walked again at the bandwidth at which "
-            "the DRAM device serves the layer's traffic as streams"
+            "an engine that asks for memory beat by beat is approximated: walked again at the bandwidth at which the "
+            "DRAM device serves the layer's traffic as streams"
         )
     found.append("mappings are ranked by the DRAM device's peak bandwidth, idle latency and transaction alone")
     if priced:

@@ -87,13 +87,13 @@ def test_accounts_close_and_bytes_are_whole_transactions(tmp_path, name):
             assert abs(d["commands"]["refresh"] - ranks * (d["clocks"] // refi)) <= ranks
 
 
-@pytest.mark.parametrize("name", ["nvdla_full", "sigma"])
-def test_an_engine_that_couples_memory_is_walked_again_at_the_devices_bandwidth(tmp_path, name):
+@pytest.mark.parametrize("name", ["nvdla_full", "nvdla_small"])
+def test_an_engine_that_asks_beat_by_beat_is_walked_again_at_the_devices_bandwidth(tmp_path, name):
     result = run(tmp_path, name)
     assert {layer.dram["coupling"] for layer in result.simulated} == {"bandwidth"}
     assert sum(layer.dram["difference_cycles"] for layer in result.simulated) > 0
-    assert any("are approximated: walked again" in note for note in result.notes)
-    assert not any("are approximated" in note for note in run(tmp_path).notes)
+    assert any("beat by beat is approximated: walked again" in note for note in result.notes)
+    assert not any("approximated" in note for note in run(tmp_path).notes)
 
 
 def test_energy_of_dram_is_that_of_its_commands_and_stays_at_other_prices(tmp_path):

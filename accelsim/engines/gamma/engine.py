@@ -92,7 +92,7 @@ class Gamma(Engine[Params, NoMapping]):
     """The engine of this folder."""
 
     name = "gamma"
-    asks_device = True
+    asks_device = "runs"
     params_schema = Params
     primary = "pes"
     support_params = ("value_bits",)

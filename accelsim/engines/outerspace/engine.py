@@ -64,7 +64,7 @@ class OuterSpace(Engine[Params, NoMapping]):
     """The engine of this folder."""
 
     name = "outerspace"
-    asks_device = True
+    asks_device = "runs"
     params_schema = Params
     primary = "pes"
     support_params = ("merge_pes", "pes", "element_bits")

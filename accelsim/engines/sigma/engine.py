@@ -48,7 +48,7 @@ class Sigma(Engine[Params, NoMapping]):
     """The engine of this folder."""
 
     name = "sigma"
-    asks_device = True
+    asks_device = "runs"
     params_schema = Params
     primary = "pes"
     support_params = ("word_bits",)

@@ -130,12 +130,12 @@ class Door:
         twin.trace, twin.rooms = [*self.trace], self.rooms
         return twin
 
-    def serve(self, runs: Runs, earliest: np.ndarray | int) -> Ends:
-        """Serve runs, none before its earliest core cycle, nor before those ahead of it; return when each was over.
+    def serve(self, runs: Runs, earliest: np.ndarray | int, parts: int = 1) -> Ends:
+        """Serve runs, none before its earliest time, nor before those ahead of it; return when each was over.
 
-        Returns when the reads are issued: what a unit asks for next must not begin before the last of these ends.
+        Times are in so many parts of a core cycle. Returns when the reads are issued: what a unit asks for next must not begin before the last of these ends.
         """
-        ratio, tx = self.coupling.clocks_per_cycle, self.tx_bits
+        ratio, tx = self.coupling.clocks_per_cycle / parts, self.tx_bits
         cycle = np.broadcast_to(np.asarray(earliest, dtype=np.int64), runs.bits.shape)
         clock = -(-cycle * ratio.numerator // ratio.denominator)
         if clock.size and int(clock.max()) > LAST_CLOCK // max(ratio.numerator, ratio.denominator):
