@@ -95,9 +95,12 @@ class Task:
 
 
 def simulate_layer(
-    arch: Arch, task: Task, options: Options, report: Callable[[float], None] | None = None
-) -> LayerResult:
+    arch: Arch, task: Task, options: Options, report: Callable[[float], None] | None = None,
+    fronts: tuple[dict[Any, Any], Any] | None = None,
+) -> LayerResult:  # fmt: skip
     """Run one layer: operands, mapping, plan, walk, timeline, energy; ``report`` hears the share of it that is done.
+
+    ``fronts`` keeps mapping, plan and walk under a key, for layers that differ in nothing but names and addresses.
 
     A layer that does not fit its unit is not simulated, for that reason, unless ``options.unsupported`` is ``error``.
 
@@ -116,14 +119,17 @@ def simulate_layer(
     table = table_of(arch)
     components = unit_components(arch, unit)
     operands = handle.of(view, options.seed, task.values())
-    try:
-        mapping, origin, choice = mapping_of(arch, unit, view, task.pinned, table)
-        plan = _plan(engine, view, operands, params, mapping, machine, pinned=task.pinned is not None)
-    except FitError as error:
-        if options.unsupported == "error":
-            raise
-        return replace(blank, reason=error.reason(view.name))
-    activity, fidelity = _walk(engine, plan, options.fidelity, report)
+    kept, like = fronts or ({}, None)
+    if like not in kept:
+        try:
+            mapping, origin, choice = mapping_of(arch, unit, view, task.pinned, table)
+            plan = _plan(engine, view, operands, params, mapping, machine, pinned=task.pinned is not None)
+        except FitError as error:
+            if options.unsupported == "error":
+                raise
+            return replace(blank, reason=error.reason(view.name))
+        kept[like] = mapping, origin, choice, plan, *_walk(engine, plan, options.fidelity, report)
+    mapping, origin, choice, plan, activity, fidelity = kept[like]
     units = engine.units(params)
     activity.check(units)
     checked = _check(engine, plan, operands, activity) if options.check else None

@@ -23,7 +23,7 @@ from accelsim.memory.device import kernel as k
 from accelsim.memory.device import traces
 from accelsim.memory.device.channel import Controller, Device, Requests
 from accelsim.memory.device.door import Door
-from accelsim.memory.device.energy import CommandEnergy, energy, per_command
+from accelsim.memory.device.energy import CommandEnergy, energy, per_bit, per_command, pins_nj
 from accelsim.memory.device.machine import Coupling, Layer, Places, serve
 from accelsim.memory.device.summary import COMMANDS, bus_clocks
 from accelsim.memory.dram import DramModel
@@ -144,6 +144,8 @@ def on_device(
     facts["coupling"] = way
     used = energy(device, found.served)
     facts["energy_pj"] = None if used is None else {name: 1000 * nj for name, nj in used._asdict().items()}
+    pins = pins_nj(device, found.served)
+    facts["io_energy_pj"] = None if pins is None else {way: 1000 * nj for way, nj in pins.items()}
     pj = None if used is None else 1000 * used.total_nj
     kept = None
     if requests:
@@ -224,13 +226,12 @@ def check_capacity(end_byte: int, spec: DramSpec, network: str) -> None:
 
 
 def notes(spec: DramSpec, couplings: Set[str], priced: bool) -> tuple[str, ...]:
-    """Return what a report says of a device: how it was used, what was assumed; nothing without one.
+    """Return what a report says of a machine's device: how it was used, what was assumed.
 
     ``couplings`` are those of the layers that it served, ``priced`` whether its commands have an energy.
     """
     device = device_of(spec)
-    if device is None:
-        return ()
+    assert device is not None
     one = device.standard
     found = [
         f"DRAM is {device.channels} x {one.name}{'' if one.validated else ' (unvalidated)'}: tensors lie in order of "
@@ -259,9 +260,17 @@ def notes(spec: DramSpec, couplings: Set[str], priced: bool) -> tuple[str, ...]:
         )
     found.append("mappings are ranked by the DRAM device's peak bandwidth, idle latency and transaction alone")
     if priced:
-        found.append("energy of DRAM is by command from currents of data sheets: without I/O, and above real parts'")
+        found.append("energy of DRAM is by command from currents of data sheets, above real parts'; I/O is not in it")
     else:
         found.append(f"{one.name} has no currents in the sources at hand: its energy is a price per bit")
+    pins = per_bit(one)
+    if pins is None:
+        found.append(f"I/O of {one.name} is nowhere: {one.sources.io or 'its file has no pins'}")
+    else:
+        found.append(
+            f"I/O of {one.name} stands apart: {pins.read_pj:.1f} pJ a bit read and {pins.write_pj:.1f} written, of "
+            "drivers and terminations of data pins at both ends; half of all bits are ones"
+        )
     return tuple(found)
 
 

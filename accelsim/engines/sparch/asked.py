@@ -37,8 +37,8 @@ class Back(NamedTuple):
 
 
 class Reads(NamedTuple):
-    """Of a round: entries of A that are multiplied, rows of B that they use, elements of them that are read; and of each
-    row the pointers of A."""
+    """Of a round: entries of A that are multiplied, rows of B that they use, elements of them that are read; and of
+    each row the pointers of A."""
 
     entries: np.ndarray
     uses: np.ndarray

@@ -80,6 +80,11 @@ class Device:
         return Mapping(self.mapping, self.standard.organisation, self.channels)
 
     @cached_property
+    def key(self) -> str:
+        """What tells devices apart."""
+        return repr(self)
+
+    @cached_property
     def rules(self) -> np.ndarray:
         """What the kernel follows, int64 (kernel.RULES,)."""
         found = rules(self.standard)

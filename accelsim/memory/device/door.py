@@ -133,7 +133,8 @@ class Door:
     def serve(self, runs: Runs, earliest: np.ndarray | int, parts: int = 1) -> Ends:
         """Serve runs, none before its earliest time, nor before those ahead of it; return when each was over.
 
-        Times are in so many parts of a core cycle. Returns when the reads are issued: what a unit asks for next must not begin before the last of these ends.
+        Times are in so many parts of a core cycle. Returns when the reads are issued: what a unit asks for next must
+        not begin before the last of these ends.
         """
         ratio, tx = self.coupling.clocks_per_cycle / parts, self.tx_bits
         cycle = np.broadcast_to(np.asarray(earliest, dtype=np.int64), runs.bits.shape)
