@@ -129,7 +129,8 @@ def simulate_layer(
                 raise
             return replace(blank, reason=error.reason(view.name))
         kept[like] = mapping, origin, choice, plan, *_walk(engine, plan, options.fidelity, report)
-    mapping, origin, choice, plan, activity, fidelity = kept[like]
+    front: tuple[Any, Literal["searched", "pinned", "none"], Choice | None, Any, Activity, str] = kept[like]
+    mapping, origin, choice, plan, activity, fidelity = front
     units = engine.units(params)
     activity.check(units)
     checked = _check(engine, plan, operands, activity) if options.check else None

@@ -430,8 +430,8 @@ def _serial(arch: Arch, tasks: list[Task], options: Options, progress: OnProgres
             yield replace(known[key], name=task.view.name)
             continue
         report = None if progress is None else _within(progress, task.view.name, done, len(tasks))
-        placed = key is not None and arch.memory.dram.device is not None
-        result = simulate_layer(arch, task, options, report, (fronts, key[:-1]) if placed else None)
+        kept = None if key is None or arch.memory.dram.device is None else (fronts, key[:-1])
+        result = simulate_layer(arch, task, options, report, kept)
         if key is not None and result.simulated:  # a reason may name tensors
             known[key] = result
         yield result
