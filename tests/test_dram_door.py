@@ -251,3 +251,12 @@ def test_outerspace_finds_its_chunks_where_it_put_them(tmp_path):
         t for i, row in enumerate(a) for x in row for t in range(chunk[i, x], chunk[i, x] + -(-len(b[x]) * e // 512))
     ]
     assert [t for t in read if t in psum] == order
+
+
+def test_entries_of_a_row_side_by_side_are_one_run():
+    """Entries 3, 4 and 6 of row 0, 7 of row 1: two runs and one, 96 bits an entry."""
+    from accelsim.engines.sparch.asked import _joined
+
+    found = _joined(np.array([3, 4, 6, 7]), np.array([0, 0, 0, 1]), 1000, 96)
+    assert found.first_bit.tolist() == [1288, 1384, 1576, 1672]
+    assert found.bits.tolist() == [192, 0, 96, 96]
