@@ -57,6 +57,7 @@ class Sparch(Engine[Params, NoMapping]):
     """The engine of this folder."""
 
     name = "sparch"
+    asks_device = "rounds"
     params_schema = Params
     primary = "multipliers"
     support_params = ("element_bits", "partial_bits", "output_bits")
@@ -129,7 +130,7 @@ class Sparch(Engine[Params, NoMapping]):
                 f"layer '{view.name}': its times exceed 64-bit integers",
                 "give a bandwidth that is a rounder multiple of the clock, or split the layer",
             )
-        return Plan(a, b, params, rate, machine.dram.latency_cycles, ticks)
+        return Plan(a, b, params, rate, machine.dram.latency_cycles, ticks, machine.door)
 
     def walk(self, plan: Plan, operands: Operands | None = None) -> Walk:
         """Walk round by round."""
