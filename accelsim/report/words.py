@@ -21,6 +21,7 @@ CAUSE_WORDS = {
     "starved": "on-chip wait",
     "control": "control",
     "memory": "DRAM stall",
+    "idle": "idle",
 }
 """Cause -> what a legend says."""
 
@@ -136,6 +137,11 @@ def _change(ratio: float, figure: str) -> str:
     if abs(ratio - 1) < 0.001:
         return f"{figure} as before"
     return f"{'-' if ratio < 1 else '+'}{percent(abs(ratio - 1))} {figure}"
+
+
+def bound(name: str) -> str:
+    """Return what bounds a layer in the words of the legends; files for programs keep the name."""
+    return CAUSE_WORDS.get(name, name)
 
 
 def nothing_lost() -> str:
