@@ -71,4 +71,6 @@ def looks(components: Iterable[str], classes: Mapping[str, str]) -> dict[str, Lo
 
 def _of(component: str, classes: Mapping[str, str]) -> str:
     """Return a component's class; reports of earlier builds name the links of a unit ``<unit>.array``."""
-    return classes.get(component.removesuffix(".array") + ".links" if component.endswith(".array") else component, OTHER)
+    return classes.get(
+        component.removesuffix(".array") + ".links" if component.endswith(".array") else component, OTHER
+    )
