@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from accelsim.workload.network import Network
 
 
-@click.command(epilog="Example: accelsim run systolic_ws onnx:bvlc_alexnet --batch 4 --set params.rows=16")
+@click.command(epilog="Example: accelsim run systolic_ws alexnet --batch 4 --set params.rows=16")
 @click.argument("arch", shell_complete=completion.machine)
 @click.argument("network", shell_complete=completion.network)
 @click.option("--batch", type=click.IntRange(1), help="Images in all; totals are for all of them.")
