@@ -22,7 +22,7 @@ JOURNALS = {
     "JSSC": "IEEE Journal of Solid-State Circuits",
 }
 _PAPER = re.compile(
-    r'(?P<authors>(?:[A-Z][\w.’\'-]*\.? ?)+(?:, (?:[A-Z][\w.\'-]*\.? ?)+)*(?: et al\.)?), "(?P<title>[^"]+)", '
+    r'(?P<authors>(?:[A-Z][\w.\'-]*\.? ?)+(?:, (?:[A-Z][\w.\'-]*\.? ?)+)*(?: et al\.)?), "(?P<title>[^"]+)", '
     r"(?P<venue>[A-Z][A-Za-z ]*[A-Za-z]) ?(?:(?P<volume>\d+)\((?P<number>\d+)\),)? ?(?P<year>\d{4})"
 )
 """Authors, "title", venue, volume(number) where given, year."""
@@ -72,7 +72,7 @@ class Paper(NamedTuple):
 
 def papers(text: str) -> list[Paper]:
     """Return the publications that a text names, each once, in its order."""
-    found = {}
+    found: dict[str, Paper] = {}
     for match in _PAPER.finditer(" ".join(text.split())):
         names = match["authors"].removesuffix(" et al.").split(", ")
         if match["authors"].endswith("et al."):

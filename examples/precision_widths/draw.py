@@ -13,9 +13,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from matplotlib import rc_context
+
 import accelsim
 from accelsim.progress import each
 from accelsim.report import palette
+from accelsim.report.plots import STYLE
 
 NETWORK, BATCH = "resnet18", 1
 WIDTHS = tuple(range(1, 17))
@@ -164,4 +167,5 @@ def main(folder="reports/out"):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    with rc_context(STYLE):
+        main(*sys.argv[1:2])

@@ -171,6 +171,8 @@ def draw_roofline(nets, path):
         ax.text(36, peak * 1.3, f"{peak:,.0f} GFLOP/s", ha="right", fontsize=8, color=INK)
         ax.text(0.0013, rate * 0.0013 * 2, f"{rate:,.0f} GB/s", ha="right", fontsize=8, color=INK)
         plain(ax, machine, "operations per byte of DRAM traffic", "GFLOP/s")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter("{x:g}")
         ax.label_outer()
         ax.grid(color="#E4E4E4", linewidth=0.5)
         ax.set_xlim(LEAST, 40)
