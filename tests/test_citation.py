@@ -30,6 +30,7 @@ def test_an_entry_has_what_the_text_says_and_others_for_et_al():
 def test_a_journal_is_an_article_with_its_volume():
     (paper,) = papers('H. T. Kung, "Why Systolic Architectures?", IEEE Computer 15(1), 1982; sizes assumed')
     assert paper.bibtex().startswith("@article{kung1982why,")
+    assert "  journal   = {IEEE Computer}," in paper.bibtex()
     assert "  volume    = {15},\n  number    = {1},\n  year      = {1982},\n}" in paper.bibtex()
 
 

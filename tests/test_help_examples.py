@@ -30,11 +30,16 @@ def commands(command=app, words=()):
         yield from ((*words, name) for name in FORMATS)
 
 
-def steps(words):
-    """Return the lines of a help text's example, as a person would copy them from 80 columns."""
+def shown(words):
+    """Return the end of a help text at 80 columns, from its example on."""
     text = CliRunner(env={"COLUMNS": "80"}).invoke(app, [*words, "--help"], catch_exceptions=False).output
     (_, found) = re.split(r"^ *Example: ", text, flags=re.MULTILINE)
-    return re.sub(r" \\\n *", " ", found.strip()).split("\n")
+    return found.rstrip()
+
+
+def steps(words):
+    """Return the commands of a help text's example, as a person would copy them."""
+    return re.sub(r" \\\n *", " ", shown(words)).split("\n")
 
 
 @pytest.mark.parametrize("words", list(commands()), ids=" ".join)
@@ -55,5 +60,7 @@ def test_the_example_runs_as_printed_in_a_fresh_clone(words, tmp_path):
 
 @pytest.mark.parametrize("words", list(commands()), ids=" ".join)
 def test_no_line_of_an_example_is_wrapped_at_80_columns(words):
+    for line in shown(words).split("\n")[1:]:
+        assert len(line) <= 80
     for line in steps(words):
         assert line.lstrip().startswith(("accelsim ", "python ", "printf ")), line

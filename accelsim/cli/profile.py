@@ -13,7 +13,7 @@ from accelsim.cli.examples import example
 
 @click.command(
     epilog=example(
-        "python -c \"import numpy as np; np.save('x.npy', np.ones((1, 3, 224, 224), 'f'))\"",
+        "python -c \"from numpy import *; save('x', ones((1, 3, 224, 224), 'f'))\"",
         "accelsim profile onnx:squeezenet --input x.npy -o profile.npz --density densities.yaml",
     )
 )

@@ -12,9 +12,10 @@ from accelsim.cli.examples import example
 
 @click.command(
     epilog=example(
-        "printf 'layer_id,embedding_length_D,key_fetch_num,quant_key_bit,' > trace.csv",
-        "printf 'if_requant,auto_requant_incre,value_fetch_num,' >> trace.csv",
-        "printf 'quant_value_bit\\n0,64,512,8,False,0,128,8\\n' >> trace.csv",
+        "printf 'layer_id,embedding_length_D,key_fetch_num,' > trace.csv",
+        "printf 'quant_key_bit,if_requant,auto_requant_incre,' >> trace.csv",
+        "printf 'value_fetch_num,quant_value_bit\\n' >> trace.csv",
+        "printf '0,64,512,8,False,0,128,8\\n' >> trace.csv",
         "accelsim replica spatten_trace trace.csv",
     )
 )
