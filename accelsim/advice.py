@@ -37,8 +37,6 @@ def advice(arch: Arch, network: Network, result: NetworkResult, *, walk: bool = 
     """
     if options.get("operands") is not None:
         return Advice(left_out="remedies, since operands are given")
-    if result.schedule is not None:
-        return Advice(left_out="remedies, since trials are of layers one after another")
     if not walk and (why := _dear(arch, result)):
         return Advice(left_out=f"remedies, since {why}; --advice tries them")
     most = MOST_LAYERS // len(result.simulated)

@@ -104,12 +104,6 @@ def test_every_engine_suggests_keys_of_its_own_against_known_causes(engine):
     assert {cause for remedy in remedies for cause in remedy.causes} <= set(CAUSES)
 
 
-def test_layers_on_one_clock_are_not_tried_and_say_so():
-    machine, net = load_arch("edge_npu"), load_network("onnx:squeezenet")
-    result = simulate(machine, net, schedule="network")
-    assert advice(machine, net, result).left_out == "remedies, since trials are of layers one after another"
-
-
 def test_trials_stop_at_their_budget_and_name_what_was_left_out(monkeypatch):
     machine, net = load_arch("systolic_ws"), load_network("alexnet")
     result = simulate(machine, net)

@@ -1,6 +1,7 @@
 """Commands that tell: list, show, schema, validate."""
 
 import json
+import shlex
 
 import pytest
 import yaml
@@ -267,6 +268,6 @@ def test_the_command_beside_a_validation_row_gives_its_figure():
     assert len(found) > 100
     (case,) = [c for c in found if c.case == "AlexNet conv1, DRAM accesses"]
     assert "--mapping eyeriss_chip --density alexnet_eyeriss" in case.command
-    (layer,) = [x for x in json.loads(run(*case.command.split()[1:]))["layers"] if x["name"] == "conv1"]
+    (layer,) = [x for x in json.loads(run(*shlex.split(case.command)[1:]))["layers"] if x["name"] == "conv1"]
     moved = (layer["dram_read_bits"] + layer["dram_write_bits"]) / 8e6
     assert moved == pytest.approx(compare.ours(case))
