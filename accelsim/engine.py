@@ -400,6 +400,11 @@ class Engine(Generic[ParamsT, MappingT]):
         del params
         return ()
 
+    def dear(self, params: ParamsT) -> str:
+        """Return why a run of a remedy costs more than a glance, or nothing: such are tried only when asked for."""
+        del params
+        return ""
+
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small random legal case: what the contract tests run."""
         raise NotImplementedError

@@ -38,6 +38,7 @@ from accelsim.errors import MappingError, ModelError
 from accelsim.memory.runs import Runs, in_order
 from accelsim.operands.handle import Operands
 from accelsim.operands.product import check_reach, filled, row_sizes
+from accelsim.remedy import Remedy, doubled
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
 from accelsim.workload.layers import LayerView
@@ -96,6 +97,10 @@ class Gamma(Engine[Params, NoMapping]):
     params_schema = Params
     primary = "pes"
     support_params = ("value_bits",)
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return a larger cache, mergers of more fibres."""
+        return (*doubled(params, "memory", "cache_kib"), *doubled(params, "imbalance", "radix"))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the processing elements."""

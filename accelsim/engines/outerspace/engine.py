@@ -36,6 +36,7 @@ from accelsim.engines.outerspace.plan import Params, Plan
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
 from accelsim.operands.product import check_reach, filled, row_sizes
+from accelsim.remedy import Remedy, doubled, reshaped
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.csr_matrix import product_count
 from accelsim.workload.layers import LayerView
@@ -69,6 +70,12 @@ class OuterSpace(Engine[Params, NoMapping]):
     primary = "pes"
     support_params = ("merge_pes", "pes", "element_bits")
     dram_inside = ("latency_cycles",)
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return larger caches, more heads of chunks, elements that all merge, another cut into tiles."""
+        rest = () if params.merge_pes >= params.pes else (Remedy({"merge_pes": params.pes}, ("unmapped", "memory")),)
+        memories = doubled(params, "memory", "cache_kib", "scratchpad_elements")
+        return (*rest, *reshaped(params, "tiles", "tile_pes"), *memories)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the processing elements."""

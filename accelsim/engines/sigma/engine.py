@@ -36,6 +36,7 @@ from accelsim.engines.sigma.plan import Params, Plan, Tally
 from accelsim.errors import MappingError, ModelError
 from accelsim.memory.runs import in_order
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, doubled, reshaped
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Linear, Matmul, SpGemm
@@ -52,6 +53,10 @@ class Sigma(Engine[Params, NoMapping]):
     params_schema = Params
     primary = "pes"
     support_params = ("word_bits",)
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return another cut into engines, a wider way for stationary words."""
+        return (*reshaped(params, "dpes", "dpe_pes"), *doubled(params, "fill_drain", "load_words"))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""
