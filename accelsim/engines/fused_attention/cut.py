@@ -55,10 +55,14 @@ class Cut(NamedTuple):
         """Heads of keys in the whole batch."""
         return self.shape.batch * self.shape.kv_heads
 
+    def group(self, number: int) -> slice:
+        """Return the blocks of a group."""
+        return slice(number * self.together, (number + 1) * self.together)
+
     @property
     def groups(self) -> list[slice]:
         """The blocks of each group."""
-        return [slice(i, i + self.together) for i in range(0, len(self.tiles), self.together)]
+        return [self.group(i) for i in range(ceil_div(len(self.tiles), self.together))]
 
     def needed_bits(self, together: int, scores: bool = True) -> int:
         """Return what a group needs of the buffer; without ``scores``, apart from those that FLAT keeps."""
@@ -81,7 +85,7 @@ class Cut(NamedTuple):
         return min(max(over, 0), scores) if "scores" in p.keep else 0
 
     def tile_cycles(self, ends: bool) -> int:
-        """Return how long a tile of a one-pass design takes; one that ends its query block is followed by a division."""
+        """Return how long a tile of a one-pass design takes; behind one that ``ends`` its query block is a division."""
         e, p = self.shape.head_dim, self.params
         division = e * ends
         if p.pe == "mac":
@@ -144,28 +148,33 @@ class Cut(NamedTuple):
         return int(every) + edge, edge
 
 
-def cut(view: LayerView, params: Params, together: int | None) -> Cut:
-    """Return the cut of a layer with ``together`` query blocks in a group, or with as many as fit."""
-    a = view.shape
-    assert isinstance(a, Attention)
+def blocks_of(a: Attention, params: Params, bits: tuple[int, int, int, int, int]) -> Cut:
+    """Return the cut of a layer with a query block in each group; ``bits`` as in `Cut`."""
     along = ceil_div(a.q, params.cols)
     lowest = np.arange(along, dtype=np.int64) * params.cols
     widths = np.minimum(params.cols, a.q - lowest)
-    seen = np.full(along, a.kv) if a.causal != "skip" else a.kv - a.q + lowest + widths
-    tiles = ceil_div(seen, params.rows)
-    per_head = (widths, tiles, np.minimum(tiles * params.rows, a.kv))
+    seen = lowest + widths + (a.kv - a.q) if a.causal == "skip" else np.full(along, a.kv)
+    tiles = -(-seen // params.rows)
+    keys = np.minimum(tiles * params.rows, a.kv)
+    widths, tiles, keys = (np.tile(each, a.heads // a.kv_heads) for each in (widths, tiles, keys))
+    return Cut(a, params, widths, tiles, keys, bits)
+
+
+def cut(view: LayerView, params: Params, together: int | None) -> Cut:
+    """Return the cut of a layer with ``together`` query blocks in a group, or with as many as fit."""
+    assert isinstance(view.shape, Attention)
     q, k, v = (tensor.width for tensor in view.inputs[:3])
-    bits = (q, k, v, view.output.width, params.operand_bits)
-    made = Cut(a, params, *(np.tile(each, a.heads // a.kv_heads) for each in per_head), bits)
-    blocks, spare = len(made.tiles), made.needed_bits(1, scores=False) - params.buffer_bits
-    if spare > 0:
+    made = blocks_of(view.shape, params, (q, k, v, view.output.width, params.operand_bits))
+    blocks, least = len(made.tiles), made.needed_bits(1, scores=False)
+    if least > params.buffer_bits:
         problem = f"layer '{view.name}': a query block and a key block do not fit the buffer of {params.buffer_kib} KiB"
-        raise MappingError(problem, f"raise params.buffer_kib to {ceil_div(spare, KIB_BITS) + params.buffer_kib}")
+        raise MappingError(problem, f"raise params.buffer_kib to {ceil_div(least, KIB_BITS)}")
     if together is None:
-        each = made.needed_bits(2, scores=False) - made.needed_bits(1, scores=False)
-        room = 1 if "scores" in params.keep else 1 - spare // each
+        each = made.needed_bits(2, scores=False) - least
+        room = 1 if "scores" in params.keep else 1 + (params.buffer_bits - least) // each
         together = max(n for n in range(1, min(room, blocks) + 1) if blocks % n == 0)
-    elif (over := made.needed_bits(min(together, blocks), scores=False) - params.buffer_bits) > 0:
+    together = min(together, blocks)
+    if (over := made.needed_bits(together, scores=False) - params.buffer_bits) > 0:
         problem = f"layer '{view.name}': {together} query blocks together lack {over:,} bits of buffer"
         raise MappingError(problem, "lower mapping.query_blocks or raise params.buffer_kib")
-    return made._replace(together=min(together, blocks))
+    return made._replace(together=together)

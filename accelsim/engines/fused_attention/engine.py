@@ -1,7 +1,7 @@
 """An array of PEs with a row of lanes beside it: attention unfused, FLAT, and FuseMax with its two steps.
 
 Source: S.-C. Kao et al., "FLAT: An Optimized Dataflow for Mitigating Attention Bottlenecks", ASPLOS 2023; N. Nayak et
-al., "FuseMax: Leveraging Extended Einsums to Optimize Attention Accelerator Design", MICRO 2024, and its released model.
+al., "FuseMax: Leveraging Extended Einsums to Optimize Attention Accelerator Design", MICRO 2024, and its model.
 
 Modelled:
 - Scores, softmax and context of tiles of queries x keys on the array and its lanes, side by side slot by slot.
@@ -30,15 +30,15 @@ from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Alu, Component, Link, Mac, Registers, Sram
 from accelsim.config.schema import Strict
 from accelsim.engine import Engine, Machine, Sample, Word, drawing
-from accelsim.engines.fused_attention.cut import Counts, Cut, cut
+from accelsim.engines.fused_attention.cut import Counts, Cut, blocks_of, cut
 from accelsim.engines.fused_attention.params import DESIGNS, Params
 from accelsim.engines.fused_attention.schedule import schedule
 from accelsim.errors import MappingError
 from accelsim.memory import timeline
 from accelsim.operands.handle import Operands
-from accelsim.units import INT64_MAX
+from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView
-from accelsim.workload.shapes import Attention
+from accelsim.workload.shapes import Attention, Causal
 
 
 class Mapping(Strict):
@@ -130,8 +130,8 @@ class FusedAttention(Engine[Params, Mapping]):
             for each, many in zip(operands.inputs[:3], heads, strict=True)
         )
         out, one_pass = np.zeros(q.shape), p.softmax == "one_pass"
-        sizes = (a.heads // a.kv_heads, a.q, a.head_dim)
-        kernel.attend(sizes, p.rows, p.cols, one_pass, a.causal != "none", c.tiles, c.together, q, k, v, out)
+        shared = (a.heads // a.kv_heads, a.q, a.head_dim)
+        kernel.attend(shared, p.rows, p.cols, one_pass, a.causal != "none", c.tiles, c.together, q, k, v, out)
         return _activity(plan, counts, out.reshape(a.output_shape))
 
     def closed_form(self, plan: Plan) -> Activity:
@@ -141,15 +141,19 @@ class FusedAttention(Engine[Params, Mapping]):
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer on a small array of any design."""
         draw = drawing(rng)
-        kv_heads, q = draw(1, 2), draw(1, 9)
-        causal = ("none", "skip", "full")[draw(0, 2)]
-        shape = Attention(draw(1, 2), kv_heads * draw(1, 2), kv_heads, q, q + draw(0, 6), draw(1, 5), causal)  # type: ignore[arg-type]
-        keys = ("fused", "softmax", "pe", "interleave")
-        params: dict[str, Any] = dict(zip(keys, list(DESIGNS)[draw(0, 4)], strict=True))
-        params |= {"rows": draw(1, 4), "cols": draw(1, 4), "buffer_kib": draw(1, 2)}
-        if params["softmax"] == "three_pass" and params["fused"]:
-            params["keep"] = [name for name in ("q", "k", "v", "scores") if draw(0, 1)]
-        return Sample(shape, params, [None, {}, {"query_blocks": draw(1, 3)}][draw(0, 2)])
+        kv_heads, q = draw(1, 2), draw(1, 11)
+        kv, e = q + draw(0, 9) * (1, 8)[draw(0, 1)], (draw(1, 7), 24)[draw(0, 7) == 0]
+        causal: Causal = ("none", "skip", "full")[draw(0, 2)]
+        shape = Attention(draw(1, 2), kv_heads * draw(1, 2), kv_heads, q, kv, e, causal)
+        keys, bits = ("fused", "softmax", "pe", "interleave"), (8, 16, 24)[draw(0, 2)]
+        given: dict[str, Any] = dict(zip(keys, list(DESIGNS)[draw(0, 4)], strict=True))
+        given |= {"rows": draw(1, 4), "cols": draw(1, 4), "operand_bits": bits}
+        if given["softmax"] == "three_pass" and given["fused"]:
+            given["keep"] = [name for name in ("q", "k", "v", "scores") if draw(0, 1)]
+        together = draw(1, 3) if draw(0, 1) else None
+        least = blocks_of(shape, Params.model_validate(given), (bits,) * 5).needed_bits(together or 1, scores=False)
+        mapping = {"query_blocks": together} if together else [None, {}][draw(0, 1)]
+        return Sample(shape, given | {"buffer_kib": ceil_div(least, KIB_BITS)}, mapping, widest_bits=bits)
 
 
 def _activity(plan: Plan, n: Counts, values: np.ndarray | None) -> Activity:
@@ -219,7 +223,7 @@ def _three_pass(n: Counts, e: int) -> dict[Event, int]:
 
 
 def _one_pass(n: Counts, a: Attention, rich: bool) -> dict[Event, int]:
-    """Return operations: those of each score, and of each tile's queries; an exponential in a PE is 6 multiplications."""
+    """Return operations: of each score and of each tile's queries; a PE multiplies 6 times for an exponential."""
     e, t, ends = a.head_dim, n.tile_queries, a.batch * a.heads * a.q * a.head_dim
     lanes = {"compare": t, "add": t * (2 + e), "mul": t * (1 + e), "special": ends}
     if rich:

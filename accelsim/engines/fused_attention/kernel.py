@@ -19,7 +19,7 @@ def walk(sizes, array, tiles, together):  # type: ignore[no-untyped-def]
     Parameters
     ----------
     sizes : tuple of int
-        Heads of keys in the whole batch, queries, keys, size of a head, whether what is behind the diagonal is left out.
+        Heads of keys in the whole batch, queries, keys, size of a head, whether tiles are left out.
     array : tuple of int
         Rows, columns, and whether: fused, one pass, PEs with maxima and exponentials, interleaved.
     tiles : array of int64, shape (blocks,)

@@ -31,7 +31,7 @@ class Params(Strict):
         (), strict=False, description="of a three-pass softmax: what stays on the chip"
     )
     buffer_kib: int = Field(16384, ge=1, le=1 << 24, description="shared buffer")
-    operand_bits: int = Field(16, ge=2, le=32, description="widest operand, and width of scores")
+    operand_bits: int = Field(16, ge=2, le=24, description="widest operand, and width of scores")
     accumulator_bits: int = Field(32, ge=2, le=64, description="partial sums of the array")
     pe_registers: int = Field(16, ge=1, le=256, description="words of operand_bits in a PE")
 

@@ -33,13 +33,12 @@ class Stepped(Ledger):
 
     def __init__(self, view: LayerView, operands: Operands, params: Any, mapping: Any, machine: Machine) -> None:
         super().__init__(machine.dram)
-        self.a: Any = view.shape
+        shape: Any = view.shape
+        self.a = shape
         self.p, self.e = params, self.a.head_dim
         self.q, self.k, self.v = (
             each.values.reshape(self.a.batch, -1, heads, self.e)
-            for each, heads in zip(
-                operands.inputs[:3], (self.a.heads, self.a.kv_heads, self.a.kv_heads), strict=True
-            )
+            for each, heads in zip(operands.inputs[:3], (self.a.heads, self.a.kv_heads, self.a.kv_heads), strict=True)
         )
         self.bits = {name: view.inputs[i].width for i, name in enumerate("qkv")} | {
             "o": view.output.width, "s": params.operand_bits,
@@ -62,6 +61,7 @@ class Stepped(Ledger):
         return self.a.kv if self.a.causal == "none" else self.a.kv - self.a.q + query + 1
 
     def queries(self, block: int) -> range:
+        """Return the queries of a block."""
         first = block % ceil_div(self.a.q, self.p.cols) * self.p.cols
         return range(first, min(first + self.p.cols, self.a.q))
 
@@ -93,6 +93,7 @@ class Stepped(Ledger):
         return p.rows * e * (b["k"] + b["v"]) + whole + together * p.cols * e * (b["q"] + b["o"])
 
     def most_together(self) -> int:
+        """Return how many query blocks share a load if nobody says."""
         if "scores" in self.p.keep:
             return 1
         return max(
@@ -100,6 +101,7 @@ class Stepped(Ledger):
         )  # fmt: skip
 
     def blocks_counts(self) -> list[int]:
+        """Return how many may: so many that no group is smaller."""
         return [n for n in range(1, len(self.blocks) + 1) if len(self.blocks) % n == 0]
 
     # what units do
@@ -125,6 +127,7 @@ class Stepped(Ledger):
         return cycles
 
     def op(self, component: str, action: str, count: int) -> None:
+        """Count operations."""
         event = Event(component, action)
         self.ops[event] = self.ops.get(event, 0) + count
 
@@ -138,11 +141,13 @@ class Stepped(Ledger):
         return (rows + [0] * (self.p.rows - len(rows))) * passes
 
     def per_query(self, tile: Tile, cycles: int) -> list[int]:
+        """Return what lanes do for some cycles: those with a query work."""
         return [len(tile.queries)] * cycles
 
     # values
 
     def score(self, tile: Tile, i: int, j: int) -> float:
+        """Return a score."""
         product = sum(
             int(x) * int(y) for x, y in zip(self.q[tile.n, i, tile.head], self.k[tile.n, j, tile.kept], strict=True)
         )
@@ -210,7 +215,7 @@ class Stepped(Ledger):
         if three:
             return
         for way in ("read", "write"):
-            self.add("glb", "psum", way, queries * (e + 2) * b["s"])  # type: ignore[arg-type]
+            self.add("glb", "psum", way, queries * (e + 2) * b["s"])
         self.op("lanes", "compare", queries)
         self.op("lanes", "add", queries * (2 + e))
         self.op("lanes", "mul", queries * (1 + e))
@@ -224,12 +229,15 @@ class Stepped(Ledger):
         return moved
 
     def groups(self) -> list[list[int]]:
+        """Return the query blocks of each group."""
         return [self.blocks[i : i + self.together] for i in range(0, len(self.blocks), self.together)]
 
     def heads(self) -> list[tuple[int, int]]:
+        """Return sequences and heads of keys."""
         return [(n, kept) for n in range(self.a.batch) for kept in range(self.a.kv_heads)]
 
     def outputs(self, blocks: list[int]) -> list[Any]:
+        """Store the outputs of query blocks."""
         queries = sum(len(self.queries(block)) for block in blocks)
         self.add("glb", "output", "write", queries * self.e * self.bits["o"])
         self.add("glb", "output", "read", queries * self.e * self.bits["o"])
@@ -331,7 +339,7 @@ def _flat(s: Stepped) -> None:
 
     loads = scores(0)
     s.step(loads, s.phase(work(0), [], "fill_drain"))
-    for i, (n, kept, group) in enumerate(slots):
+    for i, (n, kept, _) in enumerate(slots):
         loads, stores, array = [], [], []
         if i + 1 < len(slots):
             loads, array = scores(i + 1), work(i + 1)
@@ -361,7 +369,8 @@ def _one_pass(s: Stepped) -> None:
     ]
     order = [tile for *_, row in held for tile in row]
     took = (_on_lanes if s.p.pe == "mac" else _in_pes)(s, order)
-    done, running = 0, {}
+    done = 0
+    running: dict[tuple[int, int], list[Any]] = {}
     for n, kept, group, at, row in held:
         loads = [] if at else s.fetch("input", "read", e * b["q"], sum(len(s.queries(x)) for x in group))
         for name in "kv":

@@ -77,7 +77,9 @@ def _key_blocks(cut: Cut, part: Part, group: slice) -> Steps:
         loads, stores = [], []
         scores = (height * s, int(widths[here].sum()))
         if part != "context":
-            loads += _move("input", "read", e * q, int(widths.sum()) * (at == 0)) + _move("weight", "read", e * k, height)
+            loads += _move("input", "read", e * q, int(widths.sum()) * (at == 0)) + _move(
+                "weight", "read", e * k, height
+            )
         if part != "scores":
             loads += _move("weight", "read", e * v, height)
             stores += _move("output", "write", e * o, int(widths.sum()) * (following == max(ends)))
@@ -111,35 +113,39 @@ def _overlapped(cut: Cut, first: bool, last: bool) -> Steps:
         before, ahead = i > 0 or not first, i < len(groups) - 1 or not last
         following = (i + 1) % len(groups)
         reads, writes = _scores_moved(cut, group)
-        loads = (_for_scores(cut, following) if ahead else []) + (_for_context(cut, i - 1) if before else []) + reads
-        stores = (_outputs(cut, i - 1) if before else []) + writes
+        loads = (
+            (_for_scores(cut, following) if ahead else [])
+            + (_for_context(cut, (i - 1) % len(groups)) if before else [])
+            + reads
+        )
+        stores = (_outputs(cut, (i - 1) % len(groups)) if before else []) + writes
         cycles = cut.slot_cycles(n[i], n[i - 1] * before, n[following] * ahead)
         steps.append(Step(tuple(loads), cycles, tuple(stores)))
     if last:
-        steps.append(Step(tuple(_for_context(cut, -1)), e * n[-1], tuple(_outputs(cut, -1))))
+        steps.append(Step(tuple(_for_context(cut, len(groups) - 1)), e * n[-1], tuple(_outputs(cut, len(groups) - 1))))
     return packed([(step,) for step in steps])
 
 
 def _for_scores(cut: Cut, number: int) -> list[Transfer]:
     """Return Q, with each tile unless it is kept, and K, of which a kept one comes with the first group."""
-    e, group, keep = cut.shape.head_dim, cut.groups[number], cut.params.keep
+    e, group, keep = cut.shape.head_dim, cut.group(number), cut.params.keep
     queries = int(cut.widths[group].sum() if "q" in keep else cut.widths[group] @ cut.tiles[group])
     keys = _kept_keys(cut, number, "k")
     return _move("input", "read", e * cut.bits[0], queries) + _move("weight", "read", e * cut.bits[1], keys)
 
 
 def _for_context(cut: Cut, number: int) -> list[Transfer]:
-    return _move("weight", "read", cut.shape.head_dim * cut.bits[2], _kept_keys(cut, number % len(cut.groups), "v"))
+    return _move("weight", "read", cut.shape.head_dim * cut.bits[2], _kept_keys(cut, number, "v"))
 
 
 def _kept_keys(cut: Cut, number: int, tensor: str) -> int:
     if tensor in cut.params.keep:
         return cut.shape.kv if number == 0 else 0
-    return int(cut.keys[cut.groups[number]].max())
+    return int(cut.keys[cut.group(number)].max())
 
 
 def _outputs(cut: Cut, number: int) -> list[Transfer]:
-    return _move("output", "write", cut.shape.head_dim * cut.bits[3], int(cut.widths[cut.groups[number]].sum()))
+    return _move("output", "write", cut.shape.head_dim * cut.bits[3], int(cut.widths[cut.group(number)].sum()))
 
 
 def _scores_moved(cut: Cut, group: slice) -> tuple[list[Transfer], list[Transfer]]:
