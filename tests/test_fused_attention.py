@@ -239,3 +239,24 @@ def test_commands_know_both_accounts(tmp_path):
     asked = ["run", "fusemax", str(path), "--format", "markdown"]
     text = CliRunner().invoke(app, asked).output
     assert "lanes" in text
+
+
+def test_a_machine_that_attends_compares_with_one_that_runs_the_parts(tmp_path):
+    """The attention of one stands beside scores, scale, softmax and context of the other."""
+    path = tmp_path / "n.yaml"
+    path.write_text(
+        "name: n\nisolated: false\ninputs: [x, k, v]\nlayers:\n"
+        "  - {name: q, kind: linear, n: 64, c: 32, k: 32, inputs: [x]}\n"
+        "  - {name: a, kind: attention, heads: 2, kv_heads: 2, q: 64, kv: 64, head_dim: 16, "
+        "inputs: [q.output, k, v]}\n"
+    )
+    rows = {row.arch: row for row in accelsim.compare(["edge_npu", "fusemax_npu"], [str(path)]).rows}
+    assert [row.partial for row in rows.values()] == [False, False]
+    assert len(rows["edge_npu"].over.layers) == 5
+    assert [x.name for x in rows["fusemax_npu"].over.layers] == ["q", "a"]
+    # an array without a vector unit runs two of the four parts: nothing of the attention is compared
+    short = {row.arch: row for row in accelsim.compare(["systolic_ws", "fusemax_npu"], [str(path)]).rows}
+    assert [[x.name for x in row.over.layers] for row in short.values()] == [["q"], ["q"]]
+    # and beside another that runs parts, as ever
+    both = {row.arch: row for row in accelsim.compare(["systolic_ws", "edge_npu"], [str(path)]).rows}
+    assert [x.name for x in both["edge_npu"].over.layers] == ["q", "a.scores", "a.context"]

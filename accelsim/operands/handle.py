@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from accelsim.errors import WorkloadError
-from accelsim.operands import patterns, streams
-from accelsim.operands.attended import meetings
+from accelsim.operands import attention_macs, patterns, streams
 from accelsim.workload.csr_matrix import MAX_DENSE, CsrMatrix, from_dense, product_count
 from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import Attention, Conv2d, Matmul, SpGemm
@@ -156,10 +155,10 @@ class Operands:
 
         Counted exactly from the masks, tap by tap: non-zero inputs under the tap times non-zero weights in it.
         """
+        if isinstance(self.view.shape, Attention):
+            return attention_macs.count(self.view.shape, *self.inputs[:3]).both
         if isinstance(self.view.shape, SpGemm):
             return product_count(self.input.sparse, self.weight.sparse)
-        if isinstance(self.view.shape, Attention):
-            return self._attended(self.view.shape, 0, 1, 2)
         if self.weight.dense:
             return self.nonzero_input_macs
         conv, mask = self._conv, to_conv_weight(self.view, self.weight.mask)
@@ -174,10 +173,10 @@ class Operands:
     @cached_property
     def nonzero_input_macs(self) -> int:
         """Multiply-accumulates whose input is not zero, whatever the weight; padding taps have a zero input."""
+        if isinstance(self.view.shape, Attention):
+            return attention_macs.count(self.view.shape, *self.inputs[:3]).input
         if isinstance(self.view.shape, SpGemm):
             return self.input.sparse.nnz * self.view.shape.n
-        if isinstance(self.view.shape, Attention):
-            return self._attended(self.view.shape, 0)
         conv = self._conv
         if self.input.dense:
             rows, cols = _inside(conv)
@@ -187,17 +186,12 @@ class Operands:
     @cached_property
     def nonzero_weight_macs(self) -> int:
         """Multiply-accumulates whose weight is not zero, whatever the input, padding taps among them."""
+        if isinstance(self.view.shape, Attention):
+            return attention_macs.count(self.view.shape, *self.inputs[:3]).weight
         if isinstance(self.view.shape, SpGemm):
             return self.weight.sparse.nnz * self.view.shape.m
-        if isinstance(self.view.shape, Attention):
-            return self._attended(self.view.shape, 1, 2)
         conv = self._conv
         return self.weight.nonzeros * conv.n * conv.e * conv.f
-
-    def _attended(self, shape: Attention, *sides: int) -> int:
-        """Return `meetings` where zeros count of some of queries (0), keys (1) and values (2) alone."""
-        masks = [None if i not in sides or each.dense else each.mask for i, each in enumerate(self.inputs[:3])]
-        return meetings(shape, *masks)
 
     def conv_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Return input (n, c, h, w) and weight (k, c/groups, r, s) of the equivalent convolution, int64."""
