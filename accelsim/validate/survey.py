@@ -28,9 +28,10 @@ H. Cai et al., "Enable Deep Learning on Mobile Devices: Methods, Systems, and Ap
 2204.11786), section 6.2, and machines beside them. Written by `python -m accelsim.validate.survey` from the packaged
 machines and from the cases that `accelsim validate` runs; figures and errors themselves are in `reports/validation.md`.
 
-*Same work*: published figures of the same work on that machine, which are scored. *Other published*: averages of other
-networks, bounds, figures behind a choice of ours. *Recalled*: reported without a verdict. *Peer*: another simulator's or
-a paper's own formula, and RTL. *By hand*: derived from the rules. A replica is another tool's arithmetic, and no engine.
+*Same work*: published figures of the same work on that machine, which are scored. *Other published*: averages of
+other networks, bounds, figures behind a choice of ours. *Recalled*: reported without a verdict. *Peer*: another
+simulator's or a paper's own formula, and RTL. *By hand*: derived from the rules. A replica is another tool's
+arithmetic, and no engine.
 """
 KINDS = ("same work", "other published", "recalled", "peer", "by hand")
 
