@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from test_columnar import plain_row
 
 import accelsim
 from accelsim import contract
@@ -15,6 +16,8 @@ from accelsim.engines import registry
 from accelsim.engines.fused_attention import reference as stepped
 from accelsim.engines.fused_attention.params import DESIGNS
 from accelsim.errors import MappingError
+from accelsim.explore.sweep import evaluate
+from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.memory.dram import DramModel
 from accelsim.operands import golden
 from accelsim.operands.handle import of
@@ -260,3 +263,26 @@ def test_a_machine_that_attends_compares_with_one_that_runs_the_parts(tmp_path):
     # and beside another that runs parts, as ever
     both = {row.arch: row for row in accelsim.compare(["systolic_ws", "edge_npu"], [str(path)]).rows}
     assert [x.name for x in both["edge_npu"].over.layers] == ["q", "a.scores", "a.context"]
+
+
+@pytest.mark.parametrize("machine", ["fusemax", "flat_edge", "attention_unfused", "fusemax_npu"])
+def test_sweeps_count_by_columns_what_simulate_counts(machine, tmp_path):
+    """Axes of size and bandwidth, a mapping, and layers that do not fit."""
+    path = tmp_path / "n.yaml"
+    path.write_text(
+        "name: n\nisolated: true\nlayers:\n"
+        "  - {name: a, kind: attention, batch: 2, heads: 4, kv_heads: 2, q: 300, kv: 411, head_dim: 64, causal: skip}\n"
+        "  - {name: b, kind: attention, heads: 8, kv_heads: 8, q: 1, kv: 5000, head_dim: 32}\n"
+        "  - {name: c, kind: attention, heads: 2, kv_heads: 2, q: 70, kv: 70, head_dim: 16}\n"
+    )
+    net = accelsim.load_network(str(path))
+    arch = load_arch(machine)
+    key = "units.0.params" if len(arch.units) > 1 else "params"
+    context = evaluate.Context({"m": arch.document}, {"n": net}, None, columnar=True)
+    for sets in (
+        {}, {"memory.dram.gb_per_s": 1.7}, {f"{key}.rows": 16, f"{key}.cols": 64}, {"clock_gating": "unit"},
+        {"mapping.fixed": {"query_blocks": 1}}, {f"{key}.buffer_kib": 9},
+    ):  # fmt: skip
+        job = evaluate.Job("0", "m", "n", tuple(sets.items()), OptionsSpec(seed=0))
+        row = evaluate.run_point(context, job)
+        assert (row.status, row.reason, dict(row.totals)) == plain_row(context, job), sets

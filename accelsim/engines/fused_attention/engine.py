@@ -28,12 +28,14 @@ from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.components import Alu, Component, Link, Mac, Registers, Sram
-from accelsim.config.schema import Strict
-from accelsim.engine import Engine, Machine, Sample, Word, drawing
+from accelsim.config.schema import MappingSpec, Strict
+from accelsim.engine import Engine, Machine, Many, Sample, Word, drawing
+from accelsim.engines.fused_attention import columns
 from accelsim.engines.fused_attention.cut import Counts, Cut, blocks_of, cut
 from accelsim.engines.fused_attention.params import DESIGNS, Params
 from accelsim.engines.fused_attention.schedule import schedule
 from accelsim.errors import MappingError
+from accelsim.mapping.choose import PriceOf
 from accelsim.memory import timeline
 from accelsim.operands.handle import Operands
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
@@ -109,6 +111,9 @@ class FusedAttention(Engine[Params, Mapping]):
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: Mapping, machine: Machine) -> Plan:
         """Cut the layer; MappingError if its blocks do not fit or counts may exceed 64 bits."""
         del operands
+        return self._plan(view, params, mapping, machine)
+
+    def _plan(self, view: LayerView, params: Params, mapping: Mapping, machine: Machine) -> Plan:
         made = cut(view, params, mapping.query_blocks)
         each = params.rows * params.cols * (5 * params.rows + 8 * made.shape.head_dim + 64) * 64
         if made.units * int(made.tiles.sum()) * each > INT64_MAX * 64:
@@ -137,6 +142,28 @@ class FusedAttention(Engine[Params, Mapping]):
     def closed_form(self, plan: Plan) -> Activity:
         """Return the same integers without a walk."""
         return _activity(plan, plan.cut.counts(), None)
+
+    def encode(self, view: LayerView, effective_macs: int) -> tuple[int, ...] | None:
+        """Return a layer as integers."""
+        del effective_macs
+        return columns.encode(view)
+
+    def closed_form_many(
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec, price: PriceOf,
+        leak_pj_per_cycle: float,
+    ) -> Many | None:  # fmt: skip
+        """Return the totals of layers by their closed forms; those that do not fit are left to the plain path."""
+        del price, leak_pj_per_cycle
+        if mapping.fixed.keys() - Mapping.model_fields.keys():
+            return None  # the plain path says what is wrong
+        chosen = Mapping.model_validate(dict(mapping.fixed))
+        found: list[Activity | None] = []
+        for row in layers.tolist():
+            try:
+                found.append(self.closed_form(self._plan(columns.decoded(row), params, chosen, machine)))
+            except MappingError:
+                found.append(None)
+        return columns.totals(found, self.components(params), self.units(params), machine)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer on a small array of any design."""
