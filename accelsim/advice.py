@@ -37,8 +37,6 @@ def advice(arch: Arch, network: Network, result: NetworkResult, **options: Any) 
         return Advice(left_out="remedies, since operands are given")
     if any(getattr(unit.params, "whole_weight_tiles", False) for unit in arch.units):
         return Advice(left_out="remedies, since mappings with whole weight tiles are stepped one by one")
-    if result.schedule is not None:
-        return Advice(left_out="remedies, since trials are of layers one after another")
     walked = sum(layer.fidelity != "closed" for layer in result.simulated)
     if walked:
         left_out = f"remedies, since {walked} of {len(result.simulated)} layers are walked, not computed in closed form"

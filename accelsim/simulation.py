@@ -39,6 +39,7 @@ from accelsim.workload.sizes import Sizes, check_names
 
 if TYPE_CHECKING:
     from accelsim.memory.network import Prefetch
+    from accelsim.schedules import NetworkSchedule
 
 OnProgress = Callable[[str, float, int], None]
 """Called with (layer name, layers done, layers in all); within a layer that takes long, done has a fraction."""
@@ -135,7 +136,8 @@ def simulate(
         Keep each layer's requests to a DRAM device, as `LayerResult.requests`.
     schedule : "isolated" or "network", optional
         In place of the machine's ``schedule.mode``: layers one after another, or those of a connected network on one
-        clock, as the result's ``schedule``. With a pattern of ``layers``, always one after another.
+        clock, as the result's ``schedule``; the default for what is connected. With a pattern of ``layers``, always one
+        after another.
     prefetch : "none", "tile" or KiB, optional
         In place of the machine's ``schedule.prefetch``: what constants are fetched before their layer's turn.
     residency : "none", "greedy" or "exact", optional
@@ -175,14 +177,12 @@ def simulate(
         if not is_view(layer)
     ]
     ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
-    clocked = None
-    if one_clock:
-        from accelsim import network_time  # loads compiled code
-
-        clocked = network_time.scheduled(arch, network, ran)
+    clocked = scheduled(arch, network, ran) if one_clock else None
+    if one_clock and not trace:
+        ran = [replace(result, tiles=None) for result in ran]
     ran, sooner = overlapped(arch, network, tasks, ran)
     ran = with_parents(ran, network)
-    results = placed(ran) if clocked is None else network_time.on_clock(ran, clocked, trace)
+    results = placed(ran, clocked)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -198,7 +198,7 @@ def simulate(
         },
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
-        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, one_clock),
+        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, clocked is not None),
         notes=(*network.notes, *said, *sooner, *_device_notes(arch, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
@@ -210,7 +210,9 @@ def simulate(
 
 
 def one_clock_for(arch: Arch, network: Network, pattern: str = "*") -> bool:
-    """Return whether layers go on one clock: the machine says so or has buffers for it, and all layers are to run.
+    """Return whether layers go on one clock: all those of a connected network, unless the machine says otherwise.
+
+    With a DRAM device only if the machine says so.
 
     Raises
     ------
@@ -219,11 +221,20 @@ def one_clock_for(arch: Arch, network: Network, pattern: str = "*") -> bool:
     """
     mode = arch.schedule.mode
     if mode is None:
-        return bool(arch.memory.buffers) and pattern == "*" and not network.isolated
+        return pattern == "*" and not network.isolated and arch.memory.dram.device is None
     if mode == "network" and network.isolated:
         problem = f"'{network.name}' is a table of layers, isolated: no edges"
         raise arch.document.error(("schedule", "mode"), problem, "use onnx:NAME, net:NAME or a file with edges")
     return mode == "network" and pattern == "*"
+
+
+def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> NetworkSchedule | None:
+    """Return layers that may go on one clock there; None if some were not simulated and the machine does not insist."""
+    if arch.schedule.mode is None and not all(layer.simulated for layer in layers):
+        return None
+    from accelsim import network_time  # loads compiled code
+
+    return network_time.scheduled(arch, network, layers)
 
 
 def prepare(arch: Arch, network: Network, batch: int | None, density: Given | None, precision: Given | None) -> Network:

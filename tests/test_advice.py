@@ -72,12 +72,6 @@ def test_a_machine_that_is_walked_is_not_tried_and_says_so():
     assert "1 of 1 layers are walked" in found.left_out
 
 
-def test_layers_on_one_clock_are_not_tried_and_say_so():
-    machine, net = load_arch("edge_npu"), load_network("onnx:squeezenet")
-    result = simulate(machine, net, schedule="network")
-    assert advice(machine, net, result).left_out == "remedies, since trials are of layers one after another"
-
-
 def test_trials_stop_at_their_budget_and_name_what_was_left_out(monkeypatch):
     machine, net = load_arch("systolic_ws"), load_network("alexnet")
     result = simulate(machine, net)

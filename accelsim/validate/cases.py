@@ -152,8 +152,9 @@ class CaseSpec(Figure):
     mapping: dict[str, Any] | str | None = Field(
         None, description="mapping pinned for every layer, or a file of mappings, relative to the packaged machines"
     )
-    density: dict[str, dict[str, float]] | str | None = Field(
-        None, description="layer -> operand -> density, or a file that says so, relative to the packaged networks"
+    density: dict[str, dict[str, float | str]] | str | None = Field(
+        None,
+        description="layer -> operand -> density and pattern, or a file of them, relative to the packaged networks",
     )
     baseline: str | None = Field(None, description="machine that runs the same; the figure is its quantity over ours")
     baseline_set: dict[str, Any] = Field(default_factory=dict, description="keys of the baseline to override")

@@ -94,7 +94,7 @@ def draw_traffic(nets, path):
 
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     panels = figure.subplots(2, 2).flat
-    for ax, (label, network) in zip(panels, nets.items(), strict=False):
+    for (label, network), ax in zip(nets.items(), panels, strict=False):  # panels last: zip takes none too many
         bars, left = techniques(network), dict.fromkeys(ROWS, 0.0)
         for source, colour in SOURCES.items():
             widths = [bars[row][source] for row in ROWS]

@@ -18,7 +18,7 @@ Not modelled:
 - Bias, pooling and activation functions on the way out; saturation of psums to the word's width.
 - Latency of buses, local links and the PE pipeline beyond a cycle per bus word; port conflicts of the buffer's banks.
 - The scan chain that configures a layer (below 100 us), and its limits on sizes and strides.
-- Energy of the buses beyond one hop per delivered word; clock-gating of unused PEs.
+- Clock and control of networks and buffers; clock-gating of unused PEs unless `clock_gating` says so.
 
 Assumed:
 - The FIFO in front of an ifmap spad is as deep as the spad; those of psums hold one window.
