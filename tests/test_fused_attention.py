@@ -310,7 +310,7 @@ def test_the_study_says_what_it_measures():
     ).to_rows()
     for row in rows:
         told = f"| `{row['arch']}` | {1e3 * row['time_s']:.2f} | {row['total_energy_pj'] / 1e12:.3g} | "
-        assert f"{told}{row['edp_pj_s'] / 1e9:.3g} |" in text
+        assert f"{told}{row['edp_pj_s'] / 1e9:.4f} |" in text
     study = runpy.run_path(str(STUDY / "study.py"))
     found = study["layer"]("fusemax", 1024)
     assert f"{100 * study['in_use'](found, 'pes'):.0f} % at 1K" in text
