@@ -21,8 +21,6 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.layer import Options, Task, simulate_layer, with_roundings
 from accelsim.mapping.choose import Pinned
-from accelsim.operands import files
-from accelsim.operands.rounding import Chain
 from accelsim.overlap import overlapped
 from accelsim.passes import batching, dram_layout
 from accelsim.passes.fold import Folded, joinable
@@ -58,6 +56,8 @@ ALWAYS_NOT_MODELLED = (
 )
 
 
+NOT_IN_TABLES = "DRAM background, refresh and activation"
+"""What energy tables say that they lack, and a DRAM device has."""
 NOT_SELECTED = "not selected"
 """Why a layer outside the pattern of ``layers`` was not simulated."""
 
@@ -321,22 +321,6 @@ def select(network: Network, pattern: str) -> list[Layer]:
     return chosen
 
 
-def given_operands(
-    network: Network, operands: str | Path | Mapping[str, np.ndarray] | None, seed: int, chosen: Sequence[Layer]
-) -> Chain:
-    """Return the integers from a file, arrays or chaining, for the layers that are to run, and what they stand for."""
-    if operands is None:
-        return Chain({}, {}, ())
-    if not isinstance(operands, Mapping) and str(operands) == "chain":
-        from accelsim.operands import chain
-
-        return chain.propagate(network, seed)
-    wanted = {name for x in chosen for name in (*x.inputs, *x.weights)}
-    return Chain(
-        files.load_operands(Path(operands) if isinstance(operands, str) else operands, network, wanted), {}, ()
-    )
-
-
 def task_for(
     arch: Arch,
     network: Network,
@@ -370,7 +354,7 @@ def task_for(
 
 
 def _device_notes(arch: Arch, results: Sequence[LayerResult]) -> tuple[str, ...]:
-    if arch.memory.dram.device is None:
+    if arch.memory.dram.device is None:  # `served` loads machine code
         return ()
     from accelsim import served
 
@@ -460,13 +444,15 @@ def _run_one(job: tuple[Any, Task, Options]) -> LayerResult:
 def _serial(arch: Arch, tasks: list[Task], options: Options, progress: OnProgress | None) -> Iterable[LayerResult]:
     """Run one task after another; layers that differ in nothing but their names are simulated once."""
     known: dict[Any, LayerResult] = {}
+    fronts: dict[Any, Any] = {}
     for done, task in enumerate(tasks):
         key = likeness(task) if not options.check else None
         if key is not None and key in known:
             yield replace(known[key], name=task.view.name)
             continue
         report = None if progress is None else _within(progress, task.view.name, done, len(tasks))
-        result = simulate_layer(arch, task, options, report)
+        kept = None if key is None or arch.memory.dram.device is None else (fronts, key[:-1])
+        result = simulate_layer(arch, task, options, report, kept)
         if key is not None and result.simulated:  # a reason may name tensors
             known[key] = result
         yield result
@@ -497,4 +483,10 @@ def not_modelled(arch: Arch, units: Collection[str | None], one_clock: bool = Fa
     if (bare := [name for name in without_registers(arch) if name in units]) and table_of(arch).spec.cells is not None:
         items[f"{UNDECLARED}: clock and pipeline registers of {', '.join(bare)} cost nothing here"] = None
     between = ON_ONE_CLOCK if one_clock else ONE_AFTER_ANOTHER
-    return (*items, between, *ALWAYS_NOT_MODELLED, *table_of(arch).notes)
+    notes = table_of(arch).notes
+    if arch.memory.dram.device is not None:  # its commands are what the table lacks
+        from accelsim.served import commands_of
+
+        if commands_of(arch.memory.dram) is not None:
+            notes = tuple(note for note in notes if NOT_IN_TABLES not in note)
+    return (*items, between, *ALWAYS_NOT_MODELLED, *notes)

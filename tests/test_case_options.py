@@ -34,7 +34,11 @@ def test_a_case_may_put_a_network_on_one_clock():
     """Two layers whose tensor between them stays: the rate is that of all operations in the network's cycles."""
     layers = [{"name": "a", "kind": "linear", "n": 4, "c": 64, "k": 64, "inputs": ["x"]},
               {"name": "b", "kind": "linear", "n": 4, "c": 64, "k": 64, "inputs": ["a.output"]}]  # fmt: skip
-    there = {"layer": None, "network": {"isolated": False, "inputs": ["x"], "layers": layers}, "schedule": "network"}
+    there = {
+        "layer": None,
+        "network": {"isolated": False, "inputs": ["x"], "layers": layers},
+        "set": {"schedule.mode": "network"},
+    }
     figure = case(**there, quantity="schedule.tops")
     cycles, mhz, alone = (
         ours(case(**there, quantity=q)) for q in ("schedule.cycles", "totals.clock_mhz", "schedule.isolated_cycles")

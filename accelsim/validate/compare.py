@@ -280,7 +280,7 @@ def _result(run: str) -> NetworkResult:
     case: dict[str, Any] = yaml.safe_load(run)
     arch = load_arch(case["arch"], list(case["set"].items()))
     network = _network(case)
-    options = {"layers": case["layers"], "batch": case["batch"], "seed": case["seed"], "schedule": case["schedule"]}
+    options = {"layers": case["layers"], "batch": case["batch"], "seed": case["seed"]}
     with tempfile.TemporaryDirectory() as folder:
         if case["mapping"] is not None:
             options["mapping"] = _file(Path(folder) / "mapping.yaml", case["mapping"], "arch_configs", "*")

@@ -27,7 +27,7 @@ from accelsim.layer import Options, Task, simulate_layer
 from accelsim.passes.fold import Folded
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
-from accelsim.workload.layers import Layer
+from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.network import Network, is_view, make_layer
 from accelsim.workload.shapes import PRODUCTS, Linear
 
@@ -255,20 +255,22 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
             _READY.clear()
         paths = [context.folder / name if name else None for name in (options.density, options.precision)]
         network = simulation.prepare(arch, given, options.batch, *paths)
-        network = with_densities(network, options.weight_density, options.input_density)
+        network = with_densities(network, options.weight_density, options.input_density, options.weight_pattern)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
         found = _READY[key] = _Ready(context, network, layers, chosen, {}, {}, {}, {}, {})
     return found
 
 
-def with_densities(network: Network, weight: float | None, inputs: float | None) -> Network:
-    """Return the network with one density for all filters, and one for the first inputs, of layers with MACs."""
-    changed = {}
+def with_densities(network: Network, weight: float | None, inputs: float | None, pattern: str | None = None) -> Network:
+    """Return the network with one density or pattern for all filters, one density for first inputs, of products."""
+    changed: dict[str, Tensor] = {}
     for layer in network.layers:
         if layer.kind in PRODUCTS:
-            if weight is not None and layer.weights:
-                changed[layer.weights[0]] = replace(network.tensors[layer.weights[0]], density=weight)
+            if layer.weights:
+                old = network.tensors[layer.weights[0]]
+                new = replace(old, density=old.density if weight is None else weight, pattern=pattern or old.pattern)
+                changed |= {} if new == old else {old.name: new}
             if inputs is not None:
                 changed[layer.inputs[0]] = replace(network.tensors[layer.inputs[0]], density=inputs)
     return network.with_tensors(changed) if changed else network
