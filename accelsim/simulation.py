@@ -21,6 +21,7 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.layer import Options, Task, simulate_layer, with_roundings
 from accelsim.mapping.choose import Pinned
+from accelsim.operands.given import given_operands
 from accelsim.overlap import overlapped
 from accelsim.passes import batching, dram_layout
 from accelsim.passes.fold import Folded, joinable
