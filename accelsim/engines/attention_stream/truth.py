@@ -56,7 +56,7 @@ def truth(a: Attention, p: Params, pick: Pick, operands: Operands) -> Truth:
     kept = candidates
     if p.select == "greedy":
         top = np.where(candidates, scores, -np.inf).max(axis=-1, keepdims=True)
-        kept = candidates & (np.exp(scores - top) >= p.post_threshold)
+        kept = candidates & (np.exp(np.minimum(scores - top, 0)) >= p.post_threshold)
     shares = _softmax(scores, kept)
     used = kept
     if p.select == "topk":
