@@ -59,7 +59,13 @@ class Plan(NamedTuple):
     machine: Machine
     known: np.ndarray
     expected: np.ndarray
-    resident: bool
+    held_bits: int
+    """What a head's keys take in their buffer."""
+
+    @property
+    def resident(self) -> bool:
+        """Whether a head's keys and values stay for all of its rows."""
+        return self.held_bits <= self.params.half_bits
 
     @property
     def group(self) -> int:
@@ -69,10 +75,13 @@ class Plan(NamedTuple):
     @property
     def in_block(self) -> int:
         """Rows of a tile."""
-        groups = self.shape.batch * self.shape.kv_heads
-        if self.resident:
-            return self.group * ceil_div(groups, MAX_BLOCKS)
-        return ceil_div(self.group * groups, MAX_BLOCKS)
+        p, groups = self.params, self.shape.batch * self.shape.kv_heads
+        if not self.resident:
+            return ceil_div(self.group * groups, MAX_BLOCKS)
+        together = 1
+        if self.group == 1:
+            together = min(p.buffer_rows // p.buffer_halves, p.half_bits // self.held_bits)
+        return self.group * max(together, ceil_div(groups, MAX_BLOCKS))
 
 
 class AttentionStream(Engine[Params, Pick]):
@@ -168,8 +177,7 @@ class AttentionStream(Engine[Params, Pick]):
             known, _ = rows.decide(a, params, mapping, operands, wanted=False)
         vectors = max(1, params.multipliers // a.head_dim)
         held = ceil_div(a.kv, vectors) * vectors * a.head_dim * params.operand_bits
-        resident = held <= params.buffer_kib * KIB_BITS // params.buffer_halves
-        return Plan(view, a, params, mapping, machine, known, _expected(a, params, mapping), resident)
+        return Plan(view, a, params, mapping, machine, known, _expected(a, params, mapping), held)
 
     def run(self, plan: Plan | linear.Plan, operands: Operands | None = None) -> Activity:
         """Walk the rows; with operands, compute them."""

@@ -12,7 +12,7 @@ ROUND = 3
 ROWS, FIRST, SECOND, KEYS, VALUES, LOW, SCORES = range(7)
 """Columns of a block."""
 (CANDIDATES, PRODUCTS, SOFT, EXPS, USED, REFETCHED, AGAIN_PRODUCTS, SELECT_CYCLES, QK_CYCLES, AGAIN_CYCLES,
- SOFTMAX_CYCLES, TOPK_CYCLES, PV_CYCLES, WAIT_CYCLES, COMPARED, MOST_KEYS, MOST_VALUES, TOTALS) = range(18)  # fmt: skip
+ SOFTMAX_CYCLES, TOPK_CYCLES, PV_CYCLES, WAIT_CYCLES, COMPARED, TOTALS) = range(16)  # fmt: skip
 """Sums over the rows."""
 NONE, GREEDY, TOPK, THRESHOLD = range(4)
 EXPECTED, SEEDED, MIDDLE = range(3)
@@ -108,8 +108,6 @@ def walk(layer, line, stages, keep, search, known, expected, blocks, totals):  #
                 values = (used + vectors - 1) // vectors * vectors
             block[KEYS] += keys
             block[VALUES] += values
-            totals[MOST_KEYS] = max(totals[MOST_KEYS], keys)
-            totals[MOST_VALUES] = max(totals[MOST_VALUES], values)
         totals[CANDIDATES] += mine
         totals[PRODUCTS] += mine * (1 + again)
         totals[SOFT] += exps

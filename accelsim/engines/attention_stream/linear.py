@@ -32,8 +32,7 @@ class Plan(NamedTuple):
 def plan(view: LayerView, params: Params, machine: Machine) -> Plan:
     """Return the plan; MappingError if the buffers do not hold a row of weights each."""
     conv, p = view.conv, params
-    half = p.buffer_kib * KIB_BITS // p.buffer_halves
-    rows = half // (conv.c * p.operand_bits)
+    rows = p.half_bits // (conv.c * p.operand_bits)
     if not rows:
         need = ceil_div(conv.c * p.operand_bits * p.buffer_halves, KIB_BITS)
         problem = f"layer '{view.name}': {conv.c:,} weights of an output do not fit a buffer"

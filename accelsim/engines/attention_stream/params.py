@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from accelsim.config.schema import Strict
+from accelsim.units import KIB_BITS
 
 
 class Params(Strict):
@@ -19,6 +20,7 @@ class Params(Strict):
     )
     buffer_kib: int = Field(192, ge=1, le=1 << 20, description="buffer of the keys, and of the values")
     buffer_halves: Literal[1, 2] = Field(2, description="2: the next keys and values come while these are used")
+    buffer_rows: int = Field(2, ge=2, le=1 << 10, description="rows at most that the buffers hold, if each has own keys")
     softmax_lanes: int = Field(8, ge=1, le=1 << 12, description="exponentials a cycle")
     softmax: Literal["row", "lazy", "two_pass"] = Field(
         "row", description="row: on the chip; lazy: chunk by chunk, divided at the end; two_pass: scores go to DRAM"
@@ -56,6 +58,11 @@ class Params(Strict):
         if self.select == "greedy" and self.low_bits:
             raise ValueError("greedy candidates are found on whole keys; use low_bits: 0")
         return self
+
+    @property
+    def half_bits(self) -> int:
+        """What the part of a buffer holds that is filled at a time."""
+        return self.buffer_kib * KIB_BITS // self.buffer_halves
 
     def stored_bits(self, bits: int) -> int | None:
         """Return the width in DRAM of elements of ``bits``, None where no word holds them."""

@@ -56,15 +56,25 @@ class _Stream(Ledger):
         capacity = p.buffer_kib * 8192 // p.buffer_halves
         fits = self.fetched(a.kv) * a.head_dim * p.operand_bits <= capacity
         steps: list[list[Any]] = []
+        waiting: list[tuple[int, int, int, int]] = []
+        room = p.buffer_rows // p.buffer_halves
         for b in range(a.batch):
             for g in range(a.kv_heads):
                 shared = a.heads // a.kv_heads
                 heads = [g * shared + s for s in range(shared)]
                 places = [(b, g, h, i) for h in heads for i in range(a.q)]
-                if fits:
-                    steps.append(self.block(places, len(places) == 1))
+                if fits and len(places) == 1:
+                    held = self.fetched(a.kv) * a.head_dim * p.operand_bits
+                    if len(waiting) == room or (len(waiting) + 1) * held > capacity:
+                        steps.append(self.block(waiting, True))
+                        waiting = []
+                    waiting += places
+                elif fits:
+                    steps.append(self.block(places, False))
                 else:
                     steps += [self.block([place], True) for place in places]
+        if waiting:
+            steps.append(self.block(waiting, True))
         held = self.lines(min(a.kv, p.chunk_keys) if p.softmax == "lazy" else a.kv)
         drain = p.latency_cycles + p.stages_behind * held
         for account in self.accounts.values():
@@ -119,10 +129,10 @@ class _Stream(Ledger):
         rows = [self.step_row(*place) for place in places]
         d, bits = a.head_dim, [self.stored(tensor.width) for tensor in view.inputs[:3]]
         bits[1] = self.stored(view.inputs[1].width - p.low_bits)
-        keys = self.fetched(max(row["keys"] for row in rows)) if alone else self.fetched(a.kv)
+        keys = sum(self.fetched(row["keys"]) for row in rows) if alone else self.fetched(a.kv)
         values = keys
         if alone and not p.fetch_skipped:
-            values = self.fetched(rows[0]["values"])
+            values = sum(self.fetched(row["values"]) for row in rows)
         low = sum(self.fetched(row["keys"]) for row in rows if row["again"])
         ahead = self.move("weight", "read", keys * d * bits[1]) + self.move("weight", "read", values * d * bits[2])
         loads = self.move("input", "read", len(rows) * d * bits[0])

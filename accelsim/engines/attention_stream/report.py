@@ -20,8 +20,8 @@ def activity(plan: Plan, blocks: np.ndarray, totals: list[int], values: np.ndarr
     from accelsim.engines.attention_stream.kernel import FIRST, KEYS, LOW, ROWS, SECOND, VALUES
 
     a, p = plan.shape, plan.params
-    (candidates, products, _, exps, used, refetched, again_products, select, qk, again, soft, topk, pv, wait, compared,
-     most_keys, most_values) = totals  # fmt: skip
+    (candidates, products, _, exps, used, refetched, again_products, select, qk, again, soft, topk, pv, wait,
+     compared) = totals  # fmt: skip
     d, m, bits = a.head_dim, p.multipliers, p.operand_bits
     count = a.batch * a.heads * a.q
     drain = p.latency_cycles + p.stages_behind * _lines(min(a.kv, p.chunk_keys) if p.softmax == "lazy" else a.kv, d, m)
@@ -60,6 +60,7 @@ def activity(plan: Plan, blocks: np.ndarray, totals: list[int], values: np.ndarr
         traffic[Flow("glb.sorted", "index", "write")] = keys * d * (bits + 16)
         traffic[Flow("glb.sorted", "index", "read")] = 2 * select * (bits + 16)
     size = p.buffer_kib * KIB_BITS
+    most_keys, most_values = (int(blocks[:, column].max()) for column in (KEYS, VALUES))
     return Activity(
         compute_cycles=cycles,
         accounts=accounts,

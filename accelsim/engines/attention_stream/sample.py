@@ -19,6 +19,7 @@ def sample(rng: np.random.Generator) -> Sample:
         "operand_bits": bits,
         "buffer_kib": 1,
         "buffer_halves": draw(1, 2),
+        "buffer_rows": draw(2, 6),
         "softmax_lanes": draw(1, 4),
         "latency_cycles": draw(0, 9),
         "stages_behind": draw(0, 2),
