@@ -64,8 +64,8 @@ class Plan(NamedTuple):
 
     @property
     def resident(self) -> bool:
-        """Whether a head's keys and values stay for all of its rows."""
-        return self.held_bits <= self.params.half_bits
+        """Whether a head's keys and values come once for all of its rows."""
+        return self.params.softmax == "lazy" or self.held_bits <= self.params.half_bits
 
     @property
     def group(self) -> int:

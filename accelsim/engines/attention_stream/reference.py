@@ -54,7 +54,7 @@ class _Stream(Ledger):
     def step_all(self) -> Activity:
         a, p = self.a, self.p
         capacity = p.buffer_kib * 8192 // p.buffer_halves
-        fits = self.fetched(a.kv) * a.head_dim * p.operand_bits <= capacity
+        fits = self.fetched(a.kv) * a.head_dim * p.operand_bits <= capacity or p.softmax == "lazy"
         steps: list[list[Any]] = []
         waiting: list[tuple[int, int, int, int]] = []
         room = p.buffer_rows // p.buffer_halves
@@ -65,7 +65,7 @@ class _Stream(Ledger):
                 places = [(b, g, h, i) for h in heads for i in range(a.q)]
                 if fits and len(places) == 1:
                     held = self.fetched(a.kv) * a.head_dim * p.operand_bits
-                    if len(waiting) == room or (len(waiting) + 1) * held > capacity:
+                    if waiting and (len(waiting) == room or (len(waiting) + 1) * held > capacity):
                         steps.append(self.block(waiting, True))
                         waiting = []
                     waiting += places
