@@ -157,7 +157,7 @@ class AttentionStream(Engine[Params, Pick]):
         self, view: LayerView, operands: Operands, params: Params, mapping: Pick, machine: Machine
     ) -> Plan | linear.Plan:
         """Check counts and what is pinned; look at the values where counts depend on them."""
-        check_counts(view, 64 * params.multipliers * (1 + params.row_cycles))
+        check_counts(view, 64 * (1 + params.row_cycles))
         if isinstance(view.shape, Linear):
             return linear.plan(view, params, machine)
         a = view.shape

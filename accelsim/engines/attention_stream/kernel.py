@@ -139,24 +139,32 @@ def candidates(queries, keys, order, seen, steps, chosen):  # type: ignore[no-un
         Filled in.
     """
     kv, dim = keys.shape
-    products = np.zeros((2, dim), np.int64)  # 0 where a queue has run out: never taken
+    leaves = 1
+    while leaves < dim:
+        leaves *= 2
+    best = np.zeros((2, 2 * leaves), np.int64)  # a tree over the columns; 0 where a queue has run out: never taken
     at = np.zeros((2, dim), np.int64)
     for r in range(len(queries)):
         partial = np.zeros(seen[r], np.int64)
         for queue in range(2):
             for c in range(dim):
                 at[queue, c] = -1
-                products[queue, c] = _next(queries[r, c], keys, order, seen[r], at, queue, c)
+                best[queue, leaves + c] = _next(queries[r, c], keys, order, seen[r], at, queue, c)
+            for node in range(leaves - 1, 0, -1):
+                best[queue, node] = max(best[queue, 2 * node], best[queue, 2 * node + 1])
         for _ in range(steps[r]):
             for queue in range(2):
-                sign = 1 - 2 * queue
-                best, most = -1, 0
-                for c in range(dim):
-                    if sign * products[queue, c] > most:
-                        best, most = c, sign * products[queue, c]
-                if best >= 0:
-                    partial[_place(queries[r, best], order, kv, at, queue, best)] += sign * most
-                    products[queue, best] = _next(queries[r, best], keys, order, seen[r], at, queue, best)
+                most, node = best[queue, 1], 1
+                if most == 0:
+                    continue
+                while node < leaves:
+                    node = 2 * node if best[queue, 2 * node] == most else 2 * node + 1
+                c = node - leaves
+                partial[_place(queries[r, c], order, kv, at, queue, c)] += most if queue == 0 else -most
+                best[queue, node] = _next(queries[r, c], keys, order, seen[r], at, queue, c)
+                while node > 1:
+                    node //= 2
+                    best[queue, node] = max(best[queue, 2 * node], best[queue, 2 * node + 1])
         top, found = 0, False
         for j in range(seen[r]):
             chosen[r, j] = partial[j] > 0
@@ -175,13 +183,13 @@ def _place(x, order, kv, at, queue, c):  # type: ignore[no-untyped-def]
 
 @kernel
 def _next(x, keys, order, seen, at, queue, c):  # type: ignore[no-untyped-def]
-    """Move a pointer to its next key that is seen; return the product there, 0 at the end."""
+    """Move a pointer to its next key that is seen; return the size of the product there, 0 at the end or past 0."""
     kv = len(keys)
     at[queue, c] += 1
     while at[queue, c] < kv:
         j = _place(x, order, kv, at, queue, c)
         if j < seen:
-            return x * keys[j, c]
+            return max(0, x * keys[j, c] if queue == 0 else -x * keys[j, c])
         at[queue, c] += 1
     return 0
 
@@ -253,6 +261,9 @@ def weigh(high, low, chosen, values, counts, pick, levels, refetched, found, out
                 again = 1 if 1 / total < decision else 0
             if again:
                 scores = low[r]
+        if not wanted and select in (NONE, TOPK):  # shapes say the rest
+            found[r, 0], found[r, 1], found[r, 2], found[r, 3] = n, n, n, again
+            continue
         top, total, weighed = -np.inf, 0.0, 0
         if select == GREEDY:
             mine = 0

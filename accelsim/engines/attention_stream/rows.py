@@ -13,7 +13,7 @@ from accelsim.operands.handle import Operands
 from accelsim.units import ceil_div, exact
 from accelsim.workload.shapes import Attention
 
-MAX_SCORES = 1 << 22
+MAX_SCORES = 1 << 20
 """Scores at a time."""
 
 
@@ -78,18 +78,20 @@ def decide(a: Attention, p: Params, pick: Pick, operands: Operands, wanted: bool
     total = a.batch * a.heads * a.q
     known, out = np.zeros((total, 4), np.int64), np.zeros((total if wanted else 0, a.head_dim))
     scale, share = math.sqrt(a.head_dim) * 2**p.score_shift, exact(p.keep_values)
-    nothing = np.zeros((0, 0), np.bool_)
+    nothing, sorted_keys = np.zeros((0, 0), np.bool_), None
     for head in heads(a, operands):
         visible = seen(a, head.places)
         n = visible if a.causal == "skip" else np.full(len(visible), a.kv)
         high = scores(head, (head.keys >> p.low_bits) << p.low_bits, visible, a, scale)
-        low = scores(head, head.keys, visible, a, scale) if p.low_bits else high
+        weighed = wanted or p.select == "threshold"
+        low = scores(head, head.keys, visible, a, scale) if p.low_bits and weighed else high
         chosen = nothing
         if p.select == "greedy":
             share = exact(p.iterations)
-            steps = np.array([ceil_div(int(m) * share.numerator, share.denominator) for m in n], np.int64)
+            steps = ceil_div(n * share.numerator, share.denominator)
             chosen = np.zeros(high.shape, np.bool_)
-            order = np.ascontiguousarray(np.argsort(head.keys, axis=0, kind="stable").T)
+            if head.keys is not sorted_keys:
+                sorted_keys, order = head.keys, np.ascontiguousarray(np.argsort(head.keys, axis=0, kind="stable").T)
             kernel.candidates(head.queries, head.keys, order, visible, steps, chosen)
         kept = np.maximum(1, n * share.numerator // share.denominator) if pick.values is None else pick.values
         again = np.full(len(n), -1) if pick.refetched is None else spread(head.rows, total, pick.refetched)
