@@ -361,7 +361,7 @@ def test_scores_are_not_looked_at_without_end():
 
 
 def test_weights_that_do_not_fit_a_buffer_are_one_line():
-    with pytest.raises(accelsim.UserError, match="raise params.buffer_kib to"):
+    with pytest.raises(accelsim.UserError, match=r"raise params\.buffer_kib to"):
         accelsim.simulate(
             load_arch("spatten_e2e", [("units.0.params.buffer_kib", 1)]),
             {"name": "n", "isolated": True, "layers": [{"name": "a", "kind": "linear", "c": 4096, "k": 8}]},

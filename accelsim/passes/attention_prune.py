@@ -3,8 +3,9 @@
 Source: H. Wang, Z. Zhang and S. Han, "SpAtten: Efficient Sparse Attention Architecture with Cascade Token and Head
 Pruning", HPCA 2021, section III and the settings of its evaluation.
 
-A token that is pruned behind an attention takes no part in what comes after it, fully connected layers included. A head
-that is pruned has no queries, keys and values: the layers that make them and the one that reads its output are narrower.
+A token that is pruned behind an attention takes no part in what comes after it, fully connected layers included. A
+head that is pruned has no queries, keys and values: the layers that make them and the one that reads its output are
+narrower.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def schedule(depth: int, average: float, start: float, first: float) -> list[flo
 
 
 def keeps(tokens: int, heads: int, token_shares: Sequence[float], head_shares: Sequence[float]) -> list[Keep]:
-    """Return what each attention keeps of ``tokens`` and ``heads``: at least one, and never more than the one before."""
+    """Return what each attention keeps of ``tokens`` and ``heads``: at least one, at most what the one before does."""
     found, least = [], Keep(tokens, heads)
     for token, head in zip(token_shares, head_shares, strict=True):
         kept = (max(1, math.floor(n * (1 - exact(share)))) for n, share in ((tokens, token), (heads, head)))
@@ -79,8 +80,8 @@ def keeps(tokens: int, heads: int, token_shares: Sequence[float], head_shares: S
 def by_importance(probabilities: Sequence[np.ndarray], outputs: Sequence[np.ndarray], counts: Sequence[Keep]) -> Kept:
     """Return which tokens and heads stay, by the importance that layers before have added up.
 
-    A token's importance is the sum of its probabilities over heads and queries, a head's the sum of the magnitudes of its
-    output; those of pruned tokens and heads do not count. Of equal ones the first stay.
+    A token's importance is the sum of its probabilities over heads and queries, a head's the sum of the magnitudes of
+    its output; those of pruned tokens and heads do not count. Of equal ones the first stay.
 
     Parameters
     ----------
@@ -95,7 +96,9 @@ def by_importance(probabilities: Sequence[np.ndarray], outputs: Sequence[np.ndar
         Arrays that are not as many as the counts, or not of one size.
     """
     if not len(probabilities) == len(outputs) == len(counts):
-        raise WorkloadError(f"{len(probabilities)} layers have probabilities, {len(counts)} counts", "give each layer's")
+        raise WorkloadError(
+            f"{len(probabilities)} layers have probabilities, {len(counts)} counts", "give each layer's"
+        )
     heads, _, keys = probabilities[0].shape
     if any(p.shape != probabilities[0].shape for p in probabilities) or any(len(o) != heads for o in outputs):
         raise WorkloadError("probabilities of several sizes", "give those of all tokens and heads in every layer")
@@ -141,7 +144,10 @@ def _check(layer: Layer, keep: Keep, first: Layer, before: Keep | None) -> None:
         problem = f"layer '{layer.name}': {a.q} queries and {a.kv} keys"
         raise WorkloadError(problem, "prune networks whose attentions see the same tokens on both sides")
     most = before or Keep(a.kv, a.heads)
-    for name, count, limit in (("tokens", keep.tokens, min(most.tokens, a.kv)), ("heads", keep.heads, min(most.heads, a.heads))):
+    for name, count, limit in (
+        ("tokens", keep.tokens, min(most.tokens, a.kv)),
+        ("heads", keep.heads, min(most.heads, a.heads)),
+    ):
         if not 1 <= count <= limit:
             problem = f"layer '{layer.name}': keeps {count} {name}"
             raise WorkloadError(problem, f"keep from 1 to {limit}: what is pruned does not return")
@@ -245,7 +251,11 @@ class _Cutter:
 
     def shape(self, layer: Layer) -> Shape:
         """Return the layer's shape with the tokens and features that are left."""
-        shape, into, out = layer.shape, [self.widths.get(name) for name in layer.inputs], self.widths.get(layer.outputs[0])
+        shape, into, out = (
+            layer.shape,
+            [self.widths.get(name) for name in layer.inputs],
+            self.widths.get(layer.outputs[0]),
+        )
         if isinstance(shape, Attention):
             keep = self.counts[layer.name]
             kv_heads = keep.heads if shape.heads == shape.kv_heads else shape.kv_heads
@@ -259,7 +269,12 @@ class _Cutter:
         if isinstance(shape, Elementwise | View):
             operands = tuple(self.dims(d, self.now, w) for d, w in zip(shape.inputs, into, strict=True))
             found = replace(shape, shape=self.dims(shape.shape, self.now, out), inputs=operands)
-            if isinstance(found, View) and found.op == "slice" and out is not None and found.axis == len(found.shape) - 1:
+            if (
+                isinstance(found, View)
+                and found.op == "slice"
+                and out is not None
+                and found.axis == len(found.shape) - 1
+            ):
                 found = replace(found, start=found.start // shape.shape[-1] * out)
             return found
         if self.now == self.length:

@@ -143,7 +143,9 @@ class CaseSpec(Figure):
     workload: str | None = Field(None, description="packaged network or path")
     layer: dict[str, Any] | None = Field(None, description="one layer, as in a network file, in place of a workload")
     rtl: str | None = Field(None, description="packaged table of RTL points in place of a workload; see `validate.rtl`")
-    trace: str | None = Field(None, description="trace of SpAtten in ACCELSIM_DATA in place of a workload; skipped without")
+    trace: str | None = Field(
+        None, description="trace of SpAtten in ACCELSIM_DATA in place of a workload; skipped without"
+    )
     where: dict[str, str] = Field(default_factory=dict, description="column -> pattern: rows of the table to take")
     unless: dict[str, str] = Field(default_factory=dict, description="column -> pattern: rows to leave out")
     layers: str = Field("*", description="pattern over layer names")

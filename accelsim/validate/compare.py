@@ -272,7 +272,7 @@ def _result(run: str) -> NetworkResult:
     arch = load_arch(case["arch"], list(case["set"].items()))
     options = {"layers": case["layers"], "batch": case["batch"], "seed": case["seed"]}
     if case["trace"] is not None:
-        traced = spatten_trace.load(matrix_names.data_file(case["trace"]))
+        traced = spatten_trace.load(matrix_names.data_file(case["trace"]) or Path(case["trace"]))
         return simulate(arch, traced.network, mapping=traced.mapping, **options)
     network = _network(case)
     with tempfile.TemporaryDirectory() as folder:

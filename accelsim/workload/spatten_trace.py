@@ -1,6 +1,6 @@
 """Traces of SpAtten's repository: which keys and values each row of a pruned GPT-2 fetches, as a network.
 
-Source: mit-han-lab/spatten, spatten_hardware/hardware/workloads (Wang et al., HPCA 2021). A line is one query of one head.
+Source: mit-han-lab/spatten, spatten_hardware/hardware/workloads (HPCA 2021). A line is one query of one head.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def load(path: Path) -> Trace:
     for row, count in Counter(row._replace(again_bits=0) for row in rows).items():
         name = f"keys{row.keys}x{row.key_bits}.values{row.values}x{row.value_bits}"
         layer, made = make_layer(name, Attention(count, 1, 1, 1, row.keys, DIM))
-        widths = dict(zip(layer.inputs, (QUERY_BITS, row.key_bits + low, row.value_bits), strict=True))
-        tensors |= {t: Tensor(t, tensor.shape, widths.get(t)) for t, tensor in made.items()}
+        bits = dict(zip(layer.inputs, (QUERY_BITS, row.key_bits + low, row.value_bits), strict=True))
+        tensors |= {t: Tensor(t, tensor.shape, bits.get(t)) for t, tensor in made.items()}
         layers.append(layer)
         mapping[name] = {"values": min(row.values, row.keys), **({"refetched": again[row]} if low else {})}
     source = "a trace of mit-han-lab/spatten, spatten_hardware/hardware/workloads"

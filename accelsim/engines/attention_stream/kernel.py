@@ -11,8 +11,8 @@ ROUND = 3
 """Cycles of a round of the quick-select beyond its comparisons."""
 ROWS, FIRST, SECOND, KEYS, VALUES, LOW, SCORES = range(7)
 """Columns of a block."""
-(CANDIDATES, PRODUCTS, SOFT, EXPS, USED, REFETCHED, AGAIN_PRODUCTS, SELECT_CYCLES, QK_CYCLES, AGAIN_CYCLES,
- SOFTMAX_CYCLES, TOPK_CYCLES, PV_CYCLES, WAIT_CYCLES, COMPARED, TOTALS) = range(16)  # fmt: skip
+(CANDIDATES, PRODUCTS, EXPONENTIALS, SPECIALS, USED, REFETCHED, SELECT_CYCLES, QK_CYCLES, AGAIN_CYCLES,
+ SOFTMAX_CYCLES, TOPK_CYCLES, PV_CYCLES, WAIT_CYCLES, COMPARED, TOTALS) = range(15)  # fmt: skip
 """Sums over the rows."""
 NONE, GREEDY, TOPK, THRESHOLD = range(4)
 EXPECTED, SEEDED, MIDDLE = range(3)
@@ -110,11 +110,10 @@ def walk(layer, line, stages, keep, search, known, expected, blocks, totals):  #
             block[VALUES] += values
         totals[CANDIDATES] += mine
         totals[PRODUCTS] += mine * (1 + again)
-        totals[SOFT] += exps
-        totals[EXPS] += exps * (1 + again)
+        totals[EXPONENTIALS] += exps
+        totals[SPECIALS] += exps * (1 + again)
         totals[USED] += used
         totals[REFETCHED] += again
-        totals[AGAIN_PRODUCTS] += mine * again
         totals[SELECT_CYCLES] += steps
         totals[QK_CYCLES] += qk
         totals[AGAIN_CYCLES] += qk * again

@@ -20,7 +20,9 @@ class Params(Strict):
     )
     buffer_kib: int = Field(192, ge=1, le=1 << 20, description="buffer of the keys, and of the values")
     buffer_halves: Literal[1, 2] = Field(2, description="2: the next keys and values come while these are used")
-    buffer_rows: int = Field(2, ge=2, le=1 << 10, description="rows at most that the buffers hold, if each has own keys")
+    buffer_rows: int = Field(
+        2, ge=2, le=1 << 10, description="rows at most that the buffers hold, if each has own keys"
+    )
     softmax_lanes: int = Field(8, ge=1, le=1 << 12, description="exponentials a cycle")
     softmax: Literal["row", "lazy", "two_pass"] = Field(
         "row", description="row: on the chip; lazy: chunk by chunk, divided at the end; two_pass: scores go to DRAM"
@@ -46,7 +48,9 @@ class Params(Strict):
     pivot_seed: int = Field(0, ge=0, le=1 << 31, description="of seeded pivots")
     row_cycles: int = Field(0, ge=0, le=1 << 12, description="of a row in which no stage works")
     latency_cycles: int = Field(103, ge=0, le=1 << 16, description="of the pipeline, once a layer")
-    stages_behind: int = Field(1, ge=0, le=4, description="passes over a row's lines that follow when the last row ends")
+    stages_behind: int = Field(
+        1, ge=0, le=4, description="passes over a row's lines that follow when the last row ends"
+    )
     linear: bool = Field(False, description="whether the arrays also run fully connected layers")
 
     @model_validator(mode="after")
@@ -72,7 +76,9 @@ class Params(Strict):
 class Pick(Strict):
     """What is known of a layer's rows beforehand: of a trace, or of a profile."""
 
-    values: int | None = Field(None, ge=1, description="values that each row keeps; by default what the machine selects")
+    values: int | None = Field(
+        None, ge=1, description="values that each row keeps; by default what the machine selects"
+    )
     refetched: int | None = Field(
         None, ge=0, description="rows that fetch the low bits, spread evenly; by default what their values say"
     )

@@ -55,7 +55,7 @@ class _Stream(Ledger):
         a, p = self.a, self.p
         capacity = p.buffer_kib * 8192 // p.buffer_halves
         fits = self.fetched(a.kv) * a.head_dim * p.operand_bits <= capacity or p.softmax == "lazy"
-        steps: list[list[Any]] = []
+        steps: list[tuple[Any, Any]] = []
         waiting: list[tuple[int, int, int, int]] = []
         room = p.buffer_rows // p.buffer_halves
         for b in range(a.batch):
@@ -349,5 +349,3 @@ def _compared(n: int, k: int) -> Fraction:
 def _after(n: int, k: int, of: Any) -> Fraction:
     """Return the mean over pivots of what is left to do."""
     return sum((of(p, k) if k < p else of(n - p - 1, k - p - 1) for p in range(n) if p != k), Fraction(0)) / n
-
-

@@ -20,18 +20,20 @@ def activity(plan: Plan, blocks: np.ndarray, totals: list[int], values: np.ndarr
     from accelsim.engines.attention_stream.kernel import FIRST, KEYS, LOW, ROWS, SECOND, VALUES
 
     a, p = plan.shape, plan.params
-    (candidates, products, _, exps, used, refetched, again_products, select, qk, again, soft, topk, pv, wait,
+    (candidates, products, exponentials, exps, used, refetched, select, qk, again, soft, topk, pv, wait,
      compared) = totals  # fmt: skip
     d, m, bits = a.head_dim, p.multipliers, p.operand_bits
     count = a.batch * a.heads * a.q
-    drain = p.latency_cycles + p.stages_behind * _lines(min(a.kv, p.chunk_keys) if p.softmax == "lazy" else a.kv, d, m)
+    held = min(a.kv, p.chunk_keys) if p.softmax == "lazy" else a.kv
+    drain = p.latency_cycles + p.stages_behind * _lines(held, d, m)
     schedule = _schedule(plan, blocks, drain)
     cycles = int(blocks[:, FIRST].sum() + blocks[:, SECOND].sum()) + drain
     idle = (drain + count * p.row_cycles) * m
     accounts = {
         "qk": {"busy": candidates * d, "padding": qk * m - candidates * d, "refetch": again * m, "fill_drain": idle,
                "imbalance": (cycles - qk - again) * m - idle},
-        "pv": {"busy": used * d, "padding": pv * m - used * d, "fill_drain": idle, "imbalance": (cycles - pv) * m - idle},
+        "pv": {"busy": used * d, "padding": pv * m - used * d, "fill_drain": idle,
+               "imbalance": (cycles - pv) * m - idle},
     }  # fmt: skip
     events = {
         Event("qk", "mac"): products * d,
@@ -72,7 +74,7 @@ def activity(plan: Plan, blocks: np.ndarray, totals: list[int], values: np.ndarr
             "glb.values": (size, min(size, most_values * d * bits * p.buffer_halves)),
         },
         details={
-            "candidates": candidates, "exponentials": totals[2], "values_used": used, "refetched_rows": refetched,
+            "candidates": candidates, "exponentials": exponentials, "values_used": used, "refetched_rows": refetched,
             "select_cycles": select, "qk_cycles": qk + again, "softmax_cycles": soft, "topk_cycles": topk,
             "pv_cycles": pv, "topk_wait_cycles": wait,
         },
@@ -107,7 +109,9 @@ def _steps(plan: Plan, block: list[int]) -> list[Step]:
     p, view, d = plan.params, plan.view, plan.shape.head_dim
     query, key, value = (tensor.width for tensor in view.inputs[:3])
     ahead = _moves(
-        ("weight", keys * d * _stored(p, key - p.low_bits)), ("weight", values * d * _stored(p, value)), direction="read"
+        ("weight", keys * d * _stored(p, key - p.low_bits)),
+        ("weight", values * d * _stored(p, value)),
+        direction="read",
     )
     loads = _moves(("input", rows * d * _stored(p, query)), direction="read")
     stores = _moves(("output", rows * d * view.output.width), direction="write")

@@ -10,7 +10,7 @@ import numpy as np
 
 from accelsim.engines.attention_stream.params import Params, Pick
 from accelsim.operands.handle import Operands
-from accelsim.units import ceil_div, exact
+from accelsim.units import exact
 from accelsim.workload.shapes import Attention
 
 MAX_SCORES = 1 << 20
@@ -88,7 +88,7 @@ def decide(a: Attention, p: Params, pick: Pick, operands: Operands, wanted: bool
         chosen = nothing
         if p.select == "greedy":
             share = exact(p.iterations)
-            steps = ceil_div(n * share.numerator, share.denominator)
+            steps = -(-n * share.numerator // share.denominator)
             chosen = np.zeros(high.shape, np.bool_)
             if head.keys is not sorted_keys:
                 sorted_keys, order = head.keys, np.ascontiguousarray(np.argsort(head.keys, axis=0, kind="stable").T)

@@ -33,12 +33,15 @@ def sample(rng: np.random.Generator) -> Sample:
                       widest_bits=bits)  # fmt: skip
     kv_heads, kv = draw(1, 2), draw(1, 40) if draw(0, 2) == 0 else draw(1, 9)
     q = draw(1, min(4, kv))
-    shape = Attention(draw(1, 2), kv_heads * draw(1, 2), kv_heads, q, kv, draw(1, 14), ("none", "none", "skip")[draw(0, 2)])
+    shape = Attention(
+        draw(1, 2), kv_heads * draw(1, 2), kv_heads, q, kv, draw(1, 14), ("none", "none", "skip")[draw(0, 2)]
+    )
     mapping: dict[str, Any] = {}
     if params["select"] == "greedy":
         params |= {"iterations": draw(1, 24) / 8, "post_threshold": draw(0, 3) / 10}
     elif params["select"] == "topk":
-        params |= {"keep_values": draw(1, 10) / 10, "topk_parallel": draw(1, 4), "topk": ("serial", "overlapped")[draw(0, 1)],
+        params |= {"keep_values": draw(1, 10) / 10, "topk_parallel": draw(1, 4),
+                   "topk": ("serial", "overlapped")[draw(0, 1)],
                    "pivot": ("expected", "seeded", "middle")[draw(0, 2)], "pivot_seed": draw(0, 99)}  # fmt: skip
         if draw(0, 2) == 0:
             mapping["values"] = draw(1, kv)
