@@ -197,10 +197,13 @@ def beside(bits: int, *sizes: int) -> Word:
 def too_wide(view: LayerView, words: Mapping[str, Word]) -> str | None:
     """Return which tensor of a layer is wider than the word of its role, or None.
 
-    Of a product, ``input`` and ``weight`` are the two operands; of other layers, all inputs and all constants.
+    Of a layer that multiplies, ``input`` and ``weight`` are the two operands, of attention queries beside keys and
+    values; of others, all inputs and all constants.
     """
     roles = {"input": view.inputs, "weight": view.weights, "output": view.outputs}
-    if view.macs and not isinstance(view.shape, Attention):
+    if isinstance(view.shape, Attention):
+        roles |= {"input": view.inputs[:1], "weight": view.inputs[1:3]}
+    elif view.macs:
         roles |= {"input": (view.input,), "weight": (view.weight,)}
     for role, tensors in roles.items():
         for tensor in tensors if role in words else ():

@@ -331,9 +331,9 @@ def test_a_bad_parameter_is_one_line(sets, problem, capsys):
 def test_widths_that_the_machine_lacks_are_refused_by_name():
     a = Attention(1, 1, 1, 2, 4, 8)
     wide, params = view(a, (12, 13, 12, 12)), Params(word_bits=(4, 8, 12))
-    assert ENGINE.refuses(wide, params) == "'k' has 13 bits, words of DRAM have 4, 8, 12"
+    assert ENGINE.refuses(wide, params) == "'k' has 13 bits, the multipliers take 12"
     assert ENGINE.refuses(view(a, (6, 14, 6, 8)), Params()) == "'k' has 14 bits, the multipliers take 12"
-    assert ENGINE.refuses(view(a, (6, 4, 6, 8)), Params(low_bits=4)) == "'k' has 4 bits, of which 4 are fetched apart"
+    assert ENGINE.refuses(view(a, (6, 6, 9, 8)), Params(word_bits=(4, 8))) == "'v' has 9 bits, the words of DRAM take 8"
     masked = replace(view(a), inputs=(*view(a).inputs, Tensor("m", (2, 4), 8)))
     assert ENGINE.refuses(masked, Params()) == "a pipeline for attention has no adder for masks"
 
@@ -345,6 +345,7 @@ def test_widths_that_the_machine_lacks_are_refused_by_name():
         ({"select": "topk"}, {"values": 5}, "pins 5 values of 4 keys"),
         ({}, {"refetched": 1}, "pins refetched rows, and params.low_bits is 0"),
         ({"low_bits": 2}, {"refetched": 3}, "pins 3 refetched rows of 2"),
+        ({"low_bits": 6}, {}, "'k' has 6 bits, of which 6 are fetched apart; set params.low_bits below 6"),
     ],
 )
 def test_what_a_machine_cannot_do_is_not_pinned(params, pick, said):

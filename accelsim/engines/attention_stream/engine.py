@@ -25,8 +25,6 @@ Assumed:
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from accelsim.activity import Activity
@@ -34,6 +32,7 @@ from accelsim.components import Alu, Component, Mac, RegisterFile, Registers, Sr
 from accelsim.engine import Engine, Machine, Sample, Word, check_counts
 from accelsim.engines.attention_stream import linear, report, rows, sample
 from accelsim.engines.attention_stream.params import Params, Pick
+from accelsim.engines.attention_stream.plan import Plan
 from accelsim.engines.attention_stream.topk import expected
 from accelsim.engines.attention_stream.truth import truth
 from accelsim.errors import MappingError
@@ -43,45 +42,8 @@ from accelsim.units import KIB_BITS, ceil_div, exact
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Attention, Linear
 
-MAX_BLOCKS = 1 << 16
-"""Tiles of a layer, those of fetching again apart."""
 MAX_LOOKED_AT = 1 << 34
 """Scores of a layer that are computed because counts depend on them, and keys for which rounds are expected."""
-
-
-class Plan(NamedTuple):
-    """What a walk of an attention needs; ``known`` and ``expected`` as `kernel.walk` takes them."""
-
-    view: LayerView
-    shape: Attention
-    params: Params
-    pick: Pick
-    machine: Machine
-    known: np.ndarray
-    expected: np.ndarray
-    held_bits: int
-    """What a head's keys take in their buffer."""
-
-    @property
-    def resident(self) -> bool:
-        """Whether a head's keys and values come once for all of its rows."""
-        return self.params.softmax == "lazy" or self.held_bits <= self.params.half_bits
-
-    @property
-    def group(self) -> int:
-        """Rows of a head of keys."""
-        return self.shape.heads // self.shape.kv_heads * self.shape.q
-
-    @property
-    def in_block(self) -> int:
-        """Rows of a tile."""
-        p, groups = self.params, self.shape.batch * self.shape.kv_heads
-        if not self.resident:
-            return ceil_div(self.group * groups, MAX_BLOCKS)
-        together = 1
-        if self.group == 1:
-            together = min(p.buffer_rows // p.buffer_halves, p.half_bits // self.held_bits)
-        return self.group * max(together, ceil_div(groups, MAX_BLOCKS))
 
 
 class AttentionStream(Engine[Params, Pick]):
@@ -92,7 +54,7 @@ class AttentionStream(Engine[Params, Pick]):
     mapping_schema = Pick
     primary = "qk"
     attends = True
-    support_params = ("operand_bits", "word_bits", "low_bits", "linear")
+    support_params = ("operand_bits", "word_bits", "linear")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers of both arrays."""
@@ -106,19 +68,16 @@ class AttentionStream(Engine[Params, Pick]):
             return f"a pipeline for attention has no {view.kind} unit"
         if len(view.inputs) > 3 or (view.weights and view.shape.causal == "none"):
             return "a pipeline for attention has no adder for masks"
-        for tensor in view.inputs if params.word_bits else ():
-            if tensor.bits is not None and params.stored_bits(tensor.bits) is None:
-                widths = ", ".join(map(str, params.word_bits))
-                return f"'{tensor.name}' has {tensor.bits} bits, words of DRAM have {widths}"
-        bits = view.inputs[1].bits
-        if bits is not None and bits <= params.low_bits:
-            return f"'{view.inputs[1].name}' has {bits} bits, of which {params.low_bits} are fetched apart"
         return None
 
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
         """Return the width of operands."""
+        del view
+        stored = max(params.word_bits, default=params.operand_bits)
         word = Word(params.operand_bits, "multipliers")
-        return {"input": word, "weight": word} if isinstance(view.shape, Linear) else {"input": word}
+        if stored < params.operand_bits:
+            word = Word(stored, "words of DRAM")
+        return {"input": word, "weight": word}
 
     def components(self, params: Params) -> tuple[Component, ...]:
         """Return arrays, softmax lanes, selectors, buffers, and the registers of the pipeline."""
@@ -223,7 +182,12 @@ def _check_pinned(view: LayerView, a: Attention, params: Params, pick: Pick) -> 
         raise MappingError(problem, "set params.select=topk")
     if pick.values is not None and pick.values > a.kv:
         raise MappingError(f"layer '{view.name}': pins {pick.values} values of {a.kv} keys", f"use at most {a.kv}")
-    total = a.batch * a.heads * a.q
+    total, key = a.batch * a.heads * a.q, view.inputs[1]
+    if key.width <= params.low_bits:
+        problem = (
+            f"layer '{view.name}': '{key.name}' has {key.width} bits, of which {params.low_bits} are fetched apart"
+        )
+        raise MappingError(problem, f"set params.low_bits below {key.width}")
     if pick.refetched and not params.low_bits:
         raise MappingError(f"layer '{view.name}': pins refetched rows, and params.low_bits is 0", "set params.low_bits")
     if pick.refetched is not None and pick.refetched > total:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Loop, Step, Transfer
 from accelsim.engines.attention_stream.params import Params
+from accelsim.engines.attention_stream.plan import Plan
 from accelsim.memory.timeline import dram_traffic
 from accelsim.units import KIB_BITS, ceil_div
-
-if TYPE_CHECKING:
-    from accelsim.engines.attention_stream.engine import Plan
 
 
 def activity(plan: Plan, blocks: np.ndarray, totals: list[int], values: np.ndarray | None) -> Activity:
