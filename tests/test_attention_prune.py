@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import accelsim
+from accelsim.cli import main
 from accelsim.errors import WorkloadError
 from accelsim.passes.attention_prune import (
     HEADS_FROM,
@@ -139,3 +140,39 @@ def test_a_table_of_layers_shrinks_too():
 def test_counts_that_do_not_fit_are_one_line(counts, said):
     with pytest.raises(WorkloadError, match=said):
         pruned(nets.whole_network("net:bert_base", {"seq": 16}), counts)
+
+
+def test_the_command_writes_the_network_and_says_what_is_left(tmp_path, capsys):
+    out = tmp_path / "small.yaml"
+    words = ["prune", "net:bert_base", "--dim", "seq=16", "--tokens", "0.1:0.7", "--heads", "0:0.4", "-o", str(out)]
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    said = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert said.count(" heads") == 12
+    small = yaml_network.load(out)
+    assert f"{small.macs:,} MACs of" in said
+    shares = schedule(12, 0.4, 0.1, TOKENS_FROM), schedule(12, 0.2, 0, HEADS_FROM)
+    assert small.macs == pruned(nets.whole_network("net:bert_base", {"seq": 16}), keeps(16, 12, *shares)).macs
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["net:bert_base", "--tokens", "0.5", "-o", "x.yaml"], "--tokens: '0.5' is no pair of shares; write 0.1:0.7"),
+        (
+            ["net:bert_base", "--heads", "0:1", "-o", "x.yaml"],
+            "--heads: 0:1 leaves [0, 1); use shares from 0 to below 1",
+        ),
+        (["alexnet", "-o", "x.yaml"], "'alexnet' has no attention layers; give a transformer"),
+        (["net:bert_base", "-o", "x.txt"], "x.txt: a network file ends in .yaml; choose another name"),
+    ],
+)
+def test_a_mistake_in_the_command_is_one_line(words, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(["prune", *words])
+    printed = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert printed.count("\n") == 1
+    assert said in printed
