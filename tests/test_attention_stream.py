@@ -361,6 +361,21 @@ def test_scores_are_not_looked_at_without_end():
         ENGINE.plan(layer, of(layer), Params(select="threshold", threshold=0.1), Pick(), contract.MACHINE)
 
 
+def test_a_fully_connected_layer_by_hand():
+    """8 rows of 64 weights fit half a buffer: blocks of 16 and 4 outputs, 2 cycles a row, 3 vectors."""
+    layer = {"name": "n", "isolated": True, "layers": [{"name": "a", "kind": "linear", "n": 3, "c": 64, "k": 20}]}
+    sets = {"multipliers": 32, "buffer_kib": 1, "operand_bits": 8}
+    arch = load_arch("spatten_e2e", [(f"units.0.params.{key}", value) for key, value in sets.items()])
+    result = accelsim.simulate(arch, layer, precision={"*": {"input": 8, "weight": 8, "output": 8}}, check=True)
+    (found,) = result.layers
+    assert found.checked
+    assert found.cycles - found.stall_cycles == 3 * 2 * (8 + 2) + 11
+    assert found.accounts["qk"].causes["busy"] == found.accounts["pv"].causes["busy"] == 3 * 10 * 64
+    moved = {(r.tensor, r.direction): r.bits for r in found.traffic if r.boundary == "dram"}
+    assert moved["weight", "read"] == 20 * 64 * 8
+    assert moved["input", "read"] == 2 * 3 * 64 * 8
+
+
 def test_weights_that_do_not_fit_a_buffer_are_one_line():
     with pytest.raises(accelsim.UserError, match=r"raise params\.buffer_kib to"):
         accelsim.simulate(

@@ -29,7 +29,7 @@ def sample(rng: np.random.Generator) -> Sample:
         "select": ("none", "greedy", "topk", "threshold")[draw(0, 3)],
     }
     if draw(0, 6) == 0:
-        return Sample(Linear(draw(1, 4), draw(1, 20), draw(1, 20)), {**params, "linear": True, "select": "none"},
+        return Sample(Linear(draw(1, 3), draw(1, 70), draw(1, 40)), {**params, "linear": True, "select": "none"},
                       widest_bits=bits)  # fmt: skip
     kv_heads, kv = draw(1, 2), draw(1, 40) if draw(0, 2) == 0 else draw(1, 9)
     q = draw(1, min(4, kv))
