@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Machine = Arch | str | Path | Mapping[str, Any]
 Workload = Network | str | Path | Mapping[str, Any]
-Kind = Literal["breakdown", "roofline", "utilization", "timeline"]
-KINDS: tuple[Kind, ...] = ("breakdown", "roofline", "utilization", "timeline")
+Kind = Literal["breakdown", "roofline", "utilization", "timeline", "gantt"]
+KINDS: tuple[Kind, ...] = ("breakdown", "roofline", "utilization", "timeline", "gantt")
 _Base = TypeVar("_Base")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from accelsim.activity import Event
 from accelsim.charges import buffer_components, full_name, machine_components, table_of, unit_components
@@ -11,26 +11,18 @@ from accelsim.config.arch import Arch
 from accelsim.energy import LEAKAGE, clocked, leakage_mw
 from accelsim.energy import energy_pj as priced
 from accelsim.results import LayerResult
-from accelsim.rooms import Moved
-from accelsim.schedules import UnitAccount
+from accelsim.schedules import NetworkSchedule
 
 
-def energy_pj(
-    arch: Arch, layers: Sequence[LayerResult], moves: Sequence[Moved],
-    accounts: Mapping[str, Mapping[str, UnitAccount]], cycles: int,
-) -> dict[str, float]:  # fmt: skip
+def energy_pj(arch: Arch, layers: Sequence[LayerResult], schedule: NetworkSchedule) -> dict[str, float]:
     """Return component -> energy: that of the layers, but for DRAM, buffers, clocks and leakage.
 
     Parameters
     ----------
     layers : sequence of LayerResult
         Those that were simulated.
-    moves : sequence of Moved
-        What each of them moves.
-    accounts : mapping
-        Unit -> kind -> account, of the network.
-    cycles : int
-        Of the network.
+    schedule : NetworkSchedule
+        Its cycles, accounts and what it moves count; not its energy.
     """
     table, found = table_of(arch), dict[str, float]()
     units = {unit.name: unit_components(arch, unit) for unit in arch.units}
@@ -42,9 +34,10 @@ def energy_pj(
             if name not in clocks and name not in (LEAKAGE, "dram"):
                 found[name] = found.get(name, 0.0) + pj
     for unit in arch.units:
-        if unit.name not in accounts:
+        if unit.name not in schedule.accounts:
             continue
-        events = clocked(units[unit.name], {k: a.causes for k, a in accounts[unit.name].items()}, arch.clock_gating)
+        causes = {kind: account.causes for kind, account in schedule.accounts[unit.name].items()}
+        events = clocked(units[unit.name], causes, arch.clock_gating)
         parts = [c for c in units[unit.name] if isinstance(c, Clock)]
         names = {c.name for c in parts}
         mine = {event: count for event, count in events.items() if event.component in names}
@@ -52,16 +45,19 @@ def energy_pj(
             if name in names:
                 found[full_name(arch, unit, name)] = pj
     shared = machine_components(arch)
-    moved = {Event("dram", way): sum(layer.events.get("dram", {}).get(way, 0) for layer in layers)
-             for way in ("read", "write")}  # fmt: skip
-    moved[Event("dram", "read")] -= sum(move.saved_read_bits for move in moves)
-    moved[Event("dram", "write")] -= sum(move.saved_written_bits for move in moves)
-    for buffer in arch.memory.buffers:
-        name = f"glb.{buffer.name}"
-        moved[Event(name, "read")] = sum(move.read_bits.get(buffer.name, 0) for move in moves)
-        moved[Event(name, "write")] = sum(move.written_bits.get(buffer.name, 0) for move in moves)
+    saved = (
+        sum(layer.dram_read_bits for layer in layers) - schedule.dram_read_bits,
+        sum(layer.dram_write_bits for layer in layers) - schedule.dram_write_bits,
+    )
+    moved = {
+        Event("dram", way): sum(layer.events.get("dram", {}).get(way, 0) for layer in layers) - less
+        for way, less in zip(("read", "write"), saved, strict=True)
+    }
+    for buffer in schedule.buffers:
+        moved[Event(f"glb.{buffer.name}", "read")] = buffer.read_bits
+        moved[Event(f"glb.{buffer.name}", "write")] = buffer.written_bits
     outside = (*buffer_components(arch), shared[-1])
     found |= {name: pj for name, pj in priced(outside, moved, table).items() if name != LEAKAGE}
-    time_ns = float(cycles * 1000 / arch.clocks_mhz["core"])
+    time_ns = float(schedule.cycles * 1000 / arch.clocks_mhz["core"])
     found[LEAKAGE] = leakage_mw(shared, table) * time_ns
     return found

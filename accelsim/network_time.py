@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from accelsim import network_energy, rooms
 from accelsim.activity import TENSORS
 from accelsim.config.arch import Arch
 from accelsim.engines import registry
-from accelsim.errors import ConfigError, ModelError, WorkloadError
+from accelsim.errors import ConfigError, ModelError
 from accelsim.layer import machine_view
 from accelsim.memory import network as clock
 from accelsim.memory import network_path
-from accelsim.memory.network import DRAM, Edge, NetworkSpans, Prefetch, Program
+from accelsim.memory.network import DRAM, Edge, NetworkSpans, Program
 from accelsim.results import LayerResult
-from accelsim.rooms import EVERYTHING_IN_DRAM, Homes, Keep, Moved
+from accelsim.rooms import EVERYTHING_IN_DRAM, Homes, Moved
 from accelsim.schedules import Factor, LayerTime, NetworkSchedule, PathPart, UnitAccount
 from accelsim.workload.layers import LayerView
 from accelsim.workload.network import Network, is_view
 
 
-def scheduled(
-    arch: Arch, network: Network, layers: Sequence[LayerResult], prefetch: Prefetch = "tile", *, overlap: bool = True,
-    residency: Keep = "exact",
-) -> NetworkSchedule:  # fmt: skip
-    """Return the layers on one clock: activations wait in DRAM unless they live on the chip.
+def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> NetworkSchedule:
+    """Return the layers on one clock as the machine's ``schedule`` says: activations wait in DRAM or live on the chip.
 
     Parameters
     ----------
@@ -33,24 +31,19 @@ def scheduled(
         Connected.
     layers : sequence of LayerResult
         One for each layer with work, with ``tiles`` where it was simulated.
-    prefetch, overlap : as for `memory.network.run`
-    residency : "none", "greedy" or "exact"
-        How it is decided what lives in the machine's buffers.
 
     Raises
     ------
     WorkloadError
-        A table of layers, or too many tiles.
+        Too many tiles.
     ConfigError
         A machine with a DRAM device.
     """
-    if network.isolated:
-        problem = f"network '{network.name}' is a table of isolated layers: it has no edges to schedule by"
-        raise WorkloadError(problem, "give a connected one: onnx:NAME, net:NAME or an ONNX file")
     if arch.memory.dram.device is not None:
         problem = f"'{arch.name}' has a DRAM device, and one clock for a network knows DRAM as bandwidth and latency"
         raise ConfigError(problem, "leave one out: --set memory.dram.device=none", key="memory.dram.device")
-    homes = rooms.homes(arch, network, layers, residency)
+    given = arch.schedule
+    homes = rooms.homes(arch, network, layers, given.residency)
     moves = [
         rooms.moved(view, result, homes.places) if result.simulated else None
         for view, result in zip(rooms.views(network), layers, strict=True)
@@ -58,6 +51,7 @@ def scheduled(
     programs, mine = programs_of(network, layers, homes, moves), [layer for layer in layers if layer.simulated]
     kept = [move for move in moves if move is not None]
     unwritten = check_written(programs, mine, kept)
+    prefetch, overlap = given.prefetch, given.overlap
     buses = {DRAM: machine_view(arch).dram, **rooms.ports(arch)}
     found = clock.run(programs, buses, prefetch, overlap=overlap)
     path = network_path.critical(programs, buses, prefetch, overlap=overlap)
@@ -84,12 +78,13 @@ def scheduled(
         )
         for layer, span, move in zip(mine, found.layers, kept, strict=True)
     )  # fmt: skip
-    return NetworkSchedule(
-        prefetch if isinstance(prefetch, str) else int(prefetch), overlap, found.cycles, sum(alone),
+    schedule = NetworkSchedule(
+        prefetch, overlap, found.cycles, sum(alone),
         found.bound_cycles, times, accounts, tuple(PathPart(*segment) for segment in path.segments), tuple(factors),
-        residency if arch.memory.buffers else "none", homes.proof,
-        sum(time.dram_bits for time in times), sum(layer.dram_bits for layer in mine),
-        network_energy.energy_pj(arch, mine, kept, accounts, found.cycles),
+        given.residency if arch.memory.buffers else "none", homes.proof,
+        sum(layer.dram_read_bits - move.saved_read_bits for layer, move in zip(mine, kept, strict=True)),
+        sum(layer.dram_write_bits - move.saved_written_bits for layer, move in zip(mine, kept, strict=True)),
+        sum(layer.dram_bits for layer in mine), {},
         tuple(
             buffer._replace(
                 read_bits=sum(move.read_bits.get(buffer.name, 0) for move in kept),
@@ -99,6 +94,18 @@ def scheduled(
         ),
         homes.kept, unwritten,
     )  # fmt: skip
+    return replace(schedule, energy_pj=network_energy.energy_pj(arch, mine, schedule))
+
+
+def on_clock(layers: Sequence[LayerResult], schedule: NetworkSchedule, tiles: bool) -> tuple[LayerResult, ...]:
+    """Return the layers with their start cycles on the network's clock, and with their ``tiles`` if those are kept."""
+    times = iter(schedule.layers)
+    return tuple(
+        replace(layer, start_cycle=next(times).start_cycle, tiles=layer.tiles if tiles else None)
+        if layer.simulated
+        else layer
+        for layer in layers
+    )
 
 
 def check_written(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from accelsim import network_energy
 from accelsim.activity import Event
 from accelsim.charges import areas_of, energy_of, full_name, machine_components, stalled_of, table_of, unit_components
 from accelsim.config import arch as spec
@@ -14,6 +16,7 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError, UserError
 from accelsim.layer import PRICED
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.schedules import NetworkSchedule
 from accelsim.simulation import not_modelled
 
 
@@ -56,13 +59,21 @@ def repriced(result: NetworkResult, table: str | None = None, node_nm: float | N
         arch=arch.config,
         layers=layers,
         options={**result.options, "energy_table": prices.name},
-        not_modelled=not_modelled(arch, {layer.unit for layer in result.simulated}),
+        not_modelled=not_modelled(arch, {layer.unit for layer in result.simulated}, result.schedule is not None),
         notes=(*result.notes, note),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
         prices=prices_in_use(machine_components(arch), prices),
+        schedule=_schedule(arch, layers, result.schedule),
     )
+
+
+def _schedule(arch: Arch, layers: Sequence[LayerResult], schedule: NetworkSchedule | None) -> NetworkSchedule | None:
+    if schedule is None:
+        return None
+    simulated = [layer for layer in layers if layer.simulated]
+    return replace(schedule, energy_pj=network_energy.energy_pj(arch, simulated, schedule))
 
 
 def _layer(arch: Arch, layer: LayerResult, table: Table) -> LayerResult:

@@ -199,7 +199,8 @@ class NetworkResult:
     advice : Advice or None
         What remedies gained, where they were tried.
     schedule : NetworkSchedule or None
-        The layers on one clock, where that was asked for; every other figure is of layers one after another.
+        The layers on one clock, where that was asked for. Cycles, time, rates, energy, DRAM traffic and the
+        energy-delay product are then of that clock; every figure of a layer is of the layer alone.
     """
 
     arch: Mapping[str, Any]
@@ -253,8 +254,20 @@ class NetworkResult:
 
     @cached_property
     def cycles(self) -> int:
-        """Cycles of all simulated layers."""
+        """Cycles of all simulated layers: on one clock where there is a schedule, else one after another."""
+        return self.isolated_cycles if self.schedule is None else self.schedule.cycles
+
+    @cached_property
+    def isolated_cycles(self) -> int:
+        """Cycles of the simulated layers one after another, each from an idle machine."""
         return sum(layer.cycles for layer in self.simulated)
+
+    @cached_property
+    def alone(self) -> NetworkResult:
+        """The same layers one after another: what layers' own figures add up to."""
+        if self.schedule is None:
+            return self
+        return replace(self, layers=placed(self.layers), schedule=None)
 
     @property
     def time_s(self) -> float:
@@ -304,6 +317,8 @@ class NetworkResult:
     @cached_property
     def energy_pj(self) -> dict[str, float]:
         """Energy by component."""
+        if self.schedule is not None:
+            return dict(self.schedule.energy_pj)
         parts: dict[str, list[float]] = {}
         for layer in self.simulated:
             for name, pj in layer.energy_pj.items():
@@ -323,11 +338,15 @@ class NetworkResult:
     @cached_property
     def dram_read_bits(self) -> int:
         """Bits read from DRAM."""
+        if self.schedule is not None:
+            return self.schedule.dram_read_bits
         return sum(layer.dram_read_bits for layer in self.simulated)
 
     @cached_property
     def dram_write_bits(self) -> int:
         """Bits written to DRAM."""
+        if self.schedule is not None:
+            return self.schedule.dram_write_bits
         return sum(layer.dram_write_bits for layer in self.simulated)
 
     @property
@@ -379,8 +398,13 @@ class NetworkResult:
         }
 
     def over(self, names: Collection[str]) -> NetworkResult:
-        """Return the result of some layers alone, for comparisons over what several machines simulated."""
-        return replace(self, layers=tuple(layer for layer in self.layers if layer.name in names))
+        """Return the result of some layers, for comparisons over what several machines simulated.
+
+        Fewer than all have no place on the clock of all: they are one after another.
+        """
+        if all(layer.name in names for layer in self.layers):
+            return self
+        return replace(self.alone, layers=tuple(layer for layer in self.alone.layers if layer.name in names))
 
     def blocks(self, depth: int = 1) -> dict[str, NetworkResult]:
         """Return the layers whose names share their first ``depth`` parts, block by block: ``layer1.0`` at 2."""
@@ -397,6 +421,15 @@ class NetworkResult:
     def _share(self, *causes: str) -> float:
         worked = [(layer.units, layer.cycles, sum(layer.account.get(c, 0) for c in causes)) for layer in self.simulated]
         return time_share(worked)
+
+
+def placed(results: Iterable[LayerResult]) -> tuple[LayerResult, ...]:
+    """Return the results with their start cycles: layers run one after another."""
+    done, now = list[LayerResult](), 0
+    for result in results:
+        done.append(replace(result, start_cycle=now))
+        now += result.cycles
+    return tuple(done)
 
 
 def time_share(spent: Iterable[tuple[int, int, int]]) -> float:

@@ -110,8 +110,8 @@ class NetworkSchedule:
         What brings the cycles from the layers alone to these.
     residency, proof : str
         ``none``, ``greedy`` or ``exact``; what is proved of it, empty of ``none``.
-    dram_bits, isolated_dram_bits : int
-        What moves to and from DRAM, whole bursts, and what the layers alone move.
+    dram_read_bits, dram_write_bits, isolated_dram_bits : int
+        What moves from and to DRAM, whole bursts, and what the layers alone move.
     energy_pj : mapping
         Component -> energy of the network on this clock.
     buffers : tuple of BufferTime
@@ -136,12 +136,18 @@ class NetworkSchedule:
     factors: tuple[Factor, ...] = ()
     residency: str = "none"
     proof: str = ""
-    dram_bits: int = 0
+    dram_read_bits: int = 0
+    dram_write_bits: int = 0
     isolated_dram_bits: int = 0
     energy_pj: Mapping[str, float] = field(default_factory=dict)
     buffers: tuple[BufferTime, ...] = ()
     kept: tuple[Kept, ...] = ()
     unwritten: tuple[str, ...] = ()
+
+    @property
+    def dram_bits(self) -> int:
+        """Bits across the DRAM boundary, both directions."""
+        return self.dram_read_bits + self.dram_write_bits
 
     @property
     def total_energy_pj(self) -> float:

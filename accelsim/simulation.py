@@ -28,6 +28,7 @@ from accelsim.passes.fold import joinable
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.results import placed as placed
 from accelsim.rooms import Keep
 from accelsim.workload.layers import Layer, LayerView, Tensor
 from accelsim.workload.load import load_network as load_network
@@ -91,9 +92,9 @@ def simulate(
     precision: Given | None = None,
     trace: bool = False,
     requests: bool = False,
-    schedule: Literal["isolated", "network"] = "isolated",
-    prefetch: Prefetch = "tile",
-    residency: Keep = "exact",
+    schedule: Literal["isolated", "network"] | None = None,
+    prefetch: Prefetch | None = None,
+    residency: Keep | None = None,
     progress: OnProgress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -132,12 +133,13 @@ def simulate(
         Keep each layer's schedule of tiles, for `accelsim.report.trace`.
     requests : bool
         Keep each layer's requests to a DRAM device, as `LayerResult.requests`.
-    schedule : "isolated" or "network"
-        Of a connected network: also put its layers on one clock, as the result's ``schedule``.
-    prefetch : "none", "tile" or KiB
-        What constants that clock lets units fetch before their layer's turn.
-    residency : "none", "greedy" or "exact"
-        On that clock: how it is decided which activations live in the machine's buffers, if it declares any.
+    schedule : "isolated" or "network", optional
+        In place of the machine's ``schedule.mode``: layers one after another, or those of a connected network on one
+        clock, as the result's ``schedule``. With a pattern of ``layers``, always one after another.
+    prefetch : "none", "tile" or KiB, optional
+        In place of the machine's ``schedule.prefetch``: what constants are fetched before their layer's turn.
+    residency : "none", "greedy" or "exact", optional
+        In place of the machine's ``schedule.residency``: how it is decided what lives in its buffers.
     progress : callable, optional
 
     Raises
@@ -148,18 +150,21 @@ def simulate(
         An invariant of ours is broken.
     """
     arch = arch if isinstance(arch, Arch) else load_arch(arch)
+    for key, value in (("mode", schedule), ("prefetch", prefetch), ("residency", residency)):
+        arch = arch if value is None else arch.replace(f"schedule.{key}", value)
     if not isinstance(network, Network):
         network = load_network(network, dims=dims)
     elif dims:
         check_names(dims, (), network.name)
     network = prepare(arch, network, batch, density, precision)
+    one_clock = one_clock_for(arch, network, layers)
     chosen = select(network, layers)
     pinned = Pinned(mapping) if mapping is not None else None
     if pinned is not None and (stray := pinned.unused([layer.name for layer in network.layers])):
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=pinned.name)
     given, roundings, said = given_operands(network, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
-    options = Options(seed, fidelity, check, mode, trace or schedule == "network", unsupported, requests)
+    options = Options(seed, fidelity, check, mode, trace or one_clock, unsupported, requests)
     table = table_of(arch)
     areas = areas_of(arch, table)
     tasks = [
@@ -171,14 +176,13 @@ def simulate(
     ]
     ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
     clocked = None
-    if schedule == "network":
-        from accelsim.network_time import scheduled
+    if one_clock:
+        from accelsim import network_time  # loads compiled code
 
-        clocked = scheduled(arch, network, ran, prefetch, residency=residency)
+        clocked = network_time.scheduled(arch, network, ran)
     ran, sooner = overlapped(arch, network, tasks, ran)
-    results = placed(with_parents(ran, network))
-    if clocked is not None and not trace:
-        results = tuple(replace(result, tiles=None) for result in results)
+    ran = with_parents(ran, network)
+    results = placed(ran) if clocked is None else network_time.on_clock(ran, clocked, trace)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -194,7 +198,7 @@ def simulate(
         },
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
-        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, clocked is not None),
+        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, one_clock),
         notes=(*network.notes, *said, *sooner, *_device_notes(arch, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
@@ -203,6 +207,23 @@ def simulate(
         joins=joinable(network),
         schedule=clocked,
     )
+
+
+def one_clock_for(arch: Arch, network: Network, pattern: str = "*") -> bool:
+    """Return whether layers go on one clock: the machine says so or has buffers for it, and all layers are to run.
+
+    Raises
+    ------
+    ConfigError
+        The machine says so, and the network is a table of layers.
+    """
+    mode = arch.schedule.mode
+    if mode is None:
+        return bool(arch.memory.buffers) and pattern == "*" and not network.isolated
+    if mode == "network" and network.isolated:
+        problem = f"'{network.name}' is a table of layers, isolated: no edges"
+        raise arch.document.error(("schedule", "mode"), problem, "use onnx:NAME, net:NAME or a file with edges")
+    return mode == "network" and pattern == "*"
 
 
 def prepare(arch: Arch, network: Network, batch: int | None, density: Given | None, precision: Given | None) -> Network:
@@ -447,15 +468,6 @@ def likeness(task: Task) -> Any:
     plain = tuple(replace(t, name="") for t in tensors)
     where = (*task.addresses.values(), task.free_byte)
     return (task.view.shape, plain, unit, task.pinned, task.view.batch, where)
-
-
-def placed(results: list[LayerResult]) -> tuple[LayerResult, ...]:
-    """Return the results with their start cycles: layers run one after another."""
-    done, now = [], 0
-    for result in results:
-        done.append(replace(result, start_cycle=now))
-        now += result.cycles
-    return tuple(done)
 
 
 def not_modelled(arch: Arch, units: Collection[str | None], one_clock: bool = False) -> tuple[str, ...]:

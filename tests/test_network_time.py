@@ -1,15 +1,29 @@
 """Simulated layers on one clock: what waits for what, accounts of units, and the report that holds them."""
 
+import io
 import json
-from dataclasses import replace
+import re
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from matplotlib.colors import to_hex
+from rich.console import Console
 
 import accelsim
-from accelsim.errors import WorkloadError
+from accelsim import simulation
+from accelsim.cli import app
+from accelsim.errors import ConfigError, WorkloadError
+from accelsim.explore.sweep import evaluate, identity
+from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.network_time import made_by_others, programs_of
+from accelsim.report import palette, plots
 from accelsim.report.document import document, to_json
+from accelsim.report.markdown import to_markdown
 from accelsim.report.reader import read_report
+from accelsim.report.run_page import to_html
+from accelsim.report.table import ResultView
+from accelsim.units import si
 from accelsim.workload.layers import LayerView
 from accelsim.workload.network import make_layer
 from accelsim.workload.shapes import Matmul
@@ -32,7 +46,8 @@ def test_every_unit_s_account_closes_and_the_path_sums_to_the_network_s_cycles(m
             assert sum(account.causes.values()) == account.units * found.cycles
     assert sum(part.cycles for part in found.critical) == found.cycles
     assert found.lower_bound_cycles <= found.cycles
-    assert found.isolated_cycles == result.cycles
+    assert found.isolated_cycles == result.isolated_cycles
+    assert result.cycles == found.cycles
     assert [layer.name for layer in found.layers] == [layer.name for layer in result.simulated]
     for layer, time in zip(result.simulated, found.layers, strict=True):
         assert time.isolated_cycles == layer.cycles
@@ -44,15 +59,41 @@ def test_one_unit_in_a_chain_takes_no_longer_than_layer_by_layer_and_no_prefetch
     none, tile, room = (simulated("tpu_v1", prefetch=p).schedule.cycles for p in ("none", "tile", 4096))
     result = simulated("tpu_v1")
     # a layer's first load in two requests is rounded up twice
-    assert room <= tile <= none <= result.cycles + len(result.simulated)
-    assert tile < result.cycles
+    assert room <= tile <= none <= result.isolated_cycles + len(result.simulated)
+    assert tile < result.isolated_cycles
 
 
 def test_without_a_schedule_nothing_changes():
     plain, timed = accelsim.simulate("edge_npu", "onnx:squeezenet"), simulated("edge_npu", "onnx:squeezenet")
-    assert replace(timed, schedule=None, not_modelled=plain.not_modelled) == plain
+    assert timed.alone.layers == plain.layers
+    assert timed.alone.cycles == plain.cycles
+    assert timed.alone.energy_pj == plain.energy_pj
     assert "schedule" not in document(plain)
+    assert "schedule" not in plain.arch
     assert document(plain)["schema"] == 1
+
+
+def test_time_rates_leakage_and_edp_are_of_the_one_clock():
+    plain, timed = accelsim.simulate("edge_npu", "onnx:bvlc_alexnet"), simulated()
+    assert timed.time_s == timed.schedule.cycles / 1e9
+    assert timed.cycles < plain.cycles
+    there, before = timed.energy_pj, plain.energy_pj
+    assert there["leakage"] / before["leakage"] == pytest.approx(timed.cycles / plain.cycles)
+    changed = {part for part in there if there[part] != pytest.approx(before[part], rel=1e-12)}
+    assert changed == {"leakage", *(part for part in there if "clock" in part)}, "idle units are clocked"
+    assert timed.edp_pj_s == pytest.approx(timed.total_energy_pj * timed.time_s)
+    assert timed.tops == pytest.approx(2 * timed.macs / timed.time_s / 1e12)
+
+
+def test_some_layers_have_no_place_on_the_clock_of_all():
+    result = simulated()
+    assert result.over([layer.name for layer in result.layers]) is result
+    some = result.over([layer.name for layer in result.layers[1:]])
+    assert some.schedule is None
+    assert some.cycles == result.isolated_cycles - result.layers[0].cycles
+    part = simulated(layers="conv*")
+    assert part.schedule is None
+    assert part.cycles == sum(layer.cycles for layer in part.simulated)
 
 
 def test_a_report_with_a_schedule_is_of_format_2_and_is_read_again(tmp_path):
@@ -65,9 +106,127 @@ def test_a_report_with_a_schedule_is_of_format_2_and_is_read_again(tmp_path):
     assert to_json(read_report(path)) == path.read_text()
 
 
-def test_a_table_of_layers_has_no_edges_to_schedule_by():
-    with pytest.raises(WorkloadError, match=r"'resnet50' is a table of isolated layers: .*; give a connected one"):
+def test_the_report_says_where_each_layer_lies_and_both_totals():
+    result = simulated()
+    written = document(result)
+    totals, layers = written["totals"], written["layers"]
+    assert totals["cycles"] == written["schedule"]["cycles"]
+    assert totals["isolated_cycles"] == sum(layer["isolated_cycles"] for layer in layers)
+    assert totals["isolated_dram_bits"] == totals["dram_read_bits"] + totals["dram_write_bits"]
+    assert totals["lower_bound_cycles"] <= totals["cycles"]
+    assert written["arch"]["schedule"] == {
+        "mode": "network", "residency": "exact", "prefetch": "tile", "overlap": True,
+    }  # fmt: skip
+    for layer, time in zip(layers, written["schedule"]["layers"], strict=True):
+        assert layer["start_cycle"] < layer["end_cycle"] <= totals["cycles"]
+        assert layer["waits"] == time["waits"]
+        assert sum(time["waits"].values()) + layer["compute_cycles"] == time["cycles"]
+
+
+def test_people_read_both_totals_first_and_then_units_path_and_waits():
+    result = simulated()
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(ResultView(result))
+    shown = console.export_text()
+    first = (
+        f"{si(result.cycles, 'cycles', 4)} on one clock, 65.8 MB DRAM (isolated layers: 3.276 Mcycles, 65.8 MB): "
+        "one clock -0.1 %, units side by side -0.3 %"
+    )
+    for text in (shown, to_markdown(result), to_html(result)):
+        assert first in " ".join(text.split())
+        assert "DRAM transfer" in text
+        assert "producer" in text
+    assert shown.splitlines()[1].startswith(first)
+    assert re.search(r"relu1 .* 109,623 +130,210 +121,318 producer", shown)
+    assert re.search(r"\n  +vector +idle 89 %, busy 10 %", shown)
+    plain = to_markdown(accelsim.simulate("edge_npu", "onnx:bvlc_alexnet"))
+    assert "one clock" not in plain
+    assert "Layers run one after another" in plain
+    assert "Layers run one after another" not in to_markdown(result)
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        ([("schedule.mode", "networks")], "schedule.mode: 'networks' is not a known value; must be 'isolated' or"),
+        ([("schedule.prefetch", 0)], "schedule.prefetch: 0 is no prefetch; write none, tile or KiB from 1 to"),
+        ([("schedule.prefetch", "tiles")], "schedule.prefetch: 'tiles' is no prefetch; write none, tile or KiB"),
+        ([("schedule.prefetch", 1 << 31)], "schedule.prefetch: 2147483648 is no prefetch"),
+        ([("schedule.prefetch", True)], "schedule.prefetch: True is no prefetch"),
+        ([("schedule.overlap", 1)], "schedule.overlap: 1 is of the wrong type; must be true or false"),
+        ([("schedule.fetch", 1)], "schedule.fetch: unknown key; did you mean 'prefetch'?"),
+    ],
+)  # fmt: skip
+def test_a_wrong_schedule_key_is_named_with_its_remedy(sets, told):
+    with pytest.raises(ConfigError) as found:
+        simulation.load_arch("edge_npu", sets)
+    assert f"--set: {told}" in str(found.value)
+
+
+def test_a_table_of_layers_has_no_edges_to_schedule_by(tmp_path):
+    with pytest.raises(ConfigError, match=r"'resnet50' is a table of layers, isolated: no edges; use onnx:NAME"):
         simulated("edge_npu", "resnet50")
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: edge_npu\nname: mine\nschedule:\n  mode: network\n  overlap: false\n")
+    with pytest.raises(ConfigError, match=r"mine.yaml:4: schedule.mode: 'resnet50' is a table"):
+        accelsim.simulate(str(path), "resnet50")
+    assert accelsim.simulate(str(path), "resnet50", schedule="isolated").schedule is None
+    assert accelsim.simulate(str(path), "onnx:squeezenet").schedule.overlap is False
+
+
+def test_run_and_compare_take_the_clock_s_options():
+    def of(*words):
+        found = CliRunner().invoke(app, [*words, "--format", "json"])
+        assert found.exit_code == 0, found.output
+        return json.loads(found.stdout)
+
+    run = of("run", "edge_npu", "onnx:squeezenet", "--network", "--prefetch", "64")
+    assert run["schedule"]["prefetch"] == 64
+    assert "schedule" not in of("run", "edge_npu", "onnx:squeezenet", "--network", "--isolated")
+    compared = of("compare", "edge_npu", "-n", "onnx:squeezenet", "--set", "schedule.mode=network", "--prefetch", "64")
+    assert compared["rows"][0]["cycles"] == run["totals"]["cycles"]
+    wrong = CliRunner().invoke(app, ["run", "edge_npu", "onnx:squeezenet", "--prefetch", "some"])
+    assert wrong.exit_code == 2
+    assert "'some' is neither none, tile nor a whole number of KiB" in wrong.output
+
+
+def test_the_gantt_picture_fills_every_unit_s_time_and_its_areas_are_the_accounts(tmp_path):
+    result = simulated("edge_npu", "onnx:squeezenet")
+    found = result.schedule
+    axes = plots.gantt_figure(result).axes[0]
+    looks = {to_hex(look.colour).upper(): cause for cause, look in palette.CAUSES.items()}
+    for lane, unit in enumerate(found.accounts):
+        area = dict.fromkeys(("busy", "memory", "conflict", "idle"), 0.0)
+        for bars in axes.collections:
+            for path in bars.get_paths():
+                box = path.get_extents()
+                if abs((box.y0 + box.y1) / 2 - lane) < 0.5:
+                    area[looks[to_hex(bars.get_facecolor()[0]).upper()]] += box.width * box.height / 0.8
+        account = next(iter(found.accounts[unit].values()))
+        for cause in ("memory", "conflict", "idle"):
+            assert area[cause] == pytest.approx(account.causes.get(cause, 0) / account.units, rel=1e-6, abs=1)
+        assert sum(area.values()) == pytest.approx(found.cycles)
+    path = tmp_path / "report.json"
+    path.write_text(to_json(result))
+    drawn = CliRunner().invoke(app, ["plot", str(path), "gantt", "-o", str(tmp_path / "gantt.png")])
+    assert drawn.exit_code == 0, drawn.output
+    with pytest.raises(ConfigError, match="not on one clock; run with --network"):
+        plots.gantt_figure(result.alone)
+
+
+def test_a_point_of_a_sweep_is_on_the_clock_that_its_machine_says():
+    machine, net = simulation.load_arch("edge_npu"), accelsim.load_network("onnx:squeezenet")
+    context = evaluate.Context({"m": machine.document}, {"n": net}, Path(), columnar=True)
+    sets = (("schedule.mode", "network"),)
+    row = evaluate.run_point(context, evaluate.Job("", "m", "n", sets, OptionsSpec()))
+    alone = evaluate.run_point(context, evaluate.Job("", "m", "n", (), OptionsSpec()))
+    result = simulated("edge_npu", "onnx:squeezenet")
+    assert row.totals["cycles"] == result.cycles
+    assert row.totals["edp_pj_s"] == result.edp_pj_s
+    assert alone.totals["cycles"] == result.isolated_cycles
+    assert identity.MachineText(machine.config).of(sets) != identity.MachineText(machine.config).of(())
+    wrong = evaluate.run_point(context, evaluate.Job("", "m", "n", (("schedule.mode", "net"),), OptionsSpec()))
+    assert wrong.status == "illegal"
 
 
 def test_an_edge_goes_through_views_and_ends_where_the_tensor_lives():

@@ -13,7 +13,7 @@ from accelsim import network_time, rooms
 from accelsim.activity import Step, Transfer
 from accelsim.cli import app
 from accelsim.config.packaged import find
-from accelsim.errors import ConfigError, ModelError, WorkloadError
+from accelsim.errors import ConfigError, ModelError
 from accelsim.memory import network as clock
 from accelsim.memory.dram import DramModel
 from accelsim.memory.network import Edge, Program
@@ -82,7 +82,7 @@ def test_a_machine_without_buffers_shows_none_and_one_with_buffers_shows_them():
 
 
 def test_a_buffer_has_area_and_leaks_and_is_of_its_size():
-    small, large = (accelsim.simulate(machine(kib=kib), "onnx:squeezenet") for kib in (1024, 2048))
+    small, large = (accelsim.simulate(machine(kib=kib), "onnx:squeezenet", schedule="isolated") for kib in (1024, 2048))
     assert 0 < small.area_mm2["glb.l2"] < large.area_mm2["glb.l2"]
     assert small.energy_pj["leakage"] < large.energy_pj["leakage"]
 
@@ -153,7 +153,7 @@ def test_bits_saved_at_dram_are_those_that_move_at_the_buffer_and_bursts():
     assert none.dram_bits == none.isolated_dram_bits == result.schedule.isolated_dram_bits
     assert saved >= buffer.read_bits + buffer.written_bits > 0
     assert buffer.peak_bits <= buffer.capacity_bits
-    assert result.layers == bare.layers, "a layer's own figures are of the layer alone"
+    assert result.alone.layers == bare.alone.layers, "a layer's own figures are of the layer alone"
 
 
 def test_more_room_never_moves_more_and_exact_no_more_than_greedy_by_its_own_measure():
@@ -292,11 +292,11 @@ def test_energy_of_the_network_is_that_of_the_layers_but_for_what_moved_and_how_
     assert found.energy_pj["glb.l2"] == pytest.approx(by_hand, rel=1e-12)
     assert found.energy_pj["dram"] == pytest.approx(8.0 * found.dram_bits, rel=1e-12)
     assert found.energy_pj["leakage"] == pytest.approx(
-        result.energy_pj["leakage"] * found.cycles / found.isolated_cycles, rel=1e-12
+        result.alone.energy_pj["leakage"] * found.cycles / found.isolated_cycles, rel=1e-12
     )
     for name in ("array.macs", "array.glb.inputs", "vector.glb"):
-        assert found.energy_pj[name] == pytest.approx(result.energy_pj[name], rel=1e-12)
-    assert found.total_energy_pj < result.total_energy_pj
+        assert found.energy_pj[name] == pytest.approx(result.alone.energy_pj[name], rel=1e-12)
+    assert found.total_energy_pj == result.total_energy_pj < result.alone.total_energy_pj
 
 
 def test_reports_are_equal_for_any_number_of_workers_and_are_read_again(tmp_path):
@@ -312,31 +312,35 @@ def run(*args):
 
 
 def test_isolated_gives_the_run_of_the_layers_alone_and_a_machine_with_buffers_the_network():
-    plain = accelsim.simulate("edge_npu_l2", "onnx:squeezenet")
+    plain = accelsim.simulate(accelsim.load_arch("edge_npu_l2", [("schedule.mode", "isolated")]), "onnx:squeezenet")
     args = ("edge_npu_l2", "onnx:squeezenet", "--format", "json")
     assert run(*args, "--isolated").output == to_json(plain)
-    assert run(*args).output == to_json(ran())
-    assert run(*args, "--residency", "none").output == to_json(ran(residency="none"))
+    assert run(*args).output == to_json(accelsim.simulate("edge_npu_l2", "onnx:squeezenet"))
+    none = accelsim.load_arch("edge_npu_l2", [("schedule.mode", "network"), ("schedule.residency", "none")])
+    assert run(*args, "--residency", "none").output == to_json(accelsim.simulate(none, "onnx:squeezenet"))
+    wrong = run(*args, "--isolated", "--residency", "none")
+    assert wrong.exit_code == 2
+    assert "--residency is of one clock: drop --isolated" in wrong.output
     assert run("edge_npu", *args[1:]).output == to_json(accelsim.simulate("edge_npu", "onnx:squeezenet"))
 
 
 def test_the_first_line_has_both_totals_and_what_makes_the_difference():
     result = ran()
+    from accelsim.report.clocked import headline, totals
     from accelsim.report.markdown import to_markdown
-    from accelsim.report.network import said
 
-    first, _, buffer = said(result)
+    first, buffer = headline(result.schedule), dict(totals(result))["l2"]
     assert "isolated layers" in first
     assert [part in first for part in ("one clock", "kept on the chip", "units side by side")] == [True] * 3
     assert "no width" not in buffer
-    assert "no width of its read and write port is given" in said(ran(machine()))[2]
+    assert "no width of its read and write port is given" in dict(totals(ran(machine())))["l2"]
     text = to_markdown(result)
-    assert f"- {first}" in text
+    assert f"\n{first}.\n" in text
     assert " in l2" in text
 
 
 def test_residency_of_a_table_or_of_some_layers_is_refused_in_a_line():
-    with pytest.raises(WorkloadError, match="table of isolated layers"):
+    with pytest.raises(ConfigError, match="'resnet50' is a table of layers, isolated: no edges; use onnx:NAME"):
         run("edge_npu_l2", "resnet50", "--residency", "exact", "--format", "json")
     result = run("edge_npu_l2", "onnx:squeezenet", "--residency", "exact", "--layers", "fire2*", "--format", "json")
     assert result.exit_code == 2

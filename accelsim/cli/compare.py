@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from accelsim.basis import INCOMPLETE, Incomplete
-from accelsim.cli import completion, pricing, sizes
+from accelsim.cli import completion, onclock, pricing, sizes
 
 
 class _ManyNetworks(click.Command):
@@ -64,6 +64,7 @@ class _ManyNetworks(click.Command):
 @click.option("--density", metavar="FILE", shell_complete=completion.profile,
               help="Densities per layer: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
+@onclock.options
 @pricing.options
 @pricing.tables
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
@@ -85,7 +86,7 @@ def command(
     from accelsim.progress import Bar
 
     asked_tables = pricing.named(tables)
-    priced = pricing.sets(energy_table, node)
+    priced = [*pricing.sets(energy_table, node), *onclock.sets(options)]
     changes = [*map(parse_set, sets), *priced]
     if style == "table" and output is None:
         named = (*sets, *(f"{key}={value}" for key, value in priced if value is not None))

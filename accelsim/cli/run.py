@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from accelsim.cli import completion, pricing, sizes
+from accelsim.cli import completion, onclock, pricing, sizes
 
 if TYPE_CHECKING:
-    from accelsim.config.arch import Arch
     from accelsim.results import NetworkResult
-    from accelsim.workload.network import Network
 
 
 @click.command(epilog="Example: accelsim run systolic_ws onnx:bvlc_alexnet --batch 4 --set params.rows=16")
@@ -39,10 +37,8 @@ if TYPE_CHECKING:
 @click.option("--density", metavar="FILE", shell_complete=completion.profile,
               help="Densities per layer: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip
 @click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
-@click.option("--residency", type=click.Choice(["none", "greedy", "exact"]),
-              help="Put a connected network on one clock, and choose so what lives in the machine's buffers.  "
-              "[default: exact, if it declares any]")  # fmt: skip
-@click.option("--isolated", is_flag=True, help="One layer after another, every tensor in DRAM between them.")
+@onclock.modes
+@onclock.options
 @pricing.options
 @pricing.tables
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv", "markdown"]), default="table",
@@ -85,6 +81,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         raise click.UsageError("--no-pictures is for report files: say where with -o.")
     sets: tuple[str, ...] = options.pop("sets")
     priced = pricing.sets(options.pop("energy_table"), options.pop("node"))
+    priced += onclock.sets(options)
     machine = load_arch(arch, [*(parse_set(text) for text in sets), *priced])
     sets += tuple(f"{key}={value}" for key, value in priced if value is not None)
     with Bar():
@@ -97,7 +94,6 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
         check(output)
     if dram_trace is not None and machine.memory.dram.device is None:
         raise click.UsageError("--dram-trace needs a DRAM device: --set memory.dram.device=ddr4-2400, for example.")
-    options |= clocked(machine, net, options.pop("residency"), options.pop("isolated"), options["layers"])
     with Bar() as report:
         result = simulate(machine, net, progress=report, requests=dram_trace is not None, **options)
     if (problem := nothing_ran(result)) is not None:
@@ -123,19 +119,6 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
 
         wrong = ", ".join(layer.name for layer in result.layers if layer.checked is False)
         raise ModelError(f"values differ from NumPy in {wrong}")
-
-
-def clocked(machine: Arch, net: Network, residency: str | None, isolated: bool, layers: str) -> dict[str, str]:
-    """Return the options of `simulate` for layers on one clock: where asked for, and where a machine has buffers."""
-    if residency is not None:
-        if isolated or layers != "*":
-            raise click.UsageError(
-                f"--residency is of whole networks: drop {'--isolated' if isolated else '--layers'}."
-            )
-        return {"schedule": "network", "residency": residency}
-    if isolated or layers != "*" or net.isolated or not machine.memory.buffers:
-        return {}
-    return {"schedule": "network", "residency": "exact"}
 
 
 def _print(result: NetworkResult, style: str, output: Path | None, traced: bool, depth: int, pictures: bool) -> None:

@@ -22,6 +22,7 @@ from accelsim.config.schema import (
     MemorySpec,
     PrecisionSpec,
     RoomsSpec,
+    ScheduleSpec,
     StorageSpec,
     TechnologySpec,
 )
@@ -73,6 +74,7 @@ class Arch:
     storage: tuple[StorageSpec, ...]
     precision: PrecisionSpec
     mapping: MappingSpec
+    schedule: ScheduleSpec
     config: Mapping[str, Any]
     document: Document = field(compare=False)
     find_params: FindParams = field(compare=False)
@@ -165,7 +167,7 @@ def build(document: Document, find_params: FindParams) -> Arch:
     clocks = {domain: exact(mhz) for domain, mhz in spec.clocks_mhz.items()}
     return Arch(
         spec.name, clocks, units, spec.memory, spec.technology, spec.energy, spec.clock_gating, spec.storage,
-        spec.precision, spec.mapping, config, given, find_params,
+        spec.precision, spec.mapping, spec.schedule, config, given, find_params,
     )  # fmt: skip
 
 
@@ -202,6 +204,8 @@ def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
         config.pop("unvalidated")
     if not spec.memory.buffers:
         config["memory"].pop("buffers")
+    if "schedule" not in spec.model_fields_set:
+        config.pop("schedule")
     if spec.engine is not None:
         config.pop("units")
         config["params"] = units[0].params.model_dump(mode="json")

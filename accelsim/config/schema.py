@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[float, Field(ge=1e-12, le=1e12, allow_inf_nan=False)]
 """A physical figure: in the units in use here none lies outside, and products of such figures stay finite."""
@@ -12,6 +12,8 @@ NotNegative = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 Clock = Annotated[float, Field(ge=1e-3, le=1e5, allow_inf_nan=False)]
 """MHz: from 1 kHz to 100 GHz."""
 Bits = Annotated[int, Field(ge=1, le=64)]
+MOST_PREFETCH = 1 << 30
+"""KiB."""
 Flavour: TypeAlias = Literal["general_purpose", "low_power"]
 """Of a process: how much its gates leak."""
 Gating: TypeAlias = Literal["none", "unit", "word"]
@@ -147,6 +149,32 @@ class RoomsSpec(Strict):
     outputs: str | None = Field(None, description="name of a buffer; null: outputs go to DRAM")
 
 
+class ScheduleSpec(Strict):
+    """How the layers of a connected network share the machine's time."""
+
+    mode: Literal["isolated", "network"] | None = Field(
+        None,
+        description="layers one after another, each from an idle machine; or all of them on one clock; null: on one "
+        "clock what is connected, if the machine declares buffers",
+    )
+    residency: Literal["none", "greedy", "exact"] = Field(
+        "exact", description="on one clock: how it is decided what lives between layers in the machine's buffers"
+    )
+    prefetch: Literal["none", "tile"] | Annotated[int, Field(ge=1, le=MOST_PREFETCH)] = Field(
+        "tile",
+        description="what constants a unit fetches ahead on one clock: nothing before its layer's turn, one tile, or "
+        "so many KiB of room",
+    )
+    overlap: bool = Field(True, description="whether units compute side by side on one clock")
+
+    @field_validator("prefetch", mode="before")
+    @classmethod
+    def _prefetch(cls, value: Any) -> Any:
+        if value in ("none", "tile") or (type(value) is int and 1 <= value <= MOST_PREFETCH):
+            return value
+        raise ValueError(f"{value!r} is no prefetch; write none, tile or KiB from 1 to {MOST_PREFETCH}")
+
+
 class UnitSpec(Strict):
     """One compute unit."""
 
@@ -186,6 +214,7 @@ class ArchSpec(Strict):
     )
     precision: PrecisionSpec = PrecisionSpec()
     mapping: MappingSpec = MappingSpec()
+    schedule: ScheduleSpec = ScheduleSpec()
     sources: dict[str, str] = Field(default_factory=dict, description="key path -> where its value comes from")
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from rich.cells import cell_len, set_cell_size
 
-from accelsim.report import facts, words
+from accelsim.report import clocked, facts, words
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.units import si
 
@@ -58,12 +58,12 @@ class Column:
 
 def columns(result: NetworkResult, layers: Sequence[LayerResult], total: str) -> list[Column]:
     """Return all columns at their natural width: a cell per layer, and the totals of the result last."""
-    both: tuple[LayerResult | NetworkResult, ...] = (*layers, result)
+    both: tuple[LayerResult | NetworkResult, ...] = (*layers, result.alone)
     stalls = sum(layer.stall_cycles for layer in layers)
     cut = len(words.prefix([layer.name for layer in layers], GOOD_NAME))
     names = [layer.name[cut:] for layer in layers]
     stalled = [_percent(layer.stall_cycles, layer.cycles) for layer in layers]
-    times = [_percent(layer.cycles, result.cycles) for layer in layers]
+    times = [_percent(layer.cycles, result.isolated_cycles) for layer in layers]
     macs, cycles, occupancy, energy = _figures(both)
     return [
         column("layer", ("layer",), [*names, total], left=True),
@@ -73,25 +73,42 @@ def columns(result: NetworkResult, layers: Sequence[LayerResult], total: str) ->
         column("share of time", ("time", "%"), [*times, ""], 5),
         occupancy,
         Column("account", ("cycles", "by cause"), ("",) * len(both), MIN_BAR, left=True),
-        column("stalls", ("stall", "%"), [*stalled, _percent(stalls, result.cycles)], 1),
+        column("stalls", ("stall", "%"), [*stalled, _percent(stalls, result.isolated_cycles)], 1),
         column("DRAM read", ("DRAM", "read", "MB"), [words.small(x.dram_read_bits / 8e6) for x in both], 1),
         column("DRAM write", ("DRAM", "write", "MB"), [words.small(x.dram_write_bits / 8e6) for x in both], 2),
         energy,
         column("bound by", ("bound", "by"), [layer.bound_by for layer in layers] + [""], left=True),
+        *_clocked(result, layers),
+    ]
+
+
+def _clocked(result: NetworkResult, layers: Sequence[LayerResult]) -> list[Column]:
+    """Return when layers begin and end on the network's clock, and how long they wait for what; nothing without one."""
+    if result.schedule is None:
+        return []
+    times = clocked.by_layer(result)
+    mine = [times[layer.name] for layer in layers]
+    waits = [f"{sum(time.waits.values()):,}" for time in mine]
+    most = [clocked.WAIT_WORDS[max(time.waits, key=lambda c: time.waits[c])] if time.waits else "" for time in mine]
+    return [
+        column("start", ("one", "clock:", "start"), [*(f"{time.start_cycle:,}" for time in mine), ""], 3),
+        column("end", ("end",), [*(f"{time.end_cycle:,}" for time in mine), f"{result.cycles:,}"], 3),
+        column("waited", ("waited",), [*waits, ""], 3),
+        column("waited for", ("for",), [*most, ""], 3, left=True),
     ]
 
 
 def block_columns(result: NetworkResult, depth: int, total: str) -> list[Column]:
     """Return the columns of the table of blocks that simulated layers are in: a cell per block, and the totals last."""
-    blocks = {name: block for name, block in result.blocks(depth).items() if block.simulated}
-    both = (*blocks.values(), result)
+    blocks = {name: block for name, block in result.alone.blocks(depth).items() if block.simulated}
+    both = (*blocks.values(), result.alone)
     macs, cycles, occupancy, energy = _figures(both)
     return [
         column("block", ("block",), [*blocks, total], left=True),
         column("layers", ("layers",), [f"{len(x.simulated)}" for x in both], 2),
         macs,
         cycles,
-        column("share of time", ("time", "%"), [_percent(x.cycles, result.cycles) for x in both]),
+        column("share of time", ("time", "%"), [_percent(x.cycles, result.isolated_cycles) for x in both]),
         occupancy,
         column("DRAM", ("DRAM", "MB"), [words.small(x.dram_bits / 8e6) for x in both], 1),
         energy,

@@ -15,10 +15,10 @@ from typing import Any
 from accelsim.activity import BOUNDARIES, TENSORS
 from accelsim.config.arch import unsourced
 from accelsim.errors import ModelError
-from accelsim.report import facts, power
+from accelsim.report import clocked, facts, power
 from accelsim.report.facts import in_order
 from accelsim.results import SCHEMA, SCHEMA_SCHEDULED, LayerResult, NetworkResult, TrafficRow
-from accelsim.schedules import NetworkSchedule
+from accelsim.schedules import LayerTime, NetworkSchedule
 from accelsim.text import json_text
 from accelsim.version import __version__
 
@@ -31,6 +31,7 @@ def document(result: NetworkResult) -> dict[str, Any]:
     ModelError
         When a figure is not a finite number or a value has no place in a report.
     """
+    times = clocked.by_layer(result)
     found = {
         "schema": SCHEMA if result.schedule is None else SCHEMA_SCHEDULED,
         "accelsim": __version__,
@@ -47,7 +48,7 @@ def document(result: NetworkResult) -> dict[str, Any]:
         "not_modelled": result.not_modelled,
         "notes": result.notes,
         "totals": _totals(result),
-        "layers": [_layer(layer) for layer in result.layers],
+        "layers": [_layer(layer) | _place(times.get(layer.name)) for layer in result.layers],
     }
     if result.joins:
         found["joins"] = result.joins
@@ -121,8 +122,8 @@ def _schedule(schedule: NetworkSchedule) -> dict[str, Any]:
 
 
 _SCHEDULE = (
-    "prefetch", "overlap", "cycles", "isolated_cycles", "lower_bound_cycles", "residency", "proof", "dram_bits",
-    "isolated_dram_bits",
+    "prefetch", "overlap", "cycles", "isolated_cycles", "lower_bound_cycles", "residency", "proof", "dram_read_bits",
+    "dram_write_bits", "isolated_dram_bits",
 )  # fmt: skip
 
 
@@ -157,7 +158,24 @@ def _totals(result: NetworkResult) -> dict[str, Any]:
         "partial": result.partial,
         "complete": result.complete,
         "coverage": result.coverage,
+    } | _beside(result)
+
+
+def _beside(result: NetworkResult) -> dict[str, Any]:
+    """Return what the totals of a network on one clock stand beside."""
+    if result.schedule is None:
+        return {}
+    return {
+        "isolated_cycles": result.isolated_cycles,
+        "isolated_dram_bits": result.alone.dram_bits,
+        "lower_bound_cycles": result.schedule.lower_bound_cycles,
     }
+
+
+def _place(time: LayerTime | None) -> dict[str, Any]:
+    if time is None:
+        return {}
+    return {"isolated_cycles": time.isolated_cycles, "end_cycle": time.end_cycle, "waits": time.waits}
 
 
 def _layer(layer: LayerResult) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def worst_layers(result: NetworkResult, number: int = 3) -> list[list[LayerResul
         key = (layer.kind, layer.unit, layer.cycles, tuple(causes(layer).items()))
         alike.setdefault(key, []).append(layer)
     ranked = sorted(alike.values(), key=lambda layers: len(layers) * lost_cycles(layers[0]), reverse=True)[:number]
-    return [layers for layers in ranked if len(layers) * lost_cycles(layers[0]) > NEGLIGIBLE * result.cycles]
+    return [layers for layers in ranked if len(layers) * lost_cycles(layers[0]) > NEGLIGIBLE * result.isolated_cycles]
 
 
 def skipped_by_reason(result: NetworkResult) -> dict[str, list[LayerResult]]:

@@ -7,9 +7,10 @@ import re
 import yaml
 
 from accelsim.config.arch import unsourced
-from accelsim.report import dram, facts, letters, nests, network, words
+from accelsim.report import clocked, dram, facts, letters, nests, words
 from accelsim.report.document import plain
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.schedules import NetworkSchedule
 from accelsim.text import markdown, visible_all
 from accelsim.version import __version__
 
@@ -36,12 +37,12 @@ def to_markdown(result: NetworkResult) -> str:
     missing, result = unsourced(result.arch), visible_all(result)
     parts = [
         f"# {markdown(words.title(result))}",
+        *([f"{clocked.headline(result.schedule)}."] if result.schedule else []),
         f"accelsim {__version__}; {markdown(_provenance(result))}.",
-        *_network(result),
         f"## Totals{_tag(result)}",
         _table(
             _TOTALS,
-            [[label, markdown(text)] for label, text in dram.totals(result)],
+            [[label, markdown(text)] for label, text in [*dram.totals(result), *clocked.totals(result)]],
             _TOTALS,
         ),
         "## Worst layers",
@@ -49,6 +50,7 @@ def to_markdown(result: NetworkResult) -> str:
         *_remedies(result),
         f"## Layers{_tag(result)}",
         _table(_COLUMNS, [_row(layer) for layer in result.simulated], _TEXT_COLUMNS),
+        *_one_clock(result.schedule),
         *_dram(result),
         *(f"Mapping on {markdown(unit)}: {markdown(letters.said(of))}." for unit, of in letters.of_run(result).items()),
         *(["## Energy tables", _bullets(words.by_tables(result), "")] if result.energy_tables else []),
@@ -64,12 +66,12 @@ def to_markdown(result: NetworkResult) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _network(result: NetworkResult) -> list[str]:
-    """Return the parts of a network on one clock: what is said of it, and a row per layer."""
-    if result.schedule is None:
+def _one_clock(schedule: NetworkSchedule | None) -> list[str]:
+    """Return a row per layer of a network on one clock."""
+    if schedule is None:
         return []
-    rows = [[markdown(cell) for cell in row] for row in network.rows(result)]
-    return ["## Network", _bullets(network.said(result), ""), _table(network.COLUMNS, rows, network.TEXT_COLUMNS)]
+    rows = [[markdown(cell) for cell in row] for row in clocked.rows(schedule)]
+    return ["## One clock", _table(clocked.COLUMNS, rows, clocked.TEXT_COLUMNS)]
 
 
 def _remedies(result: NetworkResult) -> list[str]:

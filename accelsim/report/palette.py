@@ -32,6 +32,7 @@ CAUSES = {
     "starved": Look(GREEN, "\\\\\\"),
     "control": Look(DARK_GREY),
     "memory": Look(VERMILION, "///"),
+    "idle": Look("#EEEEEE", letters="black"),
 }
 """Cause -> look."""
 

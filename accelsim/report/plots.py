@@ -22,6 +22,7 @@ from accelsim.planning import Plan
 from accelsim.report import (
     breakdown_plot,
     comparison_plot,
+    gantt,
     memory_map,
     plane_plots,
     point_plots,
@@ -77,6 +78,14 @@ def timeline_figure(result: NetworkResult) -> Figure:
     with _style():
         fig = _figure()
         timeline_plot.draw(fig, result)
+        return fig
+
+
+def gantt_figure(result: NetworkResult) -> Figure:
+    """Return the figure of a network on one clock, a row per unit; ConfigError for layers one after another."""
+    with _style():
+        fig = _figure()
+        gantt.draw(fig, result)
         return fig
 
 

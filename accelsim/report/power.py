@@ -102,6 +102,7 @@ def of_tiles(result: NetworkResult, traced: Mapping[str, Traced]) -> Power:
 
 def to_document(result: NetworkResult) -> dict[str, Any]:
     """Return mean and peak power by layers, the window of the peak, and what stalls draw, for report.json."""
+    result = result.alone
     curve, window = of_layers(result), window_us(result)
     return {
         "average_mw": curve.average_mw, "peak_mw": curve.peak_mw(window), "window_us": window, "resolved": "layers",

@@ -30,7 +30,7 @@ def roofline(result: NetworkResult, ids: Mapping[str, str]) -> scatter.Plot | No
     plot.places = [(x.at(a), y.at(b)) for a, b in zip(xs, ys, strict=True)]
     plot.ids = [ids[layer.name] for layer in layers]
     plot.lines = [*_dram_roof(plot, roofs, bits), *_compute_roofs(plot, roofs, bits)]
-    radii = [round(3 + 14 * sqrt(layer.cycles / result.cycles), 1) for layer in layers]
+    radii = [round(3 + 14 * sqrt(layer.cycles / result.isolated_cycles), 1) for layer in layers]
     order = sorted(range(len(layers)), key=lambda i: -radii[i])
     plot.circles = [
         {"x": plot.places[i][0], "y": plot.places[i][1], "r": radii[i], "fill": _fill(layers[i].bound_by)}

@@ -152,7 +152,7 @@ def _make_room(fig: Figure, ax: Axes) -> None:
 
 def _size(result: NetworkResult, point: Point) -> float:
     """Return the area of a point's marker in square points."""
-    return 16 + 320 * point.cycles / result.cycles
+    return 16 + 320 * point.cycles / result.isolated_cycles
 
 
 def _scatter(ax: Axes, result: NetworkResult, found: Sequence[Point]) -> None:

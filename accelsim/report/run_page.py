@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from accelsim.config.arch import unsourced
-from accelsim.report import dram, facts, letters, nests, page, words
+from accelsim.report import clocked, dram, facts, letters, nests, page, words
 from accelsim.report.breakdown_plot import cycles_bars, energy_bars
 from accelsim.report.page import Looks, Piece
 from accelsim.report.roofline_page import NOTE, roofline
 from accelsim.report.series import rows
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.schedules import LayerTime
 
 _HEADS = (
     ("#", "number"), ("layer", "text"), ("cycles", "number"), ("time %", "number"), ("cycles by cause", "bar"),
@@ -46,10 +47,14 @@ def to_html(result: NetworkResult) -> str:
         {"kind": "run", "plots": [plot.data()] if plot else []},
         title=words.title(result),
         machine=words.machine(result),
+        clocked=clocked.headline(result.schedule) if result.schedule else "",
         provenance=words.provenance(result),
         description=result.arch.get("description") or "",
         state=facts.status(result),
-        totals=[(label, text.replace(" %", "\N{NO-BREAK SPACE}%")) for label, text in dram.totals(result)],
+        totals=[
+            (label, text.replace(" %", "\N{NO-BREAK SPACE}%"))
+            for label, text in [*dram.totals(result), *clocked.totals(result)]
+        ],
         cycles=page.pieces(looks, _sum(cycles), cause_looks),
         energy=page.pieces(looks, _sum(energy), component_looks),
         worst=[words.why(result, alike) for alike in facts.worst_layers(result)],
@@ -114,13 +119,14 @@ def _text(text: str) -> dict[str, Any]:
 def _row(
     result: NetworkResult, layer: LayerResult, name: str, bars: tuple[dict[str, Any], dict[str, Any]]
 ) -> dict[str, Any]:
+    time = clocked.by_layer(result).get(layer.name)
     return {
         "id": name,
         "name": layer.name,
         "words": _told(result, layer),
         "cells": [
             _number(layer.cycles, f"{layer.cycles:,}"),
-            _ratio(layer.cycles, result.cycles),
+            _ratio(layer.cycles, result.isolated_cycles),
             bars[0],
             _ratio(layer.occupancy, 1),
             _ratio(layer.stall_cycles, layer.cycles),
@@ -134,15 +140,22 @@ def _row(
             _text(layer.unit or ""),
         ],
         "why": words.why(result, [layer]) if facts.lost_cycles(layer) else "",
-        "facts": _facts(result, layer),
+        "facts": _facts(result, layer) + ([("one clock", _place(time))] if time else []),
         "nest": nests.drawn(layer),
         "tables": _tables(layer),
     }
 
 
+def _place(time: LayerTime) -> str:
+    waits = f"; waited for {clocked.waited(time)}" if time.waits else ""
+    return (
+        f"{time.start_cycle:,} to {time.end_cycle:,}, {time.cycles:,} with waits, {time.isolated_cycles:,} alone{waits}"
+    )
+
+
 def _told(result: NetworkResult, layer: LayerResult) -> str:
     """Return what hovering says of a layer, and what the filter looks through."""
-    share = layer.cycles / result.cycles if result.cycles else 0.0
+    share = layer.cycles / result.isolated_cycles if result.isolated_cycles else 0.0
     return (
         f"{layer.name}\n{layer.kind} on {layer.unit}, bound by {layer.bound_by}\n{layer.cycles:,} cycles "
         f"({words.percent(share)} of all), occupancy {words.percent(layer.occupancy)}"

@@ -55,7 +55,7 @@ def rows(result: NetworkResult, most: int = MAX_ROWS) -> list[SeriesRow]:
     cut = len(words.prefix([layer.name for layer in layers], LONG_NAME))
     if len(layers) <= most:
         return [_row(layer.name[cut:], [layer]) for layer in layers]
-    cycles, energy = result.cycles or 1, result.total_energy_pj or 1.0
+    cycles, energy = result.isolated_cycles or 1, result.total_energy_pj or 1.0
 
     def weight(i: int) -> float:
         return max(layers[i].cycles / cycles, layers[i].total_energy_pj / energy)

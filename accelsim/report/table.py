@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from accelsim.config.arch import unsourced
-from accelsim.report import bar, dram, facts, network, words
+from accelsim.report import bar, clocked, dram, facts, words
 from accelsim.report.columns import GAP, GOOD_NAME, Column, block_columns, columns, fit, narrowed, worked
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.text import visible_all
@@ -47,9 +47,6 @@ class ResultView:
 
 def _lines(result: NetworkResult, depth: int, width: int) -> Iterator[Text]:
     yield from _title(result, width)
-    if result.schedule is not None:
-        for line in network.said(result):
-            yield from hanging("", line, width, "", 2)
     yield Text()
     layers = worked(result)
     if layers and depth:
@@ -82,6 +79,8 @@ def _title(result: NetworkResult, width: int) -> Iterator[Text]:
     if state := facts.status(result):
         text.append(f"  {state}", "bold yellow")
     yield text
+    if result.schedule is not None:
+        yield from hanging("", clocked.headline(result.schedule), width)
     yield from hanging("", f"{words.machine(result)}; {words.provenance(result)}", width, "dim")
 
 
@@ -178,7 +177,7 @@ def _names(layers: list[LayerResult], most: int = 3) -> str:
 def _totals(result: NetworkResult, width: int) -> Iterator[Text]:
     state = facts.status(result)
     yield Text(f"totals ({state})" if state else "totals", "bold")
-    for label, value in dram.totals(result):
+    for label, value in [*dram.totals(result), *clocked.totals(result)]:
         yield from hanging(f"  {label:10}", value, width, "bold red" if value.startswith("WRONG") else "")
 
 

@@ -26,7 +26,8 @@ _SCALES = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
 
 
 def draw(fig: Figure, result: NetworkResult) -> None:
-    """Draw the layers of a result along time."""
+    """Draw the layers of a result along time, one after another."""
+    result = result.alone
     layers = [layer for layer in result.simulated if layer.cycles]
     units = list(dict.fromkeys(layer.unit or "" for layer in layers)) or [""]
     heights = [_LANE * len(units) + 0.1, _PANEL, _PANEL, 1.6 * _PANEL]

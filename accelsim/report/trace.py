@@ -79,6 +79,7 @@ def trace(result: NetworkResult, most: int = MOST_EVENTS) -> Trace:
     UserError
         The result holds no tiles.
     """
+    result = result.alone
     layers = [layer for layer in result.simulated if layer.cycles]
     if not any(layer.tiles for layer in layers):
         raise UserError("the result holds no tiles", "simulate with trace=True")

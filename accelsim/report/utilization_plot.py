@@ -43,7 +43,7 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     write_labels(ax, labels, font)
     useful = [words.CAUSE_WORDS[cause] for cause in facts.USEFUL]
     for y, (share, total) in enumerate(zip(shares, totals, strict=True)):
-        occupancy, time = sum(share.get(name, 0.0) for name in useful) / 100, total / (result.cycles or 1)
+        occupancy, time = sum(share.get(name, 0.0) for name in useful) / 100, total / (result.isolated_cycles or 1)
         told = f"{words.percent(occupancy)} in {words.percent(time)}"
         ax.text(101, y, told, va="center_baseline", fontsize=font, color="#333333")
     if drawn:

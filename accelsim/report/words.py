@@ -22,6 +22,7 @@ CAUSE_WORDS = {
     "starved": "on-chip wait",
     "control": "control",
     "memory": "DRAM stall",
+    "idle": "idle",
 }
 """Cause -> what a legend says."""
 
@@ -100,7 +101,7 @@ def why(result: NetworkResult, layers: Sequence[LayerResult]) -> str:
     if cause is None:
         return f"{who}: no cycles are lost"
     part = percent(facts.share(layer, cause))
-    weight = percent(len(layers) * layer.cycles / result.cycles)
+    weight = percent(len(layers) * layer.cycles / result.isolated_cycles)
     if cause == "memory":
         sentence = f"{part} of {its} cycles wait for DRAM{_dram_remedy(result, layer, its)}"
         if layer.dram_sets_time:
@@ -338,12 +339,14 @@ def _energy(result: NetworkResult) -> str:
 
 
 def _power(result: NetworkResult) -> str:
+    how = "layers one after another, " if result.schedule else ""
+    result = result.alone
     curve, window = power.of_layers(result), power.window_us(result)
     stalled = power.stalled_mw(result)
     rest = f"; leakage and clock while stalled {si(stalled * 1e-3, 'W', 3)}" if stalled else ""
     return (
         f"mean {si(curve.average_mw * 1e-3, 'W', 4)}, peak over {number(window)} us "
-        f"{si(curve.peak_mw(window) * 1e-3, 'W', 4)} (each layer at its mean){rest}"
+        f"{si(curve.peak_mw(window) * 1e-3, 'W', 4)} ({how}each layer at its mean){rest}"
     )
 
 

@@ -109,9 +109,11 @@ def run_point(context: Context, job: Job) -> Row:
         machine = _machine(context, job)
         ready = _ready(context, job, machine.arch)
         shared = context.shared.get(job.network)
+        on_clock = simulation.one_clock_for(machine.arch, ready.network, job.options.layers)
         if machine.arch.memory.dram.device is not None:
             retimed.note_walk(retimed.DEVICE)
-        elif context.columnar and not context.keep_layers:
+        # columns know layers alone; what is on one clock is walked
+        elif context.columnar and not context.keep_layers and not on_clock:
             row = _columnar(machine, ready, job, shared)
             if row is not None:
                 return row
@@ -127,9 +129,14 @@ def run_point(context: Context, job: Job) -> Row:
     ran = layer_set(name for name, part in by_name.items() if part.simulated)
 
     def over(names: LayerSet) -> dict[str, Any]:
-        return _totals(machine.arch, replace(result, layers=tuple(by_name[name] for name in names.names)))
+        return _totals(
+            machine.arch, replace(result, layers=tuple(by_name[name] for name in names.names), schedule=None)
+        )
 
-    return Row(job.key, "ok", None, _totals(machine.arch, result), layers, ran, _common(ran, shared, over))
+    common = _common(ran, shared, over)
+    if common is not None and result.schedule is not None:
+        common = Common(common.layers, {})  # some layers alone have no place on the clock of all
+    return Row(job.key, "ok", None, _totals(machine.arch, result), layers, ran, common)
 
 
 def ran(context: Context, job: Job) -> LayerSet:
@@ -269,7 +276,9 @@ def _simulate(
 
     Unless they are to be ``named``, layers that are alike share one result.
     """
-    options, network = Options(said.seed, said.fidelity), ready.network
+    network = ready.network
+    one_clock = simulation.one_clock_for(arch, network, said.layers)
+    options = Options(said.seed, said.fidelity, trace=one_clock)
     results: list[LayerResult] = []
     for layer in ready.layers:
         if layer.name in ready.chosen:
@@ -278,9 +287,17 @@ def _simulate(
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
+    clocked = None
+    if one_clock:
+        from accelsim import network_time
+
+        clocked = network_time.scheduled(arch, network, results)
+        found = network_time.on_clock(results, clocked, False)
+    else:
+        found = simulation.placed(results) if named else tuple(results)
     return NetworkResult(
-        arch.config, network.name, network.source, network.batch,
-        simulation.placed(results) if named else tuple(results), {}, float(arch.clocks_mhz["core"]), network.isolated,
+        arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
+        network.isolated, schedule=clocked,
     )  # fmt: skip
 
 

@@ -1,0 +1,56 @@
+"""What ``--network``, ``--isolated`` and ``--prefetch`` say: keys of the machine under ``schedule``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+
+
+class PrefetchType(click.ParamType[Any]):
+    """``none``, ``tile`` or a number of KiB."""
+
+    name = "prefetch"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the word or the number."""
+        if value in ("none", "tile"):
+            return value
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"'{value}' is neither none, tile nor a whole number of KiB.", param, ctx)
+
+
+modes = click.option("--network", "mode", flag_value="network",
+                     help="Layers of a connected network on one clock; as --set schedule.mode=network.")  # fmt: skip
+
+
+def options(command: AnyFunction) -> AnyFunction:
+    """Add ``--isolated``, ``--prefetch`` and ``--residency`` to a command, as ``mode``, ``prefetch``, ``residency``."""
+    alone = click.option("--isolated", "mode", flag_value="isolated",
+                         help="Layers one after another, each from an idle machine.")  # fmt: skip
+    ahead = click.option("--prefetch", type=PrefetchType(), metavar="none|tile|KIB",
+                         help="What constants one clock lets units fetch ahead.")  # fmt: skip
+    kept = click.option("--residency", type=click.Choice(["none", "greedy", "exact"]),
+                        help="How one clock chooses what lives in the machine's buffers.")  # fmt: skip
+    return alone(ahead(kept(command)))
+
+
+def sets(options: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Take the options of a clock from ``options``, and return the keys of a machine that they set.
+
+    What one clock does asks for one; it is of whole networks.
+    """
+    found = {key: options.pop(key) for key in ("mode", "prefetch", "residency")}
+    named = [f"--{key}" for key in ("prefetch", "residency") if found[key] is not None]
+    if found["mode"] == "isolated" and named:
+        raise click.UsageError(f"{named[0]} is of one clock: drop --isolated.")
+    if named:
+        found["mode"] = "network"
+    if found["mode"] == "network" and options["layers"] != "*":
+        raise click.UsageError(f"{named[0] if named else '--network'} is of whole networks: drop --layers.")
+    return [(f"schedule.{key}", value) for key, value in found.items() if value is not None]

@@ -1,0 +1,132 @@
+"""What reports say of a network on one clock: totals, units, the critical path, and each layer's place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from accelsim.report import facts, words
+from accelsim.results import NetworkResult
+from accelsim.schedules import BufferTime, LayerTime, NetworkSchedule
+from accelsim.units import si
+
+MOST_LAYERS = 5
+"""Layers of the critical path that a line names; report.json has all."""
+WAIT_WORDS = {"producer": "producer", "room": "room", "memory": "DRAM", "conflict": "port"}
+COLUMNS = ("layer", "unit", "start", "end", "cycles", "alone", "waited for, cycles", "DRAM MB", "in buffers")
+TEXT_COLUMNS = ("layer", "unit", "waited for, cycles", "in buffers")
+PROOFS = {
+    "optimal": "no choice by bits written and read once moves less",
+    "bounded": "the choice is not proved to be the best",
+    "greedy": "chosen greedily",
+}
+"""Proof -> what it says."""
+
+
+def headline(schedule: NetworkSchedule) -> str:
+    """Return both totals, and what brings the cycles from the layers alone to those of the clock."""
+    steps = [
+        f"{after.what} {100 * (after.cycles - before.cycles) / schedule.isolated_cycles:+.1f} %"
+        for before, after in pairwise(schedule.factors)
+        if schedule.isolated_cycles
+    ]
+    return (
+        f"{si(schedule.cycles, 'cycles', 4)} on one clock, {words.megabytes(schedule.dram_bits)} MB DRAM (isolated "
+        f"layers: {si(schedule.isolated_cycles, 'cycles', 4)}, {words.megabytes(schedule.isolated_dram_bits)} MB): "
+        + ", ".join(steps)
+    )
+
+
+def totals(result: NetworkResult) -> list[tuple[str, str]]:
+    """Return label and text of what the clock adds to the totals; nothing without one."""
+    schedule = result.schedule
+    if schedule is None:
+        return []
+    ahead = f"{schedule.prefetch:,} KiB" if isinstance(schedule.prefetch, int) else schedule.prefetch
+    side = "" if schedule.overlap else ", units take turns"
+    alone = si(result.alone.total_energy_pj * 1e-12, "J", 4)
+    unwritten = ", ".join(schedule.unwritten)
+    return [
+        ("one clock", f"{_bound(schedule)}; prefetch {ahead}{side}"),
+        *((f"  {unit}", _shares(causes)) for unit, causes in spent(result, schedule).items()),
+        ("critical", critical(schedule)),
+        *((buffer.name, _buffer(result, schedule, buffer)) for buffer in schedule.buffers),
+        *([("unwritten", f"{unwritten}: read from DRAM what the engine ahead kept on the chip")] if unwritten else []),
+        ("isolated", f"energy {alone}; figures of layers are of each alone"),
+    ]
+
+
+def _bound(schedule: NetworkSchedule) -> str:
+    return f"no order of layers takes less than {schedule.lower_bound_cycles:,} cycles"
+
+
+def _buffer(result: NetworkResult, schedule: NetworkSchedule, buffer: BufferTime) -> str:
+    """Return what lives in a buffer, what moves, which ports nobody waits for, and what is proved of the choice."""
+    kept = sum(each.buffer == buffer.name for each in schedule.kept)
+    spec = next(each for each in result.arch["memory"]["buffers"] if each["name"] == buffer.name)
+    free = [port for port in ("read", "write") if spec.get(f"{port}_bits_per_cycle") is None]
+    ports = f" (no width of its {' and '.join(free)} port is given: nothing waits there)" if free else ""
+    proof = f"; {PROOFS[schedule.proof]}" if schedule.proof else ""
+    return (
+        f"{kept} tensors live there between layers, up to {words.number(buffer.peak_bits / 8192)} of "
+        f"{words.number(buffer.capacity_bits / 8192)} KiB; {words.megabytes(buffer.written_bits)} MB written, "
+        f"{words.megabytes(buffer.read_bits)} MB read{ports}{proof}"
+    )
+
+
+def spent(result: NetworkResult, schedule: NetworkSchedule) -> dict[str, dict[str, float]]:
+    """Return unit -> cause -> share of the network's time, of the units' primary kinds."""
+    primary = {layer.unit or "": layer.primary for layer in result.simulated}
+    found = {}
+    for unit, kinds in schedule.accounts.items():
+        account = kinds[primary[unit]] if unit in primary else next(iter(kinds.values()))
+        whole = account.units * schedule.cycles or 1
+        found[unit] = {cause: account.causes[cause] / whole for cause in facts.in_order(account.causes)}
+    return found
+
+
+def critical(schedule: NetworkSchedule) -> str:
+    """Return who has how much of the critical path, and the layers that have most of it."""
+    resources, layers = dict[str, int](), dict[str, int]()
+    for part in schedule.critical:
+        name = part.resource if part.what == "compute" else f"{_port(part.resource)} {part.what}"
+        resources[name] = resources.get(name, 0) + part.cycles
+        layers[part.layer] = layers.get(part.layer, 0) + part.cycles
+
+    def most(parts: Mapping[str, int], number: int | None = None) -> str:
+        ranked = sorted(parts.items(), key=lambda item: -item[1])[:number]
+        return ", ".join(f"{name} {words.percent(cycles / (schedule.cycles or 1))}" for name, cycles in ranked)
+
+    rest = f" and {len(layers) - MOST_LAYERS} more" if len(layers) > MOST_LAYERS else ""
+    return f"{most(resources)}; on it: {most(layers, MOST_LAYERS)}{rest}"
+
+
+def by_layer(result: NetworkResult) -> dict[str, LayerTime]:
+    """Return layer -> its place on the clock; nothing without one."""
+    return {} if result.schedule is None else {time.name: time for time in result.schedule.layers}
+
+
+def waited(time: LayerTime) -> str:
+    """Return what a layer waited for, the longest first."""
+    ranked = sorted(time.waits.items(), key=lambda item: -item[1])
+    return ", ".join(f"{WAIT_WORDS[cause]} {cycles:,}" for cause, cycles in ranked)
+
+
+def rows(schedule: NetworkSchedule) -> list[list[str]]:
+    """Return the texts of each layer under `COLUMNS`."""
+    return [
+        [
+            time.name, time.unit, *(f"{cycles:,}" for cycles in time[2:6]), waited(time),
+            words.megabytes(time.dram_bits), ", ".join(f"{name} in {buffer}" for name, buffer in time.homes.items()),
+        ]
+        for time in schedule.layers
+    ]  # fmt: skip
+
+
+def _shares(causes: Mapping[str, float]) -> str:
+    ranked = sorted(causes.items(), key=lambda item: -item[1])
+    return ", ".join(f"{words.CAUSE_WORDS.get(cause, cause)} {words.percent(share)}" for cause, share in ranked)
+
+
+def _port(place: str) -> str:
+    return "DRAM" if place == "dram" else place

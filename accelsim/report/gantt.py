@@ -1,0 +1,107 @@
+"""The network on one clock as a picture: a row per unit, every layer where its unit has it, colour by cause."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from accelsim.errors import ConfigError
+from accelsim.report import clocked, palette, words
+from accelsim.report.columns import shorten
+from accelsim.report.series import LONG_NAME
+from accelsim.results import NetworkResult
+from accelsim.schedules import LayerTime
+from accelsim.units import si
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_WIDTH, _LEFT, _RIGHT, _LANE, _HEAD, _FOOT = 10.5, 0.9, 0.2, 0.62, 0.72, 0.85
+"""Inches: of the figure, its margins, and a unit's row."""
+_LETTER = 0.058
+GAPS = {"producer": "idle", "room": "idle", "memory": "memory", "conflict": "conflict"}
+"""What a unit waits for before a layer -> cause."""
+
+
+def draw(fig: Figure, result: NetworkResult) -> None:
+    """Draw the layers of a network on one clock.
+
+    Raises
+    ------
+    ConfigError
+        Layers one after another.
+    """
+    schedule = result.schedule
+    if schedule is None:
+        raise ConfigError("the layers are not on one clock", "run with --network", file=result.network)
+    units = list(schedule.accounts)
+    height = _HEAD + _LANE * len(units) + _FOOT
+    fig.set_size_inches(_WIDTH, height)
+    fig.suptitle(f"{words.title(result)}: {clocked.headline(schedule)}", x=0.01, y=1 - 0.08 / height,
+                 ha="left", va="top")  # fmt: skip
+    box = (_LEFT / _WIDTH, _FOOT / height, 1 - (_LEFT + _RIGHT) / _WIDTH, _LANE * len(units) / height)
+    ax = fig.add_axes(box)
+    ax.set_xlim(0, max(schedule.cycles, 1))
+    ax.set_ylim(len(units) - 0.5, -0.5)
+    ax.set_yticks(range(len(units)), units)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel("cycles")
+    ax.xaxis.set_major_formatter(lambda cycles, _: si(cycles, ""))
+    used: dict[str, str] = {}
+    for time in schedule.layers:
+        _layer(ax, units.index(time.unit), time, used)
+    for lane, unit in enumerate(units):
+        last = max((time.end_cycle for time in schedule.layers if time.unit == unit), default=0)
+        _block(ax, lane, last, schedule.cycles - last, 0.0, 1.0, "idle", used)
+    _names(ax, result, units, schedule.cycles)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6, frameon=False, fontsize=7, handlelength=1.2,
+              columnspacing=1.2, borderaxespad=0.2)  # fmt: skip
+    caption = (
+        "height within a layer: the share of its time in which the unit works, from below, or its tiles wait; between "
+        "layers: what the next one waits for"
+    )
+    fig.text(0.01, 0.06 / height, caption, fontsize=7, color="#333333")
+
+
+def _layer(ax: Axes, lane: int, time: LayerTime, used: dict[str, str]) -> None:
+    """Draw the gap before a layer, first what waits for other layers, then the layer with the waits of its tiles."""
+    at, gap = time.end_cycle - time.cycles, time.start_cycle - (time.end_cycle - time.cycles)
+    inside: dict[str, int] = {}
+    for wait in GAPS:
+        cycles = time.waits.get(wait, 0)
+        before = min(cycles, gap)
+        _block(ax, lane, at, before, 0.0, 1.0, GAPS[wait], used)
+        at, gap = at + before, gap - before
+        if cycles > before:
+            inside[GAPS[wait]] = cycles - before
+    body = time.end_cycle - time.start_cycle
+    floor = 1 - sum(inside.values()) / body if body else 1.0
+    _block(ax, lane, time.start_cycle, body, 0.0, floor, "busy", used)
+    for cause, cycles in inside.items():
+        _block(ax, lane, time.start_cycle, body, floor, cycles / body, cause, used)
+        floor += cycles / body
+
+
+def _block(
+    ax: Axes, lane: int, start: int, cycles: int, floor: float, high: float, cause: str, used: dict[str, str]
+) -> None:
+    """Draw a block; ``floor`` and ``high`` are shares of the row's height, from below."""
+    if not cycles or not high:
+        return
+    look = palette.CAUSES[cause]
+    told = {"busy": "works", "idle": "waits for another layer, or has none left"}.get(cause, words.CAUSE_WORDS[cause])
+    label = None if cause in used else used.setdefault(cause, told)
+    ax.broken_barh([(start, cycles)], (lane + 0.4 - 0.8 * (floor + high), 0.8 * high), facecolors=look.colour,
+                   hatch=look.hatch or None, edgecolor="white", linewidth=0, label=label)  # fmt: skip
+
+
+def _names(ax: Axes, result: NetworkResult, units: list[str], cycles: int) -> None:
+    """Name layers where there is room."""
+    times = list(clocked.by_layer(result).values())
+    cut = len(words.prefix([time.name for time in times], LONG_NAME))
+    inches = (_WIDTH - _LEFT - _RIGHT) / (cycles or 1)
+    for time in times:
+        name, wide = time.name[cut:], time.end_cycle - time.start_cycle
+        if (room := int(wide * inches / _LETTER)) >= min(len(name), 5):
+            ax.text(time.start_cycle + wide / 2, units.index(time.unit) + 0.25, shorten(name, room), ha="center",
+                    va="center_baseline", fontsize=6.5, color="white")  # fmt: skip
