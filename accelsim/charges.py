@@ -111,9 +111,12 @@ def sole_components(arch: Arch, option: str) -> tuple[Component, ...]:
 
 
 def full_name(arch: Arch, unit: Unit, component: str) -> str:
-    """Return the name under which a unit's component stands in a report."""
+    """Return the name under which a unit's component stands in a report.
+
+    Beside a unit's name the links of its array are ``links``: units are called ``array`` as well.
+    """
     shared = len(arch.units) == 1 or component in ("dram", LEAKAGE)
-    return component if shared else f"{unit.name}.{component}"
+    return component if shared else f"{unit.name}.{'links' if component == 'array' else component}"
 
 
 def energy_of(

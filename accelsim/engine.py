@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
@@ -30,6 +30,9 @@ from accelsim.results import StoredBits
 from accelsim.units import INT64_MAX
 from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import Attention, Shape
+
+if TYPE_CHECKING:
+    from accelsim.memory.device.door import Door
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
 MappingT = TypeVar("MappingT", bound=BaseModel)
@@ -55,6 +58,8 @@ class Machine(NamedTuple):
 
     clocks_mhz: Mapping[str, Fraction]
     dram: DramModel
+    door: Door | None = None
+    """To the machine's DRAM device, for an engine that `asks_device`."""
 
 
 class Many(NamedTuple):
@@ -232,6 +237,9 @@ class Engine(Generic[ParamsT, MappingT]):
     dram_inside: ClassVar[tuple[str, ...]] = ()
     """The fields of `DramModel` that decide what an activity says, the burst apart, which always may: sweeps keep an
     activity for all others. With a schedule or `Activity.phases` the bandwidth is none of them."""
+    asks_device: ClassVar[Literal["", "runs", "rounds"]] = ""
+    """How a walk that models memory itself takes it from `Machine.door` where there is one: its phases are served run
+    by run, exactly, or its rounds, approximately; "": not at all."""
     spread: ClassVar[tuple[str, ...]] = ()
     """The parameters that under a given mapping decide nothing but how many primary units there are: all that they add
     are ``unmapped``."""
@@ -399,6 +407,11 @@ class Engine(Generic[ParamsT, MappingT]):
         """Return what could be set against lost cycles; runs try it, and tell only what gains."""
         del params
         return ()
+
+    def dear(self, params: ParamsT) -> str:
+        """Return why a run of a remedy costs more than a glance, or nothing: such are tried only when asked for."""
+        del params
+        return ""
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small random legal case: what the contract tests run."""

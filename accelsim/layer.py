@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -42,6 +42,9 @@ from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAcco
 from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
+
+if TYPE_CHECKING:
+    from accelsim.memory.device.door import Door
 
 PRICED = ("energy", "edp")
 """Objectives of the mapper that look at prices."""
@@ -92,9 +95,12 @@ class Task:
 
 
 def simulate_layer(
-    arch: Arch, task: Task, options: Options, report: Callable[[float], None] | None = None
-) -> LayerResult:
+    arch: Arch, task: Task, options: Options, report: Callable[[float], None] | None = None,
+    fronts: tuple[dict[Any, Any], Any] | None = None,
+) -> LayerResult:  # fmt: skip
     """Run one layer: operands, mapping, plan, walk, timeline, energy; ``report`` hears the share of it that is done.
+
+    ``fronts`` keeps mapping, plan and walk under a key, for layers that differ in nothing but names and addresses.
 
     A layer that does not fit its unit is not simulated, for that reason, unless ``options.unsupported`` is ``error``.
 
@@ -113,14 +119,18 @@ def simulate_layer(
     table = table_of(arch)
     components = unit_components(arch, unit)
     operands = handle.of(view, options.seed, task.values())
-    try:
-        mapping, origin, choice = mapping_of(arch, unit, view, task.pinned, table)
-        plan = _plan(engine, view, operands, params, mapping, machine, pinned=task.pinned is not None)
-    except FitError as error:
-        if options.unsupported == "error":
-            raise
-        return replace(blank, reason=error.reason(view.name))
-    activity, fidelity = _walk(engine, plan, options.fidelity, report)
+    kept, like = fronts or ({}, None)
+    if like not in kept:
+        try:
+            mapping, origin, choice = mapping_of(arch, unit, view, task.pinned, table)
+            plan = _plan(engine, view, operands, params, mapping, machine, pinned=task.pinned is not None)
+        except FitError as error:
+            if options.unsupported == "error":
+                raise
+            return replace(blank, reason=error.reason(view.name))
+        kept[like] = mapping, origin, choice, plan, *_walk(engine, plan, options.fidelity, report)
+    front: tuple[Any, Literal["searched", "pinned", "none"], Choice | None, Any, Activity, str] = kept[like]
+    mapping, origin, choice, plan, activity, fidelity = front
     units = engine.units(params)
     activity.check(units)
     checked = _check(engine, plan, operands, activity) if options.check else None
@@ -130,8 +140,8 @@ def simulate_layer(
         from accelsim import served
         from accelsim.memory.device.machine import Places
 
-        def again(dram: DramModel) -> Activity:
-            slower = machine._replace(dram=dram)
+        def again(dram: DramModel, door: Door | None = None) -> Activity:
+            slower = machine._replace(dram=dram, door=door)
             return _walk(
                 engine, _plan(engine, view, operands, params, mapping, slower, pinned=task.pinned is not None),
                 options.fidelity, None,
@@ -139,7 +149,8 @@ def simulate_layer(
 
         used = served.on_device(
             activity, arch.memory.dram, arch.clocks_mhz["core"], machine.dram,
-            lambda: Places(served.roles(view, task.addresses), task.free_byte), again, requests=options.requests,
+            lambda: Places(served.roles(view, task.addresses), task.free_byte), again, asks=engine.asks_device,
+            requests=options.requests,
         )  # fmt: skip
         activity, cycles, stall = used.activity, used.cycles, used.stall_cycles
     added = cycles - activity.compute_cycles  # a coupled engine's account has its stalls already

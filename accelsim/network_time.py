@@ -14,6 +14,7 @@ from accelsim.layer import machine_view
 from accelsim.memory import network as clock
 from accelsim.memory import network_path
 from accelsim.memory.network import DRAM, Edge, NetworkSpans, Program
+from accelsim.memory.network_rows import Known
 from accelsim.results import LayerResult
 from accelsim.rooms import EVERYTHING_IN_DRAM, Homes, Moved
 from accelsim.schedules import Factor, LayerTime, NetworkSchedule, PathPart, UnitAccount
@@ -53,17 +54,18 @@ def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Ne
     unwritten = check_written(programs, mine, kept)
     prefetch, overlap = given.prefetch, given.overlap
     buses = {DRAM: machine_view(arch).dram, **rooms.ports(arch)}
-    found = clock.run(programs, buses, prefetch, overlap=overlap)
-    path = network_path.critical(programs, buses, prefetch, overlap=overlap)
+    known: Known = {}
+    found = clock.run(programs, buses, prefetch, overlap=overlap, known=known)
+    path = network_path.critical(programs, buses, prefetch, overlap=overlap, known=known)
     if path.cycles != found.cycles:
         raise ModelError(f"the critical path takes {path.cycles} cycles, the network {found.cycles}")
     alone = [layer.cycles for layer in mine]
     factors = [Factor("layer by layer", sum(alone))]
     if homes.kept:
         in_dram = programs_of(network, layers)
-        factors.append(Factor("one clock", clock.run(in_dram, buses, prefetch, overlap=False).cycles))
+        factors.append(Factor("one clock", clock.run(in_dram, buses, prefetch, overlap=False, known=known).cycles))
     if overlap and len(clock.units_of(programs)) > 1:
-        serial = clock.run(programs, buses, prefetch, overlap=False).cycles
+        serial = clock.run(programs, buses, prefetch, overlap=False, known=known).cycles
         factors += [Factor("kept on the chip" if homes.kept else "one clock", serial)]
         factors.append(Factor("units side by side", found.cycles))
     else:
@@ -74,9 +76,9 @@ def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Ne
             layer.name, layer.unit or "", span.start_cycle, span.end_cycle, span.cycles, layer.cycles,
             {cause: cycles for cause, cycles in zip(("producer", "room", "memory", "conflict"), span[5:], strict=True)
              if cycles},
-            layer.dram_bits - move.saved_bits, dict(move.homes),
+            layer.dram_bits - move.saved_bits, dict(move.homes), moves,
         )
-        for layer, span, move in zip(mine, found.layers, kept, strict=True)
+        for layer, span, move, moves in zip(mine, found.layers, kept, found.moves, strict=True)
     )  # fmt: skip
     schedule = NetworkSchedule(
         prefetch, overlap, found.cycles, sum(alone),
@@ -95,17 +97,6 @@ def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Ne
         homes.kept, unwritten,
     )  # fmt: skip
     return replace(schedule, energy_pj=network_energy.energy_pj(arch, mine, schedule))
-
-
-def on_clock(layers: Sequence[LayerResult], schedule: NetworkSchedule, tiles: bool) -> tuple[LayerResult, ...]:
-    """Return the layers with their start cycles on the network's clock, and with their ``tiles`` if those are kept."""
-    times = iter(schedule.layers)
-    return tuple(
-        replace(layer, start_cycle=next(times).start_cycle, tiles=layer.tiles if tiles else None)
-        if layer.simulated
-        else layer
-        for layer in layers
-    )
 
 
 def check_written(

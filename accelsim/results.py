@@ -423,11 +423,12 @@ class NetworkResult:
         return time_share(worked)
 
 
-def placed(results: Iterable[LayerResult]) -> tuple[LayerResult, ...]:
-    """Return the results with their start cycles: layers run one after another."""
+def placed(results: Iterable[LayerResult], schedule: NetworkSchedule | None = None) -> tuple[LayerResult, ...]:
+    """Return the results with their start cycles: on a network's clock, or one after another."""
+    there = {} if schedule is None else {time.name: time.start_cycle for time in schedule.layers}
     done, now = list[LayerResult](), 0
     for result in results:
-        done.append(replace(result, start_cycle=now))
+        done.append(replace(result, start_cycle=there.get(result.name, now)))
         now += result.cycles
     return tuple(done)
 

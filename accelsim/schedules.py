@@ -14,6 +14,14 @@ class UnitAccount(NamedTuple):
     causes: Mapping[str, int]
 
 
+class BusTime(NamedTuple):
+    """When a bus moved something for a layer: from its first request to the end of its last, and how long in all."""
+
+    start_cycle: int
+    end_cycle: int
+    busy_cycles: int
+
+
 class LayerTime(NamedTuple):
     """A layer on the network's clock.
 
@@ -32,6 +40,8 @@ class LayerTime(NamedTuple):
         What it moves to and from DRAM, whole bursts.
     homes : mapping
         Activation that it reads or writes -> the buffer where it lives; none of those in DRAM.
+    moves : mapping
+        ``dram`` or the port of a buffer -> when it moved something for the layer.
     """
 
     name: str
@@ -43,6 +53,7 @@ class LayerTime(NamedTuple):
     waits: Mapping[str, int]
     dram_bits: int = 0
     homes: Mapping[str, str] = {}
+    moves: Mapping[str, BusTime] = {}
 
 
 class BufferTime(NamedTuple):

@@ -39,6 +39,7 @@ from accelsim.workload.sizes import Sizes, check_names
 
 if TYPE_CHECKING:
     from accelsim.memory.network import Prefetch
+    from accelsim.schedules import NetworkSchedule
 
 OnProgress = Callable[[str, float, int], None]
 """Called with (layer name, layers done, layers in all); within a layer that takes long, done has a fraction."""
@@ -55,6 +56,8 @@ ALWAYS_NOT_MODELLED = (
 )
 
 
+NOT_IN_TABLES = "DRAM background, refresh and activation"
+"""What energy tables say that they lack, and a DRAM device has."""
 NOT_SELECTED = "not selected"
 """Why a layer outside the pattern of ``layers`` was not simulated."""
 
@@ -135,7 +138,8 @@ def simulate(
         Keep each layer's requests to a DRAM device, as `LayerResult.requests`.
     schedule : "isolated" or "network", optional
         In place of the machine's ``schedule.mode``: layers one after another, or those of a connected network on one
-        clock, as the result's ``schedule``. With a pattern of ``layers``, always one after another.
+        clock, as the result's ``schedule``; the default for what is connected. With a pattern of ``layers``, always one
+        after another.
     prefetch : "none", "tile" or KiB, optional
         In place of the machine's ``schedule.prefetch``: what constants are fetched before their layer's turn.
     residency : "none", "greedy" or "exact", optional
@@ -175,14 +179,12 @@ def simulate(
         if not is_view(layer)
     ]
     ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
-    clocked = None
-    if one_clock:
-        from accelsim import network_time  # loads compiled code
-
-        clocked = network_time.scheduled(arch, network, ran)
+    clocked = scheduled(arch, network, ran) if one_clock else None
+    if one_clock and not trace:
+        ran = [replace(result, tiles=None) for result in ran]
     ran, sooner = overlapped(arch, network, tasks, ran)
     ran = with_parents(ran, network)
-    results = placed(ran) if clocked is None else network_time.on_clock(ran, clocked, trace)
+    results = placed(ran, clocked)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -198,7 +200,7 @@ def simulate(
         },
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
-        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, one_clock),
+        not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, clocked is not None),
         notes=(*network.notes, *said, *sooner, *_device_notes(arch, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
@@ -210,7 +212,9 @@ def simulate(
 
 
 def one_clock_for(arch: Arch, network: Network, pattern: str = "*") -> bool:
-    """Return whether layers go on one clock: the machine says so or has buffers for it, and all layers are to run.
+    """Return whether layers go on one clock: all those of a connected network, unless the machine says otherwise.
+
+    With a DRAM device only if the machine says so.
 
     Raises
     ------
@@ -219,11 +223,20 @@ def one_clock_for(arch: Arch, network: Network, pattern: str = "*") -> bool:
     """
     mode = arch.schedule.mode
     if mode is None:
-        return bool(arch.memory.buffers) and pattern == "*" and not network.isolated
+        return pattern == "*" and not network.isolated and arch.memory.dram.device is None
     if mode == "network" and network.isolated:
         problem = f"'{network.name}' is a table of layers, isolated: no edges"
         raise arch.document.error(("schedule", "mode"), problem, "use onnx:NAME, net:NAME or a file with edges")
     return mode == "network" and pattern == "*"
+
+
+def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> NetworkSchedule | None:
+    """Return layers that may go on one clock there; None if some were not simulated and the machine does not insist."""
+    if arch.schedule.mode is None and not all(layer.simulated for layer in layers):
+        return None
+    from accelsim import network_time  # loads compiled code
+
+    return network_time.scheduled(arch, network, layers)
 
 
 def prepare(arch: Arch, network: Network, batch: int | None, density: Given | None, precision: Given | None) -> Network:
@@ -352,7 +365,7 @@ def task_for(
 
 
 def _device_notes(arch: Arch, results: Sequence[LayerResult]) -> tuple[str, ...]:
-    if arch.memory.dram.device is None:
+    if arch.memory.dram.device is None:  # `served` loads machine code
         return ()
     from accelsim import served
 
@@ -442,13 +455,15 @@ def _run_one(job: tuple[Any, Task, Options]) -> LayerResult:
 def _serial(arch: Arch, tasks: list[Task], options: Options, progress: OnProgress | None) -> Iterable[LayerResult]:
     """Run one task after another; layers that differ in nothing but their names are simulated once."""
     known: dict[Any, LayerResult] = {}
+    fronts: dict[Any, Any] = {}
     for done, task in enumerate(tasks):
         key = likeness(task) if not options.check else None
         if key is not None and key in known:
             yield replace(known[key], name=task.view.name)
             continue
         report = None if progress is None else _within(progress, task.view.name, done, len(tasks))
-        result = simulate_layer(arch, task, options, report)
+        kept = None if key is None or arch.memory.dram.device is None else (fronts, key[:-1])
+        result = simulate_layer(arch, task, options, report, kept)
         if key is not None and result.simulated:  # a reason may name tensors
             known[key] = result
         yield result
@@ -479,4 +494,10 @@ def not_modelled(arch: Arch, units: Collection[str | None], one_clock: bool = Fa
     if (bare := [name for name in without_registers(arch) if name in units]) and table_of(arch).spec.cells is not None:
         items[f"{UNDECLARED}: clock and pipeline registers of {', '.join(bare)} cost nothing here"] = None
     between = ON_ONE_CLOCK if one_clock else ONE_AFTER_ANOTHER
-    return (*items, between, *ALWAYS_NOT_MODELLED, *table_of(arch).notes)
+    notes = table_of(arch).notes
+    if arch.memory.dram.device is not None:  # its commands are what the table lacks
+        from accelsim.served import commands_of
+
+        if commands_of(arch.memory.dram) is not None:
+            notes = tuple(note for note in notes if NOT_IN_TABLES not in note)
+    return (*items, between, *ALWAYS_NOT_MODELLED, *notes)

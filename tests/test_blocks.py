@@ -81,7 +81,7 @@ def test_layers_without_a_module_keep_their_names():
 
 
 def test_blocks_share_the_first_parts_of_their_names_and_sum_to_the_whole():
-    result = accelsim.simulate("edge_npu_128", "net:resnet18")
+    result = accelsim.simulate("edge_npu_128", "net:resnet18").alone
     blocks = result.blocks()
     assert list(blocks) == ["conv1", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc"]
     assert {layer.name for layer in blocks["layer1"].layers} == {

@@ -1,7 +1,7 @@
 """Every packaged machine declares its pipeline registers, and its clock, power and area follow from them."""
 
 import math
-from itertools import pairwise
+from itertools import pairwise, permutations
 from statistics import median
 from types import ModuleType
 
@@ -332,24 +332,36 @@ def test_the_power_of_five_chips_is_near_what_was_published():
 
 GAINS = [
     # Judd et al., MICRO 2016, abstract: efficiency +57 % over DaDianNao, both at 65 nm
-    ("stripes", "dadiannao", "stripes_alexnet", None),
+    ("stripes", "dadiannao", "stripes_alexnet", None, 1.57),
     # Albericio et al., ISCA 2016, abstract: EDP gain 1.47 at a speed-up of 1.37 over DaDianNao, both at 28 nm
-    ("cnvlutin", "cnvlutin_base", "alexnet", "profiles/alexnet_han2015.yaml"),
+    ("cnvlutin", "cnvlutin_base", "alexnet", "profiles/alexnet_han2015.yaml", 1.47 / 1.37),
     # Zhang et al., MICRO 2016, abstract: 6.43 times less energy than DianNao on sparse networks, both at 65 nm
-    ("cambricon_x", "diannao", "alexnet", "profiles/alexnet_han2015.yaml"),
+    ("cambricon_x", "diannao", "alexnet", "profiles/alexnet_han2015.yaml", 6.43),
     # 452 GOP/s in 485 mW against 5.58 TOP/s in 15.97 W at their peak, at 65 nm here as in the bit-serial papers
-    ("diannao", "dadiannao", "alexnet", None),
+    ("diannao", "dadiannao", "alexnet", None, (452 / 0.485) / (5580 / 15.97)),
 ]
-"""Machine, the one that its paper compares it with, the network. No paper ranks the others against each other (a peak
-of DianNao against a mean over networks of Stripes, at other nodes): there is no order of all five to reproduce."""
+"""Machine, the one that its paper compares it with, the network, and by how much less energy the paper says."""
+
+TURNED = {("diannao", "stripes")}
+"""Pairs of the five whose order over DaDianNao is not that of these figures. DianNao's is a peak without stalls, 2.7
+times; the clock of ours runs on while it waits for DRAM (2.2). Stripes' is a mean over networks, 1.57 at 1.92 times the
+speed, so 1.2 times the power; ours has half of DaDianNao's, whose synapses it reads once per 16 windows (3.0)."""
 
 
-@pytest.mark.parametrize(("better", "worse", "workload", "density"), GAINS)
-def test_energy_ranks_machines_as_their_papers_do(better, worse, workload, density):
+def gain(better, worse, workload, density, *_):
+    """Return how much more energy on chip the other machine takes."""
     case = CaseSpec.model_validate({
         "case": "gain", "arch": better, "baseline": worse, "workload": workload, "layers": "conv*", "density": density,
         "quantity": "totals.on_chip_mw", "expected": 1, "kind": "reported", "origin": "peer", "source": "see GAINS",
     })  # fmt: skip
     power = validation.ours(case)
-    time = validation.ours(case.model_copy(update={"quantity": "totals.time_s"}))
-    assert power * time > 1
+    return power * validation.ours(case.model_copy(update={"quantity": "totals.time_s"}))
+
+
+def test_energy_ranks_machines_as_their_papers_do_all_five_but_for_a_pair_with_its_reason():
+    ours, papers = {row[0]: gain(*row) for row in GAINS}, {row[0]: row[-1] for row in GAINS}
+    assert min(ours.values()) > 1  # each against the machine that its paper compares it with
+    for gains in (ours, papers):
+        gains["cambricon_x"] *= gains["diannao"]
+        gains["dadiannao"] = 1.0
+    assert {(a, b) for a, b in permutations(papers, 2) if papers[a] > papers[b] and ours[a] < ours[b]} == TURNED

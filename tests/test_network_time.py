@@ -3,6 +3,8 @@
 import io
 import json
 import re
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,12 +19,13 @@ from accelsim.errors import ConfigError, WorkloadError
 from accelsim.explore.sweep import evaluate, identity
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.network_time import made_by_others, programs_of
-from accelsim.report import palette, plots
+from accelsim.report import network_trace, palette, plots
 from accelsim.report.document import document, to_json
 from accelsim.report.markdown import to_markdown
 from accelsim.report.reader import read_report
 from accelsim.report.run_page import to_html
 from accelsim.report.table import ResultView
+from accelsim.report.trace import trace
 from accelsim.units import si
 from accelsim.workload.layers import LayerView
 from accelsim.workload.network import make_layer
@@ -64,17 +67,17 @@ def test_one_unit_in_a_chain_takes_no_longer_than_layer_by_layer_and_no_prefetch
 
 
 def test_without_a_schedule_nothing_changes():
-    plain, timed = accelsim.simulate("edge_npu", "onnx:squeezenet"), simulated("edge_npu", "onnx:squeezenet")
+    plain = accelsim.simulate("edge_npu", "onnx:squeezenet", schedule="isolated")
+    timed = simulated("edge_npu", "onnx:squeezenet")
     assert timed.alone.layers == plain.layers
     assert timed.alone.cycles == plain.cycles
     assert timed.alone.energy_pj == plain.energy_pj
     assert "schedule" not in document(plain)
-    assert "schedule" not in plain.arch
     assert document(plain)["schema"] == 1
 
 
 def test_time_rates_leakage_and_edp_are_of_the_one_clock():
-    plain, timed = accelsim.simulate("edge_npu", "onnx:bvlc_alexnet"), simulated()
+    plain, timed = accelsim.simulate("edge_npu", "onnx:bvlc_alexnet", schedule="isolated"), simulated()
     assert timed.time_s == timed.schedule.cycles / 1e9
     assert timed.cycles < plain.cycles
     there, before = timed.energy_pj, plain.energy_pj
@@ -83,6 +86,58 @@ def test_time_rates_leakage_and_edp_are_of_the_one_clock():
     assert changed == {"leakage", *(part for part in there if "clock" in part)}, "idle units are clocked"
     assert timed.edp_pj_s == pytest.approx(timed.total_energy_pj * timed.time_s)
     assert timed.tops == pytest.approx(2 * timed.macs / timed.time_s / 1e12)
+
+
+def test_one_clock_is_the_default_of_connected_networks_that_run_whole():
+    assert accelsim.simulate("edge_npu", "onnx:squeezenet").schedule is not None
+    assert accelsim.simulate("edge_npu", "alexnet").schedule is None
+    partial = accelsim.simulate("systolic_ws", "onnx:squeezenet")
+    assert partial.partial
+    assert partial.schedule is None
+    assert all(layer.tiles is None for layer in partial.layers)
+    assert simulated("systolic_ws", "onnx:squeezenet").schedule is not None
+    device = simulation.load_arch("edge_npu", [("memory.dram.device", "ddr4-2400")])
+    assert accelsim.simulate(device, "onnx:squeezenet").schedule is None
+
+
+def test_the_trace_has_a_track_per_unit_whose_slices_sum_to_its_account_and_counters_of_buses_and_buffers():
+    result = accelsim.simulate("edge_npu_l2", "onnx:squeezenet", trace=True)
+    found = [event for event in trace(result).document["traceEvents"] if event["pid"] == network_trace.PID]
+    tracks = {e["args"]["name"]: e["tid"] for e in found if e["name"] == "thread_name"}
+    for unit, kinds in result.schedule.accounts.items():
+        slices = sorted(
+            (e["args"] for e in found if e["ph"] == "X" and e["tid"] == tracks[f"unit {unit}"]),
+            key=lambda a: a["cycle"],
+        )
+        assert sum(a["cycles"] for a in slices) == result.cycles
+        assert all(a["cycle"] + a["cycles"] == b["cycle"] for a, b in pairwise(slices))
+        spent = Counter()
+        for event in (e for e in found if e["ph"] == "X" and e["tid"] == tracks[f"unit {unit}"]):
+            args = event["args"]
+            inside = {cause: args.get(f"{cause}_cycles", 0) for cause in ("memory", "conflict", "idle")}
+            spent.update(inside)
+            if event["name"] in inside:
+                spent[event["name"]] += args["cycles"]
+        account = next(iter(kinds.values()))
+        for cause in ("memory", "conflict", "idle"):
+            assert spent[cause] * account.units == account.causes.get(cause, 0)
+    counters = {e["name"] for e in found if e["ph"] == "C"}
+    assert counters == {"DRAM in use (%)", "l2 read in use (%)", "l2 write in use (%)", "l2 alive (KiB)"}
+    peak = max(e["args"]["l2 alive"] for e in found if e["name"] == "l2 alive (KiB)")
+    (buffer,) = result.schedule.buffers
+    assert 0 < peak <= buffer.peak_bits / 8192
+
+
+def test_what_buses_move_by_layer_sums_to_what_they_are_busy_with():
+    result = accelsim.simulate("edge_npu_l2", "onnx:squeezenet")
+    moved = Counter()
+    for time in result.schedule.layers:
+        for place, bus in time.moves.items():
+            assert 0 <= bus.start_cycle < bus.end_cycle <= result.cycles
+            assert bus.busy_cycles <= bus.end_cycle - bus.start_cycle
+            moved[place] += bus.busy_cycles
+    rate = result.arch["memory"]["dram"]["gb_per_s"] * 8 * 1000 / result.clock_mhz
+    assert moved["dram"] == pytest.approx(result.dram_bits / rate, rel=0.01)
 
 
 def test_some_layers_have_no_place_on_the_clock_of_all():
@@ -139,7 +194,7 @@ def test_people_read_both_totals_first_and_then_units_path_and_waits():
     assert shown.splitlines()[1].startswith(first)
     assert re.search(r"relu1 .* 109,623 +130,210 +121,318 producer", shown)
     assert re.search(r"\n  +vector +idle 89 %, busy 10 %", shown)
-    plain = to_markdown(accelsim.simulate("edge_npu", "onnx:bvlc_alexnet"))
+    plain = to_markdown(accelsim.simulate("edge_npu", "onnx:bvlc_alexnet", schedule="isolated"))
     assert "one clock" not in plain
     assert "Layers run one after another" in plain
     assert "Layers run one after another" not in to_markdown(result)
@@ -219,7 +274,10 @@ def test_a_point_of_a_sweep_is_on_the_clock_that_its_machine_says():
     context = evaluate.Context({"m": machine.document}, {"n": net}, Path(), columnar=True)
     sets = (("schedule.mode", "network"),)
     row = evaluate.run_point(context, evaluate.Job("", "m", "n", sets, OptionsSpec()))
-    alone = evaluate.run_point(context, evaluate.Job("", "m", "n", (), OptionsSpec()))
+    first = evaluate.run_point(context, evaluate.Job("", "m", "n", (), OptionsSpec()))
+    sets = (("schedule.mode", "isolated"),)
+    alone = evaluate.run_point(context, evaluate.Job("", "m", "n", sets, OptionsSpec()))
+    assert first.totals["cycles"] == row.totals["cycles"], "one clock is the default of what is connected"
     result = simulated("edge_npu", "onnx:squeezenet")
     assert row.totals["cycles"] == result.cycles
     assert row.totals["edp_pj_s"] == result.edp_pj_s

@@ -13,7 +13,7 @@ from accelsim.passes.density import read_density, with_density
 from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.load import load_network
 from accelsim.workload.pattern import Pattern, parse
-from accelsim.workload.shapes import Conv2d
+from accelsim.workload.shapes import Conv2d, Linear
 from accelsim.workload.yaml_dump import dump
 from accelsim.workload.yaml_network import build
 
@@ -134,7 +134,52 @@ def test_effective_macs_follow_the_pattern():
     assert of(view).effective_macs == conv.macs // 2
 
 
-@pytest.mark.parametrize("text", ["bernoulli", "clustered:0.25", "rows:0.5", "nm:4", "balanced:64"])
+def follower(conv, density, ratio, input_density, pattern="bernoulli"):
+    x = Tensor("x", conv.input_shapes[0], 8, True, input_density, pattern=pattern)
+    w = Tensor("w", conv.weight_shape, 8, True, density, True, pattern=f"follows:{ratio:g}")
+    return LayerView("l", conv, (x,), (w,), (Tensor("y", conv.output_shape, 8),))
+
+
+@pytest.mark.parametrize("ratio", [0.2, 1, 2.5])
+def test_filters_that_follow_are_so_many_times_as_dense_where_the_input_is_not_zero(ratio):
+    operands = of(follower(Linear(1, 600, 800), 0.2, ratio, 0.3))
+    met = operands.input.mask[0]
+    mask = operands.weight.mask
+    assert mask.mean() == pytest.approx(0.2, abs=0.005)
+    assert mask[:, met].mean() / mask[:, ~met].mean() == pytest.approx(ratio, rel=0.05)
+    assert operands.effective_macs == int(mask[:, met].sum())
+
+
+def test_a_channel_that_is_zero_at_times_lies_in_between_and_filters_of_a_group_follow_its_channels():
+    conv = Conv2d(n=2, c=12, k=400, h=16, w=16, r=3, s=3, groups=2)
+    operands = of(follower(conv, 0.3, 4, 0.5, "clustered:0.6"))
+    share = operands.input.mask.mean(axis=(0, 2, 3))
+    expected = 0.3 * (1 + 3 * share) / (1 + 3 * share).mean()
+    mask = operands.weight.mask  # (400, 6, 3, 3)
+    found = np.concatenate([mask[:200].mean(axis=(0, 2, 3)), mask[200:].mean(axis=(0, 2, 3))])
+    assert expected.max() > 1.5 * expected.min()
+    np.testing.assert_allclose(found, expected, atol=0.05)
+
+
+def test_filters_follow_an_input_that_is_given():
+    view = follower(Linear(1, 10, 500), 0.3, 100, 1.0)
+    x = np.array([[0, 0, 5, 0, 1, 0, 0, 0, 0, 0]])
+    shares = of(view, given={"x": x}).weight.mask.mean(axis=0)
+    assert (shares[[2, 4]] > 0.9).all()  # two of ten channels cannot hold 0.3 of all alone
+    assert shares.mean() == pytest.approx(0.3, abs=0.02)
+
+
+def test_only_filters_follow(tmp_path):
+    view = follower(Linear(1, 10, 5), 0.3, 2, 1.0)
+    with pytest.raises(WorkloadError, match=r"tensor 'w' has pattern 'follows:2', and it is no filters that meet"):
+        _ = Operand(view.weight).mask
+    text = NET.replace("'clustered:0.5'", "'follows:2'")
+    wrong = r"layer 'fc': has zeros by 'follows:2' in tensor 'fc.input', which is no filters; only filters of a conv"
+    with pytest.raises(ConfigError, match=wrong):
+        build(parse_yaml(text, "net.yaml"))
+
+
+@pytest.mark.parametrize("text", ["bernoulli", "clustered:0.25", "rows:0.5", "nm:4", "balanced:64", "follows:0.5"])
 def test_a_pattern_reads_what_it_writes(text):
     assert str(parse(text)) == text
 
@@ -155,6 +200,8 @@ def test_a_pattern_has_a_kind_and_a_number():
         ("clustered:1.5", "number from 0 to 1"),
         ("nm:2.5", "whole number"),
         ("balanced:0", "out of range"),
+        ("follows", "needs a number; give follows:<number from 0.01 to 100>"),
+        ("follows:0", "out of range; give follows:<number from 0.01 to 100>"),
     ],
 )
 def test_a_pattern_that_is_none_is_refused(text, words):

@@ -22,7 +22,7 @@ MACHINES = [("edge_npu", "onnx:squeezenet"), ("eyeriss", "alexnet"), ("scnn", "a
 
 def traced(arch, network, **sets):
     machine = accelsim.load_arch(arch, list(sets.items()))
-    return accelsim.simulate(machine, accelsim.load_network(network), trace=True)
+    return accelsim.simulate(machine, accelsim.load_network(network), trace=True, schedule="isolated")
 
 
 def seen(result, most=1000):

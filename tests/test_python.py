@@ -68,7 +68,7 @@ def test_a_frame_has_the_rows_of_layers_csv_with_the_energy_of_each_component(sm
     frame = small.to_pandas()
     assert len(frame) == len(small.layers)
     energies = [name for name in frame if name.startswith("energy_")]
-    assert frame[energies].sum().sum() == pytest.approx(small.total_energy_pj, rel=1e-12)
+    assert frame[energies].sum().sum() == pytest.approx(small.alone.total_energy_pj, rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", api.KINDS)

@@ -16,13 +16,13 @@ from accelsim.activity import Flow, flatten
 from accelsim.config.schema import MappingSpec
 from accelsim.engine import Machine
 from accelsim.engines import registry
-from accelsim.engines.row_stationary import candidates
+from accelsim.engines.row_stationary import candidates, traffic
 from accelsim.engines.row_stationary.candidates import best, bounds, mappings
 from accelsim.engines.row_stationary.cut import Cut
 from accelsim.engines.row_stationary.params import Mapping, Params
 from accelsim.engines.row_stationary.reference import reference
 from accelsim.errors import MappingError
-from accelsim.mapping.choose import Bounds, choose
+from accelsim.mapping.choose import Bounds, choose, dynamic_pj
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.operands.golden import golden
@@ -518,3 +518,38 @@ def test_what_costs_least_is_kept_over_speeds_of_dram_and_chosen_as_if_it_were_n
         columns = candidates.mappings(conv, params)
         listed = choose(columns, candidates.bounds(conv, params, dram, columns), spec, price)
         assert (found.row, found.candidates) == (listed.row, listed.candidates)
+
+
+def test_what_is_left_out_by_its_floor_costs_more_and_without_rounded_bursts_floors_are_exact():
+    conv = Conv2d(n=3, c=10, h=13, w=11, k=14, r=3, s=3, stride=(2, 1), pad=(1, 1, 2, 0), groups=2)
+    params = chip(fmap_banks=5)
+    columns = mappings(conv, params)
+    read, write = traffic.least_moved(conv, params, columns)
+    for burst_bits in (16, 64, 512):
+        moved = traffic.moved(conv, params, DramModel(Fraction(1), 0, burst_bits), columns)
+        assert (read <= moved.weights + moved.inputs).all()
+        assert (write <= moved.outputs).all()
+        exact = burst_bits == params.word_bits
+        assert bool((read == moved.weights + moved.inputs).all() and (write == moved.outputs).all()) == exact
+
+
+def test_the_cheapest_are_those_of_the_whole_list_with_ties_in_its_order_however_it_is_cut(monkeypatch):
+    conv = Conv2d(n=2, c=12, h=9, w=9, k=24, r=3, s=3, stride=(1, 1), pad=(1, 1, 1, 1))
+    params, dram = chip(), DramModel(Fraction(1), 0, 4096)
+    rows = np.concatenate([some for some, _ in candidates._numbered(conv, params)])
+    for far, near in ((200.0, 1.5), (0.0, 1.5), (1.0, 0.0)):  # by DRAM alone many cost the same
+        prices = tuple((key, far if key[0] == "dram" else near) for key in candidates._priced(conv, params, dram))
+        told = bounds(conv, params, dram, candidates._columns(rows))
+        energy = dynamic_pj(told, lambda *key, known=dict(prices): known[key])
+        for walked, at_a_time in ((5, 8192), (60, 100), (10**6, 300)):
+            monkeypatch.setattr(candidates, "AT_A_TIME", at_a_time)
+            monkeypatch.setattr(candidates, "most_walked", lambda _, walked=walked: walked)
+            whole = np.concatenate([some for some, _ in candidates._numbered(conv, params)])
+            order = np.lexsort(rows.T), np.lexsort(whole.T)
+            energy_of = np.empty(len(whole))
+            energy_of[order[1]] = energy[order[0]]
+            expected = np.flatnonzero(energy_of <= np.sort(energy_of)[: walked + 1][-1])
+            kept, places, number = candidates._cheapest.__wrapped__(conv, params, dram, prices)
+            assert number == len(whole)
+            np.testing.assert_array_equal(places, expected)
+            np.testing.assert_array_equal(kept, whole[expected])

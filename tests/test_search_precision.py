@@ -62,7 +62,9 @@ def test_costs_are_those_of_a_run_with_the_profile(tmp_path, text, machine):
     for choice in rng.integers(0, len(WIDTHS), (3, len(found.knobs))):
         costs = found.costs(choice)
         (tmp_path / "p.yaml").write_text(dump_precision(found.network, found.types(choice), "test"))
-        result = accelsim.simulate(machine, str(tmp_path / "n.yaml"), precision=tmp_path / "p.yaml")
+        result = accelsim.simulate(
+            machine, str(tmp_path / "n.yaml"), precision=tmp_path / "p.yaml", schedule="isolated"
+        )
         assert costs.cycles[0] == result.cycles
         assert costs.energy_pj[0] == pytest.approx(result.total_energy_pj, rel=1e-12)
 

@@ -231,6 +231,23 @@ def test_price_equals_what_a_run_charges(tmp_path):
     assert wire["transfer_pj"] == pytest.approx(310 / 2560 / 0.81 * 16)
 
 
+def test_prices_of_registers_and_wires_equal_what_a_run_charges():
+    layer = {"name": "a", "kind": "conv2d", "c": 4, "k": 8, "h": 10, "w": 10, "r": 3, "s": 3}
+    net = accelsim.load_network({"name": "one", "isolated": True, "layers": [layer]})
+    result = accelsim.simulate("eyeriss", net)
+    energy, events = result.energy_pj, result.layers[0].events
+    spad = quoted("register", "--width-bits", 16, "--words", 12, "--node", 65)  # a word; a run counts bits
+    charged = sum(n * spad[f"{action}_pj"] / 16 for action, n in events["pe.inputs"].items())
+    assert energy["pe.inputs"] == pytest.approx(charged, rel=1e-14)
+    pipeline = quoted("register", "--width-bits", 176, "--node", 65)
+    assert energy["registers"] == pytest.approx(events["registers"]["data"] * pipeline["data_pj"], rel=1e-14)
+    wire = quoted("wire", "--length-mm", 3.5, "--node", 65)
+    assert energy["bus"] == pytest.approx(events["bus"]["transfer"] * wire["transfer_pj"], rel=1e-14)
+    filters = quoted("sram", "--kib", 0.4375, "--width-bits", 16, "--node", 65)
+    charged = sum(n * filters[f"{action}_pj"] / 16 for action, n in events["pe.filters"].items())
+    assert energy["pe.filters"] == pytest.approx(charged, rel=1e-14)
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

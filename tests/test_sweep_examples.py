@@ -1,6 +1,7 @@
 """The studies in examples/: whole, honest about their answer, and run at small size."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,59 @@ def test_bits_pay_where_both_operands_buy_time(tmp_path):
     assert max(saved["loom"], saved["bitfusion"]) < saved["unpu"] < min(saved["stripes"], saved["systolic_ws"])
     assert cycles["bitfusion", 5] > 0.9 * cycles["bitfusion", 8] > 2 * cycles["bitfusion", 4]
     assert cycles["loom", 5] < 0.6 * cycles["loom", 8]
+
+
+def answer(name):
+    return " ".join((EXAMPLES / name / "README.md").read_text().split())
+
+
+def test_the_answer_about_shapes_is_what_its_networks_give(tmp_path):
+    shape = {"zip": {"params.rows": [32, 64], "params.cols": [32, 16]}}
+    found = rows(small("array_shape", tmp_path, ["mobilenet_v2", "resnet50"], shape=shape), tmp_path)
+    edp = {(r["network"], r["params.rows"], r["params.dataflow"]): r["edp_pj_s"] for r in found}
+    over = {key: value / edp[key[0], 32, "ws"] for key, value in edp.items()}
+    both = {r: (over["mobilenet_v2", r, "os"] * over["resnet50", r, "os"]) ** 0.5 for r in (32, 64)}
+    text = answer("array_shape")
+    assert f"64 x 16 has {over['mobilenet_v2', 64, 'os']:.2f} of the energy-delay product" in text
+    assert f"(output-stationary: {over['resnet50', 32, 'os']:.2f})" in text
+    assert f"output-stationary 64 x 16 ({both[64]:.2f}), then 32 x 32 ({both[32]:.2f})" in text
+
+
+def test_the_answer_about_bits_is_what_its_network_gives(tmp_path):
+    bits = alike([4, 8], "precision.weight_bits", "precision.input_bits", "precision.output_bits")
+    found = rows(small("bits", tmp_path, ["resnet18"], bits=bits), tmp_path)
+    edp = {(r["machine"], r["precision.weight_bits"]): r["edp_pj_s"] for r in found}
+    loom, fusion, unpu, systolic, stripes = (
+        f"{edp[m, 4] / edp[m, 8]:.2g}" for m in ("loom", "bitfusion", "unpu", "systolic_ws", "stripes")
+    )
+    falls = (
+        f"falls to {loom} on Loom, {fusion} on BitFusion and to {unpu} on UNPU, but only to {systolic} on a systolic"
+    )
+    assert falls in answer("bits")
+    assert f"and to {stripes} on Stripes" in answer("bits")
+
+
+def test_the_answer_about_buffers_is_what_its_network_gives(tmp_path):
+    axes = {"sizes": alike([16, 64], "params.input_kib", "params.weight_kib"), "params.output_kib": [64]}
+    path = small("buffer_size", tmp_path, ["resnet50"], **axes)
+    data = read(path).data
+    del data["axes"]["params.input_kib"], data["axes"]["params.weight_kib"]
+    path.write_text(json.dumps(data))
+    least, more = rows(path, tmp_path)
+    text = answer("buffer_size")
+    assert f"DRAM energy from {least['energy_pj']['dram'] / 1e9:.1f} to" in text
+    assert f"64 KiB each are at {more['energy_pj']['dram'] / 1e9:.1f} mJ" in text
+    assert f"falls from {least['total_energy_pj'] / 1e9:.1f} to {more['total_energy_pj'] / 1e9:.1f} mJ" in text
+
+
+def test_the_answer_about_density_is_what_its_network_gives(tmp_path):
+    density = alike([0.1, 0.5], "options.weight_density", "options.input_density")
+    path = small("density", tmp_path, ["googlenet"], "*[!c]", density=density)
+    path.write_text(path.read_text().replace("- dcnn_opt\n", ""))
+    found = rows(path, tmp_path)
+    edp = {(r["machine"], r["options.weight_density"]): r["edp_pj_s"] for r in found}
+    half, tenth = edp["dcnn", 0.5] / edp["scnn", 0.5], edp["dcnn", 0.1] / edp["scnn", 0.1]
+    assert f"{half:.1f} times DCNN at a density of 0.5, {tenth:.0f} times at 0.1" in answer("density")
 
 
 def test_the_picture_of_a_study_has_names_titles_and_ratios(tmp_path):

@@ -112,6 +112,7 @@ def test_a_value_that_its_key_does_not_allow_is_a_row_with_the_reason(tmp_path):
         ("<= 128", "<= 'x'", "constraints.0: condition 'params.rows * params.cols <= 'x'' mixes kinds of values"),
         ("params.rows:", "options.sed:", "axes.options.sed: no option 'sed' to vary; known: batch, layers, seed"),
         ("axes:", "set: {params.rows: 3}\naxes:", "axes.params.rows: 'params.rows' is already set by 'set'"),
+        ("axes:", "options: {weight_pattern: 'nm'}\naxes:", "4: options.weight_pattern: pattern 'nm' needs a number"),
         ("axes:", "sampling: {points: 3}\naxes:", "sampling: 'points' goes with random and lhs"),
     ],
 )  # fmt: skip

@@ -75,6 +75,20 @@ def test_options_reach_the_simulation(tmp_path):
     assert rows[1, 0.5]["effective_macs"] / rows[1, 1.0]["effective_macs"] == pytest.approx(0.5, abs=0.05)
 
 
+def test_a_pattern_of_filters_can_be_an_axis_and_is_what_a_density_profile_says(tmp_path):
+    axes = "axes:\n  options.weight_pattern: [bernoulli, 'follows:3']\n  options.input_density: [0.4]"
+    text = SWEEP.replace("axes:", axes).replace("[2, 4, 8, 16]", "[4]").replace("{from: 2, to: 16, factor: 2}", "[4]")
+    path = write(tmp_path, text + "options: {weight_density: 0.25}\n")
+    sweep.run(path, tmp_path / "s.db", workers=0)
+    with store.open_reader(tmp_path / "s.db") as opened:
+        rows = {r["options.weight_pattern"]: r["effective_macs"] for r in opened.rows()}
+    assert rows["follows:3"] > rows["bernoulli"]
+    arch = accelsim.load_arch("systolic_ws").replace("params.rows", 4).replace("params.cols", 4)
+    profile = {"*": {"weight": "0.25 follows:3", "input": 0.4}}
+    alone = accelsim.simulate(arch, tmp_path / "tiny.yaml", density=profile)
+    assert sum(layer.effective_macs for layer in alone.layers) == rows["follows:3"]
+
+
 def test_layers_that_are_alike_are_simulated_once(tmp_path, monkeypatch):
     seen = []
     once = evaluate.simulate_layer

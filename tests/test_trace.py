@@ -20,7 +20,9 @@ BUS = 1
 
 
 def traced(arch="edge_npu", network="onnx:squeezenet", **options):
-    return accelsim.simulate(accelsim.load_arch(arch), accelsim.load_network(network), trace=True, **options)
+    return accelsim.simulate(
+        accelsim.load_arch(arch), accelsim.load_network(network), trace=True, schedule="isolated", **options
+    )
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ class _Formats(click.Command):
 FORMATS = ("accelergy", "spatten_trace")
 
 
-@click.command("import", cls=_Formats, epilog="Example: accelsim import model.onnx -o model.yaml")
+@click.command("import", cls=_Formats, epilog="Example: accelsim import onnx:squeezenet -o squeezenet.yaml")
 @click.argument("file")
 @click.option("-o", "--output", required=True, metavar="OUT.yaml", help="File to write; it must not exist yet.")
 @click.option("--batch", type=click.IntRange(min=1), help="Images in all; the model's own number by default.")

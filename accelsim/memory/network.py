@@ -18,7 +18,8 @@ from accelsim.activity import Loop, Step
 from accelsim.errors import ModelError, WorkloadError
 from accelsim.jit import plain
 from accelsim.memory.dram import DramModel
-from accelsim.memory.network_rows import LaidOut, State, begun, layout
+from accelsim.memory.network_rows import Known, LaidOut, State, begun, layout
+from accelsim.schedules import BusTime as BusTime
 
 DRAM = "dram"
 MADE = frozenset({"input", "index", "psum", "other"})
@@ -125,11 +126,14 @@ class NetworkSpans(NamedTuple):
         One per program.
     busy_cycles : dict
         Unit or place -> cycles in which it computed or moved something.
+    moves : tuple of dict
+        One per program: place -> when it moved something for the layer.
     """
 
     cycles: int
     layers: tuple[LayerSpan, ...]
     busy_cycles: dict[str, int]
+    moves: tuple[dict[str, BusTime], ...]
 
     @property
     def bound_cycles(self) -> int:
@@ -138,8 +142,9 @@ class NetworkSpans(NamedTuple):
 
 
 def run(
-    programs: Sequence[Program], buses: Buses, prefetch: Prefetch = "tile", *, overlap: bool = True
-) -> NetworkSpans:
+    programs: Sequence[Program], buses: Buses, prefetch: Prefetch = "tile", *, overlap: bool = True,
+    known: Known | None = None,
+) -> NetworkSpans:  # fmt: skip
     """Return when the layers of a network had their units, and what for.
 
     Parameters
@@ -150,6 +155,8 @@ def run(
     prefetch : "none", "tile" or KiB
     overlap : bool
         Whether units compute side by side; if not, all layers run as if on one.
+    known : dict, optional
+        Keeps what is laid out for another call with the same buses and prefetch.
 
     Raises
     ------
@@ -162,13 +169,16 @@ def run(
         dict.fromkeys((*units_of(programs), *(p for p in buses if buses[p] is not None)), 0),
     )
     ends: dict[str, int] = {}
+    moves = list[dict[str, BusTime]]()
     for start, end in stretches(programs):
         if start < end:
-            laid, names = laid_out(programs[start:end], start, buses, prefetch, overlap)
+            laid, names = laid_out(programs[start:end], start, buses, prefetch, overlap, known)
             state = begun(laid)
             go(laid, state)
-            for place, cycles in zip((p for p in buses if buses[p] is not None), state.busy.tolist(), strict=True):
+            places = [p for p in buses if buses[p] is not None]
+            for place, cycles in zip(places, state.busy.tolist(), strict=True):
                 busy[place] += cycles
+            moves += _moves(laid, state, places, now)
             last = now
             for program, name, span in zip(programs[start:end], names, _spans(state), strict=True):
                 placed = span.later(now)
@@ -187,7 +197,8 @@ def run(
             spans.append(LayerSpan(before, begin, now, now, alone.alone_cycles, begin - before, 0, 0, 0))
             ends[name] = now
             busy[alone.unit] += alone.alone_cycles
-    return NetworkSpans(now, tuple(spans), busy)
+            moves.append({})
+    return NetworkSpans(now, tuple(spans), busy, tuple(moves))
 
 
 def units_of(programs: Sequence[Program]) -> list[str]:
@@ -202,7 +213,7 @@ def stretches(programs: Sequence[Program]) -> list[tuple[int, int]]:
 
 
 def laid_out(
-    programs: Sequence[Program], start: int, buses: Buses, prefetch: Prefetch, overlap: bool
+    programs: Sequence[Program], start: int, buses: Buses, prefetch: Prefetch, overlap: bool, known: Known | None
 ) -> tuple[LaidOut, list[str]]:
     """Return the arrays of a stretch whose first program is number ``start``, and the unit of each program."""
     mine = [
@@ -214,7 +225,7 @@ def laid_out(
         for p in programs
     ]
     names = [p.unit if overlap else "" for p in programs]
-    laid = layout(mine, names, buses, prefetch)
+    laid = layout(mine, names, buses, prefetch, known=known)
     if laid.tiles > MOST_TILES and len(set(names)) > 1:
         raise WorkloadError(
             f"{laid.tiles:,} tiles of {len(set(names))} units that compute side by side",
@@ -241,6 +252,17 @@ def go(laid: LaidOut, state: State, record: np.ndarray = NO_EVENTS, jumps: np.nd
     if over and not (state.flags[:, 0].all() and state.stored.all()):
         raise ModelError(f"the network stands still at cycle {state.clock[0]}")
     return bool(over)
+
+
+def _moves(laid: LaidOut, state: State, places: Sequence[str], now: int) -> list[dict[str, BusTime]]:
+    return [
+        {
+            place: BusTime(start + now, end + now, cycles)
+            for place, (start, end), cycles in zip(places, times, busy, strict=True)
+            if start >= 0
+        }
+        for times, busy in zip(state.carried.tolist(), laid.busy.tolist(), strict=True)
+    ]
 
 
 def _spans(state: State) -> list[LayerSpan]:

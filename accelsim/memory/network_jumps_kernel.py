@@ -127,6 +127,10 @@ def jump(net, state, past, jumps, times):  # type: ignore[no-untyped-def]
     for i in range(len(state.lists)):
         before = past[net.lists_at + i * state.lists.shape[1] + LEAD]
         state.lists[i, LEAD] += times * (state.lists[i, LEAD] - before)
+    for number in range(len(state.carried)):
+        for place in range(state.carried.shape[1]):
+            if state.carried[number, place, 1] > then:
+                state.carried[number, place, 1] += times * (now - then)
     if clock[JUMPS] < len(jumps):
         row = jumps[clock[JUMPS]]
         row[0], row[1], row[2], row[3] = clock[EVENTS], clock[WRITTEN], events, times

@@ -374,6 +374,9 @@ def grant(net, state, record, place):  # type: ignore[no-untyped-def]
     state.refs[bus] = write(state, record, units + place, best, cycles, cause, 0)
     state.times[bus] = now + cycles
     state.busy[place] += cycles
+    if state.carried[best, place, 0] < 0:
+        state.carried[best, place, 0] = now
+    state.carried[best, place, 1] = now + cycles
 
 
 @lean

@@ -14,7 +14,7 @@ import numpy as np
 
 from accelsim.memory import network_rows_kernel as kernel
 from accelsim.memory.network import Buses, Prefetch, Program, go, laid_out, stretches
-from accelsim.memory.network_rows import LaidOut, State, begun
+from accelsim.memory.network_rows import Known, LaidOut, State, begun
 
 WINDOW, JUMPS = 2**17, 2**12
 """Events and jumps that are kept at a time."""
@@ -50,19 +50,20 @@ class Critical(NamedTuple):
 
 
 def critical(
-    programs: Sequence[Program], buses: Buses, prefetch: Prefetch = "tile", *, overlap: bool = True
-) -> Critical:
+    programs: Sequence[Program], buses: Buses, prefetch: Prefetch = "tile", *, overlap: bool = True,
+    known: Known | None = None,
+) -> Critical:  # fmt: skip
     """Return the critical path of what `network.run` finds.
 
     Parameters
     ----------
-    programs, buses, prefetch, overlap : as for `network.run`
+    programs, buses, prefetch, overlap, known : as for `network.run`
     """
     places = [place for place, bus in buses.items() if bus is not None]
     segments: list[Segment] = []
     for start, end in stretches(programs):
         if start < end:
-            laid, names = laid_out(programs[start:end], start, buses, prefetch, overlap)
+            laid, names = laid_out(programs[start:end], start, buses, prefetch, overlap, known)
             units = len(set(names))
             for (layer, resource, late), cycles in sorted(_Events(laid).back().items()):
                 program = programs[start + layer]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from accelsim.activity import Step, Transfer, flatten
 from accelsim.errors import ModelError
-from accelsim.memory.network import DRAM, Buses, LayerSpan, NetworkSpans, Prefetch, Program
+from accelsim.memory.network import DRAM, Buses, BusTime, LayerSpan, NetworkSpans, Prefetch, Program
 
 
 @dataclass
@@ -88,7 +88,11 @@ def _around(programs: Sequence[Program], at: int, buses: Buses, prefetch: Prefet
     busy = {name: first.busy_cycles.get(name, 0) + rest.busy_cycles.get(name, 0)
             for name in dict.fromkeys((*first.busy_cycles, *rest.busy_cycles, programs[at].unit))}  # fmt: skip
     busy[programs[at].unit] += alone
-    return NetworkSpans(now + rest.cycles, tuple(spans), busy)
+    later = [
+        {place: BusTime(t.start_cycle + now, t.end_cycle + now, t.busy_cycles) for place, t in each.items()}
+        for each in rest.moves
+    ]
+    return NetworkSpans(now + rest.cycles, tuple(spans), busy, (*first.moves, {}, *later))
 
 
 class _Machine:
@@ -169,7 +173,17 @@ class _Machine:
             stored = max([mine[-1].end, *(r.end for r in self._stores(number))])
             work = sum(t.step.compute_cycles for t in mine)
             spans.append(LayerSpan(begin, mine[0].start, mine[-1].end, stored, work, *self.waited[number]))
-        return NetworkSpans(max((s.stored_cycle for s in spans), default=0), tuple(spans), self.busy)
+        moves = tuple(self._moves(number) for number in range(len(self.programs)))
+        return NetworkSpans(max((s.stored_cycle for s in spans), default=0), tuple(spans), self.busy, moves)
+
+    def _moves(self, number: int) -> dict[str, BusTime]:
+        lists, found = self.units[self.programs[number].unit].lists, dict[str, BusTime]()
+        for place in self.places:
+            mine = [r for (at, _), requests in lists.items() for r in requests if at == place and r.layer == number]
+            if mine:
+                start, end = min(r.end - r.cycles for r in mine), max(r.end for r in mine)
+                found[place] = BusTime(start, end, sum(r.cycles for r in mine))
+        return found
 
     def _stores(self, number: int, place: str | None = None) -> list[_Request]:
         lists = self.units[self.programs[number].unit].lists

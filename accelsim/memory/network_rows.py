@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -84,27 +84,43 @@ class State(NamedTuple):
     stored_when: np.ndarray
     stored_who: np.ndarray
     found: np.ndarray
+    carried: np.ndarray
+    """When a place began to move something for a program, and when it last ended; -1 if never."""
     kept: np.ndarray
     past: np.ndarray
     """Loops that are watched for periods, and how everything stood then."""
 
 
+Known: TypeAlias = "dict[tuple[int, frozenset[str]], tuple[Any, np.ndarray, np.ndarray]]"
+"""Number of a schedule, and what waits for other layers -> the schedule (which so keeps its number), rows and moves;
+of the same buses and way to prefetch."""
+
+
 class LaidOut(NamedTuple):
-    """Programs as arrays: ``tiles`` in all, and whether 64 bits hold every sum."""
+    """Programs as arrays: ``tiles`` in all, whether 64 bits hold every sum, and how long each is on each bus."""
 
     net: Net
     tiles: int
     small: bool
+    busy: np.ndarray
 
 
 def layout(
     programs: Sequence[Any], units: Sequence[str], buses: Mapping[str, DramModel | None],
-    prefetch: Any, full: int = 0,
+    prefetch: Any, full: int = 0, known: Known | None = None,
 ) -> LaidOut:  # fmt: skip
-    """Return the arrays of programs that share the machine; ``units`` has the name of each one's."""
+    """Return the arrays of programs that share the machine; ``units`` has the name of each one's.
+
+    What is ``known`` of schedules is not laid out again, and what is not is added to it.
+    """
     ports = {place: bus for place, bus in buses.items() if bus is not None}
     apart = not isinstance(prefetch, str)
-    parts = [_rows(program, ports, apart) for program in programs]
+    known = {} if known is None else known
+    keys = [(id(program.schedule), program.made) for program in programs]
+    for key, program in zip(keys, programs, strict=True):
+        if key not in known:
+            known[key] = (program.schedule, *_rows(program, ports, apart))
+    parts = [known[key][1:] for key in keys]
     first = np.cumsum([0, *(len(rows) for rows, _ in parts)])
     rows, moves = (np.concatenate(some) for some in zip(*parts, strict=True))
     for start, end in pairwise(first):
@@ -150,7 +166,20 @@ def layout(
         int(Fraction(prefetch) * 8192) if apart else 0, 1 if prefetch == "none" else 2,
         places.index("dram") if "dram" in places else -1, window, 2 * len(order) + 3 * lists, full, *at,
     )  # fmt: skip
-    return LaidOut(net, tiles, small)
+    return LaidOut(net, tiles, small, _busy(programs, rows, moves.astype(whole), times, first, apart))
+
+
+def _busy(
+    programs: Sequence[Any], rows: np.ndarray, moves: np.ndarray, times: np.ndarray, first: np.ndarray, apart: bool
+) -> np.ndarray:
+    """Return for how many cycles each program has each bus."""
+    kinds = [kernel.LOAD, kernel.BEFORE, kernel.STORE, kernel.AFTER, *([kernel.CONSTANT] if apart else [])]
+    busy = np.add.reduceat(moves[:, :, kinds].sum(axis=2) * times[:, None], first[:-1], axis=0)
+    for number, program in enumerate(programs):
+        if program.producers and not apart:  # the first tile's load is two requests, each rounded up
+            row = first[number] + int(np.argmax(rows[first[number] : first[number + 1], kernel.REPEAT] == 0))
+            busy[number] += moves[row, :, kernel.MADE] + moves[row, :, kernel.CONSTANT] - moves[row, :, kernel.LOAD]
+    return busy
 
 
 def begun(laid: LaidOut) -> State:
@@ -172,7 +201,8 @@ def begun(laid: LaidOut) -> State:
         everything, part(kernel.CLOCK), part(units, kernel.OF_UNIT), part(places), part(lists, kernel.OF_LIST),
         part(units + lists, deep), part(times), part(times), part(units, 3), part(lists), part(places),
         *(np.zeros((programs, 3), whole) for _ in range(3)), *(np.zeros((programs, places), whole) for _ in range(3)),
-        np.zeros((programs, kernel.FOUND), whole), np.full((units * deep, 3), -1, whole),
+        np.zeros((programs, kernel.FOUND), whole), np.full((programs, places, 2), -1, whole),
+        np.full((units * deep, 3), -1, whole),
         np.zeros((units * deep, len(everything)), whole),
     )  # fmt: skip
     state.clock[kernel.NOW] = -1

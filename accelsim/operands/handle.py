@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from accelsim.errors import WorkloadError
 from accelsim.operands import attention_macs, patterns, streams
 from accelsim.workload.csr_matrix import MAX_DENSE, CsrMatrix, from_dense, product_count
 from accelsim.workload.layers import LayerView, Tensor
+from accelsim.workload.pattern import FOLLOWS, parse
 from accelsim.workload.shapes import Attention, Conv2d, Matmul, SpGemm
 
 MAX_VALUE_BITS = 32
@@ -32,12 +33,15 @@ class Operand:
         Images of an activation; each has its own stream.
     given : ndarray, CsrMatrix or None
         Integers of the tensor's shape, or a sparse matrix.
+    met : callable or None
+        Of filters that follow an input, the share of it that is not zero: float64 (groups, channels of a group).
     """
 
     tensor: Tensor
     seed: int = 0
     batch: int = 1
     given: Any = field(default=None, repr=False, compare=False)
+    met: Callable[[], np.ndarray] | None = field(default=None, repr=False, compare=False)
 
     @property
     def dense(self) -> bool:
@@ -116,7 +120,7 @@ class Operand:
         return self.tensor.bits
 
     def _mask(self, image: int, size: int) -> np.ndarray:
-        return patterns.nonzero_mask(self.seed, self.tensor, image, size)
+        return patterns.nonzero_mask(self.seed, self.tensor, image, size, self.met)
 
     def _draw(self, draw: Callable[[int, int], np.ndarray], dtype: type) -> np.ndarray:
         if self.tensor.elements > MAX_DRAWN:
@@ -297,7 +301,16 @@ def of(view: LayerView, seed: int = 0, given: Mapping[str, Any] | None = None) -
     def operand(tensor: Tensor) -> Operand:
         return one(tensor, seed, view.batch, table.get(tensor.name))
 
-    return Operands(view, tuple(map(operand, view.inputs)), tuple(map(operand, view.weights)))
+    inputs, weights = tuple(map(operand, view.inputs)), tuple(map(operand, view.weights))
+    if weights and view.kind in ("conv2d", "linear") and parse(weights[0].tensor.pattern).kind == FOLLOWS:
+        weights = (replace(weights[0], met=partial(_met, view, inputs[0])), *weights[1:])
+    return Operands(view, inputs, weights)
+
+
+def _met(view: LayerView, operand: Operand) -> np.ndarray:
+    """Return the share of each input channel that is not zero, float64 (groups, channels of a group)."""
+    shares = to_conv_input(view, operand.mask).mean(axis=(0, 2, 3)) if not operand.dense else np.ones(view.conv.c)
+    return np.asarray(shares.reshape(view.conv.groups, -1))
 
 
 def one(tensor: Tensor, seed: int, images: int, given: Any = None) -> Operand:

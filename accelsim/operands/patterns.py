@@ -8,6 +8,7 @@ parameter means is written at `accelsim.workload.pattern.Pattern`.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from statistics import NormalDist
 
@@ -17,13 +18,15 @@ from accelsim.errors import WorkloadError
 from accelsim.operands import streams
 from accelsim.units import exact
 from accelsim.workload.layers import Tensor
-from accelsim.workload.pattern import BERNOULLI, parse
+from accelsim.workload.pattern import BERNOULLI, FOLLOWS, parse
 
 LEVEL_STEPS = 1 << 32
 """Row densities are multiples of its inverse: a last digit of ``exp`` that differs between machines changes nothing."""
 
 
-def nonzero_mask(seed: int, tensor: Tensor, image: int, size: int) -> np.ndarray:
+def nonzero_mask(
+    seed: int, tensor: Tensor, image: int, size: int, met: Callable[[], np.ndarray] | None = None
+) -> np.ndarray:
     """Return which elements of one image (or of a constant) are non-zero.
 
     Parameters
@@ -34,6 +37,8 @@ def nonzero_mask(seed: int, tensor: Tensor, image: int, size: int) -> np.ndarray
         `streams.WEIGHTS` for a constant.
     size : int
         Elements of the image.
+    met : callable, optional
+        Of filters: the share of inputs that are not zero, float64 of shape (groups, channels of a group).
 
     Returns
     -------
@@ -42,14 +47,20 @@ def nonzero_mask(seed: int, tensor: Tensor, image: int, size: int) -> np.ndarray
     Raises
     ------
     WorkloadError
-        ``nm`` with a density that is no whole number of elements per group.
+        ``nm`` with a density that is no whole number of elements per group; ``follows`` without ``met``.
     """
     pattern, density = parse(tensor.pattern), exact(tensor.density)
     if pattern.kind == BERNOULLI:
         return streams.nonzero_mask(seed, tensor.name, image, size, tensor.density)
     if density >= 1:
         return np.ones(size, dtype=np.bool_)
+    if pattern.kind == FOLLOWS and met is None:
+        problem = f"tensor '{tensor.name}' has pattern '{pattern}', and it is no filters that meet a layer's input here"
+        raise WorkloadError(problem, "give it another pattern; or operands, where layers compute their inputs")
     words = streams.words(seed, tensor.name, image, "mask", size).reshape(_rows_channels_rest(tensor, size))
+    if pattern.kind == FOLLOWS:
+        assert met is not None
+        return _following(words, density, pattern.value, met()).ravel()
     if pattern.kind == "nm":
         return _grouped(words, per_group(density, pattern.count, tensor.name), pattern.count).ravel()
     if pattern.kind == "balanced":
@@ -113,13 +124,29 @@ def _clustered_levels(density: Fraction, correlation: float, channels: int) -> l
 def _row_levels(density: Fraction, spread: float, rows: int) -> list[Fraction]:
     """Return row densities, best first: the quantiles of a log-normal, cut at 1, scaled to the wanted mean."""
     normal = NormalDist()
-    weights = [math.exp(spread * normal.inv_cdf((rows - i - 0.5) / rows)) for i in range(rows)]
+    return _scaled(density, [math.exp(spread * normal.inv_cdf((rows - i - 0.5) / rows)) for i in range(rows)])
+
+
+def _scaled(density: Fraction, weights: Sequence[float]) -> list[Fraction]:
+    """Return densities in the ratios of descending ``weights``, cut at 1, with the wanted mean."""
+    rows = len(weights)
     full, left = 0, sum(weights)
     while full < rows and weights[full] * (float(density) * rows - full) > left:
         left -= weights[full]
         full += 1
     scale = (float(density) * rows - full) / left if full < rows else 0.0
     return [Fraction(1)] * full + [Fraction(round(scale * w * LEVEL_STEPS), LEVEL_STEPS) for w in weights[full:]]
+
+
+def _following(words: np.ndarray, density: Fraction, ratio: float, met: np.ndarray) -> np.ndarray:
+    """Return which words (filters, channels, taps) are below their channel's density: 1 to ``ratio`` by ``met``."""
+    weights = 1 + (ratio - 1) * met.ravel()
+    order = np.argsort(-weights, kind="stable")
+    by_rank = np.array([_threshold(d) for d in _scaled(density, weights[order].tolist())], dtype=np.uint64)
+    thresholds = np.empty_like(by_rank)
+    thresholds[order] = by_rank
+    per_filter = np.repeat(thresholds.reshape(met.shape), words.shape[0] // met.shape[0], axis=0)
+    return np.asarray(words < per_filter[:, :, None])
 
 
 def _grouped(words: np.ndarray, kept: int, group: int) -> np.ndarray:

@@ -107,7 +107,10 @@ def _schedule(schedule: NetworkSchedule) -> dict[str, Any]:
     accounts = {
         unit: {kind: account._asdict() for kind, account in kinds.items()} for unit, kinds in schedule.accounts.items()
     }
-    layers = [layer._asdict() for layer in schedule.layers]
+    layers = [
+        {**layer._asdict(), "moves": {place: bus._asdict() for place, bus in layer.moves.items()}}
+        for layer in schedule.layers
+    ]
     return {
         **{key: getattr(schedule, key) for key in _SCHEDULE},
         "layers": layers,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from accelsim.errors import ConfigError
-from accelsim.report import clocked, palette, words
+from accelsim.report import clocked, network_trace, palette, words
 from accelsim.report.columns import shorten
 from accelsim.report.series import LONG_NAME
 from accelsim.results import NetworkResult
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDTH, _LEFT, _RIGHT, _LANE, _HEAD, _FOOT = 10.5, 0.9, 0.2, 0.62, 0.72, 0.85
+_WIDTH, _LEFT, _RIGHT, _LANE, _HEAD, _FOOT = 10.5, 0.9, 0.2, 0.62, 0.95, 0.85
 """Inches: of the figure, its margins, and a unit's row."""
 _LETTER = 0.058
-GAPS = {"producer": "idle", "room": "idle", "memory": "memory", "conflict": "conflict"}
-"""What a unit waits for before a layer -> cause."""
+_LINE = 125
+"""Letters of a line of the title."""
 
 
 def draw(fig: Figure, result: NetworkResult) -> None:
@@ -34,16 +35,17 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     schedule = result.schedule
     if schedule is None:
         raise ConfigError("the layers are not on one clock", "run with --network", file=result.network)
-    units = list(schedule.accounts)
-    height = _HEAD + _LANE * len(units) + _FOOT
+    units, buses = list(schedule.accounts), network_trace.use(schedule)
+    lanes = [*units, *map(network_trace.bus_name, buses)]
+    height = _HEAD + _LANE * len(lanes) + _FOOT
     fig.set_size_inches(_WIDTH, height)
-    fig.suptitle(f"{words.title(result)}: {clocked.headline(schedule)}", x=0.01, y=1 - 0.08 / height,
-                 ha="left", va="top")  # fmt: skip
-    box = (_LEFT / _WIDTH, _FOOT / height, 1 - (_LEFT + _RIGHT) / _WIDTH, _LANE * len(units) / height)
+    title = "\n".join([words.title(result), *wrap(clocked.headline(schedule), _LINE)])
+    fig.suptitle(title, x=0.01, y=1 - 0.08 / height, ha="left", va="top", fontsize=9)
+    box = (_LEFT / _WIDTH, _FOOT / height, 1 - (_LEFT + _RIGHT) / _WIDTH, _LANE * len(lanes) / height)
     ax = fig.add_axes(box)
     ax.set_xlim(0, max(schedule.cycles, 1))
-    ax.set_ylim(len(units) - 0.5, -0.5)
-    ax.set_yticks(range(len(units)), units)
+    ax.set_ylim(len(lanes) - 0.5, -0.5)
+    ax.set_yticks(range(len(lanes)), lanes)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel("cycles")
     ax.xaxis.set_major_formatter(lambda cycles, _: si(cycles, ""))
@@ -51,35 +53,39 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     for time in schedule.layers:
         _layer(ax, units.index(time.unit), time, used)
     for lane, unit in enumerate(units):
-        last = max((time.end_cycle for time in schedule.layers if time.unit == unit), default=0)
-        _block(ax, lane, last, schedule.cycles - last, 0.0, 1.0, "idle", used)
+        start, cycles, cause = network_trace.tail(schedule, unit)
+        _block(ax, lane, start, cycles, 0.0, 1.0, cause, used)
+    for lane, (place, steps) in enumerate(buses.items(), start=len(units)):
+        _bus(ax, lane, steps, schedule.cycles, palette.DRAM.colour if place == "dram" else palette.GREEN)
     _names(ax, result, units, schedule.cycles)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6, frameon=False, fontsize=7, handlelength=1.2,
               columnspacing=1.2, borderaxespad=0.2)  # fmt: skip
     caption = (
-        "height within a layer: the share of its time in which the unit works, from below, or its tiles wait; between "
-        "layers: what the next one waits for"
+        "units: height within a layer is the share of its time in which the unit works, from below, or its tiles wait; "
+        "between layers: what the next one waits for\nbuses: share in use, a layer's requests spread evenly from its "
+        "first to its last"
     )
     fig.text(0.01, 0.06 / height, caption, fontsize=7, color="#333333")
 
 
 def _layer(ax: Axes, lane: int, time: LayerTime, used: dict[str, str]) -> None:
     """Draw the gap before a layer, first what waits for other layers, then the layer with the waits of its tiles."""
-    at, gap = time.end_cycle - time.cycles, time.start_cycle - (time.end_cycle - time.cycles)
-    inside: dict[str, int] = {}
-    for wait in GAPS:
-        cycles = time.waits.get(wait, 0)
-        before = min(cycles, gap)
-        _block(ax, lane, at, before, 0.0, 1.0, GAPS[wait], used)
-        at, gap = at + before, gap - before
-        if cycles > before:
-            inside[GAPS[wait]] = cycles - before
+    before, inside = network_trace.gaps(time)
+    for start, cycles, cause in before:
+        _block(ax, lane, start, cycles, 0.0, 1.0, cause, used)
     body = time.end_cycle - time.start_cycle
     floor = 1 - sum(inside.values()) / body if body else 1.0
     _block(ax, lane, time.start_cycle, body, 0.0, floor, "busy", used)
     for cause, cycles in inside.items():
         _block(ax, lane, time.start_cycle, body, floor, cycles / body, cause, used)
         floor += cycles / body
+
+
+def _bus(ax: Axes, lane: int, steps: list[tuple[int, float]], cycles: int, colour: str) -> None:
+    """Draw how much of a bus is in use."""
+    edges, floor = [cycle for cycle, _ in steps], lane + 0.4
+    heights = [floor - 0.8 * min(share, 1.0) for _, share in steps]
+    ax.stairs(heights, [*edges, max(cycles, edges[-1] + 1)], baseline=floor, fill=True, color=colour)
 
 
 def _block(

@@ -18,7 +18,7 @@ from accelsim.activity import Step, count
 from accelsim.errors import UserError
 from accelsim.memory import timeline
 from accelsim.memory.timeline import Traced
-from accelsim.report import facts, power, words
+from accelsim.report import facts, network_trace, power, words
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.version import __version__
 
@@ -79,7 +79,7 @@ def trace(result: NetworkResult, most: int = MOST_EVENTS) -> Trace:
     UserError
         The result holds no tiles.
     """
-    result = result.alone
+    schedule, result = result.schedule, result.alone
     layers = [layer for layer in result.simulated if layer.cycles]
     if not any(layer.tiles for layer in layers):
         raise UserError("the result holds no tiles", "simulate with trace=True")
@@ -113,6 +113,8 @@ def trace(result: NetworkResult, most: int = MOST_EVENTS) -> Trace:
     about |= {"tile_events": drawn, "dropped_events": dropped, "dropped_tiles": tiles}
     names = [_name("process_name", words.title(result)), _name("thread_name", "DRAM bus", _BUS)]
     names += [_name("thread_name", f"unit {name}", track) for name, track in tracks.items()]
+    if schedule is not None:
+        events += network_trace.events(result, schedule, lambda cycle: _us(_ns(result, cycle)))
     document = {
         "displayTimeUnit": "ns",
         "otherData": about | {"layers_without_tiles": len(coupled)},

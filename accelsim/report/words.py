@@ -141,6 +141,11 @@ def _change(ratio: float, figure: str) -> str:
     return f"{'-' if ratio < 1 else '+'}{percent(abs(ratio - 1))} {figure}"
 
 
+def bound(name: str) -> str:
+    """Return what bounds a layer in the words of the legends; files for programs keep the name."""
+    return CAUSE_WORDS.get(name, name)
+
+
 def nothing_lost() -> str:
     """Return what stands in place of the worst layers when there are none."""
     return f"no layer loses more than {percent(facts.NEGLIGIBLE)} of the cycles"

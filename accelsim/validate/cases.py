@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import shlex
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args
 
@@ -155,12 +157,27 @@ class CaseSpec(Figure):
     mapping: dict[str, Any] | str | None = Field(
         None, description="mapping pinned for every layer, or a file of mappings, relative to the packaged machines"
     )
-    density: dict[str, dict[str, float]] | str | None = Field(
-        None, description="layer -> operand -> density, or a file that says so, relative to the packaged networks"
+    density: dict[str, dict[str, float | str]] | str | None = Field(
+        None,
+        description="layer -> operand -> density and pattern, or a file of them, relative to the packaged networks",
     )
     baseline: str | None = Field(None, description="machine that runs the same; the figure is its quantity over ours")
     baseline_set: dict[str, Any] = Field(default_factory=dict, description="keys of the baseline to override")
     scale: Positive = Field(1.0, description="factor from the report's unit to that of the source")
+
+    @property
+    def command(self) -> str:
+        """What runs the case on a command line; empty where only a file could say its layer, mapping or density."""
+        if self.workload is None or isinstance(self.mapping, dict) or isinstance(self.density, dict):
+            return ""
+        words = ["accelsim", "run", self.arch, self.workload, "--format", "json"]
+        for name, value, default in (("layers", self.layers, "*"), ("batch", self.batch, 1), ("seed", self.seed, 0)):
+            words += [f"--{name}", str(value)] if value != default else []
+        for name, file in (("mapping", self.mapping), ("density", self.density)):
+            words += [f"--{name}", Path(file).stem] if file is not None else []
+        for key, value in self.set.items():
+            words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+        return shlex.join(words)
 
     def number(self, engine: str) -> Number:
         """Return which published number this is: of the one layer that runs, not of whichever a pattern takes."""

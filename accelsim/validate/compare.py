@@ -280,7 +280,9 @@ def _result(run: str) -> NetworkResult:
             options["mapping"] = _file(Path(folder) / "mapping.yaml", case["mapping"], "arch_configs", "*")
         if case["density"] is not None:
             options["density"] = _file(Path(folder) / "density.yaml", case["density"], "workloads", "layers")
-        return simulate(arch, network, **options)
+        # published figures are of layers; a case of a whole network sets schedule.mode
+        mode = arch.schedule.mode or "isolated"
+        return simulate(arch, network, schedule=mode, **options)
 
 
 def _file(path: Path, content: dict[str, Any] | str, kind: packaged.Folder, key: str) -> Path:

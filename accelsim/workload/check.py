@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from accelsim.text import nearest
 from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.pattern import FOLLOWS
 from accelsim.workload.shapes import (
     MAX_DIM,
     PRODUCTS,
@@ -70,6 +71,7 @@ def layer_fault(layer: Layer, tensors: Mapping[str, Tensor]) -> Fault | None:
         illegal(layer.shape)
         or _wrong_count(layer)
         or _wrong_size(layer, tensors)
+        or _wrong_pattern(layer, tensors)
         or _wrong_view(layer)
         or _wrong_parts(layer, tensors)
     )
@@ -114,6 +116,15 @@ def _wrong_count(layer: Layer) -> Fault | None:
     weights = len(layer.weights)
     if layer.kind in PRODUCTS and not (weights == 0 if layer.kind == "matmul" else 1 <= weights <= 2):
         return f"({layer.kind}) lists {weights} weights", "list the filters and at most one bias, none for a matmul"
+    return None
+
+
+def _wrong_pattern(layer: Layer, tensors: Mapping[str, Tensor]) -> Fault | None:
+    filters = layer.weights[:1] if layer.kind in ("conv2d", "linear") else ()
+    for name in (*layer.inputs, *layer.weights, *layer.outputs):
+        if name not in filters and tensors[name].pattern.startswith(FOLLOWS):
+            fault = f"has zeros by '{tensors[name].pattern}' in tensor '{name}', which is no filters"
+            return fault, "only filters of a convolution or linear layer follow its input"
     return None
 
 

@@ -7,17 +7,23 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, WithJsonSchema
 
-Kind: TypeAlias = Literal["bernoulli", "clustered", "rows", "nm", "balanced"]
+Kind: TypeAlias = Literal["bernoulli", "clustered", "rows", "nm", "balanced", "follows"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 BERNOULLI: Literal["bernoulli"] = "bernoulli"
 """The pattern of a tensor that does not say: each element on its own."""
+
+FOLLOWS: Literal["follows"] = "follows"
+"""The pattern of filters whose density follows that of the input which they meet."""
 
 MAX_SPREAD = 4.0
 """Log-normal rows with a wider spread are a few dense rows and nothing else."""
 
 MAX_COUNT = 1 << 20
 """Largest group or number of PEs."""
+
+MAX_RATIO = 100.0
+"""Largest ratio of densities of ``follows``, and the inverse of the smallest."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,8 @@ class Pattern:
         two-level density: 0 is even, 1 has channels that are all there or all zero. ``rows``: the densities of rows
         are log-normal; ``value`` is the standard deviation of their logarithm. ``nm``: N of every M consecutive
         channels, M the ``value`` and N = density x M. ``balanced``: each of ``value`` PEs, which hold the rows i mod
-        PEs, has its exact share of the non-zeros.
+        PEs, has its exact share of the non-zeros. ``follows``, of filters only: where the input is not zero they are
+        ``value`` times as dense as where it is; in between for an input channel that is zero at times.
     value : float or int
         0 for ``bernoulli``.
     """
@@ -52,7 +59,7 @@ class Pattern:
 
 
 def parse(text: str) -> Pattern:
-    """Return the pattern of ``bernoulli``, ``clustered:0.5``, ``rows:0.5``, ``nm:4`` or ``balanced:64``.
+    """Return the pattern of ``bernoulli``, ``clustered:0.5``, ``rows:0.5``, ``nm:4``, ``balanced:64`` or ``follows:2``.
 
     Raises
     ------
@@ -67,7 +74,7 @@ def parse(text: str) -> Pattern:
             raise ValueError(f"pattern '{text}' takes no parameter; write {BERNOULLI}")
         return Pattern(BERNOULLI)
     low, high, whole = LIMITS[kind]
-    words = f"give {kind}:<{'whole number' if whole else 'number'} from {low} to {high:g}>"
+    words = f"give {kind}:<{'whole number' if whole else 'number'} from {low:g} to {high:g}>"
     try:
         value: float = int(number) if whole else float(number)
     except ValueError:
@@ -77,15 +84,16 @@ def parse(text: str) -> Pattern:
     return Pattern(kind, value)
 
 
-LIMITS: dict[str, tuple[int, float, bool]] = {
+LIMITS: dict[str, tuple[float, float, bool]] = {
     "clustered": (0, 1.0, False),
     "rows": (0, MAX_SPREAD, False),
     "nm": (1, MAX_COUNT, True),
     "balanced": (1, MAX_COUNT, True),
+    "follows": (1 / MAX_RATIO, MAX_RATIO, False),
 }
 """Kind -> least and largest parameter, and whether it is a whole number."""
 
-EXAMPLES = (BERNOULLI, "clustered:0.5", "rows:0.5", "nm:4", "balanced:64")
+EXAMPLES = (BERNOULLI, "clustered:0.5", "rows:0.5", "nm:4", "balanced:64", "follows:2")
 
 
 def _legal(text: str) -> str:

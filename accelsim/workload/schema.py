@@ -60,7 +60,9 @@ class RoleSpec(Strict):
     signed: bool | None = Field(None, description="true by default")
     density: Density | None = Field(None, description="share of non-zero elements, 1 by default")
     pattern: PatternText | None = Field(
-        None, description="where zeros fall: bernoulli (default), clustered:S, rows:SPREAD, nm:M or balanced:PES"
+        None,
+        description="where zeros fall: bernoulli (default), clustered:S, rows:SPREAD, nm:M, balanced:PES; of filters "
+        "also follows:RATIO",
     )
     home: Literal["dram", "chip"] | None = Field(None, description="where it lives between layers, dram by default")
 

@@ -64,6 +64,12 @@ def uneven(view, spread, density=None):
     return replace(view, weights=(weight, *view.weights[1:]))
 
 
+def following(view, ratio):
+    """Return the layer with weights that are ``ratio`` times as dense where the input is not zero, same mean."""
+    weight = replace(view.weight, pattern=f"follows:{ratio:g}")
+    return replace(view, weights=(weight, *view.weights[1:]))
+
+
 def times_us(view, density=None):
     """Return (theoretical, actual) time on the published machine at 800 MHz."""
     if density is not None:

@@ -82,12 +82,12 @@ def draw(folder: Path) -> Path:
 def heading(figure) -> None:
     from matplotlib.patches import Patch
 
-    figure.text(0.012, 0.985, "Eyeriss on AlexNet, batch 4: the chip and this build", fontsize=13, weight="bold",
+    figure.text(0.012, 0.985, "Eyeriss on AlexNet, batch 4: the chip and this build", fontsize=10,
                 color=INK, va="top")  # fmt: skip
     note = (
-        "Chip: Chen et al., JSSC 2017, tables V and VI. No constant is fitted to these figures; the mapper's objective "
-        "was selected on table III.\nPrices know no clock tree, control logic or buses, which the chip's power "
-        "includes. Under a layer: how far this build is off."
+        "Chip: Chen et al., JSSC 2017, tables V and VI. No constant is fitted to these figures; mappings of AlexNet "
+        "are those of table III.\nPrices know no control logic and no clock of networks and buffers, which the chip's "
+        "power includes. Under a layer: how far this build is off."
     )
     figure.text(0.012, 0.962, note, fontsize=7.8, color=QUIET, va="top", linespacing=1.45)
     names = [

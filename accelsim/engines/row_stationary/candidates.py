@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from accelsim.config.schema import MappingSpec
-from accelsim.engines.row_stationary import least
+from accelsim.engines.row_stationary import least, traffic
 from accelsim.engines.row_stationary.cut import MOST_PASSES, Cut
 from accelsim.engines.row_stationary.fmaps import Fmap
 from accelsim.engines.row_stationary.params import Mapping, Params
@@ -157,7 +157,7 @@ def _numbered(conv: Conv2d, params: Params) -> Iterator[tuple[np.ndarray, np.nda
 @lru_cache(maxsize=1024)
 def _priced(conv: Conv2d, params: Params, dram: DramModel) -> tuple[tuple[str, str], ...]:
     """Return what an energy objective asks the prices of."""
-    told = bounds(conv, params, dram, _columns(next(_numbered(conv, params))[0][:1]))
+    told = bounds(conv, params, dram, _columns(np.ones((1, len(FIELDS)), dtype=np.int64)))
     return (*told.traffic, *told.events)
 
 
@@ -174,16 +174,32 @@ def _cheapest(
     """
     known, most = dict(prices), most_walked(conv) + 1
     kept, places, scores, number = np.empty((0, len(FIELDS)), np.int64), np.empty(0, np.int64), np.empty(0), 0
+    limit = np.inf  # more than the last of those that may be walked costs nothing that is kept
+
+    def energy(columns: Candidates, read: np.ndarray, write: np.ndarray) -> np.ndarray:
+        return dynamic_pj(traffic.charged(conv, params, columns, read, write), lambda *key: known[key])
+
     for rows, mine in _numbered(conv, params):
-        told = bounds(conv, params, dram, _columns(rows))
-        energy = dynamic_pj(told, lambda name, action: known[name, action])
-        kept, places = np.concatenate([kept, rows]), np.concatenate([places, mine])
-        scores = np.concatenate([scores, energy])
-        if len(scores) > most:
-            good = scores <= np.partition(scores, most - 1)[most - 1]
-            kept, places, scores = kept[good], places[good], scores[good]
         number += len(rows)
-    return kept, places, number
+        columns = _columns(rows)
+        floors = energy(columns, *traffic.least_moved(conv, params, columns))
+        hopeful = np.flatnonzero(floors <= limit)
+        if len(hopeful) > most:
+            hopeful = hopeful[np.argpartition(floors[hopeful], most)]
+        for some in (hopeful[:most], hopeful[most:]):  # what the first cost rules out most of the others
+            some = some[floors[some] <= limit]
+            if not len(some):
+                continue
+            columns = _columns(rows[some])
+            told = traffic.moved(conv, params, dram, columns)
+            kept, places = np.concatenate([kept, rows[some]]), np.concatenate([places, mine[some]])
+            scores = np.concatenate([scores, energy(columns, told.weights + told.inputs, told.outputs)])
+            if len(scores) > most:
+                limit = np.partition(scores, most - 1)[most - 1]
+                good = scores <= limit
+                kept, places, scores = kept[good], places[good], scores[good]
+    order = np.argsort(places)
+    return kept[order], places[order], number
 
 
 def most_walked(conv: Conv2d) -> int:
@@ -194,7 +210,7 @@ def most_walked(conv: Conv2d) -> int:
 def _promising(conv: Conv2d, params: Params, dram: DramModel, objective: str, filled: np.ndarray) -> np.ndarray:
     """Return the even cuts with the least bounds of some mappings, best first: score, the other figure, mapping."""
     rows = _even(conv, filled)
-    *bits, alone = _moved(conv, params, dram, columns := _columns(rows))
+    *bits, alone = traffic.moved(conv, params, dram, columns := _columns(rows))
     figures = [least.layer_cycles(conv, params, dram, columns, alone), sum(bits)]
     if objective == "dram":
         figures.reverse()
@@ -204,7 +220,7 @@ def _promising(conv: Conv2d, params: Params, dram: DramModel, objective: str, fi
 def _floor(conv: Conv2d, params: Params, dram: DramModel, objective: str, rows: np.ndarray) -> np.ndarray:
     """Return the cycles or DRAM bits that mappings do not undercut however the filters are cut into blocks."""
     columns = _columns(rows) | {"m": np.full(len(rows), conv.k // conv.groups)}
-    weights, inputs, _, alone = _moved(conv, params, dram, columns)
+    weights, inputs, _, alone = traffic.moved(conv, params, dram, columns)
     of_maps = inputs + conv.n * conv.k * conv.e * conv.f * params.word_bits
     if objective == "dram":
         return of_maps + weights
@@ -316,45 +332,11 @@ def own(conv: Conv2d, params: Params, columns: Candidates) -> tuple[str, np.ndar
 
 def bounds(conv: Conv2d, params: Params, dram: DramModel, columns: Candidates) -> Bounds:
     """Return for each candidate what `choose` needs: exact traffic of uncoded maps, and cycles that none undercuts."""
-    m, n, e, p, q, r, t = (columns[name] for name in FIELDS)
-    width, groups, taps = params.word_bits, conv.groups, conv.r * conv.s
-    channels, filters = conv.c // groups, conv.k // groups
-    strip_rows = conv.stride[0] * (e - 1) + conv.r
-    strip_words = conv.stride[1] * (conv.f - 1) + conv.s
-    strips, images, blocks = -(-conv.e // e), -(-conv.n // n), -(-filters // m)
-    channel_passes, filter_passes = -(-channels // (q * r)), -(-filters // (p * t))
-    weights = groups * filters * channels * taps * images * strips
-    ifmap = conv.n * conv.c * strips * strip_rows * strip_words
-    outputs = conv.n * conv.k * conv.e * conv.f
-    kept = outputs * (channel_passes if params.psum_counting == "every_pass" else channel_passes - 1)
-    read_weights, read_inputs, write, alone = _moved(conv, params, dram, columns)
-    cycles = least.layer_cycles(conv, params, dram, columns, alone)
-    used_columns = conv.s + min(conv.s, conv.stride[1]) * (conv.f - 1)
-    delivered = conv.n * conv.c * strips * filter_passes * used_columns * conv.r * e * t
-    bus = 2 * (weights + 2 * kept) + ifmap * filter_passes + delivered
-    words = {
-        ("glb.fmaps", "read"): ifmap * filter_passes + kept + outputs * (params.psum_counting == "every_pass"),
-        ("glb.fmaps", "write"): ifmap * blocks + kept,
-        ("glb.filters", "read"): weights,
-        ("glb.filters", "write"): weights,
-        ("array", "read"): weights * e + delivered + kept,
-        ("array", "write"): outputs * channel_passes * r * conv.r,
-        ("pe.filters", "write"): weights * e,
-        ("pe.filters", "read"): conv.macs,
-        ("pe.inputs", "write"): delivered,
-        ("pe.inputs", "read"): conv.macs,
-        ("pe.psums", "write"): conv.macs,
-        ("pe.psums", "read"): conv.macs,
-    }
-    bits = {key: count * width for key, count in words.items()}
-    bits |= {("dram", "read"): read_weights + read_inputs, ("dram", "write"): write}
-    return Bounds(
-        cycles,
-        read_weights + read_inputs + write,
-        bits,
-        own(conv, params, columns),
-        {("macs", "mac"): conv.macs, ("bus", "transfer"): bus * width},
-        lambda places: _timed(conv, params, dram, columns, places),
+    moved = traffic.moved(conv, params, dram, columns)
+    return traffic.charged(conv, params, columns, moved.weights + moved.inputs, moved.outputs)._replace(
+        cycles=least.layer_cycles(conv, params, dram, columns, moved.alone),
+        own=own(conv, params, columns),
+        timed=lambda places: _timed(conv, params, dram, columns, places),
         most=most_walked(conv),
     )
 
@@ -374,75 +356,3 @@ def _timed(conv: Conv2d, params: Params, dram: DramModel, columns: Candidates, p
         steps = schedule.schedule(cut, walk.walk(cut).cycles, source, sink)
         found.append(timeline.run(steps, dram).cycles)
     return np.array(found, dtype=np.int64)
-
-
-def _moved(
-    conv: Conv2d, params: Params, dram: DramModel, columns: Candidates
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, least.Alone]:
-    """Return the bits on the bus of weights, inputs and outputs, whole bursts for every run of every transfer.
-
-    Also what of it overlaps no pass.
-    """
-    m, n, e, p, q, r, t = (columns[name] for name in FIELDS)
-    channels, filters = conv.c // conv.groups, conv.k // conv.groups
-    strips, images, blocks = -(-conv.e // e), -(-conv.n // n), -(-filters // m)
-
-    def on_bus(runs: np.ndarray, words: np.ndarray) -> np.ndarray:
-        bits: np.ndarray = runs * (-(-(words * params.word_bits) // dram.burst_bits) * dram.burst_bits)
-        return bits
-
-    weights = inputs = outputs = loads = np.zeros(len(m), dtype=np.int64)
-    cycles, always = np.zeros(len(m)), True
-    for of_channels, some in _parts(channels, q * r):
-        for of_filters, held in _parts(filters, p * t):
-            times = conv.groups * images * strips * of_channels * of_filters
-            weights = weights + times * on_bus(np.ones_like(m), held * some * conv.r * conv.s)
-    for of_rows, in_rows, out_rows in _strips(conv, e):
-        always &= bool(((in_rows > 0) | (of_rows == 0)).all())
-        for of_images, some_images in _parts(conv.n, n):
-            for of_channels, some in _parts(channels, q * r):
-                sides = ((in_rows, conv.h), (some, conv.c), (some_images, conv.n))
-                bits = np.where(in_rows > 0, on_bus(*_runs(conv.w, sides)), 0)
-                times = (in_rows > 0) * of_rows * of_images * of_channels * conv.groups * blocks
-                inputs, loads = inputs + times * bits, loads + times
-                cycles += times * least.bus_cycles(bits, dram)
-            for of_filters, some in _parts(filters, m):
-                bits = on_bus(*_runs(conv.f, ((out_rows, conv.e), (some, conv.k), (some_images, conv.n))))
-                times = of_rows * of_images * of_filters * conv.groups
-                outputs = outputs + times * bits
-                cycles += times * least.bus_cycles(bits, dram)
-    return weights, inputs, outputs, least.Alone(cycles, loads, always)
-
-
-def _parts(size: int, step: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (how many, size) of the full pieces of a dimension, and of the piece that is left over."""
-    rest = size % step
-    return [(size // step, np.minimum(step, size)), ((rest > 0).astype(np.int64), np.maximum(rest, 1))]
-
-
-def _runs(row: int, sides: tuple[tuple[np.ndarray, int], ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return runs and words per run of a block whose rows are whole: `loopnest.contiguous`."""
-    run, count = np.full_like(sides[0][0], row), np.ones_like(sides[0][0])
-    whole = np.ones(len(run), dtype=np.bool_)
-    for extent, full in sides:
-        run, count = np.where(whole, run * extent, run), np.where(whole, count, count * extent)
-        whole = whole & (extent == full)
-    return count, run
-
-
-def _strips(conv: Conv2d, e: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Return (how many, rows of the image, output rows) of each kind of strip, as columns."""
-    kinds: dict[int, list[tuple[tuple[int, int], int]]] = {}
-    for size in np.unique(e).tolist():
-        found: dict[tuple[int, int], int] = {}
-        for start in range(0, conv.e, size):
-            first = start * conv.stride[0] - conv.pad[0]
-            rows = max(0, min(first + conv.stride[0] * (size - 1) + conv.r, conv.h) - max(first, 0))
-            key = (rows, min(size, conv.e - start))
-            found[key] = found.get(key, 0) + 1
-        kinds[size] = list(found.items())
-    table = np.zeros((max(map(len, kinds.values())), 3, len(e)), dtype=np.int64)
-    for size, each in kinds.items():
-        for i, ((rows, outputs), times) in enumerate(each):
-            table[i][:, e == size] = np.array([[times], [rows], [outputs]])
-    return [(times, rows, outputs) for times, rows, outputs in table]

@@ -26,7 +26,7 @@ from accelsim.explore.sweep.tables import PARTS, SUMS
 from accelsim.layer import Options, Task, simulate_layer
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
-from accelsim.workload.layers import Layer
+from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.network import Network, is_view, make_layer
 from accelsim.workload.shapes import PRODUCTS, Linear
 
@@ -129,13 +129,12 @@ def run_point(context: Context, job: Job) -> Row:
     ran = layer_set(name for name, part in by_name.items() if part.simulated)
 
     def over(names: LayerSet) -> dict[str, Any]:
-        return _totals(
-            machine.arch, replace(result, layers=tuple(by_name[name] for name in names.names), schedule=None)
-        )
+        """Return the sums of some layers, one after another: they have no place on the clock of all."""
+        return _totals(machine.arch, replace(result.alone, layers=tuple(by_name[name] for name in names.names)))
 
     common = _common(ran, shared, over)
-    if common is not None and result.schedule is not None:
-        common = Common(common.layers, {})  # some layers alone have no place on the clock of all
+    if common is None and result.schedule is not None and result.partial:
+        common = Common(ran, {name: value for name, value in over(ran).items() if name in (*SUMS, *PARTS)})
     return Row(job.key, "ok", None, _totals(machine.arch, result), layers, ran, common)
 
 
@@ -250,20 +249,22 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
             _READY.clear()
         paths = [context.folder / name if name else None for name in (options.density, options.precision)]
         network = simulation.prepare(arch, given, options.batch, *paths)
-        network = with_densities(network, options.weight_density, options.input_density)
+        network = with_densities(network, options.weight_density, options.input_density, options.weight_pattern)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
         found = _READY[key] = _Ready(context, network, layers, chosen, {}, {}, {}, {})
     return found
 
 
-def with_densities(network: Network, weight: float | None, inputs: float | None) -> Network:
-    """Return the network with one density for all filters, and one for the first inputs, of layers with MACs."""
-    changed = {}
+def with_densities(network: Network, weight: float | None, inputs: float | None, pattern: str | None = None) -> Network:
+    """Return the network with one density or pattern for all filters, one density for first inputs, of products."""
+    changed: dict[str, Tensor] = {}
     for layer in network.layers:
         if layer.kind in PRODUCTS:
-            if weight is not None and layer.weights:
-                changed[layer.weights[0]] = replace(network.tensors[layer.weights[0]], density=weight)
+            if layer.weights:
+                old = network.tensors[layer.weights[0]]
+                new = replace(old, density=old.density if weight is None else weight, pattern=pattern or old.pattern)
+                changed |= {} if new == old else {old.name: new}
             if inputs is not None:
                 changed[layer.inputs[0]] = replace(network.tensors[layer.inputs[0]], density=inputs)
     return network.with_tensors(changed) if changed else network
@@ -287,14 +288,8 @@ def _simulate(
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
-    clocked = None
-    if one_clock:
-        from accelsim import network_time
-
-        clocked = network_time.scheduled(arch, network, results)
-        found = network_time.on_clock(results, clocked, False)
-    else:
-        found = simulation.placed(results) if named else tuple(results)
+    clocked = simulation.scheduled(arch, network, results) if one_clock else None
+    found = simulation.placed(results, clocked) if named or clocked is not None else tuple(results)
     return NetworkResult(
         arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
         network.isolated, schedule=clocked,

@@ -14,6 +14,7 @@ from accelsim.config.schema import Strict
 from accelsim.config.yamlfile import Document, read, validate
 from accelsim.errors import ConfigError
 from accelsim.units import exact
+from accelsim.workload.pattern import PatternText
 from accelsim.workload.shapes import MAX_DIM
 from accelsim.workload.sizes import check_sizes
 
@@ -136,6 +137,7 @@ class OptionsSpec(Strict):
     fidelity: Literal["closed", "cycle"] = "closed"
     weight_density: Share | None = Field(None, description="of the filters of all layers with MACs")
     input_density: Share | None = Field(None, description="of the first input of all layers with MACs")
+    weight_pattern: PatternText | None = Field(None, description="where zeros of those filters fall")
     density: str | None = Field(None, description="profile of densities, YAML or CSV, beside the sweep file")
     precision: str | None = Field(None, description="profile of widths, YAML or CSV, beside the sweep file")
 
