@@ -361,7 +361,7 @@ def _check(engine: Engine[Any, Any], plan: Any, operands: handle.Operands, activ
     walked = engine.run(plan, operands)
     if differences := activity.same_integers(walked):
         raise ModelError(f"layer '{operands.view.name}': with values, {differences[0]}")
-    truth = engine.truth(operands)
+    truth = engine.truth_of(plan, operands)
     if walked.values is None or walked.values.shape != truth.shape:
         raise ModelError(f"layer '{operands.view.name}': engine '{engine.name}' gave no values of shape {truth.shape}")
     return agree(walked.values, truth, operands)

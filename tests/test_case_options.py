@@ -46,7 +46,7 @@ def test_a_case_may_put_a_network_on_one_clock():
     assert ours(figure) == pytest.approx(2 * 2 * 4 * 64 * 64 / cycles * mhz * 1e6 / 1e12)
     assert ours(case(**there, quantity="schedule.bound_tops")) >= ours(figure)
     assert 0 < cycles < alone
-    with pytest.raises(ValueError, match="a layer, a network or a table"):
+    with pytest.raises(ValueError, match="a layer, a network, a trace"):
         case(network={"layers": []})
 
 

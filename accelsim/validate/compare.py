@@ -32,7 +32,7 @@ from accelsim.validate.cases import (
     replica_cases,
     stream_cases,
 )
-from accelsim.workload import matrix_names, yaml_network
+from accelsim.workload import matrix_names, spatten_trace, yaml_network
 from accelsim.workload.lifetimes import is_lifetimes
 from accelsim.workload.network import Network
 
@@ -92,6 +92,8 @@ def _lacks_data(case: Figure) -> bool:
         return case.data is not None and matrix_names.data_file(case.data) is None
     if not isinstance(case, CaseSpec):
         return False
+    if case.trace is not None:
+        return matrix_names.data_file(case.trace) is None
     name = (case.workload or "").removeprefix(matrix_names.PREFIX)
     return case.needs == "data" and matrix_names.find_data(name) is None
 
@@ -279,8 +281,11 @@ def _result(run: str) -> NetworkResult:
     """Simulate what several cases may look at; ``run`` is the case without its figure, as JSON."""
     case: dict[str, Any] = yaml.safe_load(run)
     arch = load_arch(case["arch"], list(case["set"].items()))
-    network = _network(case)
     options = {"layers": case["layers"], "batch": case["batch"], "seed": case["seed"]}
+    if case["trace"] is not None:
+        traced = spatten_trace.load(matrix_names.data_file(case["trace"]) or Path(case["trace"]))
+        return simulate(arch, traced.network, mapping=traced.mapping, **options)
+    network = _network(case)
     with tempfile.TemporaryDirectory() as folder:
         if case["mapping"] is not None:
             options["mapping"] = _file(Path(folder) / "mapping.yaml", case["mapping"], "arch_configs", "*")
