@@ -194,7 +194,8 @@ def simulate(
     hosts = folded.hosts if clocked is not None else {}
     left = [task_for(arch, whole, x, pinned, {}, unsupported) for x in whole.layers if x.name in hosts]
     apart = _run(arch, left, replace(options, check=False), workers, None)
-    joined = rooms.not_at_home(whole) if clocked is None else posts.said(network, hosts, ran, apart)
+    clocked = clocked and posts.with_folds(clocked, network, hosts, ran, apart)
+    joined = rooms.not_at_home(whole) if clocked is None else ()
     if one_clock and not trace:
         ran = [replace(result, tiles=None) for result in ran]
     ran, sooner = overlapped(arch, network, tasks, ran)

@@ -30,14 +30,16 @@ modes = click.option("--network", "mode", flag_value="network",
 
 
 def options(command: AnyFunction) -> AnyFunction:
-    """Add ``--isolated``, ``--prefetch`` and ``--residency`` to a command, as ``mode``, ``prefetch``, ``residency``."""
+    """Add ``--isolated``, ``--prefetch``, ``--residency`` and ``--fold`` to a command."""
     alone = click.option("--isolated", "mode", flag_value="isolated",
                          help="Layers one after another, each from an idle machine.")  # fmt: skip
     ahead = click.option("--prefetch", type=PrefetchType(), metavar="none|tile|KIB",
                          help="What constants one clock lets units fetch ahead.")  # fmt: skip
     kept = click.option("--residency", type=click.Choice(["none", "greedy", "exact"]),
                         help="How one clock chooses what lives in the machine's buffers.")  # fmt: skip
-    return alone(ahead(kept(command)))
+    joins = click.option("--fold", type=click.Choice(["none", "weights", "hardware"]),
+                         help="What joins products on one clock: nothing, scaling, post_ops too.")  # fmt: skip
+    return alone(ahead(kept(joins(command))))
 
 
 def sets(options: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -45,8 +47,8 @@ def sets(options: dict[str, Any]) -> list[tuple[str, Any]]:
 
     What one clock does asks for one; it is of whole networks.
     """
-    found = {key: options.pop(key) for key in ("mode", "prefetch", "residency")}
-    named = [f"--{key}" for key in ("prefetch", "residency") if found[key] is not None]
+    found = {key: options.pop(key) for key in ("mode", "prefetch", "residency", "fold")}
+    named = [f"--{key}" for key in ("prefetch", "residency", "fold") if found[key] is not None]
     if found["mode"] == "isolated" and named:
         raise click.UsageError(f"{named[0]} is of one clock: drop --isolated.")
     if named:
