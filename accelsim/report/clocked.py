@@ -20,6 +20,7 @@ PROOFS = {
     "optimal": "no choice by bits written and read once moves less",
     "bounded": "the choice is not proved to be the best",
     "greedy": "chosen greedily",
+    "pinned": "as the schedule says",
 }
 """Proof -> what it says."""
 
