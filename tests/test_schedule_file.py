@@ -92,7 +92,7 @@ def test_what_a_network_reads_or_a_machine_without_buffers_cannot_be_pinned(repo
 def test_a_file_without_a_schedule_is_one_line(tmp_path, text):
     path = tmp_path / "x.json"
     path.write_text(text)
-    with pytest.raises(ConfigError, match="the file says nothing of a schedule; give the report.json of a run on one"):
+    with pytest.raises(ConfigError, match=r"the file says nothing of a schedule; give the report.json of a run on one"):
         keys(path)
     both = run("--schedule", path, "--prefetch", "none")
     assert "--schedule says all of a clock" in both.output
