@@ -252,13 +252,15 @@ def folded_for(arch: Arch, network: Network, *, one_clock: bool) -> Folded:
     return posts.folded_for(network, into, lambda view: _unit_for(arch, view)[0])
 
 
-def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> NetworkSchedule | None:
+def scheduled(
+    arch: Arch, network: Network, layers: Sequence[LayerResult], *, explained: bool = True
+) -> NetworkSchedule | None:
     """Return layers that may go on one clock there; None if some were not simulated and the machine does not insist."""
     if arch.schedule.mode is None and not all(layer.simulated for layer in layers):
         return None
     from accelsim import network_time  # loads compiled code
 
-    return network_time.scheduled(arch, network, layers)
+    return network_time.scheduled(arch, network, layers, explained=explained)
 
 
 def prepare(arch: Arch, network: Network, batch: int | None, density: Given | None, precision: Given | None) -> Network:
