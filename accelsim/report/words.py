@@ -14,6 +14,7 @@ CAUSE_WORDS = {
     "busy": "busy",
     "zero": "busy on a zero",
     "padding": "padding",
+    "refetch": "done again",
     "unmapped": "outside the tile",
     "fill_drain": "fill and drain",
     "imbalance": "imbalance",
@@ -27,6 +28,7 @@ CAUSE_WORDS = {
 
 _LOST = {
     "padding": "are padding of {its} format or shape",
+    "refetch": "are done again with bits that were left out at first",
     "unmapped": "lie outside the mapped tile: {its} shape does not fill the {units}",
     "fill_drain": "go to filling and draining; longer passes would hide the ramp",
     "imbalance": "wait for the slowest peer",
