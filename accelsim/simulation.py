@@ -216,7 +216,13 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, clocked is not None),
-        notes=(*network.notes, *joined, *said, *sooner, *_device_notes(arch, results)),
+        notes=(
+            *network.notes,
+            *joined,
+            *said,
+            *sooner,
+            *_device_notes(arch, results, connected=layers == "*" and not network.isolated),
+        ),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
@@ -354,13 +360,15 @@ def task_for(
     )
 
 
-def _device_notes(arch: Arch, results: Sequence[LayerResult]) -> tuple[str, ...]:
+def _device_notes(arch: Arch, results: Sequence[LayerResult], *, connected: bool) -> tuple[str, ...]:
     if arch.memory.dram.device is None:  # `served` loads machine code
         return ()
     from accelsim import served
 
     ran = [result.dram for result in results if result.dram]
-    return served.notes(arch.memory.dram, {each["coupling"] for each in ran}, all(each["energy_pj"] for each in ran))
+    alone = connected and arch.schedule.mode is None and all(result.simulated for result in results)
+    notes = served.notes(arch.memory.dram, {each["coupling"] for each in ran}, all(each["energy_pj"] for each in ran))
+    return (*((served.ISOLATED,) if alone else ()), *notes)
 
 
 def _addresses(arch: Arch, network: Network) -> tuple[Mapping[str, tuple[int, int]], int]:
