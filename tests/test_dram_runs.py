@@ -279,9 +279,10 @@ def test_a_report_says_that_a_device_keeps_a_connected_network_off_the_one_clock
 name: joined
 source: made up
 isolated: false
+inputs: [x]
 layers:
-  - {name: a, kind: conv2d, c: 8, h: 14, w: 14, k: 16, r: 3, s: 3, pad: 1}
-  - {name: b, kind: conv2d, c: 16, h: 14, w: 14, k: 24, r: 1, s: 1, inputs: [a]}
+  - {name: a, kind: conv2d, c: 8, h: 14, w: 14, k: 16, r: 3, s: 3, pad: 1, inputs: [x], outputs: [y]}
+  - {name: b, kind: conv2d, c: 16, h: 14, w: 14, k: 24, r: 1, s: 1, inputs: [y]}
 """
     )
     joined = load_network(str(tmp_path / "joined.yaml"))
