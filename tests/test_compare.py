@@ -326,7 +326,7 @@ def test_labels_of_axes_do_not_touch():
             boxes = [tick.label1.get_window_extent() for tick in ticks]
             letter = max(box.height for box in boxes)
             assert len(boxes) > 1
-            assert all(b.x0 - a.x1 > letter for a, b in itertools.pairwise(boxes))
+            assert all(b.x0 - a.x1 > 2 * letter for a, b in itertools.pairwise(boxes))
 
 
 # --- options
