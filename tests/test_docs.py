@@ -69,6 +69,14 @@ def test_the_remedy_of_the_guide_is_one_that_a_run_tells(tmp_path):
     assert " ".join(line.split()) in done.output
 
 
+@pytest.mark.parametrize("document", ["README.md", "docs/reports.md"])
+def test_the_errors_of_estimates_are_those_of_the_validation(document):
+    report = (ROOT / "reports" / "validation.md").read_text()
+    power, area = (re.search(rf"\| {kind} \| \d+ \| \d+ \| ([\d.]+) %", report)[1] for kind in ("power", "area"))
+    said = f"median error is {float(power):.0f} % of power and {float(area):.0f} % of area"
+    assert said in " ".join((ROOT / document).read_text().split())
+
+
 def test_the_machine_of_the_readme_loads(tmp_path):
     (text,) = blocks("README.md")
     (tmp_path / "my_array.yaml").write_text(text)
