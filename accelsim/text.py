@@ -47,7 +47,7 @@ def folded(line: str, width: int, indent: int | str) -> list[str]:
     It breaks at blanks only, and keeps those between words of one line; a longer word stays whole.
     """
     margin = " " * indent if isinstance(indent, int) else indent
-    lines = []
+    lines: list[str] = []
     while len(line) > width:
         start = max(len(line) - len(line.lstrip()), len(margin) if lines else 0)
         cut = line.rfind(" ", start + 1, width + 1)

@@ -64,7 +64,8 @@ def test_the_gain_that_is_printed_is_that_of_a_run_with_the_key_set(arch, networ
         assert changes.split(", ")[1].startswith(energy)
         product = (1 - saved) * (1 + more) - 1
         sign = "+" if product > 0 else "-"
-        edp = "EDP as before" if abs(product) < 0.001 else f"{sign}{words.percent(abs(product))} EDP"
+        each = " per image" if "batch" in keys else ""
+        edp = f"EDP{each} as before" if abs(product) < 0.001 else f"{sign}{words.percent(abs(product))} EDP{each}"
         assert edp in re.split(", |; ", changes)
         assert ("EDP gets worse" in changes) == (product >= 0.001)
         bigger = sum(again.area_mm2.values()) / sum(result.area_mm2.values()) - 1 if result.area_mm2 else 0

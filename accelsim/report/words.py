@@ -135,7 +135,7 @@ def _tried(result: NetworkResult, tried: remedy.Tried) -> str:
     changes = [_change(cycles, f"cycles{each}")]
     if result.total_energy_pj:
         energy = images * tried.total_energy_pj / result.total_energy_pj
-        changes += [_change(energy, f"energy{each}"), _change(cycles * energy, "EDP")]
+        changes += [_change(energy, f"energy{each}"), _change(cycles * energy, f"EDP{each}")]
         worse = "; faster, but EDP gets worse" if cycles * energy - 1 >= _AS_BEFORE else ""
     area = sum((result.area_mm2 or {}).values())
     if tried.area_mm2 and area and abs(tried.area_mm2 / area - 1) >= _AS_BEFORE:
