@@ -31,7 +31,8 @@ def advice(arch: Arch, network: Network, result: NetworkResult, *, walk: bool = 
     Parameters
     ----------
     walk : bool
-        Also try what costs as much as the run: layers that are walked cycle by cycle, mappings that are stepped.
+        Try all remedies, also where they cost as much as the run: many layers, layers that are walked cycle by cycle,
+        mappings that are stepped.
     options : keyword arguments
         As `simulate` was given them.
     """
@@ -39,13 +40,14 @@ def advice(arch: Arch, network: Network, result: NetworkResult, *, walk: bool = 
         return Advice(left_out="remedies, since operands are given")
     if not walk and (why := _dear(arch, result)):
         return Advice(left_out=f"remedies, since {why}; --advice tries them")
-    most = MOST_LAYERS // len(result.simulated)
+    most = None if walk else MOST_LAYERS // len(result.simulated)
     found = _remedies(arch, network, result)
     options = {key: value for key, value in options.items() if key not in ("check", "trace", "progress", "workers")}
     ran = [tried for sets in found[:most] if (tried := _trial(arch, network, result, sets, options)) is not None]
     gained = [tried for tried in ran if gain(result, tried) >= WORTH]
-    rest = [", ".join(f"{key}={said(value)}" for key, value in sets.items()) for sets in found[most:]]
-    left_out = f"{', '.join(rest)}, since trials take at most {MOST_LAYERS:,} layers" if rest else ""
+    rest = [", ".join(f"{key}={said(value)}" for key, value in sets.items()) for sets in found[len(found[:most]) :]]
+    limit = f"since trials take at most {MOST_LAYERS:,} layers; --advice tries them"
+    left_out = f"{', '.join(rest)}, {limit}" if rest else ""
     return Advice(tuple(sorted(gained, key=lambda tried: -gain(result, tried))), len(ran), left_out)
 
 
@@ -104,4 +106,5 @@ def _trial(
         return None
     if [layer.name for layer in found.simulated] != [layer.name for layer in result.simulated]:
         return None
-    return Tried(sets, found.batch, found.cycles, float(found.total_energy_pj))
+    area = sum(found.area_mm2.values()) if found.area_mm2 else None
+    return Tried(sets, found.batch, found.cycles, float(found.total_energy_pj), area)

@@ -16,12 +16,16 @@ class Remedy(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """A remedy that was run: key paths as ``--set`` takes them (``batch``: of ``--batch``), and the run's totals."""
+    """A remedy that was run: key paths as ``--set`` takes them (``batch``: of ``--batch``), and the run's totals.
+
+    ``area_mm2`` is of the machine; None where its table has no areas, and of reports older than the figure.
+    """
 
     sets: Mapping[str, Any]
     batch: int
     cycles: int
     total_energy_pj: float
+    area_mm2: float | None = None
 
 
 class Advice(NamedTuple):

@@ -31,6 +31,7 @@ from accelsim.posts import FoldInto
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.results import placed as placed
 from accelsim.rooms import Keep
+from accelsim.text import nearest
 from accelsim.workload.layers import Layer, LayerView, Tensor
 from accelsim.workload.load import load_network as load_network
 from accelsim.workload.lowering import attentions, lowered
@@ -320,8 +321,9 @@ def select(network: Network, pattern: str) -> list[Layer]:
             f"'{network.name}' has no work: its {len(network.layers)} layers are views", "give a network that computes"
         )
     if not chosen:
-        names = ", ".join(layer.name for layer in work[:6])
-        raise WorkloadError(f"no layer of '{network.name}' matches '{pattern}'", f"layers are called {names}, ...")
+        names = [layer.name for layer in work]
+        remedy = nearest(pattern, names, f"layers are called {', '.join(names[:6])}, ...")
+        raise WorkloadError(f"no layer of '{network.name}' matches '{pattern}'", remedy)
     return chosen
 
 

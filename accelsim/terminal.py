@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from accelsim.text import visible_lines
+import click
+
+from accelsim.text import folded, visible_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +51,17 @@ def shown() -> Iterator[None]:
 def raw(stream: TextIO) -> TextIO:
     """Return what stands behind the guard: for accelsim's own colours and lines that are rewritten."""
     return stream.inner if isinstance(stream, _Shown) else stream
+
+
+def columns() -> int | None:
+    """Return how wide the terminal on standard output is; None where it is none: there lines stay whole."""
+    return shutil.get_terminal_size().columns if raw(sys.stdout).isatty() else None
+
+
+def echo(line: str, indent: int | str = 4) -> None:
+    """Print a line, on a terminal as several that fit, later ones behind ``indent`` blanks or texts."""
+    wide = columns()
+    click.echo(line if wide is None else "\n".join(folded(line, wide, indent)))
 
 
 def console(piped: int = 120, stream: TextIO | None = None) -> Console:

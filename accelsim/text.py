@@ -41,6 +41,24 @@ def quoted(error: BaseException) -> str:
     return " ".join(lines[0].split())[:MOST_QUOTED] if lines else type(error).__name__
 
 
+def folded(line: str, width: int, indent: int | str) -> list[str]:
+    """Return a line as lines of at most ``width`` characters, later ones behind ``indent``: blanks, or a text.
+
+    It breaks at blanks only, and keeps those between words of one line; a longer word stays whole.
+    """
+    margin = " " * indent if isinstance(indent, int) else indent
+    lines: list[str] = []
+    while len(line) > width:
+        start = max(len(line) - len(line.lstrip()), len(margin) if lines else 0)
+        cut = line.rfind(" ", start + 1, width + 1)
+        cut = line.find(" ", width) if cut < 0 else cut
+        if cut < 0:
+            break
+        lines.append(line[:cut].rstrip())
+        line = margin + line[cut:].lstrip()
+    return [*lines, line]
+
+
 def visible_lines(text: str) -> str:
     """Return text of several lines, each as `visible` returns it."""
     return text if text.replace("\n", "").isprintable() else "\n".join(map(visible, text.split("\n")))

@@ -14,6 +14,7 @@ from accelsim.cli import app
 from accelsim.config import packaged
 from accelsim.config.arch import parse_set
 from accelsim.engines import registry
+from accelsim.remedy import Advice, Tried
 from accelsim.report import facts, run_page, words
 from accelsim.report.document import document
 from accelsim.report.markdown import to_markdown
@@ -61,6 +62,15 @@ def test_the_gain_that_is_printed_is_that_of_a_run_with_the_key_set(arch, networ
         assert changes.split(", ")[0].startswith(f"-{words.percent(saved)} cycles")
         energy = "energy" if abs(more) < 0.001 else f"{'+' if more > 0 else '-'}{words.percent(abs(more))} energy"
         assert changes.split(", ")[1].startswith(energy)
+        product = (1 - saved) * (1 + more) - 1
+        sign = "+" if product > 0 else "-"
+        each = " per image" if "batch" in keys else ""
+        edp = f"EDP{each} as before" if abs(product) < 0.001 else f"{sign}{words.percent(abs(product))} EDP{each}"
+        assert edp in re.split(", |; ", changes)
+        assert ("EDP gets worse" in changes) == (product >= 0.001)
+        bigger = sum(again.area_mm2.values()) / sum(result.area_mm2.values()) - 1 if result.area_mm2 else 0
+        area = f"{'+' if bigger > 0 else '-'}{words.percent(abs(bigger))} area"
+        assert (area in changes) if abs(bigger) >= 0.001 else ("area" not in changes)
         shares.append(saved)
     assert shares == sorted(shares, reverse=True)
     assert min(shares) >= advising.WORTH
@@ -110,7 +120,10 @@ def test_trials_stop_at_their_budget_and_name_what_was_left_out(monkeypatch):
     monkeypatch.setattr(advising, "MOST_LAYERS", 2 * len(result.simulated))
     found = advice(machine, net, result)
     assert found.tried == 2
-    assert re.fullmatch(r"params\.\S+.*, since trials take at most 16 layers", found.left_out)
+    assert re.fullmatch(r"params\.\S+.*, since trials take at most 16 layers; --advice tries them", found.left_out)
+    asked = advice(machine, net, result, walk=True)
+    assert asked.tried > 2
+    assert not asked.left_out
 
 
 def test_a_remedy_that_the_machine_refuses_is_dropped():
@@ -120,6 +133,18 @@ def test_a_remedy_that_the_machine_refuses_is_dropped():
     result = simulate(machine, net)
     found = advice(machine, net, result)
     assert not any("params.dataflow" in tried.sets for tried in found.gained)
+
+
+def test_a_remedy_that_costs_more_than_it_saves_is_not_called_a_gain():
+    result = simulate("systolic_ws", "alexnet", layers="conv3")
+    area = sum(result.area_mm2.values())
+    dear = Tried({"params.rows": 64}, 1, result.cycles * 9 // 10, 1.3 * result.total_energy_pj, 1.13 * area)
+    good = dear._replace(total_energy_pj=1.05 * result.total_energy_pj, area_mm2=area)
+    lines = words.advice(replace(result, advice=Advice((dear, good), 2)))
+    assert lines == [
+        "params.rows=64: -10 % cycles, +30 % energy, +17 % EDP, +13 % area; faster, but EDP gets worse",
+        "params.rows=64: -10 % cycles, +5.0 % energy, -5.5 % EDP",
+    ]
 
 
 def test_bandwidth_is_not_the_answer_to_elementwise_work_behind_its_producer():

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import math
 import re
@@ -281,6 +282,51 @@ def test_areas_say_what_they_leave_out(nets):
     said = f"areas leave out components without figures: {one} of systolic_ws; {two} of edge_npu"
     assert said in texts.notes(found)
     assert [flat["area_missing"] for flat in found.to_rows()] == [one, two]
+
+
+def test_each_machine_has_a_line_of_what_it_is_in_every_form(nets):
+    found = compare(["edge_npu", "eyeriss_npu"], [nets["mixed"]])
+    lines = [
+        "edge_npu: 32 x 32 pes + 32 lanes, 1,000 MHz, 8-bit, 25.6 GB/s",
+        "eyeriss_npu: 32 x 32 pes + 32 lanes, 200 MHz, 16-bit, 2.88 GB/s",
+    ]
+    warning = "widths of operands differ (8-bit of edge_npu; 16-bit of eyeriss_npu): times and energies are of "
+    assert json.loads(texts.to_json(found))["machines"] == lines
+    for text in ("\n".join(shown(found, 160)), to_html(found, {}), texts.to_markdown(found).replace("\\", "")):
+        assert all(line in text for line in lines)
+        assert warning in text
+
+
+def test_machines_of_one_width_are_not_warned_of(nets):
+    found = compare(["edge_npu", "systolic_ws"], [nets["dense"]])
+    assert not any("widths" in note for note in texts.notes(found))
+
+
+def test_widths_of_a_profile_are_those_that_ran(nets, tmp_path):
+    (tmp_path / "p.yaml").write_text("source: s\nlayers:\n  f1: {weight: 4, input: 8}\n  f2: {weight: 2, input: 8}\n")
+    found = compare(["bitfusion"], [nets["dense"]], precision=tmp_path / "p.yaml")
+    (line,) = texts.machine_lines(found)
+    assert "8-bit inputs, 2 to 4-bit weights" in line
+
+
+def test_areas_that_are_not_shown_have_no_footnote(nets):
+    found = compare(["systolic_ws", "edge_npu"], [nets["dense"]])
+    assert texts.AREAS in "\n".join(shown(found, 120))
+    assert texts.AREAS not in "\n".join(shown(found, 60))
+
+
+def test_labels_of_axes_do_not_touch():
+    machines = ["edge_npu", "edge_npu_128", "eyeriss_npu"]
+    for archs in (machines, machines[:2]):
+        figure = plots.comparison_figure(compare(archs, ["net:mobilenet_v2"], sets=[("energy.table", "45nm")]))
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            low, high = axes.get_xlim()
+            ticks = [tick for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+            boxes = [tick.label1.get_window_extent() for tick in ticks]
+            letter = max(box.height for box in boxes)
+            assert len(boxes) > 1
+            assert all(b.x0 - a.x1 > 2 * letter for a, b in itertools.pairwise(boxes))
 
 
 # --- options

@@ -55,6 +55,28 @@ def test_the_table_of_the_guide_prices_its_component(tmp_path):
     assert re.search(r"macs.*mac .*0\.31 pJ", done.output), done.output
 
 
+def test_the_loops_of_the_guide_are_those_of_the_run_that_it_names(tmp_path):
+    text = (ROOT / "docs" / "guide.md").read_text()
+    command, loops = re.search(r"`accelsim (run [^`]*)`, sizes in words.*?```text\n(.*?)```", text, re.DOTALL).groups()
+    CliRunner().invoke(app, [*command.split(), "--no-pictures", "-o", str(tmp_path)], catch_exceptions=False)
+    assert f"```text\n{loops}```" in (tmp_path / "report.md").read_text()
+
+
+def test_the_remedy_of_the_guide_is_one_that_a_run_tells(tmp_path):
+    line = re.search(r"`(params\.dataflow=os: [^`]*)`", (ROOT / "docs" / "guide.md").read_text())[1]
+    run = ["run", "systolic_ws", "alexnet", "--no-pictures", "-o", str(tmp_path)]
+    done = CliRunner().invoke(app, run, catch_exceptions=False)
+    assert " ".join(line.split()) in done.output
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/reports.md"])
+def test_the_errors_of_estimates_are_those_of_the_validation(document):
+    report = (ROOT / "reports" / "validation.md").read_text()
+    power, area = (re.search(rf"\| {kind} \| \d+ \| \d+ \| ([\d.]+) %", report)[1] for kind in ("power", "area"))
+    said = f"median error is {float(power):.0f} % of power and {float(area):.0f} % of area"
+    assert said in " ".join((ROOT / document).read_text().split())
+
+
 def test_the_machine_of_the_readme_loads(tmp_path):
     (text,) = blocks("README.md")
     (tmp_path / "my_array.yaml").write_text(text)

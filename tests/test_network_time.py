@@ -267,6 +267,9 @@ def test_the_gantt_picture_fills_every_unit_s_time_and_its_areas_are_the_account
     assert drawn.exit_code == 0, drawn.output
     with pytest.raises(ConfigError, match="not on one clock; run with --network"):
         plots.gantt_figure(result.alone)
+    part = simulation.simulate("edge_npu", "onnx:squeezenet", layers="conv1")
+    with pytest.raises(ConfigError, match="not on one clock; run the whole network, without --layers"):
+        plots.gantt_figure(part)
 
 
 def test_a_point_of_a_sweep_is_on_the_clock_that_its_machine_says():

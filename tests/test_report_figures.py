@@ -90,6 +90,7 @@ def test_the_totals_name_every_sum():
         "power": "mean 5.6 mW, peak over 1.00 us 6.667 mW (each layer at its mean)",
         # 14 uJ x 2.5 ms
         "EDP": "35 nJ s",
+        "slowest": "conv2 300,000 cycles (60 %), DRAM stall; --layers NAME explains it",
         # 2,000,000 of 2,500,000 MACs; 11,900,000 of 15,000,000 bits
         "coverage": "80 % of MACs, 5 of 6 layers, 79 % of the tensor bits in DRAM",
         "area": "0.75 mm2",
@@ -163,7 +164,7 @@ def test_a_sentence_weighs_all_layers_that_are_alike_and_says_what_dram_alone_ta
     assert conv2.startswith(
         "conv2 (60 % of all cycles): its DRAM traffic alone takes 97 % of its cycles; 80.0 bits/cycle"
     )
-    assert conv2.endswith("the machine has 32.0")
+    assert conv2.endswith("the machine has 32.0 bits/cycle (0.8 GB/s)")
     assert conv1.startswith("conv1 (20 % of all cycles): 20 % of its ")
     assert blocks.startswith(
         "block.0 and 1 alike (10 % of all cycles): 60 % of their pe-cycles wait for the slowest peer"

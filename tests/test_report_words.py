@@ -64,8 +64,8 @@ def test_a_stalled_layer_names_the_bandwidth_it_needs_and_the_one_it_has():
     # 0.2e9 B/s x 8 / 200e6 Hz = 8 bits per cycle.
     result, layer = stalled(12.3)
     assert words.why(result, [layer]) == (
-        "fc6 (100 % of all cycles): 71 % of its cycles wait for DRAM; 12.3 bits/cycle would hide all but its first "
-        "load and last store, the machine has 8.00"
+        "fc6 (100 % of all cycles): 71 % of its cycles wait for DRAM; 12.3 bits/cycle (0.307 GB/s) would hide all "
+        "but its first load and last store, the machine has 8.00 bits/cycle (0.2 GB/s)"
     )
 
 

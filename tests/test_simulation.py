@@ -204,6 +204,11 @@ def test_no_layer_matching_a_pattern_is_an_error():
         run(layers="zz")
 
 
+def test_a_name_that_a_table_shortened_leads_to_the_whole_one():
+    with pytest.raises(WorkloadError, match=r"matches 'blo1\.dept\.norm'; did you mean 'block1\.depthwise\.norm'"):
+        accelsim.simulate("edge_npu", "net:mobilenet_v2", layers="blo1.dept.norm")
+
+
 def test_a_broken_account_is_our_error(small, monkeypatch):
     from accelsim.engines.systolic import engine
 

@@ -174,6 +174,15 @@ def test_reports_are_drawn_side_by_side(tmp_path):
         command("plot", *both, kind, "-o", tmp_path / "p.png", code=2)
 
 
+def test_a_picture_without_a_name_lies_beside_its_report(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.json").write_text(to_json(accelsim.simulate("systolic_ws", "alexnet", layers="fc8")))
+    monkeypatch.chdir(tmp_path)
+    assert command("plot", "out/report.json", "utilization") == "out/report-utilization.png\n"
+    assert sorted(path.name for path in tmp_path.rglob("*.png")) == ["report-utilization.png"]
+    assert (tmp_path / "out" / "report-utilization.png").exists()
+
+
 def test_the_commands_sweep_export_and_merge(tmp_path):
     path = write(tmp_path)
     assert command("sweep", path, "--dry-run") == "16 points, 15 to run, 1 ruled out beforehand\n"

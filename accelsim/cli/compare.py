@@ -106,11 +106,10 @@ def command(
         from accelsim.breadth import compared
 
         found = compared(found, asked_tables)
+    from accelsim import terminal
     from accelsim.report import comparison as texts
 
     if style == "table":
-        from accelsim import terminal
-
         terminal.console().print(texts.ComparisonView(found))
     else:
         text = {"json": texts.to_json, "csv": texts.to_csv, "markdown": texts.to_markdown}[style]
@@ -129,7 +128,10 @@ def command(
         }
         del asked["workers"]  # changes no figure
         write_comparison(found, output, {k: str(v) if isinstance(v, Path) else v for k, v in asked.items()})
-        click.echo(f"table, picture and page: {output}", err=style != "table")
+        if style == "table":
+            terminal.echo(f"table, picture and page: {output}")
+        else:
+            click.echo(f"table, picture and page: {output}", err=True)
 
 
 def _short(name: str) -> str:

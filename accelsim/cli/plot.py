@@ -29,7 +29,8 @@ PARTS = {"breakdown": "energy", "account": "cycles", "utilization": "shares"}
 @click.command(epilog=example(f"accelsim sweep {SWEEP} --store shape.db", "accelsim plot shape.db pareto -o shape.png"))
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="STORE|REPORT.json...")
 @click.argument("kind", type=click.Choice(KINDS))
-@click.option("-o", "output", type=click.Path(path_type=Path), help="PNG file; <SOURCE>-<KIND>.png by default.")
+@click.option("-o", "output", type=click.Path(path_type=Path),
+              help="PNG file; by default <SOURCE>-<KIND>.png beside the first source.")  # fmt: skip
 @click.option("--network", help="Of a store: only this network.")
 @click.option("--where", metavar="CONDITION", help="Of a store: only points that meet a condition, as in a sweep file.")
 @comparing.incomplete
@@ -55,7 +56,7 @@ def command(
     """
     from accelsim.report import plots
 
-    target = output or Path(f"{sources[0].stem}-{kind}.png")
+    target = output or sources[0].with_name(f"{sources[0].stem}-{kind}.png")
     if target.suffix.lower() != ".png":
         raise click.UsageError(f"pictures are PNG files: end '{target}' in .png.")
     of_reports = all(source.suffix == ".json" for source in sources)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from accelsim import terminal
 from accelsim.cli.examples import example
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -119,4 +120,4 @@ def _show(component: str, found: dict[str, Any], form: str) -> None:
             click.echo(f"{key:26} {f'{value:.6g}' if isinstance(value, float) else value}")
     click.echo("from")
     for step in dict.fromkeys([found["source"], *found["steps"]]):
-        click.echo(f"    {step}")
+        terminal.echo(f"    {step}", 6)

@@ -8,7 +8,13 @@ from typing import Any
 import click
 import yaml
 
+from accelsim import terminal
 from accelsim.cli import completion, sizes
+
+YAML_WIDTH = 110
+"""Columns of a machine file where no terminal is narrower."""
+YAML_WORD = 16
+"""What the word may take with which PyYAML passes its width."""
 
 
 @click.command(epilog="Example: accelsim show systolic_ws --set params.rows=16")
@@ -84,13 +90,16 @@ def _machine(name: str, sets: tuple[str, ...]) -> None:
     machine = load_arch(name, [parse_set(text) for text in sets])
     config = dict(machine.config)
     sources = config.pop("sources", {})
-    click.echo(yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=110), nl=False)
+    wide = terminal.columns()
+    width = YAML_WIDTH if wide is None else min(wide - YAML_WORD, YAML_WIDTH)
+    click.echo(yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=width), nl=False)
     if sources:
         click.echo("\n# where the values come from")
         for key, text in sources.items():
-            click.echo(f"# {key}: {text}")
+            terminal.echo(f"# {key}: {text}", "#   ")
     if missing := unsourced(machine.config):
-        click.echo(f"\n# unsourced: {', '.join(missing)}")
+        click.echo()
+        terminal.echo(f"# unsourced: {', '.join(missing)}", "#   ")
 
 
 def _engine(name: str) -> None:
@@ -98,7 +107,8 @@ def _engine(name: str) -> None:
 
     engine = registry.get(name)
     notes = engine.notes
-    click.echo(f"{name}: {notes.summary}\nSource: {notes.source}")
+    terminal.echo(f"{name}: {notes.summary}")
+    terminal.echo(f"Source: {notes.source}")
     for title, items in (
         ("Modelled", notes.modelled),
         ("Not modelled", notes.not_modelled),
@@ -107,15 +117,15 @@ def _engine(name: str) -> None:
         if items:
             click.echo(f"\n{title}:")
             for item in items:
-                click.echo(f"- {item}")
+                terminal.echo(f"- {item}", 2)
     click.echo("\nParameters:")
     for key, field in engine.params_schema.model_fields.items():
         default = "required" if field.is_required() else f"default {field.default}"
-        click.echo(f"  {key:20} {field.description or ''} ({default})")
+        terminal.echo(f"  {key:20} {field.description or ''} ({default})", 23)
     if letters := engine.mapping_schema.model_fields:
         click.echo("\nMapping, as reports show it and files pin it:")
         for key, field in letters.items():
-            click.echo(f"  {key:20} {field.description or ''}")
+            terminal.echo(f"  {key:20} {field.description or ''}", 23)
 
 
 def _network(name: str, dims: dict[str, int]) -> None:
@@ -125,15 +135,16 @@ def _network(name: str, dims: dict[str, int]) -> None:
 
     net = load_network(name, dims=dims)
     needed = words.needs([layer.macs for layer in net.layers], lambda n: f"{n:,} MACs")
-    click.echo(f"{visible(net.name)}: {len(net.layers)} layers, {needed}, {net.params:,} parameters")
+    terminal.echo(f"{visible(net.name)}: {len(net.layers)} layers, {needed}, {net.params:,} parameters")
     if net.description:
-        click.echo(visible(net.description))
-    click.echo(f"source: {visible(net.source)}")
+        terminal.echo(visible(net.description), 0)
+    terminal.echo(f"source: {visible(net.source)}")
     for note in net.notes:
-        click.echo(f"note: {visible(note)}")
+        terminal.echo(f"note: {visible(note)}")
     for layer in net.layers:
         shape: Any = layer.shape
-        click.echo(f"  {visible(layer.name):32} {layer.kind:14} {words.macs(layer.macs):>16}  {_sizes(shape)}")
+        line = f"  {visible(layer.name):32} {layer.kind:14} {words.macs(layer.macs):>16}  {_sizes(shape)}"
+        terminal.echo(line.rstrip(), 6)
 
 
 def _sizes(shape: Any) -> str:
@@ -147,8 +158,8 @@ def _components(name: str, sets: tuple[str, ...]) -> None:
     from accelsim.report import prices
     from accelsim.simulation import load_arch
 
-    for line in prices.text(load_arch(name, [parse_set(text) for text in sets])):
-        click.echo(line)
+    for line in prices.text(load_arch(name, [parse_set(text) for text in sets]), terminal.columns()):
+        terminal.echo(line)
 
 
 def _reference_tables(name: str, sets: tuple[str, ...], folder: Path) -> None:
@@ -193,6 +204,6 @@ def _energy(arch: str | None, sets: tuple[str, ...]) -> None:
     for row in provenance(machine_components(machine), table):
         value = "-" if row.value is None else f"{row.value:.6g}"
         head = f"{row.component} ({row.kind} x {row.instances})"
-        click.echo(f"{head:34} {row.what:9} {value:>12} {row.unit:16} {row.status or ''}")
+        terminal.echo(f"{head:34} {row.what:9} {value:>11} {row.unit:14} {row.status or ''}".rstrip())
         for step in row.steps:
-            click.echo(f"    {step}")
+            terminal.echo(f"    {step}", 6)

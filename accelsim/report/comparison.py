@@ -13,10 +13,11 @@ from rich.text import Text
 from accelsim import basis
 from accelsim.charges import UNDECLARED
 from accelsim.comparison import COLUMNS, GAINS, Comparison, ComparisonRow, Flip
-from accelsim.report import facts, words
+from accelsim.report import facts, machines, words
 from accelsim.report.columns import Column, column, narrowed
 from accelsim.report.document import plain
 from accelsim.report.table import HEAD_LINES, hanging, head_line, in_ascii, joined
+from accelsim.results import NetworkResult
 from accelsim.text import csv_text, json_text, markdown, visible
 from accelsim.units import si
 from accelsim.version import __version__
@@ -38,6 +39,8 @@ _HEADS = (
 
 HEAD_NAMES = tuple(f"{name} {head[-1]}" if head[-1] in ("%", "mm2") else name for name, head, _ in _HEADS)
 MEANS = "all networks"
+AREAS = "areas leave out"
+"""Begins the note on areas."""
 
 
 def heading(comparison: Comparison, network: str) -> str:
@@ -57,6 +60,19 @@ def heading(comparison: Comparison, network: str) -> str:
     return f"{title} ({state})" if state else title
 
 
+def machine_lines(comparison: Comparison) -> list[str]:
+    """Return each machine that ran with its size, clock, widths and bandwidth."""
+    return [f"{arch}: {machines.line(results)}" for arch, results in _results(comparison).items()]
+
+
+def _results(comparison: Comparison) -> dict[str, list[NetworkResult]]:
+    found: dict[str, list[NetworkResult]] = {}
+    for row in comparison.rows:
+        if row.over is not None:
+            found.setdefault(row.arch, []).append(row.over)
+    return found
+
+
 def notes(comparison: Comparison) -> list[str]:
     """Return what must be said beside the figures."""
     rows = [row for row in comparison.rows if row.over is not None]
@@ -72,11 +88,14 @@ def notes(comparison: Comparison) -> list[str]:
     said.append(f"energy priced by {', '.join(tables)}")
     if (differ := basis.prices_differ(tables)) is not None:
         said.append(differ)
+    widths = {arch: machines.widths(results) for arch, results in _results(comparison).items()}
+    if (other := machines.differ(widths)) is not None:
+        said.append(other)
     said += tables_said(comparison)
     missing = {row.arch: row.whole.area_missing for row in rows if row.whole is not None and row.whole.area_missing}
     if missing:
         said.append(
-            "areas leave out components without figures: "
+            f"{AREAS} components without figures: "
             + "; ".join(f"{', '.join(names)} of {arch}" for arch, names in missing.items())
         )
     if bare := [arch for arch, names in missing.items() if any(UNDECLARED in name for name in names)]:
@@ -126,6 +145,7 @@ def to_json(comparison: Comparison) -> str:
         "accelsim": __version__,
         "base": comparison.base,
         "incomplete": comparison.incomplete,
+        "machines": machine_lines(comparison),
         "notes": notes(comparison),
         "geometric_means": comparison.means,
         "rows": comparison.to_rows(),
@@ -154,6 +174,8 @@ def to_markdown(comparison: Comparison) -> str:
         lines += [f"## {MEANS} ({mean_words(comparison)})", "", *_grid(gains, mean_cells(comparison))]
     if failed := failures(comparison):
         lines += ["## Did not run", "", *(f"- {markdown(text)}" for text in failed), ""]
+    if told := machine_lines(comparison):
+        lines += ["## Machines", "", *(f"- {markdown(text)}" for text in told), ""]
     lines += ["## Notes", "", *(f"- {markdown(text)}" for text in notes(comparison)), ""]
     return "\n".join([f"# {markdown(title(comparison))}", "", *lines])
 
@@ -257,10 +279,13 @@ def _lines(comparison: Comparison, width: int) -> Iterator[Text]:
         yield Text()
     if left_out:
         yield from hanging("", f"too narrow for: {', '.join(left_out)} (--format csv has all)", width, "dim")
+    for text in machine_lines(comparison):
+        yield from hanging("", text, width, "dim", 2)
     for text in failures(comparison):
         yield from hanging("did not run: ", text, width, "yellow", 2)
     for text in notes(comparison):
-        yield from hanging("", text, width, "dim", 2)
+        if not (text.startswith(AREAS) and "area" in left_out):
+            yield from hanging("", text, width, "dim", 2)
 
 
 def _partial(comparison: Comparison, network: str) -> bool:

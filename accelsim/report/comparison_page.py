@@ -35,7 +35,7 @@ def to_html(comparison: Comparison, options: Mapping[str, Any]) -> str:
         how.looks,
         {"kind": "compare"},
         title=texts.title(comparison),
-        notes=texts.notes(comparison),
+        notes=[*texts.machine_lines(comparison), *texts.notes(comparison)],
         networks=networks,
         means=texts.mean_cells(comparison) if comparison.means else [],
         mean_title=f"{texts.MEANS}: {texts.mean_words(comparison)}" if comparison.means else "",

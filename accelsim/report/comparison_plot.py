@@ -22,6 +22,7 @@ _WIDTH, _ROW, _HEAD, _FOOT = 10.5, 0.24, 0.62, 0.42
 """Inches: the figure, a bar, above the bars of a network, below them."""
 _TOP, _LINE = 0.4, 0.15
 _LONGEST = 40
+_TICKS = 4
 LOG_FROM = 30
 """From this ratio of the largest to the least on, bars are on a log scale: on a linear one the small would vanish."""
 PANELS = (
@@ -89,8 +90,10 @@ def _panel(
         ax.set_xlim(start, end)
     ax.xaxis.set_major_formatter(lambda value, _: si(value, unit))
     ax.tick_params(axis="x", labelsize=6.5)
-    if not log:
-        ax.locator_params(axis="x", nbins=4)
+    if log:
+        ax.locator_params(axis="x", numticks=_TICKS)
+    else:
+        ax.locator_params(axis="x", nbins=_TICKS - (unit == "J s"))  # whose labels are the longest
     ax.minorticks_off()
     ax.set_title(f"{what}{' (log scale)' if log else ''}", fontsize=8, pad=3)
 
@@ -109,5 +112,5 @@ def _label(comparison: Comparison, row: ComparisonRow, figure: str, value: str) 
 def _caption(comparison: Comparison) -> str:
     first = f"green: the least; grey: {comparison.base}, whose figure over a machine's stands in brackets"
     hatched = "; hatched: not ranked" if any(row.over is not None and not row.ranks for row in comparison.rows) else ""
-    rest = [text for text in texts.notes(comparison) if not text.startswith(("gains are", "areas leave"))]
+    rest = [text for text in texts.notes(comparison) if not text.startswith(("gains are", texts.AREAS))]
     return "; ".join([first + hatched, *rest])

@@ -11,6 +11,7 @@ from accelsim.report.columns import shorten
 from accelsim.report.series import LONG_NAME
 from accelsim.results import NetworkResult
 from accelsim.schedules import LayerTime
+from accelsim.simulation import NOT_SELECTED
 from accelsim.units import si
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     Raises
     ------
     ConfigError
-        Layers one after another.
+        Layers one after another; parts of a network are.
     """
     schedule = result.schedule
     if schedule is None:
-        raise ConfigError("the layers are not on one clock", "run with --network", file=result.network)
+        part = any(layer.reason == NOT_SELECTED for layer in result.layers)
+        remedy = "run the whole network, without --layers" if part else "run with --network"
+        raise ConfigError("the layers are not on one clock", remedy, file=result.network)
     units, buses = list(schedule.accounts), network_trace.use(schedule)
     lanes = [*units, *map(network_trace.bus_name, buses)]
     height = _HEAD + _LANE * len(lanes) + _FOOT

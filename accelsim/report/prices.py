@@ -87,8 +87,12 @@ def _size(component: Component) -> str:
     return component.standard if isinstance(component, Dram) else f"{getattr(component, 'bits', '')} bit"
 
 
-def text(arch: Arch) -> list[str]:
-    """Return the lines of the command."""
+WIDE = 140
+"""Columns from which a row has size and source beside its price."""
+
+
+def text(arch: Arch, width: int | None = None) -> list[str]:
+    """Return the lines of the command; for a narrow terminal, a row's size and source are a line of their own."""
     table, shown = table_of(arch), example(arch)
     title, layer = shown if shown is not None else ("", None)
     lines = [f"{arch.name}: energy table {table.name}, {table.node.nm:g} nm at {table.node.vdd_v:g} V; clock gating "
@@ -103,14 +107,17 @@ def text(arch: Arch) -> list[str]:
     lines.append(
         f"gating of clocks, {arch.clock_gating}: {arch.config['sources'].get('clock_gating', 'no source given')}"
     )
-    lines.append(
-        f"{'component':22} {'count':>7}  {'size':24} {'action':8} {'pJ':>10} {'per':10} {'share':>6}  status    from"
-    )
+    narrow = width is not None and width < WIDE
+    size = "" if narrow else f"{'size':24} "
+    head = f"{'component':22} {'count':>7}  {size}{'action':8} {'pJ':>10} {'per':10} {'share':>6}  status"
+    lines += [head, "    size; from"] if narrow else [f"{head}    from"]
     for row in rows(arch, layer):
         pj = "-" if row.pj is None else f"{row.pj:.4g}"
         share = "-" if row.share is None else f"{100 * row.share:.1f} %"
-        lines.append(
-            f"{row.component:22} {row.instances:>7,}  {row.size:24} {row.action:8} {pj:>10} {row.per:10} {share:>6}  "
-            f"{row.status:9} {row.source}".rstrip()
-        )
+        size = "" if narrow else f"{row.size:24} "
+        line = f"{row.component:22} {row.instances:>7,}  {size}{row.action:8} {pj:>10} {row.per:10} {share:>6}  "
+        if narrow:
+            lines += [f"{line}{row.status}".rstrip(), f"    {row.size}; {row.source}"]
+        else:
+            lines.append(f"{line}{row.status:9} {row.source}".rstrip())
     return lines

@@ -125,18 +125,32 @@ def advice(result: NetworkResult) -> list[str]:
 
 
 def _tried(result: NetworkResult, tried: remedy.Tried) -> str:
-    """Return what was set and what that changes."""
+    """Return what was set and what that changes: cycles, energy and their product per image, area where it differs.
+
+    No remedy changes the clock, so that cycles stand for the delay.
+    """
     images = result.batch / tried.batch
     each = "" if images == 1 else " per image"
-    changes = [_change(images * tried.cycles / result.cycles, f"cycles{each}")]
+    cycles, worse = images * tried.cycles / result.cycles, ""
+    changes = [_change(cycles, f"cycles{each}")]
     if result.total_energy_pj:
-        changes.append(_change(images * tried.total_energy_pj / result.total_energy_pj, f"energy{each}"))
-    return f"{', '.join(f'{key}={remedy.said(value)}' for key, value in tried.sets.items())}: {', '.join(changes)}"
+        energy = images * tried.total_energy_pj / result.total_energy_pj
+        changes += [_change(energy, f"energy{each}"), _change(cycles * energy, f"EDP{each}")]
+        worse = "; faster, but EDP gets worse" if cycles * energy - 1 >= _AS_BEFORE else ""
+    area = sum((result.area_mm2 or {}).values())
+    if tried.area_mm2 and area and abs(tried.area_mm2 / area - 1) >= _AS_BEFORE:
+        changes.append(_change(tried.area_mm2 / area, "area"))
+    sets = ", ".join(f"{key}={remedy.said(value)}" for key, value in tried.sets.items())
+    return f"{sets}: {', '.join(changes)}{worse}"
+
+
+_AS_BEFORE = 0.001
+"""A smaller change is none."""
 
 
 def _change(ratio: float, figure: str) -> str:
     """Return a ratio as a signed percentage of a figure: '-54 % cycles'."""
-    if abs(ratio - 1) < 0.001:
+    if abs(ratio - 1) < _AS_BEFORE:
         return f"{figure} as before"
     return f"{'-' if ratio < 1 else '+'}{percent(abs(ratio - 1))} {figure}"
 
@@ -169,12 +183,15 @@ def _dram_remedy(result: NetworkResult, layer: LayerResult, its: str) -> str:
     needed, has = layer.needed_bits_per_cycle.get("dram"), facts.dram_bits_per_cycle(result)
     if needed is None:
         return ""
-    if has is None:
-        return f"; {number(needed)} bits/cycle would hide all but {its} first load and last store"
-    if needed <= has:
+    if has is not None and needed <= has:
         return f": {its} first load and last store, behind which there is nothing to compute"
-    hidden = f"{number(needed)} bits/cycle would hide all but {its} first load and last store"
-    return f"; {hidden}, the machine has {number(has)}"
+    hidden = f"; {rate(result, needed)} would hide all but {its} first load and last store"
+    return hidden if has is None else f"{hidden}, the machine has {rate(result, has)}"
+
+
+def rate(result: NetworkResult, bits_per_cycle: float) -> str:
+    """Return a bandwidth in bits per core cycle and, as machines and remedies are given, in 1e9 bytes per second."""
+    return f"{number(bits_per_cycle)} bits/cycle ({number(bits_per_cycle * result.clock_mhz / 8000)} GB/s)"
 
 
 def title(result: NetworkResult) -> str:
@@ -193,7 +210,7 @@ def machine(result: NetworkResult) -> str:
     parts.append(f"{number(result.clock_mhz)} MHz")
     if (bits := facts.dram_bits_per_cycle(result)) is not None:
         standard = result.arch["memory"]["dram"].get("standard", "")
-        parts.append(f"{standard} DRAM of {number(bits)} bits/cycle".strip())
+        parts.append(f"{standard} DRAM of {rate(result, bits)}".strip())
     return ", ".join(parts)
 
 
@@ -255,6 +272,7 @@ def totals(result: NetworkResult) -> list[tuple[str, str]]:
         *([("MACs", sparse)] if (sparse := _sparse(result)) else []),
         *([("stored", stored)] if (stored := _stored(result)) else []),
         ("spent on", _spent(result)),
+        *([("slowest", slowest)] if (slowest := _slowest(result)) else []),
         ("units", f"occupancy {percent(result.occupancy)}, utilisation {percent(result.utilization)}"),
         ("DRAM", f"read {megabytes(result.dram_read_bits)} MB, write {megabytes(result.dram_write_bits)} MB"),
         ("energy", _energy(result)),
@@ -285,6 +303,15 @@ def _spent(result: NetworkResult) -> str:
     spent = facts.time_shares(result)
     shown = sorted(spent.items(), key=lambda item: -item[1])
     return ", ".join(f"{CAUSE_WORDS.get(cause, cause)} {percent(part)}" for cause, part in shown) or "nowhere"
+
+
+def _slowest(result: NetworkResult) -> str:
+    """Return the layer that takes longest and what bounds it; nothing where there is no other."""
+    if len(result.simulated) < 2 or not result.isolated_cycles:
+        return ""
+    layer = max(result.simulated, key=lambda layer: layer.cycles)
+    share = percent(layer.cycles / result.isolated_cycles)
+    return f"{layer.name} {layer.cycles:,} cycles ({share}), {bound(layer.bound_by)}; --layers NAME explains it"
 
 
 def not_modelled(result: NetworkResult) -> str:
