@@ -1,7 +1,7 @@
 """Matrix-vector-threshold units: PE rows and SIMD columns of a layer's matrix a cycle, a unit for each layer (FINN).
 
-Source: Y. Umuroglu et al., "FINN: A Framework for Fast, Scalable Binarized Neural Network Inference", FPGA 2017 (abstract
-read), and the foldings of its release, Xilinx/BNN-PYNQ 65f2124.
+Source: Y. Umuroglu et al., "FINN: A Framework for Fast, Scalable Binarized Neural Network Inference", FPGA 2017
+(abstract read), and the foldings of its release, Xilinx/BNN-PYNQ 65f2124.
 
 Modelled:
 - Blocks of the matrix, taken once for each output pixel; XNOR and popcount of one-bit operands, else products.
@@ -42,13 +42,16 @@ class Params(Strict):
 
     pe: int = Field(1, ge=1, le=1 << 14, description="rows of the matrix at once: outputs")
     simd: int = Field(1, ge=1, le=1 << 14, description="columns at once: inputs")
-    pad_matrix: bool = Field(False, description="pad matrices that pe and simd do not divide, in place of refusing them")
+    pad_matrix: bool = Field(
+        False, description="pad matrices that pe and simd do not divide, in place of refusing them"
+    )
+    pooling: bool = Field(False, description="comparators for pooling, as many as multipliers")
     order: Literal["matrix", "window"] = Field(
         "matrix", description="columns as they come, or the window of one input channel after another"
     )
     filters: int = Field(1, ge=1, le=64, description="most filters that a row takes at once, of small windows")
     input_bits: int = Field(8, ge=1, le=32, description="widest input")
-    weight_bits: int = Field(1, ge=0, le=32, description="widest weight; 0 of a unit that pools and does not multiply")
+    weight_bits: int = Field(1, ge=0, le=32, description="widest weight; 0 for no multipliers")
     accumulator_bits: int = Field(16, ge=1, le=64, description="sums, and thresholds")
     threshold_bits: int = Field(2, ge=0, le=4, description="widest output that thresholds make; 0 for none")
     threshold_kib: int = Field(1, ge=1, le=1 << 20, description="thresholds")
@@ -58,10 +61,11 @@ class Params(Strict):
 
 
 class Counts(NamedTuple):
-    """Counts of a layer: cycles, and inputs that are read."""
+    """Counts of a layer: cycles, inputs that are read, and sums of a cycle that are added up."""
 
     cycles: Count
     inputs: Count
+    sums: Count
 
 
 class Mvtu(WholeEngine[Params]):
@@ -71,7 +75,7 @@ class Mvtu(WholeEngine[Params]):
     params_schema = Params
     primary = "multipliers"
     support_params = (
-        "pe", "simd", "pad_matrix", "order", "filters", "input_bits", "weight_bits", "accumulator_bits",
+        "pe", "simd", "pad_matrix", "pooling", "order", "filters", "input_bits", "weight_bits", "accumulator_bits",
         "threshold_bits", "threshold_kib",
     )  # fmt: skip
     stores = SEPARATE
@@ -96,27 +100,34 @@ class Mvtu(WholeEngine[Params]):
     def supports(self, view: LayerView, params: Params) -> str | None:
         """Return why a layer cannot run: its kind, a folding that does not divide it, or too many thresholds."""
         reason = super().supports(view, params)
-        if reason is None and pooling(view) in ("sum", "average"):
-            reason = f"{self.what} has no {pooling(view)} pooling"
+        if reason is None and (pooling(view) in ("sum", "average") or (pooling(view) and not params.pooling)):
+            reason = f"{self.what} has no {pooling(view)} pooling" + (
+                "" if params.pooling else "; set params.pooling: true"
+            )
         return reason or self._unfolded(view, params) or self._unheld(view, params)
 
     def components(self, params: Params) -> tuple[Component, ...]:
-        """Return multipliers, comparators and memories, each as wide as what a cycle takes."""
+        """Return adder trees, comparators and memories, each as wide as what a cycle takes."""
         p, macs = params, params.pe * params.simd
-        heard = (p.simd if p.weight_bits else macs) * p.input_bits  # pooling meets its own inputs in every row
+        heard = (macs if p.pooling and not p.weight_bits else p.simd) * p.input_bits
         ports = (heard, macs * max(p.weight_bits, 1), p.pe * p.accumulator_bits)
-        sums = macs * (p.input_bits + 2 * p.weight_bits) + p.pe * p.filters * p.accumulator_bits
+        products = macs * (p.input_bits + 2 * p.weight_bits) + p.pe * p.filters * p.accumulator_bits
+        tree = (  # adders of a tree are as wide as the products, most of them
+            Mac("macs", macs, p.input_bits, p.weight_bits, p.input_bits + p.weight_bits),
+            Alu("accumulators", p.pe * p.filters, p.accumulator_bits, parts=("adder",)),
+        )
         thresholds = (
             Alu("thresholds", p.pe, p.accumulator_bits, parts=("comparator",)),
             Sram("glb.thresholds", 1, p.threshold_kib * KIB_BITS, p.pe * p.accumulator_bits),
         )
         return (
-            *((Mac("macs", macs, p.input_bits, p.weight_bits, p.accumulator_bits),) if p.weight_bits else ()),
+            *(tree if p.weight_bits else ()),
             Registers(
-                "registers", 1, clocked_bits=heard + (sums if p.weight_bits else macs * p.input_bits) + 64,
-                source="assumed: latches of inputs and weights, products, sums, 64 bits of control; of pooling inputs and results",
+                "registers", 1, clocked_bits=heard + (products if p.weight_bits else macs * p.input_bits) + 64,
+                source="assumed: latches of inputs and weights, products, sums, 64 bits of control; of pooling inputs "
+                "and results",
             ),
-            Alu("pool", macs, p.input_bits, parts=("comparator",)),
+            *((Alu("pool", macs, p.input_bits, parts=("comparator",)),) if p.pooling else ()),
             *(thresholds if p.threshold_bits else ()),
             *(Sram(s.boundary, 1, s.capacity_bits(p), width) for s, width in zip(self.stores, ports, strict=True)),
         )  # fmt: skip
@@ -132,7 +143,7 @@ class Mvtu(WholeEngine[Params]):
             columns = ceil_div(layer.channels * taps, params.simd)
         passes = layer.n * layer.e * layer.f * matrices * rows
         read = layer.product * passes * layer.channels * taps + (1 - layer.product) * layer.work
-        return Counts(passes * columns, read)
+        return Counts(passes * columns, read, layer.product * layer.outputs * columns)
 
     def walk_layer(self, plan: WholePlan, sizes: tuple[int, ...], *take: Any) -> Any:
         """Walk the layer block by block; one-bit operands of -1 and 1 meet XNORs."""
@@ -145,11 +156,13 @@ class Mvtu(WholeEngine[Params]):
         return walk(sizes, block, binary, *take)
 
     def events(self, layer: Layer, total: Counts, params: Params) -> dict[Event, Count]:
-        """Return products, comparisons of pooling, and of sums with thresholds."""
-        del total
-        found = {Event("pool", "compare"): (1 - layer.product) * layer.work}
+        """Return products and their sums, comparisons of pooling, and of sums with thresholds."""
+        found = {}
+        if params.pooling:
+            found[Event("pool", "compare")] = (1 - layer.product) * layer.work
         if params.weight_bits:
             found[Event("macs", "mac")] = layer.product * layer.work
+            found[Event("accumulators", "add")] = total.sums
         if params.threshold_bits:
             found[Event("thresholds", "compare")] = reached(layer, params)
         return found
@@ -176,8 +189,9 @@ class Mvtu(WholeEngine[Params]):
         if isinstance(shape, Pool):
             shape = Pool("max", shape.n, shape.c, shape.h, shape.w, shape.r, shape.s, shape.stride, shape.pad)
         params = {
-            "pe": draw(1, 5), "simd": draw(1, 9), "pad_matrix": True, "order": ("matrix", "window")[draw(0, 1)],
-            "filters": draw(1, 3), "weight_bits": 8, "threshold_bits": draw(0, 3),
+            "pe": draw(1, 5), "simd": draw(1, 9), "pad_matrix": True, "pooling": True,
+            "order": ("matrix", "window")[draw(0, 1)], "filters": draw(1, 3), "weight_bits": 8,
+            "threshold_bits": draw(0, 3),
         }  # fmt: skip
         return Sample(shape, params, widest_bits=8, on_chip=True)
 
@@ -194,8 +208,10 @@ class Mvtu(WholeEngine[Params]):
             ("simd", columns, "columns", params.simd),
         ):
             if size % part:
-                padded = ceil_div(size, part) * part
-                return f"{key} takes {part} of {size} {what}, which it does not divide; fold otherwise, or pad them to {padded} with params.pad_matrix: true"
+                return (
+                    f"{key} takes {part} of {size} {what}, which it does not divide; fold otherwise, "
+                    f"or pad them to {ceil_div(size, part) * part} with params.pad_matrix: true"
+                )
         return None
 
     def _unheld(self, view: LayerView, params: Params) -> str | None:
@@ -204,8 +220,8 @@ class Mvtu(WholeEngine[Params]):
         room = params.threshold_kib * KIB_BITS
         if pooling(view) or outputs <= room:
             return None
-        needed = ceil_div(outputs, KIB_BITS)
-        return f"{outputs:,} bits of thresholds, and 'glb.thresholds' holds {room:,}; raise params.threshold_kib to {needed}"
+        problem = f"{outputs:,} bits of thresholds, and 'glb.thresholds' holds {room:,}"
+        return f"{problem}; raise params.threshold_kib to {ceil_div(outputs, KIB_BITS)}"
 
 
 def side_by_side(taps: Count, params: Params) -> Count:

@@ -8,7 +8,7 @@ from accelsim.whole.take_kernel import PRODUCT, take
 
 @kernel
 def walk(sizes, block, binary, op, with_values, window, groups, x, w, out):  # type: ignore[no-untyped-def]
-    """Return (cycles, inputs read) of a layer; with values, compute it into ``out``.
+    """Return (cycles, inputs read, sums added up) of a layer; with values, compute it into ``out``.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def walk(sizes, block, binary, op, with_values, window, groups, x, w, out):  # t
     at_once, simd, by_window = block
     matrices, taps = groups if op == PRODUCT else 1, r_size * s_size
     rows, span = k // matrices, taps if by_window else channels * taps
-    cycles = inputs = 0
+    cycles = inputs = sums = 0
     for image, matrix, e, f in np.ndindex(n, matrices, e_size, f_size):
         for first in range(matrix * rows, (matrix + 1) * rows, at_once):
             filters = min(at_once, (matrix + 1) * rows - first)
@@ -34,6 +34,7 @@ def walk(sizes, block, binary, op, with_values, window, groups, x, w, out):  # t
                     places = min(simd, begin + span - column)
                     cycles += 1
                     inputs += places if op == PRODUCT else places * filters
+                    sums += filters if op == PRODUCT else 0
                     for row in range(first, first + filters if with_values else first):
                         pixel, met, equal = (image, row, e, f), 0, 0
                         for i in range(column, column + places):
@@ -45,7 +46,7 @@ def walk(sizes, block, binary, op, with_values, window, groups, x, w, out):  # t
                             else:
                                 take(pixel, tap, op, with_values, window, groups, x, w, out)
                         out[image, row, e, f] += 2 * equal - met
-    return cycles, inputs
+    return cycles, inputs, sums
 
 
 @lean

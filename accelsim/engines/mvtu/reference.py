@@ -22,7 +22,7 @@ def reference(view: LayerView, operands: Operands, params: Any, mapping: object,
 
 class _Layer(SteppedWhole):
     def run(self) -> Activity:
-        cycles = compared = 0
+        cycles = compared = sums = 0
         p, conv, places = self.p, self.conv, self.p.pe * self.p.simd
         levels = 2 ** self.bits["output"] - 1 if self.bits["output"] <= p.threshold_bits else 0
         for n, e, f in product(range(conv.n), range(conv.e), range(conv.f)):
@@ -34,6 +34,7 @@ class _Layer(SteppedWhole):
                         self.take((n, e, f), k, tap)
                         if self.pool is None:
                             self.add("glb.weights", "weight", "read", self.bits["weight"])
+                    sums += len(rows)
                     heard = len(columns) * (1 if self.pool is None else len(rows))
                     self.add("glb.inputs", "input", "read", heard * self.bits["input"])
                 for _ in rows:
@@ -45,7 +46,10 @@ class _Layer(SteppedWhole):
         roles = ("input", "weight", "output")
         stores = {role: (f"glb.{role}s", getattr(p, f"{role}_kib") * 8192) for role in roles}
         done = self.finish("multipliers", cycles, stores)
-        return replace(done, events={**done.events, Event("thresholds", "compare"): compared}) if compared else done
+        if self.pool:
+            return done
+        behind = {Event("accumulators", "add"): sums, Event("thresholds", "compare"): compared}
+        return replace(done, events={**done.events, **{event: times for event, times in behind.items() if times}})
 
     def _rows(self) -> Iterator[list[int]]:
         """Yield the output channels that are made at once; pooling makes any, products those of a group."""
