@@ -185,14 +185,14 @@ class Mvtu(WholeEngine[Params]):
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small product or max-pooling layer on a small unit that pads."""
         draw = drawing(rng)
-        shape = sample.layer(draw)
-        if isinstance(shape, Pool):
-            shape = Pool("max", shape.n, shape.c, shape.h, shape.w, shape.r, shape.s, shape.stride, shape.pad)
         params = {
             "pe": draw(1, 5), "simd": draw(1, 9), "pad_matrix": True, "pooling": True,
             "order": ("matrix", "window")[draw(0, 1)], "filters": draw(1, 3), "weight_bits": 8,
             "threshold_bits": draw(0, 3),
         }  # fmt: skip
+        shape = sample.layer(draw)
+        if isinstance(shape, Pool):
+            shape = Pool("max", shape.n, shape.c, shape.h, shape.w, shape.r, shape.s, shape.stride, shape.pad)
         return Sample(shape, params, widest_bits=8, on_chip=True)
 
     def _unfolded(self, view: LayerView, params: Params) -> str | None:

@@ -32,8 +32,8 @@ class _Layer(SteppedWhole):
                     self.causes["padding"] += places - len(rows) * len(columns)
                     for k, tap in product(rows, columns):
                         self.take((n, e, f), k, tap)
-                        if self.pool is None:
-                            self.add("glb.weights", "weight", "read", self.bits["weight"])
+                    if self.pool is None:
+                        self.add("glb.weights", "weight", "read", len(rows) * len(columns) * self.bits["weight"])
                     sums += len(rows)
                     heard = len(columns) * (1 if self.pool is None else len(rows))
                     self.add("glb.inputs", "input", "read", heard * self.bits["input"])
