@@ -147,7 +147,7 @@ def test_the_table_says_what_waits_and_how_long_an_image_takes():
         (["mvtu", "cnv_w1a1", "--multipliers", "99", "-o", "x.csv"], "x.csv: the file must end in .yaml"),
         (["mvtu", "net:resnet50", "--multipliers", "9999"], "does not read"),
         (["finn_cnv", "cnv_w1a1", "--set", "units.conv2.params.pe=7"],
-         "conv2: pe takes 7 of 64 rows, which it does not divide; fold otherwise, or pad them to 70"),
+         "layer 'conv2': pe takes 7 of 64 rows, which it does not divide; fold otherwise, or pad them to 70"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(args, words, capsys):

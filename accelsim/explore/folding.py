@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelsim.config.arch import Arch, Unit
+from accelsim.engines import registry
 from accelsim.errors import ConfigError, ModelError, WorkloadError
 from accelsim.replicas import finn
 from accelsim.simulation import simulate
@@ -104,6 +105,9 @@ def chain_of(arch: Arch, network: Network) -> Chain:
     if shared:
         problem = f"machine '{arch.name}': layer '{shared[0]}' shares unit '{units[shared[0]].name}' with another"
         raise ConfigError(problem, "give each layer a unit of its own, or --multipliers")
+    for view in views:
+        if (reason := registry.get(ENGINE).refuses(view, units[view.name].params)) is not None:
+            raise WorkloadError(f"layer '{view.name}': {reason}")
     ran = {layer.name: layer for layer in simulate(arch, network, unsupported="error", schedule="isolated").layers}
     stages = []
     for view in views:
