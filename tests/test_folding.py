@@ -82,15 +82,27 @@ def stepped(stages, images):
     return ends, most
 
 
+def test_a_unit_ends_an_image_before_it_begins_the_next():
+    """Padding leaves the second layer three outputs after its last input: 18 cycles, and the next comes at 15."""
+    first = Stage("a", Conv2d(1, 1, 1, 4, 1, 1, 1), 12, 1)
+    second = Stage("b", Conv2d(1, 1, 1, 4, 1, 3, 1, pad=(2, 0, 2, 0)), 12, 1)
+    third = Stage("c", Conv2d(1, 1, 1, 6, 1, 1, 1, stride=(5, 1)), 2, 1)
+    found = follow([first, second, third])
+    ends, most = stepped([first, second, third], 8)
+    assert (found.latency, found.settled, ends[1, 0], ends[1, 1]) == (19, 19, 18, 30)
+    assert found.buffer_bits == (0, *most[1:])
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_chains_are_those_that_are_stepped(seed):
     draw = random.Random(seed)
     h, w, stages = draw.randint(5, 8), draw.randint(5, 8), []
     for i in range(draw.randint(1, 3)):
         r, s = draw.randint(1, min(3, h)), draw.randint(1, min(3, w))
-        pad = (draw.randint(0, r - 1), draw.randint(0, s - 1), draw.randint(0, r - 1), draw.randint(0, s - 1))
+        pad = tuple(draw.randint(0, size - 1) for size in (r, s, r, s)) if seed % 2 else (r - 1, s - 1, r - 1, s - 1)
         conv = Conv2d(1, 1, 1, h, w, r, s, stride=(draw.randint(1, 2), draw.randint(1, 2)), pad=pad)
-        stages.append(Stage(f"c{i}", conv, conv.e * conv.f * draw.randint(1, 6), 1))
+        cost = draw.randint(1, 6) if seed % 2 else max(1, 150 // (conv.e * conv.f))  # of one length, or of any
+        stages.append(Stage(f"c{i}", conv, conv.e * conv.f * cost, 1))
         h, w = conv.e, conv.f
     if draw.random() < 0.5:
         stages.append(Stage("fc", Conv2d(1, h * w, 1, 1, 1, 1, 1), draw.randint(1, 60), h * w))
