@@ -152,7 +152,7 @@ def undeclared(engine: Engine[Any, Any], params: Any) -> list[str]:
 def _disagreements(case: Case, reference: Reference) -> list[str]:
     """Return where kernel, closed form, reference and NumPy differ, and accounts that do not close."""
     engine, plan = case.engine, case.plan()
-    walked, truth = engine.run(plan), engine.truth(case.operands)
+    walked, truth = engine.run(plan), engine.truth_of(plan, case.operands)
     expected = reference(case.view, case.operands, case.params, case.mapping, case.machine)
     walked.check(engine.units(case.params))
     found = [f"kernel and reference: {each}" for each in walked.same_integers(expected)]

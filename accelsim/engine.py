@@ -29,7 +29,7 @@ from accelsim.remedy import Remedy
 from accelsim.results import StoredBits
 from accelsim.units import INT64_MAX
 from accelsim.workload.layers import LayerView, Tensor
-from accelsim.workload.shapes import Shape
+from accelsim.workload.shapes import Attention, Shape
 
 if TYPE_CHECKING:
     from accelsim.memory.device.door import Door
@@ -202,10 +202,13 @@ def beside(bits: int, *sizes: int) -> Word:
 def too_wide(view: LayerView, words: Mapping[str, Word]) -> str | None:
     """Return which tensor of a layer is wider than the word of its role, or None.
 
-    Of a layer that multiplies, ``input`` and ``weight`` are the two operands; of others, all inputs and all constants.
+    Of a layer that multiplies, ``input`` and ``weight`` are the two operands, of attention queries beside keys and
+    values; of others, all inputs and all constants.
     """
     roles = {"input": view.inputs, "weight": view.weights, "output": view.outputs}
-    if view.macs:
+    if isinstance(view.shape, Attention):
+        roles |= {"input": view.inputs[:1], "weight": view.inputs[1:3]}
+    elif view.macs:
         roles |= {"input": (view.input,), "weight": (view.weight,)}
     for role, tensors in roles.items():
         for tensor in tensors if role in words else ():
@@ -394,6 +397,11 @@ class Engine(Generic[ParamsT, MappingT]):
     def truth(self, operands: Operands) -> np.ndarray:
         """Return what the values must equal, by NumPy alone: the layer's output, unless the machine fuses more in."""
         return golden(operands)
+
+    def truth_of(self, plan: Any, operands: Operands) -> np.ndarray:
+        """Return the same of a machine whose output depends on what was planned: what it leaves out."""
+        del plan
+        return self.truth(operands)
 
     def remedies(self, params: ParamsT) -> tuple[Remedy, ...]:
         """Return what could be set against lost cycles; runs try it, and tell only what gains."""

@@ -20,6 +20,7 @@ from accelsim.config.schema import (
     Gating,
     MappingSpec,
     MemorySpec,
+    PostSpec,
     PrecisionSpec,
     RoomsSpec,
     ScheduleSpec,
@@ -48,6 +49,7 @@ class Unit:
     params: BaseModel
     layers: tuple[str, ...]
     rooms: RoomsSpec = field(default_factory=RoomsSpec)
+    post_ops: PostSpec | None = None
 
     def takes(self, name: str, kind: str) -> bool:
         """Whether a layer of this name and kind is for this unit, as far as the machine file says."""
@@ -158,6 +160,7 @@ def build(document: Document, find_params: FindParams) -> Arch:
                 _params(document, unit.engine, ("units", i, "engine"), ("units", i, "params"), find_params),
                 unit.layers,
                 unit.rooms,
+                unit.post_ops,
             )
             for i, unit in enumerate(spec.units)
         )
@@ -206,6 +209,8 @@ def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
         config["memory"].pop("buffers")
     if "schedule" not in spec.model_fields_set:
         config.pop("schedule")
+    elif spec.schedule.places is None:
+        config["schedule"].pop("places")
     if spec.engine is not None:
         config.pop("units")
         config["params"] = units[0].params.model_dump(mode="json")
@@ -216,6 +221,8 @@ def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
             entry["params"] = unit.params.model_dump(mode="json")
             if unit.rooms == RoomsSpec():
                 entry.pop("rooms")
+            if unit.post_ops is None:
+                entry.pop("post_ops")
     return config
 
 

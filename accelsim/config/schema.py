@@ -149,6 +149,29 @@ class RoomsSpec(Strict):
     outputs: str | None = Field(None, description="name of a buffer; null: outputs go to DRAM")
 
 
+PostOp: TypeAlias = Literal[
+    "add", "affine", "clip", "clip6", "elu", "gelu", "gelu_tanh", "hardsigmoid", "hardswish", "leakyrelu", "mul",
+    "prelu", "relu", "sigmoid", "swish", "tanh",
+]  # fmt: skip
+"""What may be done to results on their way out: elementwise operations with at most constants beside the result, a
+bias as ``add``, and scaling per channel."""
+
+
+class PostSpec(Strict):
+    """Work on results on their way out of a unit, in place of a layer of its own."""
+
+    ops: tuple[PostOp, ...] = Field(strict=False, min_length=1, description="operations that it does")
+    lanes: int = Field(ge=1, le=65536, description="results that it takes per cycle, whatever is done to them")
+
+
+class PlaceSpec(Strict):
+    """Where tensors that share storage live between layers."""
+
+    storage: str = Field(description="name of one of them, as reports and plans have it")
+    buffer: str = Field(description="name of a buffer of the machine")
+    address_bits: int = Field(ge=0, description="where it begins there")
+
+
 class ScheduleSpec(Strict):
     """How the layers of a connected network share the machine's time."""
 
@@ -160,12 +183,20 @@ class ScheduleSpec(Strict):
     residency: Literal["none", "greedy", "exact"] = Field(
         "exact", description="on one clock: how it is decided what lives between layers in the machine's buffers"
     )
+    fold: Literal["none", "weights", "hardware"] = Field(
+        "hardware",
+        description="on one clock: which layers join the products ahead of them: none; those that scale channels, into "
+        "weights; and what post_ops of the product's unit do",
+    )
     prefetch: Literal["none", "tile"] | Annotated[int, Field(ge=1, le=MOST_PREFETCH)] = Field(
         "tile",
         description="what constants a unit fetches ahead on one clock: nothing before its layer's turn, one tile, or "
         "so many KiB of room",
     )
     overlap: bool = Field(True, description="whether units compute side by side on one clock")
+    places: tuple[PlaceSpec, ...] | None = Field(
+        None, strict=False, description="on one clock: what lives where, in place of a plan, as in report.json"
+    )
 
     @field_validator("prefetch", mode="before")
     @classmethod
@@ -185,6 +216,9 @@ class UnitSpec(Strict):
         ("*",), strict=False, description="patterns over layer names or kinds that this unit takes"
     )
     rooms: RoomsSpec = RoomsSpec()
+    post_ops: PostSpec | None = Field(
+        None, description="what it does to results on their way out, of layers on one clock; null: nothing"
+    )
 
 
 class ArchSpec(Strict):

@@ -24,6 +24,7 @@ CAUSES = {
     "busy": Look(BLUE),
     "zero": Look(SKY, letters="black"),
     "padding": Look(PURPLE, letters="black"),
+    "refetch": Look(SKY, "xxx", "black"),
     "unmapped": Look(LIGHT_GREY, letters="black"),
     "fill_drain": Look(YELLOW, letters="black"),
     "imbalance": Look(ORANGE, "\\\\\\", "black"),

@@ -33,6 +33,9 @@ PRUNED = {"density": PROFILES / "alexnet_han2015.yaml"}
 WALKED = {"fidelity": "cycle"}
 
 FIRST = {
+    "a3_aggressive": Run("a3_aggressive", "net:bert_base"),
+    "a3_base": Run("a3_base", "net:bert_base"),
+    "a3_conservative": Run("a3_conservative", "net:bert_base"),
     "bismo": Run("bismo", "resnet18"),
     "bismo_ultra96": Run("bismo_ultra96", "mobilenet_v1_050_128"),
     "bitfusion": Run("bitfusion", "bitfusion_resnet18"),
@@ -69,6 +72,7 @@ FIRST = {
     "loom_2b": Run("loom_2b", "stripes_alexnet", ENERGY),
     "loom_4b": Run("loom_4b", "stripes_vgg_s"),
     "loom_trimmed": Run("loom_trimmed", "stripes_alexnet", options={"layers": "conv[345]"}),
+    "mnnfast": Run("mnnfast", "net:bert_base"),
     "nullhop": Run("nullhop", "mobilenet_v1"),
     "outerspace": Run("outerspace", PRODUCTS),
     "pragmatic": Run("pragmatic", "stripes_alexnet", options={"layers": "conv[345]"}),
@@ -80,6 +84,9 @@ FIRST = {
     "shidiannao": Run("shidiannao", "bitfusion_lenet5"),
     "shidiannao_alu": Run("shidiannao_alu", "onnx:squeezenet"),
     "snapea": Run("snapea", "alexnet", options={"layers": "conv[2345]"}),
+    "spatten": Run("spatten", "net:gpt2_small", {"params.keep_values": 0.2}),
+    "spatten_e2e": Run("spatten_e2e", "net:bert_base"),
+    "spatten_eighth": Run("spatten_eighth", "net:bert_base"),
     "sparch": Run("sparch", PRODUCTS),
     "stripes": Run("stripes", "stripes_vgg19"),
     "stripes_trimmed": Run("stripes_trimmed", "stripes_alexnet", options={"layers": "conv[345]"}),
