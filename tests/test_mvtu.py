@@ -130,6 +130,14 @@ def test_released_networks_run_whole_and_cross_dram_with_image_and_result_alone(
     assert all(not x.account.get("padding") for x in result.layers)
 
 
+def test_a_network_of_given_signs_is_computed_layer_by_layer():
+    rng, sizes = np.random.default_rng(3), {"fc1": (1024, 832), "fc2": (1024, 1024), "fc4": (64, 1024)}
+    given = {f"{name}.weight": rng.choice((-1, 1), size) for name, size in sizes.items()}
+    given["fc1.input"] = rng.choice((-1, 1), (1, 832))
+    result = accelsim.simulate("finn_lfc", "lfc_w1a1", operands=given, check=True)
+    assert [x.checked for x in result.layers] == [True] * 4
+
+
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
