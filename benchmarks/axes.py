@@ -54,6 +54,7 @@ SUBJECTS = {
         "examples/shidiannao_lenet5/lenet5.yaml",
         {"pe_rows": (4, 8, 16), "pe_cols": (4, 8, 16), "fifo_words": (0, 1, 4)},
     ),
+    "mvtu": Subject("cnv_w1a1", {"pe": (8, 16, 32, 64), "simd": (8, 16, 32, 64)}),
     "nullhop": Subject("vgg16", {"macs": (64, 96, 128), "pixel_kib": (256, 512, 1024)}),
     "scnn": Subject("alexnet", {"f": (2, 4), "banks": (16, 32), "iaram_kib": (8, 10, 12)}),
     "cambricon_x": Subject("alexnet", {"pes": (8, 16, 24), "input_kib": (8, 16)}),

@@ -93,7 +93,7 @@ FIRST = {
     "bitserial": ("pragmatic", CONV), "unpu": ("unpu", CONV),
     "bismo": ("bismo", CONV), "bitfusion": ("bitfusion", CONV), "sigma": ("sigma", "'rmat:n=64,nnz=256'"),
     "sparch": ("sparch", "'rmat:n=64,nnz=256'"), "outerspace": ("outerspace", "'rmat:n=64,nnz=256'"),
-    "attention_stream": ("spatten", "Attention(1, 2, 2, 64, 64, 8)"),
+    "attention_stream": ("spatten", "Attention(1, 2, 2, 64, 64, 8)"), "mvtu": ("mvtu", CONV),
     "shidiannao": ("shidiannao", CONV), "gamma": ("gamma", "'rmat:n=64,nnz=256'"),
     "fused_attention": ("fusemax", "Attention(1, 2, 2, 64, 64, 8)"),
 }  # fmt: skip

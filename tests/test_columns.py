@@ -65,6 +65,11 @@ MACHINES = {
         "params.pe_rows": SIDES, "params.pe_cols": SIDES, "params.fifo_words": (0, 1, 2, 4),
         "params.input_kib": (64, 1 << 14), "params.weight_kib": (1 << 14, 1 << 15), "params.output_kib": (1 << 14,),
     },
+    "mvtu": {
+        "params.pe": SIDES, "params.simd": SIDES, "params.pad_matrix": (True, True, False),
+        "params.order": ("matrix", "window"), "params.filters": (1, 2, 5), "params.threshold_bits": (0, 1, 4),
+        "params.weight_kib": (64, 4096), "params.output_kib": (64, 4096),
+    },
     "edge_npu": {
         "units.array.params.rows": SIDES, "units.array.params.cols": SIDES, "units.vector.params.lanes": SIDES,
         "units.vector.params.lane_bits": (16, 32), "units.vector.params.buffer_kib": (1, 4, 64),

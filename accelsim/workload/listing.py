@@ -54,7 +54,8 @@ def _table(name: str) -> str:
 
     net = load_network(name)
     text = needs([layer.macs for layer in net.layers])
-    return f"{len(net.layers):4} layers, {text}, {si(net.params):>7} parameters; a table"
+    edges = "a table" if net.isolated else "connected"
+    return f"{len(net.layers):4} layers, {text}, {si(net.params):>7} parameters; {edges}"
 
 
 def _connected() -> Iterable[tuple[str, str]]:

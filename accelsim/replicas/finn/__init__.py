@@ -100,10 +100,20 @@ def best(units: Sequence[Unit], multipliers: int) -> tuple[Unit, ...]:
     return found
 
 
-def figures(path: str) -> dict[str, float]:
-    """Return the figures that `accelsim validate` judges: cycles by layer, and the interval."""
-    units = read(path)
-    return {"ii": initiation_interval(units), **{unit.layer: unit.cycles for unit in units}}
+def figures(path: str, multipliers: int | None = None, interval: int | None = None) -> dict[str, float]:
+    """Return the figures that `accelsim validate` judges: cycles by layer, the interval, the multipliers.
+
+    Of the folding of a file, or of the best one of so many multipliers, or of the smallest within an interval.
+    """
+    given = read(path)
+    units: Sequence[Unit] | None = given
+    if multipliers is not None:
+        units = best(given, multipliers)
+    elif interval is not None:
+        units = fewest(given, interval)
+    assert units is not None  # no case asks for less than a layer's pixels
+    total = sum(unit.multipliers for unit in units)
+    return {"ii": initiation_interval(units), "multipliers": total, **{unit.layer: unit.cycles for unit in units}}
 
 
 @cache
