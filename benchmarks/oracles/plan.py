@@ -48,6 +48,7 @@ FIRST = {
     "edge_npu": Run("edge_npu", "onnx:bvlc_alexnet"),
     "eie": Run("eie", "eie_benchmarks", options={"layers": "NT-W*"}),
     "ese": Run("ese", "ese_lstm"),
+    "extensor": Run("extensor", PRODUCTS),
     "eyeriss": Run("eyeriss", "alexnet", options={"layers": "conv[13]"}),
     "eyeriss_1024": Run("eyeriss_1024", "alexnet", options={"layers": "conv*"}),
     "eyeriss_256": Run("eyeriss_256", "alexnet", options={"batch": 4}),
