@@ -79,7 +79,7 @@ FIRST = {
     "bismo": ("bismo", CONV), "bitfusion": ("bitfusion", CONV), "sigma": ("sigma", "'rmat:n=64,nnz=256'"),
     "sparch": ("sparch", "'rmat:n=64,nnz=256'"), "outerspace": ("outerspace", "'rmat:n=64,nnz=256'"),
     "shidiannao": ("shidiannao", CONV), "gamma": ("gamma", "'rmat:n=64,nnz=256'"),
-    "extensor": ("extensor", "'rmat:n=64,nnz=256'"),
+    "extensor": ("extensor", "'rmat:n=64,nnz=256'"), "spmv": ("spmv_stripes", "'rmat:n=64,nnz=256@vector'"),
 }  # fmt: skip
 """A small layer of each engine, with values: what its first call compiles."""
 FIRST_CALL = """
