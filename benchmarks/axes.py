@@ -68,6 +68,7 @@ SUBJECTS = {
     "pragmatic": Subject("alexnet", {"rows": (8, 16), "columns": (8, 16)}),
     "laconic": Subject("alexnet", {"rows": (8, 16), "columns": (8, 16)}),
     "gamma": Subject(None, {"pes": (16, 32, 64), "radix": (16, 32, 64), "cache_kib": (64, 256)}),
+    "extensor": Subject(None, {"pes": (64, 128, 256), "tile_elements": (64, 128), "llb_kib": (256, 30720)}),
     "sigma": Subject(None, {"dpes": (32, 64, 128), "load_words": (64, 128, 256)}),
     "outerspace": Subject(None, {"tiles": (16, 24, 32), "cache_kib": (8, 16, 32)}),
     "sparch": Subject(None, {"layers": (4, 5, 6), "lookahead": (1024, 8192)}),

@@ -95,6 +95,7 @@ FIRST = {
     "sparch": ("sparch", "'rmat:n=64,nnz=256'"), "outerspace": ("outerspace", "'rmat:n=64,nnz=256'"),
     "attention_stream": ("spatten", "Attention(1, 2, 2, 64, 64, 8)"), "mvtu": ("mvtu", CONV),
     "shidiannao": ("shidiannao", CONV), "gamma": ("gamma", "'rmat:n=64,nnz=256'"),
+    "extensor": ("extensor", "'rmat:n=64,nnz=256'"), "spmv": ("spmv_stripes", "'rmat:n=64,nnz=256@vector'"),
     "fused_attention": ("fusemax", "Attention(1, 2, 2, 64, 64, 8)"),
 }  # fmt: skip
 """A small layer of each engine, with values: what its first call compiles."""

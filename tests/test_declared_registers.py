@@ -88,7 +88,8 @@ def test_every_packaged_machine_declares_registers_and_says_why(name):
      ("loom", "lanes", 32), ("laconic", "rows", 64), ("pragmatic", "tiles", 32), ("dadiannao", "rows", 32),
      ("unpu", "outputs", 384), ("bismo", "dk", 512), ("bitfusion", "cols", 64), ("sparch", "merger_width", 32),
      ("shidiannao", "pe_rows", 16), ("outerspace", "element_bits", 128), ("gamma", "radix", 128),
-     ("sigma", "word_bits", 64), ("mvtu", "simd", 64), ("yodann", "input_bits", 16)],
+     ("sigma", "word_bits", 64), ("mvtu", "simd", 64), ("yodann", "input_bits", 16), ("extensor", "pes", 256),
+     ("spmv_tree", "adder_latency", 16)],
 )  # fmt: skip
 def test_registers_follow_sizes_and_widths(name, key, value):
     arch = accelsim.load_arch(name)

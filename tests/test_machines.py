@@ -24,6 +24,7 @@ name: sparse
 isolated: true
 layers:
 - {name: product, kind: spgemm, m: 12, n: 10, k: 14, input: {density: 0.3}, weight: {density: 0.4}}
+- {name: vector, kind: spgemm, m: 12, n: 1, k: 14, input: {density: 0.3}}
 """
 ATTENDING = """\
 name: attending

@@ -216,7 +216,7 @@ STORED_ZEROS = """%%MatrixMarket matrix coordinate real general
 """
 
 
-@pytest.mark.parametrize("machine", ["sparch", "outerspace", "gamma", "sigma"])
+@pytest.mark.parametrize("machine", ["sparch", "outerspace", "gamma", "sigma", "extensor"])
 def test_zeros_that_a_matrix_file_stores_are_left_out_with_a_note(tmp_path, machine):
     path = tmp_path / "zeros.mtx"
     path.write_text(STORED_ZEROS)

@@ -29,7 +29,7 @@ WALKED = [
 ]  # fmt: skip
 MAPPED = ["pragmatic", "laconic", "stripes_trimmed", "eyeriss"]
 """Machines on which another DRAM may lead to another mapping."""
-SPARSE = ["gamma", "sigma", "outerspace", "sparch"]
+SPARSE = ["gamma", "sigma", "outerspace", "sparch", "extensor"]
 SPEEDS = (0.05, 0.333, 1.7, 12.8, 25.600999999999999, 400.0)
 
 
@@ -162,7 +162,8 @@ def at_rest(activity, engine, dram):
 @pytest.mark.parametrize(
     ("name", "kept"),
     [("gamma", {"latency_ns": 9.0, "gb_per_s": 0.3}), ("sigma", {"latency_ns": 9.0, "gb_per_s": 0.3}),
-     ("outerspace", {"gb_per_s": 0.3}), ("sparch", {"standard": "DDR3", "energy.table": "65nm"})],
+     ("outerspace", {"gb_per_s": 0.3}), ("extensor", {"latency_ns": 9.0, "gb_per_s": 0.3}),
+     ("sparch", {"standard": "DDR3", "energy.table": "65nm"})],
 )  # fmt: skip
 def test_a_sparse_product_is_walked_again_only_for_the_dram_inside_its_walk(name, kept, monkeypatch):
     fast, plain = contexts(name)
@@ -176,7 +177,7 @@ def test_a_sparse_product_is_walked_again_only_for_the_dram_inside_its_walk(name
         assert evaluate.run_point(fast, job(**inside)).status == "failed"
 
 
-@pytest.mark.parametrize("name", ["gamma", "sigma", "outerspace"])
+@pytest.mark.parametrize("name", ["gamma", "sigma", "outerspace", "extensor"])
 def test_rates_of_many_digits_give_the_row_of_one_that_is_walked(name):
     fast, plain = contexts(name)
     for speed in (1e-9, 3.3333333333333335e-7, 25.600999999999999):

@@ -129,6 +129,7 @@ def test_what_an_element_leaves_beside_its_indices_is_the_width_of_its_value():
         ("sparch", "output_bits", 8, "'a.output' has 8 bits, the values of elements take 3"),
         ("outerspace", "element_bits", 12, "'a.input' has 8 bits, the values of elements take 7"),
         ("gamma", "value_bits", 4, "'a.input' has 8 bits, the values take 4"),
+        ("extensor", "value_bits", 4, "'a.input' has 8 bits, the values take 4"),
     ],
 )
 def test_sparse_machines_do_not_multiply_values_wider_than_their_elements_leave(machine, key, bits, reason):
@@ -144,6 +145,8 @@ def test_sparse_machines_do_not_multiply_values_wider_than_their_elements_leave(
         ("gamma", "coordinate_bits", 4, "coordinates of 4 bits do not reach 24"),
         ("gamma", "pointer_bits", 5, "pointers of 5 bits do not reach"),
         ("outerspace", "pointer_bits", 5, "pointers of 5 bits do not reach"),
+        ("extensor", "coordinate_bits", 4, "coordinates of 4 bits do not reach 29"),
+        ("extensor", "pointer_bits", 5, "pointers of 5 bits do not reach"),
     ],
 )
 def test_coordinates_and_pointers_that_do_not_reach_every_element_are_refused(machine, key, bits, problem):

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--mapping", metavar="FILE", shell_complete=completion.mapping,
               help="Pinned mappings: a YAML file, or the name of a packaged one.")  # fmt: skip
-@click.option("--matrix-b", metavar="MATRIX", help="Second matrix of a product: NETWORK times itself without it.")
+@click.option(
+    "--matrix-b", metavar="MATRIX", help="Second matrix of a product, or vector: NETWORK times itself without it."
+)
 @click.option("--operands", metavar="FILE.npz|chain", help="Given operands, or computed ones from layer to layer.")
 @click.option("--density", metavar="FILE", shell_complete=completion.profile,
               help="Densities per layer: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip

@@ -19,6 +19,7 @@ EXAMPLES: tuple[tuple[str, Shape], ...] = (
     ("conv2d 64 x 14 x 14 to 64, 3 x 3", Conv2d(n=1, c=64, k=64, h=14, w=14, r=3, s=3, pad=(1, 1, 1, 1))),
     ("linear 1024 to 1024", Linear(n=1, c=1024, k=1024)),
     ("spgemm 256 x 256 x 256", SpGemm(m=256, n=256, k=256)),
+    ("256 x 256 times a vector", SpGemm(m=256, n=1, k=256)),
 )
 """What a machine is shown at: the first of these that it takes, dense."""
 

@@ -67,7 +67,8 @@ def load_network(
         A packaged table, ``net:<name>`` for a packaged network whole, ``onnx:<name>`` for the light graphs of the
         ``onnx`` wheel, or a path if it has a slash or a suffix: ``.yaml``, ``.yml``, ``.onnx``, or ``.csv`` for a table
         of SCALE-Sim's. A matrix file, a generator (``rmat:n=...,nnz=...``) or ``matrix:<name>`` is the product of that
-        matrix with itself. A mapping holds what a network file would: ``{"name": ..., "layers": [...]}``.
+        matrix with itself, or with a vector if ``@vector`` follows. A mapping holds what a network file would:
+        ``{"name": ..., "layers": [...]}``.
     batch : int, optional
         Images in all; the source's own number by default, which is 1 unless an ONNX graph has it fixed.
     matrix_b : str, optional

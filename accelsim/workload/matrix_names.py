@@ -10,6 +10,8 @@ SUFFIXES = (".mtx", ".mtx.gz", ".txt", ".txt.gz", ".npz")
 """Matrix Market, SNAP edge lists, scipy archives."""
 GENERATORS = ("rmat", "uniform", "banded", "powerlaw")
 """Generated matrices, ``rmat:n=1000,nnz=8000``."""
+VECTOR = "vector"
+"""A second matrix of one full column, as long as the first one is wide; ``MATRIX@vector`` is the product with it."""
 PREFIX = "matrix:"
 """Names of real matrices: files in the folder ``matrices`` of ``ACCELSIM_DATA``."""
 
@@ -22,6 +24,7 @@ def suffix_of(name: str) -> str:
 
 def is_matrix(name: str) -> bool:
     """Whether a network's name is a matrix: a file of a known type, a generator or ``matrix:<name>``."""
+    name = name.removesuffix(f"@{VECTOR}")
     return name.startswith(PREFIX) or name.partition(":")[0] in GENERATORS or suffix_of(name) in SUFFIXES
 
 

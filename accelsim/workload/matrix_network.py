@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
+
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.workload.csr_matrix import CsrMatrix
+from accelsim.workload.csr_matrix import CsrMatrix, from_entries
 from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.matrix_file import read_matrix
 from accelsim.workload.matrix_make import make_matrix
-from accelsim.workload.matrix_names import GENERATORS, PREFIX, SUFFIXES, find_data, suffix_of
+from accelsim.workload.matrix_names import GENERATORS, PREFIX, SUFFIXES, VECTOR, find_data, suffix_of
 from accelsim.workload.network import Network
 from accelsim.workload.shapes import SpGemm
 
@@ -38,9 +40,20 @@ def load_matrix(name: str) -> CsrMatrix:
 
 
 def matrix_network(name: str, matrix_b: str | None = None) -> Network:
-    """Return the network of one product, A x A without ``matrix_b``."""
+    """Return the network of one product, A x A without ``matrix_b``, A times a vector of ``A@vector``.
+
+    Elements of the vector are 1 to 9, over and over.
+    """
+    if name.endswith(f"@{VECTOR}"):
+        if matrix_b is not None:
+            raise ConfigError(f"'{name}' has its vector", "drop --matrix-b or '@vector'", file="--matrix-b")
+        name, matrix_b = name.removesuffix(f"@{VECTOR}"), VECTOR
     a = load_matrix(name)
-    b = a if matrix_b is None else load_matrix(matrix_b)
+    if matrix_b == VECTOR:
+        places = np.arange(a.shape[1], dtype=np.int64)
+        b = from_entries((a.shape[1], 1), places, 0 * places, places % 9 + 1)
+    else:
+        b = a if matrix_b is None else load_matrix(matrix_b)
     if a.shape[1] != b.shape[0]:
         remedy = "give B with --matrix-b" if matrix_b is None else "give matrices that can be multiplied"
         shown = f"{a.shape[0]} x {a.shape[1]} times {b.shape[0]} x {b.shape[1]}"
