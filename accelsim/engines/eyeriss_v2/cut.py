@@ -58,10 +58,11 @@ def choose(name: str, conv: Conv2d, params: Any, dense: bool, mask: np.ndarray |
     MappingError if no block fits a PE.
     """
     best = None
+    kept = (1, 1) if mask is None else (int(np.count_nonzero(mask)), mask.size)
     ways = shares(params.cluster_rows * params.cluster_cols, params.cluster_rows)
     for m0, c0 in _fitting(conv, params, dense, mask):
         for columns in (BLOCKS, GROUPS, POSITIONS):
-            estimate, band = _estimates(conv, params, dense, m0, c0, columns, ways)
+            estimate, band = _estimates(conv, params, dense, m0, c0, columns, ways, kept)
             i = int(np.argmin(estimate))
             if best is None or estimate[i] < best[0]:
                 best = (int(estimate[i]), Cut(m0, c0, columns, *map(int, ways[i]), int(band[i])))
@@ -89,9 +90,12 @@ def _fitting(conv: Conv2d, p: Any, dense: bool, mask: np.ndarray | None) -> Iter
 
 
 def _estimates(
-    conv: Conv2d, p: Any, dense: bool, m0: int, c0: int, columns: int, ways: np.ndarray
+    conv: Conv2d, p: Any, dense: bool, m0: int, c0: int, columns: int, ways: np.ndarray, kept: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return cycles as if nothing were zero, and positions of a band, of each way to share out the clusters."""
+    """Return cycles as if no input were zero, and positions of a band, of each way to share out the clusters.
+
+    ``kept`` are the weights that are not zero, and all.
+    """
     q_at, m_at, g_at, parts = ways.T * np.array([p.pe_rows, 1, 1, 1])[:, None]
     over = [p.pe_cols if columns == dimension else 1 for dimension in (BLOCKS, GROUPS, POSITIONS)]
     m_at, g_at, parts = m_at * over[0], g_at * over[1], parts * over[2]
@@ -102,7 +106,7 @@ def _estimates(
     band = np.where(q_steps == 1, strip, np.minimum(strip, room))
     passes = -(-blocks // m_at) * -(-conv.groups // g_at) * -(-strip // band) * q_steps
     port = p.port_words if dense else p.port_pairs
-    weights = c0 * conv.s * (m0 if dense else ceil_div(m0, p.simd) * p.simd)
+    weights = ceil_div(c0 * conv.s * (m0 if dense else ceil_div(m0, p.simd) * p.simd) * kept[0], kept[1])
     inputs = band * c0 * min(conv.s, conv.stride[1])
     q, m, g = np.minimum(q_at, pieces), np.minimum(m_at, blocks), np.minimum(g_at, conv.groups)
     if p.network == "flat":
@@ -110,6 +114,6 @@ def _estimates(
     else:
         weights = weights * min(p.pe_cols, (blocks, conv.groups, 1)[columns])
         inputs, psums = inputs * np.minimum(p.pe_rows, pieces) * min(over[1], conv.groups) * over[2], band * m0
-    stream = band * c0 * conv.s * ceil_div(m0, p.simd)
+    stream = -(-band * c0 * conv.s * ceil_div(m0, p.simd) * kept[0] // kept[1])
     moving = np.maximum(-(-inputs // (p.input_routers * port)), -(-psums // p.psum_words))
     return passes * (-(-weights // port) + np.maximum(stream, moving)), band

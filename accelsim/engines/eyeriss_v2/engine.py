@@ -181,9 +181,8 @@ class EyerissV2(MultiplierEngine[Params]):
         x = w = out = np.zeros((1, 1, 1, 1), dtype=np.int64)
         if operands is not None:
             x, w = operands.conv_arrays()
-            x, w, out = np.ascontiguousarray(x.transpose(0, 2, 3, 1)), np.ascontiguousarray(w), np.zeros(
-                conv.output_shape, dtype=np.int64
-            )
+            x, w = np.ascontiguousarray(x.transpose(0, 2, 3, 1)), np.ascontiguousarray(w)
+            out = np.zeros(conv.output_shape, dtype=np.int64)
         counts, seen = np.zeros(COUNTS, dtype=np.int64), np.zeros((conv.n, conv.h, conv.w), dtype=np.int64)
         blocks = plan.pairs.shape[1]
         steps = (ceil_div(conv.groups, cut.kg * plan.over(1)), ceil_div(blocks, cut.km * plan.over(0)))
@@ -222,12 +221,12 @@ class EyerissV2(MultiplierEngine[Params]):
             "sparse": bool(draw(0, 4)), "simd": draw(1, 3), "stages": draw(1, 7),
             "network": ("mesh", "flat")[draw(0, 3) == 0], "input_routers": draw(1, 3), "port_pairs": draw(1, 2),
             "port_words": draw(1, 3), "psum_words": draw(1, 2), "spad_inputs": draw(3, 9),
-            "spad_weights": draw(9, 40), "spad_psums": draw(1, 9), "input_bytes": draw(1, 40),
-            "psum_bank_bytes": draw(3, 40), "count_bits": draw(2, 4),
+            "spad_weights": draw(9, 60), "spad_psums": draw(1, 24), "input_bytes": draw(1, 40),
+            "psum_bank_bytes": draw(3, 60), "count_bits": draw(1, 4),
         }  # fmt: skip
         kind = draw(0, 5)
         if kind == 0:
-            return Sample(Linear(n=draw(1, 3), c=draw(1, 30), k=draw(1, 40)), params, widest_bits=6)
+            return Sample(Linear(n=draw(1, 3), c=draw(1, 20), k=draw(1, 60)), params, widest_bits=6)
         if kind == 1:
             groups = draw(1, 6)
             depthwise = Conv2d(

@@ -120,7 +120,9 @@ class _Chip(SteppedConv):
         pieces, blocks = self.counts(way)
         band = self.band(way)
         passes = up(pieces, q_at) * up(blocks, m_at) * up(conv.groups, g_at) * up(up(len(self.pixels), t_at), band)
+        nonzeros, every = (1, 1) if self.dense else (int((self.w != 0).sum()), self.w.size)
         weights = way.c0 * conv.s * (way.m0 if self.dense else up(way.m0, p.simd) * p.simd)
+        weights = up(weights * nonzeros, every)
         inputs, psums = band * way.c0 * min(conv.s, conv.stride[1]), band * way.m0
         pieces_now, blocks_now, groups_now = min(q_at, pieces), min(m_at, blocks), min(g_at, conv.groups)
         if self.flat:
@@ -136,7 +138,7 @@ class _Chip(SteppedConv):
                 inputs *= min(p.pe_cols, conv.groups)
             if way.columns == 2:
                 inputs *= p.pe_cols
-        stream = band * way.c0 * conv.s * up(way.m0, p.simd)
+        stream = up(band * way.c0 * conv.s * up(way.m0, p.simd) * nonzeros, every)
         slowest = max(stream, up(inputs, p.input_routers * self.port), up(psums, p.psum_words))
         return passes * (up(weights, self.port) + slowest)
 
