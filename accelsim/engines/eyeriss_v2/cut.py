@@ -65,7 +65,8 @@ def choose(name: str, conv: Conv2d, params: Any, dense: bool, mask: np.ndarray |
             estimate, band = _estimates(conv, params, dense, m0, c0, columns, ways, kept)
             i = int(np.argmin(estimate))
             if best is None or estimate[i] < best[0]:
-                best = (int(estimate[i]), Cut(m0, c0, columns, *map(int, ways[i]), int(band[i])))
+                q, m, g, parts = map(int, ways[i])
+                best = (int(estimate[i]), Cut(m0, c0, columns, q, m, g, parts, int(band[i])))
     if best is None:
         raise MappingError(
             f"layer '{name}': a filter row of {conv.s} does not fit a PE",

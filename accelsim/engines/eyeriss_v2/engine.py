@@ -34,6 +34,7 @@ from accelsim.activity import Activity
 from accelsim.components import Component, Link, Mac, RegisterFile, Registers, Sram
 from accelsim.compressed import sample
 from accelsim.compressed.engine import LayerPlan, MultiplierEngine
+from accelsim.compressed.sizes import total
 from accelsim.config.schema import Strict
 from accelsim.engine import Machine, NoMapping, Sample, check_counts, drawing
 from accelsim.engines.eyeriss_v2 import totals
@@ -75,7 +76,7 @@ class Params(Strict):
 
 @dataclass(frozen=True, eq=False)
 class Plan(LayerPlan):
-    """Mask bool (n, h, w, c); entries, pairs and found as `kernel.walk` takes them; made int64 (groups, k of a group)."""
+    """Arrays as `kernel.walk` takes them; ``made`` are non-zero outputs, int64 (groups, k of a group)."""
 
     dense: bool
     cut: Cut
@@ -210,7 +211,7 @@ class EyerissV2(MultiplierEngine[Params]):
         found = {"output": outputs.stored(view.output)} if outputs.index_bits else {}
         if plan.dense:
             return found
-        inputs, weights = totals.total(totals.inputs_of(plan)), totals.weights_of(plan, every, blocks)
+        inputs, weights = total(totals.inputs_of(plan)), totals.weights_of(plan, every, blocks)
         return {"input": inputs.stored(view.input), "weight": weights.stored(view.weight), **found}
 
     def sample(self, rng: np.random.Generator) -> Sample:
@@ -228,11 +229,8 @@ class EyerissV2(MultiplierEngine[Params]):
         if kind == 0:
             return Sample(Linear(n=draw(1, 3), c=draw(1, 20), k=draw(1, 60)), params, widest_bits=6)
         if kind == 1:
-            groups = draw(1, 6)
-            depthwise = Conv2d(
-                draw(1, 2), groups, groups, draw(3, 6), draw(3, 6), 3, 3, groups=groups, stride=(draw(1, 2), draw(1, 2)),
-                pad=(1, 1, draw(0, 1), 1),
-            )  # fmt: skip
+            n, c, h, w, stride = draw(1, 2), draw(1, 6), draw(3, 6), draw(3, 6), (draw(1, 2), draw(1, 2))
+            depthwise = Conv2d(n, c, c, h, w, 3, 3, groups=c, stride=stride, pad=(1, 1, draw(0, 1), 1))
             return Sample(depthwise, params, widest_bits=6)
         shape = sample.convolution(draw, n=(1, 2), c=(1, 6), k=(1, 9), plane=(5, 7), stride=(1, 3))
         return Sample(shape, params, widest_bits=6)

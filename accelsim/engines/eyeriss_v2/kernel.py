@@ -5,11 +5,7 @@ Decision 0102 gives the recursion of a PE's two stages and its example.
 
 from __future__ import annotations
 
-from accelsim.engines.eyeriss_v2.counts_kernel import (
-    ABSENT, BLOCKS, BUFFER_READS, CONFLICT, DELIVERED, FETCHED, GROUPS, LOADING, MOST_INPUTS, MOST_PSUMS, MOST_WEIGHTS,
-    PASSES, PE_INPUTS, PE_WEIGHTS, POSITIONS, PRODUCTS, PSUM_HOPS, PSUMS_BACK, PSUMS_KEPT, RAN, SLACK, STARVED, WAITED,
-    WEIGHTS_DELIVERED, WORK,
-)  # fmt: skip
+from accelsim.engines.eyeriss_v2 import counts_kernel as count
 from accelsim.jit import kernel
 
 
@@ -40,10 +36,10 @@ def stream(shape, dense, simd, block, pixels, mask, entries, with_values, x, w, 
     if dense and not with_values:  # nothing waits behind the first input
         taps = (pixels[1] - pixels[0]) * shape.s * (c_to - c_from)
         cycles = taps * ((k_to - k_from + simd - 1) // simd)
-        counts[FETCHED] += taps
-        counts[WAITED] += 1
-        counts[WORK] += cycles
-        counts[PRODUCTS] += taps * (k_to - k_from)
+        counts[count.FETCHED] += taps
+        counts[count.WAITED] += 1
+        counts[count.WORK] += cycles
+        counts[count.PRODUCTS] += taps * (k_to - k_from)
         return cycles + 1
     last, fed, end = -1, 0, 0  # fetch of the input before, when it left for the weight stage, when that is free
     for position in range(pixels[0], pixels[1]):
@@ -58,21 +54,21 @@ def stream(shape, dense, simd, block, pixels, mask, entries, with_values, x, w, 
                 channel = g * shape.c + c
                 if not dense and not mask[n, y, col, channel]:
                     continue
-                counts[FETCHED] += 1
+                counts[count.FETCHED] += 1
                 last = max(last + 1, fed)
                 pairs = k_to - k_from if dense else entries[s, c]
                 if pairs == 0:
                     continue
                 fed = max(last + 1, end)
-                counts[WAITED] += fed - end
+                counts[count.WAITED] += fed - end
                 cost = (pairs + simd - 1) // simd
                 end = fed + cost
-                counts[WORK] += cost
-                counts[PRODUCTS] += pairs
+                counts[count.WORK] += cost
+                counts[count.PRODUCTS] += pairs
                 if with_values and inside:
                     for k in range(g * shape.k + k_from, g * shape.k + k_to):
                         out[n, k, e, f] += x[n, y, col, channel] * w[k, c, r, s]
-    counts[WAITED] += max(end, last + 1) - end
+    counts[count.WAITED] += max(end, last + 1) - end
     return max(end, last + 1)
 
 
@@ -130,9 +126,9 @@ def walk(shape, cut, array, mask, entries, pairs, found, with_values, x, w, out,
     cycles : ndarray of int64, shape (group steps, block steps)
     """
     rows, cols = array.rows, array.cols
-    over_m = cols if cut.columns == BLOCKS else 1
-    over_g = cols if cut.columns == GROUPS else 1
-    over_t = cols if cut.columns == POSITIONS else 1
+    over_m = cols if cut.columns == count.BLOCKS else 1
+    over_g = cols if cut.columns == count.GROUPS else 1
+    over_t = cols if cut.columns == count.POSITIONS else 1
     q_at, m_at, g_at, parts = rows * cut.kq, over_m * cut.km, over_g * cut.kg, over_t * cut.kt
     pieces, blocks, total = pairs.shape[2] * shape.r, entries.shape[1], shape.n * shape.e * shape.f
     bands = ((total + parts - 1) // parts + cut.band - 1) // cut.band
@@ -146,8 +142,8 @@ def walk(shape, cut, array, mask, entries, pairs, found, with_values, x, w, out,
             for band in range(bands):
                 for q0 in range(0, q_steps * q_at, q_at):
                     q1, m1, g1 = min(q0 + q_at, pieces), min(m0 + m_at, blocks), min(g0 + g_at, shape.groups)
-                    slowest = ran = waited = worked = psums = most_psums = 0
-                    before = counts[WORK] + counts[WAITED]
+                    slowest = ran = psums = most_psums = 0
+                    before = counts[count.WORK] + counts[count.WAITED]
                     for t in range(parts):
                         start = total * t // parts + band * cut.band
                         stop = min(start + cut.band, total * (t + 1) // parts)
@@ -163,17 +159,17 @@ def walk(shape, cut, array, mask, entries, pairs, found, with_values, x, w, out,
                                     chunk, r = q // shape.r, q % shape.r
                                     c_from, c_to = chunk * cut.c0, min((chunk + 1) * cut.c0, shape.c)
                                     ran += 1
-                                    counts[PE_WEIGHTS] += pairs[g, m, chunk, r]
-                                    counts[PSUM_HOPS] += moved
+                                    counts[count.PE_WEIGHTS] += pairs[g, m, chunk, r]
+                                    counts[count.PSUM_HOPS] += moved
                                     words, stamp = union(
                                         shape, (q, q + 1), (g, g + 1), (t, t + 1), cut, band, parts, seen, stamp, found
                                     )
-                                    counts[PE_INPUTS] += words
+                                    counts[count.PE_INPUTS] += words
                                     slowest = max(slowest, stream(
                                         shape, array.dense, array.simd, (g, r, c_from, c_to, k_from, k_to),
                                         (start, stop), mask, entries[g, m, r], with_values, x, w, out, counts,
                                     ))  # fmt: skip
-                    worked = counts[WORK] + counts[WAITED] - before
+                    worked = counts[count.WORK] + counts[count.WAITED] - before
                     # inputs: clusters over blocks share theirs
                     most_inputs = 0
                     for q in range(q0, q1, q_size):
@@ -184,9 +180,9 @@ def walk(shape, cut, array, mask, entries, pairs, found, with_values, x, w, out,
                                     band, parts, seen, stamp, found,
                                 )  # fmt: skip
                                 most_inputs = max(most_inputs, words)
-                                counts[BUFFER_READS] += words
+                                counts[count.BUFFER_READS] += words
                                 sharing = 1 if array.flat else (m1 - m0 + over_m - 1) // over_m
-                                counts[DELIVERED] += words * sharing
+                                counts[count.DELIVERED] += words * sharing
                     # weights: clusters over positions share theirs
                     most_weights = loaded = 0
                     for g in range(g0, g1, over_g):
@@ -206,7 +202,7 @@ def walk(shape, cut, array, mask, entries, pairs, found, with_values, x, w, out,
                         for t in range(first, first + t_size):
                             busy = busy or total * t // parts + band * cut.band < total * (t + 1) // parts
                         holding += busy
-                    counts[WEIGHTS_DELIVERED] += loaded * holding
+                    counts[count.WEIGHTS_DELIVERED] += loaded * holding
                     share = (most_inputs + array.input_routers - 1) // array.input_routers
                     load = (most_weights + array.port - 1) // array.port
                     inputs = (share + array.port - 1) // array.port
@@ -214,14 +210,14 @@ def walk(shape, cut, array, mask, entries, pairs, found, with_values, x, w, out,
                     computing = slowest + array.stages
                     taken = max(computing, inputs, moving)
                     cycles[g0 // g_at, m0 // m_at] += load + taken
-                    counts[RAN] += ran
-                    counts[LOADING] += ran * load
-                    counts[SLACK] += ran * slowest - worked
-                    counts[CONFLICT if moving > inputs else STARVED] += ran * (taken - computing)
-                    counts[ABSENT] += (pes - ran) * (load + taken)
-                    counts[PSUMS_KEPT] += psums if q0 + q_at < q_steps * q_at else 0
-                    counts[PSUMS_BACK] += psums if q0 > 0 else 0
-                    counts[PASSES] += 1
-                    counts[MOST_INPUTS] = max(counts[MOST_INPUTS], share)
-                    counts[MOST_WEIGHTS] = max(counts[MOST_WEIGHTS], most_weights)
-                    counts[MOST_PSUMS] = max(counts[MOST_PSUMS], most_psums)
+                    counts[count.RAN] += ran
+                    counts[count.LOADING] += ran * load
+                    counts[count.SLACK] += ran * slowest - worked
+                    counts[count.CONFLICT if moving > inputs else count.STARVED] += ran * (taken - computing)
+                    counts[count.ABSENT] += (pes - ran) * (load + taken)
+                    counts[count.PSUMS_KEPT] += psums if q0 + q_at < q_steps * q_at else 0
+                    counts[count.PSUMS_BACK] += psums if q0 > 0 else 0
+                    counts[count.PASSES] += 1
+                    counts[count.MOST_INPUTS] = max(counts[count.MOST_INPUTS], share)
+                    counts[count.MOST_WEIGHTS] = max(counts[count.MOST_WEIGHTS], most_weights)
+                    counts[count.MOST_PSUMS] = max(counts[count.MOST_PSUMS], most_psums)

@@ -28,7 +28,7 @@ def up(a: int, b: int) -> int:
 
 
 class _Way(NamedTuple):
-    """How the loops lie: channels of a PE, what a cluster's columns take (0 blocks, 1 groups, 2 positions), clusters."""
+    """Channels of a PE, what a cluster's columns take (0 blocks, 1 groups, 2 positions), and clusters of each."""
 
     m0: int
     c0: int
@@ -242,7 +242,7 @@ class _Chip(SteppedConv):
     def needed(self, q: int, g: int, where: list[Pixel], c0: int) -> set[tuple[int, ...]]:
         """Return the inputs that a PE needs: image, channel, row, column; of compressed ones, the non-zero ones."""
         chunk, r = divmod(q, self.conv.r)
-        found = set()
+        found: set[tuple[int, ...]] = set()
         for (n, e, f), s in product(where, range(self.conv.s)):
             y, x = self.place(e, f, r, s)
             if 0 <= y < self.conv.h and 0 <= x < self.conv.w:
@@ -269,7 +269,7 @@ class _Chip(SteppedConv):
             at_q, at_m = (pe.q - pieces[0]) // p.pe_rows, (pe.m - blocks[0]) // cols[0]
             at_g, at_t = (pe.g - groups[0]) // cols[1], pe.t // cols[2]
             # with one network everything shares a router
-            router = () if self.flat else (at_q, at_g, at_t)
+            router: tuple[int, ...] = () if self.flat else (at_q, at_g, at_t)
             inputs.setdefault(router, set()).update(mine)
             readers.setdefault(router, set()).add(() if self.flat else at_m)
             router = () if self.flat else (pe.q, at_m, at_g, at_t)

@@ -13,13 +13,14 @@ from accelsim.engines.eyeriss_v2.cut import segment_columns
 from accelsim.memory.timeline import dram_traffic
 from accelsim.units import ceil_div
 
+
 def inputs_of(plan: Any) -> list[Size]:
     """Return the size of each group's inputs: pairs, and an address for each segment."""
     conv, p, width = plan.conv, plan.params, plan.view.input.width
     places = conv.n * conv.h * conv.w * (conv.c // conv.groups)
     if plan.dense:
         return [Size(places * width)] * conv.groups
-    segments = conv.n * conv.h * ceil_div(conv.w, segment_columns(conv, p)) * ceil_div(conv.c // conv.groups, plan.cut.c0)
+    segments = conv.n * conv.h * ceil_div(conv.w, segment_columns(conv, p)) * plan.pairs.shape[2]
     found = plan.found.sum(axis=(1, 2, 3, 4)).tolist()
     return [Size(n * width, (n + segments) * p.count_bits) for n in found]
 
