@@ -117,14 +117,12 @@ class EyerissV2(MultiplierEngine[Params]):
         p, pes, clusters = params, _pes(params), params.cluster_rows * params.cluster_cols
         pair = p.operand_bits + (p.count_bits if p.sparse else 0)
         pipeline = pair * (1 + p.simd) + p.simd * (2 * p.operand_bits + 2 * p.accumulator_bits) + 10 * p.stages
-        addresses = 9 * p.count_bits + 16 * p.address_bits if p.sparse else 0
         ports = (3 + 3) * pair * p.port_pairs + p.pe_cols * p.accumulator_bits * p.psum_words
         return (
             Mac("macs", pes * p.simd, p.operand_bits, p.operand_bits, p.accumulator_bits),
             Registers(
-                "registers", pes, clocked_bits=pipeline + addresses, gated_words=25 if p.sparse else 0,
-                source="assumed: an input, weights, products, psums in and out, 10 bits of control per stage; gated: "
-                "address spads of 9 x 4 and 16 x 7 bit (JETCAS 2019)",
+                "registers", pes, clocked_bits=pipeline,
+                source="assumed: an input, weights, products, psums in and out, 10 bits of control per stage",
             ),
             Registers(
                 "routers", 1, clocked_bits=(1 if p.network == "flat" else clusters) * ports,
@@ -136,6 +134,7 @@ class EyerissV2(MultiplierEngine[Params]):
             RegisterFile("pe.inputs", pes, p.spad_inputs * pair, pair),
             Sram("pe.weights", pes, p.spad_weights * pair, p.simd * pair, banks=1),
             RegisterFile("pe.psums", pes, p.spad_psums * p.accumulator_bits, p.accumulator_bits),
+            *((RegisterFile("pe.addresses", pes, p.spad_inputs * p.address_bits, p.address_bits),) if p.sparse else ()),
         )  # fmt: skip
 
     def plan(self, view: LayerView, operands: Operands, params: Params, mapping: NoMapping, machine: Machine) -> Plan:

@@ -319,6 +319,8 @@ class _Chip(SteppedConv):
             if value or self.dense:
                 queue.append(((n, e, f), value, self.column(pe.g, pe.m, way.m0, c, r, s)))
         self.count("pe.inputs", "input", "read", len(queue))
+        if not self.dense:  # where the column begins and ends
+            self.add("pe.addresses", "index", "read", 2 * len(queue) * self.p.address_bits)
         register: Any = None
         multiplying: list[tuple[Pixel, int, list[tuple[int, int]]]] = []  # a batch per cycle
         cycle = 0

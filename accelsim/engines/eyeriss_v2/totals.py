@@ -129,6 +129,7 @@ def _on_chip(plan: Any, c: list[int], products: int, fetched: Size) -> dict[Flow
         ("pe.inputs", "input", "read", inputs(c[count.FETCHED])),
         ("pe.weights", "weight", "write", weights(c[count.PE_WEIGHTS])),
         ("pe.weights", "weight", "read", weights(products if plan.dense else c[count.WORK] * p.simd)),
+        ("pe.addresses", "index", "read", 0 if plan.dense else 2 * c[count.FETCHED] * p.address_bits),
         ("pe.psums", "psum", "read", products * sums),
         ("pe.psums", "psum", "write", products * sums),
     )
