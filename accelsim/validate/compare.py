@@ -129,8 +129,8 @@ def ours(case: Figure) -> float:
     ``quantity`` is a key of the only layer (``cycles``, ``stall_cycles``, ``dram_read_bits``, ``account.busy``,
     ``traffic.glb.inputs/input/read``, ``details.tiles``), a key of a named layer (``layer.conv1.cycles``), its sum
     over all layers that ran (``layers.cycles``), or a total (``totals.time_s``). In place of a key of a layer or of
-    the totals, ``on_chip_mw`` and ``on_chip_pj`` are mean power and energy without DRAM, ``mw.clock+registers`` that of some components,
-    and ``dram_bits`` are those of both directions.
+    the totals, ``on_chip_mw`` and ``on_chip_pj`` are mean power and energy without DRAM, ``mw.clock+registers`` the
+    power of some components, and ``dram_bits`` are those of both directions.
     Of a replica it is a key of what its module's ``figures`` returns.
     Of a table of RTL points it is a field of `rtl.Summary`.
     With a ``baseline`` it is the baseline's figure divided by ours: a speed-up for cycles, a gain for energy.
