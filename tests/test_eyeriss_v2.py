@@ -9,7 +9,7 @@ import pytest
 import accelsim
 from accelsim import contract
 from accelsim.cli import main
-from accelsim.engines.eyeriss_v2 import counts_kernel as count
+from accelsim.engines.eyeriss_v2 import kernel_counts as count
 from accelsim.engines.eyeriss_v2 import kernel
 from accelsim.engines.eyeriss_v2.cut import entries, per_pe, shares
 from accelsim.engines.eyeriss_v2.engine import ENGINE
@@ -130,7 +130,7 @@ def test_effectual_multiplications_are_those_of_the_released_pe(name, channels, 
 
 @pytest.fixture(scope="module")
 def runs():
-    profile = "mobilenet05_eyeriss_v2"
+    profile = "mobilenet_v1_050_128_eyerissv2"
     return {name: accelsim.simulate(name, MOBILENET, density=profile) for name in VARIANTS}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.engines.eyeriss_v2.counts_kernel import BLOCKS, GROUPS, POSITIONS, Cut
+from accelsim.engines.eyeriss_v2.kernel_counts import BLOCKS, GROUPS, POSITIONS, Cut
 from accelsim.errors import MappingError
 from accelsim.operands.zero_run import ZeroRun
 from accelsim.units import ceil_div

@@ -38,7 +38,7 @@ from accelsim.compressed.sizes import total
 from accelsim.config.schema import Strict
 from accelsim.engine import Machine, NoMapping, Sample, check_counts, drawing
 from accelsim.engines.eyeriss_v2 import totals
-from accelsim.engines.eyeriss_v2.counts_kernel import COUNTS, Array, Cut, Shape
+from accelsim.engines.eyeriss_v2.kernel_counts import COUNTS, Array, Cut, Shape
 from accelsim.engines.eyeriss_v2.cut import choose, entries, per_pe
 from accelsim.errors import WorkloadError
 from accelsim.operands.handle import Operand, Operands, from_conv_output, to_conv_input, to_conv_weight

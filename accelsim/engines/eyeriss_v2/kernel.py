@@ -5,7 +5,7 @@ Decision 0102 gives the recursion of a PE's two stages and its example.
 
 from __future__ import annotations
 
-from accelsim.engines.eyeriss_v2 import counts_kernel as count
+from accelsim.engines.eyeriss_v2 import kernel_counts as count
 from accelsim.jit import kernel
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Step
 from accelsim.compressed.sizes import Held, Size, moved, on_chip, total
-from accelsim.engines.eyeriss_v2 import counts_kernel as count
+from accelsim.engines.eyeriss_v2 import kernel_counts as count
 from accelsim.engines.eyeriss_v2.cut import segment_columns
 from accelsim.memory.timeline import dram_traffic
 from accelsim.units import ceil_div
