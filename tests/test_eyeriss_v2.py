@@ -9,8 +9,8 @@ import pytest
 import accelsim
 from accelsim import contract
 from accelsim.cli import main
-from accelsim.engines.eyeriss_v2 import kernel_counts as count
 from accelsim.engines.eyeriss_v2 import kernel
+from accelsim.engines.eyeriss_v2 import kernel_counts as count
 from accelsim.engines.eyeriss_v2.cut import entries, per_pe, shares
 from accelsim.engines.eyeriss_v2.engine import ENGINE
 from accelsim.engines.eyeriss_v2.reference import reference

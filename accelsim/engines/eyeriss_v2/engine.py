@@ -38,8 +38,8 @@ from accelsim.compressed.sizes import total
 from accelsim.config.schema import Strict
 from accelsim.engine import Machine, NoMapping, Sample, check_counts, drawing
 from accelsim.engines.eyeriss_v2 import totals
-from accelsim.engines.eyeriss_v2.kernel_counts import COUNTS, Array, Cut, Shape
 from accelsim.engines.eyeriss_v2.cut import choose, entries, per_pe
+from accelsim.engines.eyeriss_v2.kernel_counts import COUNTS, Array, Cut, Shape
 from accelsim.errors import WorkloadError
 from accelsim.operands.handle import Operand, Operands, from_conv_output, to_conv_input, to_conv_weight
 from accelsim.results import StoredBits
