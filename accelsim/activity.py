@@ -14,6 +14,7 @@ CAUSES = (
     "busy",
     "zero",
     "padding",
+    "refetch",
     "unmapped",
     "fill_drain",
     "imbalance",

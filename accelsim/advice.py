@@ -21,7 +21,7 @@ IMAGES = 4
 """How many times as many images the trial of a larger batch has."""
 
 
-def advice(arch: Arch, network: Network, result: NetworkResult, **options: Any) -> Advice:
+def advice(arch: Arch, network: Network, result: NetworkResult, *, walk: bool = False, **options: Any) -> Advice:
     """Return what the remedies for a run gain, each run on the same layers.
 
     A larger batch is tried, twice the DRAM bandwidth where layers wait for it, and what engines suggest against causes
@@ -30,17 +30,15 @@ def advice(arch: Arch, network: Network, result: NetworkResult, **options: Any) 
 
     Parameters
     ----------
+    walk : bool
+        Also try what costs as much as the run: layers that are walked cycle by cycle, mappings that are stepped.
     options : keyword arguments
         As `simulate` was given them.
     """
     if options.get("operands") is not None:
         return Advice(left_out="remedies, since operands are given")
-    if any(getattr(unit.params, "whole_weight_tiles", False) for unit in arch.units):
-        return Advice(left_out="remedies, since mappings with whole weight tiles are stepped one by one")
-    walked = sum(layer.fidelity != "closed" for layer in result.simulated)
-    if walked:
-        left_out = f"remedies, since {walked} of {len(result.simulated)} layers are walked, not computed in closed form"
-        return Advice(left_out=left_out)
+    if not walk and (why := _dear(arch, result)):
+        return Advice(left_out=f"remedies, since {why}; --advice tries them")
     most = MOST_LAYERS // len(result.simulated)
     found = _remedies(arch, network, result)
     options = {key: value for key, value in options.items() if key not in ("check", "trace", "progress", "workers")}
@@ -54,6 +52,15 @@ def advice(arch: Arch, network: Network, result: NetworkResult, **options: Any) 
 def gain(result: NetworkResult, tried: Tried) -> float:
     """Return the share of the cycles per image that a remedy saves."""
     return 1 - tried.cycles * result.batch / (tried.batch * result.cycles)
+
+
+def _dear(arch: Arch, result: NetworkResult) -> str:
+    """Return why each trial would cost about as much as the run, or nothing."""
+    for unit in arch.units:
+        if why := registry.get(unit.engine).dear(unit.params):
+            return why
+    walked = sum(layer.fidelity != "closed" for layer in result.simulated)
+    return f"{walked} of {len(result.simulated)} layers are walked, not computed in closed form" if walked else ""
 
 
 def _remedies(arch: Arch, network: Network, result: NetworkResult) -> list[dict[str, Any]]:

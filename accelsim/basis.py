@@ -60,6 +60,27 @@ def rank(
     return Ranking(None, full, full if incomplete == "drop" else (True,) * len(sets))
 
 
+def works(results: Sequence[Sequence[tuple[str, str | None, bool]]]) -> list[dict[str, tuple[str, ...]]]:
+    """Return what each result simulated: the name of a layer -> the names of the layers that make it up there.
+
+    That is a layer itself, unless another result has a layer whole (an attention) of which this one has the parts: it
+    then stands for all of them, and only where all were simulated.
+
+    Parameters
+    ----------
+    results : sequence
+        Of each result its layers: name, parent, and whether it was simulated.
+    """
+    names = {name for layers in results for name, _, _ in layers}
+    found = []
+    for layers in results:
+        parts: dict[str, list[tuple[str, bool]]] = {}
+        for name, parent, simulated in layers:
+            parts.setdefault(parent if parent in names and parent else name, []).append((name, simulated))
+        found.append({work: tuple(n for n, _ in own) for work, own in parts.items() if all(done for _, done in own)})
+    return found
+
+
 def shared(covered: Iterable[Collection[str]]) -> frozenset[str]:
     """Return the layers that all results share which simulated any."""
     some = {frozenset(names) for names in covered if names}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from accelsim import posts
 from accelsim.activity import Activity, Event
 from accelsim.components import Component, Dram, Link, Sram
 from accelsim.config.arch import Arch, Unit
@@ -52,7 +53,7 @@ def unit_components(arch: Arch, unit: Unit) -> tuple[Component, ...]:
     if found is None:
         if len(table.machines) >= MOST_MACHINES:
             table.machines.clear()
-        own = engine.components(unit.params)
+        own = (*engine.components(unit.params), *posts.component(unit))
         full = {full_name(arch, unit, component.name): component.name for component in own}
         banks = {full[memory.name]: memory.banks for memory in arch.storage if memory.name in full}
         made = complete(own, table, engine.units(unit.params), engine.primary, banks)
@@ -111,9 +112,12 @@ def sole_components(arch: Arch, option: str) -> tuple[Component, ...]:
 
 
 def full_name(arch: Arch, unit: Unit, component: str) -> str:
-    """Return the name under which a unit's component stands in a report."""
+    """Return the name under which a unit's component stands in a report.
+
+    Beside a unit's name the links of its array are ``links``: units are called ``array`` as well.
+    """
     shared = len(arch.units) == 1 or component in ("dram", LEAKAGE)
-    return component if shared else f"{unit.name}.{component}"
+    return component if shared else f"{unit.name}.{'links' if component == 'array' else component}"
 
 
 def energy_of(

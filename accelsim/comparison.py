@@ -274,9 +274,10 @@ def _ranked(
     rows: list[ComparisonRow] = []
     dropped: list[ComparisonRow] = []
     for group in groups:
-        ranking = basis.rank([_covered(row) for row in group], incomplete)
-        for row, ranks, shown in zip(group, ranking.ranks, ranking.shown, strict=True):
-            done = _over(row, ranking.layers, ranks)
+        works = works_of([row.whole for row in group])
+        ranking = basis.rank(works, incomplete)
+        for row, work, ranks, shown in zip(group, works, ranking.ranks, ranking.shown, strict=True):
+            done = _over(row, ranking.layers, work, ranks)
             (rows if shown or done.over is None else dropped).append(done)
     if not any(row.over for row in (*rows, *dropped)):
         if errors:
@@ -352,12 +353,18 @@ def _nothing(result: NetworkResult) -> str | None:
     return f"layer '{layer.name}': {layer.reason}"
 
 
-def _covered(row: ComparisonRow) -> list[str]:
-    return [layer.name for layer in row.whole.simulated] if row.whole is not None else []
+def works_of(results: Sequence[NetworkResult | None]) -> list[dict[str, tuple[str, ...]]]:
+    """Return `basis.works` of results of one network."""
+    return basis.works(
+        [[(layer.name, layer.parent, layer.simulated) for layer in r.layers] if r is not None else [] for r in results]
+    )
 
 
-def _over(row: ComparisonRow, layers: frozenset[str] | None, ranks: bool) -> ComparisonRow:
+def _over(
+    row: ComparisonRow, layers: frozenset[str] | None, work: Mapping[str, Sequence[str]], ranks: bool
+) -> ComparisonRow:
     if row.whole is None or not row.whole.simulated:
         return row
-    over = row.whole.over(layers if layers is not None else frozenset(_covered(row)))
+    own = {layer.name for layer in row.whole.simulated}
+    over = row.whole.over(own if layers is None else {part for name in layers for part in work.get(name, ())})
     return ComparisonRow(row.network, row.arch, row.whole, over, None, ranks)

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
@@ -29,7 +29,10 @@ from accelsim.remedy import Remedy
 from accelsim.results import StoredBits
 from accelsim.units import INT64_MAX
 from accelsim.workload.layers import LayerView, Tensor
-from accelsim.workload.shapes import Shape
+from accelsim.workload.shapes import Attention, Shape
+
+if TYPE_CHECKING:
+    from accelsim.memory.device.door import Door
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
 MappingT = TypeVar("MappingT", bound=BaseModel)
@@ -55,6 +58,8 @@ class Machine(NamedTuple):
 
     clocks_mhz: Mapping[str, Fraction]
     dram: DramModel
+    door: Door | None = None
+    """To the machine's DRAM device, for an engine that `asks_device`."""
 
 
 class Many(NamedTuple):
@@ -197,10 +202,13 @@ def beside(bits: int, *sizes: int) -> Word:
 def too_wide(view: LayerView, words: Mapping[str, Word]) -> str | None:
     """Return which tensor of a layer is wider than the word of its role, or None.
 
-    Of a layer that multiplies, ``input`` and ``weight`` are the two operands; of others, all inputs and all constants.
+    Of a layer that multiplies, ``input`` and ``weight`` are the two operands, of attention queries beside keys and
+    values; of others, all inputs and all constants.
     """
     roles = {"input": view.inputs, "weight": view.weights, "output": view.outputs}
-    if view.macs:
+    if isinstance(view.shape, Attention):
+        roles |= {"input": view.inputs[:1], "weight": view.inputs[1:3]}
+    elif view.macs:
         roles |= {"input": (view.input,), "weight": (view.weight,)}
     for role, tensors in roles.items():
         for tensor in tensors if role in words else ():
@@ -229,6 +237,9 @@ class Engine(Generic[ParamsT, MappingT]):
     dram_inside: ClassVar[tuple[str, ...]] = ()
     """The fields of `DramModel` that decide what an activity says, the burst apart, which always may: sweeps keep an
     activity for all others. With a schedule or `Activity.phases` the bandwidth is none of them."""
+    asks_device: ClassVar[Literal["", "runs", "rounds"]] = ""
+    """How a walk that models memory itself takes it from `Machine.door` where there is one: its phases are served run
+    by run, exactly, or its rounds, approximately; "": not at all."""
     spread: ClassVar[tuple[str, ...]] = ()
     """The parameters that under a given mapping decide nothing but how many primary units there are: all that they add
     are ``unmapped``."""
@@ -387,10 +398,20 @@ class Engine(Generic[ParamsT, MappingT]):
         """Return what the values must equal, by NumPy alone: the layer's output, unless the machine fuses more in."""
         return golden(operands)
 
+    def truth_of(self, plan: Any, operands: Operands) -> np.ndarray:
+        """Return the same of a machine whose output depends on what was planned: what it leaves out."""
+        del plan
+        return self.truth(operands)
+
     def remedies(self, params: ParamsT) -> tuple[Remedy, ...]:
         """Return what could be set against lost cycles; runs try it, and tell only what gains."""
         del params
         return ()
+
+    def dear(self, params: ParamsT) -> str:
+        """Return why a run of a remedy costs more than a glance, or nothing: such are tried only when asked for."""
+        del params
+        return ""
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small random legal case: what the contract tests run."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -38,10 +38,15 @@ from accelsim.memory.dram import DramModel, dram_model
 from accelsim.operands import handle
 from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
+from accelsim.operands.rounding import Rounding
+from accelsim.posts import ALONE, with_posts
 from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
 from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
+
+if TYPE_CHECKING:
+    from accelsim.memory.device.door import Door
 
 PRICED = ("energy", "edp")
 """Objectives of the mapper that look at prices."""
@@ -78,6 +83,8 @@ class Task:
     """Of its tensors in DRAM, on a machine with a device: first byte and bytes."""
     free_byte: int = 0
     """Behind all tensors of the network."""
+    posts: tuple[LayerView, ...] = ()
+    """Folded layers that hardware of the unit does to its results."""
 
     def values(self) -> dict[str, np.ndarray]:
         """Return tensor name -> integers for all operands that are not synthetic."""
@@ -92,9 +99,12 @@ class Task:
 
 
 def simulate_layer(
-    arch: Arch, task: Task, options: Options, report: Callable[[float], None] | None = None
-) -> LayerResult:
+    arch: Arch, task: Task, options: Options, report: Callable[[float], None] | None = None,
+    fronts: tuple[dict[Any, Any], Any] | None = None,
+) -> LayerResult:  # fmt: skip
     """Run one layer: operands, mapping, plan, walk, timeline, energy; ``report`` hears the share of it that is done.
+
+    ``fronts`` keeps mapping, plan and walk under a key, for layers that differ in nothing but names and addresses.
 
     A layer that does not fit its unit is not simulated, for that reason, unless ``options.unsupported`` is ``error``.
 
@@ -113,25 +123,30 @@ def simulate_layer(
     table = table_of(arch)
     components = unit_components(arch, unit)
     operands = handle.of(view, options.seed, task.values())
-    try:
-        mapping, origin, choice = mapping_of(arch, unit, view, task.pinned, table)
-        plan = _plan(engine, view, operands, params, mapping, machine, pinned=task.pinned is not None)
-    except FitError as error:
-        if options.unsupported == "error":
-            raise
-        return replace(blank, reason=error.reason(view.name))
-    activity, fidelity = _walk(engine, plan, options.fidelity, report)
+    kept, like = fronts or ({}, None)
+    if like not in kept:
+        try:
+            mapping, origin, choice = mapping_of(arch, unit, view, task.pinned, table)
+            plan = _plan(engine, view, operands, params, mapping, machine, pinned=task.pinned is not None)
+        except FitError as error:
+            if options.unsupported == "error":
+                raise
+            return replace(blank, reason=error.reason(view.name))
+        kept[like] = mapping, origin, choice, plan, *_walk(engine, plan, options.fidelity, report)
+    front: tuple[Any, Literal["searched", "pinned", "none"], Choice | None, Any, Activity, str] = kept[like]
+    mapping, origin, choice, plan, activity, fidelity = front
     units = engine.units(params)
+    bare, activity = activity, with_posts(activity, view, task.posts, unit, units)
     activity.check(units)
-    checked = _check(engine, plan, operands, activity) if options.check else None
+    checked = _check(engine, plan, operands, bare) if options.check else None
     cycles, stall, needed = _with_memory(activity, machine)
     used = None
     if arch.memory.dram.device is not None:
         from accelsim import served
         from accelsim.memory.device.machine import Places
 
-        def again(dram: DramModel) -> Activity:
-            slower = machine._replace(dram=dram)
+        def again(dram: DramModel, door: Door | None = None) -> Activity:
+            slower = machine._replace(dram=dram, door=door)
             return _walk(
                 engine, _plan(engine, view, operands, params, mapping, slower, pinned=task.pinned is not None),
                 options.fidelity, None,
@@ -139,7 +154,8 @@ def simulate_layer(
 
         used = served.on_device(
             activity, arch.memory.dram, arch.clocks_mhz["core"], machine.dram,
-            lambda: Places(served.roles(view, task.addresses), task.free_byte), again, requests=options.requests,
+            lambda: Places(served.roles(view, task.addresses), task.free_byte), again, asks=engine.asks_device,
+            requests=options.requests,
         )  # fmt: skip
         activity, cycles, stall = used.activity, used.cycles, used.stall_cycles
     added = cycles - activity.compute_cycles  # a coupled engine's account has its stalls already
@@ -147,6 +163,8 @@ def simulate_layer(
     counted = events(components, activity)
     counted |= clocked(components, {kind: own.causes for kind, own in accounts.items()}, arch.clock_gating)
     details: dict[str, Any] = dict(activity.details)
+    if activity.compute_cycles > bare.compute_cycles:
+        details[ALONE] = _with_memory(bare, machine)[0]
     if choice is not None:
         details |= {"mapping_candidates": choice.candidates, "mapping_why": choice.why}
     effective_macs = operands.effective_macs if view.macs else 0
@@ -343,7 +361,7 @@ def _check(engine: Engine[Any, Any], plan: Any, operands: handle.Operands, activ
     walked = engine.run(plan, operands)
     if differences := activity.same_integers(walked):
         raise ModelError(f"layer '{operands.view.name}': with values, {differences[0]}")
-    truth = engine.truth(operands)
+    truth = engine.truth_of(plan, operands)
     if walked.values is None or walked.values.shape != truth.shape:
         raise ModelError(f"layer '{operands.view.name}': engine '{engine.name}' gave no values of shape {truth.shape}")
     return agree(walked.values, truth, operands)
@@ -376,3 +394,20 @@ def _account(causes: Mapping[str, int], units: int, stall: int, cycles: int) -> 
     if sum(whole.values()) != units * cycles:
         raise ModelError(f"with DRAM stalls, causes sum to {sum(whole.values())}, not to {units} x {cycles}")
     return UnitAccount(units, {cause: whole[cause] for cause in CAUSES if whole.get(cause)})
+
+
+def with_roundings(
+    results: Sequence[LayerResult], tasks: Sequence[Task], roundings: Mapping[str, Rounding]
+) -> list[LayerResult]:
+    """Return the results with the step and the zero point of each chained operand among their details."""
+    if not roundings:
+        return list(results)
+    named = []
+    for result, task in zip(results, tasks, strict=True):
+        for number, tensor in enumerate(task.view.inputs, start=1):
+            if result.simulated and tensor.name in roundings:
+                step, zero = roundings[tensor.name]
+                role = f"input{number if number > 1 else ''}"
+                result = replace(result, details={**result.details, f"{role}_step": step, f"{role}_zero": zero})
+        named.append(result)
+    return named

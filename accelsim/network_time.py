@@ -45,10 +45,7 @@ def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Ne
         raise ConfigError(problem, "leave one out: --set memory.dram.device=none", key="memory.dram.device")
     given = arch.schedule
     homes = rooms.homes(arch, network, layers, given.residency)
-    moves = [
-        rooms.moved(view, result, homes.places) if result.simulated else None
-        for view, result in zip(rooms.views(network), layers, strict=True)
-    ]
+    moves = rooms.moves(network, layers, homes.places)
     programs, mine = programs_of(network, layers, homes, moves), [layer for layer in layers if layer.simulated]
     kept = [move for move in moves if move is not None]
     unwritten = check_written(programs, mine, kept)

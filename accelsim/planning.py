@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -188,13 +188,18 @@ def _of_network(
 ) -> Plan:  # fmt: skip
     folded = fold(net, rule)
     found = layout(folded.network, state=state, inplace=over)
+    on_chip = {name for name, tensor in net.tensors.items() if tensor.place != "dram"}
+    storages = tuple(
+        replace(s, role="inner") if s.role == "state" and not on_chip.isdisjoint(s.tensors) else s
+        for s in found.storages
+    )
     _few(len(found.layers), net.name)
     unknown = [layer.name for layer in net.layers if layer.kind == "unsupported"]
     notes = net.notes
     if unknown:
         notes += (f"{len(unknown)} layers are of unknown kinds; tensors without a shape count 0 bytes",)
     return _planned(
-        net.name, by, rule, over, capacity, found.layers, found.storages, folded.hosts, found.copies, notes
+        net.name, by, rule, over, capacity, found.layers, storages, folded.hosts, found.copies, notes
     )  # fmt: skip
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
 
 PATIENCE_S = 1.0
 """Work that takes less shows no bar."""
@@ -47,6 +50,16 @@ class Bar:
             self._timer.join()
             if self._bar.live.is_started:
                 self._bar.stop()
+
+
+def each(items: Iterable[Item], what: str = "") -> Iterator[Item]:
+    """Yield items one by one under a bar that names them."""
+    held = list(items)
+    with Bar() as report:
+        for place, item in enumerate(held):
+            if report is not None:
+                report(f"{what} {item}".strip(), place, len(held))
+            yield item
 
 
 def in_notebook() -> bool:

@@ -9,15 +9,16 @@ from typing import Literal, NamedTuple, TypeAlias
 from accelsim.activity import Loop, Step, Transfer, walk
 from accelsim.config.arch import Arch
 from accelsim.config.schema import BufferSpec
-from accelsim.errors import ModelError
+from accelsim.errors import ModelError, WorkloadError
 from accelsim.memory.dram import DramModel
 from accelsim.passes.residency import Buffer, Residency, reside, room_edges, used_bits
 from accelsim.results import LayerResult
 from accelsim.schedules import BufferTime, Kept
+from accelsim.text import nearest
 from accelsim.units import KIB_BITS, exact
 from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.network import Network, is_view
-from accelsim.workload.storage import Storage, layout
+from accelsim.workload.storage import Layout, Storage, layout, live_bits
 
 Keep: TypeAlias = Literal["none", "greedy", "exact"]
 KEEP: tuple[Keep, ...] = ("none", "greedy", "exact")
@@ -101,21 +102,25 @@ def homes(arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Kee
         One for each layer with work, with ``tiles`` where it was simulated.
     keep : "none", "greedy" or "exact"
     """
-    if keep == "none" or not arch.memory.buffers:
+    told = any(tensor.buffer for tensor in network.tensors.values())
+    if not arch.memory.buffers or (keep == "none" and not told):
         return EVERYTHING_IN_DRAM
     found = layout(network)
     reach = _Reach.of(arch, network, layers)
     copied = {copy.tensor for copy in found.copies} | {copy.into for copy in found.copies}
-    wanted = {
+    pinned = _pinned(network, found, reach, copied)
+    wanted = pinned | {
         storage.name: reach.buffer(storage)
         for storage in found.storages
-        if storage.role == "inner" and copied.isdisjoint(storage.tensors)
+        if storage.role == "inner" and copied.isdisjoint(storage.tensors) and keep != "none"
     }
     places: dict[str, str] = {}
     after: dict[int, tuple[int, ...]] = {}
     buffers, kept, proofs = list[BufferTime](), list[Kept](), list[str]()
     for spec in arch.memory.buffers:
-        plan, storages = _planned(spec, found.storages, wanted, keep, len(layers), len(arch.units) > 1)
+        plan, storages = _planned(
+            arch, spec, found, wanted, pinned, "greedy" if keep == "greedy" else "exact", overlap=len(arch.units) > 1
+        )
         size = Buffer(spec.name, spec.kib * KIB_BITS, spec.word_bits)
         buffers.append(BufferTime(spec.name, size.capacity_bits, used_bits(storages, plan, size), 0, 0))
         proofs.append(plan.proof)
@@ -131,14 +136,86 @@ def homes(arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Kee
 
 
 def _planned(
-    spec: BufferSpec, storages: Sequence[Storage], wanted: Mapping[str, str | None], keep: Keep, positions: int,
-    overlap: bool,
+    arch: Arch, spec: BufferSpec, found: Layout, wanted: Mapping[str, str | None], pinned: Mapping[str, str],
+    planner: Literal["greedy", "exact"], *, overlap: bool,
 ) -> tuple[Residency, list[Storage]]:  # fmt: skip
-    """Return the plan of one buffer, and the storages as it sees them: what may not live in it stays in DRAM."""
-    mine = [s if s.role != "inner" or wanted.get(s.name) == spec.name else replace(s, role="state") for s in storages]
+    """Return the plan of one buffer, and the storages as it sees them: what may not live in it stays in DRAM.
+
+    What a network file gives a home there is worth more than everything else together.
+    """
+    all_bits = sum(storage.moved_bits for storage in found.storages)
+    mine = [
+        replace(s, moved_bits=s.moved_bits + all_bits, role="inner") if s.name in pinned
+        else s if s.role != "inner" or wanted.get(s.name) == spec.name
+        else replace(s, role="state")
+        for s in found.storages
+    ]  # fmt: skip
+    mine = [replace(s, role="state") if pinned.get(s.name, spec.name) != spec.name else s for s in mine]
     buffer = Buffer(spec.name, spec.kib * KIB_BITS, spec.word_bits)
-    planner: Literal["greedy", "exact"] = "greedy" if keep == "greedy" else "exact"
-    return reside(mine, [buffer], planner, positions, overlap=overlap), mine
+    plan = reside(mine, [buffer], planner, len(found.layers), overlap=overlap)
+    held = [s for s in mine if pinned.get(s.name) == spec.name]
+    if any(s.name not in plan.places for s in held):
+        live = live_bits(held, len(found.layers))
+        at = live.index(max(live))
+        names = ", ".join(s.name for s in held if s.first <= at <= s.last)
+        need = sum(buffer.size(s) for s in held if s.first <= at <= s.last)
+        i = arch.memory.buffers.index(spec)
+        raise arch.document.error(
+            ("memory", "buffers", i, "kib"),
+            f"layer '{found.layers[at]}' has {names} at home in '{spec.name}', {-(-need // KIB_BITS):,} KiB in all",
+            f"raise it from {spec.kib:,}, or give one of them home: dram",
+        )
+    return plan, mine
+
+
+def check_homes(arch: Arch, network: Network) -> None:
+    """Raise WorkloadError if a network gives tensors a home that no buffer of a machine is."""
+    names = [buffer.name for buffer in arch.memory.buffers]
+    for name, tensor in network.tensors.items():
+        if tensor.buffer and tensor.buffer not in names:
+            has = f"its buffers are {', '.join(names)}" if names else "it has none: write dram or chip"
+            problem = f"tensor '{name}': home '{tensor.buffer}' is no buffer of '{arch.name}'"
+            raise WorkloadError(problem, nearest(tensor.buffer, names, has))
+        if tensor.buffer and tensor.weight:
+            raise WorkloadError(f"tensor '{name}': constants have no home in a buffer", "write home: dram")
+
+
+def not_at_home(network: Network) -> tuple[str, ...]:
+    """Return which tensors with a home in a buffer layers one after another find in DRAM, in a sentence."""
+    names = [f"{name} ({tensor.buffer})" for name, tensor in network.tensors.items() if tensor.buffer]
+    if not names:
+        return ()
+    return (f"at home in a buffer on one clock only, through DRAM in figures of layers alone: {', '.join(names)}",)
+
+
+def _pinned(network: Network, found: Layout, reach: _Reach, copied: set[str]) -> dict[str, str]:
+    """Return storage -> the buffer that a network file says.
+
+    Raises
+    ------
+    WorkloadError
+        It cannot live there.
+    """
+    pinned: dict[str, str] = {}
+    for storage in found.storages:
+        said = {tensor: buffer for tensor in storage.tensors if (buffer := network.tensors[tensor].buffer)}
+        if not said:
+            continue
+        name, buffer = next(iter(said.items()))
+        where = f"tensor '{name}' cannot be at home in '{buffer}'"
+        if len(set(said.values())) > 1:
+            raise WorkloadError(f"{where}: '{storage.name}' lies beside it, in another", "give both one home")
+        if storage.role not in ("inner", "state"):
+            raise WorkloadError(f"{where}: it is an {storage.role} of the network", "write home: dram")
+        if not copied.isdisjoint(storage.tensors):
+            raise WorkloadError(f"{where}: a part of it must be copied into a concatenation", "write home: dram")
+        for at, places, way in (*((at, reach.writes, "write to") for at in storage.writers),
+                                *((at, reach.reads, "read from") for at in storage.readers)):  # fmt: skip
+            if places[at] != buffer:
+                remedy = "bind the rooms of its unit to it, or write home: dram"
+                raise WorkloadError(f"{where}: layer '{found.layers[at]}' cannot {way} it", remedy)
+        pinned[storage.name] = buffer
+    return pinned
 
 
 class _Reach(NamedTuple):
@@ -173,6 +250,10 @@ def views(network: Network) -> list[LayerView]:
     return [network.view(layer) for layer in network.layers if not is_view(layer)]
 
 
+Known: TypeAlias = "dict[tuple[int, _Places], Moved]"
+"""Tiles and places -> what moves; the tiles live as long as the results do."""
+
+
 def _steps(result: LayerResult) -> Iterator[Step]:
     if result.tiles is not None and result.tiles.schedule is not None:
         yield from (step for step, _ in walk(result.tiles.schedule, 1))
@@ -197,8 +278,22 @@ def _told_apart(view: LayerView, result: LayerResult) -> bool:
     )
 
 
-def moved(view: LayerView, result: LayerResult, places: Mapping[str, str]) -> Moved:
+def moves(network: Network, layers: Sequence[LayerResult], places: Mapping[str, str]) -> list[Moved | None]:
+    """Return what each layer that works moves, None where it was not simulated; those alike share their tiles."""
+    known: Known = {}
+    return [
+        moved(view, result, places, known) if result.simulated else None
+        for view, result in zip(views(network), layers, strict=True)
+    ]
+
+
+def moved(view: LayerView, result: LayerResult, places: Mapping[str, str], known: Known | None = None) -> Moved:
     """Return what a layer moves if ``places`` says in which buffers tensors live.
+
+    Parameters
+    ----------
+    known : dict, optional
+        What layers ahead move that are alike; filled.
 
     Raises
     ------
@@ -211,7 +306,16 @@ def moved(view: LayerView, result: LayerResult, places: Mapping[str, str]) -> Mo
     if schedule is None or not (output or any(inputs)):
         return Moved(schedule, 0, 0, {}, {}, {})
     place = _Places(tuple(inputs), output, bool(view.macs and not view.weights))
-    known: dict[int, Step] = {}
+    known, key = {} if known is None else known, (id(schedule), place)
+    if key not in known:
+        known[key] = _rehoused(schedule, place, dram)
+    homes = {t.name: places[t.name] for t in (*view.inputs, *view.outputs) if t.name in places}
+    return known[key]._replace(homes=homes)
+
+
+def _rehoused(schedule: Sequence[Step | Loop], place: _Places, dram: DramModel) -> Moved:
+    """Return what tiles move in their places."""
+    steps: dict[int, Step] = {}
 
     def rehoused(items: Iterable[Step | Loop]) -> tuple[Step | Loop, ...]:
         found: list[Step | Loop] = []
@@ -219,9 +323,9 @@ def moved(view: LayerView, result: LayerResult, places: Mapping[str, str]) -> Mo
             if isinstance(item, Loop):
                 found.append(Loop(item.repeat, rehoused(item.body)))
             else:
-                if id(item) not in known:
-                    known[id(item)] = place.step(item)
-                found.append(known[id(item)])
+                if id(item) not in steps:
+                    steps[id(item)] = place.step(item)
+                found.append(steps[id(item)])
         return tuple(found)
 
     there = rehoused(schedule)
@@ -232,8 +336,7 @@ def moved(view: LayerView, result: LayerResult, places: Mapping[str, str]) -> Mo
                 name = t.place.removesuffix(READ).removesuffix(WRITE)
                 saved[t.direction] += times * dram.bus_bits(t)
                 bits[t.direction][name] = bits[t.direction].get(name, 0) + times * t.bits
-    homes = {t.name: places[t.name] for t in (*view.inputs, *view.outputs) if t.name in places}
-    return Moved(there, saved["read"], saved["write"], bits["read"], bits["write"], homes)
+    return Moved(there, saved["read"], saved["write"], bits["read"], bits["write"], {})
 
 
 class _Places(NamedTuple):

@@ -5,7 +5,7 @@ See docs/decisions/0088-dram-behind-machines.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
@@ -22,7 +22,8 @@ from accelsim.memory import timeline
 from accelsim.memory.device import kernel as k
 from accelsim.memory.device import traces
 from accelsim.memory.device.channel import Controller, Device, Requests
-from accelsim.memory.device.energy import CommandEnergy, energy, per_command
+from accelsim.memory.device.door import Door
+from accelsim.memory.device.energy import CommandEnergy, energy, per_bit, per_command, pins_nj
 from accelsim.memory.device.machine import Coupling, Layer, Places, serve
 from accelsim.memory.device.summary import COMMANDS, bus_clocks
 from accelsim.memory.dram import DramModel
@@ -99,7 +100,7 @@ def roles(view: LayerView, tensors: Mapping[str, tuple[int, int]]) -> dict[str, 
 
 def on_device(
     activity: Activity, spec: DramSpec, core_mhz: Fraction, dram: DramModel, places: Callable[[], Places],
-    again: Callable[[DramModel], Activity], *, requests: bool = False,
+    again: Callable[..., Activity], *, asks: str = "", requests: bool = False,
 ) -> OnDevice:  # fmt: skip
     """Return a layer on the machine's device.
 
@@ -110,7 +111,10 @@ def on_device(
     places : callable
         Where the layer's tensors lie, anew at each call.
     again : callable
-        Walks the layer under another simple model: for engines that ask for memory inside their walk.
+        Walks the layer under another simple model, and a door to the device if one is given: for engines that ask for
+        memory inside their walk.
+    asks : str
+        How the engine asks through the door, `Engine.asks_device`.
     requests : bool
         Whether to keep the requests.
     """
@@ -124,15 +128,24 @@ def on_device(
         if found.compute_cycles != activity.compute_cycles:
             raise ModelError(f"tiles compute {found.compute_cycles} cycles, not {activity.compute_cycles}")
         stall = found.cycles - found.compute_cycles
+        way = "tiles"
+    elif asks:
+        simple, way = activity.compute_cycles, asks
+        door = Door(coupling, places(), keep=requests)
+        activity = again(dram, door)
+        found = door.end(activity.compute_cycles, activity.compute_cycles - activity.stall_cycles)
+        stall = activity.stall_cycles + found.cycles - activity.compute_cycles
     else:
-        simple = activity.compute_cycles
+        simple, way = activity.compute_cycles, "bandwidth"
         activity, found = _coupled(activity, coupling, dram, places, again, requests)
         stall = activity.stall_cycles
     activity = replace(activity, traffic=_whole(activity.traffic, found, device))
     facts = _facts(found, device, simple)
-    facts["coupling"] = "bandwidth" if activity.schedule is None else "tiles"
+    facts["coupling"] = way
     used = energy(device, found.served)
     facts["energy_pj"] = None if used is None else {name: 1000 * nj for name, nj in used._asdict().items()}
+    pins = pins_nj(device, found.served)
+    facts["io_energy_pj"] = None if pins is None else {way: 1000 * nj for way, nj in pins.items()}
     pj = None if used is None else 1000 * used.total_nj
     kept = None
     if requests:
@@ -142,7 +155,7 @@ def on_device(
 
 def _coupled(
     activity: Activity, coupling: Coupling, dram: DramModel, places: Callable[[], Places],
-    again: Callable[[DramModel], Activity], requests: bool,
+    again: Callable[..., Activity], requests: bool,
 ) -> tuple[Activity, Layer]:  # fmt: skip
     """Return a layer at the bandwidth at which the device serves its traffic as streams, and that traffic served."""
     flows = [(flow, bits) for flow, bits in sorted(activity.traffic.items()) if flow.boundary == "dram" and bits]
@@ -212,14 +225,13 @@ def check_capacity(end_byte: int, spec: DramSpec, network: str) -> None:
         )  # fmt: skip
 
 
-def notes(spec: DramSpec, couplings: Collection[str], priced: bool) -> tuple[str, ...]:
-    """Return what a report says of a device: how it was used, what was assumed; nothing without one.
+def notes(spec: DramSpec, couplings: Set[str], priced: bool) -> tuple[str, ...]:
+    """Return what a report says of a machine's device: how it was used, what was assumed.
 
     ``couplings`` are those of the layers that it served, ``priced`` whether its commands have an energy.
     """
     device = device_of(spec)
-    if device is None:
-        return ()
+    assert device is not None
     one = device.standard
     found = [
         f"DRAM is {device.channels} x {one.name}{'' if one.validated else ' (unvalidated)'}: tensors lie in order of "
@@ -231,16 +243,34 @@ def notes(spec: DramSpec, couplings: Collection[str], priced: bool) -> tuple[str
             "streams that go on where their tensor stopped; tensors take turns by "
             + (f"{spec.turn_bytes} bytes" if spec.turn_bytes else "run")
         )
+    if couplings & {"runs", "rounds"}:
+        found.append(
+            "engines whose memory is inside their walk ask the DRAM device run by run, in their own order and at the "
+            "addresses of their rows; a stream moves no transaction twice"
+        )
+    if "rounds" in couplings:
+        found.append(
+            "a round is approximated: walked with what each row took of the DRAM device without a pause, then served "
+            "when that walk asks, and as long as the longer of both"
+        )
     if "bandwidth" in couplings:
         found.append(
-            "engines that ask for memory inside their walk are approximated: walked again at the bandwidth at which "
-            "the DRAM device serves the layer's traffic as streams"
+            "an engine that asks for memory beat by beat is approximated: walked again at the bandwidth at which the "
+            "DRAM device serves the layer's traffic as streams"
         )
     found.append("mappings are ranked by the DRAM device's peak bandwidth, idle latency and transaction alone")
     if priced:
-        found.append("energy of DRAM is by command from currents of data sheets: without I/O, and above real parts'")
+        found.append("energy of DRAM is by command from currents of data sheets, above real parts'; I/O is not in it")
     else:
         found.append(f"{one.name} has no currents in the sources at hand: its energy is a price per bit")
+    pins = per_bit(one)
+    if pins is None:
+        found.append(f"I/O of {one.name} is nowhere: {one.sources.io or 'its file has no pins'}")
+    else:
+        found.append(
+            f"I/O of {one.name} stands apart: {pins.read_pj:.1f} pJ a bit read and {pins.write_pj:.1f} written, of "
+            "drivers and terminations of data pins at both ends; half of all bits are ones"
+        )
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from accelsim import posts, rooms
 from accelsim.charges import UNDECLARED, areas_of, machine_components, table_of, without_registers
 from accelsim.config import arch as spec
 from accelsim.config import packaged
@@ -18,15 +19,15 @@ from accelsim.config.arch import Arch, Unit
 from accelsim.energy import prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.layer import Options, Task, simulate_layer
+from accelsim.layer import Options, Task, simulate_layer, with_roundings
 from accelsim.mapping.choose import Pinned
-from accelsim.operands import files
-from accelsim.operands.rounding import Chain, Rounding
+from accelsim.operands.given import given_operands
 from accelsim.overlap import overlapped
 from accelsim.passes import batching, dram_layout
-from accelsim.passes.fold import joinable
+from accelsim.passes.fold import Folded, joinable
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
+from accelsim.posts import FoldInto
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.results import placed as placed
 from accelsim.rooms import Keep
@@ -56,6 +57,8 @@ ALWAYS_NOT_MODELLED = (
 )
 
 
+NOT_IN_TABLES = "DRAM background, refresh and activation"
+"""What energy tables say that they lack, and a DRAM device has."""
 NOT_SELECTED = "not selected"
 """Why a layer outside the pattern of ``layers`` was not simulated."""
 
@@ -96,6 +99,7 @@ def simulate(
     schedule: Literal["isolated", "network"] | None = None,
     prefetch: Prefetch | None = None,
     residency: Keep | None = None,
+    fold: FoldInto | None = None,
     progress: OnProgress | None = None,
 ) -> NetworkResult:
     """Simulate a network on a machine.
@@ -142,6 +146,8 @@ def simulate(
         In place of the machine's ``schedule.prefetch``: what constants are fetched before their layer's turn.
     residency : "none", "greedy" or "exact", optional
         In place of the machine's ``schedule.residency``: how it is decided what lives in its buffers.
+    fold : "none", "weights" or "hardware", optional
+        In place of the machine's ``schedule.fold``: which layers join the products ahead of them.
     progress : callable, optional
 
     Raises
@@ -152,32 +158,43 @@ def simulate(
         An invariant of ours is broken.
     """
     arch = arch if isinstance(arch, Arch) else load_arch(arch)
-    for key, value in (("mode", schedule), ("prefetch", prefetch), ("residency", residency)):
+    for key, value in (("mode", schedule), ("prefetch", prefetch), ("residency", residency), ("fold", fold)):
         arch = arch if value is None else arch.replace(f"schedule.{key}", value)
     if not isinstance(network, Network):
         network = load_network(network, dims=dims)
     elif dims:
         check_names(dims, (), network.name)
-    network = prepare(arch, network, batch, density, precision)
-    one_clock = one_clock_for(arch, network, layers)
-    chosen = select(network, layers)
+    whole = prepare(arch, network, batch, density, precision)
+    one_clock = one_clock_for(arch, whole, layers)
+    folded = folded_for(arch, whole, one_clock=one_clock)
+    chosen = select(network := folded.network, layers)
     pinned = Pinned(mapping) if mapping is not None else None
-    if pinned is not None and (stray := pinned.unused([layer.name for layer in network.layers])):
+    if pinned is not None and (stray := pinned.unused([layer.name for layer in whole.layers])):
         raise ConfigError(f"pinned mapping '{stray[0]}' matches no layer", "correct the name", file=pinned.name)
-    given, roundings, said = given_operands(network, operands, seed, chosen)
+    given, roundings, said = given_operands(whole, operands, seed, chosen)
     mode = "synthetic" if operands is None else "chain" if isinstance(operands, str) and operands == "chain" else "file"
     options = Options(seed, fidelity, check, mode, trace or one_clock, unsupported, requests)
     table = table_of(arch)
     areas = areas_of(arch, table)
-    tasks = [
-        task_for(arch, network, layer, pinned, given, unsupported)
-        if layer in chosen
-        else Task(network.view(layer), reason=NOT_SELECTED)
-        for layer in network.layers
-        if not is_view(layer)
-    ]
-    ran = with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
+
+    def run_layers(network: Network) -> tuple[list[Task], list[LayerResult]]:
+        tasks = [
+            task_for(arch, network, layer, pinned, given, unsupported)
+            if fnmatchcase(layer.name, layers)
+            else Task(network.view(layer), reason=NOT_SELECTED)
+            for layer in network.layers
+            if not is_view(layer)
+        ]
+        return tasks, with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
+
+    tasks, ran = run_layers(network)
     clocked = scheduled(arch, network, ran) if one_clock else None
+    if clocked is None and folded.hosts:  # one after another after all, where nothing folds
+        tasks, ran = run_layers(network := whole)
+    hosts = folded.hosts if clocked is not None else {}
+    left = [task_for(arch, whole, x, pinned, {}, unsupported) for x in whole.layers if x.name in hosts]
+    apart = _run(arch, left, replace(options, check=False), workers, None)
+    joined = rooms.not_at_home(whole) if clocked is None else posts.said(network, hosts, ran, apart)
     if one_clock and not trace:
         ran = [replace(result, tiles=None) for result in ran]
     ran, sooner = overlapped(arch, network, tasks, ran)
@@ -199,7 +216,7 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, clocked is not None),
-        notes=(*network.notes, *said, *sooner, *_device_notes(arch, results)),
+        notes=(*network.notes, *joined, *said, *sooner, *_device_notes(arch, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
@@ -228,6 +245,12 @@ def one_clock_for(arch: Arch, network: Network, pattern: str = "*") -> bool:
     return mode == "network" and pattern == "*"
 
 
+def folded_for(arch: Arch, network: Network, *, one_clock: bool) -> Folded:
+    """Return a prepared network with what joins its products: of layers one after another, nothing."""
+    into = arch.schedule.fold if one_clock else "none"
+    return posts.folded_for(network, into, lambda view: _unit_for(arch, view)[0])
+
+
 def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> NetworkSchedule | None:
     """Return layers that may go on one clock there; None if some were not simulated and the machine does not insist."""
     if arch.schedule.mode is None and not all(layer.simulated for layer in layers):
@@ -242,6 +265,7 @@ def prepare(arch: Arch, network: Network, batch: int | None, density: Given | No
 
     Layers have the names that results give them from the first pass on: those that a unit runs.
     """
+    rooms.check_homes(arch, network)
     network = lowered_for(arch, network)
     if batch is not None:
         network = batching.batched(network, batch)
@@ -298,39 +322,6 @@ def select(network: Network, pattern: str) -> list[Layer]:
     return chosen
 
 
-def given_operands(
-    network: Network, operands: str | Path | Mapping[str, np.ndarray] | None, seed: int, chosen: Sequence[Layer]
-) -> Chain:
-    """Return the integers from a file, arrays or chaining, for the layers that are to run, and what they stand for."""
-    if operands is None:
-        return Chain({}, {}, ())
-    if not isinstance(operands, Mapping) and str(operands) == "chain":
-        from accelsim.operands import chain
-
-        return chain.propagate(network, seed)
-    wanted = {name for x in chosen for name in (*x.inputs, *x.weights)}
-    return Chain(
-        files.load_operands(Path(operands) if isinstance(operands, str) else operands, network, wanted), {}, ()
-    )
-
-
-def with_roundings(
-    results: Sequence[LayerResult], tasks: Sequence[Task], roundings: Mapping[str, Rounding]
-) -> list[LayerResult]:
-    """Return the results with the step and the zero point of each chained operand among their details."""
-    if not roundings:
-        return list(results)
-    named = []
-    for result, task in zip(results, tasks, strict=True):
-        for number, tensor in enumerate(task.view.inputs, start=1):
-            if result.simulated and tensor.name in roundings:
-                step, zero = roundings[tensor.name]
-                role = f"input{number if number > 1 else ''}"
-                result = replace(result, details={**result.details, f"{role}_step": step, f"{role}_zero": zero})
-        named.append(result)
-    return named
-
-
 def task_for(
     arch: Arch,
     network: Network,
@@ -359,11 +350,12 @@ def task_for(
         network.values,
         {t.name: placed[t.name] for t in tensors if t.name in placed},
         end,
+        posts.views(network, layer),
     )
 
 
 def _device_notes(arch: Arch, results: Sequence[LayerResult]) -> tuple[str, ...]:
-    if arch.memory.dram.device is None:
+    if arch.memory.dram.device is None:  # `served` loads machine code
         return ()
     from accelsim import served
 
@@ -453,13 +445,15 @@ def _run_one(job: tuple[Any, Task, Options]) -> LayerResult:
 def _serial(arch: Arch, tasks: list[Task], options: Options, progress: OnProgress | None) -> Iterable[LayerResult]:
     """Run one task after another; layers that differ in nothing but their names are simulated once."""
     known: dict[Any, LayerResult] = {}
+    fronts: dict[Any, Any] = {}
     for done, task in enumerate(tasks):
         key = likeness(task) if not options.check else None
         if key is not None and key in known:
             yield replace(known[key], name=task.view.name)
             continue
         report = None if progress is None else _within(progress, task.view.name, done, len(tasks))
-        result = simulate_layer(arch, task, options, report)
+        kept = None if key is None or arch.memory.dram.device is None else (fronts, key[:-1])
+        result = simulate_layer(arch, task, options, report, kept)
         if key is not None and result.simulated:  # a reason may name tensors
             known[key] = result
         yield result
@@ -478,7 +472,7 @@ def likeness(task: Task) -> Any:
     unit = task.unit.name if task.unit else task.reason
     plain = tuple(replace(t, name="") for t in tensors)
     where = (*task.addresses.values(), task.free_byte)
-    return (task.view.shape, plain, unit, task.pinned, task.view.batch, where)
+    return (task.view.shape, plain, unit, task.pinned, task.view.batch, where, tuple(p.shape for p in task.posts))
 
 
 def not_modelled(arch: Arch, units: Collection[str | None], one_clock: bool = False) -> tuple[str, ...]:
@@ -490,4 +484,10 @@ def not_modelled(arch: Arch, units: Collection[str | None], one_clock: bool = Fa
     if (bare := [name for name in without_registers(arch) if name in units]) and table_of(arch).spec.cells is not None:
         items[f"{UNDECLARED}: clock and pipeline registers of {', '.join(bare)} cost nothing here"] = None
     between = ON_ONE_CLOCK if one_clock else ONE_AFTER_ANOTHER
-    return (*items, between, *ALWAYS_NOT_MODELLED, *table_of(arch).notes)
+    notes = table_of(arch).notes
+    if arch.memory.dram.device is not None:  # its commands are what the table lacks
+        from accelsim.served import commands_of
+
+        if commands_of(arch.memory.dram) is not None:
+            notes = tuple(note for note in notes if NOT_IN_TABLES not in note)
+    return (*items, between, *ALWAYS_NOT_MODELLED, *notes)

@@ -58,6 +58,10 @@ SUBJECTS = {
     "scnn": Subject("alexnet", {"f": (2, 4), "banks": (16, 32), "iaram_kib": (8, 10, 12)}),
     "cambricon_x": Subject("alexnet", {"pes": (8, 16, 24), "input_kib": (8, 16)}),
     "snapea": Subject("alexnet", {"pes": (16, 32, 64), "buffer_kib": (16, 20, 24)}),
+    "fusemax": Subject("net:bert_base", {"rows": (64, 128, 256), "cols": (64, 128, 256), "buffer_kib": (4096, 16384)}),
+    "spatten": Subject(
+        "net:bert_base", {"multipliers": (256, 512, 1024), "keep_values": (0.2, 0.5, 1.0), "topk_parallel": (8, 16, 32)}
+    ),
     "eie": Subject("eie_benchmarks", {"pes": (32, 64), "queue_depth": (4, 8, 16)}),
     "ese": Subject("ese_lstm", {"queue_depth": (2, 4, 8, 16), "channels": (16, 32)}),
     "pragmatic": Subject("alexnet", {"rows": (8, 16), "columns": (8, 16)}),

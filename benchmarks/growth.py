@@ -7,13 +7,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 import accelsim
 from accelsim.workload.network import Network, make_layer
-from accelsim.workload.shapes import Conv2d, Linear, Shape
+from accelsim.workload.shapes import Attention, Conv2d, Linear, Shape
 
 TURNS = 3
 
@@ -66,6 +67,20 @@ def costs() -> Iterator[Cost]:
         yield _cost(
             f"layer: 28 x 28 x {c} to {c}, half not zero, SCNN with queues", "scnn_queued", shape, "cycle", weight=0.5
         )
+    for machine in ("flat_edge", "fusemax"):
+        for tokens in (2**10, 2**14, 10**6):
+            shape = Attention(1, 12, 12, tokens, tokens, 64)
+            yield _cost(f"layer: attention of 12 heads, {tokens:,} tokens, {machine}", machine, shape, "closed")
+
+
+def peak_mib(machine: str, tokens: int) -> float:
+    """Return the largest memory that Python held for an attention layer of 12 heads."""
+    arch, network = accelsim.load_arch(machine), _network(Attention(1, 12, 12, tokens, tokens, 64))
+    tracemalloc.start()
+    accelsim.simulate(arch, network)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 2**20
 
 
 CONV = "Conv2d(1, 8, 8, 8, 8, 3, 3)"
@@ -78,7 +93,9 @@ FIRST = {
     "bitserial": ("pragmatic", CONV), "unpu": ("unpu", CONV),
     "bismo": ("bismo", CONV), "bitfusion": ("bitfusion", CONV), "sigma": ("sigma", "'rmat:n=64,nnz=256'"),
     "sparch": ("sparch", "'rmat:n=64,nnz=256'"), "outerspace": ("outerspace", "'rmat:n=64,nnz=256'"),
+    "attention_stream": ("spatten", "Attention(1, 2, 2, 64, 64, 8)"),
     "shidiannao": ("shidiannao", CONV), "gamma": ("gamma", "'rmat:n=64,nnz=256'"),
+    "fused_attention": ("fusemax", "Attention(1, 2, 2, 64, 64, 8)"),
 }  # fmt: skip
 """A small layer of each engine, with values: what its first call compiles."""
 FIRST_CALL = """
@@ -111,5 +128,7 @@ def first_calls() -> Iterator[tuple[str, float, float]]:
 if __name__ == "__main__":
     for cost in costs():
         print(f"{1e3 * cost.seconds:9.2f} ms {cost.cycles:12,} cycles {cost.fidelity:6} {cost.what}", flush=True)
+    for machine in ("flat_edge", "fusemax"):
+        print(f"{machine:15} 1,000,000 tokens, 12 heads: {peak_mib(machine, 10**6):6.1f} MiB", flush=True)
     for engine, cold, cached in first_calls():
         print(f"{engine:15} first call {cold:6.2f} s, from the cache {cached:5.2f} s", flush=True)

@@ -15,10 +15,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from accelsim.explore.sweep.store import open_reader
-from accelsim.report.palette import BLUE, DARK_GREY, GREEN, VERMILION, WINE
+from accelsim.report import palette
 from accelsim.report.plots import DPI, STYLE
 
-MARKS = ((DARK_GREY, "o"), (BLUE, "s"), (VERMILION, "^"), (GREEN, "D"), (WINE, "v"))
+MARKS = "os^Dv"
 GAP = 1.3
 """Least ratio of the heights of neighbouring names."""
 
@@ -43,8 +43,10 @@ def draw(lines, question, xlabel, ylabel):
         fig = Figure(figsize=(6.4, 3.8), layout="constrained")
         FigureCanvasAgg(fig)
         ax = fig.add_subplot()
-        for points, (colour, mark) in zip(lines.values(), MARKS, strict=False):
-            ax.plot(*zip(*points, strict=True), color=colour, marker=mark, markersize=4, linewidth=1.4)
+        for (machine, points), mark in zip(lines.items(), MARKS, strict=False):
+            ax.plot(
+                *zip(*points, strict=True), color=palette.machine(machine), marker=mark, markersize=4, linewidth=1.4
+            )
         ax.set_yscale("log")
         ax.set_title(question)
         ax.set_xlabel(xlabel)
@@ -60,7 +62,6 @@ def draw(lines, question, xlabel, ylabel):
 
 def name_lines(ax, lines):
     """Name every line left of its first point, where they lie farthest apart, the names spread where they do not."""
-    colours = {machine: colour for machine, (colour, _) in zip(lines, MARKS, strict=False)}
     first = min(points[0][0] for points in lines.values())
     last = max(points[-1][0] for points in lines.values())
     ax.plot((first, last), (1, 1), color="black", linewidth=0.6, linestyle=":")
@@ -69,7 +70,7 @@ def name_lines(ax, lines):
     height = 0.0
     for y, machine in sorted((points[0][1], machine) for machine, points in lines.items()):
         height = max(y, height * GAP)
-        ax.text(first - 0.02 * (last - first), height, machine, color=colours[machine], ha="right", va="center")
+        ax.text(first - 0.02 * (last - first), height, machine, color=palette.machine(machine), ha="right", va="center")
 
 
 def main():

@@ -8,8 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from accelsim import advice as advising
+from accelsim.activity import CAUSES
 from accelsim.advice import advice
 from accelsim.cli import app
+from accelsim.config import packaged
 from accelsim.config.arch import parse_set
 from accelsim.engines import registry
 from accelsim.report import facts, run_page, words
@@ -19,25 +21,32 @@ from accelsim.report.reader import read_report
 from accelsim.simulation import load_arch, load_network, simulate
 
 PAIRS = [
-    ("systolic_ws", "alexnet"),
-    ("systolic_os", "mobilenet_v2"),
-    ("tpu_v1", "resnet50"),
-    ("diannao", "alexnet"),
-    ("stripes", "alexnet"),
-    ("loom", "alexnet"),
-    ("bitfusion", "bitfusion_alexnet"),
-    ("unpu", "alexnet"),
-    ("scnn", "alexnet"),
-    ("dcnn", "alexnet"),
-    ("edge_npu", "onnx:squeezenet"),
+    ("eie", "eie_benchmarks", "Alex-8"),
+    ("eyeriss", "alexnet", "conv3"),
+    ("nvdla_full", "alexnet", "*"),
+    ("cnvlutin", "alexnet", "*"),
+    ("cambricon_x", "alexnet", "*"),
+    ("snapea", "alexnet", "conv3"),
+    ("bismo", "alexnet", "*"),
+    ("systolic_ws", "alexnet", "*"),
+    ("systolic_os", "mobilenet_v2", "*"),
+    ("tpu_v1", "resnet50", "*"),
+    ("diannao", "alexnet", "*"),
+    ("stripes", "alexnet", "*"),
+    ("loom", "alexnet", "*"),
+    ("bitfusion", "bitfusion_alexnet", "*"),
+    ("unpu", "alexnet", "*"),
+    ("scnn", "alexnet", "*"),
+    ("dcnn", "alexnet", "*"),
+    ("edge_npu", "onnx:squeezenet", "*"),
 ]
 
 
-@pytest.mark.parametrize(("arch", "network"), PAIRS, ids=lambda name: name)
-def test_the_gain_that_is_printed_is_that_of_a_run_with_the_key_set(arch, network):
+@pytest.mark.parametrize(("arch", "network", "layers"), PAIRS, ids=lambda name: name)
+def test_the_gain_that_is_printed_is_that_of_a_run_with_the_key_set(arch, network, layers):
     machine, net = load_arch(arch), load_network(network)
-    result = simulate(machine, net)
-    lines = words.advice(replace(result, advice=advice(machine, net, result)))
+    result = simulate(machine, net, layers=layers)
+    lines = words.advice(replace(result, advice=advice(machine, net, result, walk=True, layers=layers)))
     gains = [line for line in lines if "cycles" in line]
     assert gains
     shares = []
@@ -45,7 +54,8 @@ def test_the_gain_that_is_printed_is_that_of_a_run_with_the_key_set(arch, networ
         keys, _, changes = line.partition(": ")
         sets = [parse_set(text) for text in keys.split(", ")]
         batch = dict(sets).get("batch", result.batch)
-        again = simulate(load_arch(arch, [pair for pair in sets if pair[0] != "batch"]), net, batch=batch)
+        changed = load_arch(arch, [pair for pair in sets if pair[0] != "batch"])
+        again = simulate(changed, net, batch=batch, layers=layers)
         saved = 1 - again.cycles / batch / (result.cycles / result.batch)
         more = again.total_energy_pj / batch / (result.total_energy_pj / result.batch) - 1
         assert changes.split(", ")[0].startswith(f"-{words.percent(saved)} cycles")
@@ -64,12 +74,34 @@ def test_overlapping_folds_and_a_larger_batch_are_named_for_a_ramp():
     assert {"batch": 4} in keys
 
 
-def test_a_machine_that_is_walked_is_not_tried_and_says_so():
+def test_a_machine_that_is_walked_is_tried_only_when_asked_for():
     machine, net = load_arch("eyeriss"), load_network("alexnet")
     result = simulate(machine, net, layers="conv3")
     found = advice(machine, net, result, layers="conv3")
     assert not found.tried
-    assert "1 of 1 layers are walked" in found.left_out
+    why = "1 of 1 layers are walked, not computed in closed form"
+    assert found.left_out == f"remedies, since {why}; --advice tries them"
+    assert advice(machine, net, result, walk=True, layers="conv3").tried
+
+
+def test_an_engine_says_itself_that_its_trials_are_dear():
+    machine, net = load_arch("systolic_ws", [("params.whole_weight_tiles", True)]), load_network("alexnet")
+    found = advice(machine, net, simulate(machine, net, layers="conv3"), layers="conv3")
+    assert not found.tried
+    why = "mappings with whole weight tiles are stepped one by one"
+    assert found.left_out == f"remedies, since {why}; --advice tries them"
+
+
+@pytest.mark.parametrize("engine", registry.modules())
+def test_every_engine_suggests_keys_of_its_own_against_known_causes(engine):
+    sets = [("params.split_rows", False)] if engine == "nullhop" else []  # the packaged one has what can be had
+    machines = [load_arch(name) for name in packaged.names("arch_configs")]
+    machines = [load_arch(arch.name, sets) for arch in machines if engine in [unit.engine for unit in arch.units]]
+    params = [unit.params for arch in machines for unit in arch.units if unit.engine == engine]
+    remedies = [remedy for each in params for remedy in registry.get(engine).remedies(each)]
+    assert remedies
+    assert {key for remedy in remedies for key in remedy.sets} <= set(registry.get(engine).params_schema.model_fields)
+    assert {cause for remedy in remedies for cause in remedy.causes} <= set(CAUSES)
 
 
 def test_trials_stop_at_their_budget_and_name_what_was_left_out(monkeypatch):

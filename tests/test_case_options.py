@@ -30,6 +30,26 @@ def test_a_baseline_may_have_keys_of_its_own():
         case(baseline_set={"params.rows": 4})
 
 
+def test_a_case_may_put_a_network_on_one_clock():
+    """Two layers whose tensor between them stays: the rate is that of all operations in the network's cycles."""
+    layers = [{"name": "a", "kind": "linear", "n": 4, "c": 64, "k": 64, "inputs": ["x"]},
+              {"name": "b", "kind": "linear", "n": 4, "c": 64, "k": 64, "inputs": ["a.output"]}]  # fmt: skip
+    there = {
+        "layer": None,
+        "network": {"isolated": False, "inputs": ["x"], "layers": layers},
+        "set": {"schedule.mode": "network"},
+    }
+    figure = case(**there, quantity="schedule.tops")
+    cycles, mhz, alone = (
+        ours(case(**there, quantity=q)) for q in ("schedule.cycles", "totals.clock_mhz", "schedule.isolated_cycles")
+    )
+    assert ours(figure) == pytest.approx(2 * 2 * 4 * 64 * 64 / cycles * mhz * 1e6 / 1e12)
+    assert ours(case(**there, quantity="schedule.bound_tops")) >= ours(figure)
+    assert 0 < cycles < alone
+    with pytest.raises(ValueError, match="a layer, a network, a trace"):
+        case(network={"layers": []})
+
+
 def test_a_scale_turns_the_reports_unit_into_the_sources():
     assert ours(case(quantity="macs", scale=1e-3)) == pytest.approx(3 * 64 * 64 / 1000)
 

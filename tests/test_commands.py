@@ -1,6 +1,7 @@
 """Commands that tell: list, show, schema, validate."""
 
 import json
+import shlex
 
 import pytest
 import yaml
@@ -260,3 +261,13 @@ def test_a_run_without_pictures_writes_three_files(tmp_path):
     refused = CliRunner().invoke(app, ["run", "systolic_ws_8", "alexnet", "--no-pictures", "--format", "json"])
     assert refused.exit_code == 2
     assert "say where with -o" in refused.output
+
+
+def test_the_command_beside_a_validation_row_gives_its_figure():
+    found = [case for each in cases.engine_cases().values() for case in each if case.command]
+    assert len(found) > 100
+    (case,) = [c for c in found if c.case == "AlexNet conv1, DRAM accesses"]
+    assert "--mapping eyeriss_chip --density alexnet_eyeriss" in case.command
+    (layer,) = [x for x in json.loads(run(*shlex.split(case.command)[1:]))["layers"] if x["name"] == "conv1"]
+    moved = (layer["dram_read_bits"] + layer["dram_write_bits"]) / 8e6
+    assert moved == pytest.approx(compare.ours(case))

@@ -277,7 +277,7 @@ def test_a_node_prices_every_machine(nets, option, table):
 
 def test_areas_say_what_they_leave_out(nets):
     found = compare(["systolic_ws", "edge_npu"], [nets["dense"]])
-    one, two = "clock, array, bus", "array.clock, array.array, array.bus, vector.clock, vector.array"
+    one, two = "clock, array, bus", "array.clock, array.links, array.bus, vector.clock, vector.links"
     said = f"areas leave out components without figures: {one} of systolic_ws; {two} of edge_npu"
     assert said in texts.notes(found)
     assert [flat["area_missing"] for flat in found.to_rows()] == [one, two]

@@ -87,13 +87,13 @@ def test_accounts_close_and_bytes_are_whole_transactions(tmp_path, name):
             assert abs(d["commands"]["refresh"] - ranks * (d["clocks"] // refi)) <= ranks
 
 
-@pytest.mark.parametrize("name", ["nvdla_full", "sigma"])
-def test_an_engine_that_couples_memory_is_walked_again_at_the_devices_bandwidth(tmp_path, name):
+@pytest.mark.parametrize("name", ["nvdla_full", "nvdla_large"])
+def test_an_engine_that_asks_beat_by_beat_is_walked_again_at_the_devices_bandwidth(tmp_path, name):
     result = run(tmp_path, name)
     assert {layer.dram["coupling"] for layer in result.simulated} == {"bandwidth"}
     assert sum(layer.dram["difference_cycles"] for layer in result.simulated) > 0
-    assert any("are approximated: walked again" in note for note in result.notes)
-    assert not any("are approximated" in note for note in run(tmp_path).notes)
+    assert any("beat by beat is approximated: walked again" in note for note in result.notes)
+    assert not any("approximated" in note for note in run(tmp_path).notes)
 
 
 def test_energy_of_dram_is_that_of_its_commands_and_stays_at_other_prices(tmp_path):
@@ -162,6 +162,20 @@ def test_the_report_has_the_device_and_reads_back(tmp_path):
 
 def test_the_same_bytes_whatever_the_workers(tmp_path):
     assert to_json(run(tmp_path, workers=4)) == to_json(run(tmp_path))
+
+
+def test_layers_alike_but_for_their_addresses_are_as_if_each_were_walked(tmp_path):
+    """One process keeps mapping and walk of the first one; processes of their own cannot."""
+    same = "{name: %s, kind: conv2d, c: 16, h: 9, w: 9, k: 16, r: 3, s: 3, pad: 1}"
+    (tmp_path / "n.yaml").write_text(
+        "name: n\nisolated: true\nlayers:\n" + "".join(f"- {same % name}\n" for name in ("a", "b", "c"))
+    )
+    network = load_network(str(tmp_path / "n.yaml"))
+    arch = load_arch("systolic_ws", [(DEVICE, "hbm2-2000")])
+    alone = accelsim.simulate(arch, network)
+    assert to_json(alone) == to_json(accelsim.simulate(arch, network, workers=3))
+    assert len({layer.dram["addresses"]["a.input" if layer.name == "a" else f"{layer.name}.input"]
+                for layer in alone.layers}) == 3  # fmt: skip
 
 
 def test_a_trace_read_back_takes_the_same_clocks(tmp_path):

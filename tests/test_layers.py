@@ -26,6 +26,7 @@ TIERS = [
     {"tiled", "compressed"},
     {"whole"},
     {"engines", "replicas", "energy"},
+    {"posts"},
     {"charges", "served"},
     {"layer"},
     {"rooms", "overlap"},

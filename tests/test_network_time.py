@@ -170,7 +170,7 @@ def test_the_report_says_where_each_layer_lies_and_both_totals():
     assert totals["isolated_dram_bits"] == totals["dram_read_bits"] + totals["dram_write_bits"]
     assert totals["lower_bound_cycles"] <= totals["cycles"]
     assert written["arch"]["schedule"] == {
-        "mode": "network", "residency": "exact", "prefetch": "tile", "overlap": True,
+        "mode": "network", "residency": "exact", "fold": "hardware", "prefetch": "tile", "overlap": True,
     }  # fmt: skip
     for layer, time in zip(layers, written["schedule"]["layers"], strict=True):
         assert layer["start_cycle"] < layer["end_cycle"] <= totals["cycles"]

@@ -306,7 +306,7 @@ def test_the_last_lines_of_a_sweep_name_the_best_designs_and_cut_no_name(folder,
 def test_pictures_and_pages_with_area_say_what_it_leaves_out(folder, tmp_path):
     compared = shown(folder)
     said = compared.said(["area_mm2"])[-1]
-    parts = "array.clock, array.array, array.bus, vector.clock, vector.array of edge_npu"
+    parts = "array.clock, array.links, array.bus, vector.clock, vector.links of edge_npu"
     assert said.startswith(f"area leaves out {parts}; clock, array, bus of systolic_ws")
     figure = plots.pareto_figure(compared, set(), ("time_s", "area_mm2"), "t")
     assert any("area leaves out" in text for text in texts(figure))

@@ -59,6 +59,7 @@ WRITES = {
     "plot": [("plot", "s.db", "pareto", "-o", "out.png"), ("plot", "report.json", "roofline", "-o", "out.png")],
     "import": [("import", "m.onnx", "--force", "-o", "out.yaml"), ("import", "os_32.cfg", "--force", "-o", "out.yaml")],
     "compress": [("compress", "tiny.yaml", "-o", "out.npz")],
+    "prune": [("prune", "net:bert_base", "--dim", "seq=4", "--force", "-o", "out.yaml")],
     "quantize": [("quantize", "tiny.yaml", "-o", "out.npz"), ("quantize", "tiny.yaml", "--profile", "out.yaml")],
     "profile": [("profile", "m.onnx", "--input", "x=x.npy", "-o", "out.npz"),
                 ("profile", "m.onnx", "--input", "x=x.npy", "--density", "out.yaml")],

@@ -219,11 +219,11 @@ def test_eie_keeps_weights_and_activations_that_fill_its_memories_exactly():
 def test_a_row_as_large_as_the_fiber_cache_stays_in_it():
     uses, pointers = np.array([0, 0, 1, 0]), np.array([0, 4, 9])
     # row 0 has 4 elements and stays; row 1 has 5, more than the cache, and pushes nothing out
-    assert cache_rows(uses, pointers, 4).tolist() == [2, 4 + 5, 4]
-    assert cache_rows(uses, pointers, 3).tolist() == [2, 4 + 4 + 5 + 4, 0]
+    assert cache_rows(uses, pointers, 4, np.zeros(uses.size, np.int8)).tolist() == [2, 4 + 5, 4]
+    assert cache_rows(uses, pointers, 3, np.zeros(uses.size, np.int8)).tolist() == [2, 4 + 4 + 5 + 4, 0]
 
 
 def test_the_least_recently_used_row_leaves_the_fiber_cache_first():
     # rows of 2 elements, room for two of them: 0 is used again before 2 comes, so that 1 leaves and 0 stays
     uses, pointers = np.array([0, 1, 0, 2, 0, 1]), np.array([0, 2, 4, 6])
-    assert cache_rows(uses, pointers, 4).tolist() == [3, 2 + 2 + 0 + 2 + 0 + 2, 4]
+    assert cache_rows(uses, pointers, 4, np.zeros(uses.size, np.int8)).tolist() == [3, 2 + 2 + 0 + 2 + 0 + 2, 4]

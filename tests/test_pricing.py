@@ -297,7 +297,7 @@ def test_area_says_what_it_leaves_out(network, tmp_path):
     arch = accelsim.load_arch("edge_npu")
     result = accelsim.simulate(arch, network)
     names = {c.name for c in machine_components(arch)} - {"dram"}
-    assert result.area_missing == ("array.clock", "array.array", "array.bus", "vector.clock", "vector.array")
+    assert result.area_missing == ("array.clock", "array.links", "array.bus", "vector.clock", "vector.links")
     left_out = ", ".join(result.area_missing)
     assert set(result.area_mm2) == names - set(result.area_missing)
     parts = result.area_parts_mm2
@@ -320,7 +320,7 @@ def test_area_says_what_it_leaves_out(network, tmp_path):
 
 def test_points_of_reports_say_what_their_area_leaves_out(network):
     (point,) = points.of_results([accelsim.simulate("edge_npu", network)]).points
-    assert point.no_area == "array.clock, array.array, array.bus, vector.clock, vector.array"
+    assert point.no_area == "array.clock, array.links, array.bus, vector.clock, vector.links"
 
 
 def test_a_machine_file_may_name_its_node(tmp_path, network):

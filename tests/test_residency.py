@@ -178,6 +178,22 @@ def test_with_overlap_storages_keep_their_addresses_as_long_as_there_is_room():
     assert tight.moved_bits == wide.moved_bits == 0
 
 
+def test_longer_lives_that_cannot_fit_are_not_tried():
+    blocks = [addresses.Block(60, 0, 1, 100), addresses.Block(50, 2, 3, 100)]
+    assert addresses.may_fit(blocks, 4)
+    assert not addresses.may_fit([blocks[0]._replace(last=2), blocks[1]], 4)
+    assert addresses.may_fit([addresses.Block(100, 0, 3, 100)], 4)
+    assert not addresses.may_fit([addresses.Block(101, 0, 3, 100)], 4)
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        some = []
+        for _ in range(6):
+            size, first, life = (int(n) for n in rng.integers((10, 0, 0), (60, 6, 4)))
+            some.append(addresses.Block(size, first, min(first + life, 5), 100))
+        if any(addresses.whole(found) for _, found in addresses.attempts(some)):
+            assert addresses.may_fit(some, 6)
+
+
 @pytest.mark.parametrize(("size", "slack"), [(1_161_600, 0), (1_355_199, 0), (1_355_200, 1)])
 def test_googlenet_has_slack_where_the_room_is_as_another_planner_found(size, slack):
     found = layout(fold(load_network("onnx:inception_v1")).network)

@@ -120,8 +120,11 @@ def five_rows(ticks_per_bit):
     """Return the time of five rows of one product each behind a FIFO of one element; see docs/engines/sparch.md."""
     groups = np.zeros((5, 5), np.int64)
     groups[:, [1, 3, 4]] = 1
-    one, cost = np.ones(5, np.int64), np.array([1, 1, ticks_per_bit, 1, 5, 1])
-    finish = round_kernel.time_round(groups, 2 * one, one, one, 0 * one, 0, np.array([1]), 1 << 20, cost)[0]
+    one, cost = np.ones(5, np.int64), np.array([1, 1, 1, 1])
+    bus, none = one * ticks_per_bit, np.zeros(10, np.int64)
+    finish = round_kernel.time_round(
+        groups, 2 * one, bus, bus, 5 * one, 0 * one, 0, np.array([1]), 1 << 20, cost, none, none.copy()
+    )[0]
     return int(finish)
 
 

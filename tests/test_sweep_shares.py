@@ -21,7 +21,8 @@ from accelsim.explore.sweep.shares import needed, of_plan
 from accelsim.explore.sweep.space import expand
 from accelsim.explore.sweep.tables import SUMS
 from accelsim.simulation import task_for
-from accelsim.workload.network import Network, is_view, make_layer
+from accelsim.workload.layers import LayerView
+from accelsim.workload.network import is_view, make_layer
 
 NETWORK = """\
 name: mixed
@@ -268,7 +269,8 @@ def test_an_engine_names_all_parameters_that_decide_what_it_refuses(name):
         sample = engine.sample(rng)
         params = Seen(engine.params_schema.model_validate(sample.params))
         layer, tensors = make_layer("l", sample.shape)
-        for view in [Network("n", (layer,), tensors).view(layer), *views]:
+        parts = (tuple(tensors[name] for name in names) for names in (layer.inputs, layer.weights, layer.outputs))
+        for view in [LayerView("l", sample.shape, *parts), *views]:
             for bits, home in ((1 + case, "dram"), (8, "chip")):
                 inputs = tuple(replace(tensor, bits=bits, home=home) for tensor in view.inputs)
                 weights, outputs = (

@@ -39,6 +39,7 @@ COMMANDS = {
     "validate": "Compare published figures with this build.",
     "new": "Start a machine of your own: a folder that works, to be altered.",
     "compress": "Prune, share and Huffman-code a network's weights.",
+    "prune": "Prune tokens and heads of a transformer's attentions, in cascade.",
     "quantize": "Turn a network's numbers into integers; what their widths cost in noise.",
     "profile": "Run an ONNX model and keep every layer's real inputs.",
     "import": "Convert a model or SCALE-Sim's files into accelsim's.",

@@ -9,6 +9,7 @@ import click
 
 from accelsim.basis import INCOMPLETE, Incomplete
 from accelsim.cli import completion, onclock, pricing, sizes
+from accelsim.cli.examples import example
 
 
 class _ManyNetworks(click.Command):
@@ -31,7 +32,7 @@ class _ManyNetworks(click.Command):
 
 @click.command(
     cls=_ManyNetworks,
-    epilog="Example: accelsim compare scnn dcnn eyeriss --network alexnet vgg16 --batch 4 --energy-table 28nm",
+    epilog=example("accelsim compare scnn dcnn eyeriss --network alexnet vgg16 --batch 4 --energy-table 28nm"),
 )
 @click.argument("archs", nargs=-1, required=True, metavar="ARCH...", shell_complete=completion.machine)
 @click.option("-n", "--network", "networks", multiple=True, required=True, metavar="NETWORK...",

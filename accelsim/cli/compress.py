@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from accelsim.cli import completion, sizes
+from accelsim.cli.examples import example
 
 if TYPE_CHECKING:
     from accelsim.passes.compress import Compression
     from accelsim.workload.pattern import Pattern
 
 
-@click.command(epilog="Example: accelsim compress onnx:squeezenet --bits 4 --density densities.yaml -o weights.npz")
+@click.command(epilog=example("accelsim compress alexnet --bits 4 --density alexnet_han2015 -o weights.npz"))
 @click.argument("network", shell_complete=completion.network)
 @click.option("--density", metavar="FILE", shell_complete=completion.profile,
               help="Densities to prune the weights to: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip

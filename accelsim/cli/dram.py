@@ -122,6 +122,9 @@ def _table(f: dict[str, Any]) -> str:
     lines.append(
         _row("  total", f"{f['energy_nj'] / 1000:,.2f}", "uJ", "" if per_bit is None else f"{per_bit:.2f} pJ a bit")
     )
+    io = f["io_energy_nj"]
+    text = "not included: no source at hand" if io is None else f"{sum(io.values()) / 1000:,.2f}"
+    lines.append(_row("I/O apart", text, "uJ" if io else "", "drivers and terminations of the data pins" if io else ""))
     return "\n".join(lines)
 
 

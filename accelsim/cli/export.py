@@ -8,9 +8,10 @@ import click
 
 from accelsim.basis import Incomplete
 from accelsim.cli import comparing
+from accelsim.cli.examples import SWEEP, example
 
 
-@click.command(epilog="Example: accelsim export shape.db -o shape.csv")
+@click.command(epilog=example(f"accelsim sweep {SWEEP} --store shape.db", "accelsim export shape.db -o shape.csv"))
 @click.argument("store", type=click.Path(path_type=Path))
 @click.option("-o", "output", type=click.Path(path_type=Path), required=True, metavar="FILE.csv|.parquet",
               help="Table to write; Parquet needs the extra 'table'.")  # fmt: skip

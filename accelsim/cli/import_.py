@@ -32,10 +32,10 @@ class _Formats(click.Command):
         return super().make_context(info_name, args, parent, **extra)
 
 
-FORMATS = ("accelergy",)
+FORMATS = ("accelergy", "spatten_trace")
 
 
-@click.command("import", cls=_Formats, epilog="Example: accelsim import model.onnx -o model.yaml")
+@click.command("import", cls=_Formats, epilog="Example: accelsim import onnx:squeezenet -o squeezenet.yaml")
 @click.argument("file")
 @click.option("-o", "--output", required=True, metavar="OUT.yaml", help="File to write; it must not exist yet.")
 @click.option("--batch", type=click.IntRange(min=1), help="Images in all; the model's own number by default.")
@@ -49,7 +49,8 @@ def command(file: str, output: str, batch: int | None, gemm: bool, real: bool, f
 
     A model (.onnx, or onnx:NAME) and a SCALE-Sim topology or GEMM table (.csv) become a network; a SCALE-Sim
     configuration (.cfg) becomes a machine. What the file does not say, or says and accelsim has no place for, is told
-    on standard error. 'accelsim import accelergy' makes an energy table of Accelergy's reference tables.
+    on standard error. 'accelsim import accelergy' makes an energy table of Accelergy's reference tables, 'accelsim
+    import spatten_trace' a network and a mapping of a trace of SpAtten's.
     """
     target, suffix = Path(output), Path(file).suffix.lower()
     if target.suffix.lower() not in (".yaml", ".yml"):

@@ -8,12 +8,14 @@ import click
 import yaml
 
 from accelsim import outputs
+from accelsim.cli.examples import example
 from accelsim.errors import ConfigError
 from accelsim.text import visible
 
 
-@click.command(epilog="Example: accelsim import accelergy ERT.yaml ART.yaml -o mine.yaml --machine eyeriss "
-                      "--base 65nm --map weights_spad=pe.filters")  # fmt: skip
+@click.command(epilog=example("accelsim show eyeriss --accelergy tables",
+                              "accelsim import accelergy tables/ERT.yaml tables/ART.yaml -o mine.yaml "
+                              "--machine eyeriss --base 65nm"))  # fmt: skip
 @click.argument("ert", type=click.Path(path_type=Path))
 @click.argument("art", type=click.Path(path_type=Path), required=False)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="TABLE.yaml",

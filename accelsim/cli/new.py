@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command(epilog="Example: accelsim new shidiannao --like plain")
+@click.command(epilog="Example: accelsim new my_array --like plain")
 @click.argument("name")
 @click.option(
     "--like", type=click.Choice(["tiled", "skipping", "plain"]), required=True,

@@ -10,6 +10,7 @@ import click
 
 from accelsim.basis import Incomplete
 from accelsim.cli import comparing, pricing
+from accelsim.cli.examples import SWEEP, example
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ PARTS = {"breakdown": "energy", "account": "cycles", "utilization": "shares"}
 """Kinds that stack the parts of each point -> which parts."""
 
 
-@click.command(epilog="Example: accelsim plot shape.db pareto -o shape.png")
+@click.command(epilog=example(f"accelsim sweep {SWEEP} --store shape.db", "accelsim plot shape.db pareto -o shape.png"))
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="STORE|REPORT.json...")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.option("-o", "output", type=click.Path(path_type=Path), help="PNG file; <SOURCE>-<KIND>.png by default.")

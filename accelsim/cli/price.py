@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from accelsim.cli.examples import example
+
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
@@ -39,7 +41,7 @@ BITS = click.IntRange(1, 1 << 20)
 WORD = click.IntRange(1, 64)
 
 
-@click.group(epilog="Example: accelsim price sram --kib 32 --width-bits 64 --node 65 --format json")
+@click.group(epilog=example("accelsim price sram --kib 32 --width-bits 64 --node 65 --format json"))
 def command() -> None:
     """Price one memory, register, multiplier or wire as a machine pays for it, with the rows behind each figure."""
 
@@ -52,7 +54,7 @@ def _at_node(function: AnyFunction) -> AnyFunction:
     return node(vdd(form(function)))
 
 
-@command.command(epilog="Example: accelsim price sram --kib 2 --width-bits 256 --node 65 --vdd 1.1 --banks 1")
+@command.command(epilog=example("accelsim price sram --kib 2 --width-bits 256 --node 65 --vdd 1.1 --banks 1"))
 @click.option("--kib", type=POSITIVE, required=True, metavar="K", help="Size; may be a fraction.")
 @click.option("--width-bits", type=BITS, required=True, metavar="W", help="Bits of one access.")
 @click.option("--banks", default="best", show_default=True, metavar="N|best", help="Macros side by side.")
@@ -74,7 +76,7 @@ def sram(kib: float, width_bits: int, banks: str, node: float, vdd: float | None
     _show("sram", quote.of_sram(quote.table_at(node, vdd), size_bits, width_bits, count), form)
 
 
-@command.command(epilog="Example: accelsim price register --width-bits 16 --words 12 --node 45 --vdd 1.1")
+@command.command(epilog=example("accelsim price register --width-bits 16 --words 12 --node 45 --vdd 1.1"))
 @click.option("--width-bits", type=BITS, default=1, show_default=True, metavar="W", help="Bits of a word.")
 @click.option("--words", type=click.IntRange(1, 1 << 20), default=1, show_default=True, metavar="N")
 @_at_node

@@ -8,9 +8,15 @@ import click
 
 from accelsim import outputs
 from accelsim.cli import sizes
+from accelsim.cli.examples import example
 
 
-@click.command(epilog="Example: accelsim profile model.onnx --input x.npy -o profile.npz --density densities.yaml")
+@click.command(
+    epilog=example(
+        "python -c \"from numpy import *; save('x', ones((1, 3, 224, 224), 'f'))\"",
+        "accelsim profile onnx:squeezenet --input x.npy -o profile.npz --density densities.yaml",
+    )
+)
 @click.argument("model", metavar="MODEL.onnx")
 @click.option("--input", "inputs", multiple=True, required=True, metavar="[NAME=]FILE.npy",
               help="Input of the model, any number of images; by name where there are several.")  # fmt: skip
@@ -22,7 +28,7 @@ from accelsim.cli import sizes
 def command(
     model: str, inputs: tuple[str, ...], output: Path | None, density: Path | None, dims: dict[str, int]
 ) -> None:
-    """Run MODEL.onnx with onnxruntime (extra 'profile') and keep what each layer reads.
+    """Run MODEL.onnx, or onnx:NAME, with onnxruntime (extra 'profile') and keep what each layer reads.
 
     Real values are quantised to the width of their tensor when 'run' reads them; small ones may become zero there.
     The density profile counts exact zeros of the real values.
@@ -32,12 +38,13 @@ def command(
     from accelsim.operands.files import save_npz
     from accelsim.passes.density import dump_density
     from accelsim.workload.load import load_network
+    from accelsim.workload.onnx.file import PREFIX, light_path
 
     if output is None and density is None:
         raise ConfigError("nothing to write", "add -o FILE.npz or --density OUT.yaml")
-    path = Path(model)
+    path = light_path(model) if model.startswith(PREFIX) else Path(model)
     if path.suffix.lower() != ".onnx":
-        raise ConfigError("only ONNX models can be profiled", "give a .onnx file", file=model)
+        raise ConfigError("only ONNX models can be profiled", "give a .onnx file or onnx:NAME", file=model)
     if density is not None and density.suffix.lower() not in (".yaml", ".yml"):
         raise ConfigError("a density profile ends in .yaml", "choose another name", file=str(density))
     seen = capture(path, load_network(model, dims=dims), _named(inputs))

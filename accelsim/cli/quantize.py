@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from accelsim.cli import completion, sizes
+from accelsim.cli.examples import example
 
 if TYPE_CHECKING:
     from accelsim.passes.quantize import Quantization
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 SCHEMES = click.Choice(["symmetric", "asymmetric", "ternary", "binary"])
 
 
-@click.command(epilog="Example: accelsim quantize onnx:squeezenet --weight-bits 4 -o codes.npz --profile int4.yaml")
+@click.command(epilog=example("accelsim quantize onnx:squeezenet --weight-bits 4 -o codes.npz --profile int4.yaml"))
 @click.argument("network", shell_complete=completion.network)
 @click.option("--weight-bits", type=click.IntRange(1, 16), help="Width of all filters; the network's by default, or 8.")
 @click.option("--input-bits", type=click.IntRange(1, 16), help="Width of all inputs; the network's by default, or 8.")

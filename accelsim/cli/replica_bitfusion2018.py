@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import click
 
 from accelsim.cli import completion
+from accelsim.cli.examples import example
 
 DEFAULT_MACHINE = "eyeriss_matched"
 
 
 @click.command(
-    epilog="Example: accelsim replica bitfusion2018 alexnet --set dram_bits_per_cycle=192 --format json",
+    epilog=example("accelsim replica bitfusion2018 alexnet --set dram_bits_per_cycle=192 --format json"),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("network", shell_complete=completion.network)

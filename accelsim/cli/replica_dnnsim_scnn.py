@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from accelsim.cli import completion
+from accelsim.cli.examples import example
 from accelsim.text import csv_text
 
 SHOWN = ("cycles", "dense_cycles", "mults", "idle_bricks", "idle_conflicts", "idle_pe", "idle_halo")
 """Columns of the table; csv and json have all of them."""
 
 
-@click.command(epilog="Example: accelsim replica dnnsim_scnn alexnet --layers 'conv3' --density densities.yaml")
+@click.command(epilog=example("accelsim replica dnnsim_scnn alexnet --layers conv3 --density alexnet_han2015"))
 @click.argument("network", shell_complete=completion.network)
 @click.option("--layers", default="*", show_default=True, help="Pattern over layer names.")
 @click.option("--density", metavar="FILE", shell_complete=completion.profile,

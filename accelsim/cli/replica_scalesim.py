@@ -7,11 +7,17 @@ from pathlib import Path
 
 import click
 
+from accelsim.cli.examples import example
 from accelsim.replicas import scalesim
 from accelsim.replicas.scalesim import Note
 
 
-@click.command(name="scalesim", epilog="Example: accelsim replica scalesim scale.cfg alexnet.csv -o reports")
+@click.command(
+    name="scalesim",
+    epilog=example(
+        "accelsim replica scalesim tests/data/scalesim/configs/ws_32.cfg tests/data/scalesim/alexnet.csv -o scalesim"
+    ),
+)
 @click.argument("cfg", type=click.Path(path_type=Path))
 @click.argument("topology", type=click.Path(path_type=Path))
 @click.option("--gemm", is_flag=True, help="TOPOLOGY holds M, N, K (SCALE-Sim's -i gemm).")

@@ -6,13 +6,14 @@ import json
 
 import click
 
+from accelsim.cli.examples import example
 from accelsim.errors import ConfigError
 
 COUNT = click.IntRange(1, 10**6)
 BITS = click.IntRange(1, 32)
 
 
-@click.command(epilog="Example: accelsim replica spatten_bert --length 128 --keep 128,96,64 --layers 3")
+@click.command(epilog=example("accelsim replica spatten_bert --length 128 --keep 128,96,64 --layers 3"))
 @click.option("--layers", type=click.IntRange(1, 1000), default=12, show_default=True, help="Attention layers.")
 @click.option("--heads", type=COUNT, default=12, show_default=True, help="Heads of a layer.")
 @click.option("--dim", type=COUNT, default=64, show_default=True, help="Width of a head.")

@@ -7,8 +7,18 @@ from pathlib import Path
 
 import click
 
+from accelsim.cli.examples import example
 
-@click.command(epilog="Example: accelsim replica spatten_trace summary-gpt2-small-wikitext2-per8.csv")
+
+@click.command(
+    epilog=example(
+        "printf 'layer_id,embedding_length_D,key_fetch_num,' > trace.csv",
+        "printf 'quant_key_bit,if_requant,auto_requant_incre,' >> trace.csv",
+        "printf 'value_fetch_num,quant_value_bit\\n' >> trace.csv",
+        "printf '0,64,512,8,False,0,128,8\\n' >> trace.csv",
+        "accelsim replica spatten_trace trace.csv",
+    )
+)
 @click.argument("trace", type=click.Path(path_type=Path))
 @click.option("--seed", type=int, help="Also draw the pivots of top-k, from this seed.")
 @click.option(

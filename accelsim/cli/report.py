@@ -12,13 +12,14 @@ import click
 from accelsim import outputs
 from accelsim.basis import Incomplete
 from accelsim.cli import comparing, pricing
+from accelsim.cli.examples import example
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
     from accelsim.report.sweep_page import Sweep
 
 
-@click.command(epilog="Example: accelsim report reports/out/systolic_ws-alexnet/report.json -o alexnet.html")
+@click.command(epilog=example("accelsim report reports/alexnet-edge_npu/report.json -o alexnet.html"))
 @click.argument("source", type=click.Path(path_type=Path), metavar="STORE|REPORT.json")
 @click.option("-o", "output", type=click.Path(path_type=Path), help="HTML file; <SOURCE>.html by default.")
 @click.option("--network", help="Of a store: only this network.")

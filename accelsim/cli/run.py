@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from accelsim.results import NetworkResult
 
 
-@click.command(epilog="Example: accelsim run systolic_ws onnx:bvlc_alexnet --batch 4 --set params.rows=16")
+@click.command(epilog="Example: accelsim run systolic_ws alexnet --batch 4 --set params.rows=16")
 @click.argument("arch", shell_complete=completion.machine)
 @click.argument("network", shell_complete=completion.network)
 @click.option("--batch", type=click.IntRange(1), help="Images in all; totals are for all of them.")
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @click.option("--blocks", "depth", type=click.IntRange(1), metavar="N",
               help="A row per block in place of layers: names alike in N parts, as layer1.0 for 2.")  # fmt: skip
 @click.option("--advice/--no-advice", "advised", default=None,
-              help="Try remedies against lost cycles, by closed forms.  [default: with a table]")  # fmt: skip
+              help="Try remedies against lost cycles.  [default: with a table, where closed forms do]")  # fmt: skip
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Folder of the report files.")
 @click.option("--no-pictures", "plain", is_flag=True, help="Report files without the pictures, which take longest.")
 @click.option("--dram-trace", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -112,7 +112,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     if advised or (advised is None and style == "table"):
         from accelsim.advice import advice as remedies
 
-        result = replace(result, advice=remedies(machine, net, result, **options))
+        result = replace(result, advice=remedies(machine, net, result, walk=bool(advised), **options))
     _print(result, style, output, options["trace"], depth or 0, not plain)
     if any(layer.checked is False for layer in result.layers):
         from accelsim.errors import ModelError

@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from accelsim.cli import LazyGroup, declared
+from accelsim.cli.examples import SWEEP, example
 
 
 @click.group(
     cls=LazyGroup,
     package="accelsim.cli.search_",
     lazy=declared("search"),
-    epilog="Example: accelsim search design examples/array_shape/sweep.yaml --store shape.db --budget 200",
+    epilog=example(f"accelsim search design {SWEEP} --store shape.db --budget 200"),
 )
 def command() -> None:
     """Look for the best designs or settings without trying all of them."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from accelsim.cli import executor
+from accelsim.cli.examples import SWEEP, example
 from accelsim.cli.live import Live, duration
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ SHOWN = 40
 """Rows of the table of the front."""
 
 
-@click.command(epilog="Example: accelsim search design examples/array_shape/sweep.yaml --store shape.db --budget 200")
+@click.command(epilog=example(f"accelsim search design {SWEEP} --store shape.db --budget 200"))
 @click.argument("file", metavar="SPACE.yaml", type=click.Path(path_type=Path))
 @click.option("--store", type=click.Path(path_type=Path, dir_okay=False), required=True,
               help="SQLite file of the results.")  # fmt: skip

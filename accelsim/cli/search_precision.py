@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from accelsim.cli import completion, sizes
+from accelsim.cli.examples import example
 
 if TYPE_CHECKING:
     from accelsim.explore.precision.search import Found
@@ -18,7 +19,7 @@ UNITS = {"cycles": ("cycles", 1.0), "energy_uj": ("energy_pj", 1e6), "size_kib":
 
 
 @click.command(
-    epilog="Example: accelsim search precision bitfusion resnet18 --budget cycles=40% -o mixed.yaml --plot front.png"
+    epilog=example("accelsim search precision bitfusion resnet18 --budget cycles=40% -o mixed.yaml --plot front.png")
 )
 @click.argument("arch", shell_complete=completion.machine)
 @click.argument("network", shell_complete=completion.network)

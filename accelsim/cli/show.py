@@ -19,14 +19,17 @@ from accelsim.cli import completion, sizes
 @click.option("--energy", is_flag=True, help="Of a machine: every component with its price, and its share of a layer.")
 @click.option("--accelergy", type=click.Path(path_type=Path), metavar="DIR",
               help="Of a machine: write what it pays as Accelergy's ERT.yaml and ART.yaml there.")  # fmt: skip
+@click.option("--bibtex", is_flag=True, help="Of a machine or an engine: the papers behind it, as BibTeX.")
 def command(name: str, sets: tuple[str, ...], arch: str | None, energy: bool, dims: dict[str, int],
-            accelergy: Path | None) -> None:  # fmt: skip
+            accelergy: Path | None, bibtex: bool) -> None:  # fmt: skip
     """Show a machine, a network or an engine; 'accelsim show energy --arch NAME' traces every price to its row."""
     from accelsim.config import packaged
     from accelsim.engines import registry
     from accelsim.errors import ConfigError
 
-    if accelergy is not None:
+    if bibtex:
+        _papers(name, sets)
+    elif accelergy is not None:
         _reference_tables(name, sets, accelergy)
     elif energy:
         _components(name, sets)
@@ -40,6 +43,26 @@ def command(name: str, sets: tuple[str, ...], arch: str | None, energy: bool, di
         raise ConfigError(f"'{name}' is no network", "give it to a network", file="--dim")
     else:
         _machine(name, sets)
+
+
+def _papers(name: str, sets: tuple[str, ...]) -> None:
+    """Print the papers that a machine's file names, else those of its engines; of an engine its own."""
+    from accelsim import citation
+    from accelsim.config import packaged
+    from accelsim.config.arch import parse_set
+    from accelsim.engines import registry
+    from accelsim.simulation import load_arch
+
+    if name in registry.modules() and name not in packaged.names("arch_configs"):
+        texts = [registry.get(name).notes.source]
+    else:
+        machine = load_arch(name, [parse_set(text) for text in sets])
+        texts = [str(machine.config.get("source", ""))]
+    found = [paper for text in texts for paper in citation.papers(text)]
+    if not found:
+        click.echo(f"% {name}: its source names no paper: {'; '.join(texts) or 'none given'}")
+    for paper in found:
+        click.echo(paper.bibtex())
 
 
 def _is_network_file(name: str) -> bool:

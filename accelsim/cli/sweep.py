@@ -11,6 +11,7 @@ import click
 
 from accelsim.basis import Incomplete
 from accelsim.cli import comparing, executor, pricing
+from accelsim.cli.examples import SWEEP, example
 from accelsim.cli.live import Live, duration
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class _Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return int(part), int(whole)
 
 
-@click.command(epilog="Example: accelsim sweep examples/array_shape/sweep.yaml --store shape.db --workers 2")
+@click.command(epilog=example(f"accelsim sweep {SWEEP} --store shape.db --workers 2"))
 @click.argument("file", metavar="SWEEP.yaml", type=click.Path(path_type=Path))
 @click.option("--store", type=click.Path(path_type=Path, dir_okay=False), help="SQLite file of the results.")
 @executor.options

@@ -20,6 +20,7 @@ from accelsim.config.schema import (
     Gating,
     MappingSpec,
     MemorySpec,
+    PostSpec,
     PrecisionSpec,
     RoomsSpec,
     ScheduleSpec,
@@ -48,6 +49,7 @@ class Unit:
     params: BaseModel
     layers: tuple[str, ...]
     rooms: RoomsSpec = field(default_factory=RoomsSpec)
+    post_ops: PostSpec | None = None
 
     def takes(self, name: str, kind: str) -> bool:
         """Whether a layer of this name and kind is for this unit, as far as the machine file says."""
@@ -158,6 +160,7 @@ def build(document: Document, find_params: FindParams) -> Arch:
                 _params(document, unit.engine, ("units", i, "engine"), ("units", i, "params"), find_params),
                 unit.layers,
                 unit.rooms,
+                unit.post_ops,
             )
             for i, unit in enumerate(spec.units)
         )
@@ -216,6 +219,8 @@ def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
             entry["params"] = unit.params.model_dump(mode="json")
             if unit.rooms == RoomsSpec():
                 entry.pop("rooms")
+            if unit.post_ops is None:
+                entry.pop("post_ops")
     return config
 
 

@@ -149,6 +149,21 @@ class RoomsSpec(Strict):
     outputs: str | None = Field(None, description="name of a buffer; null: outputs go to DRAM")
 
 
+PostOp: TypeAlias = Literal[
+    "add", "affine", "clip", "clip6", "elu", "gelu", "gelu_tanh", "hardsigmoid", "hardswish", "leakyrelu", "mul",
+    "prelu", "relu", "sigmoid", "swish", "tanh",
+]  # fmt: skip
+"""What may be done to results on their way out: elementwise operations with at most constants beside the result, a
+bias as ``add``, and scaling per channel."""
+
+
+class PostSpec(Strict):
+    """Work on results on their way out of a unit, in place of a layer of its own."""
+
+    ops: tuple[PostOp, ...] = Field(strict=False, min_length=1, description="operations that it does")
+    lanes: int = Field(ge=1, le=65536, description="results that it takes per cycle, whatever is done to them")
+
+
 class ScheduleSpec(Strict):
     """How the layers of a connected network share the machine's time."""
 
@@ -159,6 +174,11 @@ class ScheduleSpec(Strict):
     )
     residency: Literal["none", "greedy", "exact"] = Field(
         "exact", description="on one clock: how it is decided what lives between layers in the machine's buffers"
+    )
+    fold: Literal["none", "weights", "hardware"] = Field(
+        "hardware",
+        description="on one clock: which layers join the products ahead of them: none; those that scale channels, into "
+        "weights; and what post_ops of the product's unit do",
     )
     prefetch: Literal["none", "tile"] | Annotated[int, Field(ge=1, le=MOST_PREFETCH)] = Field(
         "tile",
@@ -185,6 +205,9 @@ class UnitSpec(Strict):
         ("*",), strict=False, description="patterns over layer names or kinds that this unit takes"
     )
     rooms: RoomsSpec = RoomsSpec()
+    post_ops: PostSpec | None = Field(
+        None, description="what it does to results on their way out, of layers on one clock; null: nothing"
+    )
 
 
 class ArchSpec(Strict):

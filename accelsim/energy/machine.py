@@ -15,7 +15,7 @@ from accelsim.errors import ModelError, PriceError
 
 CauseTest: TypeAlias = Callable[[str], bool]
 
-RUNNING = ("busy", "zero", "padding", "fill_drain")
+RUNNING = ("busy", "zero", "padding", "refetch", "fill_drain")
 """Causes of unit-cycles in which a unit's registers are clocked whatever the gating; in the others it waits."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from accelsim.activity import Loop, Step, Transfer
+from accelsim.activity import Loop, Step
 from accelsim.jit import plain
 from accelsim.memory import network_rows_kernel as kernel
 from accelsim.memory import timeline
@@ -119,10 +119,11 @@ def layout(
     keys = [(id(program.schedule), program.made) for program in programs]
     for key, program in zip(keys, programs, strict=True):
         if key not in known:
-            known[key] = (program.schedule, *_rows(program, ports, apart))
+            known[key] = (program.schedule, *_rows(program, ports))
     parts = [known[key][1:] for key in keys]
     first = np.cumsum([0, *(len(rows) for rows, _ in parts)])
     rows, moves = (np.concatenate(some) for some in zip(*parts, strict=True))
+    moves = _in_cycles(moves, ports, apart)
     for start, end in pairwise(first):
         part = rows[start:end]
         part[part[:, kernel.REPEAT] > 0, kernel.END] += start
@@ -229,10 +230,17 @@ def _times(rows: np.ndarray) -> np.ndarray:
     return exact
 
 
-def _rows(program: Any, ports: Mapping[str, DramModel], apart: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return a program's rows, ends counted from its first, and moves; of dtype object where 64 bits are too few."""
+def _rows(program: Any, ports: Mapping[str, DramModel]) -> tuple[np.ndarray, np.ndarray]:
+    """Return a program's rows, ends counted from its first, and in place of the cycles of moves their bits.
+
+    Of dtype object where 64 bits are too few.
+    """
     laid_out = _columns if isinstance(program.schedule, timeline.LaidOut) else _walked
-    cells, moves = laid_out(program.schedule, ports, program.made)
+    return laid_out(program.schedule, ports, program.made)
+
+
+def _in_cycles(moves: np.ndarray, ports: Mapping[str, DramModel], apart: bool) -> np.ndarray:
+    """Return moves (rows, ports, `kernel.MOVES`) in cycles of their ports, from bits."""
     columns = [kernel.LOAD, kernel.MADE, kernel.CONSTANT, kernel.BEFORE, kernel.STORE, kernel.AFTER]
     moves[:, :, kernel.BITS] = moves[:, :, kernel.CONSTANT]
     for place, bus in enumerate(ports.values()):
@@ -242,13 +250,13 @@ def _rows(program: Any, ports: Mapping[str, DramModel], apart: bool) -> tuple[np
         moves[:, place, columns] = -(-moves[:, place, columns] * rate.denominator // rate.numerator)
     if apart:
         moves[:, :, kernel.LOAD] = moves[:, :, kernel.MADE]
-    return cells, moves
+    return moves
 
 
 def _columns(
     schedule: timeline.LaidOut, ports: Mapping[str, DramModel], made: frozenset[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and, in place of the cycles of moves, their bits; all of them go to DRAM."""
+    """Return the rows and bits of tiles laid out already; all of them go to DRAM."""
     from accelsim.memory import clock_kernel as clock
 
     dram = ports["dram"]
@@ -271,19 +279,24 @@ def _walked(
     moved: list[list[list[int]]] = []
     known: dict[int, list[list[int]]] = {}
     nothing = [[0] * kernel.MOVES for _ in ports]
-
-    def bits(transfers: Sequence[Transfer], place: str, tensors: frozenset[str] | None = None) -> int:
-        return sum(ports[place].bus_bits(t) for t in transfers
-                   if t.place == place and (tensors is None or t.tensor in tensors))  # fmt: skip
+    buses = {place: (at, bus) for at, (place, bus) in enumerate(ports.items())}
 
     def tile(step: Step) -> list[list[int]]:
-        found = []
-        for place in ports:
-            load, mine = bits(step.loads, place), bits(step.loads, place, made)
-            found.append([
-                load, mine, load - mine, bits(step.before, place), bits(step.stores, place), bits(step.after, place),
-                0, int(bits(step.before, place, made) > 0),
-            ])  # fmt: skip
+        found = [[0] * kernel.MOVES for _ in ports]
+        for column, transfers in (
+            (kernel.LOAD, step.loads), (kernel.BEFORE, step.before), (kernel.STORE, step.stores),
+            (kernel.AFTER, step.after),
+        ):  # fmt: skip
+            for t in transfers:
+                if t.place not in buses:
+                    continue
+                at, bus = buses[t.place]
+                bits, here = bus.bus_bits(t), found[at]
+                here[column] += bits
+                if column == kernel.LOAD:
+                    here[kernel.MADE if t.tensor in made else kernel.CONSTANT] += bits
+                elif column == kernel.BEFORE and bits and t.tensor in made:
+                    here[kernel.WAITS] = 1
         return found
 
     def lay_out(items: Sequence[Step | Loop]) -> None:

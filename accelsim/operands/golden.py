@@ -103,9 +103,14 @@ def multiply(a: CsrMatrix, b: CsrMatrix) -> CsrMatrix:
 def agree(ours: Any, truth: Any, operands: Operands) -> bool:
     """Return whether two outputs are equal: integers exactly, reals within 1e-12.
 
+    An output of attention is a mean of values: its error is relative to the largest of them.
+
     Of a sparse product the pattern must be equal too, and the error is relative to the sum of the magnitudes of an
     entry's terms, since a sum that nearly cancels has no better bound in any order of addition.
     """
+    if isinstance(operands.view.shape, Attention):
+        largest = float(np.abs(operands.inputs[2].values).max(initial=0))
+        return bool(np.allclose(ours, truth, rtol=1e-12, atol=1e-12 * largest))
     if not isinstance(truth, CsrMatrix):
         return bool(np.allclose(ours, truth, rtol=1e-12, atol=0, equal_nan=True))
     same = isinstance(ours, CsrMatrix) and ours.shape == truth.shape

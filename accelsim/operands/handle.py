@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from accelsim.errors import WorkloadError
-from accelsim.operands import patterns, streams
+from accelsim.operands import attention_macs, patterns, streams
 from accelsim.workload.csr_matrix import MAX_DENSE, CsrMatrix, from_dense, product_count
 from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.pattern import FOLLOWS, parse
-from accelsim.workload.shapes import Conv2d, Matmul, SpGemm
+from accelsim.workload.shapes import Attention, Conv2d, Matmul, SpGemm
 
 MAX_VALUE_BITS = 32
 """Widest element for which values are made: products of two still fit 64 bits."""
@@ -159,6 +159,8 @@ class Operands:
 
         Counted exactly from the masks, tap by tap: non-zero inputs under the tap times non-zero weights in it.
         """
+        if isinstance(self.view.shape, Attention):
+            return attention_macs.count(self.view.shape, *self.inputs[:3]).both
         if isinstance(self.view.shape, SpGemm):
             return product_count(self.input.sparse, self.weight.sparse)
         if self.weight.dense:
@@ -175,6 +177,8 @@ class Operands:
     @cached_property
     def nonzero_input_macs(self) -> int:
         """Multiply-accumulates whose input is not zero, whatever the weight; padding taps have a zero input."""
+        if isinstance(self.view.shape, Attention):
+            return attention_macs.count(self.view.shape, *self.inputs[:3]).input
         if isinstance(self.view.shape, SpGemm):
             return self.input.sparse.nnz * self.view.shape.n
         conv = self._conv
@@ -186,6 +190,8 @@ class Operands:
     @cached_property
     def nonzero_weight_macs(self) -> int:
         """Multiply-accumulates whose weight is not zero, whatever the input, padding taps among them."""
+        if isinstance(self.view.shape, Attention):
+            return attention_macs.count(self.view.shape, *self.inputs[:3]).weight
         if isinstance(self.view.shape, SpGemm):
             return self.weight.sparse.nnz * self.view.shape.m
         conv = self._conv

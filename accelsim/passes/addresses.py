@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from math import gcd
 from typing import NamedTuple
 
@@ -34,6 +35,17 @@ ORDERS: dict[str, Callable[[Block], tuple[int, ...]]] = {
     "largest area": lambda block: (-block.size * (block.last - block.first + 1),),
 }
 """Name of an order of first fit -> what it sorts by."""
+
+
+def may_fit(blocks: Sequence[Block], positions: int) -> bool:
+    """Return whether, at each position, all that live there are no more than the highest of their limits."""
+    more, most = [0] * (positions + 1), [0] * positions
+    for block in blocks:
+        more[block.first] += block.size
+        more[block.last + 1] -= block.size
+        for position in range(block.first, block.last + 1):
+            most[position] = max(most[position], block.limit)
+    return all(live <= limit for live, limit in zip(accumulate(more), most, strict=False))
 
 
 def first_fit(blocks: Sequence[Block], order: Sequence[int]) -> list[int | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Fold: TypeAlias = Literal["none", "unary"]
 FOLDS: tuple[Fold, ...] = get_args(Fold)
 """Rules of a plan, which computes no values."""
+
+Into: TypeAlias = "Callable[[Layer, Layer], Literal['', 'weights', 'lanes']]"
+"""(host, layer) -> what of the host does the layer's work."""
 
 MOVES = ("copy",)
 """Elementwise operations that may put an element somewhere else."""
@@ -38,12 +41,17 @@ class Folded:
     hosts: dict[str, str]
 
 
-def fold(network: Network, rule: Fold = "unary") -> Folded:
+def fold(network: Network, rule: Fold = "unary", into: Into | None = None) -> Folded:
     """Return the network with layers folded into the products that feed them.
 
     Under ``unary`` a layer leaves that works on each element of one activation (constants may join), or scales and
     shifts its channels; whose input nobody else reads and has as many bits as its result; and whose input comes from a
     product or from a layer that left. Values are not computed: of a folded network the truth is the unfolded one.
+
+    Parameters
+    ----------
+    into : callable, optional
+        What a machine does with a layer behind its host, which lists what has joined it: nothing if empty.
     """
     if rule == "none":
         return Folded(network, {})
@@ -53,9 +61,10 @@ def fold(network: Network, rule: Fold = "unary") -> Folded:
     maker: dict[str, str] = {}
     for layer in network.layers:
         host = maker.get(layer.inputs[0]) if _unary(layer) and readers[layer.inputs[0]] == 1 else None
-        if host is not None and _as_large(network, layer):
+        way = into(kept[host], layer) if host is not None and into is not None else ""
+        if host is not None and _as_large(network, layer) and (into is None or way):
             hosts[layer.name] = host
-            post = (*kept[host].post, Post(layer.name, layer.shape, layer.weights))
+            post = (*kept[host].post, Post(layer.name, layer.shape, layer.weights, way))
             kept[host] = replace(kept[host], outputs=layer.outputs, post=post)
             maker[layer.outputs[0]] = host
         else:
@@ -169,4 +178,12 @@ def _on_elements(layer: Layer) -> bool:
 def _as_large(network: Network, layer: Layer) -> bool:
     """Whether the result has as many elements of as many bits as the input."""
     source, made = network.tensors[layer.inputs[0]], network.tensors[layer.outputs[0]]
-    return source.elements == made.elements and source.bits == made.bits
+    return source.elements == made.elements and source.bits == made.bits and source.place == made.place
+
+
+def per_channel(layer: Layer, host: Layer) -> bool:
+    """Whether a layer scales and shifts each output channel of a product, so that filters and a bias can."""
+    if not isinstance(layer.shape, Normalization) or layer.shape.op not in ("batch", "affine"):
+        return False
+    dims = layer.shape.shape
+    return isinstance(host.shape, Conv2d | Linear) and len(dims) > 1 and dims[1] == host.shape.as_conv().k

@@ -145,6 +145,8 @@ def room_edges(storages: Sequence[Storage], residency: Residency) -> dict[int, t
                 or residency.places[other.name].buffer != residency.places[storage.name].buffer
             ):
                 continue
+            if not open_:
+                break
             left = [part for span in open_ for part in _without(span, _span(other, residency))]
             if left != open_:
                 for position in storage.writers:
@@ -273,13 +275,18 @@ def _slackened(
     wanted: Sequence[Storage], buffers: Sequence[Buffer], positions: int, found: Residency
 ) -> Residency:  # fmt: skip
     """Return the plan with addresses that first fit finds for longer lives, the longest of up to `MOST_SLACK` more."""
+    homes: list[tuple[Buffer, list[Storage], list[Block]]] = []
+    for buffer in buffers:
+        held = [s for s in wanted if s.name in found.places and found.places[s.name].buffer == buffer.name]
+        rooms = buffer.rooms(positions)
+        homes.append((buffer, held, [buffer.block(s, rooms) for s in held]))
     for slack in range(MOST_SLACK, 0, -1):
         places: dict[str, Place] = {}
         ways: list[str] = []
-        for buffer in buffers:
-            held = [s for s in wanted if s.name in found.places and found.places[s.name].buffer == buffer.name]
-            rooms = buffer.rooms(positions)
-            blocks = [buffer.block(s, rooms)._replace(last=min(s.last + slack, positions - 1)) for s in held]
+        for buffer, held, alone in homes:
+            blocks = [block._replace(last=min(block.last + slack, positions - 1)) for block in alone]
+            if not addresses.may_fit(blocks, positions):
+                break
             fits = ((way, at) for way, some in addresses.attempts(blocks) if (at := addresses.whole(some)) is not None)
             way, fitted = next(fits, ("", []))
             ways += [f"first fit, {way}"] if held else []

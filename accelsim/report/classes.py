@@ -52,7 +52,7 @@ def by_class(energy_pj: Mapping[str, float], classes: Mapping[str, str]) -> dict
     """Return the energy of components by class, in pJ."""
     found: dict[str, float] = {}
     for name, pj in energy_pj.items():
-        group = classes.get(name, OTHER)
+        group = _of(name, classes)
         found[group] = found.get(group, 0.0) + pj
     return found
 
@@ -61,9 +61,16 @@ def looks(components: Iterable[str], classes: Mapping[str, str]) -> dict[str, Lo
     """Return component -> look: the colour of its class, the next ones of a class each a shade lighter."""
     groups: dict[str, list[str]] = {}
     for name in components:
-        groups.setdefault(classes.get(name, OTHER), []).append(name)
+        groups.setdefault(_of(name, classes), []).append(name)
     found = {}
     for group in LOOKS:
         for place, name in enumerate(groups.get(group, ())):
             found[name] = palette.shade(LOOKS[group], place, len(groups[group]))
     return found
+
+
+def _of(component: str, classes: Mapping[str, str]) -> str:
+    """Return a component's class; reports of earlier builds name the links of a unit ``<unit>.array``."""
+    return classes.get(
+        component.removesuffix(".array") + ".links" if component.endswith(".array") else component, OTHER
+    )

@@ -71,6 +71,9 @@ def summary(result: NetworkResult) -> list[tuple[str, str]]:
         lines.append(
             ("DRAM uJ", f"{parts}; {words.number(fsum(spent.values()) / useful)} pJ a useful bit, without I/O")
         )
+    pins = _added([layer.dram["io_energy_pj"] for layer in found if layer.dram.get("io_energy_pj")])
+    if pins:
+        lines.append(("I/O uJ", ", ".join(f"{name} {words.number(pj / 1e6)}" for name, pj in pins.items()) + "; apart"))
     return lines
 
 

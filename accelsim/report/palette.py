@@ -24,6 +24,7 @@ CAUSES = {
     "busy": Look(BLUE),
     "zero": Look(SKY, letters="black"),
     "padding": Look(PURPLE, letters="black"),
+    "refetch": Look(SKY, "xxx", "black"),
     "unmapped": Look(LIGHT_GREY, letters="black"),
     "fill_drain": Look(YELLOW, letters="black"),
     "imbalance": Look(ORANGE, "\\\\\\", "black"),
@@ -36,6 +37,13 @@ CAUSES = {
 """Cause -> look."""
 
 DRAM = CAUSES["memory"]
+MACHINES = {
+    "systolic": DARK_GREY, "diannao": DARK_GREY, "dadiannao": DARK_GREY, "dcnn": DARK_GREY, "eyeriss": BLUE,
+    "dcnn_opt": BLUE, "scnn": VERMILION, "bitfusion": BLUE, "stripes": ORANGE, "pragmatic": ORANGE, "loom": VERMILION,
+    "laconic": VERMILION, "unpu": GREEN, "bismo": PURPLE, "sparch": BLUE, "outerspace": ORANGE, "gamma": GREEN,
+    "sigma": PURPLE,
+}  # fmt: skip
+"""Family of machines, as their names begin -> colour of their curves, the same in every picture of an example."""
 LIGHTEST = 0.65
 """Share of white in the last of several shades of a colour."""
 
@@ -48,6 +56,12 @@ def shade(look: Look, place: int, of: int) -> Look:
     parts = (int(look.colour[i : i + 2], 16) for i in (1, 3, 5))
     mixed = "".join(f"{round(part + (255 - part) * white):02X}" for part in parts)
     return Look(f"#{mixed}", look.hatch, "black" if white > 0.3 else look.letters)
+
+
+def machine(name: str) -> str:
+    """Return the colour of a machine's curves: that of the longest family that its name begins with."""
+    families = [family for family in MACHINES if name.startswith(family)]
+    return MACHINES[max(families, key=len)] if families else WINE
 
 
 UNKNOWN = Look("#000000")

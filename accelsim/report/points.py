@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from accelsim import basis
 from accelsim.basis import Incomplete, Ranking
 from accelsim.charges import UNDECLARED
+from accelsim.comparison import works_of
 from accelsim.errors import ConfigError
 from accelsim.report import classes, facts, words
 from accelsim.results import NetworkResult
@@ -191,16 +192,19 @@ def of_results(results: Iterable[NetworkResult], incomplete: Incomplete = "commo
     labels = _labels(given)
     for network in dict.fromkeys(result.network for result in given):
         mine = [i for i, result in enumerate(given) if result.network == network]
-        ranking = basis.rank([{layer.name for layer in given[i].simulated} for i in mine], incomplete)
-        rankings[network] = ranking
-        for i, ranks, shown in zip(mine, ranking.ranks, ranking.shown, strict=True):
+        works = works_of([given[i] for i in mine])
+        ranking = rankings[network] = basis.rank(works, incomplete)
+        for i, work, ranks, shown in zip(mine, works, ranking.ranks, ranking.shown, strict=True):
+            layers = (
+                None if ranking.layers is None else {part for name in ranking.layers for part in work.get(name, ())}
+            )
             if shown:
-                found[i] = _of_result(given[i], labels[i], ranking.layers if ranks else None, ranks)
+                found[i] = _of_result(given[i], labels[i], layers if ranks else None, ranks)
     needed = {result.network: len(result.layers) for result in given}
     return compared([found[i] for i in sorted(found)], rankings, needed, incomplete)
 
 
-def _of_result(whole: NetworkResult, label: str, layers: frozenset[str] | None, ranks: bool) -> Shown:
+def _of_result(whole: NetworkResult, label: str, layers: set[str] | None, ranks: bool) -> Shown:
     result = whole if layers is None else whole.over(layers)
     figures = {
         name: float(getattr(result, name)) for name in QUANTITIES if hasattr(result, name) and name != "area_mm2"

@@ -167,7 +167,7 @@ def _scatter(ax: Axes, result: NetworkResult, found: Sequence[Point]) -> None:
             alpha=0.75,
             edgecolors="black",
             linewidths=0.5,
-            label=bound,
+            label=words.bound(bound),
             zorder=3,
         )
 

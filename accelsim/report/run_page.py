@@ -135,7 +135,7 @@ def _row(
             _small(layer.total_energy_pj / 1e6),
             bars[1],
             _number(layer.macs or 0, f"{layer.macs:,}" if layer.macs else ""),
-            _text(layer.bound_by),
+            _text(words.bound(layer.bound_by)),
             _text(layer.kind),
             _text(layer.unit or ""),
         ],
@@ -157,7 +157,7 @@ def _told(result: NetworkResult, layer: LayerResult) -> str:
     """Return what hovering says of a layer, and what the filter looks through."""
     share = layer.cycles / result.isolated_cycles if result.isolated_cycles else 0.0
     return (
-        f"{layer.name}\n{layer.kind} on {layer.unit}, bound by {layer.bound_by}\n{layer.cycles:,} cycles "
+        f"{layer.name}\n{layer.kind} on {layer.unit}, bound by {words.bound(layer.bound_by)}\n{layer.cycles:,} cycles "
         f"({words.percent(share)} of all), occupancy {words.percent(layer.occupancy)}"
     )
 

@@ -83,7 +83,8 @@ def _lanes(ax: Axes, layers: Sequence[LayerResult], edges: Sequence[float], unit
         for lane, unit in enumerate(units):
             mine = [i for i, layer in enumerate(layers) if layer.bound_by == bound and (layer.unit or "") == unit]
             spans = [(edges[i], edges[i + 1] - edges[i]) for i in mine]
-            label = f"bound by {bound}" if unit == next(x.unit or "" for x in layers if x.bound_by == bound) else None
+            first = unit == next(x.unit or "" for x in layers if x.bound_by == bound)
+            label = f"bound by {words.bound(bound)}" if first else None
             ax.broken_barh(spans, (lane - 0.4, 0.8), facecolors=colour, edgecolors="white", linewidth=0.3, label=label)
     cut = len(words.prefix([layer.name for layer in layers], LONG_NAME))
     inches = (_WIDTH - _LEFT - _RIGHT) / (edges[-1] or 1)

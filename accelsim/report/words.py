@@ -14,6 +14,7 @@ CAUSE_WORDS = {
     "busy": "busy",
     "zero": "busy on a zero",
     "padding": "padding",
+    "refetch": "done again",
     "unmapped": "outside the tile",
     "fill_drain": "fill and drain",
     "imbalance": "imbalance",
@@ -27,6 +28,7 @@ CAUSE_WORDS = {
 
 _LOST = {
     "padding": "are padding of {its} format or shape",
+    "refetch": "are done again with bits that were left out at first",
     "unmapped": "lie outside the mapped tile: {its} shape does not fill the {units}",
     "fill_drain": "go to filling and draining; longer passes would hide the ramp",
     "imbalance": "wait for the slowest peer",
@@ -137,6 +139,11 @@ def _change(ratio: float, figure: str) -> str:
     if abs(ratio - 1) < 0.001:
         return f"{figure} as before"
     return f"{'-' if ratio < 1 else '+'}{percent(abs(ratio - 1))} {figure}"
+
+
+def bound(name: str) -> str:
+    """Return what bounds a layer in the words of the legends; files for programs keep the name."""
+    return CAUSE_WORDS.get(name, name)
 
 
 def nothing_lost() -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import shlex
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args
 
@@ -142,7 +144,11 @@ class CaseSpec(Figure):
     set: dict[str, Any] = Field(default_factory=dict, description="keys of the machine to override")
     workload: str | None = Field(None, description="packaged network or path")
     layer: dict[str, Any] | None = Field(None, description="one layer, as in a network file, in place of a workload")
+    network: dict[str, Any] | None = Field(None, description="what a network file holds, in place of a workload")
     rtl: str | None = Field(None, description="packaged table of RTL points in place of a workload; see `validate.rtl`")
+    trace: str | None = Field(
+        None, description="trace of SpAtten in ACCELSIM_DATA in place of a workload; skipped without"
+    )
     where: dict[str, str] = Field(default_factory=dict, description="column -> pattern: rows of the table to take")
     unless: dict[str, str] = Field(default_factory=dict, description="column -> pattern: rows to leave out")
     layers: str = Field("*", description="pattern over layer names")
@@ -165,6 +171,20 @@ class CaseSpec(Figure):
     baseline_set: dict[str, Any] = Field(default_factory=dict, description="keys of the baseline to override")
     scale: Positive = Field(1.0, description="factor from the report's unit to that of the source")
 
+    @property
+    def command(self) -> str:
+        """What runs the case on a command line; empty where only a file could say its layer, mapping or density."""
+        if self.workload is None or isinstance(self.mapping, dict) or isinstance(self.density, dict):
+            return ""
+        words = ["accelsim", "run", self.arch, self.workload, "--format", "json"]
+        for name, value, default in (("layers", self.layers, "*"), ("batch", self.batch, 1), ("seed", self.seed, 0)):
+            words += [f"--{name}", str(value)] if value != default else []
+        for name, file in (("mapping", self.mapping), ("density", self.density)):
+            words += [f"--{name}", Path(file).stem] if file is not None else []
+        for key, value in self.set.items():
+            words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+        return shlex.join(words)
+
     def number(self, engine: str) -> Number:
         """Return which published number this is: of the one layer that runs, not of whichever a pattern takes."""
         found = super().number(engine)
@@ -173,8 +193,11 @@ class CaseSpec(Figure):
 
     @model_validator(mode="after")
     def _coherent(self) -> CaseSpec:
-        if sum(given is not None for given in (self.workload, self.layer, self.rtl)) != 1:
-            raise ValueError("a case runs a workload, a layer or a table of RTL points; give exactly one of them")
+        work = (self.workload, self.layer, self.network, self.rtl, self.trace)
+        if sum(given is not None for given in work) != 1:
+            raise ValueError(
+                "a case runs a workload, a layer, a network, a trace or RTL points; give exactly one of them"
+            )
         if (self.where or self.unless) and self.rtl is None:
             raise ValueError("'where' and 'unless' choose rows of an RTL table; give 'rtl' or remove them")
         if self.masks and self.layer is None:

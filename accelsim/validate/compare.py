@@ -33,7 +33,7 @@ from accelsim.validate.cases import (
     replica_cases,
     stream_cases,
 )
-from accelsim.workload import matrix_names, yaml_network
+from accelsim.workload import matrix_names, spatten_trace, yaml_network
 from accelsim.workload.lifetimes import is_lifetimes
 from accelsim.workload.network import Network
 
@@ -95,6 +95,8 @@ def _lacks_data(case: Figure) -> bool:
         return False
     if any(matrix_names.data_file(at.partition(":")[0]) is None for at in case.masks.values()):
         return True
+    if case.trace is not None:
+        return matrix_names.data_file(case.trace) is None
     name = (case.workload or "").removeprefix(matrix_names.PREFIX)
     return case.needs == "data" and matrix_names.find_data(name) is None
 
@@ -130,7 +132,9 @@ def ours(case: Figure) -> float:
     ``traffic.glb.inputs/input/read``, ``details.tiles``), a key of a named layer (``layer.conv1.cycles``), its sum
     over all layers that ran (``layers.cycles``), or a total (``totals.time_s``). In place of a key of a layer or of
     the totals, ``on_chip_mw`` and ``on_chip_pj`` are mean power and energy without DRAM, ``mw.clock+registers`` the
-    power of some components, and ``dram_bits`` are those of both directions.
+    power of some components, and ``dram_bits`` are those of both directions. Of layers on one clock it is a key of the
+    schedule (``schedule.cycles``), its rate ``schedule.tops``, or what its busiest unit or port allows,
+    ``schedule.bound_tops``.
     Of a replica it is a key of what its module's ``figures`` returns.
     Of a table of RTL points it is a field of `rtl.Summary`.
     With a ``baseline`` it is the baseline's figure divided by ours: a speed-up for cycles, a gain for energy.
@@ -216,6 +220,8 @@ def _found(report: dict[str, Any], case: CaseSpec) -> float:
         part["dram_bits"] = part["dram_read_bits"] + part["dram_write_bits"]
     if path[0] == "totals":
         return _number(report["totals"], path[1:], case)
+    if path[0] == "schedule":
+        return _number(_on_one_clock(report), path[1:], case)
     layers = {layer["name"]: layer for layer in report["layers"] if layer["simulated"]}
     if path[0] == "layers":
         return sum(_number(layer, path[1:], case) for layer in layers.values())
@@ -235,6 +241,14 @@ _NOT_A_RUN = {
     "case", "needs", "rtl", "where", "unless", "quantity", "expected", "unit", "scale", "kind", "tolerance", "gap",
     "range", "origin", "class_", "source", "why",
 }  # fmt: skip
+
+
+def _on_one_clock(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the schedule with its rate, and what rate the busiest unit or port allows."""
+    found, operations = report["schedule"], 2 * sum(layer["macs"] for layer in report["layers"] if layer["simulated"])
+    per_us = operations * report["totals"]["clock_mhz"]
+    rates = {"tops": found["cycles"], "bound_tops": found["lower_bound_cycles"]}
+    return found | {key: per_us / cycles / 1e6 for key, cycles in rates.items()}
 
 
 def _on_chip_mw(part: dict[str, Any], clock_mhz: float) -> float:
@@ -272,8 +286,11 @@ def _result(run: str) -> NetworkResult:
     """Simulate what several cases may look at; ``run`` is the case without its figure, as JSON."""
     case: dict[str, Any] = yaml.safe_load(run)
     arch = load_arch(case["arch"], list(case["set"].items()))
-    network = _network(case)
     options = {"layers": case["layers"], "batch": case["batch"], "seed": case["seed"]}
+    if case["trace"] is not None:
+        traced = spatten_trace.load(matrix_names.data_file(case["trace"]) or Path(case["trace"]))
+        return simulate(arch, traced.network, mapping=traced.mapping, **options)
+    network = _network(case)
     if case["masks"]:
         options["operands"] = _masks(case["masks"], network)
     with tempfile.TemporaryDirectory() as folder:
@@ -312,6 +329,8 @@ def _masks(masks: dict[str, str], network: Network) -> dict[str, np.ndarray]:
 def _network(case: dict[str, Any]) -> Network:
     if case["workload"] is not None:
         return load_network(case["workload"])
+    if case["network"] is not None:
+        return load_network({"name": "case", "source": "validation case"} | case["network"])
     layer = {"name": "layer", **case["layer"]}
     text = {"name": "case", "source": "validation case", "isolated": True, "layers": [layer]}
     return yaml_network.build(Document(text, "cases.yaml"))

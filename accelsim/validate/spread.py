@@ -110,4 +110,5 @@ def _row(row: Verdict) -> dict[str, Any]:
         "expected": case.expected, "ours": row.ours if known else None, "error": row.error if known else None,
         "verdict": row.verdict or "reported", "class": case.proves, "kind": case.kind, "tolerance": case.tolerance,
         "gap": case.gap, "range": case.range, "origin": case.origin, "source": case.source, "why": case.why,
+        "command": getattr(case, "command", ""),
     }  # fmt: skip

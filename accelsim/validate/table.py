@@ -25,14 +25,15 @@ def to_markdown(rows: list[Verdict]) -> str:
         lines.append(f"`{name}` is **unvalidated**: its figures are derived by hand, none is published.")
     lines += [
         "",
-        "| engine | case | expected | ours | error | verdict | class | kind | source |",
-        "|---|---|--:|--:|--:|---|---|---|---|",
+        "| engine | case | expected | ours | error | verdict | class | kind | source | run |",
+        "|---|---|--:|--:|--:|---|---|---|---|---|",
     ]
     for row in rows:
         case = row.case
         kind = case.kind if case.kind != "within" else f"within {case.tolerance:.3g}"
         cells = (row.engine, case.case, f"{figure(case.expected)} {case.unit}".strip(), figure(row.ours),
-                 error(row), row.verdict or "reported", case.proves, f"{kind}, {case.origin}", case.source)  # fmt: skip
+                 error(row), row.verdict or "reported", case.proves, f"{kind}, {case.origin}", case.source,
+                 f"`{run}`" if (run := getattr(case, "command", "")) else "")  # fmt: skip
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     reasons = [f"- {row.case.case}: {row.case.why}" for row in rows if row.case.why]
     return "\n".join([*lines, "", "## Bands and gaps", "", *reasons, ""])

@@ -30,7 +30,11 @@ class Tensor:
     weight : bool
         A constant of the network: the same for every image.
     home : "dram" or "chip"
-        Where it lives between layers.
+        Where it lives between layers, as far as a layer by itself knows.
+    buffer : str
+        Name of the machine's buffer where it must live between layers on one clock; a layer alone finds it in DRAM.
+    state : bool
+        Whether it lives over runs: a cache, a recurrent state. Its home is DRAM unless ``buffer`` says otherwise.
     pattern : str
         Where the zeros of synthetic values fall: a text that `accelsim.workload.pattern.parse` reads.
     """
@@ -43,6 +47,13 @@ class Tensor:
     weight: bool = False
     home: Home = "dram"
     pattern: str = BERNOULLI
+    buffer: str = ""
+    state: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where it lives between layers: ``dram``, ``chip`` or a buffer."""
+        return self.buffer or self.home
 
     @property
     def elements(self) -> int:
@@ -68,11 +79,15 @@ class Post(NamedTuple):
         What it did.
     weights : tuple of str
         Its constants.
+    into : str
+        ``weights`` where they are changed and nothing is left to do, ``lanes`` where hardware does it; empty where no
+        machine was asked.
     """
 
     name: str
     shape: Shape
     weights: tuple[str, ...]
+    into: Literal["", "weights", "lanes"] = ""
 
 
 @dataclass(frozen=True)

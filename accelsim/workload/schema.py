@@ -64,7 +64,15 @@ class RoleSpec(Strict):
         description="where zeros fall: bernoulli (default), clustered:S, rows:SPREAD, nm:M, balanced:PES; of filters "
         "also follows:RATIO",
     )
-    home: Literal["dram", "chip"] | None = Field(None, description="where it lives between layers, dram by default")
+    home: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="where it lives between layers: dram (default), chip (the engine's own storage), or, on one clock, "
+        "a buffer of the machine",
+    )
+    state: bool | None = Field(
+        None, description="whether it lives over runs, as a cache does; false by default; in DRAM unless home says more"
+    )
 
 
 class TensorSpec(RoleSpec):

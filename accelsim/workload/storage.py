@@ -95,7 +95,7 @@ def layout(network: Network, *, state: Collection[str] = (), inplace: InPlace = 
     network : Network
         Connected.
     state : collection of str
-        Tensors that live over the whole run.
+        Tensors that live over the whole run, beside those of which the network says so.
     inplace : str
         ``depthwise``: a depthwise convolution writes its result over its input where nobody else reads that.
 
@@ -111,7 +111,8 @@ def layout(network: Network, *, state: Collection[str] = (), inplace: InPlace = 
             raise WorkloadError(f"state '{name}' is no tensor", nearest(name, network.tensors, "correct its name"))
     inputs = frozenset(name for name in network.inputs if not network.tensors[name].weight)
     read = frozenset(name for layer in network.layers for name in layer.inputs)
-    found = _Finder(network, frozenset(state), inputs, read)
+    living = frozenset(name for name, tensor in network.tensors.items() if tensor.state and not tensor.weight)
+    found = _Finder(network, living.union(state), inputs, read)
     for layer in network.layers:
         found.add(layer)
     if not found.layers:

@@ -245,4 +245,6 @@ class _Builder:
         for name, tensor in self.tensors.items():
             role = defaults.weight if tensor.weight else defaults.input if name in read_by_layers else defaults.output
             attributes = {**role.model_dump(exclude_none=True), **self.given[name]}
+            if attributes.get("home") not in (None, "dram", "chip"):
+                attributes["buffer"] = attributes.pop("home")
             self.tensors[name] = Tensor(name, tensor.shape, weight=tensor.weight, **attributes)

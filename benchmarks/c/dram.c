@@ -290,7 +290,7 @@ static bool waits(const Channel *c, i64 need, const i64 *queue, const i64 *tag) 
 }
 
 void serve(i64 start, i64 stop, i64 need, i64 until, ARRAY(const i64, rules), ARRAY(i64, channel), ARRAY(i64, bank),
-           ARRAY(i64, group), ARRAY(i64, rank), ARRAY(i64, bus), ARRAY(i64, queue), ARRAY(const i64, earliest),
+           ARRAY(i64, group), ARRAY(i64, rank), ARRAY(i64, bus), ARRAY(i64, queue), ARRAY(i64, earliest),
            ARRAY(const i64, at), ARRAY(const i64, row), ARRAY(const i64, place), ARRAY(const i64, write),
            ARRAY(const i64, tag), ARRAY(i64, done), ARRAY(i64, found), ARRAY(i64, log), i64 *result) {
     Channel here = {rules, channel, bank, group, rank, bus, queue, log, at, row, place, write, done, found,
@@ -301,7 +301,7 @@ void serve(i64 start, i64 stop, i64 need, i64 until, ARRAY(const i64, rules), AR
     Choice column = {0, 0, 0}, rows = {NEVER, 0, 0};
     while (i < stop || clock < until || waits(c, need, queue, tag)) {
         if (i < stop && !blocked && earliest[i] <= clock) {
-            if (offer(c, i, clock)) i++, known = false;
+            if (offer(c, i, clock)) earliest[i++] = clock, known = false;
             else blocked = true;
         }
         if (i == stop && need < 0 && clock >= until) break;

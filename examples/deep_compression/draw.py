@@ -14,11 +14,14 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 
 from accelsim import load_network
 from accelsim.passes.compress import compress
 from accelsim.passes.density import read_density
+from accelsim.progress import each
 from accelsim.report.compression import rows, totals
+from accelsim.report.plots import STYLE
 
 HERE = Path(__file__).parent
 PUBLISHED = {"alexnet": 35, "vgg16": 49}
@@ -83,8 +86,6 @@ def panel(ax, name, done):
     ax.set_xticks(places, [row["name"] for row in entries], rotation=40, ha="right", fontsize=7.5, color=INK)
     ax.set_title(
         f"{name}: normal weights, pruned to recalled densities (published total, recalled: {PUBLISHED[name]}x)",
-        fontsize=9,
-        loc="left",
         color=INK,
     )
     ax.set_ylabel("x smaller than 32-bit dense", fontsize=8, color=INK)
@@ -102,7 +103,7 @@ def draw(folder: Path, names=()) -> Path:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    found = {name: compressed(name) for name in names or PUBLISHED}
+    found = {name: compressed(name) for name in each(names or PUBLISHED)}
     figure, axes = plt.subplots(len(found), 1, figsize=(8.6, 3.1 * len(found) + 0.5), squeeze=False)
     for ax, (name, done) in zip(axes[:, 0], found.items(), strict=True):
         panel(ax, name, done)
@@ -118,4 +119,5 @@ def draw(folder: Path, names=()) -> Path:
 
 if __name__ == "__main__":
     target, *chosen = sys.argv[1:] or ["reports/out"]
-    print(draw(Path(target), chosen))
+    with rc_context(STYLE):
+        print(draw(Path(target), chosen))

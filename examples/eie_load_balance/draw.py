@@ -11,6 +11,10 @@ import sys
 from pathlib import Path
 
 import study
+from matplotlib import rc_context
+
+from accelsim.progress import each
+from accelsim.report.plots import STYLE
 
 LOOKS = {
     "Alex": ("#0072B2", "AlexNet"),
@@ -37,7 +41,7 @@ def panel(ax, title, unit, xs, curves, styles):
         ax.plot(xs, ys, color=colour, linestyle=dash, linewidth=1.5, marker=".", markersize=4, label=name)
     ax.set_xscale("log", base=2)
     ax.set_xticks(xs, [str(x) for x in xs])
-    ax.set_title(title, fontsize=9, loc="left", color=INK, weight="bold")
+    ax.set_title(title, color=INK)
     ax.set_ylabel(unit, fontsize=8, color=INK)
     ax.tick_params(labelsize=7.5, colors=QUIET)
     ax.grid(axis="y", color="#E4E4E4", linewidth=0.6)
@@ -54,8 +58,8 @@ def draw(folder: Path, names=()) -> Path:
     import matplotlib.pyplot as plt
 
     views = {n: v for n, v in study.views().items() if not names or n in names}
-    depth = {n: study.by_depth(v) for n, v in views.items()}
-    pes = {n: study.by_pes(v) for n, v in views.items()}
+    depth = {n: study.by_depth(views[n]) for n in each(views, "queues,")}
+    pes = {n: study.by_pes(views[n]) for n in each(views, "PEs,")}
     styles = looks(study.PUBLISHED_US)
     figure, axes = plt.subplots(2, 2, figsize=(9.6, 7.4))
     figure.subplots_adjust(left=0.07, right=0.865, top=0.875, bottom=0.07, hspace=0.34, wspace=0.24)
@@ -82,7 +86,7 @@ def draw(folder: Path, names=()) -> Path:
         axis.set_ylim(0, 103)
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="center left", bbox_to_anchor=(0.875, 0.5), frameon=False, fontsize=8)
-    figure.text(0.012, 0.975, "EIE: waiting, speed and padding", fontsize=11, weight="bold", color=INK, va="top")
+    figure.text(0.012, 0.975, "EIE: waiting, speed and padding", fontsize=10, color=INK, va="top")
     figure.text(
         0.012, 0.947,
         "Nine layers of Han et al., ISCA 2016, independent non-zeros at its densities (recalled). A bubble is a cycle "
@@ -99,4 +103,5 @@ def draw(folder: Path, names=()) -> Path:
 
 if __name__ == "__main__":
     target, *chosen = sys.argv[1:] or ["reports/out"]
-    print(draw(Path(target), chosen))
+    with rc_context(STYLE):
+        print(draw(Path(target), chosen))

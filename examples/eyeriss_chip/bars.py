@@ -82,7 +82,7 @@ def draw(folder: Path) -> Path:
 def heading(figure) -> None:
     from matplotlib.patches import Patch
 
-    figure.text(0.012, 0.985, "Eyeriss on AlexNet, batch 4: the chip and this build", fontsize=13, weight="bold",
+    figure.text(0.012, 0.985, "Eyeriss on AlexNet, batch 4: the chip and this build", fontsize=10,
                 color=INK, va="top")  # fmt: skip
     note = (
         "Chip: Chen et al., JSSC 2017, tables V and VI. No constant is fitted to these figures; mappings of AlexNet "

@@ -12,8 +12,12 @@ from pathlib import Path
 
 import bars
 import timeline
+from matplotlib import rc_context
+
+from accelsim.report.plots import STYLE
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "reports/out")
-    print(bars.draw(folder))
-    print(timeline.draw(folder))
+    with rc_context(STYLE):
+        print(bars.draw(folder))
+        print(timeline.draw(folder))

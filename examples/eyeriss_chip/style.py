@@ -7,7 +7,7 @@ CHIP, OURS, OTHER = "#555555", "#0072B2", "#E69F00"
 
 
 def axes_style(ax, title: str, unit: str) -> None:
-    ax.set_title(title, fontsize=9.5, loc="left", color=INK, weight="bold", pad=6)
+    ax.set_title(title, color=INK, pad=6)
     ax.set_ylabel(unit, fontsize=8, color=INK)
     ax.tick_params(labelsize=7.5, colors=QUIET, length=2)
     ax.spines[["top", "right"]].set_visible(False)

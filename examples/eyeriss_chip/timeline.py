@@ -104,7 +104,7 @@ def residency(ax, plan, activity) -> None:
     ax.set_title(
         f"{CHANNEL_BLOCKS} of the {len(plan.cut.channel_blocks)} channel blocks between two dumps: "
         "nothing computes while an ifmap strip is loaded",
-        fontsize=9.5, loc="left", color=INK, weight="bold", pad=6,
+        color=INK, pad=6,
     )  # fmt: skip
     ax.set_xlabel("cycles", fontsize=8, color=INK, labelpad=1)
 
@@ -159,7 +159,7 @@ def draw(folder: Path) -> Path:
         (axes[2], total, f"The whole pass: {recorder.ended:,} cycles"),
     ):
         lanes(ax, recorder, filter_cycles, until)
-        ax.set_title(title, fontsize=9.5, loc="left", color=INK, weight="bold", pad=6)
+        ax.set_title(title, color=INK, pad=6)
         ax.set_xlabel("cycles", fontsize=8, color=INK, labelpad=1)
     for ax in axes:
         ax.xaxis.set_major_formatter("{x:,.0f}")
@@ -167,7 +167,7 @@ def draw(folder: Path) -> Path:
         ax.tick_params(axis="y", length=0, labelcolor=INK)
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.spines["bottom"].set_color(QUIET)
-    figure.text(0.012, 0.985, f"Eyeriss in time: AlexNet {LAYER}, batch 4", fontsize=13, weight="bold", color=INK,
+    figure.text(0.012, 0.985, f"Eyeriss in time: AlexNet {LAYER}, batch 4", fontsize=10, color=INK,
                 va="top")  # fmt: skip
     chosen = "  ".join(f"{name} {value}" for name, value in cut.mapping.model_dump().items())
     note = f"Mapping: {chosen}. Every pass loads its filters, then its first window; from then on the networks overlap."

@@ -11,16 +11,21 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from matplotlib import rc_context
+
 from accelsim.replicas.isca16 import BATCHES, FLOWS, PES, study, totals
+from accelsim.report.classes import LOOKS
+from accelsim.report.palette import ORANGE
+from accelsim.report.plots import STYLE
 
 ENERGY_PARTS = (
-    ("dram", "DRAM", "#0072B2"),
-    ("buffer", "global buffer", "#56B4E9"),
-    ("array", "array (PE to PE)", "#F0E442"),
-    ("rf", "register file", "#E69F00"),
-    ("alu", "multiplication", "#999999"),
+    ("dram", "DRAM", LOOKS["DRAM"].colour),
+    ("buffer", "global buffer", LOOKS["buffers"].colour),
+    ("array", "array (PE to PE)", LOOKS["links"].colour),
+    ("rf", "register file", LOOKS["registers"].colour),
+    ("alu", "multiplication", LOOKS["arithmetic"].colour),
 )
-DRAM_PARTS = (("dram_reads", "reads", "#0072B2"), ("dram_writes", "writes", "#D55E00"))
+DRAM_PARTS = (("dram_reads", "reads", LOOKS["DRAM"].colour), ("dram_writes", "writes", ORANGE))
 TITLES = {"conv": "CONV layers", "fc": "FC layers"}
 INK, QUIET = "#222222", "#666666"
 
@@ -139,8 +144,7 @@ def draw(folder: Path) -> Path:
         0.012,
         0.985,
         "Six dataflows on AlexNet at equal storage area",
-        fontsize=13,
-        weight="bold",
+        fontsize=11,
         color=INK,
         va="top",
     )
@@ -155,7 +159,7 @@ def draw(folder: Path) -> Path:
         line[0].set_ylim(0, line[0].get_ylim()[1] * 1.25)
         line[0].set_ylabel(unit, fontsize=7.5, color=INK)
         top = line[0].get_position().y1
-        figure.text(0.012, top + 0.031, f"{TITLES[kind]}: {title}", fontsize=9.5, weight="bold", color=INK, va="top")
+        figure.text(0.012, top + 0.031, f"{TITLES[kind]}: {title}", fontsize=9, color=INK, va="top")
         key(figure, top + 0.037, colours)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "isca16.png"
@@ -165,4 +169,5 @@ def draw(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(draw(Path(sys.argv[1] if len(sys.argv) > 1 else "reports/out")))
+    with rc_context(STYLE):
+        print(draw(Path(sys.argv[1] if len(sys.argv) > 1 else "reports/out")))

@@ -13,7 +13,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from matplotlib import rc_context
+
 import accelsim
+from accelsim.progress import each
+from accelsim.report import palette
+from accelsim.report.plots import STYLE
 
 NETWORK, BATCH = "resnet18", 1
 WIDTHS = tuple(range(1, 17))
@@ -32,11 +37,8 @@ MACHINES = {
     "laconic": ("laconic", {**MEMORIES, "params.tiles": 1}),
     "dadiannao (16 bits)": ("dadiannao", {**MEMORIES, "params.tiles": 2}),
 }  # fmt: skip
-STYLES = {
-    FIXED: ("#222222", "-"), "bitfusion": ("#0072B2", "-"), "loom": ("#D55E00", "-"), "stripes": ("#E69F00", "-"),
-    "unpu (576)": ("#009E73", "-"), "bismo": ("#CC79A7", "-"), "pragmatic": ("#E69F00", ":"),
-    "laconic": ("#D55E00", ":"), "dadiannao (16 bits)": ("#222222", ":"),
-}  # fmt: skip
+DOTTED = ("pragmatic", "laconic", "dadiannao (16 bits)")
+"""Machines that share the colour of their family with another one."""
 CASES = {"both operands": None, "weights (activations of 8 bits)": 8}
 """What has the width -> width of the activations, or None for the same."""
 
@@ -63,7 +65,7 @@ def collect(network=NETWORK, widths=WIDTHS, machines=tuple(MACHINES)):
     net = accelsim.load_network(network) if isinstance(network, str) else network
     known, found = {}, {}
     for case, fixed in CASES.items():
-        for name in machines:
+        for name in each(machines, f"{case}:"):
             arch = machine(name)
             for bits in widths:
                 pair = (bits, fixed or bits)
@@ -132,7 +134,7 @@ def draw(found, path):
         for row, (label, factor) in enumerate((("time (ms)", 1e3), ("energy (mJ)", 1e3))):
             ax = axes[row][column]
             for name, points in machines.items():
-                colour, dash = STYLES[name]
+                colour, dash = palette.machine(MACHINES[name][0]), ":" if name in DOTTED else "-"
                 wide = 2.0 if name in (FIXED, "bitfusion") else 1.2
                 ax.plot(list(points), [p[row] * factor for p in points.values()], dash, color=colour, linewidth=wide,
                         marker="." if dash == "-" else None, markersize=4, label=name)  # fmt: skip
@@ -166,4 +168,5 @@ def main(folder="reports/out"):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    with rc_context(STYLE):
+        main(*sys.argv[1:2])

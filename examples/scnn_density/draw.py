@@ -13,7 +13,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from matplotlib import rc_context
+
 import accelsim
+from accelsim.progress import each
+from accelsim.report import palette
+from accelsim.report.plots import STYLE
 
 DENSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 1.0)
 CONVS = "*[!c]"
@@ -23,7 +28,7 @@ VARIANTS = {
     "barrier at channels": {"params.barrier": "channel"},
 }
 INK, QUIET = "#222222", "#666666"
-COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#009E73")
+SCNN, OPT = palette.Look(palette.machine("scnn")), palette.machine("dcnn_opt")
 
 
 def run(network, machine, density, changes=(), layers=CONVS):
@@ -43,14 +48,14 @@ def run(network, machine, density, changes=(), layers=CONVS):
 def collect(densities=DENSITIES, network="googlenet_2015", layers=CONVS):
     """Return variant -> speed-ups, and machine -> energies relative to DCNN, both along the densities."""
     net = accelsim.load_network(network)
-    base = [run(net, "dcnn", d, layers=layers) for d in densities]
+    base = [run(net, "dcnn", d, layers=layers) for d in each(densities, "dcnn at")]
     speed = {
-        name: [b[0] / run(net, "scnn", d, changes, layers)[0] for d, b in zip(densities, base, strict=True)]
-        for name, changes in VARIANTS.items()
+        name: [b[0] / run(net, "scnn", d, VARIANTS[name], layers)[0] for d, b in zip(densities, base, strict=True)]
+        for name in each(VARIANTS, "scnn,")
     }
     energy = {
         machine: [run(net, machine, d, layers=layers)[1] / b[1] for d, b in zip(densities, base, strict=True)]
-        for machine in ("scnn", "dcnn_opt")
+        for machine in each(("scnn", "dcnn_opt"), "energy of")
     }
     return speed, energy
 
@@ -71,7 +76,8 @@ def draw(speed, energy, path):
 
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for (name, values), colour in zip(speed.items(), COLOURS, strict=False):
+    for place, (name, values) in enumerate(speed.items()):
+        colour = palette.shade(SCNN, place, len(speed)).colour
         left.plot(DENSITIES, values, color=colour, marker="o", markersize=3.5, label=name)
     left.axhline(1, color=QUIET, linewidth=0.8)
     left.set_yscale("log")
@@ -81,7 +87,7 @@ def draw(speed, energy, path):
     left.set_title("Speed over DCNN", loc="left", color=INK)
     left.set_ylabel("times (log scale)")
     right.plot(DENSITIES, [1] * len(DENSITIES), color=QUIET, label="DCNN")
-    names = {"dcnn_opt": ("DCNN-opt", COLOURS[1]), "scnn": ("SCNN", COLOURS[0])}
+    names = {"dcnn_opt": ("DCNN-opt", OPT), "scnn": ("SCNN", SCNN.colour)}
     for machine, (name, colour) in names.items():
         right.plot(DENSITIES, energy[machine], color=colour, marker="o", markersize=3.5, label=name)
     for others, what in (([1] * len(DENSITIES), "DCNN"), (energy["dcnn_opt"], "DCNN-opt")):
@@ -97,7 +103,7 @@ def draw(speed, energy, path):
         axes.grid(alpha=0.25)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    figure.suptitle("SCNN on the convolutions of GoogLeNet", x=0.01, ha="left", fontsize=12, color=INK)
+    figure.suptitle("SCNN on the convolutions of GoogLeNet", x=0.01, ha="left", fontsize=10, color=INK)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
 
@@ -125,4 +131,5 @@ def main(folder="reports/out"):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with rc_context(STYLE):
+        main(*sys.argv[1:])

@@ -14,8 +14,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from matplotlib import rc_context
+
 import accelsim
+from accelsim.progress import each
 from accelsim.report.palette import CAUSES
+from accelsim.report.plots import STYLE
 from accelsim.report.words import CAUSE_WORDS
 from accelsim.simulation import NOT_SELECTED
 from accelsim.units import si
@@ -117,7 +121,7 @@ def draw(found, path):
     figure.suptitle(
         "Where the cycles of sparse machines go: convolutions (EIE: fully connected layers), pruned weights, "
         "inputs after ReLU",
-        x=0.01, ha="left", fontsize=11, color=INK,
+        x=0.01, ha="left", fontsize=10, color=INK,
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
@@ -125,7 +129,7 @@ def draw(found, path):
 
 def main(folder="reports/out", *names):
     """Run, draw, and print the shares."""
-    found = {name: collect(name) for name in names or NETWORKS}
+    found = {name: collect(name) for name in each(names or NETWORKS)}
     for name, results in found.items():
         for machine, result in results.items():
             parts = ", ".join(f"{CAUSE_WORDS[c]} {100 * p:.1f} %" for c, p in shares(result).items())
@@ -136,4 +140,5 @@ def main(folder="reports/out", *names):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with rc_context(STYLE):
+        main(*sys.argv[1:])

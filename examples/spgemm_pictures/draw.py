@@ -11,8 +11,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from matplotlib import rc_context
+
 import accelsim
-from accelsim.report.palette import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, YELLOW
+from accelsim.report import palette
+from accelsim.report.palette import BLUE, GREEN, SKY, VERMILION, YELLOW
+from accelsim.report.plots import STYLE
 from accelsim.workload.matrix_names import PREFIX, find_data
 
 INK, QUIET = "#222222", "#666666"
@@ -22,7 +26,7 @@ MATRICES = {
     "R-MAT 20,000 / 160,000": "rmat:n=20000,nnz=160000,seed=1",
     "uniform 20,000 / 160,000": "uniform:n=20000,nnz=160000,seed=1",
 }
-MACHINES = {"sparch": ("o", BLUE), "outerspace": ("s", ORANGE), "gamma": ("^", GREEN), "sigma": ("D", PURPLE)}
+MACHINES = ("sparch", "outerspace", "gamma", "sigma")
 TECHNIQUES = ("pipeline_merge", "condense", "huffman", "prefetch")
 ROWS = ("OuterSPACE", "outer product", "+ pipelined merge", "+ condensing", "+ Huffman", "+ prefetcher")
 SOURCES = {
@@ -81,7 +85,7 @@ def techniques(network):
 
 
 def plain(ax, title, x="", y=""):
-    ax.set_title(title, loc="left", fontsize=10, color=INK)
+    ax.set_title(title, color=INK)
     ax.set_xlabel(x, fontsize=9)
     ax.set_ylabel(y, fontsize=9)
     ax.tick_params(labelsize=8)
@@ -109,7 +113,7 @@ def draw_traffic(nets, path):
         ax.set_visible(False)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
-    figure.suptitle("SpArch: DRAM traffic as techniques are switched on", x=0.01, ha="left", fontsize=12, color=INK)
+    figure.suptitle("SpArch: DRAM traffic as techniques are switched on", x=0.01, ha="left", fontsize=10, color=INK)
     save(figure, path)
 
 
@@ -121,6 +125,7 @@ def draw_rounds(network, label, path):
     figure = Figure(figsize=(10, 6), layout="constrained")
     variants = {"all techniques": {}, "without the Huffman scheduler": {"huffman": False}}
     top, bottom = figure.subplots(2, 1, sharex=True)
+    ends = []
     for ax, (name, changes) in zip((top, bottom), variants.items(), strict=True):
         log = run("sparch", network, **changes).layers[0].details["round_log"]
         now = 0.0
@@ -132,15 +137,16 @@ def draw_rounds(network, label, path):
                 edgecolor="white", linewidth=0.4,
             )  # fmt: skip
             now += cycles / 1000
+        ends.append(now)
         ax.axhline(128, color=QUIET, linewidth=0.8, linestyle=":")
         ax.text(0, 129, " DRAM: 128 B/cycle", fontsize=8, color=QUIET, va="bottom")
         ax.set_ylim(0, 145)
-        ax.set_xlim(0, None)
         rounds = f"{len(log['cycles'])} rounds, {now:,.0f} thousand cycles"
         plain(ax, f"{name}: {rounds}", "" if ax is top else "time (thousand cycles)", "DRAM (B/cycle)")
+    bottom.set_xlim(0, max(ends))  # the axis is shared: the longer of the two is whole
     handles = [Patch(color=colour, label=unit) for unit, colour in BOUNDS.items()]
     figure.legend(handles=handles, title="round bound by", loc="outside right upper", frameon=False, fontsize=9)
-    figure.suptitle(f"SpArch: rounds of {label}, squared", x=0.01, ha="left", fontsize=12, color=INK)
+    figure.suptitle(f"SpArch: rounds of {label}, squared", x=0.01, ha="left", fontsize=10, color=INK)
     save(figure, path)
 
 
@@ -151,7 +157,7 @@ def draw_roofline(nets, path):
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     panels = figure.subplots(2, 2, sharex=True, sharey=True).flat
     for ax, machine in zip(panels, MACHINES, strict=True):
-        _, colour = MACHINES[machine]
+        colour = palette.machine(machine)
         arch = accelsim.load_arch(machine)
         for (label, network), mark in zip(nets.items(), "os^D", strict=False):
             result = run(machine, network)
@@ -165,6 +171,8 @@ def draw_roofline(nets, path):
         ax.text(36, peak * 1.3, f"{peak:,.0f} GFLOP/s", ha="right", fontsize=8, color=INK)
         ax.text(0.0013, rate * 0.0013 * 2, f"{rate:,.0f} GB/s", ha="right", fontsize=8, color=INK)
         plain(ax, machine, "operations per byte of DRAM traffic", "GFLOP/s")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter("{x:g}")
         ax.label_outer()
         ax.grid(color="#E4E4E4", linewidth=0.5)
         ax.set_xlim(LEAST, 40)
@@ -173,7 +181,7 @@ def draw_roofline(nets, path):
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     figure.suptitle(
         "Sparse products: two operations per multiplication, under each machine's multipliers and DRAM",
-        x=0.01, ha="left", fontsize=12, color=INK,
+        x=0.01, ha="left", fontsize=10, color=INK,
     )  # fmt: skip
     save(figure, path)
 
@@ -201,4 +209,5 @@ def main(folder="reports/out"):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with rc_context(STYLE):
+        main(*sys.argv[1:])

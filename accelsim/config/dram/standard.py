@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -152,12 +152,27 @@ class Currents(Strict):
         return self
 
 
+class Pins(Strict):
+    """Drivers and terminations of the data pins, in ohm; what lies on the board between ranks and controller too."""
+
+    vddq: Positive = Field(alias="VDDQ", description="V")
+    to: Literal["half", "supply"] = Field(description="terminated to half of VDDQ by two resistors, or to VDDQ by one")
+    driver: Positive = Field(alias="driver_ohm", description="of device and controller")
+    series: Positive = Field(alias="series_ohm", description="between controller and a rank")
+    controller: Positive = Field(alias="controller_ohm", description="termination in the controller, of reads")
+    written: Positive = Field(alias="written_ohm", description="termination in the rank that is written")
+    others: Positive = Field(alias="others_ohm", description="termination in all other ranks")
+    read_strobes: Clocks = Field(description="pins beside eight of data that switch with them in a read")
+    write_strobes: Clocks = Field(description="the same in a write")
+
+
 class Sources(Strict):
     """Where the numbers come from."""
 
     organisation: str = Field(min_length=1)
     timing: str = Field(min_length=1)
     currents: str = ""
+    io: str = ""
 
 
 class Standard(Strict):
@@ -171,6 +186,7 @@ class Standard(Strict):
     commands: Commands = Commands()
     timing: Timing
     currents: Currents | None = None
+    pins: Pins | None = None
 
     @model_validator(mode="after")
     def _time_to_work(self) -> Standard:

@@ -39,6 +39,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping.choose import PriceOf
 from accelsim.memory.timeline import moved
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, doubled, reshaped
 from accelsim.units import INT64_MAX, ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS
@@ -86,6 +87,12 @@ class Bismo(Engine[Params, NoMapping]):
     params_schema = Params
     primary = "gates"
     support_params = ("operand_bits",)
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return another shape of the array, shorter dot products of more results, larger memories."""
+        half = {"dk": params.dk // 2, "dn": 2 * params.dn}
+        shapes = (*reshaped(params, "dm", "dn"), Remedy(half, ("padding", "fill_drain")))
+        return (*shapes, *doubled(params, "memory", "lhs_entries", "rhs_entries"))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the AND gates."""

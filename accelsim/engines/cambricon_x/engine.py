@@ -37,6 +37,7 @@ from accelsim.engine import Machine, NoMapping, Sample, check_counts, drawing
 from accelsim.engines.cambricon_x import totals
 from accelsim.operands.handle import Operands, to_conv_weight
 from accelsim.operands.step_index import StepIndex
+from accelsim.remedy import Remedy, doubled, reshaped
 from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS
 from accelsim.workload.layers import LayerView
@@ -74,6 +75,12 @@ class CambriconX(MultiplierEngine[Params]):
     name = "cambricon_x"
     params_schema = Params
     support_params = ("operand_bits", "accumulator_bits")
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return zeros that are skipped, another split of the multipliers, blocks that even out, larger memories."""
+        skip = () if params.skip_zeros else (Remedy({"skip_zeros": True}, ("zero", "memory")),)
+        shapes = (*reshaped(params, "pes", "multipliers"), *doubled(params, "imbalance", "block"))
+        return (*skip, *shapes, *doubled(params, "memory", "input_kib", "output_kib", "synapse_kib"))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""

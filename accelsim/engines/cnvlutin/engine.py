@@ -41,6 +41,7 @@ from accelsim.engine import Counted, Machine, NoMapping, Room, Sample, check_cou
 from accelsim.engines.cnvlutin import totals
 from accelsim.operands.codec import split
 from accelsim.operands.handle import Operands, to_conv_input
+from accelsim.remedy import Remedy, doubled, reshaped
 from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS
 from accelsim.workload.layers import LayerView
@@ -85,6 +86,13 @@ class Cnvlutin(MultiplierEngine[Params]):
     params_schema = Params
     support_params = ("operand_bits", "accumulator_bits", "stay")
     looks = ("brick", "lanes", "skip_zeros")
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return zeros that are skipped, another split of filters and lanes, tensors that stay in larger memories."""
+        skip = () if params.skip_zeros else (Remedy({"skip_zeros": True}, ("zero",)),)
+        stay = () if params.stay else (Remedy({"stay": True}, ("memory",)),)
+        memories = doubled(params, "memory", "neuron_kib", "synapse_kib")
+        return (*skip, *stay, *reshaped(params, "filters", "lanes"), *memories)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""

@@ -39,6 +39,7 @@ from accelsim.engines.eie.passes import Geometry, Slices, cut, pass_count, tree_
 from accelsim.engines.eie.plan import Params, Plan
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, doubled
 from accelsim.results import StoredBits
 from accelsim.workload.layers import LayerView
 
@@ -53,6 +54,17 @@ class Eie(Engine[Params, NoMapping]):
     params_schema = Params
     primary = "pes"
     support_params = ("input_bits", "codebook_bits", "value_bits", "accumulator_bits")
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return deeper queues, longer runs, pointers in two banks, more destinations, weights that stay."""
+        p = params
+        switches = (
+            *(Remedy({"run_bits": p.run_bits + 1}, ("padding",)),),
+            *(() if p.pointer_banks == 2 else (Remedy({"pointer_banks": 2}, ("control", "conflict")),)),
+            *(() if p.bypass else (Remedy({"bypass": True}, ("conflict",)),)),
+            *(() if p.weights == "resident" else (Remedy({"weights": "resident"}, ("memory",)),)),
+        )
+        return (*switches, *doubled(p, "imbalance", "queue_depth"), *doubled(p, "memory", "registers"))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs of all channels."""

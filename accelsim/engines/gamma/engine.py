@@ -25,7 +25,7 @@ Assumed:
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -35,12 +35,17 @@ from accelsim.components import Alu, Component, Link, Registers, Sram
 from accelsim.config.schema import Strict
 from accelsim.engine import Engine, Machine, NoMapping, Sample, Walk, Word
 from accelsim.errors import MappingError, ModelError
+from accelsim.memory.runs import Runs, in_order
 from accelsim.operands.handle import Operands
 from accelsim.operands.product import check_reach, filled, row_sizes
+from accelsim.remedy import Remedy, doubled
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import SpGemm
+
+if TYPE_CHECKING:
+    from accelsim.memory.device.door import Door
 
 
 class Params(Strict):
@@ -66,6 +71,7 @@ class Plan(NamedTuple):
     b: CsrMatrix
     params: Params
     bits_per_cycle: Fraction
+    door: Door | None = None
 
 
 class Tally(NamedTuple):
@@ -87,9 +93,14 @@ class Gamma(Engine[Params, NoMapping]):
     """The engine of this folder."""
 
     name = "gamma"
+    asks_device = "runs"
     params_schema = Params
     primary = "pes"
     support_params = ("value_bits",)
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return a larger cache, mergers of more fibres."""
+        return (*doubled(params, "memory", "cache_kib"), *doubled(params, "imbalance", "radix"))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the processing elements."""
@@ -131,7 +142,7 @@ class Gamma(Engine[Params, NoMapping]):
             raise MappingError.too_many(view.name)
         check_reach(view.name, "coordinates", params.coordinate_bits, max(a.shape[1], b.shape[1]) - 1)
         check_reach(view.name, "pointers", params.pointer_bits, max(a.nnz, b.nnz))
-        return Plan(a, b, params, machine.dram.bits_per_cycle)
+        return Plan(a, b, params, machine.dram.bits_per_cycle, machine.door)
 
     def walk(self, plan: Plan, operands: Operands | None = None) -> Walk:
         """Walk row by row."""
@@ -139,7 +150,8 @@ class Gamma(Engine[Params, NoMapping]):
 
         a, b, p = plan.a, plan.b, plan.params
         capacity = p.cache_kib * KIB_BITS // p.element_bits
-        read = kernel.cache_rows(a.columns, b.pointers, capacity)
+        fetched = np.zeros(a.nnz, np.int8)
+        read = kernel.cache_rows(a.columns, b.pointers, capacity, fetched)
         counts = kernel.merge_cost(a.pointers, a.columns, b.pointers, p.radix, p.pes)
         sizes = yield from row_sizes(a, b, kernel.row_sizes)
         product = None
@@ -147,7 +159,8 @@ class Gamma(Engine[Params, NoMapping]):
             product = yield from filled(a, b, sizes, kernel.merge_values)
         end, work, swaps, products = counts.tolist()
         tally = Tally(end, work, swaps, products, int(sizes.sum()), *read.tolist())
-        return activity(p, plan.bits_per_cycle, a.nnz, a.shape[0], tally, product)
+        on_bus = None if plan.door is None else asked(plan, plan.door, fetched, sizes)
+        return activity(p, plan.bits_per_cycle, a.nnz, a.shape[0], tally, product, on_bus)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small product on a few elements with a small radix and cache."""
@@ -156,8 +169,40 @@ class Gamma(Engine[Params, NoMapping]):
         return Sample(SpGemm(*draw[:3]), params)
 
 
-def activity(p: Params, rate: Fraction, nnz_a: int, rows: int, tally: Tally, values: Any) -> Activity:
-    """Return the account and traffic of a tally; the slower of elements and DRAM is the time."""
+def asked(plan: Plan, door: Door, fetched: np.ndarray, sizes: np.ndarray) -> int:
+    """Return the cycles in which a DRAM device moves all, row by row of A.
+
+    Pointers and elements of A, of each use of a row of B that is not held its pointers and elements, then C.
+    """
+    from accelsim.engines.gamma.kernel import READ, TOUCHED
+
+    a, b, e, ptr = plan.a, plan.b, plan.params.element_bits, plan.params.pointer_bits
+    rows = 4 * np.arange(a.shape[0])
+    uses = 4 * np.repeat(np.arange(a.shape[0]), a.row_lengths) + 2
+    head, row = door.room("pointers of B", (b.shape[0] + 1) * ptr), door.room("weight", b.nnz * e)
+    first, again = (fetched & TOUCHED) > 0, (fetched & READ) > 0
+    zeros = np.zeros(a.nnz, np.int64)
+    heads = Runs(head + a.columns * ptr, np.where(first, 2 * ptr, 0), zeros)
+    bodies = Runs(row + b.pointers[a.columns] * e, np.where(again, b.row_lengths[a.columns] * e, 0), zeros)
+    out = np.cumsum(sizes)
+    pointers = (a.shape[0] + 1) * ptr
+    runs = in_order([
+        (door.stream(door.room("pointers of A", pointers), np.arange(2, a.shape[0] + 2) * ptr, 0), rows),
+        (door.stream(door.room("input", a.nnz * e), a.pointers[1:] * e, 0), rows + 1),
+        (heads, uses), (bodies, uses),
+        (door.stream(door.room("output", int(sizes.sum()) * e), out * e, 1), rows + 3),
+        (door.stream(door.room("pointers of C", pointers), np.arange(2, a.shape[0] + 2) * ptr, 1), rows + 3),
+    ])  # fmt: skip
+    return int(door.serve(runs, 0).over.max(initial=0))
+
+
+def activity(
+    p: Params, rate: Fraction, nnz_a: int, rows: int, tally: Tally, values: Any, on_bus: int | None = None
+) -> Activity:
+    """Return the account and traffic of a tally; the slower of elements and DRAM is the time.
+
+    ``on_bus`` are the cycles that a DRAM device takes; without one, ``rate`` decides.
+    """
     e, ptr = p.element_bits, p.pointer_bits
     traffic = {
         Flow("dram", "input", "read"): nnz_a * e,
@@ -170,7 +215,7 @@ def activity(p: Params, rate: Fraction, nnz_a: int, rows: int, tally: Tally, val
     }
     dram_bits = sum(bits for flow, bits in traffic.items() if flow.boundary == "dram")
     phase = Phase(tally.pe_cycles, dram_bits, {"memory": p.pes})
-    stall = phase.stall_cycles(rate)
+    stall = phase.stall_cycles(rate) if on_bus is None else max(0, on_bus - tally.pe_cycles)
     cycles = tally.pe_cycles + stall
     dram = ceil_div(dram_bits * rate.denominator, rate.numerator)
     bound = max(ceil_div(tally.swaps, p.pes), ceil_div(tally.products, p.pes), dram)

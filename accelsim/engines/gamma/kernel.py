@@ -8,10 +8,14 @@ from accelsim.jit import kernel
 from accelsim.operands.product_kernel import merge
 from accelsim.operands.product_kernel import row_sizes as row_sizes
 
+READ, TOUCHED = 1, 2
+
 
 @kernel
-def cache_rows(uses, b_pointers, capacity):  # type: ignore[no-untyped-def]
+def cache_rows(uses, b_pointers, capacity, fetched):  # type: ignore[no-untyped-def]
     """Return rows touched, elements read and the peak of elements held, for rows of B used in this order.
+
+    ``fetched`` takes of each use 0 if the row is held, `READ` if it is read, `TOUCHED` more if that is the first time.
 
     The cache holds whole rows, up to ``capacity`` elements; the least recently used leave first. A row that does not
     fit is read every time.
@@ -28,10 +32,12 @@ def cache_rows(uses, b_pointers, capacity):  # type: ignore[no-untyped-def]
         if not touched[row]:
             touched[row] = True
             count += 1
+            fetched[t] = TOUCHED
         if held[row]:
             after[before[row]], before[after[row]] = after[row], before[row]
         else:
             read += length
+            fetched[t] += READ
             if length > capacity:
                 continue
             while room < length:

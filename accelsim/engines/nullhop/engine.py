@@ -41,6 +41,7 @@ from accelsim.config.schema import Strict
 from accelsim.engine import Counted, Machine, NoMapping, Sample, check_counts, drawing
 from accelsim.engines.nullhop import totals
 from accelsim.operands.handle import Operand, Operands, to_conv_input
+from accelsim.remedy import Remedy
 from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS
 from accelsim.workload.layers import LayerView
@@ -89,6 +90,10 @@ class NullHop(MultiplierEngine[Params]):
     name = "nullhop"
     params_schema = Params
     support_params = ("largest_kernel", "operand_bits", "accumulator_bits")
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return passes of few maps that share the multipliers."""
+        return () if params.split_rows else (Remedy({"split_rows": True}, ("unmapped",)),)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""

@@ -45,6 +45,7 @@ from accelsim.engines.nvdla.registers import registers
 from accelsim.errors import MappingError
 from accelsim.mapping.choose import PriceOf
 from accelsim.operands.handle import Operands, from_conv_output
+from accelsim.remedy import Remedy, doubled
 from accelsim.units import INT64_MAX, KIB_BITS
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS
@@ -69,6 +70,16 @@ class Nvdla(Engine[Params, Mapping]):
     primary = "macs"
     dram_inside = ("bits_per_cycle", "latency_cycles")
     support_params = ("wide_kernels",)
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return layers that overlap, other channels and kernels at a time, a wider port, more banks and beats."""
+        p = params
+        overlap = () if p.overlap_layers else (Remedy({"overlap_layers": True}, ("memory", "starved", "fill_drain")),)
+        sizes = ((2 * p.channels, p.kernels // 2), (p.channels // 2, 2 * p.kernels))
+        shapes = tuple(Remedy({"channels": c, "kernels": k}, ("padding", "unmapped")) for c, k in sizes if c and k)
+        waits = ("memory", "starved")
+        port = tuple(Remedy({key: 2 * getattr(p, key)}, waits) for key in ("port_bytes", "outstanding_beats", "banks"))
+        return (*overlap, *shapes, *port, *doubled(p, "starved", "post_elements"))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return 8-bit multipliers, and the elements that each pipeline behind them takes at a time."""

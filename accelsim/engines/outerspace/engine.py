@@ -28,48 +28,19 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from accelsim.activity import Activity, Event, Flow, Phase
 from accelsim.components import Alu, Component, Registers, Sram
-from accelsim.config.schema import Strict
 from accelsim.engine import Engine, Machine, NoMapping, Sample, Walk, Word, beside
+from accelsim.engines.outerspace.plan import Params, Plan
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
 from accelsim.operands.product import check_reach, filled, row_sizes
+from accelsim.remedy import Remedy, doubled, reshaped
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
-from accelsim.workload.csr_matrix import CsrMatrix, product_count
+from accelsim.workload.csr_matrix import product_count
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import SpGemm
-
-
-class Params(Strict):
-    """An OuterSPACE machine."""
-
-    tiles: int = Field(16, ge=1, le=1024, description="processing tiles")
-    tile_pes: int = Field(16, ge=1, le=1024, description="processing elements per tile, multiply phase")
-    merge_pes: int = Field(128, ge=1, le=1 << 20, description="elements that merge; the others rest")
-    cache_kib: int = Field(16, ge=1, le=1 << 16, description="cache of a tile")
-    scratchpad_elements: int = Field(170, ge=2, le=1 << 20, description="heads of chunks that a merging element holds")
-    element_bits: int = Field(96, ge=1, le=4096, description="index and value")
-    pointer_bits: int = Field(32, ge=1, le=64, description="pointer to a column, row or list")
-
-    @property
-    def pes(self) -> int:
-        """All processing elements."""
-        return self.tiles * self.tile_pes
-
-
-class Plan(NamedTuple):
-    """A by columns and rows, B by rows, and the machine in cycles."""
-
-    columns_of_a: CsrMatrix
-    a: CsrMatrix
-    b: CsrMatrix
-    params: Params
-    bits_per_cycle: Fraction
-    latency_cycles: int
-    burst_bits: int
 
 
 class Tally(NamedTuple):
@@ -94,10 +65,17 @@ class OuterSpace(Engine[Params, NoMapping]):
     """The engine of this folder."""
 
     name = "outerspace"
+    asks_device = "runs"
     params_schema = Params
     primary = "pes"
     support_params = ("merge_pes", "pes", "element_bits")
     dram_inside = ("latency_cycles",)
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return larger caches, more heads of chunks, elements that all merge, another cut into tiles."""
+        rest = () if params.merge_pes >= params.pes else (Remedy({"merge_pes": params.pes}, ("unmapped", "memory")),)
+        memories = doubled(params, "memory", "cache_kib", "scratchpad_elements")
+        return (*rest, *reshaped(params, "tiles", "tile_pes"), *memories)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the processing elements."""
@@ -139,7 +117,8 @@ class OuterSpace(Engine[Params, NoMapping]):
         if product_count(a, b) * 64 * (params.element_bits + dram.burst_bits + dram.latency_cycles) > INT64_MAX:
             raise MappingError.too_many(view.name)
         check_reach(view.name, "pointers", params.pointer_bits, max(a.nnz, b.nnz))
-        return Plan(a.transposed(), a, b, params, dram.bits_per_cycle, dram.latency_cycles, dram.burst_bits)
+        return Plan(a.transposed(), a, b, params, dram.bits_per_cycle, dram.latency_cycles, dram.burst_bits,
+                    machine.door)  # fmt: skip
 
     def walk(self, plan: Plan, operands: Operands | None = None) -> Walk:
         """Walk column by column, then row by row."""
@@ -158,7 +137,13 @@ class OuterSpace(Engine[Params, NoMapping]):
             product = yield from filled(a, b, sizes, kernel.add_values)
         made, size = int(sizes.sum()), product_count(a, b)
         tally = Tally(first[0], first[1], second[0], second[1], size, second[2], made, first[2], first[3], second[3])
-        return activity(p, plan.bits_per_cycle, plan.burst_bits, (a.shape[0], a.shape[1], a.nnz), tally, product)
+        on_bus = None
+        if plan.door is not None:
+            from accelsim.engines.outerspace.asked import asked
+
+            on_bus = asked(plan, plan.door, sizes, first[0])
+        dims = a.shape[0], a.shape[1], a.nnz
+        return activity(p, plan.bits_per_cycle, plan.burst_bits, dims, tally, product, on_bus)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small product on a few tiles with a small scratchpad."""
@@ -174,22 +159,26 @@ class OuterSpace(Engine[Params, NoMapping]):
         return Sample(SpGemm(*draw[:3]), params)
 
 
-def activity(p: Params, rate: Fraction, burst: int, sizes: tuple[int, int, int], tally: Tally, values: Any) -> Activity:
+def activity(
+    p: Params, rate: Fraction, burst: int, sizes: tuple[int, int, int], tally: Tally, values: Any,
+    on_bus: tuple[int, int] | None = None,
+) -> Activity:  # fmt: skip
     """Return the account and traffic of a tally: each phase takes the longer of its elements and its bus.
 
-    ``sizes`` are rows, columns and entries of A.
+    ``sizes`` are rows, columns and entries of A; ``on_bus`` the cycles that a DRAM device takes in each phase: without
+    one, ``rate`` decides.
     """
     m, k, nnz = sizes
     e, ptr = p.element_bits, p.pointer_bits
     fetched, written = (2 * (k + 1) + m) * ptr, (2 * m + 1) * ptr
     pointers = -(-2 * (k + 1) * ptr // burst) * burst, -(-(3 * m + 1) * ptr // burst) * burst
     bus = tally.multiply_bus_bits + pointers[0], tally.merge_bus_bits + pointers[1]
-    dram = tuple(ceil_div(bits * rate.denominator, rate.numerator) for bits in bus)
+    dram = on_bus or tuple(ceil_div(bits * rate.denominator, rate.numerator) for bits in bus)
     phases = (
         Phase(tally.multiply_cycles, bus[0], {"memory": p.pes}),
         Phase(tally.merge_cycles, bus[1], {"memory": p.merge_pes, "unmapped": p.pes - p.merge_pes}),
     )
-    stalls = tuple(phase.stall_cycles(rate) for phase in phases)
+    stalls = tuple(max(0, on - phase.compute_cycles) for on, phase in zip(dram, phases, strict=True))
     times = tally.multiply_cycles + stalls[0], tally.merge_cycles + stalls[1]
     cycles = sum(times)
     bound = max(ceil_div(tally.products, p.pes), dram[0]) + max(ceil_div(tally.merged, p.merge_pes), dram[1])

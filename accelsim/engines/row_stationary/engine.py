@@ -45,6 +45,7 @@ from accelsim.engines.row_stationary.plan import Plan
 from accelsim.errors import MappingError, ModelError
 from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf
 from accelsim.operands.handle import Operand, Operands, from_conv_output
+from accelsim.remedy import Remedy, doubled, reshaped
 from accelsim.units import KIB_BITS
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, Conv2d
@@ -59,6 +60,16 @@ class RowStationary(Engine[Params, Mapping]):
     primary = "pes"
     support_params = ("word_bits", "ifmap_spad_words", "filter_spad_words", "rows")
     spread = ("rows", "cols")
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return another shape of the array, larger spads and banks, wider networks, coded feature maps."""
+        coded = () if params.rlc else (Remedy({"rlc": True}, ("memory",)),)
+        keys = ("filter_spad_words", "ifmap_spad_words", "psum_spad_words")
+        spads = tuple(Remedy({key: 2 * getattr(params, key)}, ("unmapped", "fill_drain", "memory")) for key in keys)
+        ways = ("filter_words_per_cycle", "ifmap_words_per_cycle", "psum_words_per_cycle")
+        networks = tuple(Remedy({key: 2 * getattr(params, key)}, ("fill_drain", "starved")) for key in ways)
+        memories = doubled(params, "memory", "fmap_banks", "filter_banks")
+        return (*coded, *reshaped(params, "rows", "cols"), *spads, *networks, *memories)
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""

@@ -30,6 +30,7 @@ from accelsim.activity import Flow
 from accelsim.components import Alu, Component, Mac, RegisterFile, Registers, Sram
 from accelsim.config.schema import Strict
 from accelsim.engine import Sample, drawing
+from accelsim.remedy import Remedy, reshaped
 from accelsim.units import KIB_BITS, ceil_div
 from accelsim.whole import sample
 from accelsim.whole.engine import SEPARATE, Count, Layer, WholeEngine, WholePlan
@@ -68,6 +69,10 @@ class ShiDianNao(WholeEngine[Params]):
     counts = Counts
     what = "the PEs multiply, add and compare: it"
     pools = True
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return another shape of the array."""
+        return reshaped(params, "pe_rows", "pe_cols")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""

@@ -24,7 +24,7 @@ Assumed:
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,19 +34,29 @@ from accelsim.engine import Engine, Machine, NoMapping, Sample, Word
 from accelsim.engines.sigma import operand
 from accelsim.engines.sigma.plan import Params, Plan, Tally
 from accelsim.errors import MappingError, ModelError
+from accelsim.memory.runs import in_order
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, doubled, reshaped
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Linear, Matmul, SpGemm
+
+if TYPE_CHECKING:
+    from accelsim.memory.device.door import Door
 
 
 class Sigma(Engine[Params, NoMapping]):
     """The engine of this folder."""
 
     name = "sigma"
+    asks_device = "runs"
     params_schema = Params
     primary = "pes"
     support_params = ("word_bits",)
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return another cut into engines, a wider way for stationary words."""
+        return (*reshaped(params, "dpes", "dpe_pes"), *doubled(params, "fill_drain", "load_words"))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""
@@ -88,7 +98,7 @@ class Sigma(Engine[Params, NoMapping]):
         pairs = operand.pairs(operands)
         if sum(a.nnz * b.shape[1] for a, b in pairs) * params.pes * params.word_bits > INT64_MAX:
             raise MappingError.too_many(view.name)
-        return Plan(pairs, params, machine.dram.bits_per_cycle, view)
+        return Plan(pairs, params, machine.dram.bits_per_cycle, view, machine.door)
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk chunk by chunk and group by group."""
@@ -97,7 +107,8 @@ class Sigma(Engine[Params, NoMapping]):
         tally, products = walk.walk(plan, operands is not None)
         sizes = operand.Sizes.of(plan.pairs)
         values = operand.result(plan.view, products) if operands is not None else None
-        return activity(plan.params, plan.bits_per_cycle, sizes, tally, values)
+        on_bus = None if plan.door is None else asked(plan.door, plan.params.word_bits, sizes, tally)
+        return activity(plan.params, plan.bits_per_cycle, sizes, tally, values, on_bus)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small product of any kind on a few multipliers."""
@@ -108,8 +119,26 @@ class Sigma(Engine[Params, NoMapping]):
         return Sample(shape, params | {"sram_kib": 64})
 
 
-def activity(p: Params, rate: Fraction, sizes: operand.Sizes, tally: Tally, values: Any) -> Activity:
-    """Return the account and traffic of a tally: computation beside DRAM, whichever is longer."""
+def asked(door: Door, word: int, sizes: operand.Sizes, tally: Tally) -> int:
+    """Return the cycles in which a DRAM device moves all: bitmaps, both operands and the result in turns."""
+    flows = (
+        ("index", sizes.bitmap_bits, 0), ("input", tally.held * word, 0), ("weight", sizes.nnz_b * word, 0),
+        ("output", sizes.outputs * word, 1),
+    )  # fmt: skip
+    parts = []
+    for name, bits, write in flows:
+        ends = np.append(np.arange(door.turn_bits, bits, door.turn_bits), bits)
+        parts.append((door.stream(door.room(name, bits), ends, write), np.arange(ends.size)))
+    return int(door.serve(in_order(parts), 0).over.max())
+
+
+def activity(
+    p: Params, rate: Fraction, sizes: operand.Sizes, tally: Tally, values: Any, on_bus: int | None = None
+) -> Activity:
+    """Return the account and traffic of a tally: computation beside DRAM, whichever is longer.
+
+    ``on_bus`` are the cycles that a DRAM device takes; without one, ``rate`` decides.
+    """
     word = p.word_bits
     compute = tally.load_cycles + tally.stream_cycles + tally.drain_cycles
     traffic = {
@@ -126,7 +155,7 @@ def activity(p: Params, rate: Fraction, sizes: operand.Sizes, tally: Tally, valu
     }
     bits = sum(count for flow, count in traffic.items() if flow.boundary == "dram")
     phase = Phase(compute, bits, {"memory": p.pes})
-    stall = phase.stall_cycles(rate)
+    stall = phase.stall_cycles(rate) if on_bus is None else max(0, on_bus - compute)
     cycles = compute + stall
     dram = ceil_div(bits * rate.denominator, rate.numerator)
     bound = max(ceil_div(tally.slots, p.pes) + ceil_div(tally.held, p.load_words), dram)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
 
 from accelsim.config.schema import Strict
 from accelsim.workload.csr_matrix import CsrMatrix
 from accelsim.workload.layers import LayerView
+
+if TYPE_CHECKING:
+    from accelsim.memory.device.door import Door
 
 
 class Params(Strict):
@@ -35,6 +38,7 @@ class Plan(NamedTuple):
     params: Params
     bits_per_cycle: Fraction
     view: LayerView
+    door: Door | None = None
 
 
 class Tally(NamedTuple):

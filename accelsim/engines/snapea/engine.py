@@ -36,6 +36,7 @@ from accelsim.engine import Machine, NoMapping, Sample, check_counts, drawing
 from accelsim.engines.snapea import totals
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands, from_conv_output
+from accelsim.remedy import Remedy, reshaped
 from accelsim.results import StoredBits
 from accelsim.units import KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView
@@ -69,6 +70,10 @@ class Snapea(MultiplierEngine[Params]):
     params_schema = Params
     primary = "lanes"
     support_params = ("operand_bits", "accumulator_bits")
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return more PEs of fewer lanes or the reverse."""
+        return reshaped(params, "pes", "lanes")
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the lanes."""

@@ -47,6 +47,7 @@ from accelsim.engines.sparch.plan import UNITS, Params, Plan, Round, Tally
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
 from accelsim.operands.product import check_reach
+from accelsim.remedy import Remedy, doubled
 from accelsim.units import INT64_MAX
 from accelsim.workload.csr_matrix import product_count
 from accelsim.workload.layers import LayerView
@@ -57,10 +58,21 @@ class Sparch(Engine[Params, NoMapping]):
     """The engine of this folder."""
 
     name = "sparch"
+    asks_device = "rounds"
     params_schema = Params
     primary = "multipliers"
     support_params = ("element_bits", "partial_bits", "output_bits")
     dram_inside = ("bits_per_cycle", "latency_cycles")
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return what the paper adds one by one where it is off, more lines, a longer look-ahead, a taller tree."""
+        off = [key for key in ("condense", "huffman", "prefetch", "pipeline_merge") if not getattr(params, key)]
+        added = (*(Remedy({key: True}, ("memory",)) for key in off), Remedy({"layers": params.layers + 1}, ("memory",)))
+        return (
+            *added,
+            *doubled(params, "memory", "prefetch_lines", "lookahead"),
+            *doubled(params, "starved", "tree_fifo"),
+        )
 
     def units(self, params: Params) -> dict[str, int]:
         """Return multipliers, lanes of the mergers, the column fetcher and the channels."""
@@ -129,7 +141,7 @@ class Sparch(Engine[Params, NoMapping]):
                 f"layer '{view.name}': its times exceed 64-bit integers",
                 "give a bandwidth that is a rounder multiple of the clock, or split the layer",
             )
-        return Plan(a, b, params, rate, machine.dram.latency_cycles, ticks)
+        return Plan(a, b, params, rate, machine.dram.latency_cycles, ticks, machine.door)
 
     def walk(self, plan: Plan, operands: Operands | None = None) -> Walk:
         """Walk round by round."""

@@ -75,7 +75,7 @@ def count_rows(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def time_round(groups, slots, bits, writes, scans, layers, capacities, lookahead, cost):  # type: ignore[no-untyped-def]
+def time_round(groups, slots, reads, writes, late, scans, layers, capacities, lookahead, cost, order, when):  # type: ignore[no-untyped-def]
     """Return the time of a round and how the multipliers waited, in ticks.
 
     Stage 0 multiplies, stages 1 .. layers merge, stage layers + 1 writes. A stage passes a row on as it works on it.
@@ -85,14 +85,17 @@ def time_round(groups, slots, bits, writes, scans, layers, capacities, lookahead
     ----------
     groups : as `count_rows` fills it
     slots : cycles of a multiplier group per row
-    bits, writes : bits read before a row and written after it
+    reads, writes : ticks for which the bus is held by what is read before a row and written after it
+    late : ticks from the end of a row's reads on the bus to that of their data
     scans : cycle at which the fetcher has reached a row
     capacities : elements that fit behind each stage
-    cost : ticks per slot, per merged element, per bit, per cycle, DRAM latency, layer latency, B's latency per row
+    cost : ticks per slot, per merged element, per cycle, layer latency
+    order, when : take, in the order in which they begin on the bus, the number of a row whose reads do, or rows and the
+        number of one whose writes do; and the tick at which each begins, by that number
     """
     n, stages = groups.shape[0], layers + 1
     last = stages - 1
-    per_slot, per_element, per_bit, per_cycle, latency, passing = cost[0], cost[1], cost[2], cost[3], cost[4], cost[5]
+    per_slot, per_element, per_cycle, passing = cost[0], cost[1], cost[2], cost[3]
     begun = np.zeros((n, stages + 1), np.int64)
     read_at, done, ready = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
     scan_bound = np.zeros(n, np.bool_)
@@ -111,8 +114,8 @@ def time_round(groups, slots, bits, writes, scans, layers, capacities, lookahead
                     waiting[s] -= groups[blocker[s], 4 + s]
             if blocker[last] >= written:
                 break  # it waits for a row that the bus has not taken yet
-            first = read_at[g] + latency * (2 if groups[g, 3] > 0 and groups[g, 1] > 0 else 1)
-            before_begin, before_end = first, first + bits[g] * per_bit
+            first = read_at[g] + late[g] * (2 if groups[g, 3] > 0 and groups[g, 1] > 0 else 1)
+            before_begin, before_end = first, first + reads[g]
             for s in range(stages):
                 block = begun[blocker[s], s + 1] if blocker[s] >= 0 else 0
                 begin = max(free[s], before_begin, block)
@@ -139,14 +142,16 @@ def time_round(groups, slots, bits, writes, scans, layers, capacities, lookahead
         reached = scans[asked] * per_cycle if asks else 0
         if written < walked and (not asks or max(bus, ready[written]) <= max(bus, space, reached)):
             begun[written, stages] = max(bus, ready[written])
-            bus = begun[written, stages] + writes[written] * per_bit
+            bus = begun[written, stages] + writes[written]
             busy += writes[written]
+            order[asked + written], when[n + written] = n + written, begun[written, stages]
             written += 1
         else:
             scan_bound[asked] = reached > max(bus, space)
             read_at[asked] = max(bus, space, reached)
-            bus = read_at[asked] + bits[asked] * per_bit
-            busy += bits[asked]
+            bus = read_at[asked] + reads[asked]
+            busy += reads[asked]
+            order[asked + written], when[asked] = asked, read_at[asked]
             asked += 1
             fetched += groups[asked, 1] if asked < n else 0
             while fetched > lookahead and ahead < asked - 1:
@@ -155,4 +160,4 @@ def time_round(groups, slots, bits, writes, scans, layers, capacities, lookahead
     finish = bus
     for s in range(stages):
         finish = max(finish, free[s])
-    return np.array([finish, memory, conflict, control, busy * per_bit], np.int64)
+    return np.array([finish, memory, conflict, control, busy], np.int64)

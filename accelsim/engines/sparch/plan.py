@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field
 
 from accelsim.config.schema import Strict
 from accelsim.workload.csr_matrix import CsrMatrix
+
+if TYPE_CHECKING:
+    from accelsim.memory.device.door import Door
 
 
 class Params(Strict):
@@ -53,6 +56,7 @@ class Plan(NamedTuple):
     bits_per_cycle: Fraction
     latency_cycles: int
     ticks: int
+    door: Door | None = None
 
 
 class Round(NamedTuple):

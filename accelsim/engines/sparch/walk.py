@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from accelsim.engines.sparch import kernel, prefetch_kernel, values_kernel
+from accelsim.engines.sparch import asked, kernel, prefetch_kernel, values_kernel
 from accelsim.engines.sparch.plan import UNITS, Params, Plan, Round, Tally
 from accelsim.engines.sparch.schedule import Schedule
 from accelsim.engines.sparch.stream import Pieces, Stream, blocks, pieces_of_leaves, pieces_of_stream
@@ -41,6 +41,12 @@ class _Machine:
     """Node -> partial product in DRAM."""
     totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Tally._fields, 0))
     rounds: list[Round] = field(default_factory=list)
+    written_at: int = 0
+    """First bit in DRAM of what the last round wrote, on a machine with a device."""
+    homes: dict[int, int] = field(default_factory=dict)
+    """Node -> first bit of its partial product."""
+    products_at: int = 0
+    """First bit of the products of all leaves, by leaf, where merging is not pipelined."""
 
     @property
     def params(self) -> Params:
@@ -69,10 +75,13 @@ class _Machine:
         layers: int,
         out_bits: int,
         nodes: tuple[int, int],
+        entries: np.ndarray,
+        back: tuple[asked.Back, ...] = (),
     ) -> None:
         """Time a round whose rows are ``groups`` and add it up; ``nodes`` are new leaves and partial products.
 
-        With ``scans`` the column fetcher goes over the rows of A.
+        With ``scans`` the column fetcher goes over the rows of A. ``entries`` of A are multiplied, whose rows of B are
+        the ``uses``; partial products come ``back``.
         """
         p, plan = self.params, self.plan
         read = self.read_rows(uses)
@@ -88,13 +97,30 @@ class _Machine:
         per_bit = plan.ticks * rate.denominator // rate.numerator
         per_slot, per_element = plan.ticks // p.multiplier_groups, plan.ticks // p.merger_width
         cost = np.array(
-            [per_slot, per_element, per_bit, plan.ticks, plan.latency_cycles * plan.ticks,
-             p.layer_latency_cycles * plan.ticks], np.int64,
+            [per_slot, per_element, plan.ticks, p.layer_latency_cycles * plan.ticks], np.int64,
         )  # fmt: skip
         capacities = np.array([p.tree_fifo] * layers + [p.writer_fifo], np.int64)
-        finish, memory, conflict, control, bus = kernel.time_round(
-            groups, slots, bits, writes, reached, layers, capacities, p.lookahead, cost
-        ).tolist()
+        bus_of = asked.Bus(
+            bits * per_bit, writes * per_bit, np.full(len(groups), plan.latency_cycles * plan.ticks, np.int64)
+        )
+
+        def timed(bus: asked.Bus, order: np.ndarray, when: np.ndarray) -> list[int]:
+            found: list[int] = kernel.time_round(
+                groups, slots, *bus, reached, layers, capacities, p.lookahead, cost, order, when
+            ).tolist()
+            return found
+
+        if plan.door is None:
+            none = np.zeros(2 * len(groups), np.int64)
+            finish, memory, conflict, control, bus = timed(bus_of, none, none.copy())
+        else:
+            made_runs = asked.runs_of(
+                plan, plan.door, groups, ends, asked.Reads(entries, uses, read, pointers - 2 * groups[:, 1]), back,
+                asked.Written(self.home(writes, out_bits), writes),
+            )  # fmt: skip
+            finish, memory, conflict, control, bus = asked.answered(
+                plan.door, timed, bus_of, made_runs, self.total_cycles, plan.ticks
+            )
         scanned = int(reached[-1]) if scans else 0
         merged = [int(groups[:, 4 + layer].sum()) for layer in range(layers)]
         parts = (
@@ -116,6 +142,18 @@ class _Machine:
             control_ticks=control, bus_ticks=bus,
         )  # fmt: skip
 
+    @property
+    def total_cycles(self) -> int:
+        """Cycles of the rounds so far."""
+        return sum(made.cycles for made in self.rounds)
+
+    def home(self, writes: np.ndarray, out_bits: int) -> int:
+        """Take room for what a round writes; return its first bit."""
+        door = self.plan.door
+        assert door is not None
+        self.written_at = door.room(f"round {len(self.rounds)}", int(writes.sum()) + out_bits)
+        return self.written_at
+
     def pointers(self, reached: np.ndarray, scans: bool) -> np.ndarray:
         """Return how many pointers of A come with each row of a round that is ``reached`` at these cycles."""
         p, a, found = self.params, self.plan.a, np.zeros(reached.size, np.int64)
@@ -132,6 +170,10 @@ class _Machine:
         pointers = plan.a.shape[0 if p.condense else 1] + 1
         bus = pointers * p.pointer_bits * plan.ticks * plan.bits_per_cycle.denominator // plan.bits_per_cycle.numerator
         finish = bus + plan.latency_cycles * plan.ticks
+        if plan.door is not None:
+            bits = np.array([pointers * p.pointer_bits])
+            runs = plan.door.stream(plan.door.room("pointers of A", int(bits[0])), bits, 0)
+            bus = finish = int(plan.door.serve(runs, 0).over[0]) * plan.ticks
         ends = ceil_div(finish, plan.ticks), ceil_div(bus, plan.ticks)
         self.rounds.append(Round(*ends, UNITS.index("channels"), 0, 0, 0, 0, 0, 0, pointers))
         self.add(memory_ticks=finish, bus_ticks=bus)
@@ -173,7 +215,7 @@ def walk(plan: Plan, with_values: bool) -> Generator[float, None, tuple[Tally, C
         weight = machine.rounds[-1].written if p.weights == "exact" else sum(weight_of[node] for node in nodes)
         made = schedule.add(weight)
         weight_of[made] = weight
-        machine.streams[made] = done
+        machine.streams[made], machine.homes[made] = done, machine.written_at
     totals: dict[str, Any] = machine.totals | {"leaves": leaves, "rounds": tuple(machine.rounds)}
     return Tally(**totals), _product(a.shape[0], b.shape[1], done) if with_values else None
 
@@ -191,6 +233,9 @@ def _round(machine: _Machine, nodes: list[int], leaves: int, final: bool) -> Gen
     new = [(node, slot) for slot, node in enumerate(nodes) if node < leaves]
     old = [(node, slot) for slot, node in enumerate(nodes) if node >= leaves]
     leaf = _leaf_pieces(machine, new)
+    back = asked.back_of(machine.homes, machine.streams, old, p.partial_bits)
+    if not p.pipeline_merge:
+        back += asked.products_back(plan, machine.products_at, machine.order, machine.bounds, new)
     partial, parts = _partial_products(machine, old)
     size = leaf.elements + partial.columns.size
     groups = np.zeros((min(plan.a.shape[0], leaf.rows.size + partial.rows.size), 5 + p.layers), np.int64)
@@ -217,7 +262,9 @@ def _round(machine: _Machine, nodes: list[int], leaves: int, final: bool) -> Gen
     scans = bool(p.condense and multiplied.size)
     out_bits = p.output_bits if final else p.partial_bits
     fresh = len(new) if p.pipeline_merge else 0
-    machine.spend(groups, plan.a.columns[multiplied], scans, p.layers, out_bits, (fresh, len(nodes) - fresh))
+    machine.spend(
+        groups, plan.a.columns[multiplied], scans, p.layers, out_bits, (fresh, len(nodes) - fresh), multiplied, back
+    )
     kept.resize(out if keep else 0, refcheck=False)  # gives the rest back without a copy
     if values is not None:
         values.resize(out, refcheck=False)
@@ -277,4 +324,5 @@ def _multiply_all(machine: _Machine) -> None:
     lengths = b.row_lengths[uses]
     groups = np.zeros((uses.size, 5), np.int64)
     groups[:, 1], groups[:, 3], groups[:, 4] = 1, lengths, lengths
-    machine.spend(groups, uses, False, 0, machine.params.partial_bits, (len(machine.bounds) - 1, 0))
+    machine.spend(groups, uses, False, 0, machine.params.partial_bits, (len(machine.bounds) - 1, 0), machine.order)
+    machine.products_at = machine.written_at

@@ -86,6 +86,10 @@ class Systolic(TiledEngine[Params, Tiling]):
         flows = tuple(Remedy({"dataflow": flow}, ("fill_drain", "unmapped")) for flow in others)
         return (*overlap, *flows, *reshaped(params, "rows", "cols"), *super().remedies(params))
 
+    def dear(self, params: Params) -> str:
+        """Return that mappings with whole weight tiles are stepped."""
+        return "mappings with whole weight tiles are stepped one by one" if params.whole_weight_tiles else ""
+
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs."""
         return {"pes": params.rows * params.cols}

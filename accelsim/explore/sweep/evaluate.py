@@ -24,6 +24,7 @@ from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.explore.sweep.store import Common, Row
 from accelsim.explore.sweep.tables import PARTS, SUMS
 from accelsim.layer import Options, Task, simulate_layer
+from accelsim.passes.fold import Folded
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
 from accelsim.workload.layers import Layer, Tensor
@@ -117,7 +118,7 @@ def run_point(context: Context, job: Job) -> Row:
             row = _columnar(machine, ready, job, shared)
             if row is not None:
                 return row
-        result = _simulate(machine.arch, ready, job.options, machine.layers, context.keep_layers)
+        result, folded = _simulate(machine.arch, ready, job.options, machine.layers, context.keep_layers)
         if (problem := simulation.nothing_ran(result)) is not None:
             return Row(job.key, "illegal", problem)
     except UserError as error:
@@ -125,12 +126,16 @@ def run_point(context: Context, job: Job) -> Row:
     except Exception as error:  # a sweep does not die at point 7,000
         return Row(job.key, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
     layers = tuple(_layer(result, layer) for layer in result.layers) if context.keep_layers else ()
-    by_name = {layer.name: part for layer, part in zip(ready.layers, result.layers, strict=True)}
-    ran = layer_set(name for name, part in by_name.items() if part.simulated)
+    worked = (layer.name for layer in folded.network.layers if not is_view(layer))
+    by_name = dict(zip(worked, result.layers, strict=True))
+    hosts = dict.fromkeys(by_name) | folded.hosts  # what joined a layer ran with it
+    ran = layer_set(name for name, host in hosts.items() if by_name[host or name].simulated)
 
     def over(names: LayerSet) -> dict[str, Any]:
         """Return the sums of some layers, one after another: they have no place on the clock of all."""
-        return _totals(machine.arch, replace(result.alone, layers=tuple(by_name[name] for name in names.names)))
+        return _totals(
+            machine.arch, replace(result.alone, layers=tuple(by_name[n] for n in names.names if n in by_name))
+        )
 
     common = _common(ran, shared, over)
     if common is None and result.schedule is not None and result.partial:
@@ -198,6 +203,7 @@ class _Ready:
     deals: dict[Any, columnar.Deal | None]
     alike: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
+    folds: dict[Any, Folded]
 
 
 def _machine(context: Context, job: Job) -> _Machine:
@@ -252,7 +258,7 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         network = with_densities(network, options.weight_density, options.input_density, options.weight_pattern)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        found = _READY[key] = _Ready(context, network, layers, chosen, {}, {}, {}, {})
+        found = _READY[key] = _Ready(context, network, layers, chosen, {}, {}, {}, {}, {})
     return found
 
 
@@ -272,16 +278,29 @@ def with_densities(network: Network, weight: float | None, inputs: float | None,
 
 def _simulate(
     arch: Arch, ready: _Ready, said: OptionsSpec, known: dict[Any, LayerResult], named: bool
-) -> NetworkResult:
+) -> tuple[NetworkResult, Folded]:
     """Return what `accelsim.simulate` returns, with the layers that this machine has already done taken over.
 
     Unless they are to be ``named``, layers that are alike share one result.
     """
-    network = ready.network
-    one_clock = simulation.one_clock_for(arch, network, said.layers)
+    result, folded = _once(arch, ready, said, known, named, simulation.one_clock_for(arch, ready.network, said.layers))
+    if result.schedule is None and folded.hosts:  # one after another after all, where nothing folds
+        return _once(arch, ready, said, known, named, False)
+    return result, folded
+
+
+def _once(
+    arch: Arch, ready: _Ready, said: OptionsSpec, known: dict[Any, LayerResult], named: bool, one_clock: bool
+) -> tuple[NetworkResult, Folded]:
+    key = columnar.deal_key(arch), one_clock, arch.schedule.fold, tuple(unit.post_ops for unit in arch.units)
+    if key not in ready.folds:
+        ready.folds[key] = simulation.folded_for(arch, ready.network, one_clock=one_clock)
+    network = ready.folds[key].network
     options = Options(said.seed, said.fidelity, trace=one_clock)
     results: list[LayerResult] = []
-    for layer in ready.layers:
+    for layer in network.layers:
+        if is_view(layer):
+            continue
         if layer.name in ready.chosen:
             task = simulation.task_for(arch, network, layer, None, {}, "skip")
         else:
@@ -293,12 +312,12 @@ def _simulate(
     return NetworkResult(
         arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
         network.isolated, schedule=clocked,
-    )  # fmt: skip
+    ), ready.folds[key]  # fmt: skip
 
 
 def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
     where = (*task.addresses.values(), task.free_byte)
-    mine = (task.view.name, task.unit.name if task.unit else task.reason, where)
+    mine = (task.view.name, task.unit.name if task.unit else task.reason, where, tuple(p.name for p in task.posts))
     if mine not in ready.likeness:
         ready.likeness[mine] = simulation.likeness(task)
     likeness = ready.likeness[mine]

@@ -80,6 +80,11 @@ class Device:
         return Mapping(self.mapping, self.standard.organisation, self.channels)
 
     @cached_property
+    def key(self) -> str:
+        """What tells devices apart."""
+        return repr(self)
+
+    @cached_property
     def rules(self) -> np.ndarray:
         """What the kernel follows, int64 (kernel.RULES,)."""
         found = rules(self.standard)
@@ -222,7 +227,7 @@ def serve(device: Device, requests: Requests, states: list[State] | None = None,
     where = device.addresses.decode(address)
     place = address // device.standard.organisation.tx_bytes
     write = np.ascontiguousarray(requests.write, dtype=np.int64)
-    earliest = np.ascontiguousarray(requests.earliest, dtype=np.int64)
+    earliest = np.array(requests.earliest, dtype=np.int64)  # the kernel writes there
     done, found = np.zeros(address.size, dtype=np.int64), np.zeros(address.size, dtype=np.int64)
     taken, logs = [], []
     for number, state in enumerate(states):
@@ -248,9 +253,10 @@ def _through(
     while True:
         before = [array.copy() for array in state] if log else []
         state.channel[k.LOGGED] = 0
-        k.serve(0, done.size, -1, 0, rules, *state, *each, each.at, done, found, room)
+        mine = each._replace(earliest=each.earliest.copy())
+        k.serve(0, done.size, -1, 0, rules, *state, *mine, mine.at, done, found, room)
         taken = state.channel.copy()
-        k.serve(done.size, done.size, k.NEVER, 0, rules, *state, *each, each.at, done, found, room)
+        k.serve(done.size, done.size, k.NEVER, 0, rules, *state, *mine, mine.at, done, found, room)
         used = int(state.channel[k.LOGGED])
         if not log or used <= room.shape[0]:
             return taken, room[: used if log else 0]

@@ -383,6 +383,7 @@ def serve(  # type: ignore[no-untyped-def]
     """Offer requests ``start`` to ``stop`` in order until all are taken, then go on as long as `waits` or ``until``.
 
     ``tag`` has the number of each request's group, which never falls; ``need`` is -1 if nothing is waited for.
+    ``earliest`` becomes the clock at which each request was taken.
     A request may follow in a later call: its earliest clock must then be beyond that of the last one's taking.
     """
     clock = channel[CLOCK]
@@ -395,6 +396,7 @@ def serve(  # type: ignore[no-untyped-def]
     while i < stop or clock < until or waits(need, channel, queue, tag, write):
         if i < stop and not blocked and earliest[i] <= clock:
             if offer(i, clock, rules, channel, bank, queue, at, row, place, write, done, found):
+                earliest[i] = clock
                 i += 1
                 known = False
             else:

@@ -167,7 +167,7 @@ def _key(tiles: kernel.Tiles, coupling: Coupling) -> bytes:
     whole rows of every bank are alike.
     """
     device, o = coupling.device, coupling.device.standard.organisation
-    digest = hashlib.sha256(repr((device, coupling.clocks_per_cycle, coupling.turn_bytes)).encode())
+    digest = hashlib.sha256(repr((device.key, coupling.clocks_per_cycle, coupling.turn_bytes)).encode())
     regions, geometry = tiles.regions.copy(), tiles.geometry.copy()
     regions[:, [2, 4]] = 0
     part, low, _ = device.addresses.pieces[-1]

@@ -6,7 +6,7 @@ from typing import Any
 
 from accelsim.memory.device import kernel as k
 from accelsim.memory.device.channel import Device, Requests, Served
-from accelsim.memory.device.energy import energy
+from accelsim.memory.device.energy import energy, pins_nj
 
 USES = {
     "busy": k.D_BUSY,
@@ -75,5 +75,6 @@ def summary(device: Device, requests: Requests, served: Served) -> dict[str, Any
         "bus_clocks": clocks,
         "energy_nj": None if used is None else used.total_nj,
         "energy_by_command_nj": None if used is None else used._asdict(),
+        "io_energy_nj": pins_nj(device, served),
         "energy_pj_per_bit": None if used is None or not moved else 1000 * used.total_nj / (8 * moved),
     }

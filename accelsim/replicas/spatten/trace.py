@@ -15,28 +15,17 @@ from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
-from accelsim.config import csvfile
 from accelsim.replicas.spatten.topk import drawn_cycles, expected_cycles
+from accelsim.workload import spatten_trace
+from accelsim.workload.spatten_trace import DIM
 
 T = TypeVar("T", int, float)
 
-DIM = 64
-"""Width of a head: 8 vectors make a line of 512 values."""
 LINE = 512 // DIM
+"""Vectors of a line of 512 values."""
 CHANNELS, TRANSACTION_BITS = 16, 256
 COMPARATORS = 16
 HANDOVER_CYCLES = 1
-COLUMNS = (
-    "layer_id", "embedding_length_D", "key_fetch_num", "quant_key_bit", "if_requant", "auto_requant_incre",
-    "value_fetch_num", "quant_value_bit",
-)  # fmt: skip
-STORED_BITS = {4: 4, 6: 6, 8: 8, 10: 8, 12: 8, -1: 8}
-"""Width of a column -> width that is fetched first."""
-FORCED = (10, 12, -1)
-"""Widths of keys that always fetch their four low bits too."""
-LOW_BITS, MAX_LOW_BITS = 4, 8
-MAX_VECTORS = 2**20
-"""Of a row, 1,024 times what the buffers hold."""
 
 
 @dataclass(frozen=True)
@@ -122,17 +111,8 @@ class Totals:
 
 
 def read(path: Path) -> list[Row]:
-    """Return the rows of a trace, as CSV or gzip'd; a last line with one cell, the traced model's file, is none.
-
-    Raises
-    ------
-    ConfigError
-        A file that is no such trace, or asks for what the released design lacks: heads of another width, other bits.
-    """
-    lines = csvfile.read(path, COLUMNS)
-    if not any(list(lines[-1].cells.values())[1:]):
-        lines.pop()
-    return [_row(line) for line in lines]
+    """Return the rows of a trace, as `spatten_trace.read` does."""
+    return [Row(*row) for row in spatten_trace.read(path)]
 
 
 def overlapped_cycles(rows: Iterable[Row]) -> float:
@@ -150,27 +130,6 @@ def figures(path: Path) -> dict[str, float]:
     """Return the figures that `accelsim validate` judges; ``tops`` at 1 GHz."""
     totals = Totals.of(read(path))
     return {**totals.to_dict(), "tops": 2 * totals.macs / totals.cycles / 1000}
-
-
-def _row(line: csvfile.Line) -> Row:
-    if line.whole("embedding_length_D") != DIM:
-        raise line.error("the released design has heads of 64", "trace such a model", "embedding_length_D")
-    key_bits, value_bits = _bits(line, "quant_key_bit"), _bits(line, "quant_value_bit")
-    again = LOW_BITS if key_bits in FORCED else 0
-    flag = line.cells["if_requant"].strip().lower()
-    if flag not in ("true", "false"):
-        raise line.error(f"'{line.cells['if_requant']}' is no flag", "write True or False", "if_requant")
-    if flag == "true" and not again:
-        again = line.whole("auto_requant_incre", 1, MAX_LOW_BITS)
-    keys, values = (line.whole(column, 1, MAX_VECTORS) for column in ("key_fetch_num", "value_fetch_num"))
-    return Row(keys, STORED_BITS[key_bits], again, values, STORED_BITS[value_bits])
-
-
-def _bits(line: csvfile.Line, column: str) -> int:
-    bits = line.whole(column, -1)
-    if bits not in STORED_BITS:
-        raise line.error(f"{bits} bits are not stored", "use 4, 6, 8, 10, 12 or -1 for all", column)
-    return bits
 
 
 def _filled(vectors: int) -> int:

@@ -1,0 +1,170 @@
+"""Work on results on their way out of a unit: what joins a product on a machine, and what it takes there.
+
+A layer folded into weights takes nothing. One that a unit's ``post_ops`` do takes no time where their lanes keep up: a
+tile computes for max(its cycles, ceil(results that it stores / lanes)), the difference being ``fill_drain``; each
+result costs its operations once. See docs/decisions/0101-folded-runs.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, get_args
+
+from accelsim.activity import Activity, Event, Loop, Step
+from accelsim.components import Alu
+from accelsim.config.arch import Unit
+from accelsim.engines.vector.program import Ops, program
+from accelsim.errors import ConfigError
+from accelsim.passes.fold import Folded, fold, per_channel
+from accelsim.results import LayerResult
+from accelsim.units import ceil_div
+from accelsim.workload.layers import Layer, LayerView
+from accelsim.workload.network import Network
+
+FoldInto: TypeAlias = Literal["none", "weights", "hardware"]
+FOLDS_INTO: tuple[FoldInto, ...] = get_args(FoldInto)
+ALONE = "cycles_without_post_ops"
+"""Detail of a layer whose results the lanes hold up."""
+NAME = "post_ops"
+"""Of the component."""
+
+
+def folded_for(network: Network, rule: FoldInto, unit_of: Callable[[LayerView], Unit | None]) -> Folded:
+    """Return a network with what joins its products on a machine.
+
+    Parameters
+    ----------
+    network : Network
+        Tensors have widths.
+    rule : "none", "weights" or "hardware"
+        Nothing; scaling per channel ahead of everything else, into filters and bias; that, and what ``post_ops`` of the
+        product's unit do.
+    unit_of : callable
+        The unit that runs a layer, or None.
+    """
+    if rule == "none":
+        return Folded(network, {})
+
+    def into(host: Layer, layer: Layer) -> Literal["", "weights", "lanes"]:
+        if per_channel(layer, host) and not any(post.into == "lanes" for post in host.post):
+            return "weights"
+        unit = unit_of(network.view(host)) if rule == "hardware" else None
+        away = network.tensors[layer.outputs[0]].home == "dram"
+        does = unit is not None and unit.post_ops is not None and operation(layer) in unit.post_ops.ops
+        return "lanes" if does and away else ""
+
+    return fold(network, "unary", into)
+
+
+def operation(layer: Layer) -> str:
+    """Return what ``post_ops`` call an elementwise layer."""
+    op = str(getattr(layer.shape, "op", ""))
+    return "affine" if layer.kind == "normalization" else op
+
+
+def views(network: Network, layer: Layer) -> tuple[LayerView, ...]:
+    """Return the folded layers that ``post_ops`` do, in order."""
+    made = tuple(network.tensors[name] for name in layer.outputs)
+    return tuple(
+        LayerView(post.name, post.shape, made, tuple(network.tensors[name] for name in post.weights), made)
+        for post in layer.post
+        if post.into == "lanes"
+    )
+
+
+def component(unit: Unit) -> tuple[Alu, ...]:
+    """Return the lanes of a unit that has some."""
+    return () if unit.post_ops is None else (Alu(NAME, unit.post_ops.lanes),)
+
+
+def with_posts(
+    activity: Activity, view: LayerView, posts: Sequence[LayerView], unit: Unit, units: Mapping[str, int]
+) -> Activity:
+    """Return what a unit does of a product and of what joins it.
+
+    Raises
+    ------
+    ConfigError
+        A unit without tiles.
+    """
+    if not posts or unit.post_ops is None:
+        return activity
+    if activity.schedule is None:
+        problem = f"unit '{unit.name}' models its own memory, so nothing can be done to what a tile stores"
+        raise ConfigError(problem, "remove post_ops from it", key=f"units.{unit.name}.post_ops")
+    slower = _Lanes(unit.post_ops.lanes, view.output.width)
+    schedule = slower.tiles(activity.schedule)
+    done = Ops()
+    for post in posts:
+        done = done.plus(program(post).per_element.times(view.output.elements))
+    accounts = activity.accounts
+    if slower.added_cycles:
+        accounts = {
+            kind: causes | {"fill_drain": causes.get("fill_drain", 0) + units[kind] * slower.added_cycles}
+            for kind, causes in accounts.items()
+        }
+    return replace(
+        activity,
+        compute_cycles=activity.compute_cycles + slower.added_cycles,
+        accounts=accounts,
+        schedule=schedule if slower.added_cycles else activity.schedule,
+        events=activity.events | {Event(NAME, name): n for name, n in done._asdict().items() if n},
+        details=activity.details | {"post_ops": ", ".join(post.name for post in posts)},
+    )
+
+
+@dataclass
+class _Lanes:
+    """Lanes that take ``lanes`` results of ``width`` bits per cycle, and the cycles that tiles wait for them."""
+
+    lanes: int
+    width: int
+    added_cycles: int = 0
+
+    def tiles(self, items: Iterable[Step | Loop], times: int = 1) -> tuple[Step | Loop, ...]:
+        """Return tiles that last as long as their results take."""
+        found: list[Step | Loop] = []
+        for item in items:
+            if isinstance(item, Loop):
+                found.append(Loop(item.repeat, self.tiles(item.body, times * item.repeat)))
+                continue
+            stored = sum(t.bits for t in (*item.stores, *item.after) if t.tensor == "output")
+            cycles = max(item.compute_cycles, ceil_div(ceil_div(stored, self.width), self.lanes))
+            self.added_cycles += times * (cycles - item.compute_cycles)
+            found.append(item._replace(compute_cycles=cycles))
+        return tuple(found)
+
+
+def said(
+    network: Network, hosts: Mapping[str, str], layers: Sequence[LayerResult], apart: Sequence[LayerResult]
+) -> tuple[str, ...]:
+    """Return what folding saves layer by layer, and which layers are done by the products ahead of them.
+
+    Parameters
+    ----------
+    network : Network
+        Folded.
+    hosts : mapping
+        Layer that left -> the layer that does its work.
+    layers, apart : sequence of LayerResult
+        Of the folded network, and of the layers that left, each alone.
+    """
+    if not hosts:
+        return ()
+    ways = [post.into for layer in network.layers for post in layer.post]
+    by_host: dict[str, list[str]] = {}
+    for name, host in hosts.items():
+        by_host.setdefault(host, []).append(name)
+    ran = [layer for layer in layers if layer.simulated]
+    alone = sum(layer.details.get(ALONE, layer.cycles) for layer in ran)
+    bits = sum(layer.dram_bits for layer in ran)
+    saved = [layer for layer in apart if layer.simulated]
+    return (
+        f"{len(hosts)} layers folded into the products ahead of them, {ways.count('weights')} into weights and "
+        f"{ways.count('lanes')} by post_ops: layer by layer "
+        f"{sum(layer.cycles for layer in ran):,} cycles and {bits / 8e6:.2f} MB of DRAM in place of "
+        f"{alone + sum(layer.cycles for layer in saved):,} and "
+        f"{(bits + sum(layer.dram_bits for layer in saved)) / 8e6:.2f} MB",
+        "folded: " + "; ".join(f"{', '.join(names)} into {host}" for host, names in by_host.items()),
+    )
