@@ -14,9 +14,9 @@ from accelsim.engines.eyeriss_v2 import kernel_counts as count
 from accelsim.engines.eyeriss_v2.cut import entries, per_pe, shares
 from accelsim.engines.eyeriss_v2.engine import ENGINE
 from accelsim.engines.eyeriss_v2.reference import reference
-from accelsim.errors import WorkloadError
+from accelsim.errors import ConfigError, WorkloadError
 from accelsim.operands.csc import Csc
-from accelsim.validate import compare
+from accelsim.validate import cases, compare
 
 MOBILENET = "mobilenet_v1_050_128"
 VARIANTS = ("eyeriss_v1_scaled", "eyeriss_v1_5", "eyeriss_v2")
@@ -171,6 +171,35 @@ def test_a_sum_beyond_twenty_bits_is_refused_in_one_line(tmp_path):
     assert "layer 'a': an output of 21 bits passes psums of 20" in str(refused.value)
     given["a.weight"] = np.full((64, 64, 1, 1), 64)  # 64 x 127 x 64 = 520,192
     assert accelsim.simulate("eyeriss_v2", net, operands=given, check=True).layers[0].checked
+
+
+def masked(**changes):
+    masks = {"input": "masks.npz:x", "weight": "masks.npz:w"}
+    case = {"case": "c", "arch": "eyeriss_v2", "quantity": "account.busy", "expected": 3, "kind": "exact",
+            "masks": masks, "origin": "hand-derived", "source": "s", "layer": {"kind": "linear", "c": 4, "k": 2}}  # fmt: skip
+    return cases.CaseSpec.model_validate({**case, **changes})
+
+
+def test_a_case_takes_its_masks_from_the_data_or_is_skipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "engine_cases", lambda: {"e": (masked(),)})
+    monkeypatch.setenv("ACCELSIM_DATA", str(tmp_path))
+    assert [row.verdict for row in compare.validate(["e"])] == ["skipped"]
+    x, w = np.array([[1, 0, 1, 1]], bool), np.array([[1, 1, 1, 0], [0, 1, 0, 1]], bool)
+    np.savez(tmp_path / "masks.npz", x=x, w=w)
+    assert [row.ours for row in compare.validate(["e"])] == [3]
+
+
+def test_a_mask_of_another_size_is_refused_with_both_sizes(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "engine_cases", lambda: {"e": (masked(seed=1),)})
+    monkeypatch.setenv("ACCELSIM_DATA", str(tmp_path))
+    np.savez(tmp_path / "masks.npz", x=np.ones((1, 5), bool))
+    with pytest.raises(ConfigError, match=r"'x' has 5 elements, the input of the layer 4; name an array"):
+        compare.validate(["e"])
+
+
+def test_masks_are_of_one_layer():
+    with pytest.raises(ValueError, match="masks are operands of one layer"):
+        masked(layer=None, workload="alexnet")
 
 
 def status(capsys, *words):
