@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from accelsim import network_energy, rooms
 from accelsim.activity import TENSORS
@@ -14,7 +15,6 @@ from accelsim.layer import machine_view
 from accelsim.memory import network as clock
 from accelsim.memory import network_path
 from accelsim.memory.network import DRAM, Edge, NetworkSpans, Program
-from accelsim.memory.network_rows import Known
 from accelsim.results import LayerResult
 from accelsim.rooms import EVERYTHING_IN_DRAM, Homes, Moved
 from accelsim.schedules import Factor, LayerTime, NetworkSchedule, PathPart, UnitAccount
@@ -22,7 +22,9 @@ from accelsim.workload.layers import LayerView
 from accelsim.workload.network import Network, is_view
 
 
-def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> NetworkSchedule:
+def scheduled(
+    arch: Arch, network: Network, layers: Sequence[LayerResult], *, explained: bool = True
+) -> NetworkSchedule:
     """Return the layers on one clock as the machine's ``schedule`` says: activations wait in DRAM or live on the chip.
 
     Parameters
@@ -32,6 +34,8 @@ def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Ne
         Connected.
     layers : sequence of LayerResult
         One for each layer with work, with ``tiles`` where it was simulated.
+    explained : bool
+        Also find the critical path, and what brings the cycles from the layers alone to these: more runs of the clock.
 
     Raises
     ------
@@ -49,37 +53,13 @@ def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Ne
     programs, mine = programs_of(network, layers, homes, moves), [layer for layer in layers if layer.simulated]
     kept = [move for move in moves if move is not None]
     unwritten = check_written(programs, mine, kept)
-    prefetch, overlap = given.prefetch, given.overlap
     buses = {DRAM: machine_view(arch).dram, **rooms.ports(arch)}
-    known: Known = {}
-    found = clock.run(programs, buses, prefetch, overlap=overlap, known=known)
-    path = network_path.critical(programs, buses, prefetch, overlap=overlap, known=known)
-    if path.cycles != found.cycles:
-        raise ModelError(f"the critical path takes {path.cycles} cycles, the network {found.cycles}")
-    alone = [layer.cycles for layer in mine]
-    factors = [Factor("layer by layer", sum(alone))]
-    if homes.kept:
-        in_dram = programs_of(network, layers)
-        factors.append(Factor("one clock", clock.run(in_dram, buses, prefetch, overlap=False, known=known).cycles))
-    if overlap and len(clock.units_of(programs)) > 1:
-        serial = clock.run(programs, buses, prefetch, overlap=False, known=known).cycles
-        factors += [Factor("kept on the chip" if homes.kept else "one clock", serial)]
-        factors.append(Factor("units side by side", found.cycles))
-    else:
-        factors.append(Factor("kept on the chip" if homes.kept else "one clock", found.cycles))
+    timeline = partial(clock.run, buses=buses, prefetch=given.prefetch, known={})
+    found = timeline(programs, overlap=given.overlap)
     accounts = accounts_of(arch, mine, found)
-    times = tuple(
-        LayerTime(
-            layer.name, layer.unit or "", span.start_cycle, span.end_cycle, span.cycles, layer.cycles,
-            {cause: cycles for cause, cycles in zip(("producer", "room", "memory", "conflict"), span[5:], strict=True)
-             if cycles},
-            layer.dram_bits - move.saved_bits, dict(move.homes), moves,
-        )
-        for layer, span, move, moves in zip(mine, found.layers, kept, found.moves, strict=True)
-    )  # fmt: skip
     schedule = NetworkSchedule(
-        prefetch, overlap, found.cycles, sum(alone),
-        found.bound_cycles, times, accounts, tuple(PathPart(*segment) for segment in path.segments), tuple(factors),
+        given.prefetch, given.overlap, found.cycles, sum(layer.cycles for layer in mine), found.bound_cycles,
+        _times(mine, found, kept), accounts, (), (),
         given.residency if arch.memory.buffers else "none", homes.proof,
         sum(layer.dram_read_bits - move.saved_read_bits for layer, move in zip(mine, kept, strict=True)),
         sum(layer.dram_write_bits - move.saved_written_bits for layer, move in zip(mine, kept, strict=True)),
@@ -93,7 +73,44 @@ def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Ne
         ),
         homes.kept, unwritten,
     )  # fmt: skip
-    return replace(schedule, energy_pj=network_energy.energy_pj(arch, mine, schedule))
+    schedule = replace(schedule, energy_pj=network_energy.energy_pj(arch, mine, schedule))
+    if not explained:
+        return schedule
+    path = network_path.critical(
+        programs, buses, given.prefetch, overlap=given.overlap, known=timeline.keywords["known"]
+    )
+    if path.cycles != found.cycles:
+        raise ModelError(f"the critical path takes {path.cycles} cycles, the network {found.cycles}")
+    in_dram = programs_of(network, layers) if homes.kept else None
+    factors = _factors(schedule, programs, in_dram, lambda some: timeline(some, overlap=False).cycles)
+    return replace(schedule, critical=tuple(PathPart(*segment) for segment in path.segments), factors=factors)
+
+
+def _factors(
+    schedule: NetworkSchedule, programs: Sequence[Program], in_dram: Sequence[Program] | None,
+    in_turn: Callable[[Sequence[Program]], int],
+) -> tuple[Factor, ...]:  # fmt: skip
+    """Return the steps from the layers alone to the clock; ``in_turn`` gives the cycles of units that take turns."""
+    factors = [Factor("layer by layer", schedule.isolated_cycles)]
+    if in_dram is not None:
+        factors.append(Factor("one clock", in_turn(in_dram)))
+    last = "one clock" if in_dram is None else "kept on the chip"
+    if schedule.overlap and len(clock.units_of(programs)) > 1:
+        return (*factors, Factor(last, in_turn(programs)), Factor("units side by side", schedule.cycles))
+    return (*factors, Factor(last, schedule.cycles))
+
+
+def _times(layers: Sequence[LayerResult], found: NetworkSpans, kept: Sequence[Moved]) -> tuple[LayerTime, ...]:
+    """Return each layer's place on the clock."""
+    names = ("producer", "room", "memory", "conflict")
+    return tuple(
+        LayerTime(
+            layer.name, layer.unit or "", span.start_cycle, span.end_cycle, span.cycles, layer.cycles,
+            {cause: cycles for cause, cycles in zip(names, span[5:], strict=True) if cycles},
+            layer.dram_bits - move.saved_bits, dict(move.homes), moves,
+        )
+        for layer, span, move, moves in zip(layers, found.layers, kept, found.moves, strict=True)
+    )  # fmt: skip
 
 
 def check_written(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import lcm
 from typing import Any, NamedTuple
 
 
@@ -56,3 +58,20 @@ class Tiles(NamedTuple):
 
     schedule: Any
     dram: Any
+
+
+def time_share(spent: Iterable[tuple[int, int, int]]) -> float:
+    """Return the share of time that goes to some causes, rounded once.
+
+    ``spent`` has units, cycles and the unit-cycles of these causes. Each counts for as long as it lasts: a vector unit
+    of 16 lanes and an array of 1,024 PEs that run one after another do not weigh by their numbers.
+    """
+    by_units: dict[int, int] = {}
+    whole = 0
+    for units, cycles, part in spent:
+        if units:
+            by_units[units] = by_units.get(units, 0) + part
+            whole += cycles
+    common = lcm(*by_units)
+    parts = sum(part * (common // units) for units, part in by_units.items())
+    return parts / (common * whole) if whole else 0.0  # a quotient of integers is rounded once

@@ -18,6 +18,7 @@ from accelsim.engines.vector.program import Ops, program
 from accelsim.errors import ConfigError
 from accelsim.passes.fold import Folded, fold, per_channel
 from accelsim.results import LayerResult
+from accelsim.schedules import Factor, Fold, NetworkSchedule
 from accelsim.units import ceil_div
 from accelsim.workload.layers import Layer, LayerView
 from accelsim.workload.network import Network
@@ -136,13 +137,15 @@ class _Lanes:
         return tuple(found)
 
 
-def said(
-    network: Network, hosts: Mapping[str, str], layers: Sequence[LayerResult], apart: Sequence[LayerResult]
-) -> tuple[str, ...]:
-    """Return what folding saves layer by layer, and which layers are done by the products ahead of them.
+def with_folds(
+    schedule: NetworkSchedule, network: Network, hosts: Mapping[str, str], layers: Sequence[LayerResult],
+    apart: Sequence[LayerResult],
+) -> NetworkSchedule:  # fmt: skip
+    """Return a schedule that knows what was folded, and what the layers alone take without that.
 
     Parameters
     ----------
+    schedule : NetworkSchedule
     network : Network
         Folded.
     hosts : mapping
@@ -151,20 +154,16 @@ def said(
         Of the folded network, and of the layers that left, each alone.
     """
     if not hosts:
-        return ()
-    ways = [post.into for layer in network.layers for post in layer.post]
-    by_host: dict[str, list[str]] = {}
-    for name, host in hosts.items():
-        by_host.setdefault(host, []).append(name)
-    ran = [layer for layer in layers if layer.simulated]
-    alone = sum(layer.details.get(ALONE, layer.cycles) for layer in ran)
-    bits = sum(layer.dram_bits for layer in ran)
-    saved = [layer for layer in apart if layer.simulated]
-    return (
-        f"{len(hosts)} layers folded into the products ahead of them, {ways.count('weights')} into weights and "
-        f"{ways.count('lanes')} by post_ops: layer by layer "
-        f"{sum(layer.cycles for layer in ran):,} cycles and {bits / 8e6:.2f} MB of DRAM in place of "
-        f"{alone + sum(layer.cycles for layer in saved):,} and "
-        f"{(bits + sum(layer.dram_bits for layer in saved)) / 8e6:.2f} MB",
-        "folded: " + "; ".join(f"{', '.join(names)} into {host}" for host, names in by_host.items()),
+        return schedule
+    ways = {post.name: post.into for layer in network.layers for post in layer.post}
+    left = [layer for layer in apart if layer.simulated]
+    alone = [*(layer for layer in layers if layer.simulated), *left]
+    cycles = sum(int(layer.details.get(ALONE, layer.cycles)) for layer in alone)
+    first, *rest = schedule.factors
+    return replace(
+        schedule,
+        isolated_cycles=cycles,
+        isolated_dram_bits=schedule.isolated_dram_bits + sum(layer.dram_bits for layer in left),
+        factors=(first._replace(cycles=cycles), Factor("folded", first.cycles), *rest),
+        folded=tuple(Fold(name, host, ways.get(name, "")) for name, host in hosts.items()),
     )

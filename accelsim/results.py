@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import fsum, lcm
+from math import fsum
 from typing import Any, Literal
 
 from accelsim import basis
@@ -15,6 +15,7 @@ from accelsim.parts import StoredBits as StoredBits
 from accelsim.parts import TablePrice as TablePrice
 from accelsim.parts import Tiles as Tiles
 from accelsim.parts import TrafficRow as TrafficRow
+from accelsim.parts import time_share as time_share
 from accelsim.remedy import Advice
 from accelsim.schedules import NetworkSchedule
 from accelsim.schedules import UnitAccount as UnitAccount
@@ -374,9 +375,24 @@ class NetworkResult:
         """Operations that multiply non-zeros per energy."""
         return 2 * self.effective_macs / self.total_energy_pj if self.total_energy_pj else 0.0
 
+    @cached_property
+    def unit_shares(self) -> dict[str, dict[str, float]]:
+        """Unit that has layers -> cause -> share of the network's time, of its primary kind; of one clock alone."""
+        if self.schedule is None:
+            return {}
+        primary = {layer.unit: layer.primary for layer in self.simulated if layer.unit and layer.primary}
+        accounts = {unit: kinds[primary[unit]] for unit, kinds in self.schedule.accounts.items() if unit in primary}
+        return {
+            unit: {cause: spent / (account.units * self.cycles or 1) for cause, spent in account.causes.items()}
+            for unit, account in accounts.items()
+        }
+
     @property
     def occupancy(self) -> float:
-        """Occupancy over all simulated layers, each for as long as it runs: what the time is spent on."""
+        """Occupancy over all simulated layers, each for as long as it runs: what the time is spent on.
+
+        On one clock the mean over units of theirs, for as long as the network runs.
+        """
         return self._share("busy", "zero")
 
     @property
@@ -419,6 +435,9 @@ class NetworkResult:
         return [layer_row(self, layer) for layer in self.layers]
 
     def _share(self, *causes: str) -> float:
+        if self.schedule is not None:
+            spent = [shares.get(cause, 0.0) for shares in self.unit_shares.values() for cause in causes]
+            return fsum(spent) / len(self.unit_shares) if spent else 0.0
         worked = [(layer.units, layer.cycles, sum(layer.account.get(c, 0) for c in causes)) for layer in self.simulated]
         return time_share(worked)
 
@@ -431,23 +450,6 @@ def placed(results: Iterable[LayerResult], schedule: NetworkSchedule | None = No
         done.append(replace(result, start_cycle=there.get(result.name, now)))
         now += result.cycles
     return tuple(done)
-
-
-def time_share(spent: Iterable[tuple[int, int, int]]) -> float:
-    """Return the share of time that goes to some causes, rounded once.
-
-    ``spent`` has units, cycles and the unit-cycles of these causes. Each counts for as long as it lasts: a vector unit
-    of 16 lanes and an array of 1,024 PEs that run one after another do not weigh by their numbers.
-    """
-    by_units: dict[int, int] = {}
-    whole = 0
-    for units, cycles, part in spent:
-        if units:
-            by_units[units] = by_units.get(units, 0) + part
-            whole += cycles
-    common = lcm(*by_units)
-    parts = sum(part * (common // units) for units, part in by_units.items())
-    return parts / (common * whole) if whole else 0.0  # a quotient of integers is rounded once
 
 
 def _ratio(part: int, whole: int, empty: float = 1.0) -> float:

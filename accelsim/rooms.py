@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
 
+from accelsim import pinned_rooms
 from accelsim.activity import Loop, Step, Transfer, walk
 from accelsim.config.arch import Arch
 from accelsim.config.schema import BufferSpec
@@ -103,6 +104,9 @@ def homes(arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Kee
     keep : "none", "greedy" or "exact"
     """
     told = any(tensor.buffer for tensor in network.tensors.values())
+    if arch.schedule.places and not arch.memory.buffers:
+        problem = f"'{arch.name}' has no buffers between layers"
+        raise arch.document.error(("schedule", "places"), problem, "pin it to a machine with memory.buffers")
     if not arch.memory.buffers or (keep == "none" and not told):
         return EVERYTHING_IN_DRAM
     found = layout(network)
@@ -118,10 +122,15 @@ def homes(arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Kee
     after: dict[int, tuple[int, ...]] = {}
     buffers, kept, proofs = list[BufferTime](), list[Kept](), list[str]()
     for spec in arch.memory.buffers:
-        plan, storages = _planned(
-            arch, spec, found, wanted, pinned, "greedy" if keep == "greedy" else "exact", overlap=len(arch.units) > 1
-        )
         size = Buffer(spec.name, spec.kib * KIB_BITS, spec.word_bits)
+        if arch.schedule.places is not None:
+            able = (name for name, buffer in wanted.items() if buffer == spec.name)
+            plan, storages = pinned_rooms.pinned(arch, spec, size, found.storages, able)
+        else:
+            plan, storages = _planned(
+                arch, spec, found, wanted, pinned, "greedy" if keep == "greedy" else "exact",
+                overlap=len(arch.units) > 1,
+            )  # fmt: skip
         buffers.append(BufferTime(spec.name, size.capacity_bits, used_bits(storages, plan, size), 0, 0))
         proofs.append(plan.proof)
         for storage in storages:
@@ -131,7 +140,7 @@ def homes(arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Kee
                 kept.append(Kept(storage.name, spec.name, address, storage.bits, storage.first, storage.last))
         for position, before in room_edges(storages, plan).items():
             after[position] = tuple(sorted({*after.get(position, ()), *before}))
-    proof = next((proof for proof in ("greedy", "bounded") if proof in proofs), "optimal")
+    proof = next((proof for proof in ("pinned", "greedy", "bounded") if proof in proofs), "optimal")
     return Homes(places, after, tuple(buffers), tuple(kept), proof)
 
 

@@ -92,6 +92,14 @@ class Factor(NamedTuple):
     cycles: int
 
 
+class Fold(NamedTuple):
+    """A layer that is part of the product ahead of it: ``into`` weights, or done by lanes."""
+
+    layer: str
+    host: str
+    into: str
+
+
 class PathPart(NamedTuple):
     """So many cycles of the critical path are a layer's ``what`` (compute, transfer, latency) on ``resource``."""
 
@@ -114,7 +122,7 @@ class NetworkSchedule:
     cycles : int
         End of the last computation or store.
     isolated_cycles : int
-        Sum of the layers alone.
+        Sum of the layers alone, those that are folded too.
     lower_bound_cycles : int
         The most that one unit or one port has to do.
     factors : tuple of Factor
@@ -128,6 +136,8 @@ class NetworkSchedule:
     buffers : tuple of BufferTime
     kept : tuple of Kept
         What lives in them.
+    folded : tuple of Fold
+        Layers that are parts of others.
     layers : tuple of LayerTime
         Those that were simulated.
     accounts : mapping
@@ -154,6 +164,7 @@ class NetworkSchedule:
     buffers: tuple[BufferTime, ...] = ()
     kept: tuple[Kept, ...] = ()
     unwritten: tuple[str, ...] = ()
+    folded: tuple[Fold, ...] = ()
 
     @property
     def dram_bits(self) -> int:

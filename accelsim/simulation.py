@@ -194,7 +194,8 @@ def simulate(
     hosts = folded.hosts if clocked is not None else {}
     left = [task_for(arch, whole, x, pinned, {}, unsupported) for x in whole.layers if x.name in hosts]
     apart = _run(arch, left, replace(options, check=False), workers, None)
-    joined = rooms.not_at_home(whole) if clocked is None else posts.said(network, hosts, ran, apart)
+    clocked = clocked and posts.with_folds(clocked, network, hosts, ran, apart)
+    joined = rooms.not_at_home(whole) if clocked is None else ()
     if one_clock and not trace:
         ran = [replace(result, tiles=None) for result in ran]
     ran, sooner = overlapped(arch, network, tasks, ran)
@@ -251,13 +252,15 @@ def folded_for(arch: Arch, network: Network, *, one_clock: bool) -> Folded:
     return posts.folded_for(network, into, lambda view: _unit_for(arch, view)[0])
 
 
-def scheduled(arch: Arch, network: Network, layers: Sequence[LayerResult]) -> NetworkSchedule | None:
+def scheduled(
+    arch: Arch, network: Network, layers: Sequence[LayerResult], *, explained: bool = True
+) -> NetworkSchedule | None:
     """Return layers that may go on one clock there; None if some were not simulated and the machine does not insist."""
     if arch.schedule.mode is None and not all(layer.simulated for layer in layers):
         return None
     from accelsim import network_time  # loads compiled code
 
-    return network_time.scheduled(arch, network, layers)
+    return network_time.scheduled(arch, network, layers, explained=explained)
 
 
 def prepare(arch: Arch, network: Network, batch: int | None, density: Given | None, precision: Given | None) -> Network:

@@ -232,7 +232,7 @@ def every_cause(**changes: Any) -> NetworkResult:
     units, cycles = 100, 1000
     layers = []
     for i, big in enumerate(CAUSES):
-        causes = {cause: 4_000 + 1_000 * j for j, cause in enumerate(CAUSES)}
+        causes = {cause: 2_000 + 500 * j for j, cause in enumerate(CAUSES)}
         causes[big] += units * cycles - sum(causes.values())
         energy = {"macs": 2e6, "dram": 5e6} | {f"glb.part{j}": 1e5 * (j + 1) for j in range(10)}
         layers.append(

@@ -29,6 +29,7 @@ TIERS = [
     {"posts"},
     {"charges", "served"},
     {"layer"},
+    {"pinned_rooms"},
     {"rooms", "overlap"},
     {"network_energy"},
     {"network_time"},

@@ -19,6 +19,10 @@ from accelsim.explore.sweep import evaluate
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.operands.layer_values import layer_reals
 from accelsim.passes.fold import fold, scaled
+from accelsim.report import clocked
+from accelsim.report.document import to_json
+from accelsim.report.markdown import to_markdown
+from accelsim.report.reader import read_report
 from accelsim.workload.layers import LayerView
 from accelsim.workload.nets.builder import Builder
 from accelsim.workload.network import Network
@@ -87,7 +91,7 @@ def test_a_result_at_home_on_the_chip_passes_no_lanes():
     assert hosts(inside, "hardware") == {}
 
 
-def test_a_folded_run_says_what_joined_what_and_what_that_saves():
+def test_a_folded_run_says_what_joined_what_and_what_that_saves(tmp_path):
     network = small(chain)
     result = ran(machine(), network)
     plain = accelsim.simulate(machine(), network, schedule="isolated")
@@ -95,14 +99,19 @@ def test_a_folded_run_says_what_joined_what_and_what_that_saves():
     assert result.layers[0].details["post_ops"] == "relu, bn, bias"
     alone = {layer.name: layer for layer in plain.layers}
     assert result.layers[0].cycles == alone["conv1"].cycles
-    first, second = (note for note in result.notes if "folded" in note)
-    assert second == "folded: ahead, relu, bn, bias into conv1"
-    assert first == (
-        "4 layers folded into the products ahead of them, 1 into weights and 3 by post_ops: layer by layer "
-        f"{alone['conv1'].cycles + alone['conv2'].cycles:,} cycles and "
-        f"{(alone['conv1'].dram_bits + alone['conv2'].dram_bits) / 8e6:.2f} MB of DRAM in place of "
-        f"{plain.cycles:,} and {sum(layer.dram_bits for layer in plain.layers) / 8e6:.2f} MB"
-    )
+    schedule = result.schedule
+    assert [(fold.layer, fold.host, fold.into) for fold in schedule.folded] == [
+        ("ahead", "conv1", "weights"), ("relu", "conv1", "lanes"), ("bn", "conv1", "lanes"), ("bias", "conv1", "lanes"),
+    ]  # fmt: skip
+    assert [factor.what for factor in schedule.factors[:2]] == ["layer by layer", "folded"]
+    assert schedule.isolated_cycles == schedule.factors[0].cycles == plain.cycles
+    assert schedule.factors[1].cycles == alone["conv1"].cycles + alone["conv2"].cycles
+    assert schedule.isolated_dram_bits == plain.dram_bits
+    assert clocked.folds(schedule) == ["conv1: ahead, relu, bn, bias"]
+    assert "4 layers into the products ahead of them, 1 into weights and 3 by post" in to_markdown(result)
+    path = tmp_path / "report.json"
+    path.write_text(to_json(result))
+    assert to_json(read_report(path)) == path.read_text()
 
 
 def test_each_result_costs_its_operations_once():
@@ -135,8 +144,8 @@ def test_a_slow_edge_takes_time_as_fill_and_drain_and_accounts_close():
     assert slow.details["cycles_without_post_ops"] == fast.cycles
     assert slow.accounts["pes"].causes["fill_drain"] - fast.accounts["pes"].causes.get("fill_drain", 0) == 1024 * more
     assert sum(slow.accounts["pes"].causes.values()) == 1024 * slow.cycles
-    note = next(note for note in ran(machine(lanes=1), network).notes if "in place of" in note)
-    assert f"in place of {accelsim.simulate(machine(), network, schedule='isolated').cycles:,} and" in note
+    plain = accelsim.simulate(machine(), network, schedule="isolated")
+    assert ran(machine(lanes=1), network).schedule.isolated_cycles == plain.cycles
 
 
 def test_layers_one_after_another_fold_nothing():

@@ -52,7 +52,7 @@ def test_the_terminals_table_shows_each_layers_figures():
     }
     assert after == {
         "conv1": ["20", "0.200", "0.050", "2.20", "compute"],
-        "conv2": ["60", "1.00", "0.200", "10.0", "memory"],
+        "conv2": ["60", "1.00", "0.200", "10.0", "DRAM", "stall"],
         "pool": ["0", "0.100", "0.010", "1.00", "compute"],
         "block.1": ["0", "0.030", "0.010", "0.400", "imbalance"],
     }
@@ -196,7 +196,7 @@ def test_markdown_shows_each_layers_figures():
     shown = ("MACs", "cycles", "occupancy", "stalls", "DRAM read MB", "DRAM write MB", "energy uJ", "bound by")
     assert {name: tuple(found[name][key] for key in shown) for name in ("conv1", "conv2", "pool", "block.1")} == {
         "conv1": ("600,000", "100,000", "60 %", "20 %", "0.2", "0.05", "2.20", "compute"),
-        "conv2": ("1,000,000", "300,000", "33 %", "60 %", "1.00", "0.2", "10.0", "memory"),
+        "conv2": ("1,000,000", "300,000", "33 %", "60 %", "1.00", "0.2", "10.0", "DRAM stall"),
         "pool": ("0", "50,000", "50 %", "0 %", "0.1", "0.01", "1.00", "compute"),
         "block.1": ("200,000", "25,000", "40 %", "0 %", "0.03", "0.01", "0.4", "imbalance"),
     }
@@ -290,7 +290,7 @@ def test_the_pages_table_shows_each_layers_figures():
     found = {name: cells(text, name) for name in ("conv1", "conv2", "pool", "block.1")}
     assert {name: tuple(row[key] for key in shown) for name, row in found.items()} == {
         "conv1": ("100,000", "20", "60", "20", "0.200", "0.050", "2.20", "600,000", "compute"),
-        "conv2": ("300,000", "60", "33", "60", "1.00", "0.200", "10.0", "1,000,000", "memory"),
+        "conv2": ("300,000", "60", "33", "60", "1.00", "0.200", "10.0", "1,000,000", "DRAM stall"),
         "pool": ("50,000", "10", "50", "0", "0.100", "0.010", "1.00", "", "compute"),
         "block.1": ("25,000", "5.0", "40", "0", "0.030", "0.010", "0.400", "200,000", "imbalance"),
     }

@@ -80,7 +80,7 @@ def test_every_cause_has_a_sentence_of_its_own():
     result = every_cause()
     lost = [layer for layer in result.layers if layer.name.split("conv_")[1] not in ("busy", "zero")]
     sentences = {words.why(result, [layer]).split(": ", 1)[1].lstrip("0123456789 %") for layer in lost}
-    assert len(sentences) == len(lost) == 8
+    assert len(sentences) == len(lost) == 9
     assert not any("are lost to" in s and "bank" not in s for s in sentences)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -30,14 +31,18 @@ modes = click.option("--network", "mode", flag_value="network",
 
 
 def options(command: AnyFunction) -> AnyFunction:
-    """Add ``--isolated``, ``--prefetch`` and ``--residency`` to a command, as ``mode``, ``prefetch``, ``residency``."""
+    """Add the options of a clock but ``--network`` to a command."""
     alone = click.option("--isolated", "mode", flag_value="isolated",
                          help="Layers one after another, each from an idle machine.")  # fmt: skip
     ahead = click.option("--prefetch", type=PrefetchType(), metavar="none|tile|KIB",
                          help="What constants one clock lets units fetch ahead.")  # fmt: skip
     kept = click.option("--residency", type=click.Choice(["none", "greedy", "exact"]),
                         help="How one clock chooses what lives in the machine's buffers.")  # fmt: skip
-    return alone(ahead(kept(command)))
+    joins = click.option("--fold", type=click.Choice(["none", "weights", "hardware"]),
+                         help="What joins products on one clock: nothing, scaling, post_ops too.")  # fmt: skip
+    pinned = click.option("--schedule", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+                          help="Clock of a report.json: what lived where, prefetch and the rest; or YAML.")  # fmt: skip
+    return alone(ahead(kept(joins(pinned(command)))))
 
 
 def sets(options: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -45,8 +50,15 @@ def sets(options: dict[str, Any]) -> list[tuple[str, Any]]:
 
     What one clock does asks for one; it is of whole networks.
     """
-    found = {key: options.pop(key) for key in ("mode", "prefetch", "residency")}
-    named = [f"--{key}" for key in ("prefetch", "residency") if found[key] is not None]
+    file = options.pop("schedule")
+    found = {key: options.pop(key) for key in ("mode", "prefetch", "residency", "fold")}
+    named = [f"--{key}" for key in ("prefetch", "residency", "fold") if found[key] is not None]
+    if file is not None:
+        from accelsim.config.schedule_file import keys
+
+        if found["mode"] is not None or named or options["layers"] != "*":
+            raise click.UsageError("--schedule says all of a clock: drop the other options of it, and --layers.")
+        return keys(file)
     if found["mode"] == "isolated" and named:
         raise click.UsageError(f"{named[0]} is of one clock: drop --isolated.")
     if named:

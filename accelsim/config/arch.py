@@ -209,6 +209,8 @@ def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
         config["memory"].pop("buffers")
     if "schedule" not in spec.model_fields_set:
         config.pop("schedule")
+    elif spec.schedule.places is None:
+        config["schedule"].pop("places")
     if spec.engine is not None:
         config.pop("units")
         config["params"] = units[0].params.model_dump(mode="json")

@@ -164,6 +164,14 @@ class PostSpec(Strict):
     lanes: int = Field(ge=1, le=65536, description="results that it takes per cycle, whatever is done to them")
 
 
+class PlaceSpec(Strict):
+    """Where tensors that share storage live between layers."""
+
+    storage: str = Field(description="name of one of them, as reports and plans have it")
+    buffer: str = Field(description="name of a buffer of the machine")
+    address_bits: int = Field(ge=0, description="where it begins there")
+
+
 class ScheduleSpec(Strict):
     """How the layers of a connected network share the machine's time."""
 
@@ -186,6 +194,9 @@ class ScheduleSpec(Strict):
         "so many KiB of room",
     )
     overlap: bool = Field(True, description="whether units compute side by side on one clock")
+    places: tuple[PlaceSpec, ...] | None = Field(
+        None, strict=False, description="on one clock: what lives where, in place of a plan, as in report.json"
+    )
 
     @field_validator("prefetch", mode="before")
     @classmethod

@@ -15,7 +15,7 @@ from accelsim.workload.storage import Storage
 
 Planner: TypeAlias = Literal["exact", "greedy", "tflm"]
 PLANNERS: tuple[Planner, ...] = get_args(Planner)
-Proof: TypeAlias = Literal["optimal", "bounded", "greedy", "tflm"]
+Proof: TypeAlias = Literal["optimal", "bounded", "greedy", "tflm", "pinned"]
 
 TFLM_ALIGN_BITS = 128
 """TensorFlow Lite Micro's kBufferAlignment of 16 bytes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
-from accelsim.report import facts, words
+from accelsim.report import words
 from accelsim.results import NetworkResult
 from accelsim.schedules import BufferTime, LayerTime, NetworkSchedule
 from accelsim.units import si
@@ -13,28 +13,35 @@ from accelsim.units import si
 MOST_LAYERS = 5
 """Layers of the critical path that a line names; report.json has all."""
 WAIT_WORDS = {"producer": "producer", "room": "room", "memory": "DRAM", "conflict": "port"}
-COLUMNS = ("layer", "unit", "start", "end", "cycles", "alone", "waited for, cycles", "DRAM MB", "in buffers")
+COLUMNS = ("layer", "unit", "start", "end", "since the last", "alone", "waited for, cycles", "DRAM MB", "in buffers")
 TEXT_COLUMNS = ("layer", "unit", "waited for, cycles", "in buffers")
+EACH_ALONE = "every row of a layer is of the layer alone"
 PROOFS = {
     "optimal": "no choice by bits written and read once moves less",
     "bounded": "the choice is not proved to be the best",
     "greedy": "chosen greedily",
+    "pinned": "as the schedule says",
 }
 """Proof -> what it says."""
 
 
 def headline(schedule: NetworkSchedule) -> str:
-    """Return both totals, and what brings the cycles from the layers alone to those of the clock."""
+    """Return both totals, how far apart they are, and the steps from layers alone to the clock."""
+    alone = schedule.isolated_cycles or 1
     steps = [
-        f"{after.what} {100 * (after.cycles - before.cycles) / schedule.isolated_cycles:+.1f} %"
-        for before, after in pairwise(schedule.factors)
-        if schedule.isolated_cycles
+        f"{after.what} {change(after.cycles - before.cycles, alone)}" for before, after in pairwise(schedule.factors)
     ]
     return (
         f"{si(schedule.cycles, 'cycles', 4)} on one clock, {words.megabytes(schedule.dram_bits)} MB DRAM (isolated "
         f"layers: {si(schedule.isolated_cycles, 'cycles', 4)}, {words.megabytes(schedule.isolated_dram_bits)} MB): "
-        + ", ".join(steps)
+        f"{change(schedule.cycles - schedule.isolated_cycles, alone)} in all: {', '.join(steps)}"
     )
+
+
+def change(cycles: int, of: int) -> str:
+    """Return a difference in percent with its sign, kept on one line."""
+    percent = 100 * cycles / of
+    return f"{percent:+.1f}\N{NO-BREAK SPACE}%" if abs(percent) >= 0.05 or not cycles else "<0.1\N{NO-BREAK SPACE}%"
 
 
 def totals(result: NetworkResult) -> list[tuple[str, str]]:
@@ -44,16 +51,35 @@ def totals(result: NetworkResult) -> list[tuple[str, str]]:
         return []
     ahead = f"{schedule.prefetch:,} KiB" if isinstance(schedule.prefetch, int) else schedule.prefetch
     side = "" if schedule.overlap else ", units take turns"
+    how = ", as folded" if schedule.folded else ""
     alone = si(result.alone.total_energy_pj * 1e-12, "J", 4)
     unwritten = ", ".join(schedule.unwritten)
     return [
         ("one clock", f"{_bound(schedule)}; prefetch {ahead}{side}"),
-        *((f"  {unit}", _shares(causes)) for unit, causes in spent(result, schedule).items()),
+        *((f"  {unit}", _shares(causes)) for unit, causes in result.unit_shares.items()),
         ("critical", critical(schedule)),
         *((buffer.name, _buffer(result, schedule, buffer)) for buffer in schedule.buffers),
+        *([("folded", folded(schedule))] if schedule.folded else []),
         *([("unwritten", f"{unwritten}: read from DRAM what the engine ahead kept on the chip")] if unwritten else []),
-        ("isolated", f"energy {alone}; figures of layers are of each alone"),
+        ("isolated", f"layers one after another{how}: {result.isolated_cycles:,} cycles, energy {alone}; {EACH_ALONE}"),
     ]
+
+
+def folded(schedule: NetworkSchedule) -> str:
+    """Return how many layers are parts of others, and how."""
+    ways = [fold.into for fold in schedule.folded]
+    return (
+        f"{len(ways)} layers into the products ahead of them, {ways.count('weights')} into weights and "
+        f"{ways.count('lanes')} by post_ops"
+    )
+
+
+def folds(schedule: NetworkSchedule) -> list[str]:
+    """Return a line per product that others are part of."""
+    found: dict[str, list[str]] = {}
+    for fold in schedule.folded:
+        found.setdefault(fold.host, []).append(fold.layer)
+    return [f"{host}: {', '.join(layers)}" for host, layers in found.items()]
 
 
 def _bound(schedule: NetworkSchedule) -> str:
@@ -72,17 +98,6 @@ def _buffer(result: NetworkResult, schedule: NetworkSchedule, buffer: BufferTime
         f"{words.number(buffer.capacity_bits / 8192)} KiB; {words.megabytes(buffer.written_bits)} MB written, "
         f"{words.megabytes(buffer.read_bits)} MB read{ports}{proof}"
     )
-
-
-def spent(result: NetworkResult, schedule: NetworkSchedule) -> dict[str, dict[str, float]]:
-    """Return unit -> cause -> share of the network's time, of the units' primary kinds."""
-    primary = {layer.unit or "": layer.primary for layer in result.simulated}
-    found = {}
-    for unit, kinds in schedule.accounts.items():
-        account = kinds[primary[unit]] if unit in primary else next(iter(kinds.values()))
-        whole = account.units * schedule.cycles or 1
-        found[unit] = {cause: account.causes[cause] / whole for cause in facts.in_order(account.causes)}
-    return found
 
 
 def critical(schedule: NetworkSchedule) -> str:

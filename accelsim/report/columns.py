@@ -88,8 +88,9 @@ def _clocked(result: NetworkResult, layers: Sequence[LayerResult]) -> list[Colum
         return []
     times = clocked.by_layer(result)
     mine = [times[layer.name] for layer in layers]
-    waits = [f"{sum(time.waits.values()):,}" for time in mine]
-    most = [clocked.WAIT_WORDS[max(time.waits, key=lambda c: time.waits[c])] if time.waits else "" for time in mine]
+    worst = [max(time.waits.items(), key=lambda wait: wait[1], default=("", 0)) for time in mine]
+    waits = [f"{cycles:,}" if cause else "" for cause, cycles in worst]
+    most = [clocked.WAIT_WORDS.get(cause, "") for cause, _ in worst]
     return [
         column("start", ("one", "clock:", "start"), [*(f"{time.start_cycle:,}" for time in mine), ""], 3),
         column("end", ("end",), [*(f"{time.end_cycle:,}" for time in mine), f"{result.cycles:,}"], 3),

@@ -66,7 +66,7 @@ def _network(how: _How, comparison: Comparison, name: str, number: int) -> dict[
     for row in comparison.by_network[name]:
         cells = [Cell(text) for text in texts.cells(comparison, row)]
         if row.over is not None:
-            cells += _bars(how, row, row.over.layers, row.over.total_energy_pj, slowest, dearest)
+            cells += _bars(how, row, row.over, slowest, dearest)
         totals.append(cells)
     return {
         "id": f"network{number}",
@@ -117,7 +117,7 @@ def _layer_cells(
 ) -> list[Cell]:
     if layer is None or row.over is None:
         return [Cell("not run"), *[Cell()] * 4]
-    time, energy = _bars(how, row, [layer], layer.total_energy_pj, slowest, dearest)
+    time, energy = _bars(how, row, layer, slowest, dearest)
     seconds, joules = si(_time_s(row, layer), "s"), si(layer.total_energy_pj * 1e-12, "J")
     return [Cell(seconds), time, Cell(joules), energy, Cell(words.bound(layer.bound_by))]
 
@@ -126,24 +126,21 @@ def _time_s(row: ComparisonRow, layer: LayerResult) -> float:
     return layer.cycles / (row.over.clock_mhz * 1e6) if row.over is not None else 0.0
 
 
-def _bars(
-    how: _How, row: ComparisonRow, layers: Sequence[LayerResult], pj: float, slowest: float, dearest: float
-) -> list[Cell]:
-    """Return the bar of time by cause and that of energy by class."""
-    causes: dict[str, float] = {}
-    energy: dict[str, float] = {}
-    for layer in layers:
-        for cause in facts.causes(layer):
-            name = words.CAUSE_WORDS.get(cause, cause)
-            causes[name] = causes.get(name, 0.0) + facts.share(layer, cause) * layer.cycles
-        for name, part in how.energy(row, layer).items():
-            energy[name] = energy.get(name, 0.0) + part
-    time = sum(_time_s(row, layer) for layer in layers)
-    what = f"{row.arch}, {layers[0].name}" if len(layers) == 1 else row.arch
+def _bars(how: _How, row: ComparisonRow, of: NetworkResult | LayerResult, slowest: float, dearest: float) -> list[Cell]:
+    """Return the bar of time by cause and that of energy by class, of a network or of a layer."""
+    if isinstance(of, NetworkResult):
+        shares, what, time_s = facts.time_shares(of), row.arch, of.time_s
+    else:
+        shares = {cause: facts.share(of, cause) for cause in facts.causes(of)}
+        what, time_s = f"{row.arch}, {of.name}", _time_s(row, of)
+    causes = {words.CAUSE_WORDS.get(cause, cause): share for cause, share in shares.items()}
     return [
-        Cell("", f"time of {what}", _percent(time, slowest), page.pieces(how.looks, causes, _CAUSES)),
-        Cell("", f"energy of {what}", _percent(pj, dearest), page.pieces(how.looks, energy, classes.LOOKS)),
-    ]
+        Cell("", f"time of {what}", _percent(time_s, slowest), page.pieces(how.looks, causes, _CAUSES)),
+        Cell(
+            "", f"energy of {what}", _percent(of.total_energy_pj, dearest),
+            page.pieces(how.looks, how.energy(row, of), classes.LOOKS),
+        ),
+    ]  # fmt: skip
 
 
 def _percent(part: float, whole: float) -> float:

@@ -121,6 +121,7 @@ def _schedule(schedule: NetworkSchedule) -> dict[str, Any]:
         "kept": [kept._asdict() for kept in schedule.kept],
         "energy_pj": dict(schedule.energy_pj),
         "unwritten": list(schedule.unwritten),
+        "folded": [fold._asdict() for fold in schedule.folded],
     }
 
 
@@ -169,8 +170,8 @@ def _beside(result: NetworkResult) -> dict[str, Any]:
     if result.schedule is None:
         return {}
     return {
-        "isolated_cycles": result.isolated_cycles,
-        "isolated_dram_bits": result.alone.dram_bits,
+        "isolated_cycles": result.schedule.isolated_cycles,
+        "isolated_dram_bits": result.schedule.isolated_dram_bits,
         "lower_bound_cycles": result.schedule.lower_bound_cycles,
     }
 

@@ -42,8 +42,9 @@ def in_order(found: Mapping[str, Any]) -> list[str]:
 
 
 def all_causes(result: NetworkResult) -> list[str]:
-    """Return the causes that occur in any layer."""
-    return in_order({cause: True for layer in result.simulated for cause in causes(layer)})
+    """Return the causes that occur in any layer, or on the network's clock."""
+    found = {cause: True for layer in result.simulated for cause in causes(layer)}
+    return in_order(found | {cause: True for shares in result.unit_shares.values() for cause in shares})
 
 
 def share(layer: LayerResult, cause: str) -> float:
@@ -53,7 +54,15 @@ def share(layer: LayerResult, cause: str) -> float:
 
 
 def time_shares(result: NetworkResult) -> dict[str, float]:
-    """Return the share of the network's time by cause: each layer's account weighted by its cycles."""
+    """Return the share of the network's time by cause: each layer's account weighted by its cycles.
+
+    On one clock the mean over the units of their accounts.
+    """
+    if units := result.unit_shares.values():
+        each = {
+            cause: sum(shares.get(cause, 0.0) for shares in units) / len(units) for shares in units for cause in shares
+        }
+        return {cause: each[cause] for cause in in_order(each)}
     spent = {
         cause: sum(share(layer, cause) * layer.cycles for layer in result.simulated) for cause in all_causes(result)
     }

@@ -71,7 +71,10 @@ def _one_clock(schedule: NetworkSchedule | None) -> list[str]:
     if schedule is None:
         return []
     rows = [[markdown(cell) for cell in row] for row in clocked.rows(schedule)]
-    return ["## One clock", _table(clocked.COLUMNS, rows, clocked.TEXT_COLUMNS)]
+    found = ["## One clock", _table(clocked.COLUMNS, rows, clocked.TEXT_COLUMNS)]
+    return (
+        [*found, "## Folded", _bullets(list(map(markdown, clocked.folds(schedule))), "")] if schedule.folded else found
+    )
 
 
 def _remedies(result: NetworkResult) -> list[str]:

@@ -14,10 +14,11 @@ import numpy as np
 
 from accelsim.memory.timeline import Traced
 from accelsim.results import LayerResult, NetworkResult
+from accelsim.schedules import NetworkSchedule
 
 WINDOW_US = 1.0
 """Over which peaks are taken unless somebody says otherwise."""
-LEAKAGE, DRAM = "leakage", "dram"
+LEAKAGE, DRAM, CLOCK = "leakage", "dram", "clock"
 COMPUTE, BUS, STALL, ALWAYS = range(4)
 """When energy is spent: while units compute, while the bus moves, while units do not compute, all the time."""
 
@@ -81,8 +82,40 @@ class Power(NamedTuple):
 
 
 def of_layers(result: NetworkResult) -> Power:
-    """Return the curve of a result, a piece per layer."""
-    return of_tiles(result, {})
+    """Return the curve of a result, a piece per layer; on one clock from its start to its end there."""
+    return of_tiles(result, {}) if result.schedule is None else _on_clock(result, result.schedule)
+
+
+def _on_clock(result: NetworkResult, schedule: NetworkSchedule) -> Power:
+    """Return the curve of a network on one clock.
+
+    What a layer spends is spread over its time there, that of DRAM and of buffers between layers in proportion to what
+    it moves; clocks of units and leakage take what they take all the time.
+    """
+    times = [time for time in schedule.layers if time.end_cycle > time.start_cycle]
+    ends = [cycle for time in times for cycle in (time.start_cycle, time.end_cycle)]
+    edges = np.unique(np.array([0, *ends, schedule.cycles], dtype=np.int64))
+    cycles = np.diff(edges).astype(np.float64)
+    layers = {layer.name: layer for layer in result.simulated}
+    kept = {f"glb.{buffer.name}" for buffer in schedule.buffers}
+    always = {name for name in schedule.energy_pj if name == LEAKAGE or name.split(".")[-1] == CLOCK}
+    curve = {}
+    for name, pj in schedule.energy_pj.items():
+        weights = np.zeros(len(cycles))
+        for time in times if name not in always else ():
+            if name == DRAM:
+                share = float(time.dram_bits)
+            elif name in kept:
+                share = float(
+                    sum(bus.busy_cycles for place, bus in time.moves.items() if f"glb.{place}".startswith(name))
+                )
+            else:
+                share = layers[time.name].energy_pj.get(name, 0.0)
+            first, last = np.searchsorted(edges, [time.start_cycle, time.end_cycle])
+            weights[first:last] += share * cycles[first:last] / (time.end_cycle - time.start_cycle)
+        whole = weights.sum()
+        curve[name] = pj * (weights / whole if whole else cycles / (cycles.sum() or 1.0))
+    return Power(edges, curve, result.clock_mhz)
 
 
 def of_tiles(result: NetworkResult, traced: Mapping[str, Traced]) -> Power:
@@ -102,11 +135,10 @@ def of_tiles(result: NetworkResult, traced: Mapping[str, Traced]) -> Power:
 
 def to_document(result: NetworkResult) -> dict[str, Any]:
     """Return mean and peak power by layers, the window of the peak, and what stalls draw, for report.json."""
-    result = result.alone
     curve, window = of_layers(result), window_us(result)
     return {
         "average_mw": curve.average_mw, "peak_mw": curve.peak_mw(window), "window_us": window, "resolved": "layers",
-        "stalled_mw": stalled_mw(result),
+        "stalled_mw": stalled_mw(result.alone),
     }  # fmt: skip
 
 
@@ -116,7 +148,7 @@ def window_us(result: NetworkResult) -> float:
 
 
 def stalled_mw(result: NetworkResult) -> float:
-    """Return what leakage and clocks draw while the units stall, as a mean over the run."""
+    """Return what leakage and clocks draw while the units of layers alone stall, as a mean over the run."""
     pj = sum(sum(layer.stalled_pj.values()) for layer in result.simulated)
     return pj * result.clock_mhz / 1000 / result.cycles if result.cycles else 0.0
 

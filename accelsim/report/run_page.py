@@ -7,7 +7,7 @@ from typing import Any
 
 from accelsim.config.arch import unsourced
 from accelsim.report import clocked, dram, facts, letters, nests, page, words
-from accelsim.report.breakdown_plot import cycles_bars, energy_bars
+from accelsim.report.breakdown_plot import OTHERS, cycles_bars, energy_bars
 from accelsim.report.page import Looks, Piece
 from accelsim.report.roofline_page import NOTE, roofline
 from accelsim.report.series import rows
@@ -55,8 +55,8 @@ def to_html(result: NetworkResult) -> str:
             (label, text.replace(" %", "\N{NO-BREAK SPACE}%"))
             for label, text in [*dram.totals(result), *clocked.totals(result)]
         ],
-        cycles=page.pieces(looks, _sum(cycles), cause_looks),
-        energy=page.pieces(looks, _sum(energy), component_looks),
+        cycles=page.pieces(looks, _time(result), cause_looks),
+        energy=page.pieces(looks, _energy(result, component_looks), component_looks),
         worst=[words.why(result, alike) for alike in facts.worst_layers(result)],
         nothing_lost=words.nothing_lost(),
         advice=words.advice(result),
@@ -80,11 +80,16 @@ def to_html(result: NetworkResult) -> str:
     )
 
 
-def _sum(bars: list[dict[str, float]]) -> dict[str, float]:
+def _time(result: NetworkResult) -> dict[str, float]:
+    return {words.CAUSE_WORDS.get(cause, cause): share for cause, share in facts.time_shares(result).items()}
+
+
+def _energy(result: NetworkResult, looks: Mapping[str, Any]) -> dict[str, float]:
+    """Return the energy of the network by component, in joules."""
     found: dict[str, float] = {}
-    for bar in bars:
-        for name, amount in bar.items():
-            found[name] = found.get(name, 0.0) + amount
+    for name, pj in result.energy_pj.items():
+        key = name if name in looks else OTHERS
+        found[key] = found.get(key, 0.0) + pj * 1e-12
     return found
 
 

@@ -48,6 +48,8 @@ class ResultView:
 def _lines(result: NetworkResult, depth: int, width: int) -> Iterator[Text]:
     yield from _title(result, width)
     yield Text()
+    if result.schedule is not None:
+        yield Text("each layer alone", "bold")
     layers = worked(result)
     if layers and depth:
         yield from _blocks(result, depth, width)
@@ -85,7 +87,7 @@ def _title(result: NetworkResult, width: int) -> Iterator[Text]:
 
 
 def _total_label(result: NetworkResult) -> str:
-    return "PARTIAL total" if result.partial else "total"
+    return "PARTIAL total" if result.partial else "sum, alone" if result.schedule else "total"
 
 
 def _table(layers: Sequence[LayerResult], shown: list[Column]) -> Iterator[Text]:

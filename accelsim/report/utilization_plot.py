@@ -47,12 +47,12 @@ def draw(fig: Figure, result: NetworkResult) -> None:
         told = f"{words.percent(occupancy)} in {words.percent(time)}"
         ax.text(101, y, told, va="center_baseline", fontsize=font, color="#333333")
     if drawn:
-        ax.axvline(100 * result.occupancy, color="black", linewidth=1.0, linestyle=(0, (4, 2)))
+        ax.axvline(100 * result.alone.occupancy, color="black", linewidth=1.0, linestyle=(0, (4, 2)))
         ax.annotate(
             "occupancy in\nshare of time", (1, 1), (4, 3), xycoords="axes fraction", textcoords="offset points",
             va="bottom", fontsize=7,
         )  # fmt: skip
-        both = words.percent(result.occupancy), words.percent(result.utilization)
+        both = words.percent(result.alone.occupancy), words.percent(result.alone.utilization)
         told = "all layers, dashed: occupancy {}, utilisation {}".format(*both)
         fig.text(0.01, 1 - 0.32 / height, told, va="top")
     caption = (

@@ -344,14 +344,12 @@ def _energy(result: NetworkResult) -> str:
 
 
 def _power(result: NetworkResult) -> str:
-    how = "layers one after another, " if result.schedule else ""
-    result = result.alone
     curve, window = power.of_layers(result), power.window_us(result)
-    stalled = power.stalled_mw(result)
+    stalled = 0.0 if result.schedule else power.stalled_mw(result)
     rest = f"; leakage and clock while stalled {si(stalled * 1e-3, 'W', 3)}" if stalled else ""
     return (
         f"mean {si(curve.average_mw * 1e-3, 'W', 4)}, peak over {number(window)} us "
-        f"{si(curve.peak_mw(window) * 1e-3, 'W', 4)} ({how}each layer at its mean){rest}"
+        f"{si(curve.peak_mw(window) * 1e-3, 'W', 4)} (each layer at its mean){rest}"
     )
 
 

@@ -307,7 +307,7 @@ def _once(
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
-    clocked = simulation.scheduled(arch, network, results) if one_clock else None
+    clocked = simulation.scheduled(arch, network, results, explained=False) if one_clock else None
     found = simulation.placed(results, clocked) if named or clocked is not None else tuple(results)
     return NetworkResult(
         arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
