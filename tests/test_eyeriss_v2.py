@@ -175,8 +175,17 @@ def test_a_sum_beyond_twenty_bits_is_refused_in_one_line(tmp_path):
 
 def masked(**changes):
     masks = {"input": "masks.npz:x", "weight": "masks.npz:w"}
-    case = {"case": "c", "arch": "eyeriss_v2", "quantity": "account.busy", "expected": 3, "kind": "exact",
-            "masks": masks, "origin": "hand-derived", "source": "s", "layer": {"kind": "linear", "c": 4, "k": 2}}  # fmt: skip
+    case = {
+        "case": "c",
+        "arch": "eyeriss_v2",
+        "quantity": "account.busy",
+        "expected": 3,
+        "kind": "exact",
+        "masks": masks,
+        "origin": "hand-derived",
+        "source": "s",
+        "layer": {"kind": "linear", "c": 4, "k": 2},
+    }
     return cases.CaseSpec.model_validate({**case, **changes})
 
 
