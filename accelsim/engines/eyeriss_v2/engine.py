@@ -141,7 +141,7 @@ class EyerissV2(MultiplierEngine[Params]):
         """Choose the unrolling, and count the pairs of every column and the inputs of every pixel."""
         del mapping
         p, conv = params, view.conv
-        check_counts(view, 256 * _pes(p) * p.simd * (p.simd + p.stages))  # a word that moves is multiplied at least once
+        check_counts(view, 256 * _pes(p) * p.simd * (p.simd + p.stages))  # what moves is multiplied
         cg, kg = conv.c // conv.groups, conv.k // conv.groups
         dense = not p.sparse or cg == kg == 1 or _no_zero(operands)
         kept = None if dense else to_conv_weight(view, operands.weight.mask)
