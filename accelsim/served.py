@@ -36,6 +36,12 @@ TURN_BYTES = 4096
 RATE_PARTS = 256
 """The bandwidth of such an engine is a multiple of this part of a bit per cycle, rounded down."""
 
+ISOLATED = (
+    "layers are isolated because of the DRAM device: one clock for a network knows DRAM as bandwidth and latency; "
+    "--set memory.dram.device=none puts them on it"
+)
+"""What a report says of a connected network whose layers would otherwise be on one clock."""
+
 
 class OnDevice(NamedTuple):
     """A layer on a device.

@@ -217,7 +217,7 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, clocked is not None),
-        notes=(*network.notes, *joined, *said, *sooner, *_device_notes(arch, results)),
+        notes=(*network.notes, *joined, *said, *sooner, *_device_notes(arch, network, layers, results)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
@@ -357,13 +357,15 @@ def task_for(
     )
 
 
-def _device_notes(arch: Arch, results: Sequence[LayerResult]) -> tuple[str, ...]:
+def _device_notes(arch: Arch, network: Network, pattern: str, results: Sequence[LayerResult]) -> tuple[str, ...]:
     if arch.memory.dram.device is None:  # `served` loads machine code
         return ()
     from accelsim import served
 
     ran = [result.dram for result in results if result.dram]
-    return served.notes(arch.memory.dram, {each["coupling"] for each in ran}, all(each["energy_pj"] for each in ran))
+    whole = pattern == "*" and not network.isolated and all(result.simulated for result in results)
+    notes = served.notes(arch.memory.dram, {each["coupling"] for each in ran}, all(each["energy_pj"] for each in ran))
+    return (served.ISOLATED, *notes) if whole and arch.schedule.mode is None else notes
 
 
 def _addresses(arch: Arch, network: Network) -> tuple[Mapping[str, tuple[int, int]], int]:

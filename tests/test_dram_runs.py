@@ -271,3 +271,31 @@ def test_a_device_and_one_clock_for_a_network_are_refused_together():
     machine = accelsim.load_arch("edge_npu", [("memory.dram.device", "ddr4-2400")])
     with pytest.raises(accelsim.UserError, match=r"memory.dram.device: 'edge_npu' has a DRAM device.*device=none"):
         accelsim.simulate(machine, "onnx:squeezenet", schedule="network")
+
+
+def test_a_report_says_that_a_device_keeps_a_connected_network_off_the_one_clock(tmp_path):
+    (tmp_path / "joined.yaml").write_text(
+        """\
+name: joined
+source: made up
+isolated: false
+inputs: [x]
+layers:
+  - {name: a, kind: conv2d, c: 8, h: 14, w: 14, k: 16, r: 3, s: 3, pad: 1, inputs: [x], outputs: [y]}
+  - {name: b, kind: conv2d, c: 16, h: 14, w: 14, k: 24, r: 1, s: 1, inputs: [y]}
+"""
+    )
+    joined = load_network(str(tmp_path / "joined.yaml"))
+    device = load_arch("systolic_ws", [(DEVICE, "ddr4-2400")])
+
+    def said(arch, network, **options):
+        return any(
+            "isolated because of the DRAM device" in note for note in accelsim.simulate(arch, network, **options).notes
+        )
+
+    assert said(device, joined)
+    assert accelsim.simulate("systolic_ws", joined).schedule is not None, "what the note promises without the device"
+    assert not said("systolic_ws", joined)
+    assert not said(device, joined, schedule="isolated")
+    assert not said(device, joined, layers="a")
+    assert not said(device, small(tmp_path))

@@ -124,7 +124,7 @@ def _table(f: dict[str, Any]) -> str:
     )
     io = f["io_energy_nj"]
     text = "not included: no source at hand" if io is None else f"{sum(io.values()) / 1000:,.2f}"
-    lines.append(_row("I/O apart", text, "uJ" if io else "", "drivers and terminations of the data pins" if io else ""))
+    lines.append(_row("I/O apart", text, "uJ" if io else "", "drivers and terminations of data pins" if io else ""))
     return "\n".join(lines)
 
 

@@ -64,11 +64,12 @@ def draw(found):
     with rc_context(STYLE):
         fig = Figure(figsize=(10.5, 6.2), layout="constrained")
         FigureCanvasAgg(fig)
+        tops = 1.12, 1.12 * max(sum(energy.values()) for _, energy, *_ in found.values())  # room for networks' names
         axes = fig.subplots(2, len(MACHINES), sharey="row", squeeze=False)
         for column, machine in enumerate(MACHINES):
-            for part, (ax, looks) in enumerate(zip(axes[:, column], (TIME, ENERGY), strict=True)):
+            for part, (ax, looks, top) in enumerate(zip(axes[:, column], (TIME, ENERGY), tops, strict=True)):
                 bars(ax, [[found[machine, network, device][part] for device in DEVICES] for network in NETWORKS], looks,
-                     relative=part == 0)  # fmt: skip
+                     top, relative=part == 0)  # fmt: skip
             axes[0, column].set_title(machine)
             axes[0, column].tick_params(labelbottom=False)
         axes[0, 0].set_ylabel("share of the time")
@@ -80,7 +81,7 @@ def draw(found):
         return fig
 
 
-def bars(ax, groups, looks, relative):
+def bars(ax, groups, looks, top, relative):
     ticks, names = [], []
     for g, (group, network) in enumerate(zip(groups, NETWORKS, strict=True)):
         for i, parts in enumerate(group):
@@ -96,7 +97,7 @@ def bars(ax, groups, looks, relative):
         middle = g * (len(DEVICES) + 1.2) + (len(DEVICES) - 1) / 2
         ax.text(middle, 1.0, SHORT[network], transform=ax.get_xaxis_transform(), ha="center", va="top", fontsize=8)
     ax.set_xticks(ticks, names, rotation=90, fontsize=7)
-    ax.set_ylim(0, 1.12 if relative else 112)
+    ax.set_ylim(0, top)
 
 
 def handles(looks):
