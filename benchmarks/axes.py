@@ -56,6 +56,9 @@ SUBJECTS = {
     ),
     "mvtu": Subject("cnv_w1a1", {"pe": (8, 16, 32, 64), "simd": (8, 16, 32, 64)}),
     "nullhop": Subject("vgg16", {"macs": (64, 96, 128), "pixel_kib": (256, 512, 1024)}),
+    "eyeriss_v2": Subject(
+        "mobilenet_v1_050_128", {"cluster_rows": (4, 8, 16), "pe_cols": (2, 4), "spad_weights": (96, 192)}
+    ),
     "scnn": Subject("alexnet", {"f": (2, 4), "banks": (16, 32), "iaram_kib": (8, 10, 12)}),
     "cambricon_x": Subject("alexnet", {"pes": (8, 16, 24), "input_kib": (8, 16)}),
     "snapea": Subject("alexnet", {"pes": (16, 32, 64), "buffer_kib": (16, 20, 24)}),

@@ -87,7 +87,7 @@ CONV = "Conv2d(1, 8, 8, 8, 8, 3, 3)"
 FIRST = {
     "systolic": ("systolic_ws", CONV), "vector": ("edge_npu", "Pool('max', 1, 8, 8, 8, 2, 2, (2, 2))"),
     "row_stationary": ("eyeriss", CONV), "eie": ("eie", "Linear(1, 64, 64)"), "scnn": ("scnn_queued", CONV),
-    "dcnn": ("dcnn", CONV),
+    "dcnn": ("dcnn", CONV), "eyeriss_v2": ("eyeriss_v2", CONV),
     "diannao": ("diannao", CONV), "cnvlutin": ("cnvlutin", CONV), "cambricon_x": ("cambricon_x", CONV),
     "nullhop": ("nullhop", CONV), "nvdla": ("nvdla_small", CONV), "snapea": ("snapea", CONV),
     "bitserial": ("pragmatic", CONV), "unpu": ("unpu", CONV),

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from accelsim.report.rows import rows
 from accelsim.report.words import totals
 from accelsim.results import StoredBits
 
-COMPRESSING = ("eie", "scnn", "dcnn", "cnvlutin", "cambricon_x", "nullhop", "snapea")
+COMPRESSING = ("eie", "scnn", "dcnn", "cnvlutin", "cambricon_x", "nullhop", "snapea", "eyeriss_v2")
 
 
 def described(case):
@@ -135,6 +136,44 @@ def scnn(case):
     }
 
 
+def eyeriss_v2(case):
+    """Columns of weights fill whole words; inputs and outputs come in segments that no run of zeros exceeds."""
+    plan, p, conv, view = case.plan(), case.params, case.view.conv, case.view
+    (x, w), made, span = case.operands.conv_arrays(), described(case), 1 << p.count_bits
+    cg, kg, (m0, c0) = conv.c // conv.groups, conv.k // conv.groups, plan.cut[:2]
+    blocks = [(k, min(k + m0, (g + 1) * kg)) for g in range(conv.groups) for k in range(g * kg, (g + 1) * kg, m0)]
+    found = {}
+    if p.sparse and not made.all():
+        runs = [made[:, k : min(k + span, last)] for first, last in blocks for k in range(first, last, span)]
+        pieces = [run[n, :, e, f] for run in runs for n, e, f in np.ndindex(conv.n, conv.e, conv.f)]
+        found["output"] = segments(pieces, view.output.bits, p)
+    if plan.dense:
+        return found
+    step, chunks = (
+        min(conv.s, conv.stride[1], span),
+        [(c, min(c + c0, (g + 1) * cg)) for g in range(conv.groups) for c in range(g * cg, (g + 1) * cg, c0)],
+    )
+    places = [(n, y, col) for n in range(conv.n) for y in range(conv.h) for col in range(0, conv.w, step)]
+    pieces = [x[n, a:b, y, col : col + step].T.ravel() for n, y, col in places for a, b in chunks]
+    found["input"] = segments(pieces, view.input.bits, p)
+    code, pairs, addresses = Csc(1, view.weight.bits, p.count_bits, p.address_bits, view.weight.signed), 0, 0
+    for (first, last), chunk, r in product(blocks, range(0, cg, c0), range(conv.r)):
+        matrix = w[first:last, chunk : chunk + c0, r].reshape(last - first, -1)
+        coded = code.encode(matrix)
+        assert np.array_equal(code.decode(coded), matrix)
+        pairs += sum(-(-int(n) // p.simd) * p.simd for n in np.diff(coded.pointers[0]))
+        addresses += coded.pointers.size
+    found["weight"] = (pairs * view.weight.bits, pairs * p.count_bits + addresses * p.address_bits)
+    return found
+
+
+def segments(pieces, value_bits, params):
+    """Return bits of values and of index: a run with each value, an address with each segment."""
+    entries = sum(int(ZeroRun(1, 62, params.count_bits).entries(piece != 0).sum()) for piece in pieces)
+    assert entries == sum(map(np.count_nonzero, pieces)), "a run needs a pair of its own"
+    return entries * value_bits, (entries + len(pieces)) * params.count_bits
+
+
 def scnn_case(seed):
     """Return a case on one PE with room for all, at stride 1 and without padding; kc as large as fits."""
     case = random_case("scnn", seed)
@@ -147,7 +186,7 @@ def scnn_case(seed):
 
 
 @pytest.mark.parametrize(
-    "count", [eie, cambricon_x, nullhop, cnvlutin, dcnn, snapea, scnn], ids=lambda count: count.__name__
+    "count", [eie, cambricon_x, nullhop, cnvlutin, dcnn, snapea, scnn, eyeriss_v2], ids=lambda count: count.__name__
 )
 def test_a_stored_size_is_that_of_the_encoded_tensor(count):
     compressed = 0

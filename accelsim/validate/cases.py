@@ -155,6 +155,11 @@ class CaseSpec(Figure):
     batch: int = Field(1, ge=1)
     seed: int = 0
     needs: Literal["data"] | None = Field(None, description="data: skipped where ACCELSIM_DATA lacks its matrix")
+    masks: dict[Literal["input", "weight"], str] = Field(
+        default_factory=dict,
+        description="operand of the layer -> file.npz:array in ACCELSIM_DATA, inputs as (pixels, channels), weights as "
+        "(outputs, inputs); skipped without it",
+    )
     mapping: dict[str, Any] | str | None = Field(
         None, description="mapping pinned for every layer, or a file of mappings, relative to the packaged machines"
     )
@@ -195,6 +200,8 @@ class CaseSpec(Figure):
             )
         if (self.where or self.unless) and self.rtl is None:
             raise ValueError("'where' and 'unless' choose rows of an RTL table; give 'rtl' or remove them")
+        if self.masks and self.layer is None:
+            raise ValueError("masks are operands of one layer; give 'layer' or remove them")
         if self.baseline_set and self.baseline is None:
             raise ValueError("baseline_set overrides a baseline; give one")
         return self

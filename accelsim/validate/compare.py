@@ -10,6 +10,7 @@ from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import yaml
 
 from accelsim import outputs
@@ -92,6 +93,8 @@ def _lacks_data(case: Figure) -> bool:
         return case.data is not None and matrix_names.data_file(case.data) is None
     if not isinstance(case, CaseSpec):
         return False
+    if any(matrix_names.data_file(at.partition(":")[0]) is None for at in case.masks.values()):
+        return True
     if case.trace is not None:
         return matrix_names.data_file(case.trace) is None
     name = (case.workload or "").removeprefix(matrix_names.PREFIX)
@@ -128,9 +131,10 @@ def ours(case: Figure) -> float:
     ``quantity`` is a key of the only layer (``cycles``, ``stall_cycles``, ``dram_read_bits``, ``account.busy``,
     ``traffic.glb.inputs/input/read``, ``details.tiles``), a key of a named layer (``layer.conv1.cycles``), its sum
     over all layers that ran (``layers.cycles``), or a total (``totals.time_s``). In place of a key of a layer or of
-    the totals, ``on_chip_mw`` is the mean power without DRAM, ``mw.clock+registers`` that of some components,
-    and ``dram_bits`` are those of both directions. Of layers on one clock it is a key of the schedule
-    (``schedule.cycles``), its rate ``schedule.tops``, or what its busiest unit or port allows, ``schedule.bound_tops``.
+    the totals, ``on_chip_mw`` and ``on_chip_pj`` are mean power and energy without DRAM, ``mw.clock+registers`` the
+    power of some components, and ``dram_bits`` are those of both directions. Of layers on one clock it is a key of the
+    schedule (``schedule.cycles``), its rate ``schedule.tops``, or what its busiest unit or port allows,
+    ``schedule.bound_tops``.
     Of a replica it is a key of what its module's ``figures`` returns.
     Of a table of RTL points it is a field of `rtl.Summary`.
     With a ``baseline`` it is the baseline's figure divided by ours: a speed-up for cycles, a gain for energy.
@@ -210,6 +214,7 @@ def _rtl(case: CaseSpec) -> float:
 def _found(report: dict[str, Any], case: CaseSpec) -> float:
     path = case.quantity.split(".")
     for part in (report["totals"], *report["layers"]):
+        part["on_chip_pj"] = part["total_energy_pj"] - part["energy_pj"].get("dram", 0.0)
         part["on_chip_mw"] = _on_chip_mw(part, report["totals"]["clock_mhz"])
         part["mw"] = _mw(part, report["totals"]["clock_mhz"])
         part["dram_bits"] = part["dram_read_bits"] + part["dram_write_bits"]
@@ -249,7 +254,7 @@ def _on_one_clock(report: dict[str, Any]) -> dict[str, Any]:
 def _on_chip_mw(part: dict[str, Any], clock_mhz: float) -> float:
     """Return the mean power of a layer or of all; 1 pJ per ns is 1 mW."""
     time_ns = part["cycles"] * 1000 / clock_mhz
-    return (part["total_energy_pj"] - part["energy_pj"].get("dram", 0.0)) / time_ns if time_ns else 0.0
+    return float(part["on_chip_pj"]) / time_ns if time_ns else 0.0
 
 
 def _mw(part: dict[str, Any], clock_mhz: float) -> dict[str, float]:
@@ -286,6 +291,8 @@ def _result(run: str) -> NetworkResult:
         traced = spatten_trace.load(matrix_names.data_file(case["trace"]) or Path(case["trace"]))
         return simulate(arch, traced.network, mapping=traced.mapping, **options)
     network = _network(case)
+    if case["masks"]:
+        options["operands"] = _masks(case["masks"], network)
     with tempfile.TemporaryDirectory() as folder:
         if case["mapping"] is not None:
             options["mapping"] = _file(Path(folder) / "mapping.yaml", case["mapping"], "arch_configs", "*")
@@ -302,6 +309,21 @@ def _file(path: Path, content: dict[str, Any] | str, kind: packaged.Folder, key:
         return packaged.find(kind, content, beside=packaged.folder(kind))[0]
     outputs.write(path, yaml.safe_dump({key: content}))
     return path
+
+
+def _masks(masks: dict[str, str], network: Network) -> dict[str, np.ndarray]:
+    """Return the arrays of a case as operands of its only layer; ConfigError for one that is not there or too large."""
+    view, found = network.view(network.layers[0]), {}
+    for role, at in masks.items():
+        name, _, key = at.partition(":")
+        tensor = view.input if role == "input" else view.weight
+        with np.load(matrix_names.data_file(name) or name, allow_pickle=False) as arrays:
+            array = arrays[key] if key in arrays.files else np.zeros(0, dtype=np.bool_)
+        if array.size != tensor.elements:
+            problem = f"'{key}' has {array.size:,} elements, the {role} of the layer {tensor.elements:,}"
+            raise ConfigError(problem, "name an array of the layer's size", file=name)
+        found[f"layer.{role}"] = (array.T if role == "input" else array).reshape(tensor.shape)
+    return found
 
 
 def _network(case: dict[str, Any]) -> Network:
