@@ -67,6 +67,22 @@ def test_the_schema_is_json_with_descriptions(kind):
         assert schema["$defs"]["systolic_params"]["properties"]["rows"]["description"] == "PE rows"
 
 
+def test_the_schema_knows_the_parameters_of_a_packaged_base():
+    schema = json.loads(run("schema", "arch"))
+
+    def params_of(base):
+        (then,) = (
+            rule["then"] for rule in schema["allOf"] if base in rule["if"]["properties"].get("base", {}).get("enum", ())
+        )
+        return schema["$defs"][then["properties"]["params"]["$ref"].rpartition("/")[2]]
+
+    for base, key in (("systolic_ws_8", "rows"), ("eie", "pes"), ("stripes", "columns")):
+        assert key in params_of(base)["properties"]
+        assert "colz" not in params_of(base)["properties"]
+        assert params_of(base)["additionalProperties"] is False
+        assert not params_of(base)["required"]
+
+
 def case(**changes):
     plain = {
         "case": "c", "arch": "systolic_ws", "layer": {"kind": "linear", "n": 3, "c": 2, "k": 2}, "quantity": "macs",
