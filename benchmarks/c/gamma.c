@@ -1,6 +1,7 @@
 #include "twin.h"
 
-void cache_rows(ARRAY(const i64, uses), ARRAY(const i64, b_pointers), i64 capacity, i64 *result) {
+void cache_rows(ARRAY(const i64, uses), ARRAY(const i64, b_pointers), i64 capacity,
+                ARRAY(int8_t, fetched), i64 *result) {
     const i64 n_rows = b_pointers_n[0] - 1, end = n_rows;
     i64 *before = filled(n_rows + 1, -1), *after = filled(n_rows + 1, -1), room = capacity, read = 0, count = 0, peak = 0;
     bool *held = calloc(n_rows + 1, 1), *touched = calloc(n_rows + 1, 1);
@@ -8,12 +9,14 @@ void cache_rows(ARRAY(const i64, uses), ARRAY(const i64, b_pointers), i64 capaci
     for (i64 t = 0; t < uses_n[0]; t++) {
         const i64 row = uses[t], length = b_pointers[row + 1] - b_pointers[row];
         count += !touched[row];
+        if (!touched[row]) fetched[t] = 2;
         touched[row] = true;
         if (held[row]) {
             after[before[row]] = after[row];
             before[after[row]] = before[row];
         } else {
             read += length;
+            fetched[t] += 1;
             if (length > capacity) continue;
             while (room < length) {
                 const i64 oldest = after[end];

@@ -176,12 +176,11 @@ void count_rows(ARRAY(const i64, rows), ARRAY(const i64, slots), ARRAY(const i64
     free(depth), free(seen);
 }
 
-void time_round(ARRAY(const i64, groups), ARRAY(const i64, slots), ARRAY(const i64, bits), ARRAY(const i64, writes),
-                ARRAY(const i64, scans), i64 layers, ARRAY(const i64, capacities), i64 lookahead, ARRAY(const i64, cost),
-                i64 *result) {
+void time_round(ARRAY(const i64, groups), ARRAY(const i64, slots), ARRAY(const i64, reads), ARRAY(const i64, writes),
+                ARRAY(const i64, late), ARRAY(const i64, scans), i64 layers, ARRAY(const i64, capacities), i64 lookahead,
+                ARRAY(const i64, cost), ARRAY(i64, order), ARRAY(i64, when), i64 *result) {
     const i64 n = groups_n[0], wide = groups_n[1], stages = layers + 1;
-    const i64 per_slot = cost[0], per_element = cost[1], per_bit = cost[2], per_cycle = cost[3];
-    const i64 latency = cost[4], passing = cost[5];
+    const i64 per_slot = cost[0], per_element = cost[1], per_cycle = cost[2], passing = cost[3];
     i64 *begun = zeros(n * (stages + 1)), *ready = zeros(n), *done = zeros(n), *free_at = zeros(stages);
     i64 *blocker = filled(stages, -1), *waiting = zeros(stages), *read_at = zeros(n), *scan_bound = zeros(n);
     i64 asked = 0, walked = 0, written = 0, bus = 0, busy = 0, ahead = -1, fetched = n ? groups[1] : 0;
@@ -193,8 +192,8 @@ void time_round(ARRAY(const i64, groups), ARRAY(const i64, slots), ARRAY(const i
                 while (waiting[s] > capacities[s] && blocker[s] < g - 1)
                     waiting[s] -= groups[++blocker[s] * wide + 4 + s];
             if (blocker[stages - 1] >= written) break;
-            i64 before_begin = read_at[g] + latency * (group[3] > 0 && group[1] > 0 ? 2 : 1);
-            i64 before_end = before_begin + bits[g] * per_bit;
+            i64 before_begin = read_at[g] + late[g] * (group[3] > 0 && group[1] > 0 ? 2 : 1);
+            i64 before_end = before_begin + reads[g];
             for (i64 s = 0; s < stages; s++) {
                 const i64 block = blocker[s] >= 0 ? begun[blocker[s] * (stages + 1) + s + 1] : 0;
                 const i64 begin = max(max(free_at[s], before_begin), block);
@@ -223,18 +222,22 @@ void time_round(ARRAY(const i64, groups), ARRAY(const i64, slots), ARRAY(const i
         const i64 read_begin = max(max(bus, space), reached);
         if (written < walked && (!asks || max(bus, ready[written]) <= read_begin)) {
             begun[written * (stages + 1) + stages] = max(bus, ready[written]);
-            bus = max(bus, ready[written]) + writes[written] * per_bit;
+            order[asked + written] = n + written;
+            when[n + written] = max(bus, ready[written]);
+            bus = max(bus, ready[written]) + writes[written];
             busy += writes[written++];
         } else {
             scan_bound[asked] = reached > max(bus, space);
             read_at[asked] = read_begin;
-            bus = read_begin + bits[asked] * per_bit;
-            busy += bits[asked++];
+            order[asked + written] = asked;
+            when[asked] = read_begin;
+            bus = read_begin + reads[asked];
+            busy += reads[asked++];
             fetched += asked < n ? groups[asked * wide + 1] : 0;
             while (fetched > lookahead && ahead < asked - 1) fetched -= groups[++ahead * wide + 1];
         }
     }
     result[0] = max(bus, largest(free_at, stages));
-    result[1] = memory, result[2] = conflict, result[3] = control, result[4] = busy * per_bit;
+    result[1] = memory, result[2] = conflict, result[3] = control, result[4] = busy;
     free(begun), free(ready), free(done), free(free_at), free(blocker), free(waiting), free(read_at), free(scan_bound);
 }

@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent
 FLAGS = ("-std=c11", "-O3", "-Wall", "-fPIC", "-shared")
 """Neither -march=native nor -ffast-math: as accelsim's kernels, the twins run anywhere and round as written."""
 GCC = shutil.which("gcc")
-DTYPES = {"i64": "int64", "int32_t": "int32", "bool": "bool", "double": "float64"}
+DTYPES = {"i64": "int64", "int32_t": "int32", "int8_t": "int8", "bool": "bool", "double": "float64"}
 C_TYPES = {dtype: c_type for c_type, dtype in DTYPES.items()}
 NUMBERS: dict[str, type] = {"i64": ctypes.c_int64, "bool": ctypes.c_bool, "double": ctypes.c_double}
 
