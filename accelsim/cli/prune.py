@@ -8,10 +8,11 @@ import click
 
 from accelsim import outputs
 from accelsim.cli import completion, sizes
+from accelsim.cli.examples import example
 from accelsim.errors import ConfigError
 
 
-@click.command(epilog="Example: accelsim prune net:bert_base --tokens 0.1:0.7 --heads 0:0.4 -o pruned.yaml")
+@click.command(epilog=example("accelsim prune net:bert_base --tokens 0.1:0.7 --heads 0:0.4 -o pruned.yaml"))
 @click.argument("network", shell_complete=completion.network)
 @click.option("--tokens", default="0:0", show_default=True, metavar="FROM:TO",
               help="Shares of the tokens that layers leave out, from the first such layer to the last.")  # fmt: skip

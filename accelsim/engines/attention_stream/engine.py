@@ -38,6 +38,7 @@ from accelsim.engines.attention_stream.truth import truth
 from accelsim.errors import MappingError
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, doubled
 from accelsim.units import KIB_BITS, ceil_div, exact
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Attention, Linear
@@ -55,6 +56,15 @@ class AttentionStream(Engine[Params, Pick]):
     primary = "qk"
     attends = True
     support_params = ("operand_bits", "word_bits", "linear")
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return rows that go on during the top-k, a wider top-k, more rows in the buffers."""
+        waits = (Remedy({"topk": "overlapped"}, ("imbalance",)),) if params.topk == "serial" else ()
+        return (
+            *waits,
+            *doubled(params, "imbalance", "topk_parallel", "softmax_lanes"),
+            *doubled(params, "memory", "buffer_rows"),
+        )
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers of both arrays."""

@@ -42,6 +42,7 @@ from accelsim.engines.extensor.tiles import Cut, Held, Params, Tiles
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
 from accelsim.operands.product import check_reach, filled, row_sizes
+from accelsim.remedy import Remedy, doubled
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix, product_count
 from accelsim.workload.layers import LayerView
@@ -68,6 +69,11 @@ class ExTensor(Engine[Params, NoMapping]):
     params_schema = Params
     primary = "pes"
     support_params = ("value_bits",)
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return a larger buffer, more sequencers, pairs of tiles for whoever is free."""
+        free = () if params.deal == "free" else (Remedy({"deal": "free"}, ("imbalance",)),)
+        return (*free, *doubled(params, "memory", "llb_kib"), *doubled(params, "starved", "sequencers"))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the processing elements."""

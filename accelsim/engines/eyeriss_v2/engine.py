@@ -42,6 +42,7 @@ from accelsim.engines.eyeriss_v2.cut import choose, entries, per_pe
 from accelsim.engines.eyeriss_v2.kernel_counts import COUNTS, Array, Cut, Shape
 from accelsim.errors import WorkloadError
 from accelsim.operands.handle import Operand, Operands, from_conv_output, to_conv_input, to_conv_weight
+from accelsim.remedy import Remedy, doubled, reshaped
 from accelsim.results import StoredBits
 from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
@@ -99,6 +100,14 @@ class EyerissV2(MultiplierEngine[Params]):
     name = "eyeriss_v2"
     params_schema = Params
     support_params = ("spad_inputs", "operand_bits", "accumulator_bits")
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return more routers for inputs and partial sums, other shapes of the array, larger spads."""
+        return (
+            *doubled(params, "starved", "input_routers", "port_pairs", "psum_words"),
+            *reshaped(params, "cluster_rows", "cluster_cols"),
+            *doubled(params, "fill_drain", "spad_weights", "spad_psums"),
+        )
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""

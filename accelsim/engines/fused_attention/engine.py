@@ -38,6 +38,7 @@ from accelsim.errors import MappingError
 from accelsim.mapping.choose import PriceOf
 from accelsim.memory import timeline
 from accelsim.operands.handle import Operands
+from accelsim.remedy import Remedy, doubled
 from accelsim.units import INT64_MAX, KIB_BITS, ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Attention, Causal
@@ -68,6 +69,11 @@ class FusedAttention(Engine[Params, Mapping]):
     primary = "pes"
     support_params = ("operand_bits",)
     attends = True
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return two tiles at a time, a larger buffer."""
+        apart = () if params.interleave else (Remedy({"interleave": True}, ("starved",)),)
+        return (*apart, *doubled(params, "memory", "buffer_kib"))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the PEs of the array and the lanes beside it."""

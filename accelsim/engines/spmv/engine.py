@@ -36,6 +36,7 @@ from accelsim.engine import Engine, Machine, NoMapping, Sample, Word, drawing
 from accelsim.errors import MappingError, ModelError
 from accelsim.operands.handle import Operands
 from accelsim.operands.product import check_reach
+from accelsim.remedy import Remedy, doubled
 from accelsim.units import INT64_MAX, ceil_div
 from accelsim.workload.csr_matrix import CsrMatrix, from_entries
 from accelsim.workload.layers import LayerView
@@ -98,6 +99,11 @@ class SpMV(Engine[Params, NoMapping]):
     params_schema = Params
     primary = "lanes"
     support_params = ("value_bits",)
+
+    def remedies(self, params: Params) -> tuple[Remedy, ...]:
+        """Return half the lanes for short rows, room for more of the vector."""
+        halved = (Remedy({"lanes": params.lanes // 2}, ("padding", "fill_drain")),) if params.lanes % 2 == 0 else ()
+        return (*halved, *doubled(params, "memory", "vector_elements"))
 
     def units(self, params: Params) -> dict[str, int]:
         """Return the multipliers."""
