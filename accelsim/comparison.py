@@ -354,10 +354,14 @@ def _nothing(result: NetworkResult) -> str | None:
 
 
 def works_of(results: Sequence[NetworkResult | None]) -> list[dict[str, tuple[str, ...]]]:
-    """Return `basis.works` of results of one network."""
-    return basis.works(
-        [[(layer.name, layer.parent, layer.simulated) for layer in r.layers] if r is not None else [] for r in results]
-    )
+    """Return `basis.works` of results of one network; what joined a layer ran with it."""
+
+    def layers(result: NetworkResult) -> list[tuple[str, str | None, bool]]:
+        own = [(layer.name, layer.parent, layer.simulated) for layer in result.layers]
+        folded = result.schedule.folded if result.schedule is not None else ()
+        return [*own, *((fold.layer, None, True) for fold in folded)]
+
+    return basis.works([[] if result is None else layers(result) for result in results])
 
 
 def _over(

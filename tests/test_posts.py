@@ -114,6 +114,16 @@ def test_a_folded_run_says_what_joined_what_and_what_that_saves(tmp_path):
     assert to_json(read_report(path)) == path.read_text()
 
 
+def test_machines_that_fold_differently_are_compared_over_the_whole_network(tmp_path):
+    path = tmp_path / "m.yaml"
+    path.write_text(yaml.safe_dump({**values(), "name": "lanes"}))
+    found = accelsim.compare(["edge_npu_l2", str(path)], ["onnx:squeezenet"])
+    plain, lanes = found.rows
+    assert len(lanes.whole.layers) < len(plain.whole.layers)
+    for row in (plain, lanes):
+        assert row.over.cycles == row.whole.schedule.cycles, "nothing is left out, so both are on their clocks"
+
+
 def test_each_result_costs_its_operations_once():
     """8 x 16 x 16 results: relu a compare; scale and shift a product and a sum; a bias a sum."""
     conv = ran(machine(), small(chain)).layers[0]
