@@ -8,17 +8,21 @@ from typing import NamedTuple
 CONFERENCES = {
     "ASPLOS": "Architectural Support for Programming Languages and Operating Systems",
     "DAC": "Design Automation Conference",
+    "FCCM": "International Symposium on Field-Programmable Custom Computing Machines",
     "FPGA": "International Symposium on Field-Programmable Gate Arrays",
     "FPL": "International Conference on Field-Programmable Logic and Applications",
     "HPCA": "International Symposium on High-Performance Computer Architecture",
     "IJCNN": "International Joint Conference on Neural Networks",
     "ISCA": "International Symposium on Computer Architecture",
+    "ISVLSI": "IEEE Computer Society Annual Symposium on VLSI",
     "ISSCC": "International Solid-State Circuits Conference",
     "MICRO": "International Symposium on Microarchitecture",
+    "SOCC": "International System-on-Chip Conference",
 }
 JOURNALS = {
     "IEEE Computer": "IEEE Computer",
     "IEEE TNNLS": "IEEE Transactions on Neural Networks and Learning Systems",
+    "JETCAS": "IEEE Journal on Emerging and Selected Topics in Circuits and Systems",
     "JSSC": "IEEE Journal of Solid-State Circuits",
 }
 _PAPER = re.compile(

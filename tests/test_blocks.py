@@ -81,7 +81,7 @@ def test_layers_without_a_module_keep_their_names():
 
 
 def test_blocks_share_the_first_parts_of_their_names_and_sum_to_the_whole():
-    result = accelsim.simulate("edge_npu_128", "net:resnet18").alone
+    result = accelsim.simulate("edge_npu_128", "net:resnet18", schedule="isolated")
     blocks = result.blocks()
     assert list(blocks) == ["conv1", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc"]
     assert {layer.name for layer in blocks["layer1"].layers} == {
@@ -93,11 +93,11 @@ def test_blocks_share_the_first_parts_of_their_names_and_sum_to_the_whole():
 
 
 def test_a_run_prints_a_row_per_block(tmp_path):
-    args = ["run", "edge_npu_128", "net:resnet18", "--blocks", "1", "-o", str(tmp_path / "out")]
+    args = ["run", "edge_npu_128", "net:resnet18", "--isolated", "--blocks", "1", "-o", str(tmp_path / "out")]
     done = CliRunner().invoke(app, args, catch_exceptions=False)
     rows = dict(re.findall(r"^(\w+) +(\d+) +.*$", done.output, re.MULTILINE))
     assert (rows["layer1"], rows["layer4"], rows["total"]) == ("14", "16", "68")
-    result = accelsim.simulate("edge_npu_128", "net:resnet18")
+    result = accelsim.simulate("edge_npu_128", "net:resnet18", schedule="isolated")
     assert f" {result.blocks()['layer4'].cycles:,} " in done.output
     assert "layer1.0.conv1" not in done.output.split("totals")[0]
 

@@ -10,7 +10,7 @@ from accelsim.cli import app
 from accelsim.config import packaged
 from accelsim.simulation import load_arch
 
-NO_PAPER = ("axis_systolic", "edge_npu", "nvdla_")
+NO_PAPER = ("axis_systolic", "edge_npu", "nvdla_", "flat_npu", "fusemax_npu", "spmv_bvcsr", "spmv_blocks")
 
 
 def test_an_entry_has_what_the_text_says_and_others_for_et_al():

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from accelsim import outputs
+from accelsim.cli.examples import example
 
 
-@click.command(epilog="Example: accelsim import spatten_trace summary-gpt2-small-wikitext2-per8.csv -o traced")
+@click.command(epilog=example("accelsim import spatten_trace tests/data/spatten_trace.csv -o traced"))
 @click.argument("trace", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Folder to write network.yaml and mapping.yaml to; it must not exist yet.")  # fmt: skip

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import accelsim
 from accelsim.report.palette import BLUE, GREEN, ORANGE
+from accelsim.report.plots import STYLE
 
 MACHINES = {"spmv_tree": ("o", BLUE), "spmv_stripes": ("s", ORANGE), "spmv_bvcsr": ("^", GREEN)}
 WIDTHS = (1, 4, 8, 13)
@@ -44,7 +45,15 @@ def table(out=sys.stdout):
 
 def draw(path):
     """Draw rate against operations per byte, under each machine's multipliers and 8 GB/s."""
+    from matplotlib import rc_context
+
+    with rc_context(STYLE):
+        _draw(path)
+
+
+def _draw(path):
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullFormatter
 
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     ax = figure.subplots()
@@ -54,6 +63,10 @@ def draw(path):
         ax.loglog([0.02, peak / 8, 1], [0.16, peak, peak], color=colour, linewidth=1)
         intensities = [2 * result.effective_macs / (result.dram_bits / 8) for result in results]
         ax.loglog(intensities, [rate(result) for result in results], mark, color=colour, label=f"{machine}: {peak:.2f}")
+    for axis, ticks in ((ax.xaxis, (0.02, 0.05, 0.1, 0.2, 0.5, 1)), (ax.yaxis, (0.2, 0.5, 1, 2))):
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("operations per byte of DRAM traffic")
     ax.set_ylabel("GFLOP/s")
     ax.set_title("Bands of 3, 9, 17 and 27 entries a row, 8 GB/s; roofs: peak GFLOP/s", loc="left", fontsize=10)
