@@ -15,6 +15,7 @@ from accelsim.layer import machine_view
 from accelsim.memory import network as clock
 from accelsim.memory import network_path
 from accelsim.memory.network import DRAM, Edge, NetworkSpans, Program
+from accelsim.memory.network_rows import Known
 from accelsim.results import LayerResult
 from accelsim.rooms import EVERYTHING_IN_DRAM, Homes, Moved
 from accelsim.schedules import Factor, LayerTime, NetworkSchedule, PathPart, UnitAccount
@@ -54,7 +55,8 @@ def scheduled(
     kept = [move for move in moves if move is not None]
     unwritten = check_written(programs, mine, kept)
     buses = {DRAM: machine_view(arch).dram, **rooms.ports(arch)}
-    timeline = partial(clock.run, buses=buses, prefetch=given.prefetch, known={})
+    known: Known = {}
+    timeline = partial(clock.run, buses=buses, prefetch=given.prefetch, known=known)
     found = timeline(programs, overlap=given.overlap)
     accounts = accounts_of(arch, mine, found)
     schedule = NetworkSchedule(
@@ -76,9 +78,7 @@ def scheduled(
     schedule = replace(schedule, energy_pj=network_energy.energy_pj(arch, mine, schedule))
     if not explained:
         return schedule
-    path = network_path.critical(
-        programs, buses, given.prefetch, overlap=given.overlap, known=timeline.keywords["known"]
-    )
+    path = network_path.critical(programs, buses, given.prefetch, overlap=given.overlap, known=known)
     if path.cycles != found.cycles:
         raise ModelError(f"the critical path takes {path.cycles} cycles, the network {found.cycles}")
     in_dram = programs_of(network, layers) if homes.kept else None

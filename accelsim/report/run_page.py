@@ -33,13 +33,13 @@ def to_html(result: NetworkResult) -> str:
         max((row.total_cycles for row in drawn), default=0),
         max((row.total_pj for row in drawn), default=0),
     )
-    table = []
+    table, times = [], clocked.by_layer(result)
     for i, (layer, row) in enumerate(zip(layers, drawn, strict=True)):
         bars = (
             _bar("cycles", row.total_cycles / (most or 1), page.pieces(looks, cycles[i], cause_looks)),
             _bar("energy", row.total_pj / (most_pj or 1), page.pieces(looks, energy[i], component_looks)),
         )
-        table.append(_row(result, layer, f"layer{i}", bars))
+        table.append(_row(result, layer, f"layer{i}", bars, times.get(layer.name)))
     plot = roofline(result, {layer.name: f"layer{i}" for i, layer in enumerate(layers)})
     return page.render(
         "run.html",
@@ -122,9 +122,9 @@ def _text(text: str) -> dict[str, Any]:
 
 
 def _row(
-    result: NetworkResult, layer: LayerResult, name: str, bars: tuple[dict[str, Any], dict[str, Any]]
-) -> dict[str, Any]:
-    time = clocked.by_layer(result).get(layer.name)
+    result: NetworkResult, layer: LayerResult, name: str, bars: tuple[dict[str, Any], dict[str, Any]],
+    time: LayerTime | None,
+) -> dict[str, Any]:  # fmt: skip
     return {
         "id": name,
         "name": layer.name,

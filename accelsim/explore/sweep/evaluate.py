@@ -139,7 +139,7 @@ def run_point(context: Context, job: Job) -> Row:
 
     common = _common(ran, shared, over)
     if common is None and result.schedule is not None and result.partial:
-        common = Common(ran, {name: value for name, value in over(ran).items() if name in (*SUMS, *PARTS)})
+        common = _sums(ran, over)
     return Row(job.key, "ok", None, _totals(machine.arch, result), layers, ran, common)
 
 
@@ -169,8 +169,12 @@ def _common(ran: LayerSet, shared: LayerSet | None, over: Callable[[LayerSet], M
         return None
     if not ran.holds(shared):
         return Common(shared, {})
-    totals = over(shared)
-    return Common(shared, {name: totals[name] for name in (*SUMS, *PARTS)})
+    return _sums(shared, over)
+
+
+def _sums(layers: LayerSet, over: Callable[[LayerSet], Mapping[str, Any]]) -> Common:
+    totals = over(layers)
+    return Common(layers, {name: totals[name] for name in (*SUMS, *PARTS)})
 
 
 class _Machine(NamedTuple):
