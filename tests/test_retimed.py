@@ -159,6 +159,17 @@ def at_rest(activity, engine, dram):
     return account, activity.traffic, activity.events, activity.performed_macs, activity.phases
 
 
+def test_a_network_of_one_context_is_not_forgotten_for_those_of_others(monkeypatch):
+    """One in use stays, however many others were used before and since."""
+    monkeypatch.setattr(evaluate, "MOST_READY", 2)
+    fast, plain = contexts("cambricon_x")
+    for i in range(4):
+        assert evaluate.run_point(fast, job(gb_per_s=1.0 + i)).status == "ok"
+        assert evaluate.run_point(plain, job(OptionsSpec(seed=i))).status == "ok"
+        if not i:
+            monkeypatch.setattr(retimed, "walked", lambda *_: 1 / 0)
+
+
 @pytest.mark.parametrize(
     ("name", "kept"),
     [("gamma", {"latency_ns": 9.0, "gb_per_s": 0.3}), ("sigma", {"latency_ns": 9.0, "gb_per_s": 0.3}),

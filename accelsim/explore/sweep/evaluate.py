@@ -192,7 +192,7 @@ _LAST = threading.local()
 _READY: dict[Any, _Ready] = {}
 """Networks with all passes applied, by what decides about them."""
 MOST_READY = 64
-"""Networks kept ready; with more, all are forgotten."""
+"""Networks kept ready; beyond it the one used longest ago is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -256,13 +256,14 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
     found = _READY.get(key)
     if found is None:
         if len(_READY) >= MOST_READY:
-            _READY.clear()
+            _READY.pop(next(iter(_READY)), None)
         paths = [context.folder / name if name else None for name in (options.density, options.precision)]
         network = simulation.prepare(arch, given, options.batch, *paths)
         network = with_densities(network, options.weight_density, options.input_density, options.weight_pattern)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        found = _READY[key] = _Ready(context, network, layers, chosen, {}, {}, {}, {}, {})
+        found = _Ready(context, network, layers, chosen, {}, {}, {}, {}, {})
+    _READY[key] = _READY.pop(key, found)  # behind those used longer ago
     return found
 
 
