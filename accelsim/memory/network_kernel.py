@@ -217,7 +217,8 @@ def arrive(net, state, i):  # type: ignore[no-untyped-def]
     one, spot = state.lists[i], net.coming + net.window * i
     while one[COMING] and state.times[spot] <= state.clock[NOW]:
         latest = 2 * len(state.units) + 3 * i
-        state.times[latest], state.refs[latest] = state.times[spot], state.refs[spot]
+        if one[HERE] == 0:  # what comes behind it is for later tiles
+            state.times[latest], state.refs[latest] = state.times[spot], state.refs[spot]
         one[COMING] -= 1
         one[HERE] += 1
         for k in range(spot, spot + one[COMING]):
@@ -260,8 +261,8 @@ def waited_for(net, state, u):  # type: ignore[no-untyped-def]
     for which in (2, 0):
         for i in range(u * per, u * per + per):
             place = (i - u * per) // net.kinds
-            if i % net.kinds and (state.lists[i, HERE] != 1 or net.moves[row, place, CONSTANT] == 0):
-                continue  # what came last is for a later tile
+            if i % net.kinds and net.moves[row, place, CONSTANT] == 0:
+                continue
             if state.times[2 * units + 3 * i + which] == now:
                 conflict = conflict and place != net.dram
                 cause, late = state.refs[2 * units + 3 * i + which], 0 if which else net.latency[place]

@@ -30,8 +30,6 @@ MOST_RATIO = 1 << 31
 """Of numerator and denominator of device clocks per core cycle."""
 MOST_MOVED = 1 << 40
 """Transactions of a transfer."""
-ELSEWHERE = Flow("glb", "other", "read")
-"""What does not go to DRAM."""
 SLICE = 1 << 14
 """Tiles between two words to whoever listens."""
 
@@ -348,8 +346,9 @@ def _whole(schedule: Sequence[Step | Loop], tx: int, times: int = 1) -> dict[Flo
             continue
         for part in (item.loads, item.before, item.stores, item.after):
             for t in part:
-                flow = Flow("dram", t.tensor, t.direction) if t.place == "dram" else ELSEWHERE
-                total[flow] = total.get(flow, 0) + times * t.runs * ceil_div(t.run_bits, 8 * tx)
+                if t.place == "dram":
+                    flow = Flow("dram", t.tensor, t.direction)
+                    total[flow] = total.get(flow, 0) + times * t.runs * ceil_div(t.run_bits, 8 * tx)
     return total
 
 
