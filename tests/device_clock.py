@@ -153,7 +153,7 @@ class Machine:
 
     def _done(self, cycle):
         return all(0 <= t.end <= cycle for tiles in self.tiles.values() for t in tiles) and all(
-            0 <= r.over for each in self.lists.values() for requests in each for r in requests
+            r.over >= 0 for each in self.lists.values() for requests in each for r in requests
         )
 
     def _look(self):
@@ -356,5 +356,3 @@ def random_case(seed, setting):
             places["input"] += ((row * (200 + number), 500),)
         tensors.append(places)
     return made, ports, prefetch, coupling, tensors, 300 * row
-
-

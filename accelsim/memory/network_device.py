@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from accelsim.activity import Loop, Step, walk
-from accelsim.errors import ModelError, WorkloadError
+from accelsim.errors import ConfigError, ModelError, WorkloadError
 from accelsim.memory import network_device_kernel as shared
 from accelsim.memory import network_rows_kernel as rows_kernel
 from accelsim.memory.device import kernel as k
@@ -142,7 +142,6 @@ class SharedDevice:
             assert lies is not None
             places.tensors = lies.tensors
             tiles, flows = machine.tiles_of(lies.schedule, device, places)
-            machine.check_room(places, device)
             table, count = tiles.rows.copy(), net.programs[number, rows_kernel.BEHIND] - first
             if not len(table):
                 table = np.zeros((1, RUN), np.int64)
@@ -167,6 +166,12 @@ class SharedDevice:
                 regions.append(where)
                 most, behind, pieces = max(most, len(tiles.cursors)), behind + len(mine), pieces + len(where)
             tables.append(table)
+        if places.free_byte > (holds := device.addresses.capacity_bytes):
+            problem = f"tensors and partial sums of all layers take {places.free_byte:,} bytes, {device.channels} x "
+            raise ConfigError(
+                f"{problem}{device.standard.name} hold {holds:,}",
+                "use more channels, a smaller batch or schedule.mode: isolated",
+            )  # fmt: skip
         wide = max(table.shape[1] for table in tables)
         rows = np.zeros((sum(map(len, tables)), wide), np.int64)
         at = 0

@@ -48,7 +48,6 @@ from accelsim.memory.network_rows_kernel import (
     HERE,
     LAST,
     LEAD,
-    LOADS,
     MAKES,
     MOVED,
     NEVER,
@@ -59,7 +58,6 @@ from accelsim.memory.network_rows_kernel import (
     ROOM_FREE,
     STAGE,
     STORED,
-    STORER,
     UNDER_WAY,
     USED,
 )  # fmt: skip
@@ -85,7 +83,7 @@ class Shared(NamedTuple):
     ``rows`` are those of `network_rows_kernel`, as `machine_kernel.Tiles` has them, of all programs; ``moves`` have a
     fifth column: whether other layers make it. ``geometry`` and ``axes`` are one per program, ``cut`` says whether it
     has them, ``made`` which of a cut layer's loads other layers make, ``base`` the number of its first tile in its
-    unit. ``line`` and ``index`` are room.
+    unit. ``line`` and ``tile`` are room.
 
     ``done``: tiles computed, by unit; ``left``: stores of a program that are not over; ``pending``: of a list, loads
     under way of the next tile and the one after, then stores under way that the next tile waits for, and others;
@@ -103,7 +101,7 @@ class Shared(NamedTuple):
     regions: np.ndarray
     cursors: np.ndarray
     line: np.ndarray
-    index: np.ndarray
+    tile: np.ndarray
     done: np.ndarray
     left: np.ndarray
     pending: np.ndarray
@@ -133,9 +131,9 @@ def opened(part, which, row, program, tile, s):  # type: ignore[no-untyped-def]
             s.line[RUN + i] = 0
     for i in range(5, -1, -1):
         axis, trips = s.axes[program, i, 0], s.axes[program, i, 1]
-        s.index[axis] = tile % trips
+        s.tile[axis] = tile % trips
         tile = tile // trips
-    return open_tile(part, s.line, s.index, s.geometry[program], s.cursors)
+    return open_tile(part, s.line, s.tile, s.geometry[program], s.cursors)
 
 
 @lean
@@ -179,10 +177,10 @@ def front_is_free(m, s, d):  # type: ignore[no-untyped-def]
     """Return whether a request may be granted: a channel has taken its share of all before it, and not 64 wait."""
     if s.now[OPEN] > 0 or m[mk.M_TAG] - s.now[OLDEST] + 2 > mk.GROUPS:
         return False
+    free = False
     for c in range(d.fill.shape[0]):
-        if dry(c, s, d) and d.channel[c, k.OFFERED] < s.now[CLOCK]:
-            return True
-    return False
+        free = free or (dry(c, s, d) and d.channel[c, k.OFFERED] < s.now[CLOCK])
+    return free
 
 
 @lean

@@ -118,7 +118,10 @@ def serve(schedule: Sequence[Step | Loop], coupling: Coupling, places: Places, *
     """
     device = coupling.device
     tiles, _ = tiles_of(schedule, device, places)
-    check_room(places, device)
+    capacity = device.addresses.capacity_bytes
+    if places.free_byte > capacity:
+        problem = f"tensors and partial sums take {places.free_byte:,} bytes, {device.channels} x "
+        raise ConfigError(f"{problem}{device.standard.name} hold {capacity:,}", "use more channels or a smaller batch")
     key = _key(tiles, coupling)
     if key in _SERVED and not trace:
         _SERVED.move_to_end(key)
@@ -165,14 +168,6 @@ def registers(coupling: Coupling) -> np.ndarray:
     m[kernel.M_SHIFT] = bits(8 * tx)
     m[kernel.M_TURN] = ceil_div(coupling.turn_bytes, tx)
     return m
-
-
-def check_room(places: Places, device: Device) -> None:
-    """Raise ConfigError if what lies in a device is more than it holds."""
-    capacity = device.addresses.capacity_bytes
-    if places.free_byte > capacity:
-        problem = f"tensors and partial sums take {places.free_byte:,} bytes, {device.channels} x "
-        raise ConfigError(f"{problem}{device.standard.name} hold {capacity:,}", "use more channels or a smaller batch")
 
 
 def too_far() -> ConfigError:
