@@ -247,7 +247,7 @@ def laid_out(
     ]
     names = [p.unit if overlap else "" for p in programs]
     laid = layout(mine, names, buses, prefetch, known=known)
-    if laid.tiles > MOST_TILES and stepped:
+    if stepped and laid.tiles > MOST_TILES:
         raise WorkloadError(
             f"{laid.tiles:,} tiles that meet in a DRAM device",
             f"choose larger tiles, up to {MOST_TILES:,} in all, schedule.mode: isolated or memory.dram.device: none",
