@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -40,7 +40,7 @@ from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
 from accelsim.operands.rounding import Rounding
 from accelsim.posts import ALONE, with_posts
-from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
+from accelsim.results import BufferUse, LayerResult, StoredBits, Tiles, TrafficRow, UnitAccount
 from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
@@ -98,9 +98,43 @@ class Task:
         return found
 
 
+class Front(NamedTuple):
+    """What is found of a layer ahead of the timeline.
+
+    Attributes
+    ----------
+    mapping : BaseModel
+    origin : str
+        Where it comes from.
+    choice : Choice or None
+        What the mapper saw.
+    plan : Any
+        None in a sweep, which keeps no operands.
+    activity : Activity
+        With what joins the layer.
+    fidelity : str
+    bare : Activity
+        Without.
+    stored : mapping
+        As `LayerResult.stored`.
+    rows : ndarray or None
+        The tiles, as `timeline.rows_of` gives them; of an engine that models memory itself, None.
+    """
+
+    mapping: Any
+    origin: Literal["searched", "pinned", "none"]
+    choice: Choice | None
+    plan: Any
+    activity: Activity
+    fidelity: str
+    bare: Activity
+    stored: Mapping[str, StoredBits]
+    rows: np.ndarray | None
+
+
 def simulate_layer(
     arch: Arch, task: Task, options: Options, report: Callable[[float], None] | None = None,
-    fronts: tuple[dict[Any, Any], Any] | None = None,
+    fronts: tuple[dict[Any, Front], Any] | None = None,
 ) -> LayerResult:  # fmt: skip
     """Run one layer: operands, mapping, plan, walk, timeline, energy; ``report`` hears the share of it that is done.
 
@@ -116,30 +150,30 @@ def simulate_layer(
         A pinned mapping that does not fit.
     """
     view, unit = task.view, task.unit
-    blank = _blank(view)
     if unit is None:
-        return replace(blank, reason=task.reason)
-    engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
-    table = table_of(arch)
-    components = unit_components(arch, unit)
-    operands = handle.of(view, options.seed, task.values())
+        return replace(_blank(view), reason=task.reason)
     kept, like = fronts or ({}, None)
     if like not in kept:
         try:
-            mapping, origin, choice = mapping_of(arch, unit, view, task.pinned, table)
-            plan = _plan(engine, view, operands, params, mapping, machine, pinned=task.pinned is not None)
+            found = mapping_of(arch, unit, view, task.pinned, table_of(arch))
+            kept[like] = front_of(arch, unit, task, options, *found, report)
         except FitError as error:
             if options.unsupported == "error":
                 raise
-            return replace(blank, reason=error.reason(view.name))
-        kept[like] = mapping, origin, choice, plan, *_walk(engine, plan, options.fidelity, report)
-    front: tuple[Any, Literal["searched", "pinned", "none"], Choice | None, Any, Activity, str] = kept[like]
-    mapping, origin, choice, plan, activity, fidelity = front
+            return replace(_blank(view), reason=error.reason(view.name))
+    return result_of(arch, unit, task, options, kept[like])
+
+
+def result_of(arch: Arch, unit: Unit, task: Task, options: Options, front: Front) -> LayerResult:
+    """Return what a layer takes with its memory and costs, of which a front is known."""
+    view, engine, params, machine = task.view, registry.get(unit.engine), unit.params, machine_view(arch)
+    table = table_of(arch)
+    components = unit_components(arch, unit)
+    operands = handle.of(view, options.seed, task.values())
+    mapping, origin, choice, plan, activity, fidelity, bare, stored, rows = front
     units = engine.units(params)
-    bare, activity = activity, with_posts(activity, view, task.posts, unit, units)
-    activity.check(units)
     checked = _check(engine, plan, operands, bare) if options.check else None
-    cycles, stall, needed = _with_memory(activity, machine)
+    cycles, stall, needed = _with_memory(activity, rows, machine)
     used = None
     if arch.memory.dram.device is not None:
         from accelsim import served
@@ -164,14 +198,14 @@ def simulate_layer(
     counted |= clocked(components, {kind: own.causes for kind, own in accounts.items()}, arch.clock_gating)
     details: dict[str, Any] = dict(activity.details)
     if activity.compute_cycles > bare.compute_cycles:
-        details[ALONE] = _with_memory(bare, machine)[0]
+        details[ALONE] = _with_memory(bare, _rows(bare, machine), machine)[0]
     if choice is not None:
         details |= {"mapping_candidates": choice.candidates, "mapping_why": choice.why}
     effective_macs = operands.effective_macs if view.macs else 0
     if view.kind == "spgemm" and cycles:
         details["gflop_per_s"] = float(2 * effective_macs * arch.clocks_mhz["core"] / (1000 * cycles))
     return replace(
-        blank,
+        _blank(view),
         simulated=True,
         unit=unit.name,
         nonzero_weight_macs=operands.nonzero_weight_macs if view.macs else 0,
@@ -189,7 +223,7 @@ def simulate_layer(
         accounts=accounts,
         traffic=tuple(TrafficRow(*flow, bits) for flow, bits in sorted(activity.traffic.items()) if bits),
         buffers={name: BufferUse(*use) for name, use in activity.buffers.items()},
-        stored=engine.stored(plan),
+        stored=stored,
         needed_bits_per_cycle=needed,
         events=by_component(arch, unit, components, counted),
         energy_pj=(energy := energy_of(arch, unit, counted, cycles, table, None if used is None else used.energy_pj)),
@@ -199,6 +233,31 @@ def simulate_layer(
         checked=checked,
         details=details,
         tiles=Tiles(activity.schedule, machine.dram) if options.trace else None,
+    )
+
+
+def front_of(
+    arch: Arch, unit: Unit, task: Task, options: Options, mapping: Any,
+    origin: Literal["searched", "pinned", "none"] = "searched", choice: Choice | None = None,
+    report: Callable[[float], None] | None = None,
+) -> Front:  # fmt: skip
+    """Return what a unit does of a layer under a mapping, and of what joins it, before the timeline.
+
+    Where the activity has a schedule, nothing in it depends on the bandwidth or the latency of DRAM.
+
+    Raises
+    ------
+    FitError
+        The layer does not fit; MappingError under a mapping that somebody pinned.
+    """
+    engine, view = registry.get(unit.engine), task.view
+    operands = handle.of(view, options.seed, task.values())
+    plan = _plan(engine, view, operands, unit.params, mapping, machine_view(arch), pinned=task.pinned is not None)
+    bare, fidelity = _walk(engine, plan, options.fidelity, report)
+    activity = with_posts(bare, view, task.posts, unit, engine.units(unit.params))
+    activity.check(engine.units(unit.params))
+    return Front(
+        mapping, origin, choice, plan, activity, fidelity, bare, engine.stored(plan), _rows(activity, machine_view(arch))
     )
 
 
@@ -224,24 +283,6 @@ def _blank(view: LayerView) -> LayerResult:
 def _bits(view: LayerView) -> dict[str, int | None]:
     bits = {"input": view.input.bits if view.inputs else None, "output": view.output.bits if view.outputs else None}
     return bits | ({"weight": view.weight.bits} if view.kind in (*PRODUCTS, "spgemm") else {})
-
-
-def walked(arch: Arch, unit: Unit, task: Task, mapping: Any, seed: int) -> Activity:
-    """Return what a unit does of a layer under a mapping, before the timeline: in closed form if there is one.
-
-    Where the activity has a schedule, nothing in it depends on the bandwidth or the latency of DRAM.
-
-    Raises
-    ------
-    FitError
-        The layer does not fit.
-    """
-    engine = registry.get(unit.engine)
-    operands = handle.of(task.view, seed, task.values())
-    plan = _plan(engine, task.view, operands, unit.params, mapping, machine_view(arch), pinned=False)
-    activity, _ = _walk(engine, plan, "closed", None)
-    activity.check(engine.units(unit.params))
-    return activity
 
 
 def mapping_of(
@@ -367,15 +408,18 @@ def _check(engine: Engine[Any, Any], plan: Any, operands: handle.Operands, activ
     return agree(walked.values, truth, operands)
 
 
-def _with_memory(activity: Activity, machine: Machine) -> tuple[int, int, dict[str, float]]:
+def _rows(activity: Activity, machine: Machine) -> np.ndarray | None:
+    return None if activity.schedule is None else timeline.rows_of(activity.schedule, machine.dram)
+
+
+def _with_memory(activity: Activity, rows: np.ndarray | None, machine: Machine) -> tuple[int, int, dict[str, float]]:
     """Return cycles, stalls and the bandwidths that each boundary needs, in bits per cycle."""
     needed: dict[str, float] = {}
     for flow, bits in activity.traffic.items():
         if flow.boundary != "dram" and activity.compute_cycles:
             needed[flow.boundary] = needed.get(flow.boundary, 0.0) + bits / activity.compute_cycles
-    if activity.schedule is None:
+    if rows is None:
         return activity.compute_cycles, activity.stall_cycles, dict(sorted(needed.items()))
-    rows = timeline.rows_of(activity.schedule, machine.dram)
     ran = timeline.run(rows, machine.dram)
     if ran.cycles - ran.stall_cycles != activity.compute_cycles:
         raise ModelError(f"tiles compute {ran.cycles - ran.stall_cycles} cycles, not {activity.compute_cycles}")

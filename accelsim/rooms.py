@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from accelsim import pinned_rooms
 from accelsim.activity import Loop, Step, Transfer, walk
@@ -94,7 +94,9 @@ def ports(arch: Arch) -> dict[str, DramModel | None]:
     return found
 
 
-def homes(arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Keep) -> Homes:
+def homes(
+    arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Keep, known: dict[Any, Homes] | None = None
+) -> Homes:
     """Return which activations of a connected network live in buffers.
 
     Parameters
@@ -102,6 +104,8 @@ def homes(arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Kee
     layers : sequence of LayerResult
         One for each layer with work, with ``tiles`` where it was simulated.
     keep : "none", "greedy" or "exact"
+    known : dict, optional
+        What was found for the same network, by all of a machine and its results that decides it; filled.
     """
     told = any(tensor.buffer for tensor in network.tensors.values())
     if arch.schedule.places and not arch.memory.buffers:
@@ -109,8 +113,17 @@ def homes(arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Kee
         raise arch.document.error(("schedule", "places"), problem, "pin it to a machine with memory.buffers")
     if not arch.memory.buffers or (keep == "none" and not told):
         return EVERYTHING_IN_DRAM
-    found = layout(network)
     reach = _Reach.of(arch, network, layers)
+    known, key = {} if known is None else known, (reach, arch.memory.buffers, len(arch.units) > 1, keep)
+    if arch.schedule.places is not None:
+        return _homes(arch, network, reach, keep)
+    if key not in known:
+        known[key] = _homes(arch, network, reach, keep)
+    return known[key]
+
+
+def _homes(arch: Arch, network: Network, reach: _Reach, keep: Keep) -> Homes:
+    found = layout(network)
     copied = {copy.tensor for copy in found.copies} | {copy.into for copy in found.copies}
     pinned = _pinned(network, found, reach, copied)
     wanted = pinned | {
@@ -259,8 +272,8 @@ def views(network: Network) -> list[LayerView]:
     return [network.view(layer) for layer in network.layers if not is_view(layer)]
 
 
-Known: TypeAlias = "dict[tuple[int, _Places], Moved]"
-"""Tiles and places -> what moves; the tiles live as long as the results do."""
+Known: TypeAlias = "dict[tuple[int, _Places], tuple[Any, Moved]]"
+"""Number of tiles, and places -> the tiles (which so keep their number), and what moves."""
 
 
 def _steps(result: LayerResult) -> Iterator[Step]:
@@ -287,9 +300,11 @@ def _told_apart(view: LayerView, result: LayerResult) -> bool:
     )
 
 
-def moves(network: Network, layers: Sequence[LayerResult], places: Mapping[str, str]) -> list[Moved | None]:
+def moves(
+    network: Network, layers: Sequence[LayerResult], places: Mapping[str, str], known: Known | None = None
+) -> list[Moved | None]:
     """Return what each layer that works moves, None where it was not simulated; those alike share their tiles."""
-    known: Known = {}
+    known = {} if known is None else known
     return [
         moved(view, result, places, known) if result.simulated else None
         for view, result in zip(views(network), layers, strict=True)
@@ -317,9 +332,9 @@ def moved(view: LayerView, result: LayerResult, places: Mapping[str, str], known
     place = _Places(tuple(inputs), output, bool(view.macs and not view.weights))
     known, key = {} if known is None else known, (id(schedule), place)
     if key not in known:
-        known[key] = _rehoused(schedule, place, dram)
+        known[key] = schedule, _rehoused(schedule, place, dram)
     homes = {t.name: places[t.name] for t in (*view.inputs, *view.outputs) if t.name in places}
-    return known[key]._replace(homes=homes)
+    return known[key][1]._replace(homes=homes)
 
 
 def _rehoused(schedule: Sequence[Step | Loop], place: _Places, dram: DramModel) -> Moved:

@@ -216,7 +216,7 @@ def laid_out(
     programs: Sequence[Program], start: int, buses: Buses, prefetch: Prefetch, overlap: bool, known: Known | None
 ) -> tuple[LaidOut, list[str]]:
     """Return the arrays of a stretch whose first program is number ``start``, and the unit of each program."""
-    mine = [
+    mine = programs if not start else [
         replace(
             p,
             producers=tuple(e._replace(producer=e.producer - start) for e in p.producers if e.producer >= start),

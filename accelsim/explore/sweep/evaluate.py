@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from accelsim import simulation
 from accelsim.charges import table_of
@@ -18,7 +18,7 @@ from accelsim.config.arch import Arch, build, override
 from accelsim.config.yamlfile import Document
 from accelsim.engines import registry
 from accelsim.errors import UserError
-from accelsim.explore.sweep import columnar, retimed
+from accelsim.explore.sweep import clocked, columnar, retimed
 from accelsim.explore.sweep.layersets import LayerSet, layer_set
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.explore.sweep.store import Common, Row
@@ -30,6 +30,9 @@ from accelsim.results import LayerResult, NetworkResult, layer_row
 from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.network import Network, is_view, make_layer
 from accelsim.workload.shapes import PRODUCTS, Linear
+
+if TYPE_CHECKING:
+    from accelsim.network_time import Memo
 
 
 class Job(NamedTuple):
@@ -207,7 +210,17 @@ class _Ready:
     deals: dict[Any, columnar.Deal | None]
     alike: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
-    folds: dict[Any, Folded]
+    folds: dict[Any, _Fold]
+    kept: retimed.Kept
+
+
+@dataclass
+class _Fold:
+    """A folded network; who runs what of it on one clock, and what that clock has found, once asked for."""
+
+    folded: Folded
+    deal: clocked.Deal | None = None
+    memo: Memo | None = None
 
 
 def _machine(context: Context, job: Job) -> _Machine:
@@ -262,7 +275,7 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         network = with_densities(network, options.weight_density, options.input_density, options.weight_pattern)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        found = _Ready(context, network, layers, chosen, {}, {}, {}, {}, {})
+        found = _Ready(context, network, layers, chosen, {}, {}, {}, {}, {}, retimed.Kept())
     _READY[key] = _READY.pop(key, found)  # behind those used longer ago
     return found
 
@@ -299,9 +312,30 @@ def _once(
 ) -> tuple[NetworkResult, Folded]:
     key = columnar.deal_key(arch), one_clock, arch.schedule.fold, tuple(unit.post_ops for unit in arch.units)
     if key not in ready.folds:
-        ready.folds[key] = simulation.folded_for(arch, ready.network, one_clock=one_clock)
-    network = ready.folds[key].network
-    options = Options(said.seed, said.fidelity, trace=one_clock)
+        ready.folds[key] = _Fold(simulation.folded_for(arch, ready.network, one_clock=one_clock))
+    fold = ready.folds[key]
+    network, results, schedule = fold.folded.network, None, None
+    if one_clock and ready.context.columnar and not named and said.fidelity == "closed":
+        if fold.deal is None:
+            fold.deal = clocked.deal(arch, network, ready.chosen, said.seed)
+        results = clocked.results(arch, fold.deal, said.seed, ready.kept)
+    if results is None:
+        results = _one_by_one(arch, ready, network, Options(said.seed, said.fidelity, trace=one_clock), known, named)
+    if one_clock:
+        from accelsim.network_time import Memo  # loads compiled code
+
+        fold.memo = fold.memo or Memo()
+        schedule = simulation.scheduled(arch, network, results, explained=False, memo=fold.memo)
+    found = simulation.placed(results, schedule) if named else tuple(results)
+    return NetworkResult(
+        arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
+        network.isolated, schedule=schedule,
+    ), fold.folded  # fmt: skip
+
+
+def _one_by_one(
+    arch: Arch, ready: _Ready, network: Network, options: Options, known: dict[Any, LayerResult], named: bool
+) -> list[LayerResult]:
     results: list[LayerResult] = []
     for layer in network.layers:
         if is_view(layer):
@@ -312,12 +346,7 @@ def _once(
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
-    clocked = simulation.scheduled(arch, network, results, explained=False) if one_clock else None
-    found = simulation.placed(results, clocked) if named or clocked is not None else tuple(results)
-    return NetworkResult(
-        arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
-        network.isolated, schedule=clocked,
-    ), ready.folds[key]  # fmt: skip
+    return results
 
 
 def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
