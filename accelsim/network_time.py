@@ -44,7 +44,8 @@ class Memo:
 
     def rows_of(self, buses: clock.Buses) -> Known:
         """Return what is known of rows on such buses; forget what is more than `MOST_KEPT`."""
-        for part in (self.homes, self.moves, *self.rows.values()):
+        parts: tuple[dict[Any, Any], ...] = (self.homes, self.moves, *self.rows.values())
+        for part in parts:
             if len(part) > MOST_KEPT:
                 part.clear()
         return self.rows.setdefault(tuple((place, bus and bus.burst_bits) for place, bus in buses.items()), {})

@@ -82,7 +82,7 @@ def steps_down(monkeypatch):
         raise AssertionError("walked")
 
     monkeypatch.setattr(evaluate, "_simulate", fail)
-    monkeypatch.setattr(retimed, "walked", fail)
+    monkeypatch.setattr(retimed, "front_of", fail)
 
 
 @pytest.mark.parametrize("name", [*WALKED, *SPARSE])

@@ -20,17 +20,20 @@ from accelsim.errors import FitError
 from accelsim.explore.sweep import retimed
 from accelsim.layer import Front, Options, Task, front_of, machine_view, result_of, simulate_layer
 from accelsim.operands import handle
+from accelsim.operands.handle import MacCounts
 from accelsim.results import LayerResult
 from accelsim.workload.network import Network, is_view
 
 
 class Block(NamedTuple):
-    """Distinct layers of one unit, by number: their rows for its engine (None if it has no such form), and keys."""
+    """Distinct layers of one unit, what tells them apart, their rows for its engine (None if it has no such form), and
+    what is counted of their operands."""
 
     unit: int
-    rows: np.ndarray | None
     tasks: tuple[Task, ...]
     keys: tuple[Any, ...]
+    rows: np.ndarray | None
+    counts: tuple[MacCounts, ...]
 
 
 class Deal(NamedTuple):
@@ -66,23 +69,17 @@ def deal(arch: Arch, network: Network, chosen: Collection[str], seed: int) -> De
         dealt.append((unit, key))
     numbers = {(unit, key): 0 for unit, tasks in enumerate(found) for key in tasks}
     numbers = {at: number for number, at in enumerate(numbers)}
-    blocks = tuple(
-        Block(unit, _rows(arch, unit, tasks, seed), tuple(tasks.values()), tuple(tasks))
-        for unit, tasks in enumerate(found) if tasks
-    )  # fmt: skip
+    blocks = tuple(_block(arch, unit, tasks, seed) for unit, tasks in enumerate(found) if tasks)
     return Deal(blocks, tuple(numbers[at] if isinstance(at, tuple) else at for at in dealt))
 
 
-def _rows(arch: Arch, unit: int, tasks: Mapping[Any, Task], seed: int) -> np.ndarray | None:
+def _block(arch: Arch, unit: int, tasks: Mapping[Any, Task], seed: int) -> Block:
     engine = registry.get(arch.units[unit].engine)
-    rows = []
-    for task in tasks.values():
-        numbers = handle.of(task.view, seed, task.values())
-        row = engine.encode(task.view, numbers.effective_macs if task.view.macs else 0)
-        if row is None:
-            return None
-        rows.append(row)
-    return np.array(rows, np.int64)
+    counts = tuple(handle.of(task.view, seed, task.values()).counts for task in tasks.values())
+    rows = [engine.encode(t.view, c.effective_macs) for t, c in zip(tasks.values(), counts, strict=True)]
+    known = [row for row in rows if row is not None]
+    coded = np.array(known, np.int64) if len(known) == len(rows) else None
+    return Block(unit, tuple(tasks.values()), tuple(tasks), coded, counts)
 
 
 def results(arch: Arch, dealt: Deal, seed: int, kept: retimed.Kept) -> list[LayerResult] | None:
@@ -91,7 +88,7 @@ def results(arch: Arch, dealt: Deal, seed: int, kept: retimed.Kept) -> list[Laye
     Layers that are alike share a result, and a name.
     """
     ran: list[LayerResult] = []
-    options = Options(seed, trace=True)
+    options = Options(seed, trace=True, brief=True)
     try:
         for block in dealt.blocks:
             ran += _ran(arch, block, options, kept)
@@ -104,7 +101,15 @@ def _ran(arch: Arch, block: Block, options: Options, kept: retimed.Kept) -> list
     unit, engine, dram = arch.units[block.unit], registry.get(arch.units[block.unit].engine), machine_view(arch).dram
     chosen = retimed.mappings(arch, unit, block.tasks, block.rows, table_of(arch))
     inside = tuple(getattr(dram, name) for name in engine.dram_inside)
-    hardware = (unit.engine, unit.params, unit.post_ops, tuple(arch.clocks_mhz.items()), dram.burst_bits, *inside)
+    hardware = (
+        unit.name,
+        unit.engine,
+        unit.params,
+        unit.post_ops,
+        tuple(arch.clocks_mhz.items()),
+        dram.burst_bits,
+        *inside,
+    )
     found = []
     for i, key in enumerate(block.keys):
         task = replace(block.tasks[i], unit=unit)
@@ -113,7 +118,8 @@ def _ran(arch: Arch, block: Block, options: Options, kept: retimed.Kept) -> list
         if front is None:
             if engine.walks(unit.params):
                 retimed.note_walk(unit.engine)
-            front = front_of(arch, unit, task, options, chosen.mapping(i))._replace(plan=None)
+            front = front_of(arch, unit, task, options, chosen.mapping(i), counts=block.counts[i])
+            front = front._replace(operands=None, plan=None)
             kept.put((at, dram) if front.rows is None else at, front)  # without rows, the bus is inside
         found.append(result_of(arch, unit, task, options, front))
     return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -107,6 +109,20 @@ def warm(machines: Mapping[str, Document]) -> None:
         run_point(context, Job("", name, "warm", (), OptionsSpec()))
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Collect no garbage meanwhile: going through all networks and what is known of them may take as long as a point,
+    and is due every few points, which make hardly any."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@_uncollected()
 def run_point(context: Context, job: Job) -> Row:
     """Simulate one point. Whatever it raises becomes the reason of its row."""
     try:
