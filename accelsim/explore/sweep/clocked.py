@@ -6,8 +6,8 @@ be put on the clock by the plain path; only what the mapper saw is not among the
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,12 +26,11 @@ from accelsim.workload.network import Network, is_view
 
 
 class Block(NamedTuple):
-    """Distinct layers of one unit, what tells them apart, their rows for its engine (None if it has no such form), and
-    what is counted of their operands."""
+    """Distinct layers of one unit (of the machine dealt first), their rows for its engine (None if it has no such
+    form), and what is counted of their operands."""
 
     unit: int
     tasks: tuple[Task, ...]
-    keys: tuple[Any, ...]
     rows: np.ndarray | None
     counts: tuple[MacCounts, ...]
 
@@ -79,10 +78,31 @@ def _block(arch: Arch, unit: int, tasks: Mapping[Any, Task], seed: int) -> Block
     rows = [engine.encode(t.view, c.effective_macs) for t, c in zip(tasks.values(), counts, strict=True)]
     known = [row for row in rows if row is not None]
     coded = np.array(known, np.int64) if len(known) == len(rows) else None
-    return Block(unit, tuple(tasks.values()), tuple(tasks), coded, counts)
+    return Block(unit, tuple(tasks.values()), coded, counts)
 
 
-def results(arch: Arch, dealt: Deal, seed: int, kept: retimed.Kept) -> list[LayerResult] | None:
+class Kept:
+    """What was walked of the layers of a deal, by all of a unit and of DRAM that decides it; the oldest goes first."""
+
+    def __init__(self) -> None:
+        self.units: OrderedDict[Any, dict[Any, Front]] = OrderedDict()
+
+    def of(self, hardware: Any) -> dict[Any, Front]:
+        """Return what is known of a unit: (number of the layer, its mapping) -> what was walked; to be filled."""
+        found = self.units.setdefault(hardware, {})
+        self.units.move_to_end(hardware)
+        if len(self.units) > MOST_UNITS:
+            self.units.popitem(last=False)
+        if len(found) > MOST_FRONTS:
+            found.clear()
+        return found
+
+
+MOST_UNITS, MOST_FRONTS = 32, 1024
+"""Units whose layers are kept, and how many of one: another bandwidth may choose another mapping."""
+
+
+def results(arch: Arch, dealt: Deal, seed: int, kept: Kept) -> list[LayerResult] | None:
     """Return a result for each layer with work; None where one does not fit: which, and why, the plain path says.
 
     Layers that are alike share a result, and a name.
@@ -97,29 +117,20 @@ def results(arch: Arch, dealt: Deal, seed: int, kept: retimed.Kept) -> list[Laye
     return [ran[at] if isinstance(at, int) else at for at in dealt.places]
 
 
-def _ran(arch: Arch, block: Block, options: Options, kept: retimed.Kept) -> list[LayerResult]:
+def _ran(arch: Arch, block: Block, options: Options, kept: Kept) -> list[LayerResult]:
     unit, engine, dram = arch.units[block.unit], registry.get(arch.units[block.unit].engine), machine_view(arch).dram
     chosen = retimed.mappings(arch, unit, block.tasks, block.rows, table_of(arch))
     inside = tuple(getattr(dram, name) for name in engine.dram_inside)
-    hardware = (
-        unit.name,
-        unit.engine,
-        unit.params,
-        unit.post_ops,
-        tuple(arch.clocks_mhz.items()),
-        dram.burst_bits,
-        *inside,
-    )
+    known = kept.of((unit, tuple(arch.clocks_mhz.items()), dram.burst_bits, inside))
     found = []
-    for i, key in enumerate(block.keys):
-        task = replace(block.tasks[i], unit=unit)
-        at = (hardware, key, chosen.keys[i : i + 1])
-        front: Front | None = kept.get(at) or kept.get((at, dram))
+    for i, task in enumerate(block.tasks):
+        at = (i, chosen.keys[i : i + 1])
+        front = known.get(at) or known.get((at, dram))
         if front is None:
             if engine.walks(unit.params):
                 retimed.note_walk(unit.engine)
             front = front_of(arch, unit, task, options, chosen.mapping(i), counts=block.counts[i])
             front = front._replace(operands=None, plan=None)
-            kept.put((at, dram) if front.rows is None else at, front)  # without rows, the bus is inside
+            known[(at, dram) if front.rows is None else at] = front  # without rows, the bus is inside
         found.append(result_of(arch, unit, task, options, front))
     return found

@@ -227,14 +227,14 @@ class _Ready:
     alike: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
     folds: dict[Any, _Fold]
-    kept: retimed.Kept
 
 
 @dataclass
 class _Fold:
-    """A folded network; who runs what of it on one clock, and what that clock has found, once asked for."""
+    """A folded network; who runs what of it on one clock, what was walked, and what that clock has found."""
 
     folded: Folded
+    kept: clocked.Kept = field(default_factory=clocked.Kept)
     deal: clocked.Deal | None = None
     memo: Memo | None = None
 
@@ -291,7 +291,7 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         network = with_densities(network, options.weight_density, options.input_density, options.weight_pattern)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        found = _Ready(context, network, layers, chosen, {}, {}, {}, {}, {}, retimed.Kept())
+        found = _Ready(context, network, layers, chosen, {}, {}, {}, {}, {})
     _READY[key] = _READY.pop(key, found)  # behind those used longer ago
     return found
 
@@ -334,7 +334,7 @@ def _once(
     if one_clock and ready.context.columnar and not named and said.fidelity == "closed":
         if fold.deal is None:
             fold.deal = clocked.deal(arch, network, ready.chosen, said.seed)
-        results = clocked.results(arch, fold.deal, said.seed, ready.kept)
+        results = clocked.results(arch, fold.deal, said.seed, fold.kept)
     if results is None:
         results = _one_by_one(arch, ready, network, Options(said.seed, said.fidelity, trace=one_clock), known, named)
     if one_clock:
