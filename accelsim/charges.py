@@ -48,6 +48,14 @@ def table_of(arch: Arch) -> Table:
 
 def unit_components(arch: Arch, unit: Unit) -> tuple[Component, ...]:
     """Return the components of a unit under their own names, clocks among them, and the DRAM."""
+    for at, own in enumerate(arch.units):
+        if own is unit:
+            found: tuple[Component, ...] = _once(arch, at, lambda: _unit_components(arch, unit))
+            return found
+    return _unit_components(arch, unit)
+
+
+def _unit_components(arch: Arch, unit: Unit) -> tuple[Component, ...]:
     engine, table = registry.get(unit.engine), table_of(arch)
     key = (type(engine).components, unit, arch.storage, len(arch.units), arch.memory.dram.standard)
     found: tuple[Component, ...] | None = table.machines.get(key)

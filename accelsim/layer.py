@@ -272,7 +272,10 @@ def front_of(
 
 def machine_view(arch: Arch) -> Machine:
     """Return what engines may know of the machine."""
-    return Machine(arch.clocks_mhz, dram_model(arch.memory.dram, arch.clocks_mhz["core"]))
+    if machine_view not in arch.found:
+        arch.found[machine_view] = Machine(arch.clocks_mhz, dram_model(arch.memory.dram, arch.clocks_mhz["core"]))
+    view: Machine = arch.found[machine_view]
+    return view
 
 
 def _blank(view: LayerView) -> LayerResult:

@@ -31,7 +31,7 @@ class Memo:
     Attributes
     ----------
     homes : dict
-        As `rooms.homes` knows them.
+        By all of a machine and of its layers that decides them.
     moves : dict
         As `rooms.moves` knows them.
     rows : dict
@@ -41,6 +41,17 @@ class Memo:
     homes: dict[Any, Homes] = field(default_factory=dict)
     moves: rooms.Known = field(default_factory=dict)
     rows: dict[Any, Known] = field(default_factory=dict)
+
+    def homes_of(self, arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Homes:
+        """Return what `rooms.homes` does, planned once for all machines that differ in nothing it looks at."""
+        given = arch.schedule
+        if not arch.memory.buffers or given.places is not None:
+            return rooms.homes(arch, network, layers, given.residency)
+        reach = rooms.Reach.of(arch, network, layers)
+        key = (reach, arch.memory.buffers, len(arch.units) > 1, given.residency)
+        if key not in self.homes:
+            self.homes[key] = rooms.homes(arch, network, layers, given.residency)
+        return self.homes[key]
 
     def rows_of(self, buses: clock.Buses) -> Known:
         """Return what is known of rows on such buses; forget what is more than `MOST_KEPT`."""
@@ -83,8 +94,8 @@ def scheduled(
         problem = f"'{arch.name}' has a DRAM device, and one clock for a network knows DRAM as bandwidth and latency"
         raise ConfigError(problem, "leave one out: --set memory.dram.device=none", key="memory.dram.device")
     given = arch.schedule
-    memo = Memo() if memo is None else memo
-    homes = rooms.homes(arch, network, layers, given.residency, memo.homes)
+    memo = memo or Memo()
+    homes = memo.homes_of(arch, network, layers)
     moves = rooms.moves(network, layers, homes.places, memo.moves)
     programs, mine = programs_of(network, layers, homes, moves), [layer for layer in layers if layer.simulated]
     kept = [move for move in moves if move is not None]

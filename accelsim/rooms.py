@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from accelsim import pinned_rooms
-from accelsim.activity import Loop, Step, Transfer, walk
+from accelsim.activity import Direction, Loop, Step, Transfer, walk
 from accelsim.config.arch import Arch
 from accelsim.config.schema import BufferSpec
 from accelsim.errors import ModelError, WorkloadError
 from accelsim.memory.dram import DramModel
+from accelsim.memory.elsewhere import Elsewhere
+from accelsim.memory.timeline import LaidOut
 from accelsim.passes.residency import Buffer, Residency, reside, room_edges, used_bits
 from accelsim.results import LayerResult
 from accelsim.schedules import BufferTime, Kept
@@ -94,9 +96,7 @@ def ports(arch: Arch) -> dict[str, DramModel | None]:
     return found
 
 
-def homes(
-    arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Keep, known: dict[Any, Homes] | None = None
-) -> Homes:
+def homes(arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Keep) -> Homes:
     """Return which activations of a connected network live in buffers.
 
     Parameters
@@ -104,8 +104,6 @@ def homes(
     layers : sequence of LayerResult
         One for each layer with work, with ``tiles`` where it was simulated.
     keep : "none", "greedy" or "exact"
-    known : dict, optional
-        What was found for the same network, by all of a machine and its results that decides it; filled.
     """
     told = any(tensor.buffer for tensor in network.tensors.values())
     if arch.schedule.places and not arch.memory.buffers:
@@ -113,17 +111,8 @@ def homes(
         raise arch.document.error(("schedule", "places"), problem, "pin it to a machine with memory.buffers")
     if not arch.memory.buffers or (keep == "none" and not told):
         return EVERYTHING_IN_DRAM
-    reach = _Reach.of(arch, network, layers)
-    known, key = {} if known is None else known, (reach, arch.memory.buffers, len(arch.units) > 1, keep)
-    if arch.schedule.places is not None:
-        return _homes(arch, network, reach, keep)
-    if key not in known:
-        known[key] = _homes(arch, network, reach, keep)
-    return known[key]
-
-
-def _homes(arch: Arch, network: Network, reach: _Reach, keep: Keep) -> Homes:
     found = layout(network)
+    reach = Reach.of(arch, network, layers)
     copied = {copy.tensor for copy in found.copies} | {copy.into for copy in found.copies}
     pinned = _pinned(network, found, reach, copied)
     wanted = pinned | {
@@ -210,7 +199,7 @@ def not_at_home(network: Network) -> tuple[str, ...]:
     return (f"at home in a buffer on one clock only, through DRAM in figures of layers alone: {', '.join(names)}",)
 
 
-def _pinned(network: Network, found: Layout, reach: _Reach, copied: set[str]) -> dict[str, str]:
+def _pinned(network: Network, found: Layout, reach: Reach, copied: set[str]) -> dict[str, str]:
     """Return storage -> the buffer that a network file says.
 
     Raises
@@ -240,7 +229,7 @@ def _pinned(network: Network, found: Layout, reach: _Reach, copied: set[str]) ->
     return pinned
 
 
-class _Reach(NamedTuple):
+class Reach(NamedTuple):
     """Buffer of each layer that works, by position: into which it can write, and from which it can read."""
 
     writes: tuple[str | None, ...]
@@ -249,7 +238,8 @@ class _Reach(NamedTuple):
     """Tensors whose home is an engine's own matter."""
 
     @classmethod
-    def of(cls, arch: Arch, network: Network, layers: Sequence[LayerResult]) -> _Reach:
+    def of(cls, arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Reach:
+        """Return what the units of layers that ran can reach."""
         rooms = {unit.name: unit.rooms for unit in arch.units}
         writes, reads = list[str | None](), list[str | None]()
         for view, result in zip(views(network), layers, strict=True):
@@ -352,6 +342,8 @@ def _rehoused(schedule: Sequence[Step | Loop], place: _Places, dram: DramModel) 
                 found.append(steps[id(item)])
         return tuple(found)
 
+    if isinstance(schedule, LaidOut) and len(place.inputs) == 1 + place.both:
+        return _laid_out(schedule, place, dram, lambda: rehoused(schedule))
     there = rehoused(schedule)
     saved, bits = {"read": 0, "write": 0}, {"read": dict[str, int](), "write": dict[str, int]()}
     for step, times in walk(there, 1):
@@ -360,6 +352,25 @@ def _rehoused(schedule: Sequence[Step | Loop], place: _Places, dram: DramModel) 
                 name = t.place.removesuffix(READ).removesuffix(WRITE)
                 saved[t.direction] += times * dram.bus_bits(t)
                 bits[t.direction][name] = bits[t.direction].get(name, 0) + times * t.bits
+    return Moved(there, saved["read"], saved["write"], bits["read"], bits["write"], {})
+
+
+def _laid_out(tiles: LaidOut, place: _Places, dram: DramModel, make: Callable[[], Sequence[Step | Loop]]) -> Moved:
+    """Return the same of tiles in rows, without their steps, which ``make`` gives."""
+    moved: dict[tuple[str, Direction], str | None] = {
+        ("input", "read"): place.inputs[0],
+        ("weight", "read"): place.inputs[1] if place.both else None,
+        ("output", "write"): place.output,
+    }
+    saved, bits = {"read": 0, "write": 0}, {"read": dict[str, int](), "write": dict[str, int]()}
+    useful = dram._replace(burst_bits=1)
+    places = {what: home for what, home in moved.items() if home is not None}
+    for (tensor, way), home in places.items():
+        if more := tiles.total(dram, (tensor,), way):
+            saved[way] += more
+            bits[way][home] = bits[way].get(home, 0) + tiles.total(useful, (tensor,), way)
+    ports = {what: home + (READ if what[1] == "read" else WRITE) for what, home in places.items()}
+    there = Elsewhere(tiles, ports, make)
     return Moved(there, saved["read"], saved["write"], bits["read"], bits["write"], {})
 
 

@@ -91,7 +91,7 @@ class Arch:
 
     @cached_property
     def found(self) -> dict[Any, Any]:
-        """What `accelsim.charges` has found of this machine."""
+        """What others have found of this machine, each under a key of its own."""
         return {}
 
     def replace(self, key: str, value: Any) -> Arch:
