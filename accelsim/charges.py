@@ -48,11 +48,14 @@ def table_of(arch: Arch) -> Table:
 
 def unit_components(arch: Arch, unit: Unit) -> tuple[Component, ...]:
     """Return the components of a unit under their own names, clocks among them, and the DRAM."""
-    for at, own in enumerate(arch.units):
-        if own is unit:
-            found: tuple[Component, ...] = _once(arch, at, lambda: _unit_components(arch, unit))
-            return found
-    return _unit_components(arch, unit)
+    found: tuple[Component, ...] = _of_unit(arch, unit, "components", lambda: _unit_components(arch, unit))
+    return found
+
+
+def _of_unit(arch: Arch, unit: Unit, what: Any, find: Callable[[], Any]) -> Any:
+    """Return what there is to find of a unit, found once if it is one of the machine's own."""
+    at = next((at for at, own in enumerate(arch.units) if own is unit), None)
+    return find() if at is None else _once(arch, (what, at), find)
 
 
 def _unit_components(arch: Arch, unit: Unit) -> tuple[Component, ...]:
@@ -149,11 +152,11 @@ def energy_of(
 
     ``dram_pj`` is that of a DRAM device by its commands, in place of a price per bit.
     """
-    components = unit_components(arch, unit)
+    components, prices = unit_components(arch, unit), _of_unit(arch, unit, ("prices", table), dict)
     if dram_pj is not None:
         components = tuple(component for component in components if component.name != "dram")
         counted = {event: count for event, count in counted.items() if event.component != "dram"}
-    dynamic = energy_pj(components, counted, table) | ({} if dram_pj is None else {"dram": dram_pj})
+    dynamic = energy_pj(components, counted, table, known=prices) | ({} if dram_pj is None else {"dram": dram_pj})
     time_ns = cycles * 1000 / arch.clocks_mhz["core"]
     dynamic[LEAKAGE] = machine_leakage_mw(arch, table) * float(time_ns)
     energy = {full_name(arch, unit, name): pj for name, pj in dynamic.items()}

@@ -177,10 +177,11 @@ def _busy(
     """Return for how many cycles each program has each bus."""
     kinds = [kernel.LOAD, kernel.BEFORE, kernel.STORE, kernel.AFTER, *([kernel.CONSTANT] if apart else [])]
     busy = np.add.reduceat(moves[:, :, kinds].sum(axis=2) * times[:, None], first[:-1], axis=0)
-    for number, program in enumerate(programs):
-        if program.producers and not apart:  # the first tile's load is two requests, each rounded up
-            row = first[number] + int(np.argmax(rows[first[number] : first[number + 1], kernel.REPEAT] == 0))
-            busy[number] += moves[row, :, kernel.MADE] + moves[row, :, kernel.CONSTANT] - moves[row, :, kernel.LOAD]
+    if not apart:  # the first tile's load is two requests, each rounded up
+        waits = np.array([bool(program.producers) for program in programs])
+        tiles = np.flatnonzero(rows[:, kernel.REPEAT] == 0)
+        opening = moves[tiles[np.searchsorted(tiles, first[:-1][waits])]]
+        busy[waits] += opening[:, :, kernel.MADE] + opening[:, :, kernel.CONSTANT] - opening[:, :, kernel.LOAD]
     return busy
 
 
