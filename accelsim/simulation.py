@@ -57,8 +57,6 @@ ON_ONE_CLOCK = (
 ALWAYS_NOT_MODELLED = (
     "Views (reshape, concatenation, dropout) cost nothing: tensors are placed where their reader expects them.",
 )
-
-
 NOT_IN_TABLES = "DRAM background, refresh and activation"
 """What energy tables say that they lack, and a DRAM device has."""
 NOT_SELECTED = "not selected"

@@ -49,6 +49,11 @@ class Deal(NamedTuple):
     blocks: tuple[Block, ...]
     places: tuple[int | LayerResult, ...]
 
+    @property
+    def whole(self) -> bool:
+        """Whether there is a unit for every layer."""
+        return all(isinstance(at, int) for at in self.places)
+
 
 def deal(arch: Arch, network: Network, chosen: Collection[str], seed: int) -> Deal:
     """Deal the layers of a folded network out to units; ``chosen`` are those that are to run."""

@@ -6,7 +6,7 @@ import gc
 import pickle
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -129,10 +129,10 @@ def run_point(context: Context, job: Job) -> Row:
         machine = _machine(context, job)
         ready = _ready(context, job, machine.arch)
         shared = context.shared.get(job.network)
-        on_clock = simulation.one_clock_for(machine.arch, ready.network, job.options.layers)
+        on_clock = _on_clock(machine.arch, ready, job.options)
         if machine.arch.memory.dram.device is not None:
             retimed.note_walk(retimed.DEVICE)
-        # columns know layers alone; what is on one clock is walked
+        # columns know layers alone
         elif context.columnar and not context.keep_layers and not on_clock:
             row = _columnar(machine, ready, job, shared)
             if row is not None:
@@ -238,6 +238,12 @@ class _Fold:
     deal: clocked.Deal | None = None
     memo: Memo | None = None
 
+    def dealt(self, arch: Arch, chosen: Collection[str], seed: int) -> clocked.Deal:
+        """Return who runs what, the same for all machines for which it is folded so."""
+        if self.deal is None:
+            self.deal = clocked.deal(arch, self.folded.network, chosen, seed)
+        return self.deal
+
 
 def _machine(context: Context, job: Job) -> _Machine:
     key = (id(context), job.machine, repr(job.sets))  # as text: 1, 1.0 and true are equal, but not the same
@@ -310,6 +316,22 @@ def with_densities(network: Network, weight: float | None, inputs: float | None,
     return network.with_tensors(changed) if changed else network
 
 
+def _on_clock(arch: Arch, ready: _Ready, said: OptionsSpec) -> bool:
+    """Return whether layers may go on one clock: not where a unit is missing, unless the machine insists."""
+    one_clock = simulation.one_clock_for(arch, ready.network, said.layers)
+    if not one_clock or arch.schedule.mode is not None or not ready.context.columnar:
+        return one_clock
+    return _fold(arch, ready, one_clock).dealt(arch, ready.chosen, said.seed).whole
+
+
+def _fold(arch: Arch, ready: _Ready, one_clock: bool) -> _Fold:
+    """Return the network as it is folded for a machine."""
+    key = columnar.deal_key(arch), one_clock, arch.schedule.fold, tuple(unit.post_ops for unit in arch.units)
+    if key not in ready.folds:
+        ready.folds[key] = _Fold(simulation.folded_for(arch, ready.network, one_clock=one_clock))
+    return ready.folds[key]
+
+
 def _simulate(
     arch: Arch, ready: _Ready, said: OptionsSpec, known: dict[Any, LayerResult], named: bool
 ) -> tuple[NetworkResult, Folded]:
@@ -326,15 +348,10 @@ def _simulate(
 def _once(
     arch: Arch, ready: _Ready, said: OptionsSpec, known: dict[Any, LayerResult], named: bool, one_clock: bool
 ) -> tuple[NetworkResult, Folded]:
-    key = columnar.deal_key(arch), one_clock, arch.schedule.fold, tuple(unit.post_ops for unit in arch.units)
-    if key not in ready.folds:
-        ready.folds[key] = _Fold(simulation.folded_for(arch, ready.network, one_clock=one_clock))
-    fold = ready.folds[key]
+    fold = _fold(arch, ready, one_clock)
     network, results, schedule = fold.folded.network, None, None
     if one_clock and ready.context.columnar and not named and said.fidelity == "closed":
-        if fold.deal is None:
-            fold.deal = clocked.deal(arch, network, ready.chosen, said.seed)
-        results = clocked.results(arch, fold.deal, said.seed, fold.kept)
+        results = clocked.results(arch, fold.dealt(arch, ready.chosen, said.seed), said.seed, fold.kept)
     if results is None:
         results = _one_by_one(arch, ready, network, Options(said.seed, said.fidelity, trace=one_clock), known, named)
     if one_clock:
