@@ -2,6 +2,7 @@
 where nothing that they depend on has changed."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,15 @@ import pytest
 import sweep_files
 
 import accelsim
-from accelsim import rooms
+from accelsim import network_time, rooms
 from accelsim.explore.sweep import clocked, evaluate
 from accelsim.explore.sweep import run as sweep
 from accelsim.explore.sweep.layersets import layer_set
 from accelsim.explore.sweep.schema import OptionsSpec
+from accelsim.layer import machine_view
 from accelsim.memory import network_rows
+from accelsim.memory.elsewhere import Elsewhere
+from accelsim.results import Tiles
 
 MACHINES = {
     "edge_npu": ("onnx:squeezenet", "net:resnet18"),
@@ -74,6 +78,18 @@ def test_a_point_on_one_clock_has_the_row_of_the_plain_path(machine, network, mo
         assert expected.status in ("ok", "illegal"), expected.reason
         assert found == expected, one
     assert any(each is not None for each in taken), "no point went by what was kept"
+
+
+def test_a_layer_whose_time_has_the_bus_inside_is_walked_at_every_bandwidth():
+    layers = [{"name": "a", "kind": "linear", "n": 8, "c": 64, "k": 48, "inputs": ["x"]},
+              {"name": "b", "kind": "linear", "n": 8, "c": 48, "k": 32, "inputs": ["a.output"]}]  # fmt: skip
+    network = {"name": "two", "isolated": False, "inputs": ["x"], "layers": layers}
+    fast, plain = contexts("sigma", network)
+    for speed in (400.0, 0.05, 3.3):
+        one = job({"memory.dram.gb_per_s": speed})
+        found = evaluate.run_point(fast, one)
+        assert found.status == "ok", found.reason
+        assert found == evaluate.run_point(plain, one)
 
 
 @pytest.mark.parametrize("machine", ["systolic_ws", "edge_npu"])
@@ -179,3 +195,23 @@ def test_a_sweep_on_one_clock_has_the_same_bytes_with_one_worker_and_with_four(t
         tables.append(sweep_files.table(store))
     assert tables[0] == tables[1]
     assert tables[0].count("\n") == 13
+
+
+@pytest.mark.parametrize("network", ["onnx:squeezenet", "net:resnet18"])
+def test_tiles_in_rows_put_elsewhere_are_their_steps_put_elsewhere(network):
+    arch, net = accelsim.load_arch("edge_npu_l2"), accelsim.load_network(network)
+    ready = accelsim.simulation.prepare(arch, net, None, None, None)
+    layers = accelsim.simulate(arch, net, schedule="isolated", trace=True).layers
+    homes = rooms.homes(arch, ready, layers, "exact")
+    stepped = [replace(layer, tiles=Tiles(tuple(layer.tiles.schedule), layer.tiles.dram)) for layer in layers]
+    in_rows, in_steps = (rooms.moves(ready, some, homes.places) for some in (layers, stepped))
+    buses = {network_time.DRAM: machine_view(arch).dram, **rooms.ports(arch)}
+    ports = {place: bus for place, bus in buses.items() if bus is not None}
+    assert len(ports) == 3
+    assert any(isinstance(move.schedule, Elsewhere) for move in in_rows)
+    programs = [network_time.programs_of(ready, layers, homes, moves) for moves in (in_rows, in_steps)]
+    for found, expected, one, other in zip(in_rows, in_steps, *programs, strict=True):
+        assert found._replace(schedule=None) == expected._replace(schedule=None)
+        assert tuple(found.schedule) == tuple(expected.schedule)
+        for row, step in zip(network_rows._rows(one, ports), network_rows._rows(other, ports), strict=True):
+            assert np.array_equal(row, step)
