@@ -17,6 +17,7 @@ from accelsim.explore.sweep.layersets import layer_set
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.layer import machine_view
 from accelsim.memory import network_rows
+from accelsim.memory import network_rows_kernel as kernel
 from accelsim.memory.elsewhere import Elsewhere
 from accelsim.results import Tiles
 
@@ -28,8 +29,8 @@ MACHINES = {
     "eyeriss": ("onnx:bvlc_alexnet",),
     "nvdla_small": ("onnx:bvlc_alexnet",),
 }
-"""Machine -> connected networks: of two units, with a buffer, with layers that no unit runs, of engines that walk, of one
-that models its memory by itself."""
+"""Machine -> connected networks: of two units, with a buffer, with layers that no unit runs, of engines that walk, of
+one that models its memory by itself."""
 AXES = {
     "memory.dram.gb_per_s": (0.7, 3.3, 12.8, 25.600999999999999, 400.0),
     "memory.dram.latency_ns": (0.0, 90.0),
@@ -213,5 +214,7 @@ def test_tiles_in_rows_put_elsewhere_are_their_steps_put_elsewhere(network):
     for found, expected, one, other in zip(in_rows, in_steps, *programs, strict=True):
         assert found._replace(schedule=None) == expected._replace(schedule=None)
         assert tuple(found.schedule) == tuple(expected.schedule)
-        for row, step in zip(network_rows._rows(one, ports), network_rows._rows(other, ports), strict=True):
-            assert np.array_equal(row, step)
+        (cells, bits), (others, expected_bits) = (network_rows._rows(program, ports) for program in (one, other))
+        told = [kernel.REPEAT, kernel.END, kernel.COMPUTED]  # how rows lie in loops is filled in later
+        assert np.array_equal(cells[:, told], others[:, told])
+        assert np.array_equal(bits, expected_bits)
