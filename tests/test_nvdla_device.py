@@ -14,9 +14,11 @@ from accelsim.engines.nvdla.params import Mapping
 from accelsim.engines.nvdla.sample import sample
 from accelsim.memory.device import kernel as device_kernel
 from accelsim.memory.device.channel import Device, Requests, serve
+from accelsim.memory.device.door import Ends
 from accelsim.memory.dram import DramModel
 from accelsim.simulation import load_arch, load_network
 from accelsim.workload.layers import LayerView, Tensor
+from accelsim.workload.shapes import Conv2d
 
 BANDED = "kind: conv2d, c: 24, h: 30, w: 31, k: 20, r: 3, s: 3, pad: 1, n: 2"
 LAYERS = {
@@ -106,6 +108,38 @@ def test_a_beat_waits_for_the_device_and_is_asked_for_all_the_same():
     assert asks[:, k.KIND].tolist() == [1, 0, 0, 0]
 
 
+class Prompt:
+    """A door whose runs are there a latency after they were asked for, but the ``nth`` read, that is ``late``."""
+
+    tx_bits, nth = 512, 3
+
+    def __init__(self, latency, late=0):
+        self.latency, self.late = latency, late
+
+    def mark(self):
+        return Prompt(self.latency)
+
+    def room(self, name, bits):
+        return {"weight": 0, "input": 1 << 20, "output": 1 << 30}[name]
+
+    def serve(self, runs, earliest):
+        over = earliest + self.latency
+        over[np.flatnonzero(runs.write == 0)[self.nth]] += self.late
+        return Ends(earliest, over)
+
+
+@pytest.mark.parametrize("late", [0, 100])
+def test_a_layer_takes_as_much_longer_as_its_latest_beat_is_late(late):
+    conv, params = Conv2d(n=1, c=16, h=6, w=6, k=16, r=3, s=3), load_arch("nvdla_small").units[0].params
+    view = LayerView("x", conv, (Tensor("i", conv.input_shapes[0], 8),),
+                     (Tensor("w", conv.weight_shape, 8, weight=True),), (Tensor("o", conv.output_shape, 8),))  # fmt: skip
+    work = plan.work_of(view, params, Mapping(), DramModel(Fraction(64), 40, 64))
+    counts, ends = asked.answered(work, [4096], params, Prompt(40, late))
+    alone, same = plan.walked(work)
+    assert np.array_equal(ends, same)
+    assert [counts[i] - alone[i] for i in (k.CYCLES, k.LOAD)] == [late, late]
+
+
 def test_a_device_that_keeps_no_beat_changes_no_walk():
     """Beats of a walk at their own pace come, and are asked for, as the walk without a device has it."""
     from accelsim.engines.nvdla.engine import ENGINE
@@ -119,8 +153,9 @@ def test_a_device_that_keeps_no_beat_changes_no_walk():
         weight = Tensor("w", getattr(drawn.shape, "weight_shape", None) or drawn.shape.input_shapes[1], 8, weight=True)
         view = LayerView("x", drawn.shape, inputs, (weight,), (Tensor("o", drawn.shape.output_shape, 32),))
         params = ENGINE.params_schema.model_validate(drawn.params)
+        mapping = Mapping.model_validate(drawn.mapping or {})
         try:
-            work = plan.work_of(view, params, Mapping.model_validate(drawn.mapping or {}), DramModel(Fraction(24), 9, 64))
+            work = plan.work_of(view, params, mapping, DramModel(Fraction(24), 9, 64))
         except accelsim.errors.MappingError:
             continue
         count = int(
