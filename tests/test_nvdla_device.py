@@ -131,8 +131,10 @@ class Prompt:
 @pytest.mark.parametrize("late", [0, 100])
 def test_a_layer_takes_as_much_longer_as_its_latest_beat_is_late(late):
     conv, params = Conv2d(n=1, c=16, h=6, w=6, k=16, r=3, s=3), load_arch("nvdla_small").units[0].params
-    view = LayerView("x", conv, (Tensor("i", conv.input_shapes[0], 8),),
-                     (Tensor("w", conv.weight_shape, 8, weight=True),), (Tensor("o", conv.output_shape, 8),))  # fmt: skip
+    weight = Tensor("w", conv.weight_shape, 8, weight=True)
+    view = LayerView(
+        "x", conv, (Tensor("i", conv.input_shapes[0], 8),), (weight,), (Tensor("o", conv.output_shape, 8),)
+    )
     work = plan.work_of(view, params, Mapping(), DramModel(Fraction(64), 40, 64))
     counts, ends = asked.answered(work, [4096], params, Prompt(40, late))
     alone, same = plan.walked(work)
