@@ -47,7 +47,7 @@ def test_no_line_is_wider_than_the_terminal_and_every_layer_has_a_row(sample, wi
     rules = [i for i, line in enumerate(text.splitlines()) if line.startswith("───")]
     assert rules[1] - rules[0] - 1 == len(result.simulated)
     for layer, line in zip(result.simulated, text.splitlines()[rules[0] + 1 :], strict=False):
-        assert line.endswith(words.bound(layer.bound_by)), "a column was cut"
+        assert line.endswith(words.of_cause(layer.bound_by)), "a column was cut"
         assert f" {layer.cycles:,} " in line
 
 
