@@ -22,11 +22,22 @@ if TYPE_CHECKING:
     from accelsim.memory.device.door import Door
 
 
-class Beats(NamedTuple):
-    """Bits of each beat that its stream has not just moved, int64: data and weights, in the order of each."""
+class Stream(NamedTuple):
+    """Data, or weights, of all hardware layers.
 
-    data: tuple[np.ndarray, np.ndarray]
-    weights: tuple[np.ndarray, np.ndarray]
+    Attributes
+    ----------
+    beats : int
+    fresh : ndarray of int64
+        The beats that are not whole in the transaction in which the one before ended.
+    first_bit, bits : ndarray of int64
+        Of the transactions of each of these that were not moved before.
+    """
+
+    beats: int
+    fresh: np.ndarray
+    first_bit: np.ndarray
+    bits: np.ndarray
 
 
 def answered(work: Work, written_bits: list[int], params: Params, door: Door) -> tuple[Any, np.ndarray]:
@@ -36,8 +47,8 @@ def answered(work: Work, written_bits: list[int], params: Params, door: Door) ->
     """
     from accelsim.engines.nvdla import kernel as k
 
-    streams = _beats(work, params, door)
-    asks = np.zeros((streams.data[0].size + streams.weights[0].size, k.ASKS), np.int64)
+    streams = _streams(work, params, door)
+    asks = np.zeros((sum(stream.beats for stream in streams), k.ASKS), np.int64)
     rates = work.rates._replace(limited=1)
 
     def walk() -> tuple[np.ndarray, np.ndarray]:
@@ -46,19 +57,22 @@ def answered(work: Work, written_bits: list[int], params: Params, door: Door) ->
 
     def serve(door: Door, ends: np.ndarray) -> np.ndarray:
         """Return when each beat is there, and all before it."""
-        first, bits = np.empty(len(asks), np.int64), np.empty(len(asks), np.int64)
-        for kind, (begin, size) in enumerate(streams):
-            first[asks[:, k.KIND] == kind], bits[asks[:, k.KIND] == kind] = begin, size
-        moved = np.flatnonzero(bits)
-        reads = Runs(first[moved], bits[moved], np.zeros(moved.size, np.int64)), asks[moved, k.ASKED]
+        reads = Runs(first_bit, bits, np.zeros(moved.size, np.int64)), asks[moved, k.ASKED]
         over = np.zeros(len(asks), np.int64)
         over[moved] = served(door, reads, _writes(door, written_bits, ends))
-        return np.asarray(np.maximum.accumulate(over))
+        return np.asarray(np.maximum.accumulate(over, out=over))
 
     _, ends = walk()
+    where = [np.flatnonzero(asks[:, k.KIND] == kind)[stream.fresh] for kind, stream in enumerate(streams)]
+    order = np.argsort(np.concatenate(where))
+    moved = np.concatenate(where)[order]
+    first_bit = np.concatenate([stream.first_bit for stream in streams])[order]
+    bits = np.concatenate([stream.bits for stream in streams])[order]
     over = serve(door.mark(), ends)
-    free = np.maximum(np.append(0, over[:-1]), asks[:, k.ASKED] + rates.latency)
-    asks[:, k.BUS] = np.maximum(0, over - free)
+    free = asks[:, k.ASKED] + rates.latency
+    np.maximum(free[1:], over[:-1], out=free[1:])
+    np.maximum(0, over - free, out=asks[:, k.BUS])
+    del over, free  # a layer has millions of beats
     rates = rates._replace(beat_cycles=1, beat_ticks=0, ticks=1)  # the port's own pace; the device has its
     counts, ends = walk()
     late = int((serve(door, ends) - asks[:, k.COME]).max(initial=0))
@@ -77,8 +91,8 @@ def served(door: Door, reads: tuple[Runs, np.ndarray], writes: tuple[Runs, np.nd
     return over[: reads[1].size]
 
 
-def _beats(work: Work, params: Params, door: Door) -> Beats:
-    """Return the beats of all hardware layers, where they lie in DRAM.
+def _streams(work: Work, params: Params, door: Door) -> tuple[Stream, Stream]:
+    """Return data and weights, and where they lie in DRAM.
 
     Data lie surface by surface, lines of whole beats; weights as hardware layers have them, for all bands and images.
     A line comes surface by surface.
@@ -92,24 +106,27 @@ def _beats(work: Work, params: Params, door: Door) -> Beats:
     image = ceil_div(conv.groups, bundle) * surfaces * conv.h * wide
     data_at = door.room("input", conv.n * image * bits)
     weight_at = door.room("weight", ceil_div(conv.groups, bundle) * weights * bits)
-    data, kernels = list[Any](), list[Any]()
+    data, kernels = list[np.ndarray](), list[np.ndarray]()
     for part, layer in zip(parts, layers, strict=True):
         of = part.first_group // bundle
         top = 0 if layer[k.LINES] == conv.h else min(conv.h - 1, max(0, part.top * conv.stride[0] - conv.pad[0]))
         line, surface, beat = np.ogrid[: layer[k.LINES], : layer[k.SURFACES], : layer[k.LINE_BEATS]]
         at = part.image * image + ((of * surfaces + surface) * conv.h + top + line) * wide + beat
-        data.append(_fresh(data_at + at.ravel() * bits, bits, door.tx_bits))
-        at = of * weights + np.arange(layer[k.WEIGHT_BEATS])
-        kernels.append(_fresh(weight_at + at * bits, bits, door.tx_bits))
-    (data_first, data_bits), (first, of_weights) = (map(np.concatenate, zip(*s, strict=True)) for s in (data, kernels))
-    return Beats((data_first, data_bits), (first, of_weights))
+        data.append(data_at + at.ravel() * bits)
+        kernels.append(weight_at + (of * weights + np.arange(layer[k.WEIGHT_BEATS])) * bits)
+    return _stream(data, bits, door.tx_bits), _stream(kernels, bits, door.tx_bits)
 
 
-def _fresh(first_bit: np.ndarray, bits: int, tx: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return first bit and bits of each beat's transactions, without the one that the beat before it ended in."""
-    begin, end = first_bit // tx, -(-(first_bit + bits) // tx)
-    begin[1:] += begin[1:] == end[:-1] - 1
-    return begin * tx, (end - begin) * tx
+def _stream(first_bits: list[np.ndarray], bits: int, tx: int) -> Stream:
+    """Return a stream of beats that begin where each hardware layer's do."""
+    beats, found = 0, list[tuple[np.ndarray, ...]]()
+    for first_bit in first_bits:
+        begin, end = first_bit // tx, -(-(first_bit + bits) // tx)
+        begin[1:] += begin[1:] == end[:-1] - 1
+        fresh = np.flatnonzero(end > begin)
+        found.append((beats + fresh, begin[fresh] * tx, (end - begin)[fresh] * tx))
+        beats += first_bit.size
+    return Stream(beats, *(np.concatenate(columns) for columns in zip(*found, strict=True)))
 
 
 def _writes(door: Door, written_bits: list[int], ends: np.ndarray) -> tuple[Runs, np.ndarray]:
