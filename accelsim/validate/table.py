@@ -33,7 +33,7 @@ def to_markdown(rows: list[Verdict]) -> str:
         kind = case.kind if case.kind != "within" else f"within {case.tolerance:.3g}"
         cells = (row.engine, case.case, f"{figure(case.expected)} {case.unit}".strip(), figure(row.ours),
                  error(row), row.verdict or "reported", case.proves, f"{kind}, {case.origin}", case.source,
-                 f"`{run}`" if (run := getattr(case, "command", "")) else "")  # fmt: skip
+                 f"`{case.command}`" if case.command else "")  # fmt: skip
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     reasons = [f"- {row.case.case}: {row.case.why}" for row in rows if row.case.why]
     return "\n".join([*lines, "", "## Bands and gaps", "", *reasons, ""])
