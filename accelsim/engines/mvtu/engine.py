@@ -10,8 +10,7 @@ Modelled:
 
 Not modelled:
 - Buffers between layers and images in flight: `accelsim search folding` says them beside a run.
-- Values behind thresholds, which a network does not carry: a layer's output are its sums (`thresholds.activate` makes
-  them of sums).
+- Values behind thresholds, which a network does not carry: a layer's output are its sums.
 - The FPGA: energy and area are those of the table's cells.
 
 Assumed:
