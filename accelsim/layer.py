@@ -136,7 +136,7 @@ def simulate_layer(
     front: tuple[Any, Literal["searched", "pinned", "none"], Choice | None, Any, Activity, str] = kept[like]
     mapping, origin, choice, plan, activity, fidelity = front
     units = engine.units(params)
-    bare, activity = activity, with_posts(activity, view, task.posts, unit, units)
+    bare, activity = activity, with_posts(activity, view, task.posts, unit, units, machine.dram)
     activity.check(units)
     checked = _check(engine, plan, operands, bare) if options.check else None
     cycles, stall, needed = _with_memory(activity, machine)
@@ -163,7 +163,7 @@ def simulate_layer(
     counted = events(components, activity)
     counted |= clocked(components, {kind: own.causes for kind, own in accounts.items()}, arch.clock_gating)
     details: dict[str, Any] = dict(activity.details)
-    if activity.compute_cycles > bare.compute_cycles:
+    if activity.schedule is not bare.schedule:
         details[ALONE] = _with_memory(bare, machine)[0]
     if choice is not None:
         details |= {"mapping_candidates": choice.candidates, "mapping_why": choice.why}
@@ -208,7 +208,7 @@ def machine_view(arch: Arch) -> Machine:
 
 
 def _blank(view: LayerView) -> LayerResult:
-    tensors = (*view.inputs, *view.weights, *view.outputs)
+    tensors = (*view.reads, *view.weights, *view.outputs)
     return LayerResult(
         name=view.name,
         kind=view.kind,

@@ -196,7 +196,7 @@ class NetworkResult:
     energy_tables : tuple of TablePrice
         The run by other tables, where that was asked for.
     joins : mapping
-        Layer of work on each element -> the product just before it that it could be part of (`passes.fold.joinable`).
+        Layer of work on each element -> the product just before it that it could be part of (`posts.joinable`).
     advice : Advice or None
         What remedies gained, where they were tried.
     schedule : NetworkSchedule or None

@@ -24,7 +24,7 @@ from accelsim.mapping.choose import Pinned
 from accelsim.operands.given import given_operands
 from accelsim.overlap import overlapped
 from accelsim.passes import batching, dram_layout
-from accelsim.passes.fold import Folded, joinable
+from accelsim.passes.fold import Folded
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.posts import FoldInto
@@ -223,7 +223,7 @@ def simulate(
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
         prices=prices_in_use(machine_components(arch), table),
-        joins=joinable(network),
+        joins=posts.joinable(network, results),
         schedule=clocked,
     )
 
@@ -477,7 +477,7 @@ def likeness(task: Task) -> Any:
     if task.given or any(t.density < 1 or t.name in task.stored for t in tensors):
         return None
     unit = task.unit.name if task.unit else task.reason
-    plain = tuple(replace(t, name="") for t in tensors)
+    plain = tuple(replace(t, name="") for t in (*tensors, *task.view.joins))
     where = (*task.addresses.values(), task.free_byte)
     return (task.view.shape, plain, unit, task.pinned, task.view.batch, where, tuple(p.shape for p in task.posts))
 

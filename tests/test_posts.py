@@ -229,7 +229,7 @@ def test_a_unit_that_models_its_own_memory_has_none():
     unit, activity = machine().units[0], accelsim.activity.Activity(10, {}, {}, {}, None)
     first = view.view(view.layers[0])
     with pytest.raises(ConfigError, match=r"'array' models its own memory.*; remove post_ops from it"):
-        posts.with_posts(activity, first, (first,), unit, {})
+        posts.with_posts(activity, first, (first,), unit, {}, None)
 
 
 def test_machines_show_what_they_do_on_the_way_out_and_take_it_by_set(tmp_path):
