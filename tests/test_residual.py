@@ -170,6 +170,15 @@ def test_the_example_of_the_decision_takes_what_it_says(home, read, write, end, 
     assert sum(t.bits for tile in (a, *b) for t in (*tile.loads, *tile.stores) if t.place == "dram") == dram_bits
 
 
+def test_the_other_operand_comes_in_runs_of_as_many_elements_as_are_stored():
+    """5 results of 6 bits per run, 3 runs, and 2 more beside no computation; 10 bits are added to each."""
+    stores, after = (Transfer("output", "write", 30, 3),), (Transfer("output", "write", 12),)
+    spills = Step((), 4, (Transfer("psum", "write", 32),))
+    (tile, spill) = posts._Lanes(8, 6, 10).tiles((Step((), 4, stores, (), after), spills))
+    assert tile.loads == (Transfer("residual", "read", 50, 3), Transfer("residual", "read", 20))
+    assert spill == spills
+
+
 def joined(seed):
     """Return a random network whose tiles that store load as much again of another activation, and what waits."""
     programs, buses, prefetch = random_network(seed)
@@ -295,6 +304,22 @@ def test_another_operand_in_a_buffer_passes_its_port_and_spares_dram():
     assert there.dram_read_bits == weights + 8 * 8 * 144
     assert there.dram_bits < away.dram_bits
     assert there.energy_pj["array.post_ops"] == away.energy_pj["array.post_ops"]
+
+
+def test_another_operand_lives_until_it_is_added_also_where_nothing_else_of_its_reader_is_kept():
+    """The pooled tensor waits over a convolution; what comes from outside and what leaves are in DRAM."""
+    b = Builder()
+    side = b.pool("pool", b.input("y", 8, 12, 12), "max", 3, 1, pad=1)
+    b.conv("conv1", b.input("x", 8, 12, 12), 8, 3)
+    b.elementwise("sum", "add", b.conv("conv2", "x", 8, 3), side)
+    result = ran(Network("n", tuple(b.layers), b.tensors))
+    (kept,) = result.schedule.kept
+    assert (kept.storage, kept.first, kept.last) == ("pool.output", 0, 2)
+    time = result.schedule.layers[2]
+    assert time.homes == {"pool.output": "l2"}
+    assert time.dram_bits == result.layers[2].details["dram_bits_without_post_ops"]
+    (buffer,) = result.schedule.buffers
+    assert buffer.read_bits == buffer.written_bits == 8 * 8 * 144
 
 
 def test_whoever_overwrites_the_other_operand_waits_for_the_layer_that_adds_it():
