@@ -201,7 +201,7 @@ def simulate(
         ran = [replace(result, tiles=None) for result in ran]
     ran, sooner = overlapped(arch, network, tasks, ran)
     ran = with_parents(ran, network)
-    results = placed(ran, clocked)
+    results = posts.with_rows(placed(ran, clocked), whole, hosts, apart)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
