@@ -88,13 +88,15 @@ def _clocked(result: NetworkResult, layers: Sequence[LayerResult]) -> list[Colum
         return []
     times = clocked.by_layer(result)
     mine = [times.get(layer.name) for layer in layers]
-    waits_of = [time.waits if time else {} for time in mine]
-    worst = [max(waits.items(), key=lambda wait: wait[1], default=("", 0)) for waits in waits_of]
+    starts, ends = (
+        [f"{getattr(time, key):,}" if time else "" for time in mine] for key in ("start_cycle", "end_cycle")
+    )
+    worst = [max(time.waits.items() if time else (), key=lambda wait: wait[1], default=("", 0)) for time in mine]
     waits = [f"{cycles:,}" if cause else "" for cause, cycles in worst]
     most = [clocked.WAIT_WORDS.get(cause, "") for cause, _ in worst]
     return [
-        column("start", ("one", "clock:", "start"), [*(f"{time.start_cycle:,}" if time else "" for time in mine), ""], 3),
-        column("end", ("end",), [*(f"{t.end_cycle:,}" if t else "" for t in mine), f"{result.cycles:,}"], 3),
+        column("start", ("one", "clock:", "start"), [*starts, ""], 3),
+        column("end", ("end",), [*ends, f"{result.cycles:,}"], 3),
         column("waited", ("waited",), [*waits, ""], 3),
         column("waited for", ("for",), [*most, ""], 3, left=True),
     ]
