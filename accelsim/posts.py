@@ -202,26 +202,6 @@ class _Lanes:
         return Transfer(RESIDUAL, "read", ceil_div(stored.run_bits, self.width) * self.joined, stored.runs)
 
 
-def with_rows(
-    results: Sequence[LayerResult], whole: Network, hosts: Mapping[str, str], apart: Sequence[LayerResult]
-) -> tuple[LayerResult, ...]:
-    """Return a result for each layer of a network before it was folded: those that left take nothing of their own.
-
-    Parameters
-    ----------
-    results, apart : sequence of LayerResult
-        Of the folded network, and of the layers that left.
-    """
-    rows, parents = {result.name: result for result in results}, {layer.name: layer.parent for layer in whole.layers}
-    for left in apart:
-        host = rows[hosts[left.name]]
-        rows[left.name] = LayerResult(
-            left.name, left.kind, left.shape, left.bits, 0, 0, True, f"folded into {host.name}", host.unit,
-            start_cycle=host.start_cycle, parent=parents[left.name], folded_into=host.name,
-        )  # fmt: skip
-    return tuple(rows[layer.name] for layer in whole.layers if layer.name in rows)
-
-
 def with_folds(
     schedule: NetworkSchedule, network: Network, hosts: Mapping[str, str], layers: Sequence[LayerResult],
     apart: Sequence[LayerResult],

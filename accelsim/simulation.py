@@ -19,7 +19,7 @@ from accelsim.config.arch import Arch, Unit
 from accelsim.energy import prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.layer import Options, Task, simulate_layer, with_roundings
+from accelsim.layer import Options, Task, simulate_layer, with_roundings, with_rows
 from accelsim.mapping.choose import Pinned
 from accelsim.operands.given import given_operands
 from accelsim.overlap import overlapped
@@ -191,17 +191,17 @@ def simulate(
     tasks, ran = run_layers(network)
     clocked = scheduled(arch, network, ran) if one_clock else None
     if clocked is None and folded.hosts:  # one after another after all, where nothing folds
-        tasks, ran = run_layers(network := whole)
-    hosts = folded.hosts if clocked is not None else {}
-    left = [task_for(arch, whole, x, pinned, {}, unsupported) for x in whole.layers if x.name in hosts]
+        folded = Folded(network := whole, {})
+        tasks, ran = run_layers(whole)
+    left = [task_for(arch, whole, x, pinned, {}, unsupported) for x in whole.layers if x.name in folded.hosts]
     apart = _run(arch, left, replace(options, check=False), workers, None)
-    clocked = clocked and posts.with_folds(clocked, network, hosts, ran, apart)
+    clocked = clocked and posts.with_folds(clocked, network, folded.hosts, ran, apart)
     joined = rooms.not_at_home(whole) if clocked is None else ()
     if one_clock and not trace:
         ran = [replace(result, tiles=None) for result in ran]
     ran, sooner = overlapped(arch, network, tasks, ran)
     ran = with_parents(ran, network)
-    results = posts.with_rows(placed(ran, clocked), whole, hosts, apart)
+    results = with_rows(placed(ran, clocked), folded, whole)
     return NetworkResult(
         arch=arch.config,
         network=network.name,

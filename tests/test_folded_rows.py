@@ -13,6 +13,9 @@ from rich.console import Console
 import accelsim
 from accelsim import comparison
 from accelsim.config.packaged import find
+from accelsim.explore.sweep import evaluate
+from accelsim.explore.sweep.schema import OptionsSpec
+from accelsim.layer import with_rows
 from accelsim.report import network_trace
 from accelsim.report.comparison_page import to_html as comparison_html
 from accelsim.report.document import to_json
@@ -152,3 +155,27 @@ def test_other_prices_leave_the_rows_without_energy(result):
     other = repriced(result, "28nm")
     for layer in other.layers:
         assert bool(layer.energy_pj) == (not layer.folded_into)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_points_of_a_sweep_that_fold_differently_count_the_same_layers(result, keep):
+    arch, given = machine(), network()
+    context = evaluate.Context({"m": arch.document}, {"n": given}, Path(), keep_layers=keep, columnar=True)
+    for rule in ("none", "hardware"):
+        row = evaluate.run_point(context, evaluate.Job("", "m", "n", (("schedule.fold", rule),), OptionsSpec()))
+        assert set(row.ran.names) == {name for name, _ in ROWS}
+        assert [row.totals[key] for key in ("layers_simulated", "layers_needed", "complete")] == [7, 7, True]
+        reasons = [layer["reason"] or "" for layer in row.layers]
+        hosts = [f"folded into {host}" if host and rule == "hardware" else "" for _, host in ROWS]
+        assert reasons == (hosts if keep else [])
+
+
+def test_what_joins_a_layer_that_did_not_run_did_not_run_either(result):
+    arch, whole = machine(), network()
+    ready = accelsim.simulation.prepare(arch, whole, None, None, None)
+    folded = accelsim.simulation.folded_for(arch, ready, one_clock=True)
+    own = [layer for layer in result.layers if not layer.folded_into]
+    own = [replace(layer, simulated=layer.name != "conv2") for layer in own]
+    rows = {layer.name: layer for layer in with_rows(own, folded, ready)}
+    assert list(rows) == [name for name, _ in ROWS]
+    assert [rows[name].simulated for name in ("relu1", "sum")] == [True, False]
