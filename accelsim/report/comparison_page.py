@@ -119,7 +119,7 @@ def _layer_cells(
         return [Cell("not run"), *[Cell()] * 4]
     time, energy = _bars(how, row, layer, slowest, dearest)
     seconds, joules = si(_time_s(row, layer), "s"), si(layer.total_energy_pj * 1e-12, "J")
-    return [Cell(seconds), time, Cell(joules), energy, Cell(words.of_cause(layer.bound_by))]
+    return [Cell(seconds), time, Cell(joules), energy, Cell(words.bound_of(layer))]
 
 
 def _time_s(row: ComparisonRow, layer: LayerResult) -> float:
