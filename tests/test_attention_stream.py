@@ -11,7 +11,7 @@ import accelsim
 from accelsim import contract
 from accelsim.activity import Flow, count, flatten
 from accelsim.cli import main
-from accelsim.engines.attention_stream import kernel, softmax_kernel, topk
+from accelsim.engines.attention_stream import kernel, report, softmax_kernel, topk
 from accelsim.engines.attention_stream.engine import ENGINE
 from accelsim.engines.attention_stream.params import Params, Pick
 from accelsim.engines.attention_stream.reference import reference
@@ -155,6 +155,25 @@ def test_candidates_are_those_of_the_steps_one_by_one_whatever_a_bucket_holds(si
         )
         for row, found in enumerate(expected):
             assert listed[row, : many[row]].tolist() == np.flatnonzero(found).tolist()
+
+
+def test_tiles_that_repeat_head_by_head_are_the_tiles_of_all_heads(monkeypatch):
+    rng, periodic = np.random.default_rng(5), 0
+    for case in range(60):
+        kv_heads, kv = int(rng.integers(1, 3)), int(rng.integers(2, 30))
+        a = Attention(int(rng.integers(1, 3)), kv_heads * int(rng.integers(1, 3)), kv_heads,
+                      int(rng.integers(1, kv + 1)), kv, 8, ("skip", "skip", "none")[case % 3])  # fmt: skip
+        params = {**SMALL, "buffer_kib": 1, "buffer_halves": int(rng.integers(1, 3)), "multipliers": 8}
+        low = {"low_bits": 2} if case % 2 else {}
+        for pick in ({}, {"refetched": a.batch * a.heads * a.q if case % 4 == 1 else 1} if low else {}):
+            walked, _ = run(replace(a, head_dim=64), {**params, **low}, values=False, pick=pick)
+            with monkeypatch.context() as patched:
+                patched.setattr(report, "_period", lambda plan, blocks: len(blocks))
+                whole, _ = run(replace(a, head_dim=64), {**params, **low}, values=False, pick=pick)
+            assert list(flatten(walked.schedule)) == list(flatten(whole.schedule))
+            assert replace(walked, schedule=None) == replace(whole, schedule=None)
+            periodic += len(walked.schedule) < len(whole.schedule)
+    assert periodic > 20
 
 
 @pytest.mark.parametrize("dim", [1, 3, 4, 9])
