@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from accelsim.basis import INCOMPLETE, Incomplete
-from accelsim.cli import completion, onclock, pricing, sizes
+from accelsim.cli import completion, onclock, pricing, sizes, workload
 from accelsim.cli.examples import example
 
 
@@ -47,26 +47,9 @@ class _ManyNetworks(click.Command):
 @click.option("--incomplete", type=click.Choice(INCOMPLETE), default="common", show_default=True,
               help="Where machines run different layers: compare over those that all run, show each machine's own "
               "(only those that run most rank), or drop the others.")  # fmt: skip
-@click.option("--batch", type=click.IntRange(1), help="Images in all; totals are for all of them.")
-@sizes.option
-@click.option("--layers", default="*", metavar="GLOB", help="Only the layers whose name matches.")
+@workload.options
 @click.option("--set", "sets", multiple=True, metavar="[ARCH:]KEY.PATH=VALUE",
               help="Override a key of every machine, or of one.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the synthetic operands.")
-@click.option("--unsupported", type=click.Choice(["skip", "error"]), default="skip", show_default=True,
-              help="What to do with layers that no unit can run; error: the machine does not take part.")  # fmt: skip
-@click.option("--fidelity", type=click.Choice(["closed", "cycle"]), default="closed", show_default=True,
-              help="Closed forms where they exist, or always the kernels.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--mapping", metavar="FILE", shell_complete=completion.mapping,
-              help="Pinned mappings: a YAML file, or the name of a packaged one.")  # fmt: skip
-@click.option(
-    "--matrix-b", metavar="MATRIX", help="Second matrix of products, or vector: NETWORK times itself without it."
-)
-@click.option("--operands", metavar="FILE.npz|chain", help="Given operands, or computed ones from layer to layer.")
-@click.option("--density", metavar="FILE", shell_complete=completion.profile,
-              help="Densities per layer: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip
-@click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
 @onclock.options
 @pricing.options
 @pricing.tables

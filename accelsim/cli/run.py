@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from accelsim.cli import completion, onclock, pricing, sizes
+from accelsim.cli import completion, onclock, pricing, sizes, workload
 
 if TYPE_CHECKING:
     from accelsim.results import NetworkResult
@@ -19,26 +19,9 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: accelsim run systolic_ws alexnet --batch 4 --set params.rows=16")
 @click.argument("arch", shell_complete=completion.machine)
 @click.argument("network", shell_complete=completion.network)
-@click.option("--batch", type=click.IntRange(1), help="Images in all; totals are for all of them.")
-@sizes.option
-@click.option("--layers", default="*", metavar="GLOB", help="Only the layers whose name matches.")
+@workload.options
 @click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of the machine.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the synthetic operands.")
 @click.option("--check", is_flag=True, help="Compute values and compare them with NumPy.")
-@click.option("--unsupported", type=click.Choice(["skip", "error"]), default="skip", show_default=True,
-              help="What to do with layers that no unit can run, or that do not fit it.")  # fmt: skip
-@click.option("--fidelity", type=click.Choice(["closed", "cycle"]), default="closed", show_default=True,
-              help="Closed forms where they exist, or always the kernels.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--mapping", metavar="FILE", shell_complete=completion.mapping,
-              help="Pinned mappings: a YAML file, or the name of a packaged one.")  # fmt: skip
-@click.option(
-    "--matrix-b", metavar="MATRIX", help="Second matrix of a product, or vector: NETWORK times itself without it."
-)
-@click.option("--operands", metavar="FILE.npz|chain", help="Given operands, or computed ones from layer to layer.")
-@click.option("--density", metavar="FILE", shell_complete=completion.profile,
-              help="Densities per layer: a YAML or CSV file, or the name of a packaged one.")  # fmt: skip
-@click.option("--precision", type=click.Path(path_type=Path), help="YAML or CSV: bit widths per layer.")
 @onclock.modes
 @onclock.options
 @pricing.options
