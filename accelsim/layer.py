@@ -39,10 +39,12 @@ from accelsim.operands import handle
 from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
 from accelsim.operands.rounding import Rounding
+from accelsim.passes.fold import Folded
 from accelsim.posts import ALONE, with_posts
 from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
 from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
+from accelsim.workload.network import Network, is_view
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
 
 if TYPE_CHECKING:
@@ -207,7 +209,7 @@ def result_of(arch: Arch, unit: Unit, task: Task, options: Options, front: Front
     if options.brief:
         return result
     details: dict[str, Any] = dict(activity.details)
-    if activity.compute_cycles > front.bare.compute_cycles:
+    if activity.schedule is not front.bare.schedule:
         details[ALONE] = _with_memory(front.bare, _rows(front.bare, machine), machine)[0]
     if front.choice is not None:
         details |= {"mapping_candidates": front.choice.candidates, "mapping_why": front.choice.why}
@@ -254,7 +256,7 @@ def front_of(
     operands = handle.of(view, options.seed, task.values(), counts)
     plan = _plan(engine, view, operands, unit.params, mapping, machine_view(arch), pinned=task.pinned is not None)
     bare, fidelity = _walk(engine, plan, options.fidelity, report)
-    activity = with_posts(bare, view, task.posts, unit, engine.units(unit.params))
+    activity = with_posts(bare, view, task.posts, unit, engine.units(unit.params), machine_view(arch).dram)
     activity.check(engine.units(unit.params))
     told = replace(
         _blank(view),
@@ -279,7 +281,7 @@ def machine_view(arch: Arch) -> Machine:
 
 
 def _blank(view: LayerView) -> LayerResult:
-    tensors = (*view.inputs, *view.weights, *view.outputs)
+    tensors = (*view.reads, *view.weights, *view.outputs)
     return LayerResult(
         name=view.name,
         kind=view.kind,
@@ -290,6 +292,26 @@ def _blank(view: LayerView) -> LayerResult:
             None if t.shape == UNKNOWN else t.elements * t.width for t in tensors if t.home == "dram"
         ),
     )
+
+
+def with_rows(results: Sequence[LayerResult], folded: Folded, whole: Network) -> tuple[LayerResult, ...]:
+    """Return a result for each layer of the ``whole`` network: those that left take nothing where their hosts are.
+
+    ``results`` are of the folded network's layers, in their order.
+    """
+    if not folded.hosts:
+        return tuple(results)
+    work = (layer.name for layer in folded.network.layers if not is_view(layer))
+    rows = dict(zip(work, results, strict=True))
+    for layer in whole.layers:
+        if layer.name in folded.hosts:
+            name, view = folded.hosts[layer.name], whole.view(layer)
+            host = rows[name]
+            rows[layer.name] = LayerResult(
+                layer.name, view.kind, dims(view.shape), _bits(view), 0, 0, host.simulated, f"folded into {name}",
+                host.unit, start_cycle=host.start_cycle, parent=layer.parent, folded_into=name,
+            )  # fmt: skip
+    return tuple(rows[layer.name] for layer in whole.layers if layer.name in rows)
 
 
 def _bits(view: LayerView) -> dict[str, int | None]:
