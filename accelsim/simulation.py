@@ -15,7 +15,7 @@ from accelsim import posts, rooms
 from accelsim.charges import UNDECLARED, areas_of, machine_components, table_of, without_registers
 from accelsim.config import arch as spec
 from accelsim.config import packaged
-from accelsim.config.arch import Arch, Unit
+from accelsim.config.arch import OTHER_LAYERS, Arch, Unit
 from accelsim.energy import prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
@@ -389,7 +389,7 @@ def _unit_for(arch: Arch, view: LayerView) -> tuple[Unit | None, str | None]:
     reasons = []
     for unit in arch.units:
         if not unit.takes(view.name, view.kind):
-            reasons.append(f"{unit.name}: the machine file gives it other layers")
+            reasons.append(f"{unit.name}: {OTHER_LAYERS}")
             continue
         reason = registry.get(unit.engine).refuses(view, unit.params)
         if reason is None:

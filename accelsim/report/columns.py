@@ -77,7 +77,7 @@ def columns(result: NetworkResult, layers: Sequence[LayerResult], total: str) ->
         column("DRAM read", ("DRAM", "read", "MB"), [words.small(x.dram_read_bits / 8e6) for x in both], 1),
         column("DRAM write", ("DRAM", "write", "MB"), [words.small(x.dram_write_bits / 8e6) for x in both], 2),
         energy,
-        column("bound by", ("bound", "by"), [words.bound(layer.bound_by) for layer in layers] + [""], left=True),
+        column("bound by", ("bound", "by"), [words.of_cause(layer.bound_by) for layer in layers] + [""], left=True),
         *_clocked(result, layers),
     ]
 

@@ -44,8 +44,7 @@ def read_report(path: Path) -> NetworkResult:
             raise ConfigError(f"larger than {MAX_BYTES >> 20} MiB", "no report is", file=str(path))
         data = json.loads(body.decode())
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"cannot be read ({reason})", "check the path", file=str(path)) from None
+        raise ConfigError.unreadable(error, path) from None
     except (ValueError, RecursionError):
         raise _no_report(path) from None
     if not isinstance(data, dict) or "schema" not in data:

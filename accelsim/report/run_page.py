@@ -84,7 +84,7 @@ def to_html(result: NetworkResult) -> str:
 
 
 def _time(result: NetworkResult) -> dict[str, float]:
-    return {words.CAUSE_WORDS.get(cause, cause): share for cause, share in facts.time_shares(result).items()}
+    return {words.of_cause(cause): share for cause, share in facts.time_shares(result).items()}
 
 
 def _energy(result: NetworkResult, looks: Mapping[str, Any]) -> dict[str, float]:
@@ -167,8 +167,8 @@ def _told(result: NetworkResult, layer: LayerResult) -> str:
         return f"{layer.name}\n{layer.kind}, {layer.reason}"
     share = layer.cycles / result.isolated_cycles if result.isolated_cycles else 0.0
     return (
-        f"{layer.name}\n{layer.kind} on {layer.unit}, bound by {words.bound(layer.bound_by)}\n{layer.cycles:,} cycles "
-        f"({words.percent(share)} of all), occupancy {words.percent(layer.occupancy)}"
+        f"{layer.name}\n{layer.kind} on {layer.unit}, bound by {words.of_cause(layer.bound_by)}\n"
+        f"{layer.cycles:,} cycles ({words.percent(share)} of all), occupancy {words.percent(layer.occupancy)}"
     )
 
 
@@ -219,7 +219,7 @@ def _tables(layer: LayerResult) -> list[dict[str, Any]]:
         total = sum(account.causes.values()) or 1
         lines = [
             (
-                words.CAUSE_WORDS.get(cause, cause),
+                words.of_cause(cause),
                 f"{account.causes[cause]:,}",
                 words.percent(account.causes[cause] / total),
             )
