@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +28,7 @@ from accelsim.passes.fold import Folded
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
 from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.lowering import stands_for
 from accelsim.workload.network import Network, is_view, make_layer
 from accelsim.workload.shapes import PRODUCTS, Linear
 
@@ -127,11 +128,11 @@ def run_point(context: Context, job: Job) -> Row:
         return Row(job.key, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
     layers = tuple(_layer(result, layer) for layer in result.layers) if context.keep_layers else ()
     by_name = dict(zip((layer.name for layer in ready.layers), result.layers, strict=True))
-    ran = layer_set(name for name, layer in by_name.items() if layer.simulated)
+    ran = ready.named(name for name, layer in by_name.items() if layer.simulated)
 
     def over(names: LayerSet) -> dict[str, Any]:
         """Return the sums of some layers, one after another: they have no place on the clock of all."""
-        return _totals(machine.arch, replace(result.alone, layers=tuple(by_name[n] for n in names.names)))
+        return _totals(machine.arch, replace(result.alone, layers=tuple(by_name[n] for n in ready.within(names))))
 
     common = _common(ran, shared, over)
     if common is None and result.schedule is not None and result.partial:
@@ -139,8 +140,8 @@ def run_point(context: Context, job: Job) -> Row:
     return Row(job.key, "ok", None, _totals(machine.arch, result), layers, ran, common)
 
 
-def ran(context: Context, job: Job) -> LayerSet:
-    """Return the layers that a point simulates, by what the units of its machine support.
+def ran(context: Context, job: Job) -> tuple[LayerSet, tuple[tuple[str, ...], ...]]:
+    """Return the layers that a point simulates, by what the units of its machine support, and groups that are one.
 
     Raises
     ------
@@ -155,8 +156,8 @@ def ran(context: Context, job: Job) -> LayerSet:
             simulation.task_for(arch, ready.network, layer, None, {}, "skip")
             for layer in ready.layers if layer.name in ready.chosen
         )  # fmt: skip
-        ready.covers[key] = layer_set(task.view.name for task in tasks if task.unit is not None)
-    return ready.covers[key]
+        ready.covers[key] = ready.named(task.view.name for task in tasks if task.unit is not None)
+    return ready.covers[key], tuple(parts for name, parts in ready.parts.items() if parts != (name,))
 
 
 def _common(ran: LayerSet, shared: LayerSet | None, over: Callable[[LayerSet], Mapping[str, Any]]) -> Common | None:
@@ -193,17 +194,31 @@ MOST_READY = 64
 
 @dataclass(frozen=True)
 class _Ready:
-    """A network ready to run, and per (layer, unit) what tells it from other layers."""
+    """A network ready to run, and per (layer, unit) what tells it from other layers.
+
+    ``parts`` is its `stands_for`: sets of layers name the parts of an attention, whoever takes it whole.
+    """
 
     context: Context
     network: Network
     layers: tuple[Layer, ...]
     chosen: frozenset[str]
+    parts: Mapping[str, tuple[str, ...]]
     likeness: dict[Any, Any]
     deals: dict[Any, columnar.Deal | None]
     alike: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
     folds: dict[Any, Folded]
+
+    def named(self, layers: Iterable[str]) -> LayerSet:
+        """Return the set of layers."""
+        some = frozenset(layers)
+        return layer_set(part for name, parts in self.parts.items() if name in some for part in parts)
+
+    def within(self, names: LayerSet) -> list[str]:
+        """Return the layers that a set has all parts of."""
+        some = frozenset(names.names)
+        return [name for name, parts in self.parts.items() if some.issuperset(parts)]
 
 
 def _machine(context: Context, job: Job) -> _Machine:
@@ -227,7 +242,7 @@ def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | Non
             if len(ready.deals) >= MOST_READY:
                 ready.deals.clear()
                 ready.alike.clear()
-            chosen = ready.chosen if names is None else names.names
+            chosen = ready.chosen if names is None else ready.within(names)
             seed, known = job.options.seed, ready.alike
             ready.deals[at] = columnar.deal(machine.arch, ready.network, ready.layers, chosen, seed, known)
         dealt = ready.deals[at]
@@ -237,7 +252,7 @@ def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | Non
     whole = totals(None)
     if whole is None:
         return None
-    ran = layer_set(whole[0].ran)
+    ran = ready.named(whole[0].ran)
     part = totals(shared) if shared is not None and ran != shared and ran.holds(shared) else whole
     if part is None:
         return None
@@ -258,7 +273,7 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         network = with_densities(network, options.weight_density, options.input_density, options.weight_pattern)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        found = _Ready(context, network, layers, chosen, {}, {}, {}, {}, {})
+        found = _Ready(context, network, layers, chosen, stands_for(network), {}, {}, {}, {}, {})
     _READY[key] = _READY.pop(key, found)  # behind those used longer ago
     return found
 
