@@ -364,7 +364,8 @@ def works_of(results: Sequence[NetworkResult | None]) -> basis.Works:
     def layers(result: NetworkResult) -> list[tuple[str, str | None, bool]]:
         own = [(layer.name, layer.parent, layer.simulated) for layer in result.layers]
         folded = result.schedule.folded if result.schedule is not None else ()
-        return [*own, *((fold.layer, None, True) for fold in folded)]
+        rows = {layer.name for layer in result.layers}  # older reports have none of those that were folded
+        return [*own, *((fold.layer, None, True) for fold in folded if fold.layer not in rows)]
 
     return basis.works([[] if result is None else layers(result) for result in results])
 

@@ -155,7 +155,7 @@ def programs_of(
     makers: dict[str, tuple[int, ...]] = {}
     programs: list[Program] = []
     for layer in network.layers:
-        read = dict.fromkeys(number for name in layer.inputs for number in makers.get(name, ()))
+        read = dict.fromkeys(number for name in layer.reads for number in makers.get(name, ()))
         position, result, move = (-1, None, None) if is_view(layer) else next(results)
         if result is None or not result.simulated:
             makers |= dict.fromkeys(layer.outputs, tuple(read))
@@ -164,9 +164,9 @@ def programs_of(
             raise ModelError(f"layer '{layer.name}' was simulated without its tiles")
         view = network.view(layer)
         edges = dict.fromkeys(
-            Edge(number, homes.place(tensor)) for tensor in view.inputs for number in makers.get(tensor.name, ())
+            Edge(number, homes.place(tensor)) for tensor in view.reads for number in makers.get(tensor.name, ())
         )
-        made = made_by_others(view, {tensor.name for tensor in view.inputs if makers.get(tensor.name)})
+        made = made_by_others(view, {tensor.name for tensor in view.reads if makers.get(tensor.name)})
         alone = result.cycles if result.tiles.schedule is None else 0
         makers |= dict.fromkeys(layer.outputs, (len(programs),))
         schedule = result.tiles.schedule if move is None else move.schedule
@@ -187,6 +187,8 @@ def made_by_others(view: LayerView, made: set[str]) -> frozenset[str]:
         found |= {"input", "index"}
     if not view.weights and any(tensor.name in made for tensor in view.inputs[1:]):
         found |= {"input", "weight", "index"}
+    if any(tensor.name in made for tensor in view.joins):
+        found.add("residual")
     return frozenset(found)
 
 

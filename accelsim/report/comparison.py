@@ -155,8 +155,10 @@ def to_json(comparison: Comparison) -> str:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """Return the rows as csv text, with a header."""
-    return csv_text([COLUMNS, *([row[name] for name in COLUMNS] for row in comparison.to_rows())])
+    """Return the rows as csv text, with a header; behind their keys what the machine is, empty where nothing ran."""
+    lines = {arch: machines.line(results) for arch, results in _results(comparison).items()}
+    rows = ([*(row[name] for name in COLUMNS), lines.get(row["arch"])] for row in comparison.to_rows())
+    return csv_text([(*COLUMNS, "machine"), *rows])
 
 
 def to_markdown(comparison: Comparison) -> str:

@@ -13,7 +13,7 @@ from accelsim.report.palette import Look
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.units import si
 
-_CAUSES = {words.CAUSE_WORDS[cause]: look for cause, look in palette.CAUSES.items()}
+_CAUSES = {words.of_cause(cause): look for cause, look in palette.CAUSES.items()}
 
 
 class Cell(NamedTuple):
@@ -73,7 +73,7 @@ def _network(how: _How, comparison: Comparison, name: str, number: int) -> dict[
         "heading": texts.heading(comparison, name),
         "heads": [*texts.HEAD_NAMES, "time by cause", "energy by class"],
         "totals": totals,
-        "causes": _legend(how.looks, _CAUSES, {words.CAUSE_WORDS.get(c, c) for row in rows for c in _causes(row.over)}),
+        "causes": _legend(how.looks, _CAUSES, {words.of_cause(c) for row in rows for c in _causes(row.over)}),
         "classes": _legend(how.looks, classes.LOOKS, {c for row in rows for c in how.energy(row, row.over)}),
         "layer_heads": ["layer", "kind", "MACs", *(text for row in rows for text in _layer_heads(row))],
         "layers": _layers(how, rows),
@@ -130,7 +130,7 @@ def _layer_cells(
         return [Cell("not run"), *[Cell()] * 4]
     time, energy = _bars(how, row, layer, slowest, dearest)
     seconds, joules = si(_time_s(row, layer), "s"), si(layer.total_energy_pj * 1e-12, "J")
-    return [Cell(seconds), time, Cell(joules), energy, Cell(words.bound(layer.bound_by))]
+    return [Cell(seconds), time, Cell(joules), energy, Cell(words.bound_of(layer))]
 
 
 def _time_s(row: ComparisonRow, layer: LayerResult) -> float:
@@ -144,7 +144,7 @@ def _bars(how: _How, row: ComparisonRow, of: NetworkResult | LayerResult, slowes
     else:
         shares = {cause: facts.share(of, cause) for cause in facts.causes(of)}
         what, time_s = f"{row.arch}, {of.name}", _time_s(row, of)
-    causes = {words.CAUSE_WORDS.get(cause, cause): share for cause, share in shares.items()}
+    causes = {words.of_cause(cause): share for cause, share in shares.items()}
     return [
         Cell("", f"time of {what}", _percent(time_s, slowest), page.pieces(how.looks, causes, _CAUSES)),
         Cell(

@@ -23,7 +23,7 @@ from accelsim.explore.sweep.layersets import LayerSet, layer_set
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.explore.sweep.store import Common, Row
 from accelsim.explore.sweep.tables import PARTS, SUMS
-from accelsim.layer import Options, Task, simulate_layer
+from accelsim.layer import Options, Task, simulate_layer, with_rows
 from accelsim.passes.fold import Folded
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
@@ -119,7 +119,7 @@ def run_point(context: Context, job: Job) -> Row:
             row = _columnar(machine, ready, job, shared)
             if row is not None:
                 return row
-        result, folded = _simulate(machine.arch, ready, job.options, machine.layers, context.keep_layers)
+        result = _simulate(machine.arch, ready, job.options, machine.layers, context.keep_layers)
         if (problem := simulation.nothing_ran(result)) is not None:
             return Row(job.key, "illegal", problem)
     except UserError as error:
@@ -127,16 +127,12 @@ def run_point(context: Context, job: Job) -> Row:
     except Exception as error:  # a sweep does not die at point 7,000
         return Row(job.key, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
     layers = tuple(_layer(result, layer) for layer in result.layers) if context.keep_layers else ()
-    worked = (layer.name for layer in folded.network.layers if not is_view(layer))
-    by_name = dict(zip(worked, result.layers, strict=True))
-    hosts = dict.fromkeys(by_name) | folded.hosts  # what joined a layer ran with it
-    ran = ready.named(name for name, host in hosts.items() if by_name[host or name].simulated)
+    by_name = dict(zip((layer.name for layer in ready.layers), result.layers, strict=True))
+    ran = ready.named(name for name, layer in by_name.items() if layer.simulated)
 
     def over(names: LayerSet) -> dict[str, Any]:
         """Return the sums of some layers, one after another: they have no place on the clock of all."""
-        return _totals(
-            machine.arch, replace(result.alone, layers=tuple(by_name[n] for n in ready.within(names) if n in by_name))
-        )
+        return _totals(machine.arch, replace(result.alone, layers=tuple(by_name[n] for n in ready.within(names))))
 
     common = _common(ran, shared, over)
     if common is None and result.schedule is not None and result.partial:
@@ -298,15 +294,15 @@ def with_densities(network: Network, weight: float | None, inputs: float | None,
 
 def _simulate(
     arch: Arch, ready: _Ready, said: OptionsSpec, known: dict[Any, LayerResult], named: bool
-) -> tuple[NetworkResult, Folded]:
+) -> NetworkResult:
     """Return what `accelsim.simulate` returns, with the layers that this machine has already done taken over.
 
     Unless they are to be ``named``, layers that are alike share one result.
     """
     result, folded = _once(arch, ready, said, known, named, simulation.one_clock_for(arch, ready.network, said.layers))
     if result.schedule is None and folded.hosts:  # one after another after all, where nothing folds
-        return _once(arch, ready, said, known, named, False)
-    return result, folded
+        return _once(arch, ready, said, known, named, False)[0]
+    return result
 
 
 def _once(
@@ -329,6 +325,7 @@ def _once(
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
     clocked = simulation.scheduled(arch, network, results, explained=False) if one_clock else None
     found = simulation.placed(results, clocked) if named or clocked is not None else tuple(results)
+    found = with_rows(found, ready.folds[key], ready.network)
     return NetworkResult(
         arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
         network.isolated, schedule=clocked,

@@ -432,8 +432,7 @@ def _check_header(path: Path) -> None:
         with path.open("rb") as file:
             start = file.read(len(_HEADER))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"cannot be read ({reason})", "check the path", file=str(path)) from None
+        raise ConfigError.unreadable(error, path) from None
     if start and start != _HEADER:
         raise _not_a_store(path)
 
