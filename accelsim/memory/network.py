@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from accelsim.memory.network_device import SharedDevice
 
 DRAM = "dram"
-MADE = frozenset({"input", "index", "psum", "other"})
+MADE = frozenset({"input", "index", "psum", "residual", "other"})
 """What a tile loads that waits for the layers that make it, unless somebody knows better; the rest are constants."""
 
 MOST_TILES = 10**8
@@ -237,14 +237,18 @@ def laid_out(
 
     ``stepped``: no period is skipped, whatever the number of units.
     """
-    mine = [
-        replace(
-            p,
-            producers=tuple(e._replace(producer=e.producer - start) for e in p.producers if e.producer >= start),
-            after=tuple(number - start for number in p.after if number >= start),
-        )
-        for p in programs
-    ]
+    mine = (
+        programs
+        if not start
+        else [
+            replace(
+                p,
+                producers=tuple(e._replace(producer=e.producer - start) for e in p.producers if e.producer >= start),
+                after=tuple(number - start for number in p.after if number >= start),
+            )
+            for p in programs
+        ]
+    )
     names = [p.unit if overlap else "" for p in programs]
     laid = layout(mine, names, buses, prefetch, known=known)
     if stepped and laid.tiles > MOST_TILES:
