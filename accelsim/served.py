@@ -112,7 +112,7 @@ def roles(view: LayerView, tensors: Mapping[str, tuple[int, int]]) -> dict[str, 
     def of(some: tuple[Tensor, ...]) -> tuple[tuple[int, int], ...]:
         return tuple(tensors[t.name] for t in some if t.name in tensors)
 
-    found = {"input": of(inputs), "weight": of(weights[:1]), "output": of(view.outputs)}
+    found = {"input": of(inputs), "weight": of(weights[:1]), "output": of(view.outputs), "residual": of(view.joins)}
     return {role: pieces for role, pieces in found.items() if pieces}
 
 

@@ -342,7 +342,7 @@ def task_for(
     fixed = pinned.get(layer.name, registry.get(unit.engine).mapping_schema) if pinned else None
     mine = {name: given[name] for name in (*layer.inputs, *layer.weights) if name in given}
     placed, end = _addresses(arch, network)
-    tensors = (*view.inputs, *view.weights, *view.outputs)
+    tensors = (*view.inputs, *view.weights, *view.joins, *view.outputs)
     return Task(
         view,
         unit,

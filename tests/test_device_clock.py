@@ -364,3 +364,15 @@ layers:
     assert result.dram_bits == sum(layer.dram_bits for layer in result.layers)
     assert result.energy_pj["dram"] == pytest.approx(sum(layer.energy_pj["dram"] for layer in result.layers))
     assert any("on a DRAM device of their own: a, b" in note for note in result.notes)
+
+
+def test_what_is_added_to_results_on_their_way_out_lies_where_it_was_made():
+    lanes = [("units.array.post_ops", {"ops": ["relu", "affine", "residual"], "lanes": 32})]
+    result = on_device(net="onnx:resnet50", sets=lanes)
+    adding = [layer for layer in result.layers if any(row.tensor == "residual" for row in layer.traffic)]
+    made = {name: at for layer in result.layers for name, at in layer.dram.get("addresses", {}).items()}
+    assert adding
+    for layer in adding:
+        assert len(layer.dram["addresses"]) > 3, "input, weight, output, and what is added"
+        assert all(made[name] == at for name, at in layer.dram["addresses"].items())
+    assert result.dram_bits == sum(layer.dram_bits for layer in result.layers)
