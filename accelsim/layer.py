@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -170,24 +171,24 @@ def result_of(arch: Arch, unit: Unit, task: Task, options: Options, front: Front
     activity, units = front.activity, engine.units(params)
     checked = _check(engine, front.plan, front.operands, front.bare) if options.check else None
     cycles, stall = _with_memory(activity, front.rows, machine)
-    used = None
+    used = without_posts = None
     if arch.memory.dram.device is not None:
         from accelsim import served
         from accelsim.memory.device.machine import Places
 
         def again(dram: DramModel, door: Door | None = None) -> Activity:
             slower = machine._replace(dram=dram, door=door)
-            return _walk(
-                engine,
-                _plan(engine, view, front.operands, params, front.mapping, slower, pinned=task.pinned is not None),
-                options.fidelity, None,
-            )[0]  # fmt: skip
+            pinned = task.pinned is not None
+            plan = _plan(engine, view, front.operands, params, front.mapping, slower, pinned=pinned)
+            return _walk(engine, plan, options.fidelity, None)[0]
 
-        used = served.on_device(
-            activity, arch.memory.dram, arch.clocks_mhz["core"], machine.dram,
-            lambda: Places(served.roles(view, task.addresses), task.free_byte), again, asks=engine.asks_device,
-            requests=options.requests,
+        on_device = partial(
+            served.on_device, spec=arch.memory.dram, core_mhz=arch.clocks_mhz["core"], dram=machine.dram, again=again,
+            places=lambda: Places(served.roles(view, task.addresses), task.free_byte), asks=engine.asks_device,
         )  # fmt: skip
+        used = on_device(activity, requests=options.requests)
+        if activity.schedule is not front.bare.schedule:
+            without_posts = on_device(front.bare).cycles
         activity, cycles, stall = used.activity, used.cycles, used.stall_cycles
     added = cycles - activity.compute_cycles  # a coupled engine's account has its stalls already
     accounts = {kind: _account(activity.accounts[kind], count, added, cycles) for kind, count in units.items()}
@@ -209,8 +210,8 @@ def result_of(arch: Arch, unit: Unit, task: Task, options: Options, front: Front
     if options.brief:
         return result
     details: dict[str, Any] = dict(activity.details)
-    if activity.schedule is not front.bare.schedule:
-        details[ALONE] = _with_memory(front.bare, _rows(front.bare, machine), machine)[0]
+    if front.activity.schedule is not front.bare.schedule:
+        details[ALONE] = without_posts or _with_memory(front.bare, _rows(front.bare, machine), machine)[0]
     if front.choice is not None:
         details |= {"mapping_candidates": front.choice.candidates, "mapping_why": front.choice.why}
     if view.kind == "spgemm" and cycles:

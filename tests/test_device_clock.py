@@ -376,3 +376,9 @@ def test_what_is_added_to_results_on_their_way_out_lies_where_it_was_made():
         assert len(layer.dram["addresses"]) > 3, "input, weight, output, and what is added"
         assert all(made[name] == at for name, at in layer.dram["addresses"].items())
     assert result.dram_bits == sum(layer.dram_bits for layer in result.layers)
+    folded = {fold.host for fold in result.schedule.folded}
+    plain = {layer.name: layer.cycles for layer in on_device(net="onnx:resnet50", fold="weights").layers}
+    hosts = [layer for layer in adding if layer.name in folded and "cycles_without_post_ops" in layer.details]
+    assert hosts
+    for layer in hosts:  # the device's time, at other addresses
+        assert layer.details["cycles_without_post_ops"] == pytest.approx(plain[layer.name], rel=0.05)
