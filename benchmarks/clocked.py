@@ -1,7 +1,8 @@
-"""``python -m benchmarks.clocked [NETWORK]``: points of a sweep on one clock per CPU-minute, `onnx:resnet50` unless named.
+"""``python -m benchmarks.clocked [NETWORK]``: points of a sweep on one clock per CPU-minute.
 
-Two axes each: bandwidth of DRAM, and rows of the array, each point another machine. The first point, which loads the
-network and compiled code, does not count; the least of so many points, and their mean, are printed.
+Of `onnx:resnet50` unless another is named. Two axes each: bandwidth of DRAM, and rows of the array, each point another
+machine. The first point, which loads the network and compiled code, does not count; the least of so many points, and
+their mean, are printed.
 """
 
 from __future__ import annotations
