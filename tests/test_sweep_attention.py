@@ -85,7 +85,9 @@ def test_a_sweep_ranks_them_by_the_figures_and_in_the_words_of_a_comparison(mixe
 
 def test_an_attention_counts_as_one_layer_beside_others_that_nobody_runs(tmp_path):
     path = written(tmp_path, SWEEP.replace(", a3_base", ""))
-    (tmp_path / "two.yaml").write_text(NETWORK + "  - {name: wide, kind: linear, n: 1, c: 8, k: 8, input: {bits: 32}}\n")
+    (tmp_path / "two.yaml").write_text(
+        NETWORK + "  - {name: wide, kind: linear, n: 1, c: 8, k: 8, input: {bits: 32}}\n"
+    )
     run.run(path, tmp_path / "s.db", workers=0)
     shown = choose.of_store(tmp_path / "s.db", None, None).compared
     assert {point.part for point in shown.points} == {"2 of 4 layers", "10 of 11 layers"}
