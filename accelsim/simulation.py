@@ -19,12 +19,12 @@ from accelsim.config.arch import OTHER_LAYERS, Arch, Unit
 from accelsim.energy import prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.layer import Options, Task, simulate_layer, with_roundings
+from accelsim.layer import Options, Task, simulate_layer, with_roundings, with_rows
 from accelsim.mapping.choose import Pinned
 from accelsim.operands.given import given_operands
 from accelsim.overlap import overlapped
 from accelsim.passes import batching, dram_layout
-from accelsim.passes.fold import Folded, joinable
+from accelsim.passes.fold import Folded
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.posts import FoldInto
@@ -41,6 +41,7 @@ from accelsim.workload.sizes import Sizes, check_names
 
 if TYPE_CHECKING:
     from accelsim.memory.network import Prefetch
+    from accelsim.network_time import Memo
     from accelsim.schedules import NetworkSchedule
 
 OnProgress = Callable[[str, float, int], None]
@@ -56,8 +57,6 @@ ON_ONE_CLOCK = (
 ALWAYS_NOT_MODELLED = (
     "Views (reshape, concatenation, dropout) cost nothing: tensors are placed where their reader expects them.",
 )
-
-
 NOT_IN_TABLES = "DRAM background, refresh and activation"
 """What energy tables say that they lack, and a DRAM device has."""
 NOT_SELECTED = "not selected"
@@ -191,17 +190,17 @@ def simulate(
     tasks, ran = run_layers(network)
     clocked = scheduled(arch, network, ran) if one_clock else None
     if clocked is None and folded.hosts:  # one after another after all, where nothing folds
-        tasks, ran = run_layers(network := whole)
-    hosts = folded.hosts if clocked is not None else {}
-    left = [task_for(arch, whole, x, pinned, {}, unsupported) for x in whole.layers if x.name in hosts]
+        folded = Folded(network := whole, {})
+        tasks, ran = run_layers(whole)
+    left = [task_for(arch, whole, x, pinned, {}, unsupported) for x in whole.layers if x.name in folded.hosts]
     apart = _run(arch, left, replace(options, check=False), workers, None)
-    clocked = clocked and posts.with_folds(clocked, network, hosts, ran, apart)
+    clocked = clocked and posts.with_folds(clocked, network, folded.hosts, ran, apart)
     joined = rooms.not_at_home(whole) if clocked is None else ()
     if one_clock and not trace:
         ran = [replace(result, tiles=None) for result in ran]
     ran, sooner = overlapped(arch, network, tasks, ran)
     ran = with_parents(ran, network)
-    results = placed(ran, clocked)
+    results = with_rows(placed(ran, clocked), folded, whole)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -223,7 +222,7 @@ def simulate(
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
         prices=prices_in_use(machine_components(arch), table),
-        joins=joinable(network),
+        joins=posts.joinable(network, results),
         schedule=clocked,
     )
 
@@ -254,14 +253,14 @@ def folded_for(arch: Arch, network: Network, *, one_clock: bool) -> Folded:
 
 
 def scheduled(
-    arch: Arch, network: Network, layers: Sequence[LayerResult], *, explained: bool = True
+    arch: Arch, network: Network, layers: Sequence[LayerResult], *, explained: bool = True, memo: Memo | None = None
 ) -> NetworkSchedule | None:
     """Return layers that may go on one clock there; None if some were not simulated and the machine does not insist."""
     if arch.schedule.mode is None and not all(layer.simulated for layer in layers):
         return None
     from accelsim import network_time  # loads compiled code
 
-    return network_time.scheduled(arch, network, layers, explained=explained)
+    return network_time.scheduled(arch, network, layers, explained=explained, memo=memo)
 
 
 def prepare(arch: Arch, network: Network, batch: int | None, density: Given | None, precision: Given | None) -> Network:
@@ -477,9 +476,9 @@ def likeness(task: Task) -> Any:
     if task.given or any(t.density < 1 or t.name in task.stored for t in tensors):
         return None
     unit = task.unit.name if task.unit else task.reason
-    plain = tuple(replace(t, name="") for t in tensors)
+    plain = tuple(replace(t, name="") for t in (*tensors, *task.view.joins))
     where = (*task.addresses.values(), task.free_byte)
-    return (task.view.shape, plain, unit, task.pinned, task.view.batch, where, tuple(p.shape for p in task.posts))
+    return (task.view.shape, plain, unit, task.pinned, task.view.batch, tuple(p.shape for p in task.posts), where)
 
 
 def not_modelled(arch: Arch, units: Collection[str | None], one_clock: bool = False) -> tuple[str, ...]:

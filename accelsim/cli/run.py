@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from accelsim.cli import completion, onclock, pricing, sizes, workload
+from accelsim.cli.examples import example
 
 if TYPE_CHECKING:
     from accelsim.results import NetworkResult
 
 
-@click.command(epilog="Example: accelsim run systolic_ws alexnet --batch 4 --set params.rows=16")
+@click.command(epilog=example("accelsim run systolic_ws alexnet --batch 4 --set params.rows=16",
+                              "accelsim run spatten_e2e net:bert_base --dim seq=64"))  # fmt: skip
 @click.argument("arch", shell_complete=completion.machine)
 @click.argument("network", shell_complete=completion.network)
 @workload.options

@@ -49,13 +49,12 @@ def heading(comparison: Comparison, network: str) -> str:
     ran = [row.whole for row in rows if row.whole is not None]
     if not ran:
         return f"{network}: nothing was simulated"
-    needed, state = len(ran[0].layers), facts.table_kind(ran[0])
-    over = {len(row.over.layers) for row in rows if row.over is not None}
+    state = facts.table_kind(ran[0])
     partial = [row for row in rows if row.over is not None and row.partial]
     title = f"{network}, batch {ran[0].batch}"
     if partial:
-        shared = comparison.incomplete == "common" and len(over) == 1
-        which = f"over the {basis.ran_of(over.pop(), needed)} that all ran" if shared else "each over what it ran"
+        shared = partial[0].shared
+        which = "each over what it ran" if shared is None else f"over the {basis.ran_of(*shared)} that all ran"
         state = ", ".join(word for word in (f"PARTIAL: {which}", state) if word)
     return f"{title} ({state})" if state else title
 

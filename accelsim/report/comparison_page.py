@@ -98,8 +98,19 @@ def _layers(how: _How, rows: Sequence[ComparisonRow]) -> list[list[Cell]]:
     if not rows:
         return []
     by_row = [{layer.name: layer for layer in row.over.layers} if row.over else {} for row in rows]
-    whole = rows[0].whole.layers if rows[0].whole is not None else ()
-    order = [layer for layer in whole if any(layer.name in mine for mine in by_row)]
+    shown = {layer.name: layer for mine in by_row for layer in mine.values()}
+    place: dict[str, int] = {}
+    for row in rows:
+        for i, layer in enumerate(row.whole.layers if row.whole is not None else ()):
+            place.setdefault(layer.name, i)
+            place.setdefault(layer.parent or layer.name, i)
+
+    def at(layer: LayerResult) -> tuple[int, bool]:
+        """Return where a layer stands: parts behind what another machine has as their whole."""
+        own = layer.parent if layer.parent in shown else layer.name
+        return place[own], own != layer.name
+
+    order = sorted(shown.values(), key=at)
     found = [(row, layer) for row, mine in zip(rows, by_row, strict=True) for layer in mine.values()]
     slowest = max((_time_s(row, layer) for row, layer in found), default=0.0)
     dearest = max((layer.total_energy_pj for _, layer in found), default=0.0)
@@ -119,7 +130,7 @@ def _layer_cells(
         return [Cell("not run"), *[Cell()] * 4]
     time, energy = _bars(how, row, layer, slowest, dearest)
     seconds, joules = si(_time_s(row, layer), "s"), si(layer.total_energy_pj * 1e-12, "J")
-    return [Cell(seconds), time, Cell(joules), energy, Cell(words.of_cause(layer.bound_by))]
+    return [Cell(seconds), time, Cell(joules), energy, Cell(words.bound_of(layer))]
 
 
 def _time_s(row: ComparisonRow, layer: LayerResult) -> float:

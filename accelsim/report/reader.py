@@ -18,7 +18,7 @@ MAX_BYTES = 64 * 2**20
 """Larger files are refused before they are parsed: a thousand layers take some megabytes."""
 _LATER = (
     "nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events", "stalled_pj", "parent",
-    "dram",
+    "dram", "folded_into",
 )  # fmt: skip
 """Keys that reports of this format had not from the start."""
 

@@ -130,6 +130,8 @@ def joined(cells: list[Text]) -> Text:
 
 
 def _bar(layer: LayerResult, column: Column) -> Text:
+    if layer.folded_into:
+        return Text(column.padded(layer.reason or ""), "dim")
     text = Text()
     for cause, n in bar.cells(layer, column.width):
         text.append(bar.char(cause) * n, bar.STYLES.get(cause, ""))

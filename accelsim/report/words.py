@@ -155,6 +155,11 @@ def _change(ratio: float, figure: str) -> str:
     return f"{'-' if ratio < 1 else '+'}{percent(abs(ratio - 1))} {figure}"
 
 
+def bound_of(layer: LayerResult) -> str:
+    """Return what bounds a layer, or which one does its work."""
+    return f"folded into {layer.folded_into}" if layer.folded_into else of_cause(layer.bound_by)
+
+
 def of_cause(name: str) -> str:
     """Return a cause, or what bounds a layer, in the words of the legends; files for programs keep the name."""
     return CAUSE_WORDS.get(name, name)
@@ -413,4 +418,5 @@ def _checks(result: NetworkResult) -> str:
     checked = sum(layer.checked is not None for layer in result.layers)
     if wrong:
         return f"WRONG in {len(wrong)} of {checked} checked layers: {', '.join(wrong)}"
-    return f"equal to the reference in {checked} of {len(result.simulated)} layers" if checked else ""
+    own = sum(not layer.folded_into for layer in result.simulated)
+    return f"equal to the reference in {checked} of {own} layers" if checked else ""

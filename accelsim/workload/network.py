@@ -111,7 +111,7 @@ class Network:
     def inputs(self) -> tuple[str, ...]:
         """Activations that no layer makes, in order of first use."""
         made = {name for layer in self.layers for name in layer.outputs}
-        return tuple(dict.fromkeys(n for layer in self.layers for n in layer.inputs if n not in made))
+        return tuple(dict.fromkeys(n for layer in self.layers for n in layer.reads if n not in made))
 
     def batched(self, batch: int) -> Network:
         """Return the network for ``batch`` images in all: activations scale, weights do not.
@@ -141,12 +141,23 @@ class Network:
             problem = f"tensor '{tensor}' is kept in '{self.absent[tensor]}', which is missing"
             raise WorkloadError(problem, "put it beside the model")
 
+    @cached_property
+    def _views(self) -> dict[str, tuple[Layer, LayerView]]:
+        """By name, a layer and its view."""
+        return {}
+
     def view(self, layer: Layer) -> LayerView:
         """Return ``layer`` with its tensors resolved."""
-        inputs, weights, outputs = (
-            tuple(self.tensors[name] for name in names) for names in (layer.inputs, layer.weights, layer.outputs)
+        known = self._views.get(layer.name)
+        if known is not None and known[0] is layer:
+            return known[1]
+        inputs, weights, outputs, joins = (
+            tuple(self.tensors[name] for name in names)
+            for names in (layer.inputs, layer.weights, layer.outputs, layer.joins)
         )
-        return LayerView(layer.name, layer.shape, inputs, weights, outputs, self.batch)
+        view = LayerView(layer.name, layer.shape, inputs, weights, outputs, self.batch, joins)
+        self._views[layer.name] = layer, view
+        return view
 
     def with_tensors(self, changed: Mapping[str, Tensor]) -> Network:
         """Return the network with some tensors replaced."""
@@ -161,7 +172,7 @@ class Network:
         for layer in self.layers:
             graph.add_node(layer.name, kind=layer.kind, macs=layer.macs)
         for layer in self.layers:
-            for t in layer.inputs:
+            for t in layer.reads:
                 if t in producer:
                     graph.add_edge(producer[t], layer.name, tensor=t)
         return graph

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from accelsim import simulation
 from accelsim.charges import table_of
@@ -18,18 +20,22 @@ from accelsim.config.arch import Arch, build, override
 from accelsim.config.yamlfile import Document
 from accelsim.engines import registry
 from accelsim.errors import UserError
-from accelsim.explore.sweep import columnar, retimed
+from accelsim.explore.sweep import clocked, columnar, retimed
 from accelsim.explore.sweep.layersets import LayerSet, layer_set
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.explore.sweep.store import Common, Row
 from accelsim.explore.sweep.tables import PARTS, SUMS
-from accelsim.layer import Options, Task, simulate_layer
+from accelsim.layer import Options, Task, simulate_layer, with_rows
 from accelsim.passes.fold import Folded
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
 from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.lowering import stands_for
 from accelsim.workload.network import Network, is_view, make_layer
 from accelsim.workload.shapes import PRODUCTS, Linear
+
+if TYPE_CHECKING:
+    from accelsim.network_time import Memo
 
 
 class Job(NamedTuple):
@@ -104,21 +110,35 @@ def warm(machines: Mapping[str, Document]) -> None:
         run_point(context, Job("", name, "warm", (), OptionsSpec()))
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Collect no garbage meanwhile: going through all networks and what is known of them may take as long as a point,
+    and is due every few points, which make hardly any."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@_uncollected()
 def run_point(context: Context, job: Job) -> Row:
     """Simulate one point. Whatever it raises becomes the reason of its row."""
     try:
         machine = _machine(context, job)
         ready = _ready(context, job, machine.arch)
         shared = context.shared.get(job.network)
-        on_clock = simulation.one_clock_for(machine.arch, ready.network, job.options.layers)
+        on_clock = _on_clock(machine.arch, ready, job.options)
         if machine.arch.memory.dram.device is not None:
             retimed.note_walk(retimed.DEVICE)
-        # columns know layers alone; what is on one clock is walked
+        # columns know layers alone
         elif context.columnar and not context.keep_layers and not on_clock:
             row = _columnar(machine, ready, job, shared)
             if row is not None:
                 return row
-        result, folded = _simulate(machine.arch, ready, job.options, machine.layers, context.keep_layers)
+        result = _simulate(machine.arch, ready, job.options, machine.layers, context.keep_layers)
         if (problem := simulation.nothing_ran(result)) is not None:
             return Row(job.key, "illegal", problem)
     except UserError as error:
@@ -126,16 +146,12 @@ def run_point(context: Context, job: Job) -> Row:
     except Exception as error:  # a sweep does not die at point 7,000
         return Row(job.key, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
     layers = tuple(_layer(result, layer) for layer in result.layers) if context.keep_layers else ()
-    worked = (layer.name for layer in folded.network.layers if not is_view(layer))
-    by_name = dict(zip(worked, result.layers, strict=True))
-    hosts = dict.fromkeys(by_name) | folded.hosts  # what joined a layer ran with it
-    ran = layer_set(name for name, host in hosts.items() if by_name[host or name].simulated)
+    by_name = dict(zip((layer.name for layer in ready.layers), result.layers, strict=True))
+    ran = ready.named(name for name, layer in by_name.items() if layer.simulated)
 
     def over(names: LayerSet) -> dict[str, Any]:
         """Return the sums of some layers, one after another: they have no place on the clock of all."""
-        return _totals(
-            machine.arch, replace(result.alone, layers=tuple(by_name[n] for n in names.names if n in by_name))
-        )
+        return _totals(machine.arch, replace(result.alone, layers=tuple(by_name[n] for n in ready.within(names))))
 
     common = _common(ran, shared, over)
     if common is None and result.schedule is not None and result.partial:
@@ -143,8 +159,8 @@ def run_point(context: Context, job: Job) -> Row:
     return Row(job.key, "ok", None, _totals(machine.arch, result), layers, ran, common)
 
 
-def ran(context: Context, job: Job) -> LayerSet:
-    """Return the layers that a point simulates, by what the units of its machine support.
+def ran(context: Context, job: Job) -> tuple[LayerSet, tuple[tuple[str, ...], ...]]:
+    """Return the layers that a point simulates, by what the units of its machine support, and groups that are one.
 
     Raises
     ------
@@ -159,8 +175,8 @@ def ran(context: Context, job: Job) -> LayerSet:
             simulation.task_for(arch, ready.network, layer, None, {}, "skip")
             for layer in ready.layers if layer.name in ready.chosen
         )  # fmt: skip
-        ready.covers[key] = layer_set(task.view.name for task in tasks if task.unit is not None)
-    return ready.covers[key]
+        ready.covers[key] = ready.named(task.view.name for task in tasks if task.unit is not None)
+    return ready.covers[key], tuple(parts for name, parts in ready.parts.items() if parts != (name,))
 
 
 def _common(ran: LayerSet, shared: LayerSet | None, over: Callable[[LayerSet], Mapping[str, Any]]) -> Common | None:
@@ -197,17 +213,47 @@ MOST_READY = 64
 
 @dataclass(frozen=True)
 class _Ready:
-    """A network ready to run, and per (layer, unit) what tells it from other layers."""
+    """A network ready to run, and per (layer, unit) what tells it from other layers.
+
+    ``parts`` is its `stands_for`: sets of layers name the parts of an attention, whoever takes it whole.
+    """
 
     context: Context
     network: Network
     layers: tuple[Layer, ...]
     chosen: frozenset[str]
+    parts: Mapping[str, tuple[str, ...]]
     likeness: dict[Any, Any]
     deals: dict[Any, columnar.Deal | None]
     alike: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
-    folds: dict[Any, Folded]
+    folds: dict[Any, _Fold]
+
+    def named(self, layers: Iterable[str]) -> LayerSet:
+        """Return the set of layers."""
+        some = frozenset(layers)
+        return layer_set(part for name, parts in self.parts.items() if name in some for part in parts)
+
+    def within(self, names: LayerSet) -> list[str]:
+        """Return the layers that a set has all parts of."""
+        some = frozenset(names.names)
+        return [name for name, parts in self.parts.items() if some.issuperset(parts)]
+
+
+@dataclass
+class _Fold:
+    """A folded network; who runs what of it on one clock, what was walked, and what that clock has found."""
+
+    folded: Folded
+    kept: clocked.Kept = field(default_factory=clocked.Kept)
+    deal: clocked.Deal | None = None
+    memo: Memo | None = None
+
+    def dealt(self, arch: Arch, chosen: Collection[str], seed: int) -> clocked.Deal:
+        """Return who runs what, the same for all machines for which it is folded so."""
+        if self.deal is None:
+            self.deal = clocked.deal(arch, self.folded.network, chosen, seed)
+        return self.deal
 
 
 def _machine(context: Context, job: Job) -> _Machine:
@@ -231,7 +277,7 @@ def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | Non
             if len(ready.deals) >= MOST_READY:
                 ready.deals.clear()
                 ready.alike.clear()
-            chosen = ready.chosen if names is None else names.names
+            chosen = ready.chosen if names is None else ready.within(names)
             seed, known = job.options.seed, ready.alike
             ready.deals[at] = columnar.deal(machine.arch, ready.network, ready.layers, chosen, seed, known)
         dealt = ready.deals[at]
@@ -241,7 +287,7 @@ def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | Non
     whole = totals(None)
     if whole is None:
         return None
-    ran = layer_set(whole[0].ran)
+    ran = ready.named(whole[0].ran)
     part = totals(shared) if shared is not None and ran != shared and ran.holds(shared) else whole
     if part is None:
         return None
@@ -262,7 +308,7 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         network = with_densities(network, options.weight_density, options.input_density, options.weight_pattern)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        found = _Ready(context, network, layers, chosen, {}, {}, {}, {}, {})
+        found = _Ready(context, network, layers, chosen, stands_for(network), {}, {}, {}, {}, {})
     _READY[key] = _READY.pop(key, found)  # behind those used longer ago
     return found
 
@@ -281,27 +327,60 @@ def with_densities(network: Network, weight: float | None, inputs: float | None,
     return network.with_tensors(changed) if changed else network
 
 
+def _on_clock(arch: Arch, ready: _Ready, said: OptionsSpec) -> bool:
+    """Return whether layers may go on one clock: not where a unit is missing, unless the machine insists."""
+    one_clock = simulation.one_clock_for(arch, ready.network, said.layers)
+    if not one_clock or arch.schedule.mode is not None or not ready.context.columnar:
+        return one_clock
+    return _fold(arch, ready, one_clock).dealt(arch, ready.chosen, said.seed).whole
+
+
+def _fold(arch: Arch, ready: _Ready, one_clock: bool) -> _Fold:
+    """Return the network as it is folded for a machine."""
+    key = columnar.deal_key(arch), one_clock, arch.schedule.fold, tuple(unit.post_ops for unit in arch.units)
+    if key not in ready.folds:
+        ready.folds[key] = _Fold(simulation.folded_for(arch, ready.network, one_clock=one_clock))
+    return ready.folds[key]
+
+
 def _simulate(
     arch: Arch, ready: _Ready, said: OptionsSpec, known: dict[Any, LayerResult], named: bool
-) -> tuple[NetworkResult, Folded]:
+) -> NetworkResult:
     """Return what `accelsim.simulate` returns, with the layers that this machine has already done taken over.
 
     Unless they are to be ``named``, layers that are alike share one result.
     """
     result, folded = _once(arch, ready, said, known, named, simulation.one_clock_for(arch, ready.network, said.layers))
     if result.schedule is None and folded.hosts:  # one after another after all, where nothing folds
-        return _once(arch, ready, said, known, named, False)
-    return result, folded
+        return _once(arch, ready, said, known, named, False)[0]
+    return result
 
 
 def _once(
     arch: Arch, ready: _Ready, said: OptionsSpec, known: dict[Any, LayerResult], named: bool, one_clock: bool
 ) -> tuple[NetworkResult, Folded]:
-    key = columnar.deal_key(arch), one_clock, arch.schedule.fold, tuple(unit.post_ops for unit in arch.units)
-    if key not in ready.folds:
-        ready.folds[key] = simulation.folded_for(arch, ready.network, one_clock=one_clock)
-    network = ready.folds[key].network
-    options = Options(said.seed, said.fidelity, trace=one_clock)
+    fold = _fold(arch, ready, one_clock)
+    network, results, schedule = fold.folded.network, None, None
+    if one_clock and ready.context.columnar and not named and said.fidelity == "closed":
+        results = clocked.results(arch, fold.dealt(arch, ready.chosen, said.seed), said.seed, fold.kept)
+    if results is None:
+        results = _one_by_one(arch, ready, network, Options(said.seed, said.fidelity, trace=one_clock), known, named)
+    if one_clock:
+        from accelsim.network_time import Memo  # loads compiled code
+
+        fold.memo = fold.memo or Memo()
+        schedule = simulation.scheduled(arch, network, results, explained=False, memo=fold.memo)
+    found = simulation.placed(results, schedule) if named else tuple(results)
+    found = with_rows(found, fold.folded, ready.network)
+    return NetworkResult(
+        arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
+        network.isolated, schedule=schedule,
+    ), fold.folded  # fmt: skip
+
+
+def _one_by_one(
+    arch: Arch, ready: _Ready, network: Network, options: Options, known: dict[Any, LayerResult], named: bool
+) -> list[LayerResult]:
     results: list[LayerResult] = []
     for layer in network.layers:
         if is_view(layer):
@@ -312,12 +391,7 @@ def _once(
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
-    clocked = simulation.scheduled(arch, network, results, explained=False) if one_clock else None
-    found = simulation.placed(results, clocked) if named or clocked is not None else tuple(results)
-    return NetworkResult(
-        arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
-        network.isolated, schedule=clocked,
-    ), ready.folds[key]  # fmt: skip
+    return results
 
 
 def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
