@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from accelsim import network_energy, rooms
 from accelsim.activity import TENSORS
@@ -23,8 +24,50 @@ from accelsim.workload.layers import LayerView
 from accelsim.workload.network import Network, is_view
 
 
+@dataclass
+class Memo:
+    """What clocks of one network have found, for those of other machines: plans, tiles in their places, and rows.
+
+    Attributes
+    ----------
+    homes : dict
+        By all of a machine and of its layers that decides them.
+    moves : dict
+        As `rooms.moves` knows them.
+    rows : dict
+        By the buses' places and bursts, which are all of buses that rows in bits depend on, as `clock.run` knows them.
+    """
+
+    homes: dict[Any, Homes] = field(default_factory=dict)
+    moves: rooms.Known = field(default_factory=dict)
+    rows: dict[Any, Known] = field(default_factory=dict)
+
+    def homes_of(self, arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Homes:
+        """Return what `rooms.homes` does, planned once for all machines that differ in nothing it looks at."""
+        given = arch.schedule
+        if not arch.memory.buffers or given.places is not None:
+            return rooms.homes(arch, network, layers, given.residency)
+        reach = rooms.Reach.of(arch, network, layers)
+        key = (reach, arch.memory.buffers, len(arch.units) > 1, given.residency)
+        if key not in self.homes:
+            self.homes[key] = rooms.homes(arch, network, layers, given.residency)
+        return self.homes[key]
+
+    def rows_of(self, buses: clock.Buses) -> Known:
+        """Return what is known of rows on such buses; forget what is more than `MOST_KEPT`."""
+        parts: tuple[dict[Any, Any], ...] = (self.homes, self.moves, *self.rows.values())
+        for part in parts:
+            if len(part) > MOST_KEPT:
+                part.clear()
+        return self.rows.setdefault(tuple((place, bus and bus.burst_bits) for place, bus in buses.items()), {})
+
+
+MOST_KEPT = 2048
+"""Plans and tiles that a `Memo` holds of a kind."""
+
+
 def scheduled(
-    arch: Arch, network: Network, layers: Sequence[LayerResult], *, explained: bool = True
+    arch: Arch, network: Network, layers: Sequence[LayerResult], *, explained: bool = True, memo: Memo | None = None
 ) -> NetworkSchedule:
     """Return the layers on one clock as the machine's ``schedule`` says: activations wait in DRAM or live on the chip.
 
@@ -37,6 +80,8 @@ def scheduled(
         One for each layer with work, with ``tiles`` where it was simulated.
     explained : bool
         Also find the critical path, and what brings the cycles from the layers alone to these: more runs of the clock.
+    memo : Memo, optional
+        Of this network.
 
     Raises
     ------
@@ -49,13 +94,14 @@ def scheduled(
         problem = f"'{arch.name}' has a DRAM device, and one clock for a network knows DRAM as bandwidth and latency"
         raise ConfigError(problem, "leave one out: --set memory.dram.device=none", key="memory.dram.device")
     given = arch.schedule
-    homes = rooms.homes(arch, network, layers, given.residency)
-    moves = rooms.moves(network, layers, homes.places)
+    memo = memo or Memo()
+    homes = memo.homes_of(arch, network, layers)
+    moves = rooms.moves(network, layers, homes.places, memo.moves)
     programs, mine = programs_of(network, layers, homes, moves), [layer for layer in layers if layer.simulated]
     kept = [move for move in moves if move is not None]
     unwritten = check_written(programs, mine, kept)
     buses = {DRAM: machine_view(arch).dram, **rooms.ports(arch)}
-    known: Known = {}
+    known = memo.rows_of(buses)
     timeline = partial(clock.run, buses=buses, prefetch=given.prefetch, known=known)
     found = timeline(programs, overlap=given.overlap)
     accounts = accounts_of(arch, mine, found)

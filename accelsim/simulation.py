@@ -41,6 +41,7 @@ from accelsim.workload.sizes import Sizes, check_names
 
 if TYPE_CHECKING:
     from accelsim.memory.network import Prefetch
+    from accelsim.network_time import Memo
     from accelsim.schedules import NetworkSchedule
 
 OnProgress = Callable[[str, float, int], None]
@@ -56,8 +57,6 @@ ON_ONE_CLOCK = (
 ALWAYS_NOT_MODELLED = (
     "Views (reshape, concatenation, dropout) cost nothing: tensors are placed where their reader expects them.",
 )
-
-
 NOT_IN_TABLES = "DRAM background, refresh and activation"
 """What energy tables say that they lack, and a DRAM device has."""
 NOT_SELECTED = "not selected"
@@ -254,14 +253,14 @@ def folded_for(arch: Arch, network: Network, *, one_clock: bool) -> Folded:
 
 
 def scheduled(
-    arch: Arch, network: Network, layers: Sequence[LayerResult], *, explained: bool = True
+    arch: Arch, network: Network, layers: Sequence[LayerResult], *, explained: bool = True, memo: Memo | None = None
 ) -> NetworkSchedule | None:
     """Return layers that may go on one clock there; None if some were not simulated and the machine does not insist."""
     if arch.schedule.mode is None and not all(layer.simulated for layer in layers):
         return None
     from accelsim import network_time  # loads compiled code
 
-    return network_time.scheduled(arch, network, layers, explained=explained)
+    return network_time.scheduled(arch, network, layers, explained=explained, memo=memo)
 
 
 def prepare(arch: Arch, network: Network, batch: int | None, density: Given | None, precision: Given | None) -> Network:
@@ -479,7 +478,7 @@ def likeness(task: Task) -> Any:
     unit = task.unit.name if task.unit else task.reason
     plain = tuple(replace(t, name="") for t in (*tensors, *task.view.joins))
     where = (*task.addresses.values(), task.free_byte)
-    return (task.view.shape, plain, unit, task.pinned, task.view.batch, where, tuple(p.shape for p in task.posts))
+    return (task.view.shape, plain, unit, task.pinned, task.view.batch, tuple(p.shape for p in task.posts), where)
 
 
 def not_modelled(arch: Arch, units: Collection[str | None], one_clock: bool = False) -> tuple[str, ...]:
