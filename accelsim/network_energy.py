@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import fsum
 
 from accelsim.activity import Event
 from accelsim.charges import buffer_components, full_name, machine_components, table_of, unit_components
@@ -57,6 +58,10 @@ def energy_pj(arch: Arch, layers: Sequence[LayerResult], schedule: NetworkSchedu
         moved[Event(f"glb.{buffer.name}", "read")] = buffer.read_bits
         moved[Event(f"glb.{buffer.name}", "write")] = buffer.written_bits
     outside = (*buffer_components(arch), shared[-1])
+    if schedule.dram.get("energy_pj"):  # of a device, by its commands
+        found["dram"] = fsum(schedule.dram["energy_pj"].values())
+        outside = (*(component for component in outside if component.name != "dram"),)
+        moved = {event: bits for event, bits in moved.items() if event.component != "dram"}
     found |= {name: pj for name, pj in priced(outside, moved, table).items() if name != LEAKAGE}
     time_ns = float(schedule.cycles * 1000 / arch.clocks_mhz["core"])
     found[LEAKAGE] = leakage_mw(shared, table) * time_ns

@@ -11,7 +11,7 @@ from accelsim import network_energy, rooms
 from accelsim.activity import TENSORS
 from accelsim.config.arch import Arch
 from accelsim.engines import registry
-from accelsim.errors import ConfigError, ModelError
+from accelsim.errors import ModelError
 from accelsim.layer import machine_view
 from accelsim.memory import network as clock
 from accelsim.memory import network_path
@@ -88,11 +88,8 @@ def scheduled(
     WorkloadError
         Too many tiles.
     ConfigError
-        A machine with a DRAM device.
+        They take more room than a DRAM device has.
     """
-    if arch.memory.dram.device is not None:
-        problem = f"'{arch.name}' has a DRAM device, and one clock for a network knows DRAM as bandwidth and latency"
-        raise ConfigError(problem, "leave one out: --set memory.dram.device=none", key="memory.dram.device")
     given = arch.schedule
     memo = memo or Memo()
     homes = memo.homes_of(arch, network, layers)
@@ -102,15 +99,27 @@ def scheduled(
     unwritten = check_written(programs, mine, kept)
     buses = {DRAM: machine_view(arch).dram, **rooms.ports(arch)}
     known = memo.rows_of(buses)
+    device = None
+    if arch.memory.dram.device is not None:  # `network_dram` loads machine code
+        from accelsim import network_dram
+
+        device = network_dram.shared(arch, network, layers, moves)
     timeline = partial(clock.run, buses=buses, prefetch=given.prefetch, known=known)
-    found = timeline(programs, overlap=given.overlap)
+    found = timeline(programs, overlap=given.overlap, device=device)
+    dram_read_bits = sum(layer.dram_read_bits - move.saved_read_bits for layer, move in zip(mine, kept, strict=True))
+    dram_write_bits = sum(
+        layer.dram_write_bits - move.saved_written_bits for layer, move in zip(mine, kept, strict=True)
+    )
+    dram_bits = tuple(layer.dram_bits - move.saved_bits for layer, move in zip(mine, kept, strict=True))
+    dram: dict[str, Any] = {}
+    if device is not None:  # by address
+        dram_read_bits, dram_write_bits, dram_bits = network_dram.moved(device, mine)
+        dram = network_dram.facts(device, mine)
     accounts = accounts_of(arch, mine, found)
     schedule = NetworkSchedule(
         given.prefetch, given.overlap, found.cycles, sum(layer.cycles for layer in mine), found.bound_cycles,
-        _times(mine, found, kept), accounts, (), (),
-        given.residency if arch.memory.buffers else "none", homes.proof,
-        sum(layer.dram_read_bits - move.saved_read_bits for layer, move in zip(mine, kept, strict=True)),
-        sum(layer.dram_write_bits - move.saved_written_bits for layer, move in zip(mine, kept, strict=True)),
+        _times(mine, found, kept, dram_bits), accounts, (), (),
+        given.residency if arch.memory.buffers else "none", homes.proof, dram_read_bits, dram_write_bits,
         sum(layer.dram_bits for layer in mine), {},
         tuple(
             buffer._replace(
@@ -119,17 +128,28 @@ def scheduled(
             )
             for buffer in homes.buffers
         ),
-        homes.kept, unwritten,
+        homes.kept, unwritten, (), dram,
     )  # fmt: skip
     schedule = replace(schedule, energy_pj=network_energy.energy_pj(arch, mine, schedule))
     if not explained:
         return schedule
+    in_dram = programs_of(network, layers) if homes.kept else None
+
+    def in_turn(some: Sequence[Program]) -> int:
+        """Return the cycles if units take turns."""
+        again = None
+        if device is not None:
+            there = device if some is programs else network_dram.shared(arch, network, layers)
+            again = device.again(there.lies)
+        return timeline(some, overlap=False, device=again).cycles
+
+    schedule = replace(schedule, factors=_factors(schedule, programs, in_dram, in_turn))
+    if device is not None:  # a path would need what each request waited for in the device
+        return schedule
     path = network_path.critical(programs, buses, given.prefetch, overlap=given.overlap, known=known)
     if path.cycles != found.cycles:
         raise ModelError(f"the critical path takes {path.cycles} cycles, the network {found.cycles}")
-    in_dram = programs_of(network, layers) if homes.kept else None
-    factors = _factors(schedule, programs, in_dram, lambda some: timeline(some, overlap=False).cycles)
-    return replace(schedule, critical=tuple(PathPart(*segment) for segment in path.segments), factors=factors)
+    return replace(schedule, critical=tuple(PathPart(*segment) for segment in path.segments))
 
 
 def _factors(
@@ -146,16 +166,18 @@ def _factors(
     return (*factors, Factor(last, schedule.cycles))
 
 
-def _times(layers: Sequence[LayerResult], found: NetworkSpans, kept: Sequence[Moved]) -> tuple[LayerTime, ...]:
+def _times(
+    layers: Sequence[LayerResult], found: NetworkSpans, kept: Sequence[Moved], dram_bits: Sequence[int]
+) -> tuple[LayerTime, ...]:  # fmt: skip
     """Return each layer's place on the clock."""
     names = ("producer", "room", "memory", "conflict")
     return tuple(
         LayerTime(
             layer.name, layer.unit or "", span.start_cycle, span.end_cycle, span.cycles, layer.cycles,
             {cause: cycles for cause, cycles in zip(names, span[5:], strict=True) if cycles},
-            layer.dram_bits - move.saved_bits, dict(move.homes), moves,
+            bits, dict(move.homes), moves,
         )
-        for layer, span, move, moves in zip(layers, found.layers, kept, found.moves, strict=True)
+        for layer, span, move, moves, bits in zip(layers, found.layers, kept, found.moves, dram_bits, strict=True)
     )  # fmt: skip
 
 

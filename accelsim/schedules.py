@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class UnitAccount(NamedTuple):
@@ -143,7 +143,9 @@ class NetworkSchedule:
     accounts : mapping
         Unit -> kind -> account; each sums to units x ``cycles``.
     critical : tuple of PathPart
-        They sum to ``cycles``.
+        They sum to ``cycles``; empty with a DRAM device.
+    dram : mapping
+        What a DRAM device did for all layers, as `LayerResult.dram` says it of one; empty without one.
     """
 
     prefetch: str | int
@@ -165,6 +167,7 @@ class NetworkSchedule:
     kept: tuple[Kept, ...] = ()
     unwritten: tuple[str, ...] = ()
     folded: tuple[Fold, ...] = ()
+    dram: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def dram_bits(self) -> int:

@@ -5,10 +5,11 @@ See docs/decisions/0088-dram-behind-machines.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
+from math import fsum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,13 +22,13 @@ from accelsim.errors import ConfigError, ModelError
 from accelsim.memory import timeline
 from accelsim.memory.device import kernel as k
 from accelsim.memory.device import traces
-from accelsim.memory.device.channel import Controller, Device, Requests
+from accelsim.memory.device.channel import Controller, Device, Requests, Served
 from accelsim.memory.device.door import Door
 from accelsim.memory.device.energy import CommandEnergy, energy, per_bit, per_command, pins_nj
 from accelsim.memory.device.machine import Coupling, Layer, Places, serve
 from accelsim.memory.device.summary import COMMANDS, bus_clocks
 from accelsim.memory.dram import DramModel
-from accelsim.results import NetworkResult
+from accelsim.results import LayerResult, NetworkResult
 from accelsim.workload.layers import LayerView, Tensor
 from accelsim.workload.shapes import PRODUCTS
 
@@ -36,11 +37,14 @@ TURN_BYTES = 4096
 RATE_PARTS = 256
 """The bandwidth of such an engine is a multiple of this part of a bit per cycle, rounded down."""
 
-ISOLATED = (
-    "layers are isolated because of the DRAM device: one clock for a network knows DRAM as bandwidth and latency; "
-    "--set memory.dram.device=none puts them on it"
+ON_ONE_CLOCK = (
+    "on one clock all layers share the DRAM device, idle at the beginning: banks, rows and refresh go on from layer to "
+    "layer, partial sums of each layer lie behind those of the one before; there is no critical path"
 )
-"""What a report says of a connected network whose layers would otherwise be on one clock."""
+BY_THEMSELVES = (
+    "alone on the clock, for as long as they take alone on a DRAM device of their own: {layers}; what follows finds "
+    "the device idle again"
+)
 
 
 class OnDevice(NamedTuple):
@@ -74,6 +78,14 @@ def device_of(spec: DramSpec) -> Device | None:
         return None
     controller = Controller(spec.page, spec.cap, spec.queue)
     return Device(standard.load(spec.device), spec.channels, spec.mapping, controller)
+
+
+def coupling_of(spec: DramSpec, core_mhz: Fraction) -> Coupling:
+    """Return the device of a machine that has one, beside its core clock."""
+    device = device_of(spec)
+    assert device is not None
+    ratio = Fraction(10**6) / core_mhz / device.standard.timing.tck_ps
+    return Coupling(device, ratio, spec.turn_bytes or 0)
 
 
 def commands_of(spec: DramSpec) -> CommandEnergy | None:
@@ -124,10 +136,8 @@ def on_device(
     requests : bool
         Whether to keep the requests.
     """
-    device = device_of(spec)
-    assert device is not None
-    ratio = Fraction(10**6) / core_mhz / device.standard.timing.tck_ps
-    coupling = Coupling(device, ratio, spec.turn_bytes or 0)
+    coupling = coupling_of(spec, core_mhz)
+    device = coupling.device
     if activity.schedule is not None:
         simple = timeline.run(activity.schedule, dram).cycles
         found = serve(activity.schedule, coupling, places(), trace=requests)
@@ -146,13 +156,14 @@ def on_device(
         activity, found = _coupled(activity, coupling, dram, places, again, requests)
         stall = activity.stall_cycles
     activity = replace(activity, traffic=_whole(activity.traffic, found, device))
-    facts = _facts(found, device, simple)
-    facts["coupling"] = way
-    used = energy(device, found.served)
-    facts["energy_pj"] = None if used is None else {name: 1000 * nj for name, nj in used._asdict().items()}
-    pins = pins_nj(device, found.served)
-    facts["io_energy_pj"] = None if pins is None else {way: 1000 * nj for way, nj in pins.items()}
-    pj = None if used is None else 1000 * used.total_nj
+    facts = {
+        "coupling": way,
+        **did(device, found.served, found.reads, found.writes),
+        "taken_clock": found.taken_clock,
+        "simple_cycles": simple,
+        "difference_cycles": found.cycles - simple,
+    }
+    pj = None if facts["energy_pj"] is None else fsum(facts["energy_pj"].values())
     kept = None
     if requests:
         kept = found.trace * np.array([1, device.standard.organisation.tx_bytes, 1])
@@ -195,30 +206,28 @@ def _whole(traffic: Mapping[Flow, int], found: Layer, device: Device) -> dict[Fl
     return changed
 
 
-def _facts(found: Layer, device: Device, simple: int) -> dict[str, Any]:
-    """Return what a report says of a layer's DRAM; clocks are the device's."""
-    last, served = found.served.channel.sum(axis=0), found.served
-    clocks = bus_clocks(device, served)
+def did(device: Device, served: Served, reads: int, writes: int) -> dict[str, Any]:
+    """Return what a report says of a device that was asked for so many transactions; clocks are the device's."""
+    last, clocks = served.channel.sum(axis=0), bus_clocks(device, served)
     whole = sum(clocks.values())
     moved = int(last[k.RDS] + last[k.WRS]) * device.standard.organisation.tx_bytes
+    used, pins = energy(device, served), pins_nj(device, served)
     return {
-        "coupling": "",
-        "read_transactions": found.reads,
-        "write_transactions": found.writes,
+        "read_transactions": reads,
+        "write_transactions": writes,
         "row_hits": int(last[k.HITS]),
         "row_misses": int(last[k.MISSES]),
         "row_conflicts": int(last[k.CONFLICTS]),
         "forwarded_reads": int(last[k.FORWARDED]),
         "merged_writes": int(last[k.MERGED]),
         "clocks": served.end,
-        "taken_clock": found.taken_clock,
         "last_data_clock": int(served.channel[:, k.LAST].max()),
         "bytes_per_clock": moved / served.end if served.end else 0.0,
         "share_of_peak": clocks["busy"] / whole if whole else 0.0,
         "bus_clocks": clocks,
         "commands": {name: int(last[row]) for name, row in COMMANDS.items()},
-        "simple_cycles": simple,
-        "difference_cycles": found.cycles - simple,
+        "energy_pj": None if used is None else {name: 1000 * nj for name, nj in used._asdict().items()},
+        "io_energy_pj": None if pins is None else {way: 1000 * nj for way, nj in pins.items()},
     }
 
 
@@ -231,18 +240,23 @@ def check_capacity(end_byte: int, spec: DramSpec, network: str) -> None:
         )  # fmt: skip
 
 
-def notes(spec: DramSpec, couplings: Set[str], priced: bool) -> tuple[str, ...]:
-    """Return what a report says of a machine's device: how it was used, what was assumed.
-
-    ``couplings`` are those of the layers that it served, ``priced`` whether its commands have an energy.
-    """
+def notes(spec: DramSpec, results: Sequence[LayerResult], one_clock: bool) -> tuple[str, ...]:
+    """Return what a report says of a machine's device that served some layers: how it was used, what was assumed."""
+    served = [result for result in results if result.dram]
+    couplings = {result.dram["coupling"] for result in served}
+    priced = all(result.dram["energy_pj"] for result in served)
     device = device_of(spec)
     assert device is not None
     one = device.standard
     found = [
         f"DRAM is {device.channels} x {one.name}{'' if one.validated else ' (unvalidated)'}: tensors lie in order of "
-        "first use, weights first, each on a row boundary, partial sums behind; every layer finds the device idle",
+        "first use, weights first, each on a row boundary, partial sums behind; every layer "
+        + ("alone " if one_clock else "")
+        + "finds the device idle",
+        *([ON_ONE_CLOCK] if one_clock else []),
     ]
+    if one_clock and (apart := [result.name for result in served if result.dram["coupling"] != "tiles"]):
+        found.append(BY_THEMSELVES.format(layers=", ".join(apart)))
     if "tiles" in couplings:
         found.append(
             "tiles meet in the DRAM device: those of cut layers at their true addresses, all other transfers as "
@@ -289,13 +303,13 @@ def notes(spec: DramSpec, couplings: Set[str], priced: bool) -> tuple[str, ...]:
 def trace_text(arch: Arch, result: NetworkResult, form: str) -> str:
     """Return the requests of a run in a form of `accelsim.memory.device.traces`, a comment before each layer's.
 
-    Clocks are the device's from the beginning of the run. A layer found the device idle; one that reads them back finds
-    it as the layer before left it, so only those of a single layer come to the same clocks.
+    Clocks are the device's from the beginning of the run, layers one after another. A layer found the device idle; one
+    that reads them back finds it as the layer before left it, so only those of a single layer come to the same clocks.
     """
     device, parts = device_of(arch.memory.dram), []
     assert device is not None
     ratio = Fraction(10**6) / arch.clocks_mhz["core"] / device.standard.timing.tck_ps
-    for layer in result.simulated:
+    for layer in result.alone.simulated:
         if layer.requests is not None:
             begin = -(-layer.start_cycle * ratio.numerator // ratio.denominator)
             clock, address, write = layer.requests.T

@@ -217,7 +217,7 @@ def simulate(
         clock_mhz=float(arch.clocks_mhz["core"]),
         isolated=network.isolated,
         not_modelled=not_modelled(arch, {result.unit for result in results if result.simulated}, clocked is not None),
-        notes=(*network.notes, *joined, *said, *sooner, *_device_notes(arch, network, layers, results)),
+        notes=(*network.notes, *joined, *said, *sooner, *_device_notes(arch, results, clocked is not None)),
         area_mm2=areas.mm2,
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
@@ -230,8 +230,6 @@ def simulate(
 def one_clock_for(arch: Arch, network: Network, pattern: str = "*") -> bool:
     """Return whether layers go on one clock: all those of a connected network, unless the machine says otherwise.
 
-    With a DRAM device only if the machine says so.
-
     Raises
     ------
     ConfigError
@@ -239,7 +237,7 @@ def one_clock_for(arch: Arch, network: Network, pattern: str = "*") -> bool:
     """
     mode = arch.schedule.mode
     if mode is None:
-        return pattern == "*" and not network.isolated and arch.memory.dram.device is None
+        return pattern == "*" and not network.isolated
     if mode == "network" and network.isolated:
         problem = f"'{network.name}' is a table of layers, isolated: no edges"
         raise arch.document.error(("schedule", "mode"), problem, "use onnx:NAME, net:NAME or a file with edges")
@@ -358,15 +356,12 @@ def task_for(
     )
 
 
-def _device_notes(arch: Arch, network: Network, pattern: str, results: Sequence[LayerResult]) -> tuple[str, ...]:
+def _device_notes(arch: Arch, results: Sequence[LayerResult], one_clock: bool) -> tuple[str, ...]:
     if arch.memory.dram.device is None:  # `served` loads machine code
         return ()
     from accelsim import served
 
-    ran = [result.dram for result in results if result.dram]
-    whole = pattern == "*" and not network.isolated and all(result.simulated for result in results)
-    notes = served.notes(arch.memory.dram, {each["coupling"] for each in ran}, all(each["energy_pj"] for each in ran))
-    return (served.ISOLATED, *notes) if whole and arch.schedule.mode is None else notes
+    return served.notes(arch.memory.dram, results, one_clock)
 
 
 def _addresses(arch: Arch, network: Network) -> tuple[Mapping[str, tuple[int, int]], int]:

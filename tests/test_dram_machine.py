@@ -146,13 +146,18 @@ def test_the_kernel_is_the_machine_that_steps_every_clock(name):
         compare(name, seed)
 
 
+def test_no_channel_runs_ahead_of_what_moves_before_a_tile():
+    """A channel without a share in what moves before the tile takes the next load when that may begin, not sooner."""
+    compare("hbm2-2000", 370)
+
+
 def test_a_request_that_moves_to_the_front_keeps_its_bank():
     """A bank knows the request that opened its row by number; request 5 becomes 0."""
-    state = machine._channels(Device(standards.load("ddr4-2400")), 0)
+    state = machine.channels_of(Device(standards.load("ddr4-2400")))
     requests = state.requests[0]
     requests[machine.kernel.AT, 5], state.fill[0] = 3, 6
     state.queue[0, k.ACTIVE_QUEUE, 0], state.channel[0, k.ACTIVE], state.bank[0, k.B_OWNER, 3] = 5, 1, 5
-    machine.kernel.compact(0, np.zeros(machine.kernel.MACHINE, np.int64), state)
+    machine.kernel.compact(0, 6, np.zeros(machine.kernel.MACHINE, np.int64), state)
     assert (state.fill[0], state.queue[0, k.ACTIVE_QUEUE, 0], state.bank[0, k.B_OWNER, 3]) == (1, 0, 0)
 
 

@@ -269,13 +269,7 @@ def test_more_channels_are_seldom_slower_and_a_slower_core_never_takes_more_cycl
     assert sum(x.stall_cycles for x in slow.layers) < sum(x.stall_cycles for x in fast.layers)
 
 
-def test_a_device_and_one_clock_for_a_network_are_refused_together():
-    machine = accelsim.load_arch("edge_npu", [("memory.dram.device", "ddr4-2400")])
-    with pytest.raises(accelsim.UserError, match=r"memory.dram.device: 'edge_npu' has a DRAM device.*device=none"):
-        accelsim.simulate(machine, "onnx:squeezenet", schedule="network")
-
-
-def test_a_report_says_that_a_device_keeps_a_connected_network_off_the_one_clock(tmp_path):
+def test_a_report_says_once_how_layers_meet_a_device(tmp_path):
     (tmp_path / "joined.yaml").write_text(
         """\
 name: joined
@@ -290,14 +284,30 @@ layers:
     joined = load_network(str(tmp_path / "joined.yaml"))
     device = load_arch("systolic_ws", [(DEVICE, "ddr4-2400")])
 
-    def said(arch, network, **options):
-        return any(
-            "isolated because of the DRAM device" in note for note in accelsim.simulate(arch, network, **options).notes
-        )
+    def said(network, **options):
+        result = accelsim.simulate(device, network, **options)
+        notes = [note for note in result.notes if "share the DRAM device" in note]
+        assert len(notes) == (result.schedule is not None)
+        assert any(f"every layer {'alone ' * len(notes)}finds the device idle" in note for note in result.notes)
+        return bool(notes)
 
-    assert said(device, joined)
-    assert accelsim.simulate("systolic_ws", joined).schedule is not None, "what the note promises without the device"
-    assert not said("systolic_ws", joined)
-    assert not said(device, joined, schedule="isolated")
-    assert not said(device, joined, layers="a")
-    assert not said(device, small(tmp_path))
+    assert said(joined)
+    assert not said(joined, schedule="isolated")
+    assert not said(joined, layers="a")
+    assert not said(small(tmp_path))
+
+
+def test_a_sweep_s_point_with_a_device_on_one_clock_is_the_run_s(tmp_path):
+    from accelsim.explore.sweep import evaluate
+    from accelsim.explore.sweep.schema import OptionsSpec
+
+    network = load_network("onnx:squeezenet")
+    machine = load_arch("edge_npu_l2")
+    context = evaluate.Context({"edge_npu_l2": machine.document}, {"n": network}, tmp_path)
+    for device in ("ddr4-2400", "hbm2-2000"):
+        row = evaluate.run_point(context, evaluate.Job("", "edge_npu_l2", "n", ((DEVICE, device),), OptionsSpec()))
+        whole = accelsim.simulate(load_arch("edge_npu_l2", [(DEVICE, device)]), network)
+        assert whole.schedule is not None
+        assert row.totals["cycles"] == whole.cycles
+        assert row.totals["dram_bits"] == whole.dram_bits
+        assert row.totals["energy_pj"] == pytest.approx(dict(whole.energy_pj))

@@ -31,7 +31,7 @@ TIERS = [
     {"layer"},
     {"pinned_rooms"},
     {"rooms", "overlap"},
-    {"network_energy"},
+    {"network_energy", "network_dram"},
     {"network_time"},
     {"simulation", "contract"},
     {"comparison"},

@@ -97,7 +97,7 @@ def test_one_clock_is_the_default_of_connected_networks_that_run_whole():
     assert all(layer.tiles is None for layer in partial.layers)
     assert simulated("systolic_ws", "onnx:squeezenet").schedule is not None
     device = simulation.load_arch("edge_npu", [("memory.dram.device", "ddr4-2400")])
-    assert accelsim.simulate(device, "onnx:squeezenet").schedule is None
+    assert accelsim.simulate(device, "onnx:squeezenet").schedule is not None
 
 
 def test_the_trace_has_a_track_per_unit_whose_slices_sum_to_its_account_and_counters_of_buses_and_buffers():

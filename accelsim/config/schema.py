@@ -182,7 +182,7 @@ class ScheduleSpec(Strict):
     mode: Literal["isolated", "network"] | None = Field(
         None,
         description="layers one after another, each from an idle machine; or all of them on one clock; null: on one "
-        "clock what is connected, unless a DRAM device serves it",
+        "clock what is connected",
     )
     residency: Literal["none", "greedy", "exact"] = Field(
         "exact", description="on one clock: how it is decided what lives between layers in the machine's buffers"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from accelsim.jit import plain
 from accelsim.memory.dram import DramModel
 from accelsim.memory.network_rows import Known, LaidOut, State, begun, layout
 from accelsim.schedules import BusTime as BusTime
+
+if TYPE_CHECKING:
+    from accelsim.memory.network_device import SharedDevice
 
 DRAM = "dram"
 MADE = frozenset({"input", "index", "psum", "residual", "other"})
@@ -143,7 +146,7 @@ class NetworkSpans(NamedTuple):
 
 def run(
     programs: Sequence[Program], buses: Buses, prefetch: Prefetch = "tile", *, overlap: bool = True,
-    known: Known | None = None,
+    known: Known | None = None, device: SharedDevice | None = None,
 ) -> NetworkSpans:  # fmt: skip
     """Return when the layers of a network had their units, and what for.
 
@@ -157,11 +160,15 @@ def run(
         Whether units compute side by side; if not, all layers run as if on one.
     known : dict, optional
         Keeps what is laid out for another call with the same buses and prefetch.
+    device : SharedDevice, optional
+        Serves DRAM in place of its bandwidth and latency.
 
     Raises
     ------
     WorkloadError
-        More tiles than several units are stepped through.
+        More tiles than several units, or a device, are stepped through.
+    ConfigError
+        See `SharedDevice.go`.
     """
     now, spans, busy = (
         0,
@@ -172,14 +179,20 @@ def run(
     moves = list[dict[str, BusTime]]()
     for start, end in stretches(programs):
         if start < end:
-            laid, names = laid_out(programs[start:end], start, buses, prefetch, overlap, known)
+            laid, names = laid_out(
+                programs[start:end], start, buses, prefetch, overlap, known, stepped=device is not None
+            )  # fmt: skip
             state = begun(laid)
-            go(laid, state)
             places = [p for p in buses if buses[p] is not None]
+            served: list[dict[str, BusTime]] = []
+            if device is None:
+                go(laid, state)
+            else:
+                served = device.go(laid, state, [p.made for p in programs[start:end]], start)
             for place, cycles in zip(places, state.busy.tolist(), strict=True):
                 busy[place] += cycles
-            moves += _moves(laid, state, places, now)
-            last = now
+            moves += _moves(laid, state, places, now, served)
+            last = now if device is None else now + device.did[-1].cycles
             for program, name, span in zip(programs[start:end], names, _spans(state), strict=True):
                 placed = span.later(now)
                 if (span.begin_cycle == 0 and name not in ends) or ends[name] < now:
@@ -198,6 +211,10 @@ def run(
             ends[name] = now
             busy[alone.unit] += alone.alone_cycles
             moves.append({})
+            if device is not None:
+                device.transactions.append(0)
+    if device is not None:
+        busy[DRAM] = device.busy_cycles
     return NetworkSpans(now, tuple(spans), busy, tuple(moves))
 
 
@@ -213,9 +230,13 @@ def stretches(programs: Sequence[Program]) -> list[tuple[int, int]]:
 
 
 def laid_out(
-    programs: Sequence[Program], start: int, buses: Buses, prefetch: Prefetch, overlap: bool, known: Known | None
-) -> tuple[LaidOut, list[str]]:
-    """Return the arrays of a stretch whose first program is number ``start``, and the unit of each program."""
+    programs: Sequence[Program], start: int, buses: Buses, prefetch: Prefetch, overlap: bool, known: Known | None,
+    *, stepped: bool = False,
+) -> tuple[LaidOut, list[str]]:  # fmt: skip
+    """Return the arrays of a stretch whose first program is number ``start``, and the unit of each program.
+
+    ``stepped``: no period is skipped, whatever the number of units.
+    """
     mine = (
         programs
         if not start
@@ -230,6 +251,11 @@ def laid_out(
     )
     names = [p.unit if overlap else "" for p in programs]
     laid = layout(mine, names, buses, prefetch, known=known)
+    if stepped and laid.tiles > MOST_TILES:
+        raise WorkloadError(
+            f"{laid.tiles:,} tiles that meet in a DRAM device",
+            f"choose larger tiles, up to {MOST_TILES:,} in all, schedule.mode: isolated or memory.dram.device: none",
+        )
     if laid.tiles > MOST_TILES and len(set(names)) > 1:
         raise WorkloadError(
             f"{laid.tiles:,} tiles of {len(set(names))} units that compute side by side",
@@ -258,14 +284,21 @@ def go(laid: LaidOut, state: State, record: np.ndarray = NO_EVENTS, jumps: np.nd
     return bool(over)
 
 
-def _moves(laid: LaidOut, state: State, places: Sequence[str], now: int) -> list[dict[str, BusTime]]:
-    return [
+def _moves(
+    laid: LaidOut, state: State, places: Sequence[str], now: int, served: Sequence[dict[str, BusTime]]
+) -> list[dict[str, BusTime]]:
+    found = [
         {
-            place: BusTime(start + now, end + now, cycles)
+            place: BusTime(start, end, cycles)
             for place, (start, end), cycles in zip(places, times, busy, strict=True)
             if start >= 0
         }
         for times, busy in zip(state.carried.tolist(), laid.busy.tolist(), strict=True)
+    ]
+    both = found if not served else [each | other for each, other in zip(served, found, strict=True)]
+    return [
+        {place: BusTime(b.start_cycle + now, b.end_cycle + now, b.busy_cycles) for place, b in each.items()}
+        for each in both
     ]
 
 

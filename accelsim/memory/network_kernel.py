@@ -30,6 +30,7 @@ from accelsim.memory.network_rows_kernel import (
     HELD,
     HERE,
     JUMPS,
+    LAST,
     LATE,
     LAYER,
     LEAD,
@@ -58,6 +59,7 @@ from accelsim.memory.network_rows_kernel import (
     STORED,
     STORER,
     STORES,
+    UNDER_WAY,
     USED,
     WAITS,
     WORK,
@@ -146,7 +148,7 @@ def ready(net, state, one, kind, place):  # type: ignore[no-untyped-def]
     if kind:
         return one[USED] == 0 or one[USED] + moves[BITS] <= net.room
     waits = moves[WAITS] if stage == FED else moves[MADE] if stage == MAKES or not apart(net, one) else 0
-    if stage == FED and lead > 0:
+    if stage == FED and (lead > 0 or one[UNDER_WAY] > 0):
         return False
     if lead > 1 or (one[OPENS] and lead >= net.early):
         return False
@@ -174,7 +176,7 @@ def turn(net, state, i, place, one, counters):  # type: ignore[no-untyped-def]
         one[AT] = -2
         return
     row, program = one[AT], one[PROG]
-    one[STORES], one[AFTERS] = net.moves[row, place, STORE], net.moves[row, place, AFTER]
+    one[STORES], one[AFTERS], one[LAST] = net.moves[row, place, STORE], net.moves[row, place, AFTER], row
     if one[STORER] != program:
         one[STORER] = program
         state.left[i] = net.stores[program, place]
@@ -215,7 +217,8 @@ def arrive(net, state, i):  # type: ignore[no-untyped-def]
     one, spot = state.lists[i], net.coming + net.window * i
     while one[COMING] and state.times[spot] <= state.clock[NOW]:
         latest = 2 * len(state.units) + 3 * i
-        state.times[latest], state.refs[latest] = state.times[spot], state.refs[spot]
+        if one[HERE] == 0:  # what comes behind it is for later tiles
+            state.times[latest], state.refs[latest] = state.times[spot], state.refs[spot]
         one[COMING] -= 1
         one[HERE] += 1
         for k in range(spot, spot + one[COMING]):
@@ -258,8 +261,8 @@ def waited_for(net, state, u):  # type: ignore[no-untyped-def]
     for which in (2, 0):
         for i in range(u * per, u * per + per):
             place = (i - u * per) // net.kinds
-            if i % net.kinds and (state.lists[i, HERE] != 1 or net.moves[row, place, CONSTANT] == 0):
-                continue  # what came last is for a later tile
+            if i % net.kinds and net.moves[row, place, CONSTANT] == 0:
+                continue
             if state.times[2 * units + 3 * i + which] == now:
                 conflict = conflict and place != net.dram
                 cause, late = state.refs[2 * units + 3 * i + which], 0 if which else net.latency[place]
@@ -343,10 +346,12 @@ def computed(net, state, u):  # type: ignore[no-untyped-def]
 
 
 @lean
-def grant(net, state, record, place):  # type: ignore[no-untyped-def]
-    """Give a free bus to the request of the earliest layer that may have it; of one layer, in the order of tiles."""
-    units, now, per = len(state.units), state.clock[NOW], len(state.lists) // len(state.units)
-    chosen, best, whose = -1, 0, 0
+def chosen_of(net, state, place):  # type: ignore[no-untyped-def]
+    """Return the list whose request a bus takes and the program of that: of all heads that may have it, the one of the
+    earliest layer; of one layer, in the order of tiles. -1 if there is none.
+    """
+    per = len(state.lists) // len(state.units)
+    chosen, best = -1, 0
     for i in range(place * net.kinds, len(state.lists), per):
         for k in range(i + net.kinds - 1, i - 1, -1):  # constants with a room, then the rest
             one, kind = state.lists[k], k % net.kinds
@@ -355,10 +360,18 @@ def grant(net, state, record, place):  # type: ignore[no-untyped-def]
             layer = one[STORER] if one[STAGE] in (STORED, MOVED) else one[PROG]
             earlier = layer < best or (layer == best and not kind and one[LEAD] < state.lists[chosen, LEAD])
             if (chosen < 0 or earlier) and ready(net, state, one, kind, place):
-                chosen, best, whose = k, layer, i // per
+                chosen, best = k, layer
+    return chosen, best
+
+
+@lean
+def grant(net, state, record, place):  # type: ignore[no-untyped-def]
+    """Give a free bus to a request."""
+    units, now, per = len(state.units), state.clock[NOW], len(state.lists) // len(state.units)
+    chosen, best = chosen_of(net, state, place)
     if chosen < 0:
         return
-    one, bus = state.lists[chosen], len(state.times) - len(net.latency) + place
+    one, bus, whose = state.lists[chosen], len(state.times) - len(net.latency) + place, chosen // per
     cycles = request(net, one, chosen % net.kinds, place)
     cause = -1
     if state.times[bus] == now:

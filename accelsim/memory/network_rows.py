@@ -128,7 +128,7 @@ def layout(
     for start, end in pairwise(first):
         part = rows[start:end]
         part[part[:, kernel.REPEAT] > 0, kernel.END] += start
-    times = _times(rows)
+    times = times_of(rows)
     table, order = np.full((len(programs) + 1, kernel.PROGRAM), -1, np.int64), list(dict.fromkeys(units))
     table[:, kernel.FIRST], table[:-1, kernel.BEHIND] = first, first[1:]
     starts, latest = np.zeros(len(order), np.int64), dict[str, int]()
@@ -219,7 +219,7 @@ def _pairs(each: Sequence[Sequence[tuple[int, int]]]) -> np.ndarray:
     return np.array([pair for some in each for pair in some], np.int64).reshape(-1, 2)
 
 
-def _times(rows: np.ndarray) -> np.ndarray:
+def times_of(rows: np.ndarray) -> np.ndarray:
     """Fill in how rows lie in loops, and return how often each passes."""
     times = np.empty(len(rows), object if rows.dtype == object else float)
     (plain(kernel.nest) if rows.dtype == object else kernel.nest)(rows, times)

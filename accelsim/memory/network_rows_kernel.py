@@ -29,11 +29,12 @@ is being computed. A list begins in the same way, with the tile whose requests c
 nothing is left)."""
 OF_UNIT = 4
 
-LEAD, STAGE, STORES, AFTERS, STORER, ON_BUS, USED, HELD, HERE, COMING = range(3, 13)
+LEAD, STAGE, STORES, AFTERS, STORER, LAST, ON_BUS, UNDER_WAY, USED, HELD, HERE, COMING = range(3, 15)
 """A list, after `OPENS`: how many tiles it is ahead of the one to be computed next, its next request, what the tile
-before still stores and moves after, and whose that is, whether its request is on the bus. Of constants with a room:
-bits in it, those of the tiles computed last, loads that are there and wait, and loads that are coming."""
-OF_LIST = 13
+before still stores and moves after, whose that is and its row, whether its request is on the bus, how many of `MOVED`
+are under way on a DRAM device. Of constants with a room: bits in it, those of the tiles computed last, loads that are
+there and wait, and loads that are coming."""
+OF_LIST = 15
 
 LOADS, STORED, MOVED, MAKES, FED = range(5)
 """Stages of a list: the requests of a tile, in order."""

@@ -57,7 +57,7 @@ def totals(result: NetworkResult) -> list[tuple[str, str]]:
     return [
         ("one clock", f"{_bound(schedule)}; prefetch {ahead}{side}"),
         *((f"  {unit}", _shares(causes)) for unit, causes in result.unit_shares.items()),
-        ("critical", critical(schedule)),
+        *([("critical", critical(schedule))] if schedule.critical else []),
         *((buffer.name, _buffer(result, schedule, buffer)) for buffer in schedule.buffers),
         *([("folded", folded(schedule))] if schedule.folded else []),
         *([("unwritten", f"{unwritten}: read from DRAM what the engine ahead kept on the chip")] if unwritten else []),

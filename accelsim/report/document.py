@@ -122,6 +122,7 @@ def _schedule(schedule: NetworkSchedule) -> dict[str, Any]:
         "energy_pj": dict(schedule.energy_pj),
         "unwritten": list(schedule.unwritten),
         "folded": [fold._asdict() for fold in schedule.folded],
+        **({"dram": dict(schedule.dram)} if schedule.dram else {}),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import fsum
 from typing import Any
 
@@ -35,7 +35,7 @@ def worst(result: NetworkResult) -> list[LayerResult]:
 
 
 def summary(result: NetworkResult) -> list[tuple[str, str]]:
-    """Return the device of a run in lines of label and text; none without one."""
+    """Return the device of a run in lines of label and text, on its clock if it has one; none without a device."""
     found = layers(result)
     if not found:
         return []
@@ -46,6 +46,18 @@ def summary(result: NetworkResult) -> list[tuple[str, str]]:
             if isinstance(value, int):
                 one[key] += value
     clocks = _added([layer.dram["bus_clocks"] for layer in found])
+    spent = _added([layer.dram["energy_pj"] for layer in found if layer.dram["energy_pj"]])
+    pins = _added([layer.dram["io_energy_pj"] for layer in found if layer.dram.get("io_energy_pj")])
+    bits, of = (
+        sum(row.bits for layer in found for row in layer.traffic if row.boundary == "dram" and row.tensor != "other"),
+        "useful bit",
+    )
+    alone = ""
+    if result.schedule is not None and result.schedule.dram:
+        there = result.schedule.dram
+        one |= {key: value for key, value in there.items() if isinstance(value, int)}
+        clocks, spent, pins = there["bus_clocks"], there["energy_pj"], there["io_energy_pj"]
+        bits, of, alone = result.dram_bits, "bit that moves", "layers alone: "
     whole = sum(clocks.values()) or 1
     rows = one["row_hits"] + one["row_misses"] + one["row_conflicts"] or 1
     lost = ", ".join(f"{name} {words.percent(clocks[name] / whole)}" for name in LOST)
@@ -58,20 +70,13 @@ def summary(result: NetworkResult) -> list[tuple[str, str]]:
         ),
         (
             "simple",
-            f"{one['simple_cycles']:,} cycles at the same peak without banks and rows: the device adds "
+            f"{alone}{one['simple_cycles']:,} cycles at the same peak without banks and rows: the device adds "
             f"{words.percent(one['difference_cycles'] / (one['simple_cycles'] or 1))}",
         ),
     ]
-    spent = _added([layer.dram["energy_pj"] for layer in found if layer.dram["energy_pj"]])
-    useful = sum(
-        row.bits for layer in found for row in layer.traffic if row.boundary == "dram" and row.tensor != "other"
-    )
-    if spent and useful:
+    if spent and bits:
         parts = ", ".join(f"{name} {words.number(pj / 1e6)}" for name, pj in spent.items())
-        lines.append(
-            ("DRAM uJ", f"{parts}; {words.number(fsum(spent.values()) / useful)} pJ a useful bit, without I/O")
-        )
-    pins = _added([layer.dram["io_energy_pj"] for layer in found if layer.dram.get("io_energy_pj")])
+        lines.append(("DRAM uJ", f"{parts}; {words.number(fsum(spent.values()) / bits)} pJ a {of}, without I/O"))
     if pins:
         lines.append(("I/O uJ", ", ".join(f"{name} {words.number(pj / 1e6)}" for name, pj in pins.items()) + "; apart"))
     return lines
@@ -106,5 +111,5 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
 
 
-def _added(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _added(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: fsum(part[name] for part in parts) for name in parts[0]} if parts else {}

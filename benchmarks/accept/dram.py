@@ -14,7 +14,7 @@ from benchmarks.c.twins import GCC
 
 from .check import ROOT, Check
 
-STREAMS, SCHEDULES = 1000, 100
+STREAMS, SCHEDULES, CLOCKS = 1000, 100, 1000
 LEAST_RATE, MOST = 1e6, 1.3
 
 
@@ -45,6 +45,12 @@ def checks() -> Iterator[Check]:
     yield Check("ResNet-50 with a device: CPU time it adds", figure, cost.ratio <= dram_machine.MOST_RATIO)
     figure = f"{device - simple:+} MiB to {simple} (bar {dram_machine.MOST_MIB})"
     yield Check("ResNet-50 with a device: peak memory it adds", figure, device - simple <= dram_machine.MOST_MIB)
+    ratio = dram_machine.clock_ratio()
+    figure = f"{ratio:.2f} times layers alone (bar {dram_machine.MOST_CLOCK:.0f})"
+    yield Check("ResNet-50 with a device on one clock: CPU time", figure, ratio <= dram_machine.MOST_CLOCK)
+    differ = sum(not _alike(_clock, "", seed) for seed in range(CLOCKS))
+    yield Check("one clock with a device is as if every clock were stepped", f"{differ} of {CLOCKS:,} networks differ",
+                differ == 0)  # fmt: skip
     for pattern in ("sequential", "stride", "random"):
         rate = rates.dram_requests_per_second("ddr4-2400", pattern)
         bar = None if pattern == "random" else rate >= LEAST_RATE
@@ -54,6 +60,13 @@ def checks() -> Iterator[Check]:
         return
     for row in measure.rows(["dram"]):
         yield Check(f"against C: {row.case}", f"{row.ratio:.2f} times (bar {MOST})", row.ratio <= MOST)
+
+
+def _clock(_: str, seed: int) -> None:
+    import device_clock
+    import test_device_clock
+
+    test_device_clock.compare(*device_clock.random_case(seed, test_device_clock.coupling_of))
 
 
 def _alike(compare: Callable[[str, int], None], name: str, seed: int) -> bool:

@@ -52,6 +52,7 @@ HIT, MISS, CONFLICT, DIRECT = range(1, 5)
 """What a request found: by its first command, or a queued write."""
 LOG_COLUMNS = 5
 NEVER = 2**62
+PAUSE = -2
 ANY, COLUMN, ROW = range(3)
 """Which bus a command takes."""
 
@@ -382,7 +383,8 @@ def serve(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Offer requests ``start`` to ``stop`` in order until all are taken, then go on as long as `waits` or ``until``.
 
-    ``tag`` has the number of each request's group, which never falls; ``need`` is -1 if nothing is waited for.
+    ``tag`` has the number of each request's group, which never falls; ``need`` is -1 if nothing is waited for, `PAUSE`
+    to stop when all are taken, or at ``until`` although some are left; returns how far it came.
     ``earliest`` becomes the clock at which each request was taken.
     A request may follow in a later call: its earliest clock must then be beyond that of the last one's taking.
     """
@@ -393,7 +395,7 @@ def serve(  # type: ignore[no-untyped-def]
     known = False
     when, which, k = 0, 0, 0
     row_when, row_which, row_k = NEVER, 0, 0
-    while i < stop or clock < until or waits(need, channel, queue, tag, write):
+    while (i < stop or clock < until or waits(need, channel, queue, tag, write)) and (need != PAUSE or clock < until):
         if i < stop and not blocked and earliest[i] <= clock:
             if offer(i, clock, rules, channel, bank, queue, at, row, place, write, done, found):
                 earliest[i] = clock
@@ -401,7 +403,7 @@ def serve(  # type: ignore[no-untyped-def]
                 known = False
             else:
                 blocked = True
-        if i == stop and need < 0 and clock >= until:
+        if i == stop and (need == PAUSE or (need < 0 and clock >= until)):
             break
         clock += 1
         if clock >= channel[NEXT_REF]:

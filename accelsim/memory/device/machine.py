@@ -116,11 +116,8 @@ def serve(schedule: Sequence[Step | Loop], coupling: Coupling, places: Places, *
     ConfigError
         What the layer moves does not fit the device, clocks whose quotient has too many digits.
     """
-    device, tx = coupling.device, coupling.device.standard.organisation.tx_bytes
-    ratio = coupling.clocks_per_cycle
-    if max(ratio.numerator, ratio.denominator) > MOST_RATIO:
-        raise ConfigError(f"{ratio} device clocks in a core cycle have too many digits", "round clocks_mhz.core")
-    tiles = _tiles(schedule, device, places)
+    device = coupling.device
+    tiles, _ = tiles_of(schedule, device, places)
     capacity = device.addresses.capacity_bytes
     if places.free_byte > capacity:
         problem = f"tensors and partial sums take {places.free_byte:,} bytes, {device.channels} x "
@@ -131,11 +128,8 @@ def serve(schedule: Sequence[Step | Loop], coupling: Coupling, places: Places, *
         return _SERVED[key]
     rows = 0
     while True:
-        state = _channels(device, rows)
-        m = np.zeros(kernel.MACHINE, dtype=np.int64)
-        m[kernel.M_UP], m[kernel.M_DOWN] = ratio.numerator, ratio.denominator
-        m[kernel.M_SHIFT] = bits(8 * tx)
-        m[kernel.M_TURN] = ceil_div(coupling.turn_bytes, tx)
+        state = channels_of(device, rows)
+        m = registers(coupling)
         m[[kernel.M_LOAD, kernel.M_BEFORE, kernel.M_AFTER, kernel.M_PENDING, kernel.M_DEPTH]] = -1
         for array in (tiles.tile, tiles.regions[:, 2:3]):
             array[...] = 0
@@ -144,13 +138,11 @@ def serve(schedule: Sequence[Step | Loop], coupling: Coupling, places: Places, *
             pass
         end = int(kernel.finish(m, tiles, state))
         if m[kernel.M_FAR]:
-            raise ConfigError("clocks of the DRAM device leave 64 bits", "split the layer, or round clocks_mhz.core")
+            raise too_far()
         if not trace or m[kernel.M_TRACED] == rows:
             break
         rows = int(m[kernel.M_TRACED])
-    opened = np.array([open_clocks(r, c[CLOCK]) for r, c in zip(state.rank, state.channel, strict=True)])
-    nothing = np.zeros(0, dtype=np.int64)
-    served = Served(nothing, nothing, state.channel, state.channel, state.bus, opened)
+    served = so_far(state)
     reads, writes, taken = (int(m[at]) for at in (kernel.M_READS, kernel.M_WRITES, kernel.M_TAKEN))
     found = Layer(end, int(m[kernel.M_COMPUTE]), reads, writes, taken, served, state.trace)
     if not trace:
@@ -158,6 +150,36 @@ def serve(schedule: Sequence[Step | Loop], coupling: Coupling, places: Places, *
         while len(_SERVED) > MOST_SERVED:
             _SERVED.popitem(last=False)
     return found
+
+
+def registers(coupling: Coupling) -> np.ndarray:
+    """Return the machine before it begins, int64 (kernel.MACHINE,).
+
+    Raises
+    ------
+    ConfigError
+        Clocks whose quotient has too many digits.
+    """
+    ratio, tx = coupling.clocks_per_cycle, coupling.device.standard.organisation.tx_bytes
+    if max(ratio.numerator, ratio.denominator) > MOST_RATIO:
+        raise ConfigError(f"{ratio} device clocks in a core cycle have too many digits", "round clocks_mhz.core")
+    m = np.zeros(kernel.MACHINE, dtype=np.int64)
+    m[kernel.M_UP], m[kernel.M_DOWN] = ratio.numerator, ratio.denominator
+    m[kernel.M_SHIFT] = bits(8 * tx)
+    m[kernel.M_TURN] = ceil_div(coupling.turn_bytes, tx)
+    return m
+
+
+def too_far() -> ConfigError:
+    """Return what to say of clocks that are too many."""
+    return ConfigError("clocks of the DRAM device leave 64 bits", "split the layer, or round clocks_mhz.core")
+
+
+def so_far(state: kernel.Channels) -> Served:
+    """Return what channels have done."""
+    opened = np.array([open_clocks(r, c[CLOCK]) for r, c in zip(state.rank, state.channel, strict=True)])
+    nothing = np.zeros(0, dtype=np.int64)
+    return Served(nothing, nothing, state.channel, state.channel, state.bus, opened)
 
 
 def _key(tiles: kernel.Tiles, coupling: Coupling) -> bytes:
@@ -182,7 +204,7 @@ def _key(tiles: kernel.Tiles, coupling: Coupling) -> bytes:
     return digest.digest()
 
 
-def _channels(device: Device, traced: int) -> kernel.Channels:
+def channels_of(device: Device, traced: int = 0) -> kernel.Channels:
     """Return idle channels, one row of each array a channel."""
     states = idle(device)
     stacked = [np.stack(parts) for parts in zip(*states, strict=True)]
@@ -220,8 +242,13 @@ def pieces(addresses: Addresses) -> np.ndarray:
     return np.array(found, dtype=np.int64).reshape(-1, 4)
 
 
-def _tiles(schedule: Sequence[Step | Loop], device: Device, places: Places) -> kernel.Tiles:
-    """Return a schedule as the kernel walks it; room behind the tensors is taken."""
+def tiles_of(
+    schedule: Sequence[Step | Loop], device: Device, places: Places
+) -> tuple[kernel.Tiles, tuple[Flow, ...]]:  # fmt: skip
+    """Return what a schedule moves to and from DRAM as the kernel walks it, and the flows of its streams.
+
+    Room behind the tensors is taken. Rows are in the order of `timeline.rows_of`, without loops that hold nothing.
+    """
     row_bytes, tx = device.standard.organisation.row_bytes, device.standard.organisation.tx_bytes
     if isinstance(schedule, LaidOut):
 
@@ -233,7 +260,7 @@ def _tiles(schedule: Sequence[Step | Loop], device: Device, places: Places) -> k
 
         cut = schedule.cut(first_bit)
         if cut is not None:
-            return _made(cut.rows, cut.cycles, np.zeros((0, 4), np.int64), cut.geometry, cut.axes, 3, [])
+            return _made(cut.rows, cut.cycles, np.zeros((0, 4), np.int64), cut.geometry, cut.axes, 3, []), ()
     lines: list[tuple[int, ...]] = []
     cycles: list[int] = []
     moves: list[tuple[int, int, int, int]] = []
@@ -248,33 +275,37 @@ def _tiles(schedule: Sequence[Step | Loop], device: Device, places: Places) -> k
         head = heads.setdefault(flow, len(heads))
         return head, int(transfer.direction == "write"), run, transfer.runs
 
-    def lay_out(items: Sequence[Step | Loop], times: int) -> None:
+    def lay_out(items: Sequence[Step | Loop]) -> None:
         for item in items:
             if isinstance(item, Loop):
+                at = len(lines)
+                lines.append(())
+                cycles.append(0)
                 if item.repeat:
-                    at = len(lines)
-                    lines.append(())
-                    cycles.append(0)
-                    lay_out(item.body, times * item.repeat)
+                    lay_out(item.body)
+                if len(lines) == at + 1:
+                    del lines[at], cycles[at]
+                else:
                     lines[at] = (item.repeat, len(lines), *[0] * 8)
                 continue
             if id(item) not in known:
                 parts = []
                 for part in (item.loads, item.before, item.stores, item.after):
-                    mine = [moved(t) for t in part if t.bits]
+                    mine = [moved(t) for t in part if t.bits and t.place == "dram"]
                     parts += [len(moves), len(mine)]
                     moves.extend(mine)
                 known[id(item)] = (0, 0, *parts)
             lines.append(known[id(item)])
             cycles.append(item.compute_cycles)
 
-    lay_out(schedule, 1)
+    lay_out(schedule)
     table = np.array(lines, dtype=np.int64).reshape(-1, 10)
     regions = _regions(heads, schedule, places, tx, row_bytes)
     most = max((n for line in lines if line[0] == 0 for n in line[3::2]), default=0)
     none = np.zeros(0, dtype=np.int64)
     laid = np.array(moves, dtype=np.int64).reshape(-1, 4)
-    return _made(table, np.array(cycles, np.int64), laid, none, np.zeros((0, 2), np.int64), most, regions)
+    made = _made(table, np.array(cycles, np.int64), laid, none, np.zeros((0, 2), np.int64), most, regions)
+    return made, tuple(heads)
 
 
 def _regions(
@@ -310,8 +341,9 @@ def _whole(schedule: Sequence[Step | Loop], tx: int, times: int = 1) -> dict[Flo
             continue
         for part in (item.loads, item.before, item.stores, item.after):
             for t in part:
-                flow = Flow("dram", t.tensor, t.direction)
-                total[flow] = total.get(flow, 0) + times * t.runs * ceil_div(t.run_bits, 8 * tx)
+                if t.place == "dram":
+                    flow = Flow("dram", t.tensor, t.direction)
+                    total[flow] = total.get(flow, 0) + times * t.runs * ceil_div(t.run_bits, 8 * tx)
     return total
 
 

@@ -25,14 +25,14 @@ REPEAT, END, FIRST = range(3)
 LOADS, BEFORE, STORES, AFTER = range(4)
 (
     M_DONE, M_COMPUTE, M_STORED, M_STORED_BEFORE, M_TAG, M_LOAD, M_BEFORE, M_AFTER, M_PENDING, M_TAKEN, M_READS,
-    M_WRITES, M_TRACED, M_UP, M_DOWN, M_SHIFT, M_TURN, M_AT, M_DEPTH, M_FAR,
-) = range(20)  # fmt: skip
+    M_WRITES, M_TRACED, M_UP, M_DOWN, M_SHIFT, M_TURN, M_AT, M_DEPTH, M_FAR, M_LATEST,
+) = range(21)  # fmt: skip
 """The machine: end of the last computation that is settled, cycles computed, when the last store and those before it
 had been taken; number of the last group, and of the last load, before and after (-1: empty); cycles of the computation
 that is not settled (-1: none); clock at which the last request was taken; reads, writes, traced requests; device clocks
 per core cycle as a quotient; bits of a transaction as a shift; transactions of a turn (0: a run); row of the schedule
-and depth of the walk; whether a clock left its range."""
-MACHINE = 20
+and depth of the walk; whether a clock left its range; the latest of all earliest times: those ahead go first."""
+MACHINE = 21
 GROUPS = 64
 """Groups whose ends are remembered; far fewer are under way."""
 
@@ -90,15 +90,20 @@ def to_core(clock, m):  # type: ignore[no-untyped-def]
 
 
 @lean
-def compact(c, m, d):  # type: ignore[no-untyped-def]
-    """Keep the requests of a channel that still wait, in front; note when the reads of late groups were done."""
-    channel, queue, requests, count = d.channel[c], d.queue[c], d.requests[c], 0
+def compact(c, first, m, d):  # type: ignore[no-untyped-def]
+    """Keep the requests of a channel that still wait, in front; note when the reads of late groups were done.
+
+    Those from ``first`` on have not been taken. Returns where they begin now.
+    """
+    channel, queue, requests, count, begin = d.channel[c], d.queue[c], d.requests[c], 0, 0
     for i in range(d.fill[c]):
-        requests[NEW, i] = -1
+        requests[NEW, i] = -1 if i < first else 0
     for which in range(3):
         for j in range(channel[k.READS + which]):
             requests[NEW, queue[which, j]] = 0
     for i in range(d.fill[c]):
+        if i == first:
+            begin = count
         if requests[NEW, i] < 0:
             if not requests[WRITE, i] and requests[TAG, i] + GROUPS > m[M_TAG]:
                 at = requests[TAG, i] % GROUPS
@@ -114,15 +119,17 @@ def compact(c, m, d):  # type: ignore[no-untyped-def]
     for j in range(channel[k.ACTIVE]):
         i = queue[k.ACTIVE_QUEUE, j]
         d.bank[c, k.B_OWNER, requests[AT, i]] = i
+    begin = begin if first < d.fill[c] else count
     d.fill[c] = count
+    return begin
 
 
 @lean
-def go(c, first, need, until, d):  # type: ignore[no-untyped-def]
-    """Let a channel serve its requests from ``first`` on, as `kernel.serve` does."""
+def go(c, first, stop, need, until, d):  # type: ignore[no-untyped-def]
+    """Let a channel serve its requests ``first`` to ``stop``, as `kernel.serve` does."""
     r = d.requests[c]
-    k.serve(
-        first, d.fill[c], need, until, d.rules, d.channel[c], d.bank[c], d.group[c], d.rank[c], d.bus[c], d.queue[c],
+    return k.serve(
+        first, stop, need, until, d.rules, d.channel[c], d.bank[c], d.group[c], d.rank[c], d.bus[c], d.queue[c],
         r[EARLIEST], r[AT], r[LINE], r[PLACE], r[WRITE], r[TAG], r[DONE], r[FOUND], d.log,
     )  # fmt: skip
 
@@ -166,7 +173,8 @@ def offer(count, cycle, m, tiles, d):  # type: ignore[no-untyped-def]
     if count == 0:
         return -1
     m[M_TAG] += 1
-    tag, at = m[M_TAG] % GROUPS, to_device(cycle, m)
+    m[M_LATEST] = max(m[M_LATEST], cycle)
+    tag, at = m[M_TAG] % GROUPS, to_device(m[M_LATEST], m)
     d.ends[tag] = 0
     left, whose = count, 0
     for i in range(count):
@@ -175,7 +183,7 @@ def offer(count, cycle, m, tiles, d):  # type: ignore[no-untyped-def]
         made = 0
         for c in range(d.fill.shape[0]):
             if d.fill[c] > CHUNK:
-                compact(c, m, d)
+                compact(c, d.fill[c], m, d)
             d.ends[GROUPS + c] = d.fill[c]
         while made < CHUNK and left > 0:
             t = move(tiles.cursors[whose], tiles.regions, m[M_SHIFT], m[M_TURN])
@@ -191,7 +199,7 @@ def offer(count, cycle, m, tiles, d):  # type: ignore[no-untyped-def]
             if d.fill[c] > first:
                 # one request a clock: the channel may stand at the clock at which it took the last one
                 d.requests[c, EARLIEST, first] = max(at, d.channel[c, k.OFFERED] + 1)
-                go(c, first, -1, 0, d)
+                go(c, first, d.fill[c], -1, 0, d)
                 taken = d.channel[c, k.CLOCK]
                 d.channel[c, k.OFFERED] = taken
                 d.ends[tag] = max(d.ends[tag], taken + 1)
@@ -205,7 +213,7 @@ def over(tag, m, d):  # type: ignore[no-untyped-def]
     if tag < 0:
         return 0
     for c in range(d.fill.shape[0]):
-        go(c, d.fill[c], tag, 0, d)
+        go(c, d.fill[c], d.fill[c], tag, 0, d)
         r = d.requests[c]
         for i in range(d.fill[c] - 1, -1, -1):  # numbers of groups never fall
             if r[TAG, i] < tag:
@@ -299,8 +307,8 @@ def finish(m, tiles, d):  # type: ignore[no-untyped-def]
     behind(m, tiles, d)
     end = max(m[M_DONE], over(m[M_AFTER], m, d))
     for c in range(d.fill.shape[0]):
-        go(c, d.fill[c], k.NEVER, 0, d)
+        go(c, d.fill[c], d.fill[c], k.NEVER, 0, d)
         end = max(end, to_core(max(d.channel[c, k.LAST], d.channel[c, k.OFFERED] + 1), m))
     for c in range(d.fill.shape[0]):
-        go(c, d.fill[c], -1, to_device(end, m), d)
+        go(c, d.fill[c], d.fill[c], -1, to_device(end, m), d)
     return end

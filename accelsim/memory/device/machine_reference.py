@@ -109,7 +109,7 @@ class _Machine:
         return None if None in waits else max(each or 0 for each in waits)
 
     def run(self) -> Found:
-        clock = 0
+        clock = latest = 0
         while True:
             for group in self.order:
                 if group.offered:
@@ -117,12 +117,12 @@ class _Machine:
                 at = self.earliest(group)
                 if at is None:
                     break
-                group.offered = True
+                group.offered, latest = True, max(latest, at)
                 for c, request in group.requests:
                     stepper = self.steppers[c]
                     request.number = len(stepper.coming)
                     stepper.coming.append(request)
-                    stepper.earliest.append(ceil(at * self.ratio))
+                    stepper.earliest.append(ceil(latest * self.ratio))
             if all(group.offered for group in self.order) and not any(s.busy for s in self.steppers):
                 break
             for stepper in self.steppers:
