@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple, TypeAlias
 
-from accelsim import network_energy, rooms
+from accelsim import network_energy, own_rooms, rooms
 from accelsim.activity import TENSORS
 from accelsim.config.arch import Arch
 from accelsim.engines import registry
@@ -18,13 +19,16 @@ from accelsim.memory.network import DRAM, Edge, NetworkSpans, Program
 from accelsim.memory.network_rows import Known
 from accelsim.results import LayerResult
 from accelsim.rooms import EVERYTHING_IN_DRAM, Homes, Moved
-from accelsim.schedules import Factor, LayerTime, NetworkSchedule, PathPart, UnitAccount
+from accelsim.schedules import BufferTime, Factor, LayerTime, NetworkSchedule, PathPart, UnitAccount
 from accelsim.workload.layers import LayerView
 from accelsim.workload.network import Network, is_view
 
+Again: TypeAlias = Callable[[Network, Mapping[int, int]], Sequence[LayerResult]]
+"""Simulates the layers of a network with homes; position -> what lives beside a layer's own tensors, in bits."""
+
 
 def scheduled(
-    arch: Arch, network: Network, layers: Sequence[LayerResult], *, explained: bool = True
+    arch: Arch, network: Network, layers: Sequence[LayerResult], again: Again | None = None, *, explained: bool = True
 ) -> NetworkSchedule:
     """Return the layers on one clock as the machine's ``schedule`` says: activations wait in DRAM or live on the chip.
 
@@ -35,6 +39,8 @@ def scheduled(
         Connected.
     layers : sequence of LayerResult
         One for each layer with work, with ``tiles`` where it was simulated.
+    again : callable, optional
+        Simulates all layers once more, as `own_rooms.at_home` has them; of a machine with storage that tiles share.
     explained : bool
         Also find the critical path, and what brings the cycles from the layers alone to these: more runs of the clock.
 
@@ -49,30 +55,26 @@ def scheduled(
         problem = f"'{arch.name}' has a DRAM device, and one clock for a network knows DRAM as bandwidth and latency"
         raise ConfigError(problem, "leave one out: --set memory.dram.device=none", key="memory.dram.device")
     given = arch.schedule
-    homes = rooms.homes(arch, network, layers, given.residency)
-    moves = rooms.moves(network, layers, homes.places)
-    programs, mine = programs_of(network, layers, homes, moves), [layer for layer in layers if layer.simulated]
-    kept = [move for move in moves if move is not None]
-    unwritten = check_written(programs, mine, kept)
+    alone = [layer for layer in layers if layer.simulated]
     buses = {DRAM: machine_view(arch).dram, **rooms.ports(arch)}
     known: Known = {}
     timeline = partial(clock.run, buses=buses, prefetch=given.prefetch, known=known)
-    found = timeline(programs, overlap=given.overlap)
+    plans = [
+        _Clocked.of(network, _at_home(network, layers, homes, again), homes, partial(timeline, overlap=given.overlap))
+        for homes in rooms.plans(arch, network, layers, given.residency)
+    ]
+    homes, there, programs, kept, found = min(plans, key=_Clocked.rank)
+    mine = [layer for layer in there if layer.simulated]
+    unwritten = check_written(programs, mine, kept)
     accounts = accounts_of(arch, mine, found)
     schedule = NetworkSchedule(
-        given.prefetch, given.overlap, found.cycles, sum(layer.cycles for layer in mine), found.bound_cycles,
-        _times(mine, found, kept), accounts, (), (),
-        given.residency if arch.memory.buffers else "none", homes.proof,
+        given.prefetch, given.overlap, found.cycles, sum(layer.cycles for layer in alone), found.bound_cycles,
+        _times(alone, mine, found, kept), accounts, (), (),
+        given.residency if arch.memory.buffers or own_rooms.of(arch) else "none", homes.proof,
         sum(layer.dram_read_bits - move.saved_read_bits for layer, move in zip(mine, kept, strict=True)),
         sum(layer.dram_write_bits - move.saved_written_bits for layer, move in zip(mine, kept, strict=True)),
-        sum(layer.dram_bits for layer in mine), {},
-        tuple(
-            buffer._replace(
-                read_bits=sum(move.read_bits.get(buffer.name, 0) for move in kept),
-                written_bits=sum(move.written_bits.get(buffer.name, 0) for move in kept),
-            )
-            for buffer in homes.buffers
-        ),
+        sum(layer.dram_bits for layer in alone), {},
+        _moved(arch, network, homes, there, kept),
         homes.kept, unwritten,
     )  # fmt: skip
     schedule = replace(schedule, energy_pj=network_energy.energy_pj(arch, mine, schedule))
@@ -84,6 +86,64 @@ def scheduled(
     in_dram = programs_of(network, layers) if homes.kept else None
     factors = _factors(schedule, programs, in_dram, lambda some: timeline(some, overlap=False).cycles)
     return replace(schedule, critical=tuple(PathPart(*segment) for segment in path.segments), factors=factors)
+
+
+def _at_home(
+    network: Network, layers: Sequence[LayerResult], homes: Homes, again: Again | None
+) -> Sequence[LayerResult]:  # fmt: skip
+    """Return the layers with what stays in storage of their units' own at home there, and tiles in what is left."""
+    if not homes.own:
+        return layers
+    if again is None:
+        raise ModelError("tensors live beside tiles, and nobody simulates the layers again")
+    found = again(own_rooms.at_home(network, homes.own), homes.beside_bits)
+    for before, after in zip(layers, found, strict=True):
+        if (before.simulated, before.unit) != (after.simulated, after.unit):
+            raise ModelError(f"layer '{before.name}' runs elsewhere with its tensors at home: {after.reason}")
+    for view, layer in zip(rooms.views(network), found, strict=True):
+        for tensor, role, way in ((view.inputs[0], "input", "read"), (view.output, "output", "write")):
+            if layer.simulated and tensor.name in homes.own and _dram_bits(layer, way, {role}):
+                raise ModelError(f"layer '{layer.name}' moves '{tensor.name}' to or from DRAM, which is at home")
+    return found
+
+
+class _Clocked(NamedTuple):
+    """A plan of what lives where, on the clock."""
+
+    homes: Homes
+    layers: Sequence[LayerResult]
+    programs: tuple[Program, ...]
+    kept: list[Moved]
+    found: NetworkSpans
+
+    @classmethod
+    def of(
+        cls, network: Network, layers: Sequence[LayerResult], homes: Homes,
+        timeline: Callable[[Sequence[Program]], NetworkSpans],
+    ) -> _Clocked:  # fmt: skip
+        """Run the clock with layers as they are with such homes."""
+        moves = rooms.moves(network, layers, homes.places, homes.own)
+        programs = programs_of(network, layers, homes, moves)
+        return cls(homes, layers, programs, [move for move in moves if move is not None], timeline(programs))
+
+    def rank(self) -> tuple[int, int]:
+        """Return what is to be small: cycles, then bits of DRAM."""
+        moved = sum(layer.dram_bits for layer in self.layers if layer.simulated)
+        return self.found.cycles, moved - sum(move.saved_bits for move in self.kept)
+
+
+def _moved(
+    arch: Arch, network: Network, homes: Homes, layers: Sequence[LayerResult], kept: Sequence[Moved]
+) -> tuple[BufferTime, ...]:  # fmt: skip
+    """Return the buffers with what moved."""
+    own = own_rooms.used(arch, rooms.views(network), layers, homes.own)
+    return tuple(
+        buffer._replace(
+            read_bits=sum(move.read_bits.get(buffer.name, 0) for move in kept) + own[buffer.name, "read"],
+            written_bits=sum(move.written_bits.get(buffer.name, 0) for move in kept) + own[buffer.name, "write"],
+        )
+        for buffer in homes.buffers
+    )
 
 
 def _factors(
@@ -100,16 +160,18 @@ def _factors(
     return (*factors, Factor(last, schedule.cycles))
 
 
-def _times(layers: Sequence[LayerResult], found: NetworkSpans, kept: Sequence[Moved]) -> tuple[LayerTime, ...]:
-    """Return each layer's place on the clock."""
+def _times(
+    alone: Sequence[LayerResult], layers: Sequence[LayerResult], found: NetworkSpans, kept: Sequence[Moved]
+) -> tuple[LayerTime, ...]:
+    """Return each layer's place on the clock; of the layer ``alone`` its cycles."""
     names = ("producer", "room", "memory", "conflict")
     return tuple(
         LayerTime(
-            layer.name, layer.unit or "", span.start_cycle, span.end_cycle, span.cycles, layer.cycles,
+            layer.name, layer.unit or "", span.start_cycle, span.end_cycle, span.cycles, before.cycles,
             {cause: cycles for cause, cycles in zip(names, span[5:], strict=True) if cycles},
             layer.dram_bits - move.saved_bits, dict(move.homes), moves,
         )
-        for layer, span, move, moves in zip(layers, found.layers, kept, found.moves, strict=True)
+        for before, layer, span, move, moves in zip(alone, layers, found.layers, kept, found.moves, strict=True)
     )  # fmt: skip
 
 
@@ -152,23 +214,29 @@ def programs_of(
     """Return the simulated layers as programs; what was not simulated takes no time, and hands on what it reads."""
     results = iter(zip(range(len(layers)), layers, moves or [None] * len(layers), strict=True))
     numbers: dict[int, int] = {}
-    makers: dict[str, tuple[int, ...]] = {}
+    makers: dict[str, tuple[tuple[int, str], ...]] = {}
+    """Tensor -> who makes it, and where: empty for the place of the tensor itself."""
     programs: list[Program] = []
     for layer in network.layers:
-        read = dict.fromkeys(number for name in layer.inputs for number in makers.get(name, ()))
         position, result, move = (-1, None, None) if is_view(layer) else next(results)
         if result is None or not result.simulated:
+            read = dict.fromkeys(
+                (number, place if result is None else place or homes.place(network.tensors[name]))
+                for name in layer.inputs for number, place in makers.get(name, ())
+            )  # fmt: skip
             makers |= dict.fromkeys(layer.outputs, tuple(read))
             continue
         if result.tiles is None:
             raise ModelError(f"layer '{layer.name}' was simulated without its tiles")
         view = network.view(layer)
         edges = dict.fromkeys(
-            Edge(number, homes.place(tensor)) for tensor in view.inputs for number in makers.get(tensor.name, ())
+            Edge(number, place or homes.place(tensor))
+            for tensor in view.inputs
+            for number, place in makers.get(tensor.name, ())
         )
         made = made_by_others(view, {tensor.name for tensor in view.inputs if makers.get(tensor.name)})
         alone = result.cycles if result.tiles.schedule is None else 0
-        makers |= dict.fromkeys(layer.outputs, (len(programs),))
+        makers |= dict.fromkeys(layer.outputs, ((len(programs), ""),))
         schedule = result.tiles.schedule if move is None else move.schedule
         after = tuple(numbers[at] for at in homes.after.get(position, ()) if at in numbers)
         numbers[position] = len(programs)

@@ -127,7 +127,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class LayerView:
-    """A layer with its tensors resolved: all that an engine sees of a network."""
+    """A layer with its tensors resolved: all that an engine sees of a network.
+
+    ``beside_bits`` is what other layers' tensors take of the unit's room meanwhile (`accelsim.engine.Room`).
+    """
 
     name: str
     shape: Shape
@@ -135,6 +138,7 @@ class LayerView:
     weights: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     batch: int = 1
+    beside_bits: int = 0
 
     @property
     def kind(self) -> str:

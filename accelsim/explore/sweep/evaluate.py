@@ -24,6 +24,7 @@ from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.explore.sweep.store import Common, Row
 from accelsim.explore.sweep.tables import PARTS, SUMS
 from accelsim.layer import Options, Task, simulate_layer
+from accelsim.one_clock import at_home, scheduled
 from accelsim.passes.fold import Folded
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
@@ -303,6 +304,7 @@ def _once(
     network = ready.folds[key].network
     options = Options(said.seed, said.fidelity, trace=one_clock)
     results: list[LayerResult] = []
+    tasks: list[Task] = []
     for layer in network.layers:
         if is_view(layer):
             continue
@@ -310,9 +312,16 @@ def _once(
             task = simulation.task_for(arch, network, layer, None, {}, "skip")
         else:
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
+        tasks.append(task)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
-    clocked = simulation.scheduled(arch, network, results, explained=False) if one_clock else None
+
+    def again(changed: list[Task]) -> list[LayerResult]:
+        strict = replace(options, unsupported="error")
+        return [_layer_once(arch, ready, task, strict, known) for task in changed]
+
+    home = at_home(tasks, results, again)
+    clocked = scheduled(arch, network, results, home, explained=False) if one_clock else None
     found = simulation.placed(results, clocked) if named or clocked is not None else tuple(results)
     return NetworkResult(
         arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
@@ -322,7 +331,10 @@ def _once(
 
 def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
     where = (*task.addresses.values(), task.free_byte)
-    mine = (task.view.name, task.unit.name if task.unit else task.reason, where, tuple(p.name for p in task.posts))
+    view = task.view
+    homes = tuple(tensor.home for tensor in (*view.inputs, *view.outputs)), view.beside_bits
+    unit = task.unit.name if task.unit else task.reason
+    mine = (view.name, unit, where, tuple(post.name for post in task.posts), homes)
     if mine not in ready.likeness:
         ready.likeness[mine] = simulation.likeness(task)
     likeness = ready.likeness[mine]
