@@ -215,24 +215,25 @@ def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
     if spec.engine is not None:
         config.pop("units")
         config["params"] = units[0].params.model_dump(mode="json")
-        _told_rooms(config, units[0].rooms)
+        _told_rooms(config, units[0].rooms, "rooms", spec.sources)
     else:
         config.pop("engine")
         config.pop("params")
         config.pop("rooms")
-        for entry, unit in zip(config["units"], units, strict=True):
+        for i, (entry, unit) in enumerate(zip(config["units"], units, strict=True)):
             entry["params"] = unit.params.model_dump(mode="json")
-            _told_rooms(entry, unit.rooms)
+            _told_rooms(entry, unit.rooms, f"units.{i}.rooms", spec.sources)
             if unit.post_ops is None:
                 entry.pop("post_ops")
     return config
 
 
-def _told_rooms(entry: dict[str, Any], rooms: RoomsSpec) -> None:
-    """Leave out of a unit's resolved configuration what its file does not say of its rooms."""
-    if rooms == RoomsSpec():
+def _told_rooms(entry: dict[str, Any], rooms: RoomsSpec, key: str, sources: Mapping[str, str]) -> None:
+    """Leave out of a unit's resolved configuration what neither its file nor an override says of its rooms."""
+    said = {name for name in sources if name == key or name.startswith(f"{key}.")}
+    if rooms == RoomsSpec() and not said:
         entry.pop("rooms")
-    elif rooms.outside is None:
+    elif rooms.outside is None and not said & {key, f"{key}.outside"}:
         entry["rooms"].pop("outside")
 
 
