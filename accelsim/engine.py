@@ -266,9 +266,12 @@ class Engine(Generic[ParamsT, MappingT]):
         del params
         return ()
 
-    def least_bits(self, view: LayerView, params: ParamsT) -> int:
-        """Return what the smallest tiles of a layer need of the room that has a capacity, beside what is at home."""
-        del view, params
+    def least_bits(self, view: LayerView, params: ParamsT, mapping: MappingT | None = None) -> int:
+        """Return what tiles of a layer need of the room that has a capacity, beside what is at home there.
+
+        The smallest tiles, or those of a mapping.
+        """
+        del view, params, mapping
         return 0
 
     def words(self, view: LayerView, params: ParamsT) -> Mapping[str, Word]:

@@ -112,12 +112,10 @@ class Layers(NamedTuple):
         for at, (view, result) in enumerate(zip(views, layers, strict=True)):
             if not result.simulated or result.unit != room.unit:
                 continue
-            least[at] = engine.least_bits(view, unit.params)
-            home = sum(t.elements * t.width for t in (view.input, view.output) if t.home == "chip")
-            alone = result.buffers[room.boundary].peak_bits - home
-            if arch.mapping.fixed or result.mapping_source == "pinned":  # other tiles may not be chosen
-                least[at] = min(room.capacity_bits, max(least[at], 2 * alone))
-            wanted[at] = alone if tiles == "alone" else 0
+            mapping = engine.mapping_schema.model_validate(result.mapping)
+            given = bool(arch.mapping.fixed) or result.mapping_source == "pinned"  # no other tiles may be chosen
+            least[at] = engine.least_bits(view, unit.params, mapping if given else None)
+            wanted[at] = engine.least_bits(view, unit.params, mapping) if tiles == "alone" else 0
             since[at], last = at if last is None else last, at
         return cls(since, least, wanted)
 

@@ -250,7 +250,11 @@ def _too_much(arch: Arch, store: _Store, found: Layout, held: Sequence[Storage])
 
 
 def check_homes(arch: Arch, network: Network) -> None:
-    """Raise WorkloadError if a network gives tensors a home that no buffer of a machine is."""
+    """Raise WorkloadError if a network gives tensors a home that no buffer of a machine is.
+
+    ConfigError if a unit is to share storage with its tiles and has none.
+    """
+    own_rooms.of(arch)
     names = [buffer.name for buffer in arch.memory.buffers]
     for name, tensor in network.tensors.items():
         if tensor.buffer and tensor.buffer not in names:

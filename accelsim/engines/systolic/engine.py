@@ -99,12 +99,13 @@ class Systolic(TiledEngine[Params, Tiling]):
         inputs = Room("glb.inputs", ("input", "output"), params.input_kib * KIB_BITS)
         return (inputs, Room("glb.weights", ("weight", "input2")))
 
-    def least_bits(self, view: LayerView, params: Params) -> int:
-        """Return two input tiles of one output and one channel; none of inputs at home."""
-        del params
+    def least_bits(self, view: LayerView, params: Params, mapping: Tiling | None = None) -> int:
+        """Return two input tiles, of one output and one channel or the largest of a mapping; none of inputs at home."""
         conv = view.conv
         if view.input.home == "chip":
             return 0
+        if mapping is not None:
+            return 2 * LoopNest(conv, mapping, self.widths(view, params)).largest_bits()["input"]
         reach = ((conv.r - 1) * conv.dilation[0] + 1) * ((conv.s - 1) * conv.dilation[1] + 1)
         return 2 * reach * view.input.width
 
