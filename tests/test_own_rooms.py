@@ -111,7 +111,9 @@ def test_what_is_told_and_does_not_fit_is_an_error_by_name():
 
 def test_a_layer_needs_its_room_while_the_one_before_it_still_computes():
     """Its first tile may arrive then; what only that one needs takes room from both."""
-    homes, _ = planned(machine(2), chain(40, 3))
+    homes, layers = planned(machine(2), chain(40, 3))
+    programs = network_time.programs_of(accelsim.load_network(chain(40, 3)), layers, homes)
+    assert [program.producers for program in programs] == [(), ((0, "chip"),), ((1, "chip"),)]
     assert {kept.storage for kept in homes.kept} == {"a.output", "b.output"}
     # a.output lives at 0 and 1, b.output at 1 and 2: layer c leaves to others what is alive at 1, but for its own
     assert homes.beside_bits == {0: 0, 1: 0, 2: 5_120}
@@ -154,6 +156,15 @@ def test_layers_that_no_unit_runs_find_their_tensors_where_the_machine_says():
     assert there.dram_bits == 2 * 2_048
     # b waits for the last computation of a, which relu hands on
     assert there.layers[1].start_cycle >= there.layers[0].end_cycle
+
+
+def test_what_only_layers_that_nobody_runs_touch_takes_no_room():
+    network = with_relu()
+    network["layers"].insert(2, RELU | {"name": "again", "inputs": ["relu.output"]})
+    network["layers"][3]["inputs"] = ["again.output"]
+    found = ran(machine(4, True), network).schedule
+    assert {kept.storage for kept in found.kept} == {"x", "a.output", "again.output", "b.output"}
+    assert found.dram_bits == 2 * 2_048
 
 
 def test_who_reads_what_a_layer_that_nobody_runs_made_waits_for_its_maker_where_that_wrote():
@@ -327,7 +338,11 @@ def test_a_layer_with_a_given_mapping_keeps_the_room_that_its_tiles_need():
 def test_tensors_that_a_network_file_puts_there_do_not_give_way_to_larger_tiles():
     found = ran(machine(), chain(40, homes={"a.output": "chip"}), residency="none").schedule
     assert [kept.storage for kept in found.kept] == ["a.output"]
-    assert planned(machine(), chain(40, homes={"a.output": "chip"}), "alone")[0].kept
+    # layer b alone takes tiles of 24 vectors, two of 3,072 bits: too much beside 5,120
+    network = chain(40, 3, {"a.output": "chip"})
+    for layer, source in zip(network["layers"], ("x", "x", "a.output"), strict=True):
+        layer["inputs"] = [source]
+    assert [kept.storage for kept in planned(machine(), network, "alone")[0].kept] == ["a.output"]
 
 
 # ------------------------------------------------------------------------------------------ files, reports, sweeps
