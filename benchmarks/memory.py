@@ -12,6 +12,7 @@ EXAMPLES = (
     "run edge_npu_128 net:gpt2_medium --dim seq=1024 -o {folder}/gpt2",
     "run edge_npu onnx:resnet50 --operands chain -o {folder}/chain",
     "run nvdla_small net:resnet50 -o {folder}/nvdla",
+    "run tpu_v1 onnx:resnet50 --batch 16 --network -o {folder}/unified",
     "run a3_conservative net:gpt2_small --format csv",
     "compare edge_npu systolic_ws scnn eyeriss --network onnx:resnet50 vgg16 -o {folder}/compare",
     "sweep examples/buffer_size/sweep.yaml --store {folder}/sweep.db --workers 0",
