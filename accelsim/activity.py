@@ -25,7 +25,7 @@ CAUSES = (
 )
 """Causes of a unit-cycle, in the order in which reports print them."""
 
-TENSORS = ("input", "weight", "output", "psum", "index", "other")
+TENSORS = ("input", "weight", "output", "psum", "index", "residual", "other")
 BOUNDARIES = ("dram", "glb", "array", "pe")
 
 Direction: TypeAlias = Literal["read", "write"]

@@ -60,10 +60,25 @@ def rank(
     return Ranking(None, full, full if incomplete == "drop" else (True,) * len(sets))
 
 
-def works(results: Sequence[Sequence[tuple[str, str | None, bool]]]) -> list[dict[str, tuple[str, ...]]]:
-    """Return what each result simulated: the name of a layer -> the names of the layers that make it up there.
+class Works(NamedTuple):
+    """The work of a network as its results compare it, each layer by one name.
 
-    That is a layer itself, unless another result has a layer whole (an attention) of which this one has the parts: it
+    Attributes
+    ----------
+    needed : int
+        How many layers the network has.
+    ran : list of mapping
+        What each result simulated: the name of a layer -> the names of the layers that make it up there.
+    """
+
+    needed: int
+    ran: list[dict[str, tuple[str, ...]]]
+
+
+def works(results: Sequence[Sequence[tuple[str, str | None, bool]]]) -> Works:
+    """Return what each result simulated, under names that all results share.
+
+    A name is a layer itself, unless another result has a layer whole (an attention) of which this one has the parts: it
     then stands for all of them, and only where all were simulated.
 
     Parameters
@@ -72,19 +87,30 @@ def works(results: Sequence[Sequence[tuple[str, str | None, bool]]]) -> list[dic
         Of each result its layers: name, parent, and whether it was simulated.
     """
     names = {name for layers in results for name, _, _ in layers}
-    found = []
+    found: list[dict[str, tuple[str, ...]]] = []
+    needed: set[str] = set()
     for layers in results:
         parts: dict[str, list[tuple[str, bool]]] = {}
         for name, parent, simulated in layers:
             parts.setdefault(parent if parent in names and parent else name, []).append((name, simulated))
+        needed |= parts.keys()
         found.append({work: tuple(n for n, _ in own) for work, own in parts.items() if all(done for _, done in own)})
-    return found
+    return Works(len(needed), found)
 
 
-def shared(covered: Iterable[Collection[str]]) -> frozenset[str]:
-    """Return the layers that all results share which simulated any."""
+def shared(covered: Iterable[Collection[str]], whole: Iterable[Collection[str]] = ()) -> frozenset[str]:
+    """Return the layers that all results share which simulated any.
+
+    Of each group in ``whole``, which some result has as one layer (an attention), all are shared or none.
+    """
     some = {frozenset(names) for names in covered if names}
-    return frozenset.intersection(*some) if some else frozenset()
+    found = frozenset.intersection(*some) if some else frozenset()
+    return found.difference(*(group for group in whole if not found.issuperset(group)))
+
+
+def as_one(layers: Collection[str], whole: Iterable[Sequence[str]]) -> frozenset[str]:
+    """Return layers, those of each group in ``whole`` by the first alone: to count them as who has them as one does."""
+    return frozenset(layers).difference(*(group[1:] for group in whole))
 
 
 def whole(parts: Iterable[int | None]) -> int | None:

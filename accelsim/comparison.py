@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,6 +60,9 @@ class ComparisonRow:
         Why nothing ran.
     ranks : bool
         Whether it may be best, have gains, and count in means over networks.
+    shared : (int, int), optional
+        Over how many of the network's layers the rows that rank are, an attention counted as one where any machine has
+        it as one; None: each over its own.
     """
 
     network: str
@@ -68,6 +71,7 @@ class ComparisonRow:
     over: NetworkResult | None = field(default=None, repr=False)
     reason: str | None = None
     ranks: bool = False
+    shared: tuple[int, int] | None = None
 
     @property
     def partial(self) -> bool:
@@ -274,10 +278,11 @@ def _ranked(
     rows: list[ComparisonRow] = []
     dropped: list[ComparisonRow] = []
     for group in groups:
-        works = works_of([row.whole for row in group])
+        needed, works = works_of([row.whole for row in group])
         ranking = basis.rank(works, incomplete)
+        shared = None if ranking.layers is None else (len(ranking.layers), needed)
         for row, work, ranks, shown in zip(group, works, ranking.ranks, ranking.shown, strict=True):
-            done = _over(row, ranking.layers, work, ranks)
+            done = replace(_over(row, ranking.layers, work, ranks), shared=shared)
             (rows if shown or done.over is None else dropped).append(done)
     if not any(row.over for row in (*rows, *dropped)):
         if errors:
@@ -353,13 +358,14 @@ def _nothing(result: NetworkResult) -> str | None:
     return f"layer '{layer.name}': {layer.reason}"
 
 
-def works_of(results: Sequence[NetworkResult | None]) -> list[dict[str, tuple[str, ...]]]:
+def works_of(results: Sequence[NetworkResult | None]) -> basis.Works:
     """Return `basis.works` of results of one network; what joined a layer ran with it."""
 
     def layers(result: NetworkResult) -> list[tuple[str, str | None, bool]]:
         own = [(layer.name, layer.parent, layer.simulated) for layer in result.layers]
         folded = result.schedule.folded if result.schedule is not None else ()
-        return [*own, *((fold.layer, None, True) for fold in folded)]
+        rows = {layer.name for layer in result.layers}  # older reports have none of those that were folded
+        return [*own, *((fold.layer, None, True) for fold in folded if fold.layer not in rows)]
 
     return basis.works([[] if result is None else layers(result) for result in results])
 

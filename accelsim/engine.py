@@ -241,9 +241,9 @@ class Engine(Generic[ParamsT, MappingT]):
     dram_inside: ClassVar[tuple[str, ...]] = ()
     """The fields of `DramModel` that decide what an activity says, the burst apart, which always may: sweeps keep an
     activity for all others. With a schedule or `Activity.phases` the bandwidth is none of them."""
-    asks_device: ClassVar[Literal["", "runs", "rounds"]] = ""
+    asks_device: ClassVar[Literal["", "runs", "rounds", "beats"]] = ""
     """How a walk that models memory itself takes it from `Machine.door` where there is one: its phases are served run
-    by run, exactly, or its rounds, approximately; "": not at all."""
+    by run, exactly, or its rounds, or the beats of its port, approximately; "": not at all."""
     spread: ClassVar[tuple[str, ...]] = ()
     """The parameters that under a given mapping decide nothing but how many primary units there are: all that they add
     are ``unmapped``."""

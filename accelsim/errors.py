@@ -61,6 +61,12 @@ class UserError(AccelsimError):
 class ConfigError(UserError):
     """A machine, network, profile or option that cannot be read as it stands."""
 
+    @classmethod
+    def unreadable(cls, why: Exception, file: object, remedy: str = "check the path") -> ConfigError:
+        """Return what is said of a file that the system, or a reader of its format, does not let be read."""
+        reason = getattr(why, "strerror", None) or type(why).__name__
+        return cls(f"cannot be read ({reason})", remedy, file=str(file))
+
 
 class WorkloadError(UserError):
     """A network that is malformed, or asks for what is not supported."""

@@ -39,10 +39,12 @@ from accelsim.operands import handle
 from accelsim.operands.files import to_integers
 from accelsim.operands.golden import agree
 from accelsim.operands.rounding import Rounding
+from accelsim.passes.fold import Folded
 from accelsim.posts import ALONE, with_posts
 from accelsim.results import BufferUse, LayerResult, Tiles, TrafficRow, UnitAccount
 from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
+from accelsim.workload.network import Network, is_view
 from accelsim.workload.shapes import PRODUCTS, UNKNOWN, dims, macs
 
 if TYPE_CHECKING:
@@ -136,7 +138,7 @@ def simulate_layer(
     front: tuple[Any, Literal["searched", "pinned", "none"], Choice | None, Any, Activity, str] = kept[like]
     mapping, origin, choice, plan, activity, fidelity = front
     units = engine.units(params)
-    bare, activity = activity, with_posts(activity, view, task.posts, unit, units)
+    bare, activity = activity, with_posts(activity, view, task.posts, unit, units, machine.dram)
     activity.check(units)
     checked = _check(engine, plan, operands, bare) if options.check else None
     cycles, stall, needed = _with_memory(activity, machine)
@@ -163,7 +165,7 @@ def simulate_layer(
     counted = events(components, activity)
     counted |= clocked(components, {kind: own.causes for kind, own in accounts.items()}, arch.clock_gating)
     details: dict[str, Any] = dict(activity.details)
-    if activity.compute_cycles > bare.compute_cycles:
+    if activity.schedule is not bare.schedule:
         details[ALONE] = _with_memory(bare, machine)[0]
     if choice is not None:
         details |= {"mapping_candidates": choice.candidates, "mapping_why": choice.why}
@@ -208,7 +210,7 @@ def machine_view(arch: Arch) -> Machine:
 
 
 def _blank(view: LayerView) -> LayerResult:
-    tensors = (*view.inputs, *view.weights, *view.outputs)
+    tensors = (*view.reads, *view.weights, *view.outputs)
     return LayerResult(
         name=view.name,
         kind=view.kind,
@@ -219,6 +221,26 @@ def _blank(view: LayerView) -> LayerResult:
             None if t.shape == UNKNOWN else t.elements * t.width for t in tensors if t.home == "dram"
         ),
     )
+
+
+def with_rows(results: Sequence[LayerResult], folded: Folded, whole: Network) -> tuple[LayerResult, ...]:
+    """Return a result for each layer of the ``whole`` network: those that left take nothing where their hosts are.
+
+    ``results`` are of the folded network's layers, in their order.
+    """
+    if not folded.hosts:
+        return tuple(results)
+    work = (layer.name for layer in folded.network.layers if not is_view(layer))
+    rows = dict(zip(work, results, strict=True))
+    for layer in whole.layers:
+        if layer.name in folded.hosts:
+            name, view = folded.hosts[layer.name], whole.view(layer)
+            host = rows[name]
+            rows[layer.name] = LayerResult(
+                layer.name, view.kind, dims(view.shape), _bits(view), 0, 0, host.simulated, f"folded into {name}",
+                host.unit, start_cycle=host.start_cycle, parent=layer.parent, folded_into=name,
+            )  # fmt: skip
+    return tuple(rows[layer.name] for layer in whole.layers if layer.name in rows)
 
 
 def _bits(view: LayerView) -> dict[str, int | None]:

@@ -222,7 +222,7 @@ def programs_of(
         if result is None or not result.simulated:
             read = dict.fromkeys(
                 (number, place if result is None else place or homes.place(network.tensors[name]))
-                for name in layer.inputs for number, place in makers.get(name, ())
+                for name in layer.reads for number, place in makers.get(name, ())
             )  # fmt: skip
             makers |= dict.fromkeys(layer.outputs, tuple(read))
             continue
@@ -231,10 +231,10 @@ def programs_of(
         view = network.view(layer)
         edges = dict.fromkeys(
             Edge(number, place or homes.place(tensor))
-            for tensor in view.inputs
+            for tensor in view.reads
             for number, place in makers.get(tensor.name, ())
         )
-        made = made_by_others(view, {tensor.name for tensor in view.inputs if makers.get(tensor.name)})
+        made = made_by_others(view, {tensor.name for tensor in view.reads if makers.get(tensor.name)})
         alone = result.cycles if result.tiles.schedule is None else 0
         makers |= dict.fromkeys(layer.outputs, ((len(programs), ""),))
         schedule = result.tiles.schedule if move is None else move.schedule
@@ -255,6 +255,8 @@ def made_by_others(view: LayerView, made: set[str]) -> frozenset[str]:
         found |= {"input", "index"}
     if not view.weights and any(tensor.name in made for tensor in view.inputs[1:]):
         found |= {"input", "weight", "index"}
+    if any(tensor.name in made for tensor in view.joins):
+        found.add("residual")
     return frozenset(found)
 
 

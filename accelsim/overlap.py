@@ -61,7 +61,7 @@ def _runs(network: Network, tasks: Sequence[Task], results: Sequence[LayerResult
     origins = {out: layer.inputs for layer in network.layers if is_view(layer) for out in layer.outputs}
 
     def needs(task: Task, before: Task) -> bool:
-        seen, left = set[str](), [tensor.name for tensor in task.view.inputs]
+        seen, left = set[str](), [tensor.name for tensor in task.view.reads]
         while left:
             seen.add(name := left.pop())
             left += [origin for origin in origins.get(name, ()) if origin not in seen]

@@ -94,7 +94,7 @@ class Reach(NamedTuple):
             writes.append(into if len(view.outputs) == 1 or not result.simulated else None)
             reads.append(out_of)
         chip = frozenset(name for name, tensor in network.tensors.items() if tensor.home == "chip")
-        second = frozenset(seen[at].inputs[i].name for at in ran for i in range(1, len(seen[at].inputs)))
+        second = frozenset(t.name for at in ran for t in (*seen[at].inputs[1:], *seen[at].joins))
         names = frozenset(room.name for room in own.values())
         return cls(tuple(writes), tuple(reads), chip, second, frozenset(ran), names, outside)
 

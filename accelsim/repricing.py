@@ -77,7 +77,7 @@ def _schedule(arch: Arch, layers: Sequence[LayerResult], schedule: NetworkSchedu
 
 
 def _layer(arch: Arch, layer: LayerResult, table: Table) -> LayerResult:
-    if not layer.simulated:
+    if not layer.simulated or layer.folded_into:
         return layer
     if layer.energy_pj and not layer.events:
         problem = "the report has no counts of events, so it cannot be priced again"

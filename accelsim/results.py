@@ -43,6 +43,7 @@ class LayerResult:
     """
     simulated: bool = False
     reason: str | None = None
+    """Why it was not simulated, or where its work is done."""
     unit: str | None = None
     nonzero_weight_macs: int = 0
     nonzero_input_macs: int = 0
@@ -73,6 +74,8 @@ class LayerResult:
     details: Mapping[str, Any] = field(default_factory=dict)
     parent: str = ""
     """The layer or operator of the network of which this one is a part."""
+    folded_into: str = ""
+    """The layer that does its work: this one then ran with it, and all that it takes is counted there."""
     dram: Mapping[str, Any] = field(default_factory=dict)
     """What a DRAM device did, `accelsim.served.on_device`; empty on a machine without one."""
     requests: Any = field(default=None, compare=False)
@@ -84,6 +87,8 @@ class LayerResult:
         """Return name, kind and outcome in a line; the fields are attributes."""
         if not self.simulated:
             return f"<LayerResult {self.name} ({self.kind}): not simulated: {self.reason}>"
+        if self.folded_into:
+            return f"<LayerResult {self.name} ({self.kind}): {self.reason}>"
         return (
             f"<LayerResult {self.name} ({self.kind}): {self.cycles:,} cycles on {self.unit}, bound by {self.bound_by}>"
         )
@@ -111,7 +116,7 @@ class LayerResult:
     @property
     def mapping_efficiency(self) -> float:
         """One minus the share of unit-cycles outside the mapped tile."""
-        return 1 - self._share("unmapped") if self.simulated else 0.0
+        return 1 - self._share("unmapped") if self.simulated and not self.folded_into else 0.0
 
     @property
     def counted_macs(self) -> int:
@@ -143,9 +148,9 @@ class LayerResult:
         """What a faster machine would have to improve.
 
         ``memory`` if DRAM traffic alone takes as long as computing or longer; else the largest cause that is not
-        useful work, if larger than it; else ``compute``.
+        useful work, if larger than it; else ``compute``. Nothing of a layer that takes no time of its own.
         """
-        if not self.simulated:
+        if not self.simulated or self.folded_into:
             return ""
         if self.dram_sets_time:
             return "memory"
@@ -196,7 +201,7 @@ class NetworkResult:
     energy_tables : tuple of TablePrice
         The run by other tables, where that was asked for.
     joins : mapping
-        Layer of work on each element -> the product just before it that it could be part of (`passes.fold.joinable`).
+        Layer of work on each element -> the product just before it that it could be part of (`posts.joinable`).
     advice : Advice or None
         What remedies gained, where they were tried.
     schedule : NetworkSchedule or None
@@ -240,7 +245,7 @@ class NetworkResult:
 
     @cached_property
     def simulated(self) -> tuple[LayerResult, ...]:
-        """The layers that ran."""
+        """The layers that ran, those that were folded with the layers that do their work."""
         return tuple(layer for layer in self.layers if layer.simulated)
 
     @property

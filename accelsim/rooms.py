@@ -310,14 +310,15 @@ def moved(view: LayerView, result: LayerResult, places: Mapping[str, str], known
     """
     assert result.tiles is not None
     inputs, output = [places.get(tensor.name) for tensor in view.inputs], places.get(view.output.name)
+    joined = next((places.get(tensor.name) for tensor in view.joins), None)
     schedule, dram = result.tiles.schedule, result.tiles.dram
-    if schedule is None or not (output or any(inputs)):
+    if schedule is None or not (output or joined or any(inputs)):
         return Moved(schedule, 0, 0, {}, {}, {})
-    place = _Places(tuple(inputs), output, bool(view.macs and not view.weights))
+    place = _Places(tuple(inputs), output, bool(view.macs and not view.weights), joined)
     known, key = {} if known is None else known, (id(schedule), place)
     if key not in known:
         known[key] = _rehoused(schedule, place, dram)
-    homes = {t.name: places[t.name] for t in (*view.inputs, *view.outputs) if t.name in places}
+    homes = {t.name: places[t.name] for t in (*view.reads, *view.outputs) if t.name in places}
     return known[key]._replace(homes=homes)
 
 
@@ -354,6 +355,8 @@ class _Places(NamedTuple):
     output: str | None
     both: bool
     """Whether the second input is moved as ``weight``: a product of two activations."""
+    joined: str | None = None
+    """Of the activation that is added to the results."""
 
     def step(self, step: Step) -> Step:
         """Return a tile with the places of what it moves."""
@@ -370,6 +373,8 @@ class _Places(NamedTuple):
                 seen += 1
             elif (t.tensor, t.direction) == ("weight", "read") and self.both:
                 home = self.inputs[1]
+            elif t.tensor == "residual":
+                home = self.joined
             elif (t.tensor, t.direction) == ("output", "write"):
                 home = self.output
             found.append(t if home is None else t._replace(place=home + (READ if t.direction == "read" else WRITE)))

@@ -249,7 +249,7 @@ def notes(spec: DramSpec, couplings: Set[str], priced: bool) -> tuple[str, ...]:
             "streams that go on where their tensor stopped; tensors take turns by "
             + (f"{spec.turn_bytes} bytes" if spec.turn_bytes else "run")
         )
-    if couplings & {"runs", "rounds"}:
+    if couplings & {"runs", "rounds", "beats"}:
         found.append(
             "engines whose memory is inside their walk ask the DRAM device run by run, in their own order and at the "
             "addresses of their rows; a stream moves no transaction twice"
@@ -259,9 +259,15 @@ def notes(spec: DramSpec, couplings: Set[str], priced: bool) -> tuple[str, ...]:
             "a round is approximated: walked with what each row took of the DRAM device without a pause, then served "
             "when that walk asks, and as long as the longer of both"
         )
+    if "beats" in couplings:
+        found.append(
+            "beats of a port are approximated: walked with the time for which each one kept the DRAM device when asked "
+            "at its peak, then served when that walk asks, and as much longer as the latest one is late; assumed: data "
+            "and weights keep the transaction that they ended in, and results leave evenly"
+        )
     if "bandwidth" in couplings:
         found.append(
-            "an engine that asks for memory beat by beat is approximated: walked again at the bandwidth at which the "
+            "an engine that does not ask the DRAM device is approximated: walked again at the bandwidth at which the "
             "DRAM device serves the layer's traffic as streams"
         )
     found.append("mappings are ranked by the DRAM device's peak bandwidth, idle latency and transaction alone")

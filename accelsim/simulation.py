@@ -15,18 +15,18 @@ from accelsim import posts, rooms
 from accelsim.charges import UNDECLARED, areas_of, machine_components, table_of, without_registers
 from accelsim.config import arch as spec
 from accelsim.config import packaged
-from accelsim.config.arch import Arch, Unit
+from accelsim.config.arch import OTHER_LAYERS, Arch, Unit
 from accelsim.energy import prices_in_use
 from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.layer import Options, Task, simulate_layer, with_roundings
+from accelsim.layer import Options, Task, simulate_layer, with_roundings, with_rows
 from accelsim.mapping.choose import Pinned
 from accelsim.one_clock import at_home, scheduled
 from accelsim.one_clock import one_clock_for as one_clock_for
 from accelsim.operands.given import given_operands
 from accelsim.overlap import overlapped
 from accelsim.passes import batching, dram_layout
-from accelsim.passes.fold import Folded, joinable
+from accelsim.passes.fold import Folded
 from accelsim.passes.precision import read_precision, resolve, with_precision
 from accelsim.passes.profile import Given
 from accelsim.posts import FoldInto
@@ -195,17 +195,17 @@ def simulate(
     tasks, ran = run_layers(network)
     clocked = scheduled(arch, network, ran, at_home(tasks, ran, again)) if one_clock else None
     if clocked is None and folded.hosts:  # one after another after all, where nothing folds
-        tasks, ran = run_layers(network := whole)
-    hosts = folded.hosts if clocked is not None else {}
-    left = [task_for(arch, whole, x, pinned, {}, unsupported) for x in whole.layers if x.name in hosts]
+        folded = Folded(network := whole, {})
+        tasks, ran = run_layers(whole)
+    left = [task_for(arch, whole, x, pinned, {}, unsupported) for x in whole.layers if x.name in folded.hosts]
     apart = _run(arch, left, replace(options, check=False), workers, None)
-    clocked = clocked and posts.with_folds(clocked, network, hosts, ran, apart)
+    clocked = clocked and posts.with_folds(clocked, network, folded.hosts, ran, apart)
     joined = rooms.not_at_home(whole) if clocked is None else ()
     if one_clock and not trace:
         ran = [replace(result, tiles=None) for result in ran]
     ran, sooner = overlapped(arch, network, tasks, ran)
     ran = with_parents(ran, network)
-    results = placed(ran, clocked)
+    results = with_rows(placed(ran, clocked), folded, whole)
     return NetworkResult(
         arch=arch.config,
         network=network.name,
@@ -227,7 +227,7 @@ def simulate(
         area_missing=areas.left_out,
         area_parts_mm2=areas.parts_mm2,
         prices=prices_in_use(machine_components(arch), table),
-        joins=joinable(network),
+        joins=posts.joinable(network, results),
         schedule=clocked,
     )
 
@@ -363,7 +363,7 @@ def _unit_for(arch: Arch, view: LayerView) -> tuple[Unit | None, str | None]:
     reasons = []
     for unit in arch.units:
         if not unit.takes(view.name, view.kind):
-            reasons.append(f"{unit.name}: the machine file gives it other layers")
+            reasons.append(f"{unit.name}: {OTHER_LAYERS}")
             continue
         reason = registry.get(unit.engine).refuses(view, unit.params)
         if reason is None:
@@ -451,7 +451,7 @@ def likeness(task: Task) -> Any:
     if task.given or any(t.density < 1 or t.name in task.stored for t in tensors):
         return None
     unit = task.unit.name if task.unit else task.reason
-    plain = tuple(replace(t, name="") for t in tensors)
+    plain = tuple(replace(t, name="") for t in (*tensors, *task.view.joins))
     where = (*task.addresses.values(), task.free_byte)
     view, posts = task.view, tuple(post.shape for post in task.posts)
     return (view.shape, plain, unit, task.pinned, view.batch, view.beside_bits, where, posts)

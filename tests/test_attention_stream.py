@@ -11,11 +11,12 @@ import accelsim
 from accelsim import contract
 from accelsim.activity import Flow, count, flatten
 from accelsim.cli import main
-from accelsim.engines.attention_stream import kernel, topk
+from accelsim.engines.attention_stream import kernel, report, softmax_kernel, topk
 from accelsim.engines.attention_stream.engine import ENGINE
 from accelsim.engines.attention_stream.params import Params, Pick
 from accelsim.engines.attention_stream.reference import reference
-from accelsim.engines.attention_stream.truth import truth
+from accelsim.engines.attention_stream.rows import Greedy, _kind
+from accelsim.engines.attention_stream.truth import _greedy, truth
 from accelsim.errors import MappingError
 from accelsim.operands.golden import golden
 from accelsim.operands.handle import of
@@ -122,14 +123,73 @@ def test_with_all_steps_the_partial_score_is_the_score():
     a = Attention(1, 1, 1, 8, 12, 6)
     operands = of(view(a))
     q, k = (operand.values.reshape(-1, 6) for operand in operands.inputs[:2])
+    every, params = np.full(8, 12), Params(select="greedy", iterations=6)
+    listed, many = Greedy.of(k).candidates(q, every, every, params)
     chosen = np.zeros((8, 12), bool)
-    order = np.ascontiguousarray(np.argsort(k, axis=0, kind="stable").T)
-    kernel.candidates(q, k, order, np.full(8, 12), np.full(8, 12 * 6), chosen)
+    for row in range(8):
+        chosen[row, listed[row, : many[row]]] = True
     scores = q @ k.T
     found = scores > 0
     for row in np.flatnonzero(~found.any(axis=1)):
         found[row, scores[row].argmax()] = True
     assert (chosen == found).all()
+
+
+@pytest.mark.parametrize("size", [2, 127, 128, 129, 256, 257, 4000, 32767, 65535])
+def test_candidates_are_those_of_the_steps_one_by_one_whatever_a_bucket_holds(size):
+    rng = np.random.default_rng(size)
+    for case in range(40):
+        a = Attention(1, 2, 1, int(rng.integers(1, 9)), int(rng.integers(9, 40)), int(rng.integers(1, 7)),
+                      ("none", "skip", "full")[case % 3])  # fmt: skip
+        low = 0 if case % 4 == 0 else -size - 1
+        q, k = (rng.integers(low, size + 1, (1, n, a.head_dim)) for n in (2 * a.q, a.kv))
+        q[rng.random(q.shape) < 0.2] = 0
+        q = q.reshape(1, 2, a.q, a.head_dim)
+        params = Params(select="greedy", iterations=int(rng.integers(1, 40)) / 16)
+        visible = np.ones((a.q, a.kv), bool) if a.causal == "none" else np.tri(a.q, a.kv, a.kv - a.q, dtype=bool)
+        visible = np.broadcast_to(visible, (1, 2, a.q, a.kv))
+        there = visible if a.causal == "skip" else np.ones_like(visible)
+        expected = _greedy(q, np.repeat(k[:, None], 2, axis=1), visible, there, params).reshape(-1, a.kv)
+        listed, many = Greedy.of(k[0]).candidates(
+            q.reshape(-1, a.head_dim), visible.sum(axis=-1).ravel(), there.sum(axis=-1).ravel(), params
+        )
+        for row, found in enumerate(expected):
+            assert listed[row, : many[row]].tolist() == np.flatnonzero(found).tolist()
+
+
+def test_tiles_that_repeat_head_by_head_are_the_tiles_of_all_heads(monkeypatch):
+    rng, periodic = np.random.default_rng(5), 0
+    for case in range(60):
+        kv_heads, kv = int(rng.integers(1, 3)), int(rng.integers(2, 30))
+        a = Attention(int(rng.integers(1, 3)), kv_heads * int(rng.integers(1, 3)), kv_heads,
+                      int(rng.integers(1, kv + 1)), kv, 8, ("skip", "skip", "none")[case % 3])  # fmt: skip
+        params = {**SMALL, "buffer_kib": 1, "buffer_halves": int(rng.integers(1, 3)), "multipliers": 8}
+        low = {"low_bits": 2} if case % 2 else {}
+        for pick in ({}, {"refetched": a.batch * a.heads * a.q if case % 4 == 1 else 1} if low else {}):
+            walked, _ = run(replace(a, head_dim=64), {**params, **low}, values=False, pick=pick)
+            with monkeypatch.context() as patched:
+                patched.setattr(report, "_period", lambda plan, blocks: len(blocks))
+                whole, _ = run(replace(a, head_dim=64), {**params, **low}, values=False, pick=pick)
+            assert list(flatten(walked.schedule)) == list(flatten(whole.schedule))
+            assert replace(walked, schedule=None) == replace(whole, schedule=None)
+            periodic += len(walked.schedule) < len(whole.schedule)
+    assert periodic > 20
+
+
+@pytest.mark.parametrize("dim", [1, 3, 4, 9])
+@pytest.mark.parametrize("kind", [np.int32, np.float64])
+def test_scores_are_exact_sums_and_hidden_keys_have_none(dim, kind):
+    rng = np.random.default_rng(dim)
+    q, k = rng.integers(-99, 99, (5, dim)), rng.integers(-99, 99, (7, dim))
+    found, visible = np.zeros((5, 7)), np.array([1, 7, 3, 7, 6])
+    softmax_kernel.score(q.astype(kind), k.T.astype(kind, order="C"), visible, 3.0, found)
+    assert (found == np.where(np.arange(7) < visible[:, None], q @ k.T / 3.0, -np.inf)).all()
+
+
+def test_operands_whose_sums_need_more_than_31_bits_are_added_without_rounding():
+    for bits, kind in ((8, np.int32), (16, np.float64)):
+        a = Attention(1, 1, 1, 8, 64, 64)
+        assert _kind(a, of(view(a, (bits,) * 4))) is kind
 
 
 @pytest.mark.parametrize("k", [1, 3, 7])
@@ -138,7 +198,7 @@ def test_the_quick_select_keeps_the_first_of_equals(k):
     for _ in range(50):
         scores = rng.integers(0, 4, 9).astype(float)
         used = np.zeros(9, bool)
-        kernel._keep(scores, 9, k, np.empty(9), used)
+        softmax_kernel._keep(scores, 9, k, np.empty(9), used)
         assert set(np.flatnonzero(used)) == set(np.argsort(-scores, kind="stable")[:k])
 
 

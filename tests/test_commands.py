@@ -203,13 +203,17 @@ def test_the_table_as_json_says_the_class_of_each_row_and_the_errors_of_the_comp
     assert {row["class"] for row in found["rows"]} == {"identity", "average of other networks", "comparable"}
 
 
-@pytest.mark.parametrize(("columns", "shown"), [(80, False), (120, True)])
-def test_the_table_is_as_wide_as_the_terminal(monkeypatch, columns, shown):
+@pytest.mark.parametrize("columns", [60, 80, 100, 160])
+def test_the_table_fits_any_terminal_with_the_source_under_each_row(monkeypatch, columns):
     monkeypatch.setattr(terminal, "console", lambda: Console(width=columns))
     done = CliRunner().invoke(app, ["validate", "sigma"])
-    assert max(map(len, done.stdout.splitlines())) <= columns
-    assert ("TeAAL" in done.stdout) == shown
-    assert "cycles: median error 0.2 %" in done.stdout
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    text = " ".join(done.stdout.split())
+    assert "comparable; within 0.03, published: E. Qin et al., HPCA 2020, from the TeAAL artifact" in text
+    assert sum(line.startswith("    comparable; ") for line in lines) == 7
+    assert [line.split()[:5] for line in lines if "GEMM 84" in line] == [["33,376", "33,321", "-0.16", "%", "ok"]]
+    assert "cycles: median error 0.2 %" in text
 
 
 def test_an_engine_without_published_figures_is_called_unvalidated():
@@ -279,11 +283,55 @@ def test_a_run_without_pictures_writes_three_files(tmp_path):
     assert "say where with -o" in refused.output
 
 
-def test_the_command_beside_a_validation_row_gives_its_figure():
-    found = [case for each in cases.engine_cases().values() for case in each if case.command]
-    assert len(found) > 100
-    (case,) = [c for c in found if c.case == "AlexNet conv1, DRAM accesses"]
-    assert "--mapping eyeriss_chip --density alexnet_eyeriss" in case.command
-    (layer,) = [x for x in json.loads(run(*shlex.split(case.command)[1:]))["layers"] if x["name"] == "conv1"]
-    moved = (layer["dram_read_bits"] + layer["dram_write_bits"]) / 8e6
-    assert moved == pytest.approx(compare.ours(case))
+def told(command, folder):
+    """Return what the command beside a validation row prints, its files written into a folder."""
+    *before, last = command.split(" && ")
+    for each in before:
+        word, text, arrow, name = shlex.split(each)
+        assert (word, arrow) == ("echo", ">")
+        (folder / name).write_text(text)
+    return json.loads(run(*shlex.split(last)[1:]))
+
+
+def case_of(name, found):
+    (case,) = [case for case in found if case.case == name]
+    return case
+
+
+@pytest.mark.parametrize(("engine", "name", "needs"), [
+    ("row_stationary", "AlexNet conv1, DRAM accesses", "--mapping eyeriss_chip --density alexnet_eyeriss"),
+    ("mvtu", "5 rows and 7 columns on 2 x 3", "> case.yaml && accelsim run"),
+    ("systolic", None, "--mapping mapping.yaml"),
+    ("eie", None, "--density density.yaml"),
+])  # fmt: skip
+def test_the_command_beside_a_validation_row_gives_its_figure(tmp_path, monkeypatch, engine, name, needs):
+    monkeypatch.chdir(tmp_path)
+    found = [case for case in cases.engine_cases()[engine] if needs in case.command]
+    case = case_of(name, found) if name else found[0]
+    alone = case.model_copy(update={"baseline": None, "baseline_set": {}})
+    assert compare._found(told(case.command, tmp_path), alone) * case.scale == pytest.approx(compare.ours(alone))
+
+
+def test_a_network_of_a_case_runs_isolated_unless_the_case_says_otherwise():
+    text = {"case": "c", "quantity": "totals.cycles", "expected": 1, "kind": "reported", "origin": "hand-derived",
+            "source": "s", "arch": "eie", "network": {"layers": []}}  # fmt: skip
+    assert cases.CaseSpec(**text).command.endswith("run eie case.yaml --format json --isolated")
+    assert "--isolated" not in cases.CaseSpec(**text, set={"schedule.mode": "network"}).command
+
+
+@pytest.mark.parametrize(("found", "quantity"), [
+    (cases.stream_cases, "row_hits"), (cases.plan_cases, "peak_bytes"), (cases.replica_cases, "expected_cycles"),
+])  # fmt: skip
+def test_devices_plans_and_replicas_have_a_command_too(tmp_path, found, quantity):
+    case = next(case for case in found() if case.quantity == quantity)
+    assert told(case.command, tmp_path)[quantity] == pytest.approx(compare.ours(case) / getattr(case, "scale", 1))
+
+
+def test_rows_without_a_command_are_those_that_no_command_prints():
+    """RTL points, traces, operands from files; what lives at a layer; a search that the replica's command has not."""
+    rows = [case for each in cases.engine_cases().values() for case in each]
+    assert [c.case for c in rows if bool(c.command) == bool(c.rtl or c.trace or c.masks)] == []
+    others = [*cases.stream_cases(), *cases.plan_cases(), *cases.replica_cases()]
+    assert [c.case for c in others if not c.command] == [
+        "mobilenet_v2: first convolution", "finn: CNV, fewest multipliers for 9,130 cycles"
+    ]  # fmt: skip

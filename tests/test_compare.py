@@ -446,7 +446,11 @@ def test_every_format_comes_out(nets):
             assert [list(row) for row in json.loads(text)["rows"]] == [list(COLUMNS)] * 4
             assert set(json.loads(text)["geometric_means"]) == {"speed_up", "energy_gain", "edp_gain"}
         if style == "csv":
-            assert len(list(csv.DictReader(io.StringIO(text)))) == 4
+            rows = list(csv.DictReader(io.StringIO(text)))
+            assert list(rows[0]) == [*COLUMNS, "machine"]
+            assert [row["machine"] for row in rows] == 2 * [
+                "32 x 32 pes, 1,000 MHz, 8-bit, 25.6 GB/s", "32 x 32 pes, 1,000 MHz, 8-bit, 25.6 GB/s"
+            ]  # fmt: skip
 
 
 def test_a_table_writes_its_files_beside_runs_and_names_what_was_set(nets, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import accelsim
 from accelsim.activity import Step, Transfer
 from accelsim.cli import app
 from accelsim.config.dram import standard as standards
+from accelsim.engines import registry
 from accelsim.memory.device import machine
 from accelsim.memory.device.channel import Device
 from accelsim.memory.device.energy import per_command
@@ -88,11 +89,12 @@ def test_accounts_close_and_bytes_are_whole_transactions(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["nvdla_full", "nvdla_large"])
-def test_an_engine_that_asks_beat_by_beat_is_walked_again_at_the_devices_bandwidth(tmp_path, name):
+def test_an_engine_that_does_not_ask_is_walked_again_at_the_devices_bandwidth(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(type(registry.get("nvdla")), "asks_device", "")
     result = run(tmp_path, name)
     assert {layer.dram["coupling"] for layer in result.simulated} == {"bandwidth"}
     assert sum(layer.dram["difference_cycles"] for layer in result.simulated) > 0
-    assert any("beat by beat is approximated: walked again" in note for note in result.notes)
+    assert any("does not ask the DRAM device is approximated: walked again" in note for note in result.notes)
     assert not any("approximated" in note for note in run(tmp_path).notes)
 
 

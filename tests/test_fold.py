@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from accelsim.operands.layer_values import layer_reals
-from accelsim.passes.fold import fold, fold_weights, joinable
+from accelsim.passes.fold import fold, fold_weights
 from accelsim.workload.load import load_network
 from accelsim.workload.nets.builder import Builder
 from accelsim.workload.network import Network
@@ -162,19 +162,3 @@ def test_integers_and_means_with_variances_are_left_as_they_are():
     read_twice = network(lambda b, x: b.elementwise("add", "add", b.norm("bn", x), x))
     assert fold_weights(read_twice).hosts == {}
     assert fold_weights(network(lambda b, x: b.norm("ln", x, "layer"))).hosts == {}
-
-
-def test_work_on_elements_could_join_the_product_just_before_it():
-    def build(b, x):
-        relu = b.elementwise("relu", "relu", b.norm("bn", x))
-        other = b.conv("conv2", relu, 4, 3)
-        b.pool("pool", b.elementwise("last", "relu", b.elementwise("sum", "add", other, relu)), "max", 2, 2)
-
-    assert joinable(network(build)) == {"bn": "conv1", "relu": "conv1", "sum": "conv2", "last": "conv2"}
-
-
-def test_work_on_elements_joins_no_product_whose_result_others_read():
-    def build(b, x):
-        b.elementwise("add", "add", b.elementwise("relu", "relu", x), b.elementwise("neg", "neg", x))
-
-    assert joinable(network(build)) == {}

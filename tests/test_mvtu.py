@@ -80,6 +80,39 @@ def test_several_thresholds_are_normalising_scaling_and_rounding(bits, step):
     assert np.array_equal(activate(sums, gains, at), rounded)
 
 
+@pytest.mark.parametrize("order", ["matrix", "window"])
+def test_layers_of_two_bits_one_behind_another_through_thresholds_are_numpys(order):
+    """W2A2: ternary weights, sums, thresholds, levels 0 to 3 that the next unit reads.
+
+    NumPy convolves, normalises, divides by the step, rounds and clips, in exact reals. Some gains are negative.
+    """
+    rng = np.random.default_rng(7)
+    shapes = [Conv2d(2, 3, 8, 7, 7, 3, 3, pad=(1, 1, 1, 1)), Conv2d(2, 8, 6, 7, 7, 3, 3, stride=(2, 2))]
+    values = expected = rng.integers(-128, 128, shapes[0].input_shapes[0])
+    for depth, (shape, step) in enumerate(zip(shapes, (32.0, 2.0), strict=True)):
+        x = Tensor("x", shape.input_shapes[0], 2 if depth else 8, depth == 0)
+        w = Tensor("w", shape.weight_shape, 2, True, weight=True)
+        weights = rng.integers(-1, 2, w.shape)
+        gains = rng.choice([-0.5, 0.25, 0.75], shape.k)
+        shifts = rng.integers(-8, 9, shape.k) / 4
+
+        view = LayerView("layer", shape, (x,), (w,), (Tensor("y", shape.output_shape, 2),))
+        operands = Operands(view, (Operand(x, given=values),), (Operand(w, given=weights),))
+        params = ENGINE.params_schema(pe=2, simd=3, pad_matrix=True, order=order, weight_bits=2)
+        done = ENGINE.run(ENGINE.plan(view, operands, params, None, contract.MACHINE), operands)
+        values = activate(done.values, gains, thresholds(gains, shifts, edges(2, step)))
+        counted = {(e.component, e.action): n for e, n in done.events.items()}
+        assert counted["thresholds", "compare"] == 3 * values.size
+
+        padded = np.pad(expected, ((0, 0), (0, 0), (shape.pad[0], shape.pad[2]), (shape.pad[1], shape.pad[3])))
+        taken = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+        taken = taken[:, :, :: shape.stride[0], :: shape.stride[1]]
+        real = np.einsum("ncefrs,kcrs->nkef", taken, weights) * gains[:, None, None] + shifts[:, None, None]
+        expected = np.clip(np.floor(real / step + 0.5), 0, 3).astype(np.int64)
+        assert np.array_equal(values, expected)
+        assert set(np.unique(values)) == {0, 1, 2, 3}
+
+
 def test_the_example_by_hand():
     view = contract.view_of(Linear(n=1, c=7, k=5), np.random.default_rng(0))
     bits = {"pe": 2, "simd": 3, "pad_matrix": True, "weight_bits": 8, "accumulator_bits": 16}

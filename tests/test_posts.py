@@ -19,7 +19,7 @@ from accelsim.explore.sweep import evaluate
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.operands.layer_values import layer_reals
 from accelsim.passes.fold import fold, scaled
-from accelsim.report import clocked
+from accelsim.report import clocked, words
 from accelsim.report.document import to_json
 from accelsim.report.markdown import to_markdown
 from accelsim.report.reader import read_report
@@ -95,7 +95,9 @@ def test_a_folded_run_says_what_joined_what_and_what_that_saves(tmp_path):
     network = small(chain)
     result = ran(machine(), network)
     plain = accelsim.simulate(machine(), network, schedule="isolated")
-    assert [layer.name for layer in result.layers] == ["conv1", "conv2"]
+    assert [(layer.name, layer.folded_into) for layer in result.layers] == [
+        ("conv1", ""), ("ahead", "conv1"), ("relu", "conv1"), ("bn", "conv1"), ("bias", "conv1"), ("conv2", ""),
+    ]  # fmt: skip
     assert result.layers[0].details["post_ops"] == "relu, bn, bias"
     alone = {layer.name: layer for layer in plain.layers}
     assert result.layers[0].cycles == alone["conv1"].cycles
@@ -105,7 +107,7 @@ def test_a_folded_run_says_what_joined_what_and_what_that_saves(tmp_path):
     ]  # fmt: skip
     assert [factor.what for factor in schedule.factors[:2]] == ["layer by layer", "folded"]
     assert schedule.isolated_cycles == schedule.factors[0].cycles == plain.cycles
-    assert schedule.factors[1].cycles == alone["conv1"].cycles + alone["conv2"].cycles
+    assert schedule.factors[1].cycles == alone["conv1"].cycles + alone["conv2"].cycles == result.isolated_cycles
     assert schedule.isolated_dram_bits == plain.dram_bits
     assert clocked.folds(schedule) == ["conv1: ahead, relu, bn, bias"]
     assert "4 layers into the products ahead of them, 1 into weights and 3 by post" in to_markdown(result)
@@ -119,7 +121,8 @@ def test_machines_that_fold_differently_are_compared_over_the_whole_network(tmp_
     path.write_text(yaml.safe_dump({**values(), "name": "lanes"}))
     found = accelsim.compare(["edge_npu_l2", str(path)], ["onnx:squeezenet"])
     plain, lanes = found.rows
-    assert len(lanes.whole.layers) < len(plain.whole.layers)
+    assert [layer.name for layer in lanes.whole.layers] == [layer.name for layer in plain.whole.layers]
+    assert len(lanes.whole.schedule.layers) < len(plain.whole.schedule.layers)
     for row in (plain, lanes):
         assert row.over.cycles == row.whole.schedule.cycles, "nothing is left out, so both are on their clocks"
 
@@ -180,7 +183,8 @@ def test_a_point_of_a_sweep_folds_as_a_run_does(fold):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_values_of_products_are_checked_in_a_folded_run(workers):
     result = ran(machine(), small(chain), check=True, workers=workers)
-    assert [layer.checked for layer in result.layers] == [True, True]
+    assert [layer.checked for layer in result.layers if not layer.folded_into] == [True, True]
+    assert dict(words.totals(result))["values"] == "equal to the reference in 2 of 2 layers"
 
 
 def test_a_folded_product_and_what_joined_it_give_what_the_layers_give():
@@ -229,7 +233,7 @@ def test_a_unit_that_models_its_own_memory_has_none():
     unit, activity = machine().units[0], accelsim.activity.Activity(10, {}, {}, {}, None)
     first = view.view(view.layers[0])
     with pytest.raises(ConfigError, match=r"'array' models its own memory.*; remove post_ops from it"):
-        posts.with_posts(activity, first, (first,), unit, {})
+        posts.with_posts(activity, first, (first,), unit, {}, None)
 
 
 def test_machines_show_what_they_do_on_the_way_out_and_take_it_by_set(tmp_path):

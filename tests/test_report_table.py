@@ -1,10 +1,12 @@
 """The terminal table: what a person reads first, at any width and without colour."""
 
 import io
+import json
 import re
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 from report_samples import (
     ALEXNET,
     DRAM_BITS_PER_CYCLE,
@@ -19,7 +21,8 @@ from report_samples import (
 )
 from rich.console import Console
 
-from accelsim.report import bar, words
+from accelsim.cli import app
+from accelsim.report import bar, facts, words
 from accelsim.report.columns import shorten
 from accelsim.report.table import ResultView
 from accelsim.results import UnitAccount
@@ -44,7 +47,7 @@ def test_no_line_is_wider_than_the_terminal_and_every_layer_has_a_row(sample, wi
     rules = [i for i, line in enumerate(text.splitlines()) if line.startswith("───")]
     assert rules[1] - rules[0] - 1 == len(result.simulated)
     for layer, line in zip(result.simulated, text.splitlines()[rules[0] + 1 :], strict=False):
-        assert line.endswith(words.bound(layer.bound_by)), "a column was cut"
+        assert line.endswith(words.of_cause(layer.bound_by)), "a column was cut"
         assert f" {layer.cycles:,} " in line
 
 
@@ -179,6 +182,39 @@ def test_a_network_without_a_simulated_layer_still_reports():
     text = show(network([skipped("pool1"), skipped("pool2")]))
     assert "not simulated: 2 of 2 layers" in text
     assert "totals (PARTIAL)" in text
+
+
+REFUSED = (
+    "a: an attention array has no conv2d unit; b: 16-bit input, and words have 8; c: a vector unit has no conv2d unit"
+)
+ELSEWHERE = "the machine file gives it other layers"
+
+
+@pytest.mark.parametrize(("reason", "said"), [
+    (REFUSED, "b: 16-bit input, and words have 8; 2 other units refuse too"),
+    (f"layer 'x': {REFUSED}", "layer 'x': b: 16-bit input, and words have 8; 2 other units refuse too"),
+    (f"a: {ELSEWHERE}; b: a b has no pool unit; c: {ELSEWHERE}", "b: a b has no pool unit; 2 other units refuse too"),
+    (f"a: {ELSEWHERE}; b: {ELSEWHERE}; c: {ELSEWHERE}", "the machine file gives it to none of 3 units"),
+    ("does not fit b: 3; c: 4", "does not fit b: 3; c: 4"),
+])  # fmt: skip
+def test_the_nearest_of_many_units_says_why_and_the_others_are_counted(reason, said):
+    assert facts.nearest_refusal(reason, ["a", "b", "c"]) == said
+
+
+def test_two_units_say_both_why():
+    text = "a: a systolic array has no pool unit; b: 16-bit input, and words have 8"
+    assert facts.nearest_refusal(text, ["a", "b"]) == text
+
+
+def test_a_layer_that_no_unit_of_many_takes_is_a_short_line_and_a_full_reason_in_the_report(tmp_path):
+    layers = "- {name: fc1, kind: linear, c: 832, k: 1024}\n- {name: fc9, kind: linear, c: 1024, k: 1024}\n"
+    (tmp_path / "n.yaml").write_text(f"name: n\nisolated: true\nlayers:\n{layers}")
+    done = CliRunner().invoke(app, ["run", "finn_lfc", str(tmp_path / "n.yaml"), "-o", str(tmp_path / "out")])
+    assert "  fc9: the machine file gives it to none of 4 units\n" in done.output
+    written = json.loads((tmp_path / "out" / "report.json").read_text())["layers"][1]["reason"]
+    assert written == "; ".join(f"fc{i}: {ELSEWHERE}" for i in (1, 2, 3, 4))
+    alone = CliRunner().invoke(app, ["run", "finn_lfc", "vgg16", "-o", str(tmp_path / "none")])
+    assert "layer 'conv1_1': the machine file gives it to none of 4 units; choose" in str(alone.exception)
 
 
 def test_long_names_keep_the_numbers_that_tell_them_apart():

@@ -302,4 +302,4 @@ def test_a_file_that_is_no_table_is_one_line(capsys, tmp_path, content):
     for name in ("t.csv", "t.csv.gz"):
         (tmp_path / name).write_bytes(content)
         assert f"{name}:" in refused(capsys, "spatten_trace", tmp_path / name)
-    assert "cannot be read (FileNotFoundError)" in refused(capsys, "spatten_trace", Path("none.csv"))
+    assert "cannot be read (No such file or directory)" in refused(capsys, "spatten_trace", Path("none.csv"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from accelsim.errors import WorkloadError
+from accelsim.errors import ConfigError, WorkloadError
 from accelsim.operands.files import read_npz
 from accelsim.text import quoted
 from accelsim.workload.network import Network, make_layer
@@ -30,3 +30,28 @@ def test_a_damaged_archive_is_named_without_all_its_bytes(tmp_path):
         read_npz(path, Network("n", (layer,), tensors, isolated=True))
     assert "cannot be read as .npz" in str(failed.value)
     assert len(str(failed.value)) < len(str(path)) + 300
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "a.csv", "a.json", "a.onnx", "a.trace", "a.sqlite"])
+def test_every_reader_of_files_says_alike_why_it_cannot_read_one(tmp_path, name):
+    from accelsim.config import csvfile, schedule_file, yamlfile
+    from accelsim.explore.sweep import store
+    from accelsim.memory.device import traces
+    from accelsim.passes import profile
+    from accelsim.report import reader
+    from accelsim.workload.onnx import file
+
+    readers = {
+        "a.yaml": [yamlfile.read],
+        "a.csv": [lambda path: csvfile.read(path, ["a"]), lambda path: profile._from_csv(path, "density")],
+        "a.json": [schedule_file.keys, reader.read_report],
+        "a.onnx": [lambda path: file.read_model(path, str(path))],
+        "a.trace": [traces.read],
+        "a.sqlite": [store._check_header],
+    }
+    (tmp_path / name).mkdir()
+    for path, why in ((tmp_path / name, "Is a directory"), (tmp_path / f"none-{name}", "No such file or directory")):
+        for read in readers[name]:
+            with pytest.raises(ConfigError) as failed:
+                read(path)
+            assert str(failed.value).startswith(f"{path}: cannot be read ({why}); ")

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from accelsim.cli import completion, onclock, pricing, sizes, workload
+from accelsim.cli.examples import example
 
 if TYPE_CHECKING:
     from accelsim.results import NetworkResult
 
 
-@click.command(epilog="Example: accelsim run systolic_ws alexnet --batch 4 --set params.rows=16")
+@click.command(epilog=example("accelsim run systolic_ws alexnet --batch 4 --set params.rows=16",
+                              "accelsim run spatten_e2e net:bert_base --dim seq=64"))  # fmt: skip
 @click.argument("arch", shell_complete=completion.machine)
 @click.argument("network", shell_complete=completion.network)
 @workload.options
@@ -54,6 +56,7 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     from accelsim.config.arch import parse_set
     from accelsim.errors import WorkloadError
     from accelsim.progress import Bar
+    from accelsim.report import facts
     from accelsim.simulation import advice, load_arch, load_network, nothing_ran, simulate
 
     asked = pricing.named(options.pop("tables"))
@@ -82,7 +85,8 @@ def command(arch: str, network: str, style: str, output: Path | None, matrix_b: 
     with Bar() as report:
         result = simulate(machine, net, progress=report, requests=dram_trace is not None, **options)
     if (problem := nothing_ran(result)) is not None:
-        raise WorkloadError(problem, advice(machine, net, result))
+        units = [unit.name for unit in machine.units]
+        raise WorkloadError(facts.nearest_refusal(problem, units), advice(machine, net, result))
     if dram_trace is not None:
         from accelsim import outputs
         from accelsim.served import trace_text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,10 @@ from accelsim import outputs
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from accelsim.validate.compare import Verdict
     from accelsim.validate.rtl import Point
-
-WIDE = 110
-"""Columns of a terminal from which kinds and sources are printed beside the figures."""
-SHORT = {"average of other networks": "average", "fitted input": "fitted", "peer formula": "peer"}
-"""Classes as a narrow column names them."""
 
 
 @click.command(epilog="Example: accelsim validate systolic")
@@ -102,34 +100,42 @@ def _published(engines: tuple[str, ...], output: Path | None, form: str) -> None
 
 
 def _print(rows: list[Verdict]) -> None:
-    """Print a table per engine as wide as the terminal; where it is wide, with the sources."""
-    from rich.table import Table
-
+    """Print a row of figures for each case, and under it what an agreement proves, how it is judged, and the source."""
     from accelsim import terminal
     from accelsim.validate import spread, table
 
     console = terminal.console()
-    wide = console.width >= WIDE
-    grid = Table(box=None, header_style="bold", pad_edge=False, width=console.width)
-    for name in ("expected", "ours", "error"):
-        grid.add_column(name, justify="right", overflow="fold")
-    for name in ("verdict", "class", *(("kind", "case and source") if wide else ("case",))):
-        grid.add_column(name, overflow="fold")
+    heads = ("expected", "ours", "error", "verdict", "case (unit)")
+    cells = [
+        (table.figure(row.case.expected), table.figure(row.ours), table.error(row), row.verdict or "-",
+         f"{row.case.case} ({row.case.unit})" if row.case.unit else row.case.case)
+        for row in rows
+    ]  # fmt: skip
+    wide = [max(map(len, column)) for column in zip(heads, *cells, strict=True)][:4]
+
+    def line(texts: Sequence[str]) -> None:
+        expected, ours, error, verdict = (
+            f"{text:{way}{width}}" for text, way, width in zip(texts, ">>><", wide, strict=False)
+        )
+        _folded(console, f"{expected}  {ours}  {error}  {verdict}  ", texts[4])
+
+    line(heads)
     engine = ""
-    for row in rows:
-        case = row.case
+    for row, texts in zip(rows, cells, strict=True):
         if row.engine != engine:
             engine = row.engine
-            grid.add_row(*[""] * (6 if wide else 5), f"[{engine}]")
-        last = (case.kind, f"{case.case} ({case.origin}: {case.source})") if wide else (case.case,)
-        grid.add_row(
-            f"{table.figure(case.expected)} {case.unit}".strip(), table.figure(row.ours), table.error(row),
-            row.verdict or "-", SHORT.get(case.proves, case.proves), *last,
-        )  # fmt: skip
-    console.print(grid)
+            console.print(f"[{engine}]", markup=False)
+        line(texts)
+        _folded(console, "    ", f"{row.case.proves}; {table.judged(row.case)}: {row.case.source}", "dim")
     for name in table.unvalidated(rows):
         console.print(f"{name} is unvalidated: all its figures are derived by hand")
-    for line in (*spread.sentences(rows), table.count(rows)):
-        console.print(line)
-    if not wide:
-        console.print(f"kinds and sources: with -o FILE, or on {WIDE} columns")
+    for told in (*spread.sentences(rows), table.count(rows)):
+        console.print(told)
+
+
+def _folded(console: Console, head: str, text: str, style: str = "") -> None:
+    """Print a text behind a head, folded below itself."""
+    from accelsim.report.table import hanging
+
+    for found in hanging(head, text, console.width, style):
+        console.print(found)

@@ -57,6 +57,10 @@ class Unit:
         return any(fnmatchcase(name, p) or fnmatchcase(kind, p) for p in self.layers)
 
 
+OTHER_LAYERS = "the machine file gives it other layers"
+"""Why a unit does not take a layer that is not for it."""
+
+
 @dataclass(frozen=True, repr=False)
 class Arch:
     """A resolved machine.

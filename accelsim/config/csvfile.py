@@ -60,7 +60,7 @@ def read(path: Path, columns: Collection[str]) -> list[Line]:
             body = file.read(MAX_FILE_BYTES + 1)
         rows = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as problem:
-        raise ConfigError(f"cannot be read ({type(problem).__name__})", "give a CSV file in UTF-8", file=name) from None
+        raise ConfigError.unreadable(problem, name, "give a CSV file in UTF-8") from None
     if len(body) > MAX_FILE_BYTES:
         raise ConfigError(f"file is larger than {MAX_FILE_BYTES >> 20} MiB", "split it", file=name)
     header = [cell.strip() for cell in rows[0]] if rows else []

@@ -31,8 +31,7 @@ def keys(path: Path) -> list[tuple[str, Any]]:
         places = [{key: kept[key] for key in PLACE} for kept in schedule["kept"]]
         found = {"mode": "network", "places": places} | {k: schedule[k] for k in ("residency", "prefetch", "overlap")}
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"cannot be read ({reason})", "check the path", file=str(path)) from None
+        raise ConfigError.unreadable(error, path) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _none(path) from None
     if "fold" in machine:

@@ -162,16 +162,20 @@ class RoomsSpec(Strict):
 
 PostOp: TypeAlias = Literal[
     "add", "affine", "clip", "clip6", "elu", "gelu", "gelu_tanh", "hardsigmoid", "hardswish", "leakyrelu", "mul",
-    "prelu", "relu", "sigmoid", "swish", "tanh",
+    "prelu", "relu", "residual", "sigmoid", "swish", "tanh",
 ]  # fmt: skip
 """What may be done to results on their way out: elementwise operations with at most constants beside the result, a
-bias as ``add``, and scaling per channel."""
+bias as ``add``, and scaling per channel; ``residual`` adds another activation."""
 
 
 class PostSpec(Strict):
     """Work on results on their way out of a unit, in place of a layer of its own."""
 
-    ops: tuple[PostOp, ...] = Field(strict=False, min_length=1, description="operations that it does")
+    ops: tuple[PostOp, ...] = Field(
+        strict=False,
+        min_length=1,
+        description="operations that it does: add is a bias, residual the sum with another activation",
+    )
     lanes: int = Field(ge=1, le=65536, description="results that it takes per cycle, whatever is done to them")
 
 

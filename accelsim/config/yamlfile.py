@@ -99,7 +99,7 @@ def read(path: Path, name: str | None = None, listed: str | None = None) -> Docu
     except UnicodeDecodeError:
         raise ConfigError("not a text file in UTF-8", "give a YAML file", file=shown) from None
     except OSError as error:
-        raise ConfigError(f"cannot be read ({error.strerror})", "check the path", file=shown) from None
+        raise ConfigError.unreadable(error, shown) from None
     return parse(text, shown, listed)
 
 

@@ -22,7 +22,7 @@ from accelsim.memory.network_rows import Known, LaidOut, State, begun, layout
 from accelsim.schedules import BusTime as BusTime
 
 DRAM = "dram"
-MADE = frozenset({"input", "index", "psum", "other"})
+MADE = frozenset({"input", "index", "psum", "residual", "other"})
 """What a tile loads that waits for the layers that make it, unless somebody knows better; the rest are constants."""
 
 MOST_TILES = 10**8

@@ -23,6 +23,8 @@ Into: TypeAlias = "Callable[[Layer, Layer], Literal['', 'weights', 'lanes']]"
 
 MOVES = ("copy",)
 """Elementwise operations that may put an element somewhere else."""
+SUMS = ("add", "sum")
+"""Those that of two operands give the sum."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ def fold(network: Network, rule: Fold = "unary", into: Into | None = None) -> Fo
     shifts its channels; whose input nobody else reads and has as many bits as its result; and whose input comes from a
     product or from a layer that left. Values are not computed: of a folded network the truth is the unfolded one.
 
+    On a machine a sum of two activations may leave too: the other one must be there when the product begins, which is
+    the later one of two. See docs/decisions/0108-residual-additions.md.
+
     Parameters
     ----------
     into : callable, optional
@@ -55,23 +60,33 @@ def fold(network: Network, rule: Fold = "unary", into: Into | None = None) -> Fo
     """
     if rule == "none":
         return Folded(network, {})
-    readers = Counter(name for layer in network.layers for name in layer.inputs)
+    readers = Counter(name for layer in network.layers for name in layer.reads)
     hosts: dict[str, str] = {}
     kept: dict[str, Layer] = {}
     maker: dict[str, str] = {}
+    places = dict.fromkeys(network.inputs, -1)
+    """Activation -> where the layer that makes it stands among those that are kept."""
     for layer in network.layers:
+        joined: tuple[str, ...] = ()
         host = maker.get(layer.inputs[0]) if _unary(layer) and readers[layer.inputs[0]] == 1 else None
+        if into is not None and _sums(layer):
+            for mine, other in (layer.inputs, layer.inputs[::-1]):
+                found = maker.get(mine) if readers[mine] == 1 else None
+                if found is not None and places[other] < places[mine] and _alike(network, other, layer.outputs[0]):
+                    host, joined = found, (other,)
         way = into(kept[host], layer) if host is not None and into is not None else ""
-        if host is not None and _as_large(network, layer) and (into is None or way):
+        if host is not None and _as_large(network, kept[host].outputs[0], layer) and (into is None or way):
             hosts[layer.name] = host
-            post = (*kept[host].post, Post(layer.name, layer.shape, layer.weights, way))
+            post = (*kept[host].post, Post(layer.name, layer.shape, layer.weights, way, joined))
+            places[layer.outputs[0]] = places[kept[host].outputs[0]]
             kept[host] = replace(kept[host], outputs=layer.outputs, post=post)
             maker[layer.outputs[0]] = host
         else:
+            places |= dict.fromkeys(layer.outputs, len(kept))
             kept[layer.name] = layer
             if layer.kind in PRODUCTS and len(layer.outputs) == 1:
                 maker[layer.outputs[0]] = layer.name
-    used = {name for layer in kept.values() for name in (*layer.inputs, *layer.weights, *layer.outputs)}
+    used = {name for layer in kept.values() for name in (*layer.reads, *layer.weights, *layer.outputs)}
     used |= {name for layer in kept.values() for post in layer.post for name in post.weights}
     tensors = {name: tensor for name, tensor in network.tensors.items() if name in used}
     return Folded(replace(network, layers=tuple(kept.values()), tensors=tensors, program=None), hosts)
@@ -113,30 +128,6 @@ def fold_weights(network: Network) -> Folded:
     return Folded(replace(network, layers=tuple(kept.values()), tensors=left, values=values, program=None), hosts)
 
 
-def joinable(network: Network) -> dict[str, str]:
-    """Return each layer of work on elements that a machine could do while a product's results leave, and the product.
-
-    One input comes from the product, or from a layer that could join it, and nobody else reads that; of several such
-    products it is the last.
-    """
-    readers = Counter(name for layer in network.layers for name in layer.inputs)
-    maker: dict[str, str] = {}
-    place = {layer.name: at for at, layer in enumerate(network.layers)}
-    joins: dict[str, str] = {}
-    for layer in network.layers:
-        if layer.kind in PRODUCTS:
-            host = layer.name
-        elif _on_elements(layer):
-            hosts = [maker[name] for name in layer.inputs if name in maker and readers[name] == 1]
-            if not hosts:
-                continue
-            joins[layer.name] = host = max(hosts, key=lambda name: place[name])
-        else:
-            continue
-        maker |= dict.fromkeys(layer.outputs, host)
-    return joins
-
-
 def scaled(weight: np.ndarray, *rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return filters and bias of a product and the scaling behind it.
 
@@ -175,9 +166,21 @@ def _on_elements(layer: Layer) -> bool:
     return isinstance(layer.shape, Normalization) and layer.shape.op in ("batch", "affine")
 
 
-def _as_large(network: Network, layer: Layer) -> bool:
-    """Whether the result has as many elements of as many bits as the input."""
-    source, made = network.tensors[layer.inputs[0]], network.tensors[layer.outputs[0]]
+def _sums(layer: Layer) -> bool:
+    """Whether a layer adds two activations, and nothing else."""
+    if not isinstance(layer.shape, Elementwise) or layer.weights:
+        return False
+    return layer.shape.op in SUMS and len(set(layer.inputs)) == 2 == len(layer.inputs) and len(layer.outputs) == 1
+
+
+def _alike(network: Network, tensor: str, made: str) -> bool:
+    """Whether two tensors have as many elements."""
+    return network.tensors[tensor].elements == network.tensors[made].elements
+
+
+def _as_large(network: Network, name: str, layer: Layer) -> bool:
+    """Whether the result of a layer has as many elements of as many bits as one of its inputs."""
+    source, made = network.tensors[name], network.tensors[layer.outputs[0]]
     return source.elements == made.elements and source.bits == made.bits and source.place == made.place
 
 

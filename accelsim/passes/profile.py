@@ -106,7 +106,7 @@ def _from_csv(path: Path, quantity: str) -> Document:
         lines = body.decode("utf-8-sig").splitlines()
         rows = list(csv.reader(lines, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
-        raise error(f"cannot be read ({type(problem).__name__})", "give a CSV file in UTF-8") from None
+        raise ConfigError.unreadable(problem, shown, "give a CSV file in UTF-8") from None
     header = rows[0] if rows else []
     known = ("layer", *(f"{role}_{quantity}" for role in ROLES), *FREE_COLUMNS)
     for column in header:

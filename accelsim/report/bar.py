@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.report import facts
-from accelsim.report.words import CAUSE_WORDS
+from accelsim.report import facts, words
 from accelsim.results import LayerResult
 
 _CHARS = {
@@ -43,7 +42,7 @@ def char(cause: str) -> str:
 
 def legend(cause: str) -> tuple[str, str]:
     """Return the character of a cause and what it means."""
-    return char(cause), CAUSE_WORDS.get(cause, cause)
+    return char(cause), words.of_cause(cause)
 
 
 def cells(layer: LayerResult, width: int) -> list[tuple[str, int]]:

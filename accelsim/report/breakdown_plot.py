@@ -63,8 +63,8 @@ def write_labels(ax: Axes, labels: list[str], font: float) -> None:
 def cycles_bars(result: NetworkResult, drawn: list[SeriesRow]) -> tuple[list[dict[str, float]], dict[str, Look]]:
     """Return the bars of cycles and how their keys look."""
     found = facts.all_causes(result)
-    looks = {words.CAUSE_WORDS.get(cause, cause): palette.CAUSES.get(cause, palette.UNKNOWN) for cause in found}
-    return [{words.CAUSE_WORDS.get(cause, cause): n for cause, n in row.cycles.items()} for row in drawn], looks
+    looks = {words.of_cause(cause): palette.CAUSES.get(cause, palette.UNKNOWN) for cause in found}
+    return [{words.of_cause(cause): n for cause, n in row.cycles.items()} for row in drawn], looks
 
 
 def energy_bars(result: NetworkResult, drawn: list[SeriesRow]) -> tuple[list[dict[str, float]], dict[str, Look]]:

@@ -141,7 +141,7 @@ def rows(schedule: NetworkSchedule) -> list[list[str]]:
 
 def _shares(causes: Mapping[str, float]) -> str:
     ranked = sorted(causes.items(), key=lambda item: -item[1])
-    return ", ".join(f"{words.CAUSE_WORDS.get(cause, cause)} {words.percent(share)}" for cause, share in ranked)
+    return ", ".join(f"{words.of_cause(cause)} {words.percent(share)}" for cause, share in ranked)
 
 
 def _port(place: str) -> str:

@@ -77,7 +77,7 @@ def columns(result: NetworkResult, layers: Sequence[LayerResult], total: str) ->
         column("DRAM read", ("DRAM", "read", "MB"), [words.small(x.dram_read_bits / 8e6) for x in both], 1),
         column("DRAM write", ("DRAM", "write", "MB"), [words.small(x.dram_write_bits / 8e6) for x in both], 2),
         energy,
-        column("bound by", ("bound", "by"), [words.bound(layer.bound_by) for layer in layers] + [""], left=True),
+        column("bound by", ("bound", "by"), [words.of_cause(layer.bound_by) for layer in layers] + [""], left=True),
         *_clocked(result, layers),
     ]
 
@@ -87,13 +87,16 @@ def _clocked(result: NetworkResult, layers: Sequence[LayerResult]) -> list[Colum
     if result.schedule is None:
         return []
     times = clocked.by_layer(result)
-    mine = [times[layer.name] for layer in layers]
-    worst = [max(time.waits.items(), key=lambda wait: wait[1], default=("", 0)) for time in mine]
+    mine = [times.get(layer.name) for layer in layers]
+    starts, ends = (
+        [f"{getattr(time, key):,}" if time else "" for time in mine] for key in ("start_cycle", "end_cycle")
+    )
+    worst = [max(time.waits.items() if time else (), key=lambda wait: wait[1], default=("", 0)) for time in mine]
     waits = [f"{cycles:,}" if cause else "" for cause, cycles in worst]
     most = [clocked.WAIT_WORDS.get(cause, "") for cause, _ in worst]
     return [
-        column("start", ("one", "clock:", "start"), [*(f"{time.start_cycle:,}" for time in mine), ""], 3),
-        column("end", ("end",), [*(f"{time.end_cycle:,}" for time in mine), f"{result.cycles:,}"], 3),
+        column("start", ("one", "clock:", "start"), [*starts, ""], 3),
+        column("end", ("end",), [*ends, f"{result.cycles:,}"], 3),
         column("waited", ("waited",), [*waits, ""], 3),
         column("waited for", ("for",), [*most, ""], 3, left=True),
     ]
@@ -185,8 +188,12 @@ def _without_middle(name: str, width: int, dots: str) -> str:
 
 
 def worked(result: NetworkResult) -> tuple[LayerResult, ...]:
-    """Return the simulated layers that took time or moved data: renamings are not worth a row."""
-    return tuple(layer for layer in result.simulated if layer.cycles or layer.traffic or facts.causes(layer))
+    """Return the simulated layers that took time or moved data, and those that were folded: renamings have no row."""
+
+    def works(layer: LayerResult) -> bool:
+        return bool(layer.cycles or layer.traffic or facts.causes(layer) or layer.folded_into)
+
+    return tuple(filter(works, result.simulated))
 
 
 def _least(shown: Sequence[Column], name: int) -> int:

@@ -49,13 +49,12 @@ def heading(comparison: Comparison, network: str) -> str:
     ran = [row.whole for row in rows if row.whole is not None]
     if not ran:
         return f"{network}: nothing was simulated"
-    needed, state = len(ran[0].layers), facts.table_kind(ran[0])
-    over = {len(row.over.layers) for row in rows if row.over is not None}
+    state = facts.table_kind(ran[0])
     partial = [row for row in rows if row.over is not None and row.partial]
     title = f"{network}, batch {ran[0].batch}"
     if partial:
-        shared = comparison.incomplete == "common" and len(over) == 1
-        which = f"over the {basis.ran_of(over.pop(), needed)} that all ran" if shared else "each over what it ran"
+        shared = partial[0].shared
+        which = "each over what it ran" if shared is None else f"over the {basis.ran_of(*shared)} that all ran"
         state = ", ".join(word for word in (f"PARTIAL: {which}", state) if word)
     return f"{title} ({state})" if state else title
 
@@ -156,8 +155,10 @@ def to_json(comparison: Comparison) -> str:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """Return the rows as csv text, with a header."""
-    return csv_text([COLUMNS, *([row[name] for name in COLUMNS] for row in comparison.to_rows())])
+    """Return the rows as csv text, with a header; behind their keys what the machine is, empty where nothing ran."""
+    lines = {arch: machines.line(results) for arch, results in _results(comparison).items()}
+    rows = ([*(row[name] for name in COLUMNS), lines.get(row["arch"])] for row in comparison.to_rows())
+    return csv_text([(*COLUMNS, "machine"), *rows])
 
 
 def to_markdown(comparison: Comparison) -> str:

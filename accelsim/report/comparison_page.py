@@ -13,7 +13,7 @@ from accelsim.report.palette import Look
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.units import si
 
-_CAUSES = {words.CAUSE_WORDS[cause]: look for cause, look in palette.CAUSES.items()}
+_CAUSES = {words.of_cause(cause): look for cause, look in palette.CAUSES.items()}
 
 
 class Cell(NamedTuple):
@@ -73,7 +73,7 @@ def _network(how: _How, comparison: Comparison, name: str, number: int) -> dict[
         "heading": texts.heading(comparison, name),
         "heads": [*texts.HEAD_NAMES, "time by cause", "energy by class"],
         "totals": totals,
-        "causes": _legend(how.looks, _CAUSES, {words.CAUSE_WORDS.get(c, c) for row in rows for c in _causes(row.over)}),
+        "causes": _legend(how.looks, _CAUSES, {words.of_cause(c) for row in rows for c in _causes(row.over)}),
         "classes": _legend(how.looks, classes.LOOKS, {c for row in rows for c in how.energy(row, row.over)}),
         "layer_heads": ["layer", "kind", "MACs", *(text for row in rows for text in _layer_heads(row))],
         "layers": _layers(how, rows),
@@ -98,8 +98,19 @@ def _layers(how: _How, rows: Sequence[ComparisonRow]) -> list[list[Cell]]:
     if not rows:
         return []
     by_row = [{layer.name: layer for layer in row.over.layers} if row.over else {} for row in rows]
-    whole = rows[0].whole.layers if rows[0].whole is not None else ()
-    order = [layer for layer in whole if any(layer.name in mine for mine in by_row)]
+    shown = {layer.name: layer for mine in by_row for layer in mine.values()}
+    place: dict[str, int] = {}
+    for row in rows:
+        for i, layer in enumerate(row.whole.layers if row.whole is not None else ()):
+            place.setdefault(layer.name, i)
+            place.setdefault(layer.parent or layer.name, i)
+
+    def at(layer: LayerResult) -> tuple[int, bool]:
+        """Return where a layer stands: parts behind what another machine has as their whole."""
+        own = layer.parent if layer.parent in shown else layer.name
+        return place[own], own != layer.name
+
+    order = sorted(shown.values(), key=at)
     found = [(row, layer) for row, mine in zip(rows, by_row, strict=True) for layer in mine.values()]
     slowest = max((_time_s(row, layer) for row, layer in found), default=0.0)
     dearest = max((layer.total_energy_pj for _, layer in found), default=0.0)
@@ -119,7 +130,7 @@ def _layer_cells(
         return [Cell("not run"), *[Cell()] * 4]
     time, energy = _bars(how, row, layer, slowest, dearest)
     seconds, joules = si(_time_s(row, layer), "s"), si(layer.total_energy_pj * 1e-12, "J")
-    return [Cell(seconds), time, Cell(joules), energy, Cell(words.bound(layer.bound_by))]
+    return [Cell(seconds), time, Cell(joules), energy, Cell(words.bound_of(layer))]
 
 
 def _time_s(row: ComparisonRow, layer: LayerResult) -> float:
@@ -133,7 +144,7 @@ def _bars(how: _How, row: ComparisonRow, of: NetworkResult | LayerResult, slowes
     else:
         shares = {cause: facts.share(of, cause) for cause in facts.causes(of)}
         what, time_s = f"{row.arch}, {of.name}", _time_s(row, of)
-    causes = {words.CAUSE_WORDS.get(cause, cause): share for cause, share in shares.items()}
+    causes = {words.of_cause(cause): share for cause, share in shares.items()}
     return [
         Cell("", f"time of {what}", _percent(time_s, slowest), page.pieces(how.looks, causes, _CAUSES)),
         Cell(

@@ -228,6 +228,7 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
         "checked": layer.checked,
         "details": layer.details,
         **({"parent": layer.parent} if layer.parent else {}),
+        **({"folded_into": layer.folded_into} if layer.folded_into else {}),
         **({"dram": layer.dram} if layer.dram else {}),
     }
 

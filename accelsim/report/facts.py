@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from accelsim.activity import CAUSES
+from accelsim.config.arch import OTHER_LAYERS
 from accelsim.results import LayerResult, NetworkResult
 from accelsim.workload.shapes import PRODUCTS
 
@@ -14,6 +17,12 @@ USEFUL = ("busy", "zero")
 
 NEGLIGIBLE = 0.01
 """A layer that loses less than this share of the network's cycles is not worth a sentence."""
+
+MANY_UNITS = 3
+"""Of so many the refusals of a layer are too long for a line."""
+
+NO_SUCH = re.compile(r" has no \S+ unit$")
+"""What a unit says that runs no layers of a kind, whatever their size."""
 
 
 def status(result: NetworkResult) -> str:
@@ -109,6 +118,35 @@ def skipped_by_reason(result: NetworkResult) -> dict[str, list[LayerResult]]:
         if not layer.simulated:
             groups.setdefault(layer.reason or "no reason was given", []).append(layer)
     return groups
+
+
+def nearest_refusal(reason: str, units: Sequence[str]) -> str:
+    """Return why no unit of many takes a layer, in a line: of the nearest one, and how many others refuse.
+
+    Nearest is the first that has such layers, else the first that the machine file lets take it.
+
+    ``reason`` is ``unit: why; unit: why``, in the order of ``units``, and may stand behind something else; any other
+    text, and one of fewer than `MANY_UNITS`, is returned as it is.
+    """
+    if len(units) < MANY_UNITS:
+        return reason
+    cuts, at = list[int](), 0
+    for name in units:
+        at = reason.find(f"; {name}: " if cuts else f"{name}: ", at)
+        if at < 0:
+            return reason
+        cuts.append(at)
+    whys = [reason[begin:end].removeprefix("; ") for begin, end in pairwise([*cuts, len(reason)])]
+    own = [why for why in whys if not why.endswith(f": {OTHER_LAYERS}")]
+    if not own:
+        return f"{reason[: cuts[0]]}the machine file gives it to none of {len(units)} units"
+    near = next((why for why in own if not NO_SUCH.search(why)), own[0])
+    return f"{reason[: cuts[0]]}{near}; {len(units) - 1} other units refuse too"
+
+
+def unit_names(result: NetworkResult) -> list[str]:
+    """Return the names of the units of a machine that has several, in the order of its file."""
+    return [str(unit["name"]) for unit in result.arch.get("units") or ()]
 
 
 def dram_bits_per_cycle(result: NetworkResult) -> float | None:

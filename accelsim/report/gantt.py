@@ -98,7 +98,7 @@ def _block(
     if not cycles or not high:
         return
     look = palette.CAUSES[cause]
-    told = {"busy": "works", "idle": "waits for another layer, or has none left"}.get(cause, words.CAUSE_WORDS[cause])
+    told = {"busy": "works", "idle": "waits for another layer, or has none left"}.get(cause, words.of_cause(cause))
     label = None if cause in used else used.setdefault(cause, told)
     ax.broken_barh([(start, cycles)], (lane + 0.4 - 0.8 * (floor + high), 0.8 * high), facecolors=look.colour,
                    hatch=look.hatch or None, edgecolor="white", linewidth=0, label=label)  # fmt: skip

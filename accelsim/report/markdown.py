@@ -111,7 +111,7 @@ def _row(layer: LayerResult) -> list[str]:
         words.megabytes(layer.dram_read_bits),
         words.megabytes(layer.dram_write_bits),
         words.number(layer.total_energy_pj / 1e6),
-        words.bound(layer.bound_by),
+        markdown(words.bound_of(layer)),
         markdown(", ".join(f"{key}={_brief(value)}" for key, value in layer.mapping.items())),
     ]
 

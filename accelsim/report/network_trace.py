@@ -58,7 +58,7 @@ def use(schedule: NetworkSchedule) -> dict[str, list[tuple[int, float]]]:
 def live(result: NetworkResult, schedule: NetworkSchedule) -> dict[str, list[tuple[int, int]]]:
     """Return buffer -> (cycle, bits alive from then on): from a first writer's start to a last reader's end."""
     times = {time.name: time for time in schedule.layers}
-    order = [times.get(layer.name) for layer in result.layers]
+    order = [times.get(layer.name) for layer in result.layers if not layer.folded_into]
     found: dict[str, list[tuple[int, int]]] = {}
     for buffer in schedule.buffers:
         changes: dict[int, int] = {0: 0}

@@ -181,7 +181,7 @@ def energy_parts(shown: Sequence[Shown]) -> Energies:
 def cause_looks(shown: Sequence[Shown]) -> dict[str, tuple[str, Look]]:
     """Return cause -> words and look, in the order of reports; what never occurs is left out."""
     found = facts.in_order({cause: True for point in shown for cause, n in point.cycles_by_cause.items() if n})
-    return {c: (words.CAUSE_WORDS.get(c, c), palette.CAUSES.get(c, palette.UNKNOWN)) for c in found}
+    return {c: (words.of_cause(c), palette.CAUSES.get(c, palette.UNKNOWN)) for c in found}
 
 
 def _with_unit(name: str, value: float) -> str:

@@ -188,11 +188,12 @@ def of_results(results: Iterable[NetworkResult], incomplete: Incomplete = "commo
     """Return one point per result, named after its machine and what else tells it from others of its network."""
     found: dict[int, Shown] = {}
     rankings: dict[str, Ranking] = {}
+    needed: dict[str, int | None] = {}
     given = list(results)
     labels = _labels(given)
     for network in dict.fromkeys(result.network for result in given):
         mine = [i for i, result in enumerate(given) if result.network == network]
-        works = works_of([given[i] for i in mine])
+        needed[network], works = works_of([given[i] for i in mine])
         ranking = rankings[network] = basis.rank(works, incomplete)
         for i, work, ranks, shown in zip(mine, works, ranking.ranks, ranking.shown, strict=True):
             layers = (
@@ -200,7 +201,6 @@ def of_results(results: Iterable[NetworkResult], incomplete: Incomplete = "commo
             )
             if shown:
                 found[i] = _of_result(given[i], labels[i], layers if ranks else None, ranks)
-    needed = {result.network: len(result.layers) for result in given}
     return compared([found[i] for i in sorted(found)], rankings, needed, incomplete)
 
 

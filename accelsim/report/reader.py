@@ -18,7 +18,7 @@ MAX_BYTES = 64 * 2**20
 """Larger files are refused before they are parsed: a thousand layers take some megabytes."""
 _LATER = (
     "nonzero_weight_macs", "nonzero_input_macs", "stored", "dram_bits_touched", "events", "stalled_pj", "parent",
-    "dram",
+    "dram", "folded_into",
 )  # fmt: skip
 """Keys that reports of this format had not from the start."""
 
@@ -44,8 +44,7 @@ def read_report(path: Path) -> NetworkResult:
             raise ConfigError(f"larger than {MAX_BYTES >> 20} MiB", "no report is", file=str(path))
         data = json.loads(body.decode())
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"cannot be read ({reason})", "check the path", file=str(path)) from None
+        raise ConfigError.unreadable(error, path) from None
     except (ValueError, RecursionError):
         raise _no_report(path) from None
     if not isinstance(data, dict) or "schema" not in data:

@@ -40,7 +40,7 @@ def roofline(result: NetworkResult, ids: Mapping[str, str]) -> scatter.Plot | No
     circles = [(*place, r) for place, r in zip(plot.places, radii, strict=True)]
     scatter.name_points(plot, [(*circles[i], [layers[i].name]) for i in worst], circles)
     bounds = dict.fromkeys(layer.bound_by for layer in layers)
-    plot.legend = [{"fill": _fill(bound), "text": f"bound by {words.bound(bound)}"} for bound in bounds]
+    plot.legend = [{"fill": _fill(bound), "text": f"bound by {words.of_cause(bound)}"} for bound in bounds]
     return plot
 
 

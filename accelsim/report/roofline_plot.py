@@ -167,7 +167,7 @@ def _scatter(ax: Axes, result: NetworkResult, found: Sequence[Point]) -> None:
             alpha=0.75,
             edgecolors="black",
             linewidths=0.5,
-            label=words.bound(bound),
+            label=words.of_cause(bound),
             zorder=3,
         )
 

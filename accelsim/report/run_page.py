@@ -26,19 +26,22 @@ def to_html(result: NetworkResult) -> str:
     """Return the page as text; the same result gives the same text."""
     looks = Looks()
     drawn = rows(result, most=len(result.layers) + 1)
-    layers = [layer for layer in result.simulated if layer.cycles or layer.total_energy_pj]
+    layers = [layer for layer in result.simulated if layer.cycles or layer.total_energy_pj or layer.folded_into]
     cycles, cause_looks = cycles_bars(result, drawn)
     energy, component_looks = energy_bars(result, drawn)
     most, most_pj = (
         max((row.total_cycles for row in drawn), default=0),
         max((row.total_pj for row in drawn), default=0),
     )
-    table, times = [], clocked.by_layer(result)
-    for i, (layer, row) in enumerate(zip(layers, drawn, strict=True)):
-        bars = (
-            _bar("cycles", row.total_cycles / (most or 1), page.pieces(looks, cycles[i], cause_looks)),
-            _bar("energy", row.total_pj / (most_pj or 1), page.pieces(looks, energy[i], component_looks)),
-        )
+    table, times, bars_of = [], clocked.by_layer(result), zip(drawn, cycles, energy, strict=True)
+    for i, layer in enumerate(layers):
+        bars = _bar("cycles", 0, []), _bar("energy", 0, [])
+        if not layer.folded_into:
+            row, spent, joules = next(bars_of)
+            bars = (
+                _bar("cycles", row.total_cycles / (most or 1), page.pieces(looks, spent, cause_looks)),
+                _bar("energy", row.total_pj / (most_pj or 1), page.pieces(looks, joules, component_looks)),
+            )
         table.append(_row(result, layer, f"layer{i}", bars, times.get(layer.name)))
     plot = roofline(result, {layer.name: f"layer{i}" for i, layer in enumerate(layers)})
     return page.render(
@@ -81,7 +84,7 @@ def to_html(result: NetworkResult) -> str:
 
 
 def _time(result: NetworkResult) -> dict[str, float]:
-    return {words.CAUSE_WORDS.get(cause, cause): share for cause, share in facts.time_shares(result).items()}
+    return {words.of_cause(cause): share for cause, share in facts.time_shares(result).items()}
 
 
 def _energy(result: NetworkResult, looks: Mapping[str, Any]) -> dict[str, float]:
@@ -140,7 +143,7 @@ def _row(
             _small(layer.total_energy_pj / 1e6),
             bars[1],
             _number(layer.macs or 0, f"{layer.macs:,}" if layer.macs else ""),
-            _text(words.bound(layer.bound_by)),
+            _text(words.bound_of(layer)),
             _text(layer.kind),
             _text(layer.unit or ""),
         ],
@@ -160,19 +163,24 @@ def _place(time: LayerTime) -> str:
 
 def _told(result: NetworkResult, layer: LayerResult) -> str:
     """Return what hovering says of a layer, and what the filter looks through."""
+    if layer.folded_into:
+        return f"{layer.name}\n{layer.kind}, {layer.reason}"
     share = layer.cycles / result.isolated_cycles if result.isolated_cycles else 0.0
     return (
-        f"{layer.name}\n{layer.kind} on {layer.unit}, bound by {words.bound(layer.bound_by)}\n{layer.cycles:,} cycles "
-        f"({words.percent(share)} of all), occupancy {words.percent(layer.occupancy)}"
+        f"{layer.name}\n{layer.kind} on {layer.unit}, bound by {words.of_cause(layer.bound_by)}\n"
+        f"{layer.cycles:,} cycles ({words.percent(share)} of all), occupancy {words.percent(layer.occupancy)}"
     )
 
 
 def _facts(result: NetworkResult, layer: LayerResult) -> list[tuple[str, str]]:
+    if layer.folded_into:
+        done = f"{layer.folded_into}, where what it takes is counted"
+        return [("shape", _pairs(layer.shape)), ("widths", _widths(layer)), ("folded into", done)]
     checked = {True: "equal to NumPy", False: "WRONG: not equal to NumPy", None: ""}[layer.checked]
     needed = {f"{name} bits/cycle": words.number(x) for name, x in layer.needed_bits_per_cycle.items()}
     found = [
         ("shape", _pairs(layer.shape)),
-        ("widths", _pairs({f"{name} bits": bits for name, bits in layer.bits.items() if bits})),
+        ("widths", _widths(layer)),
         (f"mapping ({layer.mapping_source})", _pairs(layer.mapping)),
         ("where", letters.said(letters.of_layer(result, layer))),
         ("MACs", f"{layer.macs:,} dense, {layer.effective_macs:,} effective, {layer.performed_macs:,} performed"),
@@ -191,6 +199,10 @@ def _facts(result: NetworkResult, layer: LayerResult) -> list[tuple[str, str]]:
     return [(label, text) for label, text in found if text]
 
 
+def _widths(layer: LayerResult) -> str:
+    return _pairs({f"{name} bits": bits for name, bits in layer.bits.items() if bits})
+
+
 def _pairs(found: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {_brief(value)}" for key, value in found.items())
 
@@ -207,7 +219,7 @@ def _tables(layer: LayerResult) -> list[dict[str, Any]]:
         total = sum(account.causes.values()) or 1
         lines = [
             (
-                words.CAUSE_WORDS.get(cause, cause),
+                words.of_cause(cause),
                 f"{account.causes[cause]:,}",
                 words.percent(account.causes[cause] / total),
             )

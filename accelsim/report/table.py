@@ -130,6 +130,8 @@ def joined(cells: list[Text]) -> Text:
 
 
 def _bar(layer: LayerResult, column: Column) -> Text:
+    if layer.folded_into:
+        return Text(column.padded(layer.reason or ""), "dim")
     text = Text()
     for cause, n in bar.cells(layer, column.width):
         text.append(bar.char(cause) * n, bar.STYLES.get(cause, ""))
@@ -159,7 +161,9 @@ def _absent(result: NetworkResult, shown: int, width: int) -> Iterator[Text]:
     """Yield what has no row: renamings without work, and dim, by reason, the layers that were not simulated."""
     if without := len(result.simulated) - shown:
         yield Text(f"without work: {without} layers (renamings)", "dim")
-    groups = facts.skipped_by_reason(result)
+    groups = dict[str, list[LayerResult]]()
+    for reason, layers in facts.skipped_by_reason(result).items():
+        groups.setdefault(facts.nearest_refusal(reason, facts.unit_names(result)), []).extend(layers)
     if not groups:
         return
     number = sum(map(len, groups.values()))

@@ -84,7 +84,7 @@ def _lanes(ax: Axes, layers: Sequence[LayerResult], edges: Sequence[float], unit
             mine = [i for i, layer in enumerate(layers) if layer.bound_by == bound and (layer.unit or "") == unit]
             spans = [(edges[i], edges[i + 1] - edges[i]) for i in mine]
             first = unit == next(x.unit or "" for x in layers if x.bound_by == bound)
-            label = f"bound by {words.bound(bound)}" if first else None
+            label = f"bound by {words.of_cause(bound)}" if first else None
             ax.broken_barh(spans, (lane - 0.4, 0.8), facecolors=colour, edgecolors="white", linewidth=0.3, label=label)
     cut = len(words.prefix([layer.name for layer in layers], LONG_NAME))
     inches = (_WIDTH - _LEFT - _RIGHT) / (edges[-1] or 1)
@@ -116,7 +116,7 @@ def _causes(ax: Axes, result: NetworkResult, layers: Sequence[LayerResult], edge
     for cause in facts.all_causes(result):
         look = palette.CAUSES.get(cause, palette.UNKNOWN)
         roof = [low + 100 * facts.share(layer, cause) for low, layer in zip(floor, layers, strict=True)]
-        told = f"{words.CAUSE_WORDS.get(cause, cause)} {words.percent(spent[cause])}"
+        told = f"{words.of_cause(cause)} {words.percent(spent[cause])}"
         ax.fill_between(
             _twice(edges), _flat(floor), _flat(roof), facecolor=look.colour, hatch=look.hatch or None,
             edgecolor="white", linewidth=0, label=told,

@@ -41,7 +41,7 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     name_longest(ax, shares, looks, font, width)
     write_legend(ax, list(looks), width)
     write_labels(ax, labels, font)
-    useful = [words.CAUSE_WORDS[cause] for cause in facts.USEFUL]
+    useful = [words.of_cause(cause) for cause in facts.USEFUL]
     for y, (share, total) in enumerate(zip(shares, totals, strict=True)):
         occupancy, time = sum(share.get(name, 0.0) for name in useful) / 100, total / (result.isolated_cycles or 1)
         told = f"{words.percent(occupancy)} in {words.percent(time)}"

@@ -155,8 +155,13 @@ def _change(ratio: float, figure: str) -> str:
     return f"{'-' if ratio < 1 else '+'}{percent(abs(ratio - 1))} {figure}"
 
 
-def bound(name: str) -> str:
-    """Return what bounds a layer in the words of the legends; files for programs keep the name."""
+def bound_of(layer: LayerResult) -> str:
+    """Return what bounds a layer, or which one does its work."""
+    return f"folded into {layer.folded_into}" if layer.folded_into else of_cause(layer.bound_by)
+
+
+def of_cause(name: str) -> str:
+    """Return a cause, or what bounds a layer, in the words of the legends; files for programs keep the name."""
     return CAUSE_WORDS.get(name, name)
 
 
@@ -171,7 +176,7 @@ def _next(layer: LayerResult, cause: str) -> str:
     second = max(lost, key=lambda c: lost[c], default=None)
     if second is None or lost[second] < WORTH_A_WORD:
         return ""
-    return f"; next is {CAUSE_WORDS.get(second, second)}, {percent(lost[second])}"
+    return f"; next is {of_cause(second)}, {percent(lost[second])}"
 
 
 def _dram_remedy(result: NetworkResult, layer: LayerResult, its: str) -> str:
@@ -302,7 +307,7 @@ def area(result: NetworkResult) -> str:
 def _spent(result: NetworkResult) -> str:
     spent = facts.time_shares(result)
     shown = sorted(spent.items(), key=lambda item: -item[1])
-    return ", ".join(f"{CAUSE_WORDS.get(cause, cause)} {percent(part)}" for cause, part in shown) or "nowhere"
+    return ", ".join(f"{of_cause(cause)} {percent(part)}" for cause, part in shown) or "nowhere"
 
 
 def _slowest(result: NetworkResult) -> str:
@@ -311,7 +316,7 @@ def _slowest(result: NetworkResult) -> str:
         return ""
     layer = max(result.simulated, key=lambda layer: layer.cycles)
     share = percent(layer.cycles / result.isolated_cycles)
-    return f"{layer.name} {layer.cycles:,} cycles ({share}), {bound(layer.bound_by)}; --layers NAME explains it"
+    return f"{layer.name} {layer.cycles:,} cycles ({share}), {of_cause(layer.bound_by)}; --layers NAME explains it"
 
 
 def not_modelled(result: NetworkResult) -> str:
@@ -413,4 +418,5 @@ def _checks(result: NetworkResult) -> str:
     checked = sum(layer.checked is not None for layer in result.layers)
     if wrong:
         return f"WRONG in {len(wrong)} of {checked} checked layers: {', '.join(wrong)}"
-    return f"equal to the reference in {checked} of {len(result.simulated)} layers" if checked else ""
+    own = sum(not layer.folded_into for layer in result.simulated)
+    return f"equal to the reference in {checked} of {own} layers" if checked else ""

@@ -17,6 +17,7 @@ from accelsim.config.yamlfile import read, validate
 from accelsim.engines import registry
 from accelsim.errors import ConfigError
 from accelsim.memory import device
+from accelsim.validate import commands
 
 Kind = Literal["exact", "within", "range", "known_gap", "reported"]
 Origin = Literal["hand-derived", "published", "peer", "published (recalled)", "fitted", "RTL"]
@@ -36,6 +37,8 @@ _IMPLIED: dict[Origin, Class] = {
 }  # fmt: skip
 Metric = Literal["cycles", "traffic", "power", "area", "energy ratio", "other"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+_NO_OPTIONS = {"interval"}
+"""Arguments of replicas' figures that no command takes."""
 _WORDS: tuple[tuple[Metric, str], ...] = (
     ("power", "_mw"), ("power", ".mw."), ("area", "mm2"), ("energy ratio", "_pj"), ("traffic", "bits"),
     ("traffic", "bytes"), ("traffic", "traffic."), ("other", "mapping"), ("cycles", "cycles"), ("cycles", "time_s"),
@@ -95,6 +98,11 @@ class Figure(Strict):
         return self
 
     @property
+    def command(self) -> str:
+        """What gives the figure on a command line; empty where nothing does."""
+        return ""
+
+    @property
     def proves(self) -> Class:
         """What an agreement proves: as the case says, or as follows from its origin."""
         return self.class_ or _IMPLIED[self.origin]
@@ -117,6 +125,12 @@ class StreamCase(Figure):
     pattern: str
     requests: int = Field(ge=1)
 
+    @property
+    def command(self) -> str:
+        """What serves the stream on a command line."""
+        options = {"pattern": (self.pattern, ""), "requests": (self.requests, 0), "format": ("json", "")}
+        return shlex.join(["accelsim", "dram", self.standard, *commands.words(options)])
+
 
 class ReplicaCase(Figure):
     """Another tool's arithmetic; ``quantity`` is a key of what ``figures`` of the replica's module returns."""
@@ -124,6 +138,16 @@ class ReplicaCase(Figure):
     replica: str = Field(description="module below accelsim.replicas")
     given: dict[str, Any] = Field(default_factory=dict, description="arguments of its figures")
     data: str | None = Field(None, description="file in ACCELSIM_DATA, the argument 'path'; skipped without it")
+
+    @property
+    def command(self) -> str:
+        """What runs the replica on a command line; empty of arguments that it does not take."""
+        if set(self.given) & _NO_OPTIONS:
+            return ""
+        found = ["accelsim", "replica", self.replica.replace(".", "_"), *self.given.get("path", "").split()]
+        options = {key.replace("_", "-"): (value, "") for key, value in self.given.items() if key != "path"}
+        found += commands.words({**options, "format": ("json", "")})
+        return shlex.join(found) + (f" {commands.at_hand(self.data)}" if self.data is not None else "")
 
 
 class PlanCase(Figure):
@@ -135,6 +159,23 @@ class PlanCase(Figure):
     planner: str = "exact"
     inplace: str = "none"
     scale: Positive = Field(1.0, description="factor from bytes to the unit of the source")
+
+    @property
+    def command(self) -> str:
+        """What plans the network on a command line; empty of what lives at a layer, which no command prints."""
+        if self.quantity.startswith("live."):
+            return ""
+        options = {"fold": (self.fold, "none"), "planner": (self.planner, "exact"), "inplace": (self.inplace, "none")}
+        found = ["accelsim", "plan", self.network, "--capacity-kib", f"{self.capacity_kib:g}"]
+        return shlex.join([*found, *commands.words(options), "--format", "json"])
+
+
+def brought(network: dict[str, Any] | None, layer: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the network that a case brings, as a file has it; a layer alone is isolated."""
+    head = {"name": "case", "source": "validation case"}
+    if network is not None:
+        return head | network
+    return None if layer is None else head | {"isolated": True, "layers": [{"name": "layer", **layer}]}
 
 
 class CaseSpec(Figure):
@@ -173,17 +214,22 @@ class CaseSpec(Figure):
 
     @property
     def command(self) -> str:
-        """What runs the case on a command line; empty where only a file could say its layer, mapping or density."""
-        if self.workload is None or isinstance(self.mapping, dict) or isinstance(self.density, dict):
+        """What runs the case on a command line; empty of RTL points, of traces, and of operands from files."""
+        if self.rtl is not None or self.trace is not None or self.masks:
             return ""
-        words = ["accelsim", "run", self.arch, self.workload, "--format", "json"]
-        for name, value, default in (("layers", self.layers, "*"), ("batch", self.batch, 1), ("seed", self.seed, 0)):
-            words += [f"--{name}", str(value)] if value != default else []
-        for name, file in (("mapping", self.mapping), ("density", self.density)):
-            words += [f"--{name}", Path(file).stem] if file is not None else []
+        before, network = "", self.workload or "case.yaml"
+        if (document := brought(self.network, self.layer)) is not None:
+            before = commands.written(network, document)
+        found = ["accelsim", "run", self.arch, network, "--format", "json"]
+        if self.network is not None and "schedule.mode" not in self.set:
+            found.append("--isolated")
+        found += commands.words({"layers": (self.layers, "*"), "batch": (self.batch, 1), "seed": (self.seed, 0)})
+        for option, content, key in (("mapping", self.mapping, "*"), ("density", self.density, "layers")):
+            text, option_words = commands.named_or_written(option, content, key)
+            before, found = before + text, found + option_words
         for key, value in self.set.items():
-            words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
-        return shlex.join(words)
+            found += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+        return before + shlex.join(found)
 
     def number(self, engine: str) -> Number:
         """Return which published number this is: of the one layer that runs, not of whichever a pattern takes."""

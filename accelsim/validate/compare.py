@@ -15,7 +15,6 @@ import yaml
 
 from accelsim import outputs
 from accelsim.config import packaged
-from accelsim.config.yamlfile import Document
 from accelsim.errors import ConfigError
 from accelsim.planning import Plan, plan
 from accelsim.report.document import document
@@ -28,12 +27,13 @@ from accelsim.validate.cases import (
     PlanCase,
     ReplicaCase,
     StreamCase,
+    brought,
     engine_cases,
     plan_cases,
     replica_cases,
     stream_cases,
 )
-from accelsim.workload import matrix_names, spatten_trace, yaml_network
+from accelsim.workload import matrix_names, spatten_trace
 from accelsim.workload.lifetimes import is_lifetimes
 from accelsim.workload.network import Network
 
@@ -327,10 +327,5 @@ def _masks(masks: dict[str, str], network: Network) -> dict[str, np.ndarray]:
 
 
 def _network(case: dict[str, Any]) -> Network:
-    if case["workload"] is not None:
-        return load_network(case["workload"])
-    if case["network"] is not None:
-        return load_network({"name": "case", "source": "validation case"} | case["network"])
-    layer = {"name": "layer", **case["layer"]}
-    text = {"name": "case", "source": "validation case", "isolated": True, "layers": [layer]}
-    return yaml_network.build(Document(text, "cases.yaml"))
+    given: str | dict[str, Any] = case["workload"] or brought(case["network"], case["layer"]) or {}
+    return load_network(given)

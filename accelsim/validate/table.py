@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from math import isnan
 
 from accelsim.validate import spread
+from accelsim.validate.cases import Figure
 from accelsim.validate.compare import Verdict
 
 
@@ -30,13 +31,17 @@ def to_markdown(rows: list[Verdict]) -> str:
     ]
     for row in rows:
         case = row.case
-        kind = case.kind if case.kind != "within" else f"within {case.tolerance:.3g}"
         cells = (row.engine, case.case, f"{figure(case.expected)} {case.unit}".strip(), figure(row.ours),
-                 error(row), row.verdict or "reported", case.proves, f"{kind}, {case.origin}", case.source,
-                 f"`{run}`" if (run := getattr(case, "command", "")) else "")  # fmt: skip
+                 error(row), row.verdict or "reported", case.proves, judged(case), case.source,
+                 f"`{case.command}`" if case.command else "")  # fmt: skip
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     reasons = [f"- {row.case.case}: {row.case.why}" for row in rows if row.case.why]
     return "\n".join([*lines, "", "## Bands and gaps", "", *reasons, ""])
+
+
+def judged(case: Figure) -> str:
+    """Return how a figure is judged, and where it is from."""
+    return f"{case.kind if case.kind != 'within' else f'within {case.tolerance:.3g}'}, {case.origin}"
 
 
 def _spread(rows: list[Verdict]) -> list[str]:

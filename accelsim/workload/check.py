@@ -82,7 +82,7 @@ def order_fault(layers: tuple[Layer, ...]) -> tuple[Layer, Fault] | None:
     producer: dict[str, str] = {}
     last = {name: i for i, layer in enumerate(layers) for name in layer.outputs}
     for i, layer in enumerate(layers):
-        for name in layer.inputs:
+        for name in layer.reads:
             if name not in producer and name in last:
                 other = "itself" if last[name] == i else f"layer '{layers[last[name]].name}' further down"
                 return layer, (f"reads tensor '{name}', which is made by {other}", "list layers in running order")

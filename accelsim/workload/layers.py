@@ -79,6 +79,8 @@ class Post(NamedTuple):
         What it did.
     weights : tuple of str
         Its constants.
+    inputs : tuple of str
+        Activations that it takes beside the layer's result.
     into : str
         ``weights`` where they are changed and nothing is left to do, ``lanes`` where hardware does it; empty where no
         machine was asked.
@@ -88,6 +90,7 @@ class Post(NamedTuple):
     shape: Shape
     weights: tuple[str, ...]
     into: Literal["", "weights", "lanes"] = ""
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,16 @@ class Layer:
         """Dense multiply-accumulates; 0 for the memory-bound kinds, None where they are unknown."""
         return macs(self.shape)
 
+    @property
+    def joins(self) -> tuple[str, ...]:
+        """Activations that what was folded into it takes beside its result."""
+        return tuple(name for post in self.post for name in post.inputs)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All activations that it takes."""
+        return (*self.inputs, *self.joins)
+
     def batched(self, factor: Factor) -> Layer:
         """Return the same work on ``factor`` times as many images."""
         parts = tuple(part.batched(factor) for part in self.parts)
@@ -130,6 +143,7 @@ class LayerView:
     """A layer with its tensors resolved: all that an engine sees of a network.
 
     ``beside_bits`` is what other layers' tensors take of the unit's room meanwhile (`accelsim.engine.Room`).
+    ``joins`` are activations that meet its results on their way out, behind the engine.
     """
 
     name: str
@@ -138,12 +152,18 @@ class LayerView:
     weights: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     batch: int = 1
+    joins: tuple[Tensor, ...] = ()
     beside_bits: int = 0
 
     @property
     def kind(self) -> str:
         """The kind of work."""
         return self.shape.kind
+
+    @property
+    def reads(self) -> tuple[Tensor, ...]:
+        """All activations that it takes."""
+        return (*self.inputs, *self.joins)
 
     @property
     def macs(self) -> int:

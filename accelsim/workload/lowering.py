@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from accelsim.errors import WorkloadError
 from accelsim.workload.layers import Layer, Tensor
-from accelsim.workload.network import Network, make_layer
+from accelsim.workload.network import Network, is_view, make_layer
 from accelsim.workload.shapes import Attention, Dims, Elementwise, Matmul, Shape, Softmax, View
 
 SUFFIX = ".attention"
@@ -25,6 +25,22 @@ SKIP_NOTE = (
 def attentions(network: Network) -> tuple[Layer, ...]:
     """Return the attention layers of a network."""
     return tuple(layer for layer in network.layers if isinstance(layer.shape, Attention))
+
+
+def stands_for(network: Network) -> dict[str, tuple[str, ...]]:
+    """Return each layer with work -> itself, or the parts with work that an attention stands for.
+
+    These are the names by which machines that take an attention whole and others have the same work.
+    """
+    found = {}
+    for layer in network.layers:
+        if isinstance(layer.shape, Attention):
+            own = {name: network.tensors[name] for name in (*layer.inputs, *layer.weights)}
+            parts = layer.parts or _composed(layer, layer.shape, own, network.isolated)
+            found[layer.name] = tuple(part.name for part in parts if not is_view(part))
+        elif not is_view(layer):
+            found[layer.name] = (layer.name,)
+    return found
 
 
 def lowered(network: Network, whole: Collection[str] = ()) -> Network:

@@ -111,7 +111,7 @@ class Network:
     def inputs(self) -> tuple[str, ...]:
         """Activations that no layer makes, in order of first use."""
         made = {name for layer in self.layers for name in layer.outputs}
-        return tuple(dict.fromkeys(n for layer in self.layers for n in layer.inputs if n not in made))
+        return tuple(dict.fromkeys(n for layer in self.layers for n in layer.reads if n not in made))
 
     def batched(self, batch: int) -> Network:
         """Return the network for ``batch`` images in all: activations scale, weights do not.
@@ -143,10 +143,11 @@ class Network:
 
     def view(self, layer: Layer) -> LayerView:
         """Return ``layer`` with its tensors resolved."""
-        inputs, weights, outputs = (
-            tuple(self.tensors[name] for name in names) for names in (layer.inputs, layer.weights, layer.outputs)
+        inputs, weights, outputs, joins = (
+            tuple(self.tensors[name] for name in names)
+            for names in (layer.inputs, layer.weights, layer.outputs, layer.joins)
         )
-        return LayerView(layer.name, layer.shape, inputs, weights, outputs, self.batch)
+        return LayerView(layer.name, layer.shape, inputs, weights, outputs, self.batch, joins)
 
     def with_tensors(self, changed: Mapping[str, Tensor]) -> Network:
         """Return the network with some tensors replaced."""
@@ -161,7 +162,7 @@ class Network:
         for layer in self.layers:
             graph.add_node(layer.name, kind=layer.kind, macs=layer.macs)
         for layer in self.layers:
-            for t in layer.inputs:
+            for t in layer.reads:
                 if t in producer:
                     graph.add_edge(producer[t], layer.name, tensor=t)
         return graph

@@ -110,7 +110,7 @@ def layout(network: Network, *, state: Collection[str] = (), inplace: InPlace = 
         if name not in network.tensors:
             raise WorkloadError(f"state '{name}' is no tensor", nearest(name, network.tensors, "correct its name"))
     inputs = frozenset(name for name in network.inputs if not network.tensors[name].weight)
-    read = frozenset(name for layer in network.layers for name in layer.inputs)
+    read = frozenset(name for layer in network.layers for name in layer.reads)
     living = frozenset(name for name, tensor in network.tensors.items() if tensor.state and not tensor.weight)
     found = _Finder(network, living.union(state), inputs, read)
     for layer in network.layers:
@@ -177,7 +177,7 @@ class _Finder:
             return
         position = len(self.layers)
         self.layers.append(layer.name)
-        read = {self.seen[name] for name in layer.inputs if name in self.seen}
+        read = {self.seen[name] for name in layer.reads if name in self.seen}
         for part in read:
             self._read(part, position)
         for name in layer.outputs:

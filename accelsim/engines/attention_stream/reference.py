@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from accelsim.activity import Activity, Event
 from accelsim.engine import Machine
+from accelsim.engines.attention_stream.reference_select import greedy, topk_rounds
 from accelsim.operands.handle import Operands
 from accelsim.stepped import Ledger
 from accelsim.workload.layers import LayerView
@@ -171,7 +170,7 @@ class _Stream(Ledger):
         high = [[(x >> p.low_bits) << p.low_bits for x in key] for key in low]
         steps, mine = (0, list(range(n)))
         if p.select == "greedy":
-            steps, mine = self.greedy(query, high, n, seen)
+            steps, mine = greedy(query, high, n, seen, Fraction(str(p.iterations)))
         scores = self.scores(query, high, mine, seen)
         again = False
         if p.low_bits:
@@ -182,7 +181,11 @@ class _Stream(Ledger):
         self.out[b, i, h] = outputs
         passes = 2 if again else 1
         qk, soft = self.lines(len(mine)), -(-exponentials // p.softmax_lanes)
-        topk = self.select_values(n, used) if p.select == "topk" else 0
+        topk = 0
+        if p.select == "topk" and used < n:
+            rounds, compared = topk_rounds(n, used, p, self.row)
+            topk = rounds + -(-n // p.softmax_lanes) + 1  # rounds, fill and handover
+            self.count("topk", "compare", compared)
         pv = self.lines(used)
         first = max(qk, soft, steps)
         stages = max(qk * passes, soft * passes, steps, pv)
@@ -280,72 +283,3 @@ class _Stream(Ledger):
                     out += share * np.array(values[j], float)
                     used += 1
         return used, out / total, len(keys)
-
-    # selectors
-
-    def greedy(self, query: list[int], keys: list[list[int]], n: int, seen: int) -> tuple[int, list[int]]:
-        """Step through the two queues."""
-        p, d = self.p, self.a.head_dim
-        steps = math.ceil(Fraction(str(p.iterations)) * n)
-        partial = dict.fromkeys(range(seen), 0)
-        sorted_columns = [sorted(range(seen), key=lambda j, c=c: keys[j][c]) for c in range(d)]  # type: ignore[misc]
-        largest = [list(order if x >= 0 else order[::-1]) for x, order in zip(query, sorted_columns, strict=True)]
-        smallest = [order[::-1] for order in largest]  # the heads of both queues are at the ends of these lists
-
-        def product(column: int, order: list[int]) -> int:
-            return query[column] * keys[order[-1]][column]
-
-        for _ in range(steps):
-            for queues, sign in ((largest, 1), (smallest, -1)):
-                heads = [(-sign * product(c, order), c) for c, order in enumerate(queues) if order]
-                if heads and min(heads)[0] < 0:
-                    c = min(heads)[1]
-                    partial[queues[c][-1]] += product(c, queues[c])
-                    queues[c].pop()
-        mine = [j for j in partial if partial[j] > 0]
-        return steps, mine or [max(partial, key=lambda j: (partial[j], -j))]
-
-    def select_values(self, n: int, k: int) -> int:
-        """Run the quick-select; return the cycles of rounds, fill and handover."""
-        if k >= n:
-            return 0
-        p = self.p
-        rounds = 0
-        if p.pivot == "expected":
-            rounds = math.floor(_expected(n, k, p.topk_parallel) + Fraction(1, 2))
-            self.count("topk", "compare", math.floor(_compared(n, k) + Fraction(1, 2)))
-        else:
-            for left in self.ranks(n, k):
-                rounds += -(-left // p.topk_parallel) + 3
-                self.count("topk", "compare", left)
-        return rounds + -(-n // p.softmax_lanes) + 1
-
-    def ranks(self, n: int, k: int) -> Iterator[int]:
-        """Yield how many values are left in each round."""
-        modulus = 2**31 - 1
-        state = (self.p.pivot_seed * 7919 + self.row * 104729 + n * 31 + k) % modulus
-        for _ in range(3):
-            state = (state * 48271 + 11) % modulus
-        left, rank = n, k
-        while True:
-            yield left
-            state = (state * 48271 + 11) % modulus
-            pivot = left // 2 if self.p.pivot == "middle" else state * left // modulus
-            if pivot == rank:
-                return
-            left, rank = (pivot, rank) if rank < pivot else (left - pivot - 1, rank - pivot - 1)
-
-
-@cache
-def _expected(n: int, k: int, parallel: int) -> Fraction:
-    return -(-n // parallel) + 3 + _after(n, k, lambda m, rank: _expected(m, rank, parallel))
-
-
-@cache
-def _compared(n: int, k: int) -> Fraction:
-    return n + _after(n, k, _compared)
-
-
-def _after(n: int, k: int, of: Any) -> Fraction:
-    """Return the mean over pivots of what is left to do."""
-    return sum((of(p, k) if k < p else of(n - p - 1, k - p - 1) for p in range(n) if p != k), Fraction(0)) / n

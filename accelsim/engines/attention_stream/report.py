@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow, Loop, Step, Transfer
@@ -85,17 +87,33 @@ def _lines(vectors: int, dim: int, multipliers: int) -> int:
 
 def _schedule(plan: Plan, blocks: np.ndarray, drain: int) -> tuple[Step | Loop, ...]:
     """Return the tiles; the outputs of the last one leave when the pipeline has run empty."""
-    first, *_ = starts = np.flatnonzero(np.any(np.diff(blocks, axis=0, prepend=-1), axis=1))
-    del first
+    period = _period(plan, blocks)
+    part = blocks[:period]
+    starts = np.flatnonzero(np.any(np.diff(part, axis=0, prepend=-1), axis=1))
+    runs = [
+        (int(end - start), tuple(_steps(plan, part[start].tolist())))
+        for start, end in zip(starts, [*starts[1:], period], strict=True)
+    ]
+    *before, (repeat, (main, *second)) = runs
+    again = (Loop(len(blocks) // period - 1, _items(runs)),) if period < len(blocks) else ()
+    ends = (main._replace(stores=()), *second, Step((), drain, main.stores))
+    return (*again, *_items([*before, (repeat - 1, (main, *second))]), *ends)
+
+
+def _period(plan: Plan, blocks: np.ndarray) -> int:
+    """Return after how many blocks they repeat: those of a head's queries, where these differ and all heads do not."""
+    period, over = divmod(plan.shape.q, plan.in_block)
+    if over or period < 2 or len(blocks) == period:
+        return len(blocks)
+    whole = blocks.reshape(-1, period, blocks.shape[1])
+    return period if (whole == whole[0]).all() and (whole[0] != whole[0, 0]).any() else len(blocks)
+
+
+def _items(runs: Sequence[tuple[int, tuple[Step, ...]]]) -> tuple[Step | Loop, ...]:
+    """Return steps, each run of them as often as its number says."""
     items: list[Step | Loop] = []
-    for start, end in zip(starts, [*starts[1:], len(blocks)], strict=True):
-        body, repeat = tuple(_steps(plan, blocks[start].tolist())), int(end - start)
-        if end == len(blocks):
-            main, *second = body
-            last = [main._replace(stores=()), *second, Step((), drain, main.stores)]
-            items += [Loop(repeat - 1, body), *last] if repeat > 1 else last
-        else:
-            items += [Loop(repeat, body)] if repeat > 1 else body
+    for repeat, steps in runs:
+        items += [Loop(repeat, steps)] if repeat > 1 else steps * repeat
     return tuple(items)
 
 

@@ -13,7 +13,7 @@ from accelsim.operands.handle import Operands
 from accelsim.units import exact
 from accelsim.workload.shapes import Attention
 
-MAX_SCORES = 1 << 20
+MAX_SCORES = 1 << 18
 """Scores at a time."""
 
 
@@ -73,30 +73,27 @@ def spread(rows: slice, total: int, chosen: int) -> np.ndarray:
 
 def decide(a: Attention, p: Params, pick: Pick, operands: Operands, wanted: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return what every row keeps, as ``known`` of `kernel.walk`, and the output (rows, dim) if it is wanted."""
-    from accelsim.engines.attention_stream import kernel
+    from accelsim.engines.attention_stream import softmax_kernel
 
     total = a.batch * a.heads * a.q
     known, out = np.zeros((total, 4), np.int64), np.zeros((total if wanted else 0, a.head_dim))
-    scale, share = math.sqrt(a.head_dim) * 2**p.score_shift, exact(p.keep_values)
-    nothing, sorted_keys = np.zeros((0, 0), np.bool_), None
+    share, held, kind = exact(p.keep_values), None, _kind(a, operands)
+    both = p.low_bits > 0 and (wanted or p.select == "threshold")
+    nothing = np.zeros((0, 0), np.int64)
     for head in heads(a, operands):
-        visible = seen(a, head.places)
+        if head.keys is not held:
+            held = head.keys
+            high_keys, low_keys = ((held >> bits << bits).T.astype(kind, order="C") for bits in (p.low_bits, 0))
+            greedy = Greedy.of(held) if p.select == "greedy" else None
+        visible, queries = seen(a, head.places), head.queries.astype(kind)
         n = visible if a.causal == "skip" else np.full(len(visible), a.kv)
-        high = scores(head, (head.keys >> p.low_bits) << p.low_bits, visible, a, scale)
-        weighed = wanted or p.select == "threshold"
-        low = scores(head, head.keys, visible, a, scale) if p.low_bits and weighed else high
-        chosen = nothing
-        if p.select == "greedy":
-            share = exact(p.iterations)
-            steps = -(-n * share.numerator // share.denominator)
-            chosen = np.zeros(high.shape, np.bool_)
-            if head.keys is not sorted_keys:
-                sorted_keys, order = head.keys, np.ascontiguousarray(np.argsort(head.keys, axis=0, kind="stable").T)
-            kernel.candidates(head.queries, head.keys, order, visible, steps, chosen)
+        high = scores(queries, high_keys, visible, p)
+        low = scores(queries, low_keys, visible, p) if both else high
         kept = np.maximum(1, n * share.numerator // share.denominator) if pick.values is None else pick.values
+        listed, many = (nothing, n) if greedy is None else greedy.candidates(head.queries, visible, n, p)
         again = np.full(len(n), -1) if pick.refetched is None else spread(head.rows, total, pick.refetched)
-        kernel.weigh(
-            high, low, chosen, head.values.astype(np.float64), np.stack((n, np.minimum(kept, n)), axis=1),
+        softmax_kernel.weigh(
+            high, low, listed, head.values, np.stack((n, np.minimum(kept, n), many), axis=1),
             (SELECTORS[p.select], p.chunk_keys if p.softmax == "lazy" else 0, int(p.low_bits > 0), int(wanted)),
             (p.post_threshold, p.threshold, p.refetch_threshold), again, known[head.rows],
             out[head.rows] if wanted else np.zeros((len(n), a.head_dim)),
@@ -104,12 +101,49 @@ def decide(a: Attention, p: Params, pick: Pick, operands: Operands, wanted: bool
     return known, out
 
 
-def scores(head: Head, keys: np.ndarray, visible: np.ndarray, a: Attention, scale: float) -> np.ndarray:
-    """Return the scores of some rows, exact but for their scale; hidden keys have -inf."""
-    found = head.queries.astype(np.float64) @ keys.T.astype(np.float64)
-    found /= scale
-    if a.causal != "none":
-        found[np.arange(a.kv) >= visible[:, None]] = -np.inf
+def _kind(a: Attention, operands: Operands) -> type[np.int32 | np.float64]:
+    """Return a type that holds all products and sums of scores without rounding; operands have 16 bits at most."""
+    queries, keys = (int(np.abs(operand.values).max()) for operand in operands.inputs[:2])
+    return np.int32 if a.head_dim * queries * keys < 1 << 31 else np.float64
+
+
+class Greedy(NamedTuple):
+    """A head's keys sorted by column, as `greedy_kernel.candidates` takes them."""
+
+    order: np.ndarray
+    ranked: np.ndarray
+    shift: int
+
+    @classmethod
+    def of(cls, keys: np.ndarray) -> Greedy:
+        """Sort keys of shape (kv, dim)."""
+        from accelsim.engines.attention_stream.greedy_kernel import BUCKETS
+
+        size = int(np.abs(keys).max())
+        columns = np.ascontiguousarray(keys.T, np.int16 if size < 1 << 15 else np.int64)  # sorted by radix, or merging
+        order = np.argsort(columns, axis=1, kind="stable")
+        ranked = np.take_along_axis(columns, order, axis=1).astype(np.int64)
+        return cls(order, ranked, max(0, (size - 1).bit_length() - (BUCKETS - 1).bit_length()))
+
+    def candidates(
+        self, queries: np.ndarray, visible: np.ndarray, n: np.ndarray, p: Params
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the candidates of rows that have n keys, and how many each has."""
+        from accelsim.engines.attention_stream import greedy_kernel
+
+        share = exact(p.iterations)
+        listed, many = np.empty((len(queries), self.order.shape[1]), np.int64), np.empty(len(queries), np.int64)
+        steps = -(-n * share.numerator // share.denominator)
+        greedy_kernel.candidates(queries, self.order, self.ranked, visible, steps, self.shift, listed, many)
+        return listed, many
+
+
+def scores(queries: np.ndarray, columns: np.ndarray, visible: np.ndarray, p: Params) -> np.ndarray:
+    """Return the scores of rows of queries and columns of keys, exact but for their scale; hidden keys have -inf."""
+    from accelsim.engines.attention_stream import softmax_kernel
+
+    found = np.empty((len(queries), columns.shape[1]))
+    softmax_kernel.score(queries, columns, visible, math.sqrt(len(columns)) * 2**p.score_shift, found)
     return found
 
 

@@ -24,6 +24,7 @@ Assumed:
 - Groups of a convolution that fill a block of channels share a hardware layer, their kernels filled up with zeros.
 - Rows of a matrix are pixels, one below the other; 3 channels in image mode are pixels of 4.
 - Registers of other configurations are as deep as those of nv_small; those of the normalisation unit.
+- Before a DRAM device data and weights each keep the transaction that they ended in, and results leave evenly.
 - Weights have room for two groups of kernels, data as few bands as fit beside them.
 """
 
@@ -38,7 +39,7 @@ from accelsim.activity import Activity
 from accelsim.components import Alu, Component, Mac, RegisterFile, Sram
 from accelsim.config.schema import MappingSpec
 from accelsim.engine import Engine, Machine, Many, Sample, Word
-from accelsim.engines.nvdla import columns, post, totals
+from accelsim.engines.nvdla import asked, columns, post, totals
 from accelsim.engines.nvdla.params import ACCUMULATOR_BITS, POST, Mapping, Params
 from accelsim.engines.nvdla.plan import Work, in_turn, walked, work_of
 from accelsim.engines.nvdla.registers import registers
@@ -68,6 +69,7 @@ class Nvdla(Engine[Params, Mapping]):
     params_schema = Params
     mapping_schema = Mapping
     primary = "macs"
+    asks_device = "beats"
     dram_inside = ("bits_per_cycle", "latency_cycles")
     support_params = ("wide_kernels",)
 
@@ -123,12 +125,20 @@ class Nvdla(Engine[Params, Mapping]):
 
     def run(self, plan: Plan, operands: Operands | None = None) -> Activity:
         """Walk the hardware layers; with operands, compute them."""
-        dram = plan.machine.dram
+        dram, door = plan.machine.dram, plan.machine.door
         if isinstance(plan.work, post.Post):
             values = None if operands is None else post.values_of(operands)
-            return post.activity(plan.view, plan.work, plan.params, dram, values)
+            return post.activity(plan.view, plan.work, plan.params, dram, values, door)
         made = None if operands is None else _values(plan.work, operands)
-        return totals.activity(plan.view, plan.work, plan.params, dram, plan.effective_macs, walked(plan.work), made)
+        work, p = plan.work, plan.params
+        if door is None:
+            found = walked(work)
+        else:
+            rows = (part.bottom - part.top for part in work.parts)
+            parts = zip(work.parts, (count * work.conv.f for count in rows), strict=True)
+            bits = [totals.written_bits(plan.view, work, part, positions, p) for part, positions in parts]
+            found = asked.answered(work, bits, p, door)
+        return totals.activity(plan.view, work, p, dram, plan.effective_macs, found, made)
 
     def closed_form(self, plan: Plan) -> Activity | None:
         """Return what the post-processing does; the loads of a convolution have no closed form."""

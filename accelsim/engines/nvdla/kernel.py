@@ -23,6 +23,12 @@ CYCLES, FIRST, LAST, ACTIVE, LOAD, WEIGHT, FLOOR, CREDIT, FILL, END = range(10)
 """What a walk counts, in cycles: all, the first product, the last one; with products, waiting for loads, for later
 weights, for a package's least cycles, for credits, through pipelines at the start, at the end."""
 COUNTS = 10
+ASKED, COME, BUS, KIND = range(4)
+"""Columns of a beat that is asked of a DRAM device: when it is asked for, when it comes, the cycles for which it then
+keeps the device, 1 if it is one of weights."""
+ASKS = 4
+NOBODY = np.zeros((0, ASKS), np.int64)
+"""A walk that asks no device."""
 MOST = 2**62
 
 
@@ -38,7 +44,7 @@ def stripe_of(left, row, stripe):  # type: ignore[no-untyped-def]
 
 @kernel
 def forward(clock, rates, count):  # type: ignore[no-untyped-def]
-    """Move ``clock``, [cycle, ticks of it that are over, beats], by ``count`` beats."""
+    """Move ``clock``, [cycle, ticks of it that are over, beats, when a device is free], by ``count`` beats."""
     clock[0] += count * rates.beat_cycles
     clock[2] += count
     most = MOST // max(1, rates.beat_ticks)  # at a time, within 64 bits
@@ -51,10 +57,11 @@ def forward(clock, rates, count):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def beats(clock, history, rates, count, earliest):  # type: ignore[no-untyped-def]
+def beats(clock, history, rates, asks, kind, count, earliest):  # type: ignore[no-untyped-def]
     """Let beats come one after another, the first no sooner than ``earliest``; return when the last one does (rule 1).
 
-    Only where beats may wait for those on their way (rule 3) is each looked at.
+    Only where beats may wait for those on their way (rule 3) is each looked at. ``asks`` has a line for each beat of a
+    walk that a DRAM device answers, whose rates are ``limited``; none of any other.
     """
     last = 0
     while count > 0:
@@ -62,12 +69,21 @@ def beats(clock, history, rates, count, earliest):  # type: ignore[no-untyped-de
         if rates.limited and number >= rates.outstanding:
             earliest = max(earliest, history[number % rates.outstanding] + rates.latency + rates.outstanding_cycles)
         together = 1 if rates.limited else count
-        if clock[0] < earliest:
-            clock[0], clock[1] = earliest, 0
+        begin = earliest
+        if len(asks) > 0:
+            asks[number, KIND], asks[number, ASKED] = kind, earliest - rates.latency
+            if number > 0:
+                asks[number, ASKED] = max(asks[number - 1, ASKED] + 1, earliest - rates.latency)
+            clock[3] = max(clock[3], asks[number, ASKED] + rates.latency) + asks[number, BUS]
+            begin = clock[3]
+        if clock[0] < begin:
+            clock[0], clock[1] = begin, 0
         forward(clock, rates, together - 1)
         last = clock[0] + (1 if clock[1] > 0 else 0)
         forward(clock, rates, 1)
         history[number % rates.outstanding] = last
+        if len(asks) > 0:
+            asks[number, COME] = last
         count -= together
     return last
 
@@ -84,8 +100,10 @@ def line_cycles(surfaces, beats):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
+def walk(layers, rates, counts, asks):  # type: ignore[no-untyped-def]
     """Walk hardware layers, int64 (layers, FIELDS); add up ``counts``, int64 (COUNTS,); return where each ends.
+
+    ``asks`` is int64 (all beats, ASKS) where a DRAM device answers, else (0, ASKS).
 
     Returns
     -------
@@ -101,7 +119,7 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
     stripes = np.zeros((rates.credits + 2, 2), np.int64)  # pixels up to its last one, when that one is through
     head = 0  # the next stripe
     tail = 0  # the stripe that holds the next credit to wait for
-    clock = np.zeros(3, np.int64)
+    clock = np.zeros(4, np.int64)
     fetched = 0  # weight beats of the layers before
     group = 0  # of all layers
     held = 0  # the group whose place in the ring is the next to be overwritten
@@ -135,6 +153,7 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
             begin = rates.request + rates.latency
         if clock[0] < begin:
             clock[0], clock[1] = begin, 0
+        room = max(room, begin)
         acc = 0
         for g in range(groups):
             acc += min(layer[GROUP], layer[KERNELS] - g * layer[GROUP]) * layer[KERNEL_BYTES]
@@ -149,14 +168,14 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
         surfaces = min(4, layer[SURFACES])
         missing = surfaces * layer[LINE_BEATS]  # of these surfaces
         while weights < most or line < layer[LINES]:
-            some, wait = 0, 0
+            some, wait = 0, begin
             if weights < most:
                 some = min(most, ends[group + coming] - fetched) - weights
                 place = fetched + weights - layer[RING_BEATS]
                 if place >= 0:
                     while ends[held] <= place:
                         held += 1
-                    wait = released[held] + rates.latency
+                    wait = max(wait, released[held] + rates.latency)
                     some = min(some, ends[held] - place)
                 else:
                     some = min(some, -place)
@@ -168,7 +187,7 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
                 if rates.limited or clock[0] < max(room, wait):
                     some = data = 1
             if data > 0:
-                last_beat = beats(clock, history, rates, data if some == 0 else 2 * data - 1, room)
+                last_beat = beats(clock, history, rates, asks, 0, data if some == 0 else 2 * data - 1, room)
                 missing -= data
                 if missing == 0:
                     if rates.line_buffer == 0:
@@ -182,7 +201,7 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
                     surfaces = min(4, layer[SURFACES] - surface)
                     missing = surfaces * layer[LINE_BEATS]
             if some > 0:
-                last_beat = beats(clock, history, rates, some if data == 0 else 1, wait)
+                last_beat = beats(clock, history, rates, asks, 1, some if data == 0 else 1, wait)
                 weights += some
                 while coming < groups and fetched + weights == ends[group + coming]:
                     arrived[group + coming] = last_beat + rates.weight_ready
@@ -205,7 +224,7 @@ def walk(layers, rates, counts):  # type: ignore[no-untyped-def]
                 while ends[held] <= place:
                     held += 1
                 some = min(ends[group + coming] - fetched - weights, ends[held] - place)
-                last_beat = beats(clock, history, rates, some, released[held] + rates.latency)
+                last_beat = beats(clock, history, rates, asks, 1, some, released[held] + rates.latency)
                 weights += some
                 while coming < groups and fetched + weights == ends[group + coming]:
                     arrived[group + coming] = last_beat + rates.weight_ready

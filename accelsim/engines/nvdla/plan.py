@@ -284,7 +284,7 @@ def in_turn(works: Sequence[Work]) -> list[int]:
         if i + 1 < len(works) and works[i + 1].rates == works[i].rates and works[i + 1].split == works[i].split:
             continue  # one walk for all whose banks are split alike
         layers = np.concatenate([work.layers for work in works[first : i + 1]])
-        found = kernel.walk(layers, works[i].rates, np.zeros(kernel.COUNTS, np.int64))
+        found = kernel.walk(layers, works[i].rates, np.zeros(kernel.COUNTS, np.int64), kernel.NOBODY)
         last = np.cumsum([len(work.layers) for work in works[first : i + 1]]) - 1
         ends += [done + int(end) for end in found[last, 2]]
         done, first = ends[-1], i + 1
@@ -296,4 +296,4 @@ def walked(work: Work) -> tuple[Any, np.ndarray]:
     from accelsim.engines.nvdla import kernel
 
     counts = np.zeros(kernel.COUNTS, np.int64)
-    return counts, kernel.walk(work.layers, work.rates, counts)
+    return counts, kernel.walk(work.layers, work.rates, counts, kernel.NOBODY)

@@ -6,11 +6,12 @@ One hardware layer per image, whose atoms pass one after another, `post_elements
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from accelsim.activity import Activity, Event, Flow
+from accelsim.engines.nvdla.asked import Image, late_of
 from accelsim.engines.nvdla.params import Mapping, Params
 from accelsim.engines.nvdla.totals import fetched, post_accounts
 from accelsim.memory.dram import DramModel
@@ -19,6 +20,9 @@ from accelsim.operands.handle import Operands
 from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
 from accelsim.workload.shapes import Elementwise, Normalization, Pool
+
+if TYPE_CHECKING:
+    from accelsim.memory.device.door import Door
 
 OPERATIONS = ("add", "sum", "mul", "max", "min", "relu", "clip", "clip6", "copy")
 """That the element-wise stages do without a table: an adder or comparator, a multiplier, ReLU with a limit."""
@@ -134,27 +138,39 @@ def _working(view: LayerView, work: Post) -> tuple[str, ...]:
     return ("cdp",) if isinstance(view.shape, Normalization) and view.shape.op == "lrn" else ("sdp",)
 
 
-def activity(view: LayerView, work: Post, params: Params, dram: DramModel, values: Any) -> Activity:
-    """Return the report of a layer."""
+def activity(
+    view: LayerView, work: Post, params: Params, dram: DramModel, values: Any, door: Door | None = None
+) -> Activity:
+    """Return the report of a layer; a device behind the door says how long its reads take."""
     p = params
-    cycles, _, late = cycles_of(view, work, p, dram)
-    memory = (late + dram.latency_cycles) * work.images
-    cycles *= work.images
+    one, passing, late = cycles_of(view, work, p, dram)
+    waited = late * work.images
     # columns that strips share count twice
     elements = work.images * view.shape.input_shapes[0][1] * work.height * work.width
     outputs = view.output.elements
     traffic: dict[Flow, int] = {}
+    reads = list[tuple[str, int, bool]]()
     atoms = work.height * work.width * work.surfaces
     bits = 8 * p.atom_bytes
-    for tensor in view.inputs:
+    for i, tensor in enumerate(view.inputs):
         used = elements * tensor.width
-        fetched(traffic, "input", "read", used, max(used, work.images * atoms * bits), dram)
-    for tensor in view.weights:
-        moved = atoms if tensor.elements == view.input.elements else ceil_div(tensor.elements, p.atom_bytes)
-        used = work.images * tensor.elements * tensor.width
-        fetched(traffic, "weight", "read", used, max(used, work.images * moved * bits), dram)
+        moved = max(used, work.images * atoms * bits)
+        fetched(traffic, "input", "read", used, moved, dram)
+        reads.append((f"input {i}" if i else "input", ceil_div(moved, work.images), False))
+    for i, tensor in enumerate(view.weights):
+        atoms_of = atoms if tensor.elements == view.input.elements else ceil_div(tensor.elements, p.atom_bytes)
+        used = tensor.elements * tensor.width
+        moved = max(used, atoms_of * bits)
+        fetched(traffic, "weight", "read", work.images * used, work.images * moved, dram)
+        reads.append((f"weight {i}" if i else "weight", moved, True))
     width = max(8, ceil_div(view.output.width, 8) * 8)
     fetched(traffic, "output", "write", outputs * view.output.width, outputs * width, dram)
+    if door is not None:
+        rate = min(dram.bits_per_cycle, Fraction(8 * p.port_bytes))
+        image = Image(tuple(reads), ceil_div(outputs * width, work.images), rate, passing, one - passing - late)
+        waited = late_of(image, work.images, dram.latency_cycles, door)
+    cycles = (one - late) * work.images + waited
+    memory = waited + dram.latency_cycles * work.images
     lanes = p.post_elements * cycles
     return Activity(
         compute_cycles=cycles,

@@ -8,7 +8,7 @@ import numpy as np
 
 from accelsim.activity import Activity, Event, Flow
 from accelsim.engines.nvdla.params import ACCUMULATOR_BITS, POST, Params
-from accelsim.engines.nvdla.plan import Work
+from accelsim.engines.nvdla.plan import Part, Work
 from accelsim.memory.dram import DramModel
 from accelsim.units import ceil_div
 from accelsim.workload.layers import LayerView
@@ -65,11 +65,8 @@ def activity(
         fetched(traffic, "input", "read", used, 8 * p.port_bytes * beats, dram)
         used = part.groups * kg * cg * conv.r * conv.s * view.weight.width
         fetched(traffic, "weight", "read", used, 8 * p.port_bytes * row[k.WEIGHT_BEATS], dram)
-        used = part.groups * kg * row[k.POSITIONS]
-        atoms = ceil_div(part.groups * kg * wide, p.atom_bytes) * row[k.POSITIONS]
-        width = max(8, ceil_div(view.output.width, 8) * 8)
-        written = max(atoms * p.atom_bytes * 8, used * width)
-        fetched(traffic, "output", "write", used * view.output.width, written, dram)
+        used = part.groups * kg * row[k.POSITIONS] * view.output.width
+        fetched(traffic, "output", "write", used, written_bits(view, work, part, row[k.POSITIONS], p), dram)
         data, weights = data + beats, weights + row[k.WEIGHT_BEATS]
     loads = int(sum(
         int(row[k.PACKAGES]) * stripes(row) * int(row[k.KERNELS]) for row in layers
@@ -120,6 +117,13 @@ def activity(
         performed_macs=conv.macs,
         values=values,
     )  # fmt: skip
+
+
+def written_bits(view: LayerView, work: Work, part: Part, positions: int, params: Params) -> int:
+    """Return what a hardware layer writes of its results: whole atoms, whole bytes."""
+    kernels = part.groups * (work.conv.k // work.conv.groups)
+    atoms = ceil_div(kernels * work.operand_bytes, params.atom_bytes) * positions
+    return max(atoms * params.atom_bytes * 8, kernels * positions * max(8, ceil_div(view.output.width, 8) * 8))
 
 
 def stripes(row: np.ndarray) -> int:

@@ -30,8 +30,8 @@ class Ledger:
         self.on_front = 0
         self._values: dict[Design, tuple[float, ...]] = {}
         self._status: dict[Design, str] = {}
-        self._covered: dict[Design, tuple[tuple[int, str], ...]] = {}
-        """Layers simulated of each network, by number and digest."""
+        self._covered: dict[Design, tuple[tuple[str, ...], ...]] = {}
+        """Layers simulated of each network."""
 
     def __len__(self) -> int:
         return len(self._values)
@@ -44,7 +44,7 @@ class Ledger:
         for design, mine in results.items():
             self._judge(design, mine)
         # who comes first of those that simulate most decides, whatever the workers: designs are entered in order
-        widest = max(self._covered.values(), key=lambda covered: [layers for layers, _ in covered], default=())
+        widest = max(self._covered.values(), key=lambda covered: [*map(len, covered)], default=())
         for design in [d for d, covered in self._covered.items() if covered != widest]:
             self._rule_out(design, "partial")
         self.on_front = len(best(self.all()[1]))
@@ -70,7 +70,7 @@ class Ledger:
         if bad:
             self._rule_out(design, bad[0])
             return
-        self._covered[design] = tuple((figures["layers_simulated"], figures["ran"]) for _, figures in results)
+        self._covered[design] = tuple(figures["ran"] for _, figures in results)
         columns = [[figures[name] for _, figures in results] for name in self.objectives]
         self._values[design] = tuple(inf if (one := mean(column)) is None else one for column in columns)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from accelsim import basis
 from accelsim.basis import Incomplete
 from accelsim.errors import ConfigError
 from accelsim.explore.sweep import conditions, ranking
@@ -69,8 +70,14 @@ def of_chosen(
     """
     ranked, rankings = ranking.ranked(chosen, incomplete)
     shown = of_rows([{**one.figures, "ranks": one.ranks} for one in ranked if one.shown], keys, machines)
-    names = plain_names(rankings)
-    needed = {names[one.row["network"]]: one.row["layers_needed"] for one in ranked}
+    names, needed = plain_names(rankings), {}
+    for row in {one.row["network"]: one.row for one in ranked}.values():
+        network, whole, layers = row["network"], row["whole"], rankings[row["network"]].layers
+        needed[names[network]] = (
+            row["layers_needed"] if row["needed"] is None else len(basis.as_one(row["needed"], whole))
+        )
+        if layers is not None:
+            rankings[network] = rankings[network]._replace(layers=basis.as_one(layers, whole))
     return compared(shown, {names[name]: one for name, one in rankings.items()}, needed, incomplete)
 
 

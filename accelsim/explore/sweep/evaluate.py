@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,12 +23,13 @@ from accelsim.explore.sweep.layersets import LayerSet, layer_set
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.explore.sweep.store import Common, Row
 from accelsim.explore.sweep.tables import PARTS, SUMS
-from accelsim.layer import Options, Task, simulate_layer
+from accelsim.layer import Options, Task, simulate_layer, with_rows
 from accelsim.one_clock import at_home, scheduled
 from accelsim.passes.fold import Folded
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
 from accelsim.workload.layers import Layer, Tensor
+from accelsim.workload.lowering import stands_for
 from accelsim.workload.network import Network, is_view, make_layer
 from accelsim.workload.shapes import PRODUCTS, Linear
 
@@ -119,7 +120,7 @@ def run_point(context: Context, job: Job) -> Row:
             row = _columnar(machine, ready, job, shared)
             if row is not None:
                 return row
-        result, folded = _simulate(machine.arch, ready, job.options, machine.layers, context.keep_layers)
+        result = _simulate(machine.arch, ready, job.options, machine.layers, context.keep_layers)
         if (problem := simulation.nothing_ran(result)) is not None:
             return Row(job.key, "illegal", problem)
     except UserError as error:
@@ -127,16 +128,12 @@ def run_point(context: Context, job: Job) -> Row:
     except Exception as error:  # a sweep does not die at point 7,000
         return Row(job.key, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
     layers = tuple(_layer(result, layer) for layer in result.layers) if context.keep_layers else ()
-    worked = (layer.name for layer in folded.network.layers if not is_view(layer))
-    by_name = dict(zip(worked, result.layers, strict=True))
-    hosts = dict.fromkeys(by_name) | folded.hosts  # what joined a layer ran with it
-    ran = layer_set(name for name, host in hosts.items() if by_name[host or name].simulated)
+    by_name = dict(zip((layer.name for layer in ready.layers), result.layers, strict=True))
+    ran = ready.named(name for name, layer in by_name.items() if layer.simulated)
 
     def over(names: LayerSet) -> dict[str, Any]:
         """Return the sums of some layers, one after another: they have no place on the clock of all."""
-        return _totals(
-            machine.arch, replace(result.alone, layers=tuple(by_name[n] for n in names.names if n in by_name))
-        )
+        return _totals(machine.arch, replace(result.alone, layers=tuple(by_name[n] for n in ready.within(names))))
 
     common = _common(ran, shared, over)
     if common is None and result.schedule is not None and result.partial:
@@ -144,8 +141,8 @@ def run_point(context: Context, job: Job) -> Row:
     return Row(job.key, "ok", None, _totals(machine.arch, result), layers, ran, common)
 
 
-def ran(context: Context, job: Job) -> LayerSet:
-    """Return the layers that a point simulates, by what the units of its machine support.
+def ran(context: Context, job: Job) -> tuple[LayerSet, tuple[tuple[str, ...], ...]]:
+    """Return the layers that a point simulates, by what the units of its machine support, and groups that are one.
 
     Raises
     ------
@@ -160,8 +157,8 @@ def ran(context: Context, job: Job) -> LayerSet:
             simulation.task_for(arch, ready.network, layer, None, {}, "skip")
             for layer in ready.layers if layer.name in ready.chosen
         )  # fmt: skip
-        ready.covers[key] = layer_set(task.view.name for task in tasks if task.unit is not None)
-    return ready.covers[key]
+        ready.covers[key] = ready.named(task.view.name for task in tasks if task.unit is not None)
+    return ready.covers[key], tuple(parts for name, parts in ready.parts.items() if parts != (name,))
 
 
 def _common(ran: LayerSet, shared: LayerSet | None, over: Callable[[LayerSet], Mapping[str, Any]]) -> Common | None:
@@ -198,17 +195,31 @@ MOST_READY = 64
 
 @dataclass(frozen=True)
 class _Ready:
-    """A network ready to run, and per (layer, unit) what tells it from other layers."""
+    """A network ready to run, and per (layer, unit) what tells it from other layers.
+
+    ``parts`` is its `stands_for`: sets of layers name the parts of an attention, whoever takes it whole.
+    """
 
     context: Context
     network: Network
     layers: tuple[Layer, ...]
     chosen: frozenset[str]
+    parts: Mapping[str, tuple[str, ...]]
     likeness: dict[Any, Any]
     deals: dict[Any, columnar.Deal | None]
     alike: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
     folds: dict[Any, Folded]
+
+    def named(self, layers: Iterable[str]) -> LayerSet:
+        """Return the set of layers."""
+        some = frozenset(layers)
+        return layer_set(part for name, parts in self.parts.items() if name in some for part in parts)
+
+    def within(self, names: LayerSet) -> list[str]:
+        """Return the layers that a set has all parts of."""
+        some = frozenset(names.names)
+        return [name for name, parts in self.parts.items() if some.issuperset(parts)]
 
 
 def _machine(context: Context, job: Job) -> _Machine:
@@ -232,7 +243,7 @@ def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | Non
             if len(ready.deals) >= MOST_READY:
                 ready.deals.clear()
                 ready.alike.clear()
-            chosen = ready.chosen if names is None else names.names
+            chosen = ready.chosen if names is None else ready.within(names)
             seed, known = job.options.seed, ready.alike
             ready.deals[at] = columnar.deal(machine.arch, ready.network, ready.layers, chosen, seed, known)
         dealt = ready.deals[at]
@@ -242,7 +253,7 @@ def _columnar(machine: _Machine, ready: _Ready, job: Job, shared: LayerSet | Non
     whole = totals(None)
     if whole is None:
         return None
-    ran = layer_set(whole[0].ran)
+    ran = ready.named(whole[0].ran)
     part = totals(shared) if shared is not None and ran != shared and ran.holds(shared) else whole
     if part is None:
         return None
@@ -263,7 +274,7 @@ def _ready(context: Context, job: Job, arch: Arch) -> _Ready:
         network = with_densities(network, options.weight_density, options.input_density, options.weight_pattern)
         chosen = frozenset(layer.name for layer in simulation.select(network, options.layers))
         layers = tuple(layer for layer in network.layers if not is_view(layer))
-        found = _Ready(context, network, layers, chosen, {}, {}, {}, {}, {})
+        found = _Ready(context, network, layers, chosen, stands_for(network), {}, {}, {}, {}, {})
     _READY[key] = _READY.pop(key, found)  # behind those used longer ago
     return found
 
@@ -284,15 +295,15 @@ def with_densities(network: Network, weight: float | None, inputs: float | None,
 
 def _simulate(
     arch: Arch, ready: _Ready, said: OptionsSpec, known: dict[Any, LayerResult], named: bool
-) -> tuple[NetworkResult, Folded]:
+) -> NetworkResult:
     """Return what `accelsim.simulate` returns, with the layers that this machine has already done taken over.
 
     Unless they are to be ``named``, layers that are alike share one result.
     """
     result, folded = _once(arch, ready, said, known, named, simulation.one_clock_for(arch, ready.network, said.layers))
     if result.schedule is None and folded.hosts:  # one after another after all, where nothing folds
-        return _once(arch, ready, said, known, named, False)
-    return result, folded
+        return _once(arch, ready, said, known, named, False)[0]
+    return result
 
 
 def _once(
@@ -323,6 +334,7 @@ def _once(
     home = at_home(tasks, results, again)
     clocked = scheduled(arch, network, results, home, explained=False) if one_clock else None
     found = simulation.placed(results, clocked) if named or clocked is not None else tuple(results)
+    found = with_rows(found, ready.folds[key], ready.network)
     return NetworkResult(
         arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
         network.isolated, schedule=clocked,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUFFIXES = (".csv", ".parquet")
+_SETS = ("ran", "needed", "shared", "whole", "common")
 
 
 def rows(store: Store, layers: bool = False, incomplete: Incomplete = "common") -> list[dict[str, Any]]:
@@ -86,7 +87,6 @@ def _points(store: Store, incomplete: Incomplete) -> Iterator[dict[str, Any]]:
     """Yield the rows of points; those that `rows` puts last come as they are found."""
     found = list(store.rows())
     ranked = iter(ranking.ranked(found, incomplete)[0])
-    needed = {network: layers.names for network, (layers, _) in store.networks().items()}
     differ = incomplete == "common" and any(row["shared"] is not None for row in found)
     for row in found:
         skipped = ranks = None
@@ -96,13 +96,13 @@ def _points(store: Store, incomplete: Incomplete) -> Iterator[dict[str, Any]]:
             if not shown:
                 continue
             if row["ran"] is not None:
-                skipped = " ".join(name for name in needed[row["network"]] if name not in row["ran"]) or None
+                skipped = " ".join(name for name in row["needed"] if name not in row["ran"]) or None
         common = {f"common.{name}": figures.get(name) if ranks else None for name in SUMS} if differ else {}
         yield _flat(row) | {"not_simulated": skipped, "ranks": ranks} | common
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    flat = {key: value for key, value in row.items() if key not in (*PARTS, "ran", "shared", "common")}
+    flat = {key: value for key, value in row.items() if key not in (*PARTS, *_SETS)}
     for part in PARTS:
         flat |= {f"{part}.{name}": value for name, value in row[part].items()}
     return flat

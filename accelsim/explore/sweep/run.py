@@ -131,7 +131,9 @@ def _run(
     documents = {name: arch.document for name, arch in space.archs.items()}
     context = Context(documents, space.networks, space.sweep.folder, keep_layers, variants=space.variants)
     shares = of_plan(space, points, context)
-    store.set_plan(points, about(space.sweep, space.archs), {name: share[:2] for name, share in shares.items()})
+    whole = {name: share.whole for name, share in shares.items() if share.whole}
+    said = {**about(space.sweep, space.archs), "whole": canonical(whole)}
+    store.set_plan(points, said, {name: share[:2] for name, share in shares.items()})
     todo, counts = _split(points, _done(store, points, shares), shard)
     jobs = [Job(p.key, p.machine, p.network, p.sets, space.options_of(p)) for p in todo]
     columnar = not keep_layers and (len(jobs) >= COLUMNAR_FROM or any(map(_walks, space.archs.values())))

@@ -16,7 +16,7 @@ from accelsim.errors import UserError
 from accelsim.explore.sweep import evaluate
 from accelsim.explore.sweep.layersets import LayerSet, layer_set
 from accelsim.explore.sweep.space import Point, Space
-from accelsim.workload.network import is_view
+from accelsim.workload.lowering import stands_for
 
 _BLIND = ("memory", "energy", "clocks_mhz", "technology", "mapping", "name", "description", "source", "sources")
 """Sections of a machine that no engine's `supports` sees."""
@@ -33,17 +33,20 @@ class Share(NamedTuple):
         Those that every point simulates which simulates any; None where no two points differ, or nothing is shared.
     widest : LayerSet
         The largest set that any point simulates.
+    whole : tuple of tuple of str
+        Groups of layers that some point simulates as one: the parts of an attention.
     """
 
     needed: LayerSet
     shared: LayerSet | None
     widest: LayerSet
+    whole: tuple[tuple[str, ...], ...]
 
 
 def needed(space: Space) -> dict[str, LayerSet]:
-    """Return network -> its layers with work."""
+    """Return network -> its layers with work; of an attention its parts, as in all sets of layers."""
     return {
-        name: layer_set(layer.name for layer in network.layers if not is_view(layer))
+        name: layer_set(part for parts in stands_for(network).values() for part in parts)
         for name, network in space.networks.items()
     }
 
@@ -51,6 +54,7 @@ def needed(space: Space) -> dict[str, LayerSet]:
 def of_plan(space: Space, points: Iterable[Point], context: evaluate.Context) -> dict[str, Share]:
     """Return network -> what the points of a plan simulate of it; points that cannot be run take no part."""
     found: dict[str, dict[LayerSet, None]] = {name: {} for name in space.networks}
+    whole: dict[str, dict[tuple[str, ...], None]] = {name: {} for name in space.networks}
     looks = {name: _Looks(arch, space.keys) for name, arch in space.archs.items()}
     known: set[Any] = set()
     for point in points:
@@ -61,19 +65,21 @@ def of_plan(space: Space, points: Iterable[Point], context: evaluate.Context) ->
             continue
         job = evaluate.Job(point.key, point.machine, point.network, point.sets, space.options_of(point))
         try:
-            found[point.network][evaluate.ran(context, job)] = None
+            ran, groups = evaluate.ran(context, job)
+            found[point.network][ran] = None
+            whole[point.network] |= dict.fromkeys(groups)
         except UserError:
             continue  # the next point that looks the same may be legal
         known.add(key)
-    return {name: _share(whole, list(found[name])) for name, whole in needed(space).items()}
+    return {name: _share(layers, list(found[name]), tuple(whole[name])) for name, layers in needed(space).items()}
 
 
-def _share(whole: LayerSet, sets: list[LayerSet]) -> Share:
+def _share(layers: LayerSet, sets: list[LayerSet], whole: tuple[tuple[str, ...], ...]) -> Share:
     widest = max(sets, key=lambda one: len(one.names), default=layer_set(()))
-    shared = basis.shared(one.names for one in sets)
+    shared = basis.shared((one.names for one in sets), whole)
     if len({one for one in sets if one.names}) < 2 or not shared:
-        return Share(whole, None, widest)
-    return Share(whole, layer_set(name for name in whole.names if name in shared), widest)
+        return Share(layers, None, widest, whole)
+    return Share(layers, layer_set(name for name in layers.names if name in shared), widest, whole)
 
 
 class _Looks:

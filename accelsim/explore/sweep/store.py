@@ -181,8 +181,8 @@ class Store:
         return {digest: self.cells.names(names, f"set of layers {digest!r}") for digest, names in rows}
 
     def figures(self, keys: Sequence[str]) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Return key -> status, and `TOTALS` and ``ran`` (a digest), of those results among ``keys`` that are there."""
-        found = {}
+        """Return key -> status, and `TOTALS` and ``ran``, of those results among ``keys`` that are there."""
+        found, named = {}, self._named()
         columns = ("ran", *TOTALS)
         for start in range(0, len(keys), _MANY):
             part = keys[start : start + _MANY]
@@ -190,7 +190,8 @@ class Store:
             for key, status, ran, *values in self._read(query, part):
                 place = f"result {key[:12]}"
                 ok = self.cells.status(status, place) == "ok"
-                found[key] = (status, {"ran": ran, **self.cells.figures(TOTALS, values, place, ok)})
+                layers = self._names_of(named, ran, place, "ran")
+                found[key] = (status, {"ran": layers, **self.cells.figures(TOTALS, values, place, ok)})
         return found
 
     def results(self) -> int:
@@ -202,9 +203,10 @@ class Store:
         """Yield one dict per planned point that has a result or a reason, in the order of the plan.
 
         Besides `TOTALS` and `PARTS`: ``ran``, the names of the layers that were simulated (None where the store does
-        not know), ``shared``, those of the layers that all points of the network simulate (None where no two points
-        differ), and ``common``, `SUMS` and `PARTS` over these (None where just they ran). Without ``parts`` the
-        mappings are left out: they take longer to read than all figures.
+        not know), ``needed``, those that the network has, ``shared``, those that all points of the network simulate
+        (None where no two points differ), and ``common``, `SUMS` and `PARTS` over these (None where just they ran). Of
+        an attention all these name the parts; ``whole`` are the groups that some point has as one. Without ``parts``
+        the mappings are left out: they take longer to read than all figures.
         """
         mappings = PARTS if parts else ()
         here = [name for name in TOTALS if name in self._columns]
@@ -220,7 +222,7 @@ class Store:
             f"FROM plan LEFT JOIN totals ON totals.key = plan.key {joined}ORDER BY position"
         )
         named, known, cells, last = self._named(), self.networks(), self.cells, -1
-        varied = self._axis_keys()
+        varied, whole = self._axis_keys(), json.loads(self.meta().get("whole", "{}"))
         for position, machine, network, axes, planned, status, reason, ran, shared, *values in self._read(query):
             place = f"point {cells.count(position, 'table plan', 'position')}"
             if position == last:
@@ -239,6 +241,8 @@ class Store:
             row |= self._checked(values[-len(here) - len(mappings) :], here, mappings, place, ok)
             row["complete"] = None if row["complete"] is None else bool(row["complete"])
             row["ran"] = self._names_of(named, ran, place, "ran")
+            row["needed"] = known[network][0].names if network in known else None
+            row["whole"] = whole.get(network, [])
             row["shared"] = self._names_of(named, shared, f"network {network}", "shared")
             has = shared is not None and values[0] is not None and values[1] is not None
             row["common"] = self._checked(values[1:], SUMS, mappings, f"{place}, table common", True) if has else None
@@ -428,8 +432,7 @@ def _check_header(path: Path) -> None:
         with path.open("rb") as file:
             start = file.read(len(_HEADER))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"cannot be read ({reason})", "check the path", file=str(path)) from None
+        raise ConfigError.unreadable(error, path) from None
     if start and start != _HEADER:
         raise _not_a_store(path)
 

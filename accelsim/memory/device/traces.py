@@ -35,7 +35,7 @@ def read(path: Path) -> Requests:
     except UnicodeDecodeError:
         raise ConfigError("not a text file in UTF-8", "give a trace as text", file=str(path)) from None
     except OSError as error:
-        raise ConfigError(f"cannot be read ({error.strerror})", "check the path", file=str(path)) from None
+        raise ConfigError.unreadable(error, path) from None
     except ValueError:
         raise ConfigError("is no path of a file", "check the path", file=str(path)) from None
     if not rows:

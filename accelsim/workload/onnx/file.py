@@ -215,7 +215,7 @@ def read_model(path: Path, shown: str) -> Any:
             raise ConfigError("larger than 2 GiB", "export it with the weights in a file of their own", file=shown)
         data = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"cannot be read ({error.strerror})", "check the path", file=shown) from None
+        raise ConfigError.unreadable(error, shown) from None
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
