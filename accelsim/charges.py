@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from accelsim import posts
 from accelsim.activity import Activity, Event
@@ -47,6 +48,17 @@ def table_of(arch: Arch) -> Table:
 
 def unit_components(arch: Arch, unit: Unit) -> tuple[Component, ...]:
     """Return the components of a unit under their own names, clocks among them, and the DRAM."""
+    found: tuple[Component, ...] = _of_unit(arch, unit, "components", lambda: _unit_components(arch, unit))
+    return found
+
+
+def _of_unit(arch: Arch, unit: Unit, what: Any, find: Callable[[], Any]) -> Any:
+    """Return what there is to find of a unit, found once if it is one of the machine's own."""
+    at = next((at for at, own in enumerate(arch.units) if own is unit), None)
+    return find() if at is None else _once(arch, (what, at), find)
+
+
+def _unit_components(arch: Arch, unit: Unit) -> tuple[Component, ...]:
     engine, table = registry.get(unit.engine), table_of(arch)
     key = (type(engine).components, unit, arch.storage, len(arch.units), arch.memory.dram.standard)
     found: tuple[Component, ...] | None = table.machines.get(key)
@@ -69,6 +81,19 @@ def machine_components(arch: Arch) -> tuple[Component, ...]:
     ConfigError
         The machine says how a memory is built that it does not have.
     """
+    found: tuple[Component, ...] = _once(arch, "components", lambda: _machine_components(arch))
+    return found
+
+
+def _once(arch: Arch, what: Any, find: Callable[[], Any]) -> Any:
+    """Return what there is to find of a machine and its table, found when first asked for."""
+    key = (what, table_of(arch))
+    if key not in arch.found:
+        arch.found[key] = find()
+    return arch.found[key]
+
+
+def _machine_components(arch: Arch) -> tuple[Component, ...]:
     found: list[Component] = []
     for unit in arch.units:
         *own, dram = unit_components(arch, unit)
@@ -127,15 +152,20 @@ def energy_of(
 
     ``dram_pj`` is that of a DRAM device by its commands, in place of a price per bit.
     """
-    components = unit_components(arch, unit)
+    components, prices = unit_components(arch, unit), _of_unit(arch, unit, ("prices", table), dict)
     if dram_pj is not None:
         components = tuple(component for component in components if component.name != "dram")
         counted = {event: count for event, count in counted.items() if event.component != "dram"}
-    dynamic = energy_pj(components, counted, table) | ({} if dram_pj is None else {"dram": dram_pj})
+    dynamic = energy_pj(components, counted, table, known=prices) | ({} if dram_pj is None else {"dram": dram_pj})
     time_ns = cycles * 1000 / arch.clocks_mhz["core"]
-    dynamic[LEAKAGE] = leakage_mw(machine_components(arch), table) * float(time_ns)
+    dynamic[LEAKAGE] = machine_leakage_mw(arch, table) * float(time_ns)
     energy = {full_name(arch, unit, name): pj for name, pj in dynamic.items()}
     return energy | {name: pj * cycles for name, pj in waiting_of_others(arch, unit, table).items()}
+
+
+def machine_leakage_mw(arch: Arch, table: Table) -> float:
+    """Return the static power of a machine."""
+    return float(_once(arch, ("leakage", table), lambda: leakage_mw(machine_components(arch), table)))
 
 
 def stalled_of(
@@ -156,11 +186,16 @@ def waiting_of_others(arch: Arch, unit: Unit, table: Table) -> dict[str, float]:
 
 def waiting_of(arch: Arch, units: Sequence[Unit], table: Table) -> dict[str, float]:
     """Return what the clocks of some units cost in a cycle in which they wait, by component."""
-    found: dict[str, float] = {}
-    for unit in units:
-        waits = waiting_pj_per_cycle(unit_components(arch, unit), table, arch.clock_gating)
-        found |= {full_name(arch, unit, name): pj for name, pj in waits.items()}
-    return found
+
+    def find() -> dict[str, float]:
+        found: dict[str, float] = {}
+        for unit in units:
+            waits = waiting_pj_per_cycle(unit_components(arch, unit), table, arch.clock_gating)
+            found |= {full_name(arch, unit, name): pj for name, pj in waits.items()}
+        return found
+
+    waits: dict[str, float] = _once(arch, ("waits", table, tuple(unit.name for unit in units)), find)
+    return waits
 
 
 def without_registers(arch: Arch) -> list[str]:

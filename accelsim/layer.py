@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -66,6 +66,8 @@ class Options:
     unsupported: Literal["skip", "error"] = "skip"
     requests: bool = False
     """Whether to keep the requests to a DRAM device."""
+    brief: bool = False
+    """Whether to leave out what no sum over layers needs."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,37 @@ class Task:
         return found
 
 
+class Front(NamedTuple):
+    """What is found of a layer ahead of the timeline.
+
+    Attributes
+    ----------
+    told : LayerResult
+        All that depends on neither memory nor prices.
+    mapping : BaseModel
+    choice : Choice or None
+        What the mapper saw.
+    operands, plan : Any
+        None in a sweep, which keeps no operands.
+    bare, activity : Activity
+        Without what joins the layer, and with it.
+    rows : ndarray or None
+        The tiles, as `timeline.rows_of` gives them; of an engine that models memory itself, None.
+    """
+
+    told: LayerResult
+    mapping: Any
+    choice: Choice | None
+    operands: Any
+    plan: Any
+    bare: Activity
+    activity: Activity
+    rows: np.ndarray | None
+
+
 def simulate_layer(
     arch: Arch, task: Task, options: Options, report: Callable[[float], None] | None = None,
-    fronts: tuple[dict[Any, Any], Any] | None = None,
+    fronts: tuple[dict[Any, Front], Any] | None = None,
 ) -> LayerResult:  # fmt: skip
     """Run one layer: operands, mapping, plan, walk, timeline, energy; ``report`` hears the share of it that is done.
 
@@ -118,30 +148,28 @@ def simulate_layer(
         A pinned mapping that does not fit.
     """
     view, unit = task.view, task.unit
-    blank = _blank(view)
     if unit is None:
-        return replace(blank, reason=task.reason)
-    engine, params, machine = registry.get(unit.engine), unit.params, machine_view(arch)
-    table = table_of(arch)
-    components = unit_components(arch, unit)
-    operands = handle.of(view, options.seed, task.values())
+        return replace(_blank(view), reason=task.reason)
     kept, like = fronts or ({}, None)
     if like not in kept:
         try:
-            mapping, origin, choice = mapping_of(arch, unit, view, task.pinned, table)
-            plan = _plan(engine, view, operands, params, mapping, machine, pinned=task.pinned is not None)
+            found = mapping_of(arch, unit, view, task.pinned, table_of(arch))
+            kept[like] = front_of(arch, unit, task, options, *found, report)
         except FitError as error:
             if options.unsupported == "error":
                 raise
-            return replace(blank, reason=error.reason(view.name))
-        kept[like] = mapping, origin, choice, plan, *_walk(engine, plan, options.fidelity, report)
-    front: tuple[Any, Literal["searched", "pinned", "none"], Choice | None, Any, Activity, str] = kept[like]
-    mapping, origin, choice, plan, activity, fidelity = front
-    units = engine.units(params)
-    bare, activity = activity, with_posts(activity, view, task.posts, unit, units, machine.dram)
-    activity.check(units)
-    checked = _check(engine, plan, operands, bare) if options.check else None
-    cycles, stall, needed = _with_memory(activity, machine)
+            return replace(_blank(view), reason=error.reason(view.name))
+    return result_of(arch, unit, task, options, kept[like])
+
+
+def result_of(arch: Arch, unit: Unit, task: Task, options: Options, front: Front) -> LayerResult:
+    """Return what a layer takes with its memory and costs, of which a front is known."""
+    view, engine, params, machine = task.view, registry.get(unit.engine), unit.params, machine_view(arch)
+    table = table_of(arch)
+    components = unit_components(arch, unit)
+    activity, units = front.activity, engine.units(params)
+    checked = _check(engine, front.plan, front.operands, front.bare) if options.check else None
+    cycles, stall = _with_memory(activity, front.rows, machine)
     used = None
     if arch.memory.dram.device is not None:
         from accelsim import served
@@ -150,7 +178,8 @@ def simulate_layer(
         def again(dram: DramModel, door: Door | None = None) -> Activity:
             slower = machine._replace(dram=dram, door=door)
             return _walk(
-                engine, _plan(engine, view, operands, params, mapping, slower, pinned=task.pinned is not None),
+                engine,
+                _plan(engine, view, front.operands, params, front.mapping, slower, pinned=task.pinned is not None),
                 options.fidelity, None,
             )[0]  # fmt: skip
 
@@ -164,49 +193,91 @@ def simulate_layer(
     accounts = {kind: _account(activity.accounts[kind], count, added, cycles) for kind, count in units.items()}
     counted = events(components, activity)
     counted |= clocked(components, {kind: own.causes for kind, own in accounts.items()}, arch.clock_gating)
-    details: dict[str, Any] = dict(activity.details)
-    if activity.schedule is not bare.schedule:
-        details[ALONE] = _with_memory(bare, machine)[0]
-    if choice is not None:
-        details |= {"mapping_candidates": choice.candidates, "mapping_why": choice.why}
-    effective_macs = operands.effective_macs if view.macs else 0
-    if view.kind == "spgemm" and cycles:
-        details["gflop_per_s"] = float(2 * effective_macs * arch.clocks_mhz["core"] / (1000 * cycles))
-    return replace(
-        blank,
-        simulated=True,
-        unit=unit.name,
-        nonzero_weight_macs=operands.nonzero_weight_macs if view.macs else 0,
-        nonzero_input_macs=operands.nonzero_input_macs if view.macs else 0,
-        effective_macs=effective_macs,
-        performed_macs=activity.performed_macs,
+    energy = energy_of(arch, unit, counted, cycles, table, None if used is None else used.energy_pj)
+    result = replace(
+        front.told,
+        name=view.name,
+        **({} if used is None else _told(activity)),
         cycles=cycles,
         compute_cycles=cycles - stall,
         stall_cycles=stall,
-        dram_cycles=_dram_cycles(activity, machine),
-        fidelity=fidelity,
-        mapping=mapping.model_dump(mode="json"),
-        mapping_source=origin,
-        primary=engine.primary,
         accounts=accounts,
-        traffic=tuple(TrafficRow(*flow, bits) for flow, bits in sorted(activity.traffic.items()) if bits),
-        buffers={name: BufferUse(*use) for name, use in activity.buffers.items()},
-        stored=engine.stored(plan),
-        needed_bits_per_cycle=needed,
-        events=by_component(arch, unit, components, counted),
-        energy_pj=(energy := energy_of(arch, unit, counted, cycles, table, None if used is None else used.energy_pj)),
+        events=by_component(arch, unit, components[-1:] if options.brief else components, counted),
+        energy_pj=energy,
+        tiles=Tiles(activity.schedule, machine.dram) if options.trace else None,
+    )
+    if options.brief:
+        return result
+    details: dict[str, Any] = dict(activity.details)
+    if activity.schedule is not front.bare.schedule:
+        details[ALONE] = _with_memory(front.bare, _rows(front.bare, machine), machine)[0]
+    if front.choice is not None:
+        details |= {"mapping_candidates": front.choice.candidates, "mapping_why": front.choice.why}
+    if view.kind == "spgemm" and cycles:
+        details["gflop_per_s"] = float(2 * result.effective_macs * arch.clocks_mhz["core"] / (1000 * cycles))
+    return replace(
+        result,
+        dram_cycles=_dram_cycles(activity, machine),
+        mapping=front.mapping.model_dump(mode="json"),
+        needed_bits_per_cycle=_needed(front, machine),
         stalled_pj=stalled_of(arch, energy, cycles, stall, table),
         dram={} if used is None else used.facts | {"addresses": {name: at for name, (at, _) in task.addresses.items()}},
         requests=None if used is None else used.requests,
         checked=checked,
         details=details,
-        tiles=Tiles(activity.schedule, machine.dram) if options.trace else None,
     )
+
+
+def _told(activity: Activity) -> dict[str, Any]:
+    """Return the fields of a result that only say what was walked."""
+    return {
+        "performed_macs": activity.performed_macs,
+        "traffic": tuple(TrafficRow(*flow, bits) for flow, bits in sorted(activity.traffic.items()) if bits),
+        "buffers": {name: BufferUse(*use) for name, use in activity.buffers.items()},
+    }
+
+
+def front_of(
+    arch: Arch, unit: Unit, task: Task, options: Options, mapping: Any,
+    origin: Literal["searched", "pinned", "none"] = "searched", choice: Choice | None = None,
+    report: Callable[[float], None] | None = None, counts: handle.MacCounts | None = None,
+) -> Front:  # fmt: skip
+    """Return what a unit does of a layer under a mapping, and of what joins it, before the timeline.
+
+    Where the activity has a schedule, nothing in it depends on the bandwidth or the latency of DRAM. ``counts`` are of
+    its operands, where they are known.
+
+    Raises
+    ------
+    FitError
+        The layer does not fit; MappingError under a mapping that somebody pinned.
+    """
+    engine, view = registry.get(unit.engine), task.view
+    operands = handle.of(view, options.seed, task.values(), counts)
+    plan = _plan(engine, view, operands, unit.params, mapping, machine_view(arch), pinned=task.pinned is not None)
+    bare, fidelity = _walk(engine, plan, options.fidelity, report)
+    activity = with_posts(bare, view, task.posts, unit, engine.units(unit.params), machine_view(arch).dram)
+    activity.check(engine.units(unit.params))
+    told = replace(
+        _blank(view),
+        simulated=True,
+        unit=unit.name,
+        **operands.counts._asdict(),
+        fidelity=fidelity,
+        mapping_source=origin,
+        primary=engine.primary,
+        stored=engine.stored(plan),
+        **_told(activity),
+    )
+    return Front(told, mapping, choice, operands, plan, bare, activity, _rows(activity, machine_view(arch)))
 
 
 def machine_view(arch: Arch) -> Machine:
     """Return what engines may know of the machine."""
-    return Machine(arch.clocks_mhz, dram_model(arch.memory.dram, arch.clocks_mhz["core"]))
+    if machine_view not in arch.found:
+        arch.found[machine_view] = Machine(arch.clocks_mhz, dram_model(arch.memory.dram, arch.clocks_mhz["core"]))
+    view: Machine = arch.found[machine_view]
+    return view
 
 
 def _blank(view: LayerView) -> LayerResult:
@@ -246,24 +317,6 @@ def with_rows(results: Sequence[LayerResult], folded: Folded, whole: Network) ->
 def _bits(view: LayerView) -> dict[str, int | None]:
     bits = {"input": view.input.bits if view.inputs else None, "output": view.output.bits if view.outputs else None}
     return bits | ({"weight": view.weight.bits} if view.kind in (*PRODUCTS, "spgemm") else {})
-
-
-def walked(arch: Arch, unit: Unit, task: Task, mapping: Any, seed: int) -> Activity:
-    """Return what a unit does of a layer under a mapping, before the timeline: in closed form if there is one.
-
-    Where the activity has a schedule, nothing in it depends on the bandwidth or the latency of DRAM.
-
-    Raises
-    ------
-    FitError
-        The layer does not fit.
-    """
-    engine = registry.get(unit.engine)
-    operands = handle.of(task.view, seed, task.values())
-    plan = _plan(engine, task.view, operands, unit.params, mapping, machine_view(arch), pinned=False)
-    activity, _ = _walk(engine, plan, "closed", None)
-    activity.check(engine.units(unit.params))
-    return activity
 
 
 def mapping_of(
@@ -389,20 +442,30 @@ def _check(engine: Engine[Any, Any], plan: Any, operands: handle.Operands, activ
     return agree(walked.values, truth, operands)
 
 
-def _with_memory(activity: Activity, machine: Machine) -> tuple[int, int, dict[str, float]]:
-    """Return cycles, stalls and the bandwidths that each boundary needs, in bits per cycle."""
-    needed: dict[str, float] = {}
-    for flow, bits in activity.traffic.items():
-        if flow.boundary != "dram" and activity.compute_cycles:
-            needed[flow.boundary] = needed.get(flow.boundary, 0.0) + bits / activity.compute_cycles
-    if activity.schedule is None:
-        return activity.compute_cycles, activity.stall_cycles, dict(sorted(needed.items()))
-    rows = timeline.rows_of(activity.schedule, machine.dram)
+def _rows(activity: Activity, machine: Machine) -> np.ndarray | None:
+    return None if activity.schedule is None else timeline.rows_of(activity.schedule, machine.dram)
+
+
+def _with_memory(activity: Activity, rows: np.ndarray | None, machine: Machine) -> tuple[int, int]:
+    """Return cycles and stalls."""
+    if rows is None:
+        return activity.compute_cycles, activity.stall_cycles
     ran = timeline.run(rows, machine.dram)
     if ran.cycles - ran.stall_cycles != activity.compute_cycles:
         raise ModelError(f"tiles compute {ran.cycles - ran.stall_cycles} cycles, not {activity.compute_cycles}")
-    needed["dram"] = float(timeline.needed_bits_per_cycle(rows, machine.dram))
-    return ran.cycles, ran.stall_cycles, dict(sorted(needed.items()))
+    return ran.cycles, ran.stall_cycles
+
+
+def _needed(front: Front, machine: Machine) -> dict[str, float]:
+    """Return the bandwidths that each boundary needs, in bits per cycle."""
+    needed: dict[str, float] = {}
+    cycles = front.activity.compute_cycles
+    for flow, bits in front.activity.traffic.items():
+        if flow.boundary != "dram" and cycles:
+            needed[flow.boundary] = needed.get(flow.boundary, 0.0) + bits / cycles
+    if front.rows is not None:
+        needed["dram"] = float(timeline.needed_bits_per_cycle(front.rows, machine.dram))
+    return dict(sorted(needed.items()))
 
 
 def _dram_cycles(activity: Activity, machine: Machine) -> int:

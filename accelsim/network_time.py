@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from accelsim import network_energy, own_rooms, rooms
 from accelsim.activity import TENSORS
@@ -27,8 +27,56 @@ Again: TypeAlias = Callable[[Network, Mapping[int, int]], Sequence[LayerResult]]
 """Simulates the layers of a network with homes; position -> what lives beside a layer's own tensors, in bits."""
 
 
+@dataclass
+class Memo:
+    """What clocks of one network have found, for those of other machines: plans, tiles in their places, and rows.
+
+    Attributes
+    ----------
+    homes : dict
+        By all of a machine and of its layers that decides them.
+    moves : dict
+        As `rooms.moves` knows them.
+    rows : dict
+        By the buses' places and bursts, which are all of buses that rows in bits depend on, as `clock.run` knows them.
+    """
+
+    homes: dict[Any, Homes] = field(default_factory=dict)
+    moves: rooms.Known = field(default_factory=dict)
+    rows: dict[Any, Known] = field(default_factory=dict)
+
+    def plans_of(self, arch: Arch, network: Network, layers: Sequence[LayerResult]) -> list[Homes]:
+        """Return what `rooms.plans` does, planned once for all machines that differ in nothing it looks at."""
+        given = arch.schedule
+        if not arch.memory.buffers or given.places is not None or own_rooms.of(arch):
+            return rooms.plans(arch, network, layers, given.residency)
+        reach = rooms.Reach.of(arch, network, layers)
+        key = (reach, arch.memory.buffers, len(arch.units) > 1, given.residency)
+        if key not in self.homes:
+            self.homes[key] = rooms.homes(arch, network, layers, given.residency)
+        return [self.homes[key]]
+
+    def rows_of(self, buses: clock.Buses) -> Known:
+        """Return what is known of rows on such buses; forget what is more than `MOST_KEPT`."""
+        parts: tuple[dict[Any, Any], ...] = (self.homes, self.moves, *self.rows.values())
+        for part in parts:
+            if len(part) > MOST_KEPT:
+                part.clear()
+        return self.rows.setdefault(tuple((place, bus and bus.burst_bits) for place, bus in buses.items()), {})
+
+
+MOST_KEPT = 2048
+"""Plans and tiles that a `Memo` holds of a kind."""
+
+
 def scheduled(
-    arch: Arch, network: Network, layers: Sequence[LayerResult], again: Again | None = None, *, explained: bool = True
+    arch: Arch,
+    network: Network,
+    layers: Sequence[LayerResult],
+    again: Again | None = None,
+    *,
+    explained: bool = True,
+    memo: Memo | None = None,
 ) -> NetworkSchedule:
     """Return the layers on one clock as the machine's ``schedule`` says: activations wait in DRAM or live on the chip.
 
@@ -43,6 +91,8 @@ def scheduled(
         Simulates all layers once more, as `own_rooms.at_home` has them; of a machine with storage that tiles share.
     explained : bool
         Also find the critical path, and what brings the cycles from the layers alone to these: more runs of the clock.
+    memo : Memo, optional
+        Of this network.
 
     Raises
     ------
@@ -55,13 +105,15 @@ def scheduled(
         problem = f"'{arch.name}' has a DRAM device, and one clock for a network knows DRAM as bandwidth and latency"
         raise ConfigError(problem, "leave one out: --set memory.dram.device=none", key="memory.dram.device")
     given = arch.schedule
+    memo = memo or Memo()
     alone = [layer for layer in layers if layer.simulated]
     buses = {DRAM: machine_view(arch).dram, **rooms.ports(arch)}
-    known: Known = {}
+    known = memo.rows_of(buses)
     timeline = partial(clock.run, buses=buses, prefetch=given.prefetch, known=known)
+    side = partial(timeline, overlap=given.overlap)
     plans = [
-        _Clocked.of(network, _at_home(network, layers, homes, again), homes, partial(timeline, overlap=given.overlap))
-        for homes in rooms.plans(arch, network, layers, given.residency)
+        _Clocked.of(network, _at_home(network, layers, homes, again), homes, memo, side)
+        for homes in memo.plans_of(arch, network, layers)
     ]
     homes, there, programs, kept, found = min(plans, key=_Clocked.rank)
     mine = [layer for layer in there if layer.simulated]
@@ -118,11 +170,11 @@ class _Clocked(NamedTuple):
 
     @classmethod
     def of(
-        cls, network: Network, layers: Sequence[LayerResult], homes: Homes,
+        cls, network: Network, layers: Sequence[LayerResult], homes: Homes, memo: Memo,
         timeline: Callable[[Sequence[Program]], NetworkSpans],
     ) -> _Clocked:  # fmt: skip
         """Run the clock with layers as they are with such homes."""
-        moves = rooms.moves(network, layers, homes.places, homes.own)
+        moves = rooms.moves(network, layers, homes.places, memo.moves, homes.own)
         programs = programs_of(network, layers, homes, moves)
         return cls(homes, layers, programs, [move for move in moves if move is not None], timeline(programs))
 

@@ -12,7 +12,7 @@ from accelsim.results import LayerResult
 from accelsim.workload.network import Network, is_view
 
 if TYPE_CHECKING:
-    from accelsim.network_time import Again
+    from accelsim.network_time import Again, Memo
     from accelsim.schedules import NetworkSchedule
 
 
@@ -36,14 +36,20 @@ def one_clock_for(arch: Arch, network: Network, pattern: str = "*") -> bool:
 
 
 def scheduled(
-    arch: Arch, network: Network, layers: Sequence[LayerResult], again: Again, *, explained: bool = True
+    arch: Arch,
+    network: Network,
+    layers: Sequence[LayerResult],
+    again: Again,
+    *,
+    explained: bool = True,
+    memo: Memo | None = None,
 ) -> NetworkSchedule | None:
     """Return layers that may go on one clock there; None if some were not simulated and the machine does not insist."""
     if arch.schedule.mode is None and not all(layer.simulated for layer in layers):
         return None
     from accelsim import network_time  # loads compiled code
 
-    return network_time.scheduled(arch, network, layers, again, explained=explained)
+    return network_time.scheduled(arch, network, layers, again, explained=explained, memo=memo)
 
 
 def at_home(

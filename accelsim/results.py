@@ -123,12 +123,12 @@ class LayerResult:
         """What a rate counts: dense MACs, of a sparse product (which nobody would do densely) its multiplications."""
         return self.effective_macs if self.kind == "spgemm" else self.macs or 0
 
-    @property
+    @cached_property
     def dram_read_bits(self) -> int:
         """Bits read from DRAM."""
         return self.bits_across("dram", "read")
 
-    @property
+    @cached_property
     def dram_write_bits(self) -> int:
         """Bits written to DRAM."""
         return self.bits_across("dram", "write")

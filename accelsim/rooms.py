@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from accelsim import own_rooms, pinned_rooms
-from accelsim.activity import Loop, Step, Transfer, walk
+from accelsim.activity import Direction, Loop, Step, Transfer, walk
 from accelsim.config.arch import Arch
 from accelsim.config.yamlfile import KeyPath
 from accelsim.errors import ConfigError, ModelError, WorkloadError
 from accelsim.memory.dram import DramModel
+from accelsim.memory.elsewhere import Elsewhere
+from accelsim.memory.timeline import LaidOut
 from accelsim.passes.residency import Buffer, Residency, reside, room_edges, used_bits
-from accelsim.reach import Reach, told_homes
+from accelsim.reach import Reach as Reach
+from accelsim.reach import told_homes
 from accelsim.reach import views as views
 from accelsim.results import LayerResult
 from accelsim.schedules import BufferTime, Kept
@@ -273,18 +276,22 @@ def not_at_home(network: Network) -> tuple[str, ...]:
     return (f"at home in a buffer on one clock only, through DRAM in figures of layers alone: {', '.join(names)}",)
 
 
-Known: TypeAlias = "dict[tuple[int, _Places], Moved]"
-"""Tiles and places -> what moves; the tiles live as long as the results do."""
+Known: TypeAlias = "dict[tuple[int, _Places], tuple[Any, Moved]]"
+"""Number of tiles, and places -> the tiles (which so keep their number), and what moves."""
 
 
 def moves(
-    network: Network, layers: Sequence[LayerResult], places: Mapping[str, str], own: Mapping[str, str] | None = None
+    network: Network,
+    layers: Sequence[LayerResult],
+    places: Mapping[str, str],
+    known: Known | None = None,
+    own: Mapping[str, str] | None = None,
 ) -> list[Moved | None]:
     """Return what each layer that works moves, None where it was not simulated; those alike share their tiles.
 
     What lives in a unit's ``own`` storage does not move; it is among the homes.
     """
-    known: Known = {}
+    known = {} if known is None else known
     found: list[Moved | None] = []
     for view, result in zip(views(network), layers, strict=True):
         move = moved(view, result, places, known) if result.simulated else None
@@ -317,9 +324,9 @@ def moved(view: LayerView, result: LayerResult, places: Mapping[str, str], known
     place = _Places(tuple(inputs), output, bool(view.macs and not view.weights), joined)
     known, key = {} if known is None else known, (id(schedule), place)
     if key not in known:
-        known[key] = _rehoused(schedule, place, dram)
+        known[key] = schedule, _rehoused(schedule, place, dram)
     homes = {t.name: places[t.name] for t in (*view.reads, *view.outputs) if t.name in places}
-    return known[key]._replace(homes=homes)
+    return known[key][1]._replace(homes=homes)
 
 
 def _rehoused(schedule: Sequence[Step | Loop], place: _Places, dram: DramModel) -> Moved:
@@ -337,6 +344,8 @@ def _rehoused(schedule: Sequence[Step | Loop], place: _Places, dram: DramModel) 
                 found.append(steps[id(item)])
         return tuple(found)
 
+    if isinstance(schedule, LaidOut) and len(place.inputs) == 1 + place.both and not place.joined:
+        return _laid_out(schedule, place, dram, lambda: rehoused(schedule))
     there = rehoused(schedule)
     saved, bits = {"read": 0, "write": 0}, {"read": dict[str, int](), "write": dict[str, int]()}
     for step, times in walk(there, 1):
@@ -345,6 +354,25 @@ def _rehoused(schedule: Sequence[Step | Loop], place: _Places, dram: DramModel) 
                 name = t.place.removesuffix(READ).removesuffix(WRITE)
                 saved[t.direction] += times * dram.bus_bits(t)
                 bits[t.direction][name] = bits[t.direction].get(name, 0) + times * t.bits
+    return Moved(there, saved["read"], saved["write"], bits["read"], bits["write"], {})
+
+
+def _laid_out(tiles: LaidOut, place: _Places, dram: DramModel, make: Callable[[], Sequence[Step | Loop]]) -> Moved:
+    """Return the same of tiles in rows, without their steps, which ``make`` gives."""
+    moved: dict[tuple[str, Direction], str | None] = {
+        ("input", "read"): place.inputs[0],
+        ("weight", "read"): place.inputs[1] if place.both else None,
+        ("output", "write"): place.output,
+    }
+    saved, bits = {"read": 0, "write": 0}, {"read": dict[str, int](), "write": dict[str, int]()}
+    useful = dram._replace(burst_bits=1)
+    places = {what: home for what, home in moved.items() if home is not None}
+    for (tensor, way), home in places.items():
+        if more := tiles.total(dram, (tensor,), way):
+            saved[way] += more
+            bits[way][home] = bits[way].get(home, 0) + tiles.total(useful, (tensor,), way)
+    ports = {what: home + (READ if what[1] == "read" else WRITE) for what, home in places.items()}
+    there = Elsewhere(tiles, ports, make)
     return Moved(there, saved["read"], saved["write"], bits["read"], bits["write"], {})
 
 

@@ -57,8 +57,6 @@ ON_ONE_CLOCK = (
 ALWAYS_NOT_MODELLED = (
     "Views (reshape, concatenation, dropout) cost nothing: tensors are placed where their reader expects them.",
 )
-
-
 NOT_IN_TABLES = "DRAM background, refresh and activation"
 """What energy tables say that they lack, and a DRAM device has."""
 NOT_SELECTED = "not selected"
@@ -454,7 +452,7 @@ def likeness(task: Task) -> Any:
     plain = tuple(replace(t, name="") for t in (*tensors, *task.view.joins))
     where = (*task.addresses.values(), task.free_byte)
     view, posts = task.view, tuple(post.shape for post in task.posts)
-    return (view.shape, plain, unit, task.pinned, view.batch, view.beside_bits, where, posts)
+    return (view.shape, plain, unit, task.pinned, view.batch, view.beside_bits, posts, where)
 
 
 def not_modelled(arch: Arch, units: Collection[str | None], one_clock: bool = False) -> tuple[str, ...]:

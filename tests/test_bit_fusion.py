@@ -124,7 +124,7 @@ def test_every_cell_of_the_surveys_table_shows(what):
         tiling = {"groups": 1, "n": 1, "e": conv.e, "f": conv.f, "k": k, "c": c, "order": "mkc", "inner": "os"}
         plan = ENGINE.plan(layer, of(layer), params, ENGINE.mapping_schema.model_validate(tiling), MACHINE)
         done = ENGINE.closed_form(plan)
-        tile = plan.nest.largest_bits()
+        tile = plan.nest.largest_bits
         rows, columns = (done.details[f"{side}_utilization_ppm"] for side in ("row", "column"))
         return {"rows": rows, "columns": columns} | tile
 

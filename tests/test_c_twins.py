@@ -70,5 +70,29 @@ def test_the_dram_kernel_and_its_twin_in_c_leave_the_same_bytes(tmp_path):
             assert calls == ["serve"] * 2
 
 
+def test_the_walk_of_nvdla_before_a_device_and_its_twin_in_c_leave_the_same_bytes(tmp_path):
+    """Beats keep the device for up to 20 cycles, half of them for none."""
+    from accelsim.engines.nvdla import kernel
+
+    twin, drawn, seen = Twin("nvdla", tmp_path), np.random.default_rng(3), 0
+    for seed in range(3 * CASES):
+        plan = random_case("nvdla", seed).plan()
+        if not hasattr(plan.work, "layers"):
+            continue
+        layers, rates = plan.work.layers, plan.work.rates._replace(limited=1)
+        data = layers[:, kernel.LINES] * layers[:, kernel.SURFACES] * layers[:, kernel.LINE_BEATS]
+        asks = np.zeros((int((data + layers[:, kernel.WEIGHT_BEATS]).sum()), kernel.ASKS), np.int64)
+        asks[:, kernel.BUS] = drawn.integers(0, 21, len(asks)) * drawn.integers(0, 2, len(asks))
+        args = (layers, rates, np.zeros(kernel.COUNTS, np.int64), asks)
+        theirs = copied(args)
+        found = kernel.walk(*args)
+        go, result = twin.call("walk", theirs, found.size)
+        go()
+        np.testing.assert_array_equal(result, found.ravel())
+        assert difference(args, theirs) is None
+        seen += 1
+    assert seen > CASES
+
+
 def test_every_twin_in_c_has_an_engine():
     assert {path.stem for path in FOLDER.glob("*.c")} <= set(registry.modules()) | set(NO_ENGINES)

@@ -91,7 +91,7 @@ def test_no_layer_is_walked_alone_and_nothing_is_looked_up_twice(name, monkeypat
         raise AssertionError("walked")
 
     monkeypatch.setattr(evaluate, "_simulate", fail)
-    monkeypatch.setattr(retimed, "walked", fail)
+    monkeypatch.setattr(retimed, "front_of", fail)
     context, params = context_of(accelsim.load_arch(name), convolutions(), columnar=True), OTHERS[name]
     retimed.take_walks()
     first = evaluate.run_point(context, job())

@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from random import Random
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from accelsim import network_time, posts, rooms
 from accelsim.activity import Step, Transfer, flatten
 from accelsim.cli import app
 from accelsim.config.packaged import find
+from accelsim.config.schema import PostOp
 from accelsim.errors import ConfigError
 from accelsim.explore.sweep import evaluate
 from accelsim.explore.sweep.schema import OptionsSpec
@@ -445,3 +447,11 @@ def test_set_show_and_schema_know_the_operation(tmp_path):
     done = CliRunner().invoke(app, ["schema", "arch"])
     assert done.exit_code == 0, done.output
     assert '"residual"' in done.output
+
+
+@pytest.mark.parametrize("name", ["onnx:resnet50", "net:mobilenet_v2", "net:bert_base"])
+def test_what_is_said_to_be_able_to_join_joins_on_a_machine_that_does_everything(name):
+    said = accelsim.simulate("edge_npu_l2", name, schedule="isolated").joins
+    found = accelsim.simulate(machine(get_args(PostOp)), name)
+    assert {fold.layer: fold.host for fold in found.schedule.folded} == said
+    assert found.joins == {}

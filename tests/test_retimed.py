@@ -82,7 +82,7 @@ def steps_down(monkeypatch):
         raise AssertionError("walked")
 
     monkeypatch.setattr(evaluate, "_simulate", fail)
-    monkeypatch.setattr(retimed, "walked", fail)
+    monkeypatch.setattr(retimed, "front_of", fail)
 
 
 @pytest.mark.parametrize("name", [*WALKED, *SPARSE])
@@ -167,7 +167,7 @@ def test_a_network_of_one_context_is_not_forgotten_for_those_of_others(monkeypat
         assert evaluate.run_point(fast, job(gb_per_s=1.0 + i)).status == "ok"
         assert evaluate.run_point(plain, job(OptionsSpec(seed=i))).status == "ok"
         if not i:
-            monkeypatch.setattr(retimed, "walked", lambda *_: 1 / 0)
+            monkeypatch.setattr(retimed, "front_of", lambda *_: 1 / 0)
 
 
 @pytest.mark.parametrize(

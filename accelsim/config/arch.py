@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -92,6 +93,11 @@ class Arch:
             unit.name if unit.name == unit.engine else f"{unit.name} ({unit.engine})" for unit in self.units
         )
         return f"<Arch {self.name}: {units} at {float(self.clocks_mhz['core']):g} MHz>"
+
+    @cached_property
+    def found(self) -> dict[Any, Any]:
+        """What others have found of this machine, each under a key of its own."""
+        return {}
 
     def replace(self, key: str, value: Any) -> Arch:
         """Return a variant with ``key`` (a dotted path of the resolved configuration) set to ``value``."""

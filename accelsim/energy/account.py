@@ -63,8 +63,9 @@ class ProvenanceRow(NamedTuple):
 
 
 def energy_pj(
-    components: Sequence[Component], events: Mapping[Event, int], table: Table, time_s: float = 0.0
-) -> dict[str, float]:
+    components: Sequence[Component], events: Mapping[Event, int], table: Table, time_s: float = 0.0,
+    known: dict[Event, float] | None = None,
+) -> dict[str, float]:  # fmt: skip
     """Return the energy of each component, in the order of ``components``, then `LEAKAGE`.
 
     The sums do not depend on the order of ``events``.
@@ -78,6 +79,8 @@ def energy_pj(
     table : Table
     time_s : float
         How long the machine leaks: compute and stall time.
+    known : dict, optional
+        Prices of these components by this table in pJ, as far as they have been asked for; filled.
 
     Raises
     ------
@@ -91,15 +94,17 @@ def energy_pj(
         owner = by_name.get(event.component)
         if owner is None or event.action not in owner.actions:
             raise ModelError(f"event {event} but components {', '.join(by_name)}")
-    energy = {}
+    energy, known = {}, {} if known is None else known
     for component in components:
-        terms = [
-            events[event] * table.price(component, action).pj
-            for action in component.actions
-            if (event := Event(component.name, action)) in events
-        ]
+        terms = []
+        for action in component.actions:
+            event = Event(component.name, action)
+            if event in events:
+                if event not in known:
+                    known[event] = table.price(component, action).pj
+                terms.append(events[event] * known[event])
         energy[component.name] = math.fsum(terms)
-    energy[LEAKAGE] = leakage_mw(components, table) * time_s * _PJ_PER_MW_S
+    energy[LEAKAGE] = leakage_mw(components, table) * time_s * _PJ_PER_MW_S if time_s else 0.0
     return energy
 
 

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from accelsim.activity import Flow, Loop, Step, Transfer
+from accelsim.activity import Direction, Flow, Loop, Step, Transfer
 from accelsim.config.schema import Strict
 from accelsim.errors import MappingError
 from accelsim.memory.dram import DramModel
@@ -184,8 +184,9 @@ class LoopNest:
             "output": trips["groups"] * trips["m"] * trips["k"] > 1,
         }
 
+    @cached_property
     def largest_bits(self) -> dict[str, int]:
-        """Return the bits of the largest input, weight and accumulator tile."""
+        """The bits of the largest input, weight and accumulator tile."""
         t, conv, w = Tile(*self.steps[:, WHOLE].max(axis=0).tolist()), self.conv, self.widths
         weights = t.groups * t.k * t.c * conv.r * conv.s
         if self.whole[0] and "weight" not in self.resident:
@@ -275,23 +276,31 @@ class Tiles(LaidOut):
         rows[self.table[:, REPEAT] == 0, timing.COMPUTED] = self.cycles
         return rows
 
-    def loads(self, dram: DramModel, tensors: Collection[str]) -> np.ndarray:
-        """Return what the loads of each row bring of some tensors, in bits on the bus."""
-        mine = [at for at, (tensor, _) in enumerate(MOVES[:3]) if tensor in tensors]
+    def moved(self, dram: DramModel, tensors: Collection[str], direction: Direction) -> np.ndarray:
+        """Return what each row moves of some tensors, in bits on the bus."""
+        mine = [at for at, (tensor, way) in enumerate(MOVES) if way == direction and tensor in tensors]
         return self._on_bus(dram)[:, mine].sum(axis=1)
+
+    def total(self, dram: DramModel, tensors: Collection[str], direction: Direction) -> int:
+        """Return the sum of what `moved` says over all tiles."""
+        return self._summed(self.moved(dram, tensors, direction)[:, np.newaxis])[0]
 
     def traffic(self, dram: DramModel) -> dict[Flow, int]:
         """Return what crosses the boundary of DRAM; what bursts move beyond useful bits is tensor ``other``."""
-        times, totals = self.table[:, TIMES], []
-        for bits in (self.table[:, RUN] * self.table[:, NUMBER], self._on_bus(dram)):
-            large = (times * 1.0) @ bits.max(axis=1) > INT64_MAX / 2
-            totals.append((times.astype(object) @ bits.astype(object) if large else times @ bits).tolist())
+        totals = [self._summed(bits) for bits in (self.table[:, RUN] * self.table[:, NUMBER], self._on_bus(dram))]
         total: dict[Flow, int] = {}
         for (tensor, way), bits, moved in zip(MOVES, *totals, strict=True):
             for flow, more in ((Flow("dram", tensor, way), bits), (Flow("dram", "other", way), moved - bits)):
                 if more:
                     total[flow] = total.get(flow, 0) + more
         return total
+
+    def _summed(self, bits: np.ndarray) -> list[int]:
+        """Return the sums over all tiles of what each row has, column by column."""
+        times = self.table[:, TIMES]
+        large = (times * 1.0) @ bits.max(axis=1) > INT64_MAX / 2
+        sums: list[int] = (times.astype(object) @ bits.astype(object) if large else times @ bits).tolist()
+        return sums
 
     def _on_bus(self, dram: DramModel) -> np.ndarray:
         """Return the bits on the bus of each row's moves, shape (rows, 5): whole bursts per run."""

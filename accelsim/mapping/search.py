@@ -198,7 +198,7 @@ def too_small(nest: TiledNest) -> MappingError:
     conv = nest.conv
     c = 1 if nest.c_unit else conv.c // conv.groups
     least = LoopNest(conv, Tiling(groups=1, n=1, e=1, f=1, k=1, c=c, order="mkc"), nest.widths)
-    needed = least.largest_bits()
+    needed = least.largest_bits
     short = [t for t in nest.limits if needed[t] > nest.limits[t]]
     what = "; ".join(f"{t} needs {needed[t]:,} bits, has {nest.limits[t]:,}" for t in short)
     remedy = ", ".join(f"params.{t}_kib to {ceil_div(2 * needed[t], KIB_BITS)}" for t in short)

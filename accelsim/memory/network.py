@@ -216,14 +216,18 @@ def laid_out(
     programs: Sequence[Program], start: int, buses: Buses, prefetch: Prefetch, overlap: bool, known: Known | None
 ) -> tuple[LaidOut, list[str]]:
     """Return the arrays of a stretch whose first program is number ``start``, and the unit of each program."""
-    mine = [
-        replace(
-            p,
-            producers=tuple(e._replace(producer=e.producer - start) for e in p.producers if e.producer >= start),
-            after=tuple(number - start for number in p.after if number >= start),
-        )
-        for p in programs
-    ]
+    mine = (
+        programs
+        if not start
+        else [
+            replace(
+                p,
+                producers=tuple(e._replace(producer=e.producer - start) for e in p.producers if e.producer >= start),
+                after=tuple(number - start for number in p.after if number >= start),
+            )
+            for p in programs
+        ]
+    )
     names = [p.unit if overlap else "" for p in programs]
     laid = layout(mine, names, buses, prefetch, known=known)
     if laid.tiles > MOST_TILES and len(set(names)) > 1:

@@ -155,7 +155,7 @@ def ready(net, state, one, kind, place):  # type: ignore[no-untyped-def]
 
 @lean
 def settle(net, state, i, kind, place):  # type: ignore[no-untyped-def]
-    """Let a list pass what it has nothing to move for."""
+    """Let a list pass what it has nothing to move for: whenever its request, or its unit's tile, has ended."""
     one, counters = state.lists[i], state.counters[len(state.units) + i]
     while one[AT] > -2 and not one[ON_BUS]:
         if one[STAGE] > FED or (one[AT] < 0 and one[STAGE] > MOVED):
@@ -410,21 +410,26 @@ def run(net, state, marks, record, jumps):  # type: ignore[no-untyped-def]
     if state.clock[NOW] < 0:
         state.clock[NOW] = 0
         begin(net, state)
+        for i in range(len(state.lists)):
+            settle(net, state, i, i % net.kinds, i % per // net.kinds)
     while True:
         changed = True
         while changed:
             changed = False
             for p in range(places):
                 if state.serving[p] >= 0 and state.times[buses + p] <= state.clock[NOW]:
+                    i = state.serving[p]
                     served(net, state, p)
+                    settle(net, state, i, i % net.kinds, p)
             for u in range(units):
                 if state.units[u, BUSY] and state.times[u] <= state.clock[NOW]:
                     marks[u] = computed(net, state, u)
                     changed = True
-                for i in range(u * per, u * per + per):
-                    if i % net.kinds:
+                    for i in range(u * per, u * per + per):
+                        settle(net, state, i, i % net.kinds, (i - u * per) // net.kinds)
+                if net.kinds > 1:
+                    for i in range(u * per + 1, u * per + per, 2):
                         arrive(net, state, i)
-                    settle(net, state, i, i % net.kinds, (i - u * per) // net.kinds)
                 if state.units[u, BUSY] or state.units[u, AT] < 0 or not fed(net, state, u):
                     continue
                 program = state.units[u, PROG]

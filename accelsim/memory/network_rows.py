@@ -9,11 +9,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from accelsim.activity import Loop, Step
+from accelsim.activity import Direction, Loop, Step
 from accelsim.jit import plain
 from accelsim.memory import network_rows_kernel as kernel
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
+from accelsim.memory.elsewhere import Elsewhere
 from accelsim.units import INT64_MAX
 
 MOST = 2**60
@@ -176,10 +177,11 @@ def _busy(
     """Return for how many cycles each program has each bus."""
     kinds = [kernel.LOAD, kernel.BEFORE, kernel.STORE, kernel.AFTER, *([kernel.CONSTANT] if apart else [])]
     busy = np.add.reduceat(moves[:, :, kinds].sum(axis=2) * times[:, None], first[:-1], axis=0)
-    for number, program in enumerate(programs):
-        if program.producers and not apart:  # the first tile's load is two requests, each rounded up
-            row = first[number] + int(np.argmax(rows[first[number] : first[number + 1], kernel.REPEAT] == 0))
-            busy[number] += moves[row, :, kernel.MADE] + moves[row, :, kernel.CONSTANT] - moves[row, :, kernel.LOAD]
+    if not apart:  # the first tile's load is two requests, each rounded up
+        waits = np.array([bool(program.producers) for program in programs])
+        tiles = np.flatnonzero(rows[:, kernel.REPEAT] == 0)
+        opening = moves[tiles[np.searchsorted(tiles, first[:-1][waits])]]
+        busy[waits] += opening[:, :, kernel.MADE] + opening[:, :, kernel.CONSTANT] - opening[:, :, kernel.LOAD]
     return busy
 
 
@@ -235,8 +237,12 @@ def _rows(program: Any, ports: Mapping[str, DramModel]) -> tuple[np.ndarray, np.
 
     Of dtype object where 64 bits are too few.
     """
-    laid_out = _columns if isinstance(program.schedule, timeline.LaidOut) else _walked
-    return laid_out(program.schedule, ports, program.made)
+    schedule = program.schedule
+    if isinstance(schedule, Elsewhere):
+        return _columns(schedule.tiles, ports, program.made, schedule.places)
+    if isinstance(schedule, timeline.LaidOut):
+        return _columns(schedule, ports, program.made, {})
+    return _walked(schedule, ports, program.made)
 
 
 def _in_cycles(moves: np.ndarray, ports: Mapping[str, DramModel], apart: bool) -> np.ndarray:
@@ -254,20 +260,27 @@ def _in_cycles(moves: np.ndarray, ports: Mapping[str, DramModel], apart: bool) -
 
 
 def _columns(
-    schedule: timeline.LaidOut, ports: Mapping[str, DramModel], made: frozenset[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows and bits of tiles laid out already; all of them go to DRAM."""
+    schedule: timeline.LaidOut, ports: Mapping[str, DramModel], made: frozenset[str],
+    places: Mapping[tuple[str, Direction], str],
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Return the rows and bits of tiles laid out already; what ``places`` does not name goes to DRAM."""
     from accelsim.memory import clock_kernel as clock
 
-    dram = ports["dram"]
+    dram, order = ports["dram"], list(ports)
     rows = schedule.rows(dram)
     cells = np.zeros((len(rows), kernel.CELLS), rows.dtype)
     moves = np.zeros((len(rows), len(ports), kernel.MOVES), rows.dtype)
     cells[:, [kernel.REPEAT, kernel.END, kernel.COMPUTED]] = rows[:, [clock.REPEAT, clock.END, clock.COMPUTED]]
-    here = moves[:, list(ports).index("dram")]
+    here = moves[:, order.index("dram")]
     here[:, kernel.LOAD], here[:, kernel.STORE] = rows[:, clock.LOAD], rows[:, clock.STORE]
-    here[:, kernel.MADE] = schedule.loads(dram, made)
-    here[:, kernel.CONSTANT] = here[:, kernel.LOAD] - here[:, kernel.MADE]
+    here[:, kernel.MADE] = schedule.moved(dram, made, "read")
+    for (tensor, way), place in places.items():
+        columns = [kernel.STORE] if way == "write" else [kernel.LOAD, *([kernel.MADE] if tensor in made else [])]
+        here[:, columns] -= schedule.moved(dram, (tensor,), way)[:, np.newaxis]
+        if place in ports:  # nobody waits for one without a width
+            there = moves[:, order.index(place)]
+            there[:, columns] += schedule.moved(ports[place], (tensor,), way)[:, np.newaxis]
+    moves[:, :, kernel.CONSTANT] = moves[:, :, kernel.LOAD] - moves[:, :, kernel.MADE]
     return cells, moves
 
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from accelsim.activity import Flow, Loop, Step, Transfer, count, walk
+from accelsim.activity import Direction, Flow, Loop, Step, Transfer, count, walk
 from accelsim.memory.dram import DramModel
 from accelsim.units import INT64_MAX
 
@@ -101,8 +101,12 @@ class LaidOut(Sequence[Step | Loop]):
         """
         raise NotImplementedError
 
-    def loads(self, dram: DramModel, tensors: Collection[str]) -> np.ndarray:
-        """Return what the loads of each row bring of some tensors, in bits on the bus, shape (rows,)."""
+    def moved(self, dram: DramModel, tensors: Collection[str], direction: Direction) -> np.ndarray:
+        """Return what each row moves of some tensors, in bits on the bus, shape (rows,)."""
+        raise NotImplementedError
+
+    def total(self, dram: DramModel, tensors: Collection[str], direction: Direction) -> int:
+        """Return the sum of what `moved` says over all tiles."""
         raise NotImplementedError
 
     def traffic(self, dram: DramModel) -> dict[Flow, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -135,6 +135,14 @@ class Operand:
         return np.concatenate(images).reshape(self.tensor.shape)
 
 
+class MacCounts(NamedTuple):
+    """Multiply-accumulates by which of their operands are not zero, as `Operands` has them; 0 of other layers."""
+
+    effective_macs: int = 0
+    nonzero_weight_macs: int = 0
+    nonzero_input_macs: int = 0
+
+
 @dataclass(frozen=True)
 class Operands:
     """The operands of one layer."""
@@ -152,6 +160,13 @@ class Operands:
     def weight(self) -> Operand:
         """The filters; of a matmul, the second activation."""
         return self.weights[0] if self.weights else self.inputs[1]
+
+    @property
+    def counts(self) -> MacCounts:
+        """All three."""
+        if not self.view.macs:
+            return MacCounts()
+        return MacCounts(self.effective_macs, self.nonzero_weight_macs, self.nonzero_input_macs)
 
     @cached_property
     def effective_macs(self) -> int:
@@ -286,7 +301,9 @@ def from_conv_output(view: LayerView, array: np.ndarray) -> np.ndarray:
     return array.reshape(shape.output_shape)
 
 
-def of(view: LayerView, seed: int = 0, given: Mapping[str, Any] | None = None) -> Operands:
+def of(
+    view: LayerView, seed: int = 0, given: Mapping[str, Any] | None = None, counts: MacCounts | None = None
+) -> Operands:
     """Return the lazy operands of a layer.
 
     Parameters
@@ -295,6 +312,8 @@ def of(view: LayerView, seed: int = 0, given: Mapping[str, Any] | None = None) -
     seed : int
     given : mapping, optional
         Tensor name -> integers of its shape, for those that are not synthetic.
+    counts : MacCounts, optional
+        Where they have been counted before.
     """
     table = given or {}
 
@@ -304,7 +323,10 @@ def of(view: LayerView, seed: int = 0, given: Mapping[str, Any] | None = None) -
     inputs, weights = tuple(map(operand, view.inputs)), tuple(map(operand, view.weights))
     if weights and view.kind in ("conv2d", "linear") and parse(weights[0].tensor.pattern).kind == FOLLOWS:
         weights = (replace(weights[0], met=partial(_met, view, inputs[0])), *weights[1:])
-    return Operands(view, inputs, weights)
+    found = Operands(view, inputs, weights)
+    if counts is not None and view.macs:
+        vars(found).update(counts._asdict())
+    return found
 
 
 def _met(view: LayerView, operand: Operand) -> np.ndarray:

@@ -43,6 +43,9 @@ def may_fit(blocks: Sequence[Block], positions: int) -> bool:
     for block in blocks:
         more[block.first] += block.size
         more[block.last + 1] -= block.size
+    if len({block.limit for block in blocks}) < 2:
+        return not blocks or max(accumulate(more)) <= blocks[0].limit
+    for block in blocks:
         for position in range(block.first, block.last + 1):
             most[position] = max(most[position], block.limit)
     return all(live <= limit for live, limit in zip(accumulate(more), most, strict=False))

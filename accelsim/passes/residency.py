@@ -136,18 +136,18 @@ def room_edges(storages: Sequence[Storage], residency: Residency) -> dict[int, t
     placed = sorted(
         (storage for storage in storages if storage.name in residency.places), key=lambda storage: storage.first
     )
+    where = [(residency.places[storage.name].buffer, _span(storage, residency)) for storage in placed]
     after: dict[int, set[int]] = {}
-    for i, storage in enumerate(placed):
-        open_ = [_span(storage, residency)]
-        for other in sorted(placed[:i], key=lambda other: -other.last):
-            if (
-                other.last >= storage.first
-                or residency.places[other.name].buffer != residency.places[storage.name].buffer
-            ):
+    latest = sorted(range(len(placed)), key=lambda i: -placed[i].last)
+    for storage, (buffer, whole) in zip(placed, where, strict=True):
+        open_ = [whole]
+        for i in latest:
+            other, (its, taken) = placed[i], where[i]
+            if other.last >= storage.first or its != buffer:  # alive beside it, or later
                 continue
             if not open_:
                 break
-            left = [part for span in open_ for part in _without(span, _span(other, residency))]
+            left = [part for span in open_ for part in _without(span, taken)]
             if left != open_:
                 for position in storage.writers:
                     after.setdefault(position, set()).update(other.writers, other.readers)

@@ -150,7 +150,7 @@ class TiledBase(Engine[ParamsT, TilingT]):
 
     def buffer_use(self, nest: LoopNest, params: ParamsT) -> dict[str, tuple[int, int]]:
         """Return capacity and peak of each buffer: two tiles where another one follows, else one."""
-        largest, follows = nest.largest_bits(), nest.follows()
+        largest, follows = nest.largest_bits, nest.follows()
         sizes = buffer_bits(params).items()
         return {BUFFERS[tensor]: (size, largest[tensor] * (1 + follows[tensor])) for tensor, size in sizes}
 

@@ -179,7 +179,7 @@ class TiledEngine(TiledBase[ParamsT, TilingT]):
 
 def check_fit(layer: str, nest: LoopNest, limits: Mapping[str, int]) -> None:
     """Raise MappingError, naming layer, tensor and the size that would fit, unless each tile fits half a buffer."""
-    needed = nest.largest_bits()
+    needed = nest.largest_bits
     for tensor, half in limits.items():
         if needed[tensor] > half:
             raise MappingError(

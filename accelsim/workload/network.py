@@ -141,13 +141,23 @@ class Network:
             problem = f"tensor '{tensor}' is kept in '{self.absent[tensor]}', which is missing"
             raise WorkloadError(problem, "put it beside the model")
 
+    @cached_property
+    def _views(self) -> dict[str, tuple[Layer, LayerView]]:
+        """By name, a layer and its view."""
+        return {}
+
     def view(self, layer: Layer) -> LayerView:
         """Return ``layer`` with its tensors resolved."""
+        known = self._views.get(layer.name)
+        if known is not None and known[0] is layer:
+            return known[1]
         inputs, weights, outputs, joins = (
             tuple(self.tensors[name] for name in names)
             for names in (layer.inputs, layer.weights, layer.outputs, layer.joins)
         )
-        return LayerView(layer.name, layer.shape, inputs, weights, outputs, self.batch, joins)
+        view = LayerView(layer.name, layer.shape, inputs, weights, outputs, self.batch, joins)
+        self._views[layer.name] = layer, view
+        return view
 
     def with_tensors(self, changed: Mapping[str, Tensor]) -> Network:
         """Return the network with some tensors replaced."""

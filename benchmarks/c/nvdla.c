@@ -2,6 +2,7 @@
 
 enum { LINES, SURFACES, LINE_BEATS, DATA_BYTES, KERNELS, KERNEL_BYTES, WEIGHT_BEATS, PACKAGES, POSITIONS, ROW, STRIPE,
        GROUP, RING_BEATS, SAME_SPLIT };
+enum { ASKED, COME, BUS, KIND, ASKS };
 enum { CYCLES, FIRST, LAST, ACTIVE, LOAD, WEIGHT, FLOOR, CREDIT, FILL, END };
 
 struct rates { i64 beat_cycles, beat_ticks, ticks, limited, latency, port_bytes, outstanding, outstanding_cycles,
@@ -15,7 +16,7 @@ static i64 stripe_of(i64 left, i64 row, i64 stripe) {
     return left <= stripe ? left : stripe / 2;
 }
 
-struct port { i64 cycle, ticks, number, *history; };
+struct port { i64 cycle, ticks, number, *history, asked, free, *asks; };
 
 static void forward(struct port *at, const struct rates *p, i64 count) {
     const i64 most = ((i64)1 << 62) / max(1, p->beat_ticks);
@@ -28,15 +29,22 @@ static void forward(struct port *at, const struct rates *p, i64 count) {
     }
 }
 
-static i64 beats(struct port *at, const struct rates *p, i64 count, i64 earliest) {
+static i64 beats(struct port *at, const struct rates *p, i64 kind, i64 count, i64 earliest) {
     i64 last = 0;
     while (count > 0) {
         i64 *slot = &at->history[at->number % p->outstanding];
         if (p->limited && at->number >= p->outstanding) earliest = max(earliest, *slot + p->latency + p->outstanding_cycles);
         const i64 together = p->limited ? 1 : count;
-        if (at->cycle < earliest) at->cycle = earliest, at->ticks = 0;
+        i64 begin = earliest, *ask = at->asked ? at->asks + at->number * ASKS : NULL;
+        if (ask) {
+            ask[KIND] = kind, ask[ASKED] = earliest - p->latency;
+            if (at->number > 0) ask[ASKED] = max((ask - ASKS)[ASKED] + 1, ask[ASKED]);
+            begin = at->free = max(at->free, ask[ASKED] + p->latency) + ask[BUS];
+        }
+        if (at->cycle < begin) at->cycle = begin, at->ticks = 0;
         forward(at, p, together - 1);
         *slot = last = at->cycle + (at->ticks > 0);
+        if (ask) ask[COME] = last;
         forward(at, p, 1);
         count -= together;
     }
@@ -49,14 +57,15 @@ static i64 line_cycles(i64 surfaces, i64 wide) {
     return surfaces == 2 ? both : both + (surfaces == 3 ? 3 * ((wide + 1) / 2) : 3 * wide);
 }
 
-void walk(ARRAY(const i64, layers), const struct rates *rates, ARRAY(i64, counts), i64 *found) {
+void walk(ARRAY(const i64, layers), const struct rates *rates, ARRAY(i64, counts), ARRAY(i64, asks),
+          i64 *found) {
     const struct rates p = *rates;
     const i64 number = layers_n[0], fields = layers_n[1], ring = p.credits + 2;
     i64 total = 0;
     for (i64 i = 0; i < number; i++) total += ceil_div(layers[i * fields + KERNELS], layers[i * fields + GROUP]);
     i64 *ends = zeros(total), *arrived = zeros(total), *released = zeros(total);
     i64 *upto = zeros(ring), *through = zeros(ring);
-    struct port at = {0, 0, 0, zeros(p.outstanding)};
+    struct port at = {0, 0, 0, zeros(p.outstanding), asks_n[0] > 0, 0, asks};
     i64 head = 0, tail = 0, fetched = 0, group = 0, held = 0, positions = 0, drain = 0, now = 0, port = 0, element = 0;
     i64 last_beat = -p.request - p.latency;
     for (i64 i = 0; i < number; i++) {
@@ -78,6 +87,7 @@ void walk(ARRAY(const i64, layers), const struct rates *rates, ARRAY(i64, counts
             }
         }
         if (at.cycle < begin) at.cycle = begin, at.ticks = 0;
+        room = max(room, begin);
         i64 acc = 0;
         for (i64 g = 0; g < groups; g++) {
             acc += min(l[GROUP], l[KERNELS] - g * l[GROUP]) * l[KERNEL_BYTES];
@@ -91,13 +101,13 @@ void walk(ARRAY(const i64, layers), const struct rates *rates, ARRAY(i64, counts
 #define ARRIVE() while (coming < groups && fetched + weights == ends[group + coming]) \
         arrived[group + coming++] = last_beat + p.weight_ready
         while (weights < most || line < l[LINES]) {
-            i64 some = 0, wait = 0, data = line < l[LINES] ? missing : 0;
+            i64 some = 0, wait = begin, data = line < l[LINES] ? missing : 0;
             if (weights < most) {
                 const i64 place = fetched + weights - l[RING_BEATS];
                 some = min(most, ends[group + coming] - fetched) - weights;
                 if (place >= 0) {
                     while (ends[held] <= place) held++;
-                    wait = released[held] + p.latency;
+                    wait = max(wait, released[held] + p.latency);
                     some = min(some, ends[held] - place);
                 } else some = min(some, -place);
             }
@@ -107,7 +117,7 @@ void walk(ARRAY(const i64, layers), const struct rates *rates, ARRAY(i64, counts
                 if (p.limited || at.cycle < max(room, wait)) some = data = 1;
             }
             if (data > 0) {
-                last_beat = beats(&at, &p, some == 0 ? data : 2 * data - 1, room);
+                last_beat = beats(&at, &p, 0, some == 0 ? data : 2 * data - 1, room);
                 if ((missing -= data) == 0) {
                     const i64 written = last_beat + p.data_write;
                     port = p.line_buffer ? max(port + line_cycles(surfaces, l[LINE_BEATS]),
@@ -119,7 +129,7 @@ void walk(ARRAY(const i64, layers), const struct rates *rates, ARRAY(i64, counts
                 }
             }
             if (some > 0) {
-                last_beat = beats(&at, &p, data == 0 ? some : 1, wait);
+                last_beat = beats(&at, &p, 1, data == 0 ? some : 1, wait);
                 weights += some;
                 ARRIVE();
             }
@@ -139,7 +149,7 @@ void walk(ARRAY(const i64, layers), const struct rates *rates, ARRAY(i64, counts
                 const i64 place = fetched + weights - l[RING_BEATS];
                 while (ends[held] <= place) held++;
                 const i64 some = min(ends[group + coming] - fetched - weights, ends[held] - place);
-                last_beat = beats(&at, &p, some, released[held] + p.latency);
+                last_beat = beats(&at, &p, 1, some, released[held] + p.latency);
                 weights += some;
                 ARRIVE();
             }

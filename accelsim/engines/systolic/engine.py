@@ -105,7 +105,7 @@ class Systolic(TiledEngine[Params, Tiling]):
         if view.input.home == "chip":
             return 0
         if mapping is not None:
-            return 2 * LoopNest(conv, mapping, self.widths(view, params)).largest_bits()["input"]
+            return 2 * LoopNest(conv, mapping, self.widths(view, params)).largest_bits["input"]
         reach = ((conv.r - 1) * conv.dilation[0] + 1) * ((conv.s - 1) * conv.dilation[1] + 1)
         return 2 * reach * view.input.width
 

@@ -6,16 +6,16 @@ A layer is a row of integers. What a row cannot say exactly is declined: the pla
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from accelsim.activity import Event
 from accelsim.components import Component
-from accelsim.engine import Many
+from accelsim.engine import Chosen, Many
 from accelsim.engines.vector.program import Ops, Pace, Program, Tree, account, events
-from accelsim.engines.vector.tiles import Facts, listed, work
+from accelsim.engines.vector.tiles import Cut, Facts, listed, work
 from accelsim.errors import PriceError
 from accelsim.mapping.choose import PriceOf
 from accelsim.memory.dram import DramModel
@@ -102,6 +102,65 @@ def totals(
     components: tuple[Component, ...],
 ) -> Many | None:  # fmt: skip
     """Return the totals of layers that `encode` described; None without a price, or if the rate of DRAM is too fine."""
+    best = _best(layers, unit, dram, objective, price, leak_pj_per_cycle)
+    if best is None:
+        return None
+    row, moved = best.row, dict(best.moved)
+    columns: list[Any] = list(best.found.T)
+    known, cycles, read, write, fetched, groups, tiles, computed, _ = columns
+    moved["glb", "write"] += fetched * row.in_width * (row.input_streamed + row.weight_streamed)
+    counts = best.cost(groups, tiles)
+    causes: dict[str, Any] = account(counts, tiles * unit.latency * unit.lanes)
+    causes["memory"] = (cycles - counts.cycles) * unit.lanes
+    actions = {component.name: component.actions for component in components}
+    counted: dict[Event, Any] = {}
+    for (name, action), count in moved.items():
+        event = Event(name, action if action in actions[name] else "transfer")
+        counted[event] = counted.get(event, 0) + count
+    known &= computed == counts.cycles  # if not, the plain path says so
+    columns = [known, cycles, read, write, 0, *causes.values(), *counted.values()]
+    table = np.empty((len(layers), len(columns)), dtype=np.int64)
+    for place, column in enumerate(columns):
+        table[:, place] = column
+    return Many(table, tuple(causes), tuple(counted))
+
+
+def mappings(layers: np.ndarray, unit: Unit, dram: DramModel, objective: str) -> Chosen | None:
+    """Return the cuts of layers that `encode` described; None under a priced objective, or where one is not known."""
+    from accelsim.engines.vector import columnar_kernel as kernel
+
+    best = None if objective in ("energy", "edp") else _best(layers, unit, dram, objective, lambda *_: 0.0, 0.0)
+    if best is None or not best.found[:, kernel.KNOWN].all():
+        return None
+    keys = tuple(map(tuple, best.cuts[best.found[:, kernel.CUT]].tolist()))
+    return Chosen(keys, lambda i: Cut(rows=keys[i][0], channels=keys[i][1]))
+
+
+class _Best(NamedTuple):
+    """The best cut of each layer.
+
+    Attributes
+    ----------
+    row : Row
+        The layers, in arrays.
+    cost : callable
+        Groups of lanes and tiles -> `Counts`, in arrays.
+    moved : dict
+        (component, action) -> what is priced beside DRAM, but for what tiles fetch.
+    cuts : ndarray of int64, shape (cuts of all layers, 2)
+    found : ndarray of int64, shape (layers, `columnar_kernel.FACTS`)
+    """
+
+    row: Any
+    cost: Callable[[Any, Any], Any]
+    moved: dict[tuple[str, str], Any]
+    cuts: np.ndarray
+    found: np.ndarray
+
+
+def _best(
+    layers: np.ndarray, unit: Unit, dram: DramModel, objective: str, price: PriceOf, leak_pj_per_cycle: float
+) -> _Best | None:
     from accelsim.engines.vector import columnar_kernel as kernel
 
     rate, latency, burst = dram
@@ -139,28 +198,13 @@ def totals(
     tried = [mine if known else mine[:0] for mine, known in zip(every, small, strict=True)]
     first = np.cumsum([0, *map(len, tried)])
     found = np.empty((len(layers), len(kernel.FACTS)), dtype=np.int64)
+    cuts = np.concatenate(tried)
     kernel.evaluate(
-        _rows(layers, row, facts, pace, unit, burst), np.concatenate(tried), first, unit.lanes, unit.latency,
+        _rows(layers, row, facts, pace, unit, burst), cuts, first, unit.lanes, unit.latency,
         np.array([rate.numerator, rate.denominator, latency, burst], dtype=np.int64),
         kernel.OBJECTIVES.index(objective), np.array(list(moved.values())).T.copy(), rates, found,
     )  # fmt: skip
-    columns: list[Any] = list(found.T)
-    known, cycles, read, write, fetched, groups, tiles, computed = columns
-    moved["glb", "write"] += fetched * row.in_width * (row.input_streamed + row.weight_streamed)
-    counts = cost(groups, tiles)
-    causes: dict[str, Any] = account(counts, tiles * unit.latency * unit.lanes)
-    causes["memory"] = (cycles - counts.cycles) * unit.lanes
-    actions = {component.name: component.actions for component in components}
-    counted: dict[Event, Any] = {}
-    for (name, action), count in moved.items():
-        event = Event(name, action if action in actions[name] else "transfer")
-        counted[event] = counted.get(event, 0) + count
-    known &= computed == counts.cycles  # if not, the plain path says so
-    columns = [known, cycles, read, write, 0, *causes.values(), *counted.values()]
-    table = np.empty((len(layers), len(columns)), dtype=np.int64)
-    for place, column in enumerate(columns):
-        table[:, place] = column
-    return Many(table, tuple(causes), tuple(counted))
+    return _Best(row, cost, moved, cuts, found)
 
 
 def _most(layers: np.ndarray, row: Any, facts: Any, pace: Any, unit: Unit, dram: DramModel) -> np.ndarray:

@@ -23,10 +23,10 @@ WIDTH, LENGTH, ROW_GROUPS, GROUP_CYCLES, ROW_CYCLES, STREAMED, KEPT, OUTPUT, STA
     len(nest.LAYER) + i for i in range(11)
 )
 
-FACTS = ("known", "cycles", "read", "write", "fetched", "groups", "tiles", "compute")
+FACTS = ("known", "cycles", "read", "write", "fetched", "groups", "tiles", "compute", "cut")
 """What `evaluate` says of a layer: 1, or 0 if no cut fits; cycles; bits on the bus read and written; input rows times
-channels that are fetched; groups of lanes; tiles; cycles of computation."""
-KNOWN, CYCLES, READ, WRITE, FETCHED, GROUPS, TILES, COMPUTED = range(8)
+channels that are fetched; groups of lanes; tiles; cycles of computation; its place among the cuts of all layers."""
+KNOWN, CYCLES, READ, WRITE, FETCHED, GROUPS, TILES, COMPUTED, CUT = range(9)
 
 OBJECTIVES = ("cycles", "dram", "energy", "edp")
 BY_CYCLES, BY_DRAM, BY_ENERGY, BY_EDP = range(4)
@@ -82,6 +82,7 @@ def evaluate(layers, cuts, first, lanes, latency, bus, objective, moves, rates, 
             found[CYCLES] = timing.finish(clock)
             if not best[KNOWN] or better(found, dynamic, best, least_dynamic, leak, objective):
                 best[:] = found
+                best[CUT] = at
                 least_dynamic = dynamic
 
 

@@ -76,7 +76,7 @@ from pydantic import Field
 from accelsim.activity import Activity, Flow
 from accelsim.components import Alu, Component, Link, RegisterFile, Registers, Sram
 from accelsim.config.schema import MappingSpec, Strict
-from accelsim.engine import Engine, Machine, Many, Sample, Word
+from accelsim.engine import Chosen, Engine, Machine, Many, Sample, Word
 from accelsim.engines.vector import columnar, passes, sample, tiles
 from accelsim.engines.vector.program import BINARY, OTHERS, UNARY, Counts, Tree, account, events, tile_cost
 from accelsim.engines.vector.tiles import Cut, Pieces, Work
@@ -263,13 +263,24 @@ class Vector(Engine[Params, Cut]):
         """Choose cuts and run the timeline in one kernel, and count by the same formulas as `closed_form`."""
         if mapping.fixed:
             return None
-        p, parts = params, self.components(params)
-        unit = columnar.Unit(p.lanes, p.lane_bits, p.buffer_kib * KIB_BITS, p.special_cycles, p.latency_cycles)
+        unit, parts = _lanes(params), self.components(params)
         return columnar.totals(layers, unit, machine.dram, mapping.objective, price, leak_pj_per_cycle, parts)
+
+    def mappings_of_many(
+        self, layers: np.ndarray, params: Params, machine: Machine, mapping: MappingSpec
+    ) -> Chosen | None:
+        """Choose cuts in one kernel."""
+        return None if mapping.fixed else columnar.mappings(layers, _lanes(params), machine.dram, mapping.objective)
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Return a small layer of any kind that runs here, cut at random."""
         return sample.sample(rng)
+
+
+def _lanes(params: Params) -> columnar.Unit:
+    """Return the unit as columns take it."""
+    p = params
+    return columnar.Unit(p.lanes, p.lane_bits, p.buffer_kib * KIB_BITS, p.special_cycles, p.latency_cycles)
 
 
 def _counted_work(view: LayerView, params: Params) -> Work:

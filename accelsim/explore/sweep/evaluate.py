@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from accelsim import simulation
+from accelsim import own_rooms, simulation
 from accelsim.charges import table_of
 from accelsim.config.arch import Arch, build, override
 from accelsim.config.yamlfile import Document
 from accelsim.engines import registry
 from accelsim.errors import UserError
-from accelsim.explore.sweep import columnar, retimed
+from accelsim.explore.sweep import clocked, columnar, retimed
 from accelsim.explore.sweep.layersets import LayerSet, layer_set
 from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.explore.sweep.store import Common, Row
@@ -32,6 +34,9 @@ from accelsim.workload.layers import Layer, Tensor
 from accelsim.workload.lowering import stands_for
 from accelsim.workload.network import Network, is_view, make_layer
 from accelsim.workload.shapes import PRODUCTS, Linear
+
+if TYPE_CHECKING:
+    from accelsim.network_time import Memo
 
 
 class Job(NamedTuple):
@@ -106,16 +111,30 @@ def warm(machines: Mapping[str, Document]) -> None:
         run_point(context, Job("", name, "warm", (), OptionsSpec()))
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Collect no garbage meanwhile: going through all networks and what is known of them may take as long as a point,
+    and is due every few points, which make hardly any."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@_uncollected()
 def run_point(context: Context, job: Job) -> Row:
     """Simulate one point. Whatever it raises becomes the reason of its row."""
     try:
         machine = _machine(context, job)
         ready = _ready(context, job, machine.arch)
         shared = context.shared.get(job.network)
-        on_clock = simulation.one_clock_for(machine.arch, ready.network, job.options.layers)
+        on_clock = _on_clock(machine.arch, ready, job.options)
         if machine.arch.memory.dram.device is not None:
             retimed.note_walk(retimed.DEVICE)
-        # columns know layers alone; what is on one clock is walked
+        # columns know layers alone
         elif context.columnar and not context.keep_layers and not on_clock:
             row = _columnar(machine, ready, job, shared)
             if row is not None:
@@ -209,7 +228,7 @@ class _Ready:
     deals: dict[Any, columnar.Deal | None]
     alike: dict[Any, columnar.Deal | None]
     covers: dict[Any, LayerSet]
-    folds: dict[Any, Folded]
+    folds: dict[Any, _Fold]
 
     def named(self, layers: Iterable[str]) -> LayerSet:
         """Return the set of layers."""
@@ -220,6 +239,22 @@ class _Ready:
         """Return the layers that a set has all parts of."""
         some = frozenset(names.names)
         return [name for name, parts in self.parts.items() if some.issuperset(parts)]
+
+
+@dataclass
+class _Fold:
+    """A folded network; who runs what of it on one clock, what was walked, and what that clock has found."""
+
+    folded: Folded
+    kept: clocked.Kept = field(default_factory=clocked.Kept)
+    deal: clocked.Deal | None = None
+    memo: Memo | None = None
+
+    def dealt(self, arch: Arch, chosen: Collection[str], seed: int) -> clocked.Deal:
+        """Return who runs what, the same for all machines for which it is folded so."""
+        if self.deal is None:
+            self.deal = clocked.deal(arch, self.folded.network, chosen, seed)
+        return self.deal
 
 
 def _machine(context: Context, job: Job) -> _Machine:
@@ -293,6 +328,22 @@ def with_densities(network: Network, weight: float | None, inputs: float | None,
     return network.with_tensors(changed) if changed else network
 
 
+def _on_clock(arch: Arch, ready: _Ready, said: OptionsSpec) -> bool:
+    """Return whether layers may go on one clock: not where a unit is missing, unless the machine insists."""
+    one_clock = simulation.one_clock_for(arch, ready.network, said.layers)
+    if not one_clock or arch.schedule.mode is not None or not ready.context.columnar:
+        return one_clock
+    return _fold(arch, ready, one_clock).dealt(arch, ready.chosen, said.seed).whole
+
+
+def _fold(arch: Arch, ready: _Ready, one_clock: bool) -> _Fold:
+    """Return the network as it is folded for a machine."""
+    key = columnar.deal_key(arch), one_clock, arch.schedule.fold, tuple(unit.post_ops for unit in arch.units)
+    if key not in ready.folds:
+        ready.folds[key] = _Fold(simulation.folded_for(arch, ready.network, one_clock=one_clock))
+    return ready.folds[key]
+
+
 def _simulate(
     arch: Arch, ready: _Ready, said: OptionsSpec, known: dict[Any, LayerResult], named: bool
 ) -> NetworkResult:
@@ -309,11 +360,36 @@ def _simulate(
 def _once(
     arch: Arch, ready: _Ready, said: OptionsSpec, known: dict[Any, LayerResult], named: bool, one_clock: bool
 ) -> tuple[NetworkResult, Folded]:
-    key = columnar.deal_key(arch), one_clock, arch.schedule.fold, tuple(unit.post_ops for unit in arch.units)
-    if key not in ready.folds:
-        ready.folds[key] = simulation.folded_for(arch, ready.network, one_clock=one_clock)
-    network = ready.folds[key].network
+    fold = _fold(arch, ready, one_clock)
+    network, results, schedule = fold.folded.network, None, None
+    tasks: list[Task] = []
     options = Options(said.seed, said.fidelity, trace=one_clock)
+    if one_clock and ready.context.columnar and not named and said.fidelity == "closed" and not own_rooms.of(arch):
+        results = clocked.results(arch, fold.dealt(arch, ready.chosen, said.seed), said.seed, fold.kept)
+    if results is None:
+        tasks, results = _one_by_one(arch, ready, network, options, known, named)
+
+    def again(changed: list[Task]) -> list[LayerResult]:
+        strict = replace(options, unsupported="error")
+        return [_layer_once(arch, ready, task, strict, known) for task in changed]
+
+    if one_clock:
+        from accelsim.network_time import Memo  # loads compiled code
+
+        fold.memo = fold.memo or Memo()
+        home = at_home(tasks, results, again)
+        schedule = scheduled(arch, network, results, home, explained=False, memo=fold.memo)
+    found = simulation.placed(results, schedule) if named else tuple(results)
+    found = with_rows(found, fold.folded, ready.network)
+    return NetworkResult(
+        arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
+        network.isolated, schedule=schedule,
+    ), fold.folded  # fmt: skip
+
+
+def _one_by_one(
+    arch: Arch, ready: _Ready, network: Network, options: Options, known: dict[Any, LayerResult], named: bool
+) -> tuple[list[Task], list[LayerResult]]:
     results: list[LayerResult] = []
     tasks: list[Task] = []
     for layer in network.layers:
@@ -326,19 +402,7 @@ def _once(
         tasks.append(task)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
-
-    def again(changed: list[Task]) -> list[LayerResult]:
-        strict = replace(options, unsupported="error")
-        return [_layer_once(arch, ready, task, strict, known) for task in changed]
-
-    home = at_home(tasks, results, again)
-    clocked = scheduled(arch, network, results, home, explained=False) if one_clock else None
-    found = simulation.placed(results, clocked) if named or clocked is not None else tuple(results)
-    found = with_rows(found, ready.folds[key], ready.network)
-    return NetworkResult(
-        arch.config, network.name, network.source, network.batch, found, {}, float(arch.clocks_mhz["core"]),
-        network.isolated, schedule=clocked,
-    ), ready.folds[key]  # fmt: skip
+    return tasks, results
 
 
 def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:

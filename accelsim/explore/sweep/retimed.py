@@ -25,7 +25,7 @@ from accelsim.energy import CLOCKED, Table
 from accelsim.engine import Chosen, Many, NoMapping
 from accelsim.engines import registry
 from accelsim.errors import FitError, ModelError, UserError
-from accelsim.layer import Task, machine_view, mapping_of, walked
+from accelsim.layer import Options, Task, front_of, machine_view, mapping_of
 from accelsim.memory import timeline
 from accelsim.memory.dram import DramModel
 from accelsim.operands import handle
@@ -133,7 +133,7 @@ def totals(
     params = unit.params if not engine.spread else tuple(v for name, v in unit.params if name not in engine.spread)
     hardware = (unit.engine, params, tuple(arch.clocks_mhz.items()), dram.burst_bits, *inside)
     try:
-        chosen = _chosen(arch, unit, tasks, layers, table)
+        chosen = mappings(arch, unit, tasks, layers, table)
         key = (hardware, tuple(task.view.name for task in tasks), chosen.keys)
         part = kept.get(key)
         if part is None and (part := _at_once(arch, unit, tasks, seed, kept)) is not None:
@@ -193,7 +193,7 @@ def _beside(counts: np.ndarray, part: Walked, dram: DramModel) -> bool:
     return True
 
 
-def _chosen(arch: Arch, unit: Unit, tasks: Sequence[Task], layers: np.ndarray | None, table: Table) -> Chosen:
+def mappings(arch: Arch, unit: Unit, tasks: Sequence[Task], layers: np.ndarray | None, table: Table) -> Chosen:
     """Return the mapping of each layer, which may depend on the whole machine."""
     engine = registry.get(unit.engine)
     if engine.mapping_schema is NoMapping:
@@ -247,7 +247,8 @@ def _one(
     part = kept.get(key)
     if part is None:
         note_walk(unit.engine)
-        part = _part(arch, unit, walked(arch, unit, task, chosen.mapping(i), seed), machine_view(arch).dram)
+        front = front_of(arch, unit, task, Options(seed), chosen.mapping(i))
+        part = _part(arch, unit, front.activity, machine_view(arch).dram)
         if part is not None:
             kept.put(key, part)
     return None if part is None else _spread(part, primary)
