@@ -110,7 +110,8 @@ def amiss(engine: Engine[Any, Any], reference: Reference, seed: int) -> list[str
 
     Kernel, closed form and reference give the same integers, and NumPy their values, whatever shape the producers
     left the inputs in; accounts close; every boundary with traffic has a component and every event a price; a tensor
-    at home on the chip has a room, where it crosses no DRAM, or is refused; faster DRAM is never slower. An engine
+    at home on the chip has a room, where it crosses no DRAM, or is refused; tiles beside what lives in a room of known
+    capacity fit there, and there are some where `Engine.least_bits` are left; faster DRAM is never slower. An engine
     packaged with accelsim declares its pipeline registers: of others reports say `registers not declared`.
 
     Parameters
@@ -136,7 +137,7 @@ def amiss(engine: Engine[Any, Any], reference: Reference, seed: int) -> list[str
              "output": case.view.outputs}  # fmt: skip
     for role in (role for role, tensors in roles.items() if tensors):
         found += _from_home(at_home(case, role), role, reference)
-    return found + _slower(case) + undeclared(engine, case.params)
+    return found + beside_others(case, reference) + _slower(case) + undeclared(engine, case.params)
 
 
 def undeclared(engine: Engine[Any, Any], params: Any) -> list[str]:
@@ -180,6 +181,32 @@ def _from_home(case: Case, role: str, reference: Reference) -> list[str]:
     if any(bits for flow, bits in walked.traffic.items() if flow[:2] == ("dram", moved)):
         found.append("crosses the DRAM")
     return [f"{role} at home on the chip: {each}" for each in found]
+
+
+def beside_others(case: Case, reference: Reference) -> list[str]:
+    """Return what is wrong with tiles beside tensors of other layers."""
+    engine, found = case.engine, list[str]()
+    for room in engine.rooms(case.params):
+        if room.capacity_bits is None:
+            continue
+        own = sum(t.elements * t.width for t in (case.view.input, case.view.output) if t.home == "chip")
+        left = room.capacity_bits - own
+        for taken in (left // 2, left - engine.least_bits(case.view, case.params)):
+            beside = case.on(replace(case.view, beside_bits=taken))
+            try:
+                peak = engine.run(beside.plan()).buffers[room.boundary][1]
+            except MappingError:  # does not fit
+                continue
+            found += _disagreements(beside, reference)
+            if peak + taken > room.capacity_bits:
+                found.append(f"{peak} bits of '{room.boundary}' beside {taken}, of {room.capacity_bits}")
+        try:
+            engine.candidates(case.view, case.params, case.machine)
+            engine.candidates(beside.view, case.params, case.machine)
+        except MappingError as error:
+            if "input" in error.problem:
+                found.append(f"no tiles in what is least: {error.problem}")
+    return [f"beside what lives on the chip: {each}" for each in found]
 
 
 def _slower(case: Case) -> list[str]:

@@ -161,10 +161,14 @@ class Room(NamedTuple):
     roles : tuple of str
         What may live there: ``input``, ``input2`` (a second activation, of a matmul the right matrix), ``weight``,
         ``output``.
+    capacity_bits : int or None
+        Of the storage, tiles included, where the engine cuts its tiles around what lives there: where `plan` and
+        `candidates` heed `LayerView.beside_bits`. None where it does not.
     """
 
     boundary: str
     roles: tuple[str, ...]
+    capacity_bits: int | None = None
 
 
 def too_large(view: LayerView, tensor: Tensor, storage: str, keys: str) -> MappingError:
@@ -261,6 +265,14 @@ class Engine(Generic[ParamsT, MappingT]):
         """
         del params
         return ()
+
+    def least_bits(self, view: LayerView, params: ParamsT, mapping: MappingT | None = None) -> int:
+        """Return what tiles of a layer need of the room that has a capacity, beside what is at home there.
+
+        The smallest tiles, or those of a mapping.
+        """
+        del view, params, mapping
+        return 0
 
     def words(self, view: LayerView, params: ParamsT) -> Mapping[str, Word]:
         """Return the widest tensor by role: ``input``, ``weight``, ``output``; a role that is left out takes any."""

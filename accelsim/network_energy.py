@@ -45,7 +45,7 @@ def energy_pj(arch: Arch, layers: Sequence[LayerResult], schedule: NetworkSchedu
         for name, pj in priced(parts, mine, table).items():
             if name in names:
                 found[full_name(arch, unit, name)] = pj
-    shared = machine_components(arch)
+    whole = machine_components(arch)
     saved = (
         sum(layer.dram_read_bits for layer in layers) - schedule.dram_read_bits,
         sum(layer.dram_write_bits for layer in layers) - schedule.dram_write_bits,
@@ -54,15 +54,16 @@ def energy_pj(arch: Arch, layers: Sequence[LayerResult], schedule: NetworkSchedu
         Event("dram", way): sum(layer.events.get("dram", {}).get(way, 0) for layer in layers) - less
         for way, less in zip(("read", "write"), saved, strict=True)
     }
-    for buffer in schedule.buffers:
+    shared = {spec.name for spec in arch.memory.buffers}  # a unit's own storage is in the energy of its layers
+    for buffer in (each for each in schedule.buffers if each.name in shared):
         moved[Event(f"glb.{buffer.name}", "read")] = buffer.read_bits
         moved[Event(f"glb.{buffer.name}", "write")] = buffer.written_bits
-    outside = (*buffer_components(arch), shared[-1])
+    outside = (*buffer_components(arch), whole[-1])
     if schedule.dram.get("energy_pj"):  # of a device, by its commands
         found["dram"] = fsum(schedule.dram["energy_pj"].values())
         outside = (*(component for component in outside if component.name != "dram"),)
         moved = {event: bits for event, bits in moved.items() if event.component != "dram"}
     found |= {name: pj for name, pj in priced(outside, moved, table).items() if name != LEAKAGE}
     time_ns = float(schedule.cycles * 1000 / arch.clocks_mhz["core"])
-    found[LEAKAGE] = leakage_mw(shared, table) * time_ns
+    found[LEAKAGE] = leakage_mw(whole, table) * time_ns
     return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from accelsim import network_energy, rooms
+from accelsim import network_energy, own_rooms, rooms
 from accelsim.activity import TENSORS
 from accelsim.config.arch import Arch
 from accelsim.engines import registry
@@ -19,9 +19,15 @@ from accelsim.memory.network import DRAM, Edge, NetworkSpans, Program
 from accelsim.memory.network_rows import Known
 from accelsim.results import LayerResult
 from accelsim.rooms import EVERYTHING_IN_DRAM, Homes, Moved
-from accelsim.schedules import Factor, LayerTime, NetworkSchedule, PathPart, UnitAccount
+from accelsim.schedules import BufferTime, Factor, LayerTime, NetworkSchedule, PathPart, UnitAccount
 from accelsim.workload.layers import LayerView
 from accelsim.workload.network import Network, is_view
+
+if TYPE_CHECKING:
+    from accelsim.memory.network_device import SharedDevice
+
+Again: TypeAlias = Callable[[Network, Mapping[int, int]], Sequence[LayerResult]]
+"""Simulates the layers of a network with homes; position -> what lives beside a layer's own tensors, in bits."""
 
 
 @dataclass
@@ -42,16 +48,16 @@ class Memo:
     moves: rooms.Known = field(default_factory=dict)
     rows: dict[Any, Known] = field(default_factory=dict)
 
-    def homes_of(self, arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Homes:
-        """Return what `rooms.homes` does, planned once for all machines that differ in nothing it looks at."""
+    def plans_of(self, arch: Arch, network: Network, layers: Sequence[LayerResult]) -> list[Homes]:
+        """Return what `rooms.plans` does, planned once for all machines that differ in nothing it looks at."""
         given = arch.schedule
-        if not arch.memory.buffers or given.places is not None:
-            return rooms.homes(arch, network, layers, given.residency)
+        if not arch.memory.buffers or given.places is not None or own_rooms.of(arch):
+            return rooms.plans(arch, network, layers, given.residency)
         reach = rooms.Reach.of(arch, network, layers)
         key = (reach, arch.memory.buffers, len(arch.units) > 1, given.residency)
         if key not in self.homes:
             self.homes[key] = rooms.homes(arch, network, layers, given.residency)
-        return self.homes[key]
+        return [self.homes[key]]
 
     def rows_of(self, buses: clock.Buses) -> Known:
         """Return what is known of rows on such buses; forget what is more than `MOST_KEPT`."""
@@ -67,7 +73,13 @@ MOST_KEPT = 2048
 
 
 def scheduled(
-    arch: Arch, network: Network, layers: Sequence[LayerResult], *, explained: bool = True, memo: Memo | None = None
+    arch: Arch,
+    network: Network,
+    layers: Sequence[LayerResult],
+    again: Again | None = None,
+    *,
+    explained: bool = True,
+    memo: Memo | None = None,
 ) -> NetworkSchedule:
     """Return the layers on one clock as the machine's ``schedule`` says: activations wait in DRAM or live on the chip.
 
@@ -78,6 +90,8 @@ def scheduled(
         Connected.
     layers : sequence of LayerResult
         One for each layer with work, with ``tiles`` where it was simulated.
+    again : callable, optional
+        Simulates all layers once more, as `own_rooms.at_home` has them; of a machine with storage that tiles share.
     explained : bool
         Also find the critical path, and what brings the cycles from the layers alone to these: more runs of the clock.
     memo : Memo, optional
@@ -92,20 +106,18 @@ def scheduled(
     """
     given = arch.schedule
     memo = memo or Memo()
-    homes = memo.homes_of(arch, network, layers)
-    moves = rooms.moves(network, layers, homes.places, memo.moves)
-    programs, mine = programs_of(network, layers, homes, moves), [layer for layer in layers if layer.simulated]
-    kept = [move for move in moves if move is not None]
-    unwritten = check_written(programs, mine, kept)
+    alone = [layer for layer in layers if layer.simulated]
     buses = {DRAM: machine_view(arch).dram, **rooms.ports(arch)}
     known = memo.rows_of(buses)
-    device = None
-    if arch.memory.dram.device is not None:  # `network_dram` loads machine code
-        from accelsim import network_dram
-
-        device = network_dram.shared(arch, network, layers, moves)
     timeline = partial(clock.run, buses=buses, prefetch=given.prefetch, known=known)
-    found = timeline(programs, overlap=given.overlap, device=device)
+    side = partial(timeline, overlap=given.overlap)
+    plans = [
+        _Clocked.of(arch, network, _at_home(network, layers, homes, again), homes, memo, side)
+        for homes in memo.plans_of(arch, network, layers)
+    ]
+    homes, there, programs, kept, device, found = min(plans, key=_Clocked.rank)
+    mine = [layer for layer in there if layer.simulated]
+    unwritten = check_written(programs, mine, kept)
     dram_read_bits = sum(layer.dram_read_bits - move.saved_read_bits for layer, move in zip(mine, kept, strict=True))
     dram_write_bits = sum(
         layer.dram_write_bits - move.saved_written_bits for layer, move in zip(mine, kept, strict=True)
@@ -113,21 +125,17 @@ def scheduled(
     dram_bits = tuple(layer.dram_bits - move.saved_bits for layer, move in zip(mine, kept, strict=True))
     dram: dict[str, Any] = {}
     if device is not None:  # by address
+        from accelsim import network_dram
+
         dram_read_bits, dram_write_bits, dram_bits = network_dram.moved(device, mine)
         dram = network_dram.facts(device, mine)
     accounts = accounts_of(arch, mine, found)
     schedule = NetworkSchedule(
-        given.prefetch, given.overlap, found.cycles, sum(layer.cycles for layer in mine), found.bound_cycles,
-        _times(mine, found, kept, dram_bits), accounts, (), (),
-        given.residency if arch.memory.buffers else "none", homes.proof, dram_read_bits, dram_write_bits,
-        sum(layer.dram_bits for layer in mine), {},
-        tuple(
-            buffer._replace(
-                read_bits=sum(move.read_bits.get(buffer.name, 0) for move in kept),
-                written_bits=sum(move.written_bits.get(buffer.name, 0) for move in kept),
-            )
-            for buffer in homes.buffers
-        ),
+        given.prefetch, given.overlap, found.cycles, sum(layer.cycles for layer in alone), found.bound_cycles,
+        _times(alone, mine, found, kept, dram_bits), accounts, (), (),
+        given.residency if arch.memory.buffers or own_rooms.of(arch) else "none", homes.proof,
+        dram_read_bits, dram_write_bits, sum(layer.dram_bits for layer in alone), {},
+        _moved(arch, network, homes, there, kept),
         homes.kept, unwritten, (), dram,
     )  # fmt: skip
     schedule = replace(schedule, energy_pj=network_energy.energy_pj(arch, mine, schedule))
@@ -137,11 +145,13 @@ def scheduled(
 
     def in_turn(some: Sequence[Program]) -> int:
         """Return the cycles if units take turns."""
-        again = None
+        anew = None
         if device is not None:
-            there = device if some is programs else network_dram.shared(arch, network, layers)
-            again = device.again(there.lies)
-        return timeline(some, overlap=False, device=again).cycles
+            from accelsim import network_dram
+
+            lies = device.lies if some is programs else network_dram.shared(arch, network, layers).lies
+            anew = device.again(lies)
+        return timeline(some, overlap=False, device=anew).cycles
 
     schedule = replace(schedule, factors=_factors(schedule, programs, in_dram, in_turn))
     if device is not None:  # a path would need what each request waited for in the device
@@ -150,6 +160,70 @@ def scheduled(
     if path.cycles != found.cycles:
         raise ModelError(f"the critical path takes {path.cycles} cycles, the network {found.cycles}")
     return replace(schedule, critical=tuple(PathPart(*segment) for segment in path.segments))
+
+
+def _at_home(
+    network: Network, layers: Sequence[LayerResult], homes: Homes, again: Again | None
+) -> Sequence[LayerResult]:  # fmt: skip
+    """Return the layers with what stays in storage of their units' own at home there, and tiles in what is left."""
+    if not homes.own:
+        return layers
+    if again is None:
+        raise ModelError("tensors live beside tiles, and nobody simulates the layers again")
+    found = again(own_rooms.at_home(network, homes.own), homes.beside_bits)
+    for before, after in zip(layers, found, strict=True):
+        if (before.simulated, before.unit) != (after.simulated, after.unit):
+            raise ModelError(f"layer '{before.name}' runs elsewhere with its tensors at home: {after.reason}")
+    for view, layer in zip(rooms.views(network), found, strict=True):
+        for tensor, role, way in ((view.inputs[0], "input", "read"), (view.output, "output", "write")):
+            if layer.simulated and tensor.name in homes.own and _dram_bits(layer, way, {role}):
+                raise ModelError(f"layer '{layer.name}' moves '{tensor.name}' to or from DRAM, which is at home")
+    return found
+
+
+class _Clocked(NamedTuple):
+    """A plan of what lives where, on the clock."""
+
+    homes: Homes
+    layers: Sequence[LayerResult]
+    programs: tuple[Program, ...]
+    kept: list[Moved]
+    device: SharedDevice | None
+    found: NetworkSpans
+
+    @classmethod
+    def of(
+        cls, arch: Arch, network: Network, layers: Sequence[LayerResult], homes: Homes, memo: Memo,
+        timeline: Callable[..., NetworkSpans],
+    ) -> _Clocked:  # fmt: skip
+        """Run the clock with layers as they are with such homes."""
+        moves = rooms.moves(network, layers, homes.places, memo.moves, homes.own)
+        programs, device = programs_of(network, layers, homes, moves), None
+        if arch.memory.dram.device is not None:  # `network_dram` loads machine code
+            from accelsim import network_dram
+
+            device = network_dram.shared(arch, network, layers, moves)
+        kept = [move for move in moves if move is not None]
+        return cls(homes, layers, programs, kept, device, timeline(programs, device=device))
+
+    def rank(self) -> tuple[int, int]:
+        """Return what is to be small: cycles, then bits of DRAM."""
+        moved = sum(layer.dram_bits for layer in self.layers if layer.simulated)
+        return self.found.cycles, moved - sum(move.saved_bits for move in self.kept)
+
+
+def _moved(
+    arch: Arch, network: Network, homes: Homes, layers: Sequence[LayerResult], kept: Sequence[Moved]
+) -> tuple[BufferTime, ...]:  # fmt: skip
+    """Return the buffers with what moved."""
+    own = own_rooms.used(arch, rooms.views(network), layers, homes.own)
+    return tuple(
+        buffer._replace(
+            read_bits=sum(move.read_bits.get(buffer.name, 0) for move in kept) + own[buffer.name, "read"],
+            written_bits=sum(move.written_bits.get(buffer.name, 0) for move in kept) + own[buffer.name, "write"],
+        )
+        for buffer in homes.buffers
+    )
 
 
 def _factors(
@@ -167,17 +241,20 @@ def _factors(
 
 
 def _times(
-    layers: Sequence[LayerResult], found: NetworkSpans, kept: Sequence[Moved], dram_bits: Sequence[int]
+    alone: Sequence[LayerResult], layers: Sequence[LayerResult], found: NetworkSpans, kept: Sequence[Moved],
+    dram_bits: Sequence[int],
 ) -> tuple[LayerTime, ...]:  # fmt: skip
-    """Return each layer's place on the clock."""
+    """Return each layer's place on the clock; of the layer ``alone`` its cycles."""
     names = ("producer", "room", "memory", "conflict")
     return tuple(
         LayerTime(
-            layer.name, layer.unit or "", span.start_cycle, span.end_cycle, span.cycles, layer.cycles,
+            layer.name, layer.unit or "", span.start_cycle, span.end_cycle, span.cycles, before.cycles,
             {cause: cycles for cause, cycles in zip(names, span[5:], strict=True) if cycles},
             bits, dict(move.homes), moves,
         )
-        for layer, span, move, moves, bits in zip(layers, found.layers, kept, found.moves, dram_bits, strict=True)
+        for before, layer, span, move, moves, bits in zip(
+            alone, layers, found.layers, kept, found.moves, dram_bits, strict=True
+        )
     )  # fmt: skip
 
 
@@ -220,23 +297,29 @@ def programs_of(
     """Return the simulated layers as programs; what was not simulated takes no time, and hands on what it reads."""
     results = iter(zip(range(len(layers)), layers, moves or [None] * len(layers), strict=True))
     numbers: dict[int, int] = {}
-    makers: dict[str, tuple[int, ...]] = {}
+    makers: dict[str, tuple[tuple[int, str], ...]] = {}
+    """Tensor -> who makes it, and where: empty for the place of the tensor itself."""
     programs: list[Program] = []
     for layer in network.layers:
-        read = dict.fromkeys(number for name in layer.reads for number in makers.get(name, ()))
         position, result, move = (-1, None, None) if is_view(layer) else next(results)
         if result is None or not result.simulated:
+            read = dict.fromkeys(
+                (number, place if result is None else place or homes.place(network.tensors[name]))
+                for name in layer.reads for number, place in makers.get(name, ())
+            )  # fmt: skip
             makers |= dict.fromkeys(layer.outputs, tuple(read))
             continue
         if result.tiles is None:
             raise ModelError(f"layer '{layer.name}' was simulated without its tiles")
         view = network.view(layer)
         edges = dict.fromkeys(
-            Edge(number, homes.place(tensor)) for tensor in view.reads for number in makers.get(tensor.name, ())
+            Edge(number, place or homes.place(tensor))
+            for tensor in view.reads
+            for number, place in makers.get(tensor.name, ())
         )
         made = made_by_others(view, {tensor.name for tensor in view.reads if makers.get(tensor.name)})
         alone = result.cycles if result.tiles.schedule is None else 0
-        makers |= dict.fromkeys(layer.outputs, (len(programs),))
+        makers |= dict.fromkeys(layer.outputs, ((len(programs), ""),))
         schedule = result.tiles.schedule if move is None else move.schedule
         after = tuple(numbers[at] for at in homes.after.get(position, ()) if at in numbers)
         numbers[position] = len(programs)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from accelsim import pinned_rooms
+from accelsim import own_rooms, pinned_rooms
 from accelsim.activity import Direction, Loop, Step, Transfer, walk
 from accelsim.config.arch import Arch
-from accelsim.config.schema import BufferSpec
-from accelsim.errors import ModelError, WorkloadError
+from accelsim.config.yamlfile import KeyPath
+from accelsim.errors import ConfigError, ModelError, WorkloadError
 from accelsim.memory.dram import DramModel
 from accelsim.memory.elsewhere import Elsewhere
 from accelsim.memory.timeline import LaidOut
 from accelsim.passes.residency import Buffer, Residency, reside, room_edges, used_bits
+from accelsim.reach import Reach as Reach
+from accelsim.reach import told_homes
+from accelsim.reach import views as views
 from accelsim.results import LayerResult
 from accelsim.schedules import BufferTime, Kept
 from accelsim.text import nearest
 from accelsim.units import KIB_BITS, exact
 from accelsim.workload.layers import LayerView, Tensor
-from accelsim.workload.network import Network, is_view
+from accelsim.workload.network import Network
 from accelsim.workload.storage import Layout, Storage, layout, live_bits
 
 Keep: TypeAlias = Literal["none", "greedy", "exact"]
@@ -37,6 +40,10 @@ class Homes:
     ----------
     places : mapping
         Tensor -> buffer.
+    own : mapping
+        Tensor -> a unit's own storage.
+    beside_bits : mapping
+        Position of a layer -> what other layers' tensors take of its unit's own storage meanwhile.
     after : mapping
         Position of a layer that works -> those that must have computed before it writes.
     buffers : tuple of BufferTime
@@ -51,9 +58,13 @@ class Homes:
     buffers: tuple[BufferTime, ...] = ()
     kept: tuple[Kept, ...] = ()
     proof: str = ""
+    own: Mapping[str, str] = field(default_factory=dict)
+    beside_bits: Mapping[int, int] = field(default_factory=dict)
 
     def place(self, tensor: Tensor) -> str:
         """Return where an activation is written: a port, DRAM or ``chip``."""
+        if tensor.name in self.own:
+            return "chip"
         name = self.places.get(tensor.name)
         return tensor.home if name is None else name + WRITE
 
@@ -96,7 +107,22 @@ def ports(arch: Arch) -> dict[str, DramModel | None]:
     return found
 
 
-def homes(arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Keep) -> Homes:
+def plans(arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Keep) -> list[Homes]:
+    """Return plans that differ in what they leave to tiles in storage of units' own; one where there is none.
+
+    A tensor that stays takes room from tiles, and smaller tiles may move more than it saves.
+    """
+    one = homes(arch, network, layers, keep)
+    if not one.own or arch.schedule.places is not None:
+        return [one]
+    ways: tuple[own_rooms.Tiles, ...] = ("alone", "all")
+    found = [one, *(homes(arch, network, layers, keep, tiles) for tiles in ways)]
+    return [plan for i, plan in enumerate(found) if all(plan.kept != other.kept for other in found[:i])]
+
+
+def homes(
+    arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Keep, tiles: own_rooms.Tiles = "least"
+) -> Homes:
     """Return which activations of a connected network live in buffers.
 
     Parameters
@@ -104,83 +130,134 @@ def homes(arch: Arch, network: Network, layers: Sequence[LayerResult], keep: Kee
     layers : sequence of LayerResult
         One for each layer with work, with ``tiles`` where it was simulated.
     keep : "none", "greedy" or "exact"
+    tiles : "least", "alone" or "all"
+        What of a unit's own storage is left to tiles at least: the smallest ones; those of the layer alone; everything
+        but what the network file puts there.
     """
-    told = any(tensor.buffer for tensor in network.tensors.values())
-    if arch.schedule.places and not arch.memory.buffers:
+    stores = _stores(arch)
+    own_too = any(store.room is not None for store in stores)
+    told = any(
+        tensor.buffer or (own_too and tensor.home == "chip" and not tensor.weight)
+        for tensor in network.tensors.values()
+    )  # fmt: skip
+    if arch.schedule.places and not stores:
         problem = f"'{arch.name}' has no buffers between layers"
         raise arch.document.error(("schedule", "places"), problem, "pin it to a machine with memory.buffers")
-    if not arch.memory.buffers or (keep == "none" and not told):
+    if not stores or (keep == "none" and not told):
         return EVERYTHING_IN_DRAM
-    found = layout(network)
+    found, seen = layout(network), views(network)
     reach = Reach.of(arch, network, layers)
     copied = {copy.tensor for copy in found.copies} | {copy.into for copy in found.copies}
-    pinned = _pinned(network, found, reach, copied)
-    wanted = pinned | {
+    pinned = told_homes(network, found, reach, copied)
+    wanted = {
         storage.name: reach.buffer(storage)
         for storage in found.storages
-        if storage.role == "inner" and copied.isdisjoint(storage.tensors) and keep != "none"
-    }
+        if storage.role != "state" and copied.isdisjoint(storage.tensors) and keep != "none"
+    } | pinned
     places: dict[str, str] = {}
+    own: dict[str, str] = {}
+    beside: dict[int, int] = {}
     after: dict[int, tuple[int, ...]] = {}
     buffers, kept, proofs = list[BufferTime](), list[Kept](), list[str]()
-    for spec in arch.memory.buffers:
-        size = Buffer(spec.name, spec.kib * KIB_BITS, spec.word_bits)
+    for store in stores:
+        size, room = store.buffer, store.room
+        mine = None if room is None else own_rooms.Layers.of(arch, room, seen, layers, tiles)
+        if mine is not None:
+            held = [storage for storage in found.storages if pinned.get(storage.name) == size.name]
+            size = replace(size, reserved_bits=mine.reserved_bits(size, held, len(seen)))
+            store = store._replace(buffer=size)
         if arch.schedule.places is not None:
-            able = (name for name, buffer in wanted.items() if buffer == spec.name)
-            plan, storages = pinned_rooms.pinned(arch, spec, size, found.storages, able)
+            able = (name for name, buffer in wanted.items() if buffer == size.name)
+            names = [other.buffer.name for other in stores]
+            plan, storages = pinned_rooms.pinned(arch, names, size, found, able)
+            if room is not None:
+                pinned_rooms.check_all(arch, (name for name, buffer in pinned.items() if buffer == size.name), plan)
         else:
             plan, storages = _planned(
-                arch, spec, found, wanted, pinned, "greedy" if keep == "greedy" else "exact",
+                arch, store, found, pinned if room is not None and tiles == "all" else wanted, pinned,
+                "greedy" if keep == "greedy" else "exact",
                 overlap=len(arch.units) > 1,
             )  # fmt: skip
-        buffers.append(BufferTime(spec.name, size.capacity_bits, used_bits(storages, plan, size), 0, 0))
-        proofs.append(plan.proof)
-        for storage in storages:
-            if storage.name in plan.places:
-                places |= dict.fromkeys(storage.tensors, spec.name)
-                address = plan.places[storage.name].address_bits
-                kept.append(Kept(storage.name, spec.name, address, storage.bits, storage.first, storage.last))
+        buffers.append(BufferTime(size.name, size.capacity_bits, used_bits(storages, plan, size), 0, 0))
+        gave_way = room is not None and tiles != "least" and plan.proof == "optimal"
+        proofs.append("bounded" if gave_way else plan.proof)
+        held = [storage for storage in storages if storage.name in plan.places]
+        for storage in held:
+            (places if mine is None else own).update(dict.fromkeys(storage.tensors, size.name))
+            address = plan.places[storage.name].address_bits
+            kept.append(Kept(storage.name, size.name, address, storage.bits, storage.first, storage.last))
+        if mine is not None and held:
+            beside |= mine.beside_bits(size, held, seen, network)
         for position, before in room_edges(storages, plan).items():
             after[position] = tuple(sorted({*after.get(position, ()), *before}))
     proof = next((proof for proof in ("pinned", "greedy", "bounded") if proof in proofs), "optimal")
-    return Homes(places, after, tuple(buffers), tuple(kept), proof)
+    return Homes(places, after, tuple(buffers), tuple(kept), proof, own, beside)
+
+
+class _Store(NamedTuple):
+    """A buffer, or a unit's own storage as ``room``, and where a machine file has it."""
+
+    buffer: Buffer
+    key: KeyPath
+    room: own_rooms.OwnRoom | None = None
+
+
+def _stores(arch: Arch) -> list[_Store]:
+    """Return everything where tensors may live between layers."""
+    shared = [
+        _Store(Buffer(spec.name, spec.kib * KIB_BITS, spec.word_bits), ("memory", "buffers", i, "kib"))
+        for i, spec in enumerate(arch.memory.buffers)
+    ]
+    return shared + [_Store(Buffer(room.name, room.capacity_bits), room.key, room) for room in own_rooms.of(arch)]
 
 
 def _planned(
-    arch: Arch, spec: BufferSpec, found: Layout, wanted: Mapping[str, str | None], pinned: Mapping[str, str],
+    arch: Arch, store: _Store, found: Layout, wanted: Mapping[str, str | None], pinned: Mapping[str, str],
     planner: Literal["greedy", "exact"], *, overlap: bool,
 ) -> tuple[Residency, list[Storage]]:  # fmt: skip
     """Return the plan of one buffer, and the storages as it sees them: what may not live in it stays in DRAM.
 
     What a network file gives a home there is worth more than everything else together.
     """
-    all_bits = sum(storage.moved_bits for storage in found.storages)
+    all_bits, buffer, name = sum(storage.moved_bits for storage in found.storages), store.buffer, store.buffer.name
     mine = [
-        replace(s, moved_bits=s.moved_bits + all_bits, role="inner") if s.name in pinned
-        else s if s.role != "inner" or wanted.get(s.name) == spec.name
-        else replace(s, role="state")
+        replace(s, moved_bits=s.moved_bits + all_bits * (s.name in pinned), role="inner")
+        if pinned.get(s.name, wanted.get(s.name)) == name
+        else replace(s, role="state") if s.role == "inner"
+        else s
         for s in found.storages
     ]  # fmt: skip
-    mine = [replace(s, role="state") if pinned.get(s.name, spec.name) != spec.name else s for s in mine]
-    buffer = Buffer(spec.name, spec.kib * KIB_BITS, spec.word_bits)
     plan = reside(mine, [buffer], planner, len(found.layers), overlap=overlap)
-    held = [s for s in mine if pinned.get(s.name) == spec.name]
+    held = [s for s in mine if pinned.get(s.name) == name]
     if any(s.name not in plan.places for s in held):
-        live = live_bits(held, len(found.layers))
-        at = live.index(max(live))
-        names = ", ".join(s.name for s in held if s.first <= at <= s.last)
-        need = sum(buffer.size(s) for s in held if s.first <= at <= s.last)
-        i = arch.memory.buffers.index(spec)
-        raise arch.document.error(
-            ("memory", "buffers", i, "kib"),
-            f"layer '{found.layers[at]}' has {names} at home in '{spec.name}', {-(-need // KIB_BITS):,} KiB in all",
-            f"raise it from {spec.kib:,}, or give one of them home: dram",
-        )
+        raise _too_much(arch, store, found, held)
     return plan, mine
 
 
+def _too_much(arch: Arch, store: _Store, found: Layout, held: Sequence[Storage]) -> ConfigError:
+    """Return the error of tensors that a network file gives a home and that do not fit together."""
+    buffer, positions = store.buffer, len(found.layers)
+    room, live = buffer.rooms(positions), live_bits(held, positions)
+    at = max(range(positions), key=lambda at: (live[at] - room[at], live[at]))
+    names = ", ".join(s.name for s in held if s.first <= at <= s.last)
+    need = sum(buffer.size(s) for s in held if s.first <= at <= s.last)
+    tiles = buffer.reserved_bits[at] if buffer.reserved_bits else 0
+    beside = f" beside tiles of {tiles:,} bits" if tiles else ""
+    what = f"layer '{found.layers[at]}' has {names} at home in '{buffer.name}'"
+    if store.room is not None:
+        problem = f"{what}, {need:,} bits{beside}, and it has {buffer.capacity_bits:,}"
+        return arch.document.error(store.key, problem, "raise that memory, or give one of them home: dram")
+    size = buffer.capacity_bits // KIB_BITS
+    problem = f"{what}, {-(-need // KIB_BITS):,} KiB in all"
+    return arch.document.error(store.key, problem, f"raise it from {size:,}, or give one of them home: dram")
+
+
 def check_homes(arch: Arch, network: Network) -> None:
-    """Raise WorkloadError if a network gives tensors a home that no buffer of a machine is."""
+    """Raise WorkloadError if a network gives tensors a home that no buffer of a machine is.
+
+    ConfigError if a unit is to share storage with its tiles and has none.
+    """
+    own_rooms.of(arch)
     names = [buffer.name for buffer in arch.memory.buffers]
     for name, tensor in network.tensors.items():
         if tensor.buffer and tensor.buffer not in names:
@@ -199,106 +276,30 @@ def not_at_home(network: Network) -> tuple[str, ...]:
     return (f"at home in a buffer on one clock only, through DRAM in figures of layers alone: {', '.join(names)}",)
 
 
-def _pinned(network: Network, found: Layout, reach: Reach, copied: set[str]) -> dict[str, str]:
-    """Return storage -> the buffer that a network file says.
-
-    Raises
-    ------
-    WorkloadError
-        It cannot live there.
-    """
-    pinned: dict[str, str] = {}
-    for storage in found.storages:
-        said = {tensor: buffer for tensor in storage.tensors if (buffer := network.tensors[tensor].buffer)}
-        if not said:
-            continue
-        name, buffer = next(iter(said.items()))
-        where = f"tensor '{name}' cannot be at home in '{buffer}'"
-        if len(set(said.values())) > 1:
-            raise WorkloadError(f"{where}: '{storage.name}' lies beside it, in another", "give both one home")
-        if storage.role not in ("inner", "state"):
-            raise WorkloadError(f"{where}: it is an {storage.role} of the network", "write home: dram")
-        if not copied.isdisjoint(storage.tensors):
-            raise WorkloadError(f"{where}: a part of it must be copied into a concatenation", "write home: dram")
-        for at, places, way in (*((at, reach.writes, "write to") for at in storage.writers),
-                                *((at, reach.reads, "read from") for at in storage.readers)):  # fmt: skip
-            if places[at] != buffer:
-                remedy = "bind the rooms of its unit to it, or write home: dram"
-                raise WorkloadError(f"{where}: layer '{found.layers[at]}' cannot {way} it", remedy)
-        pinned[storage.name] = buffer
-    return pinned
-
-
-class Reach(NamedTuple):
-    """Buffer of each layer that works, by position: into which it can write, and from which it can read."""
-
-    writes: tuple[str | None, ...]
-    reads: tuple[str | None, ...]
-    chip: frozenset[str]
-    """Tensors whose home is an engine's own matter."""
-
-    @classmethod
-    def of(cls, arch: Arch, network: Network, layers: Sequence[LayerResult]) -> Reach:
-        """Return what the units of layers that ran can reach."""
-        rooms = {unit.name: unit.rooms for unit in arch.units}
-        writes, reads = list[str | None](), list[str | None]()
-        for view, result in zip(views(network), layers, strict=True):
-            room, able = rooms.get(result.unit or ""), result.simulated and _plain(result)
-            writes.append(room.outputs if room and able and len(view.outputs) == 1 else None)
-            reads.append(room.inputs if room and able and _told_apart(view, result) else None)
-        chip = frozenset(name for name, tensor in network.tensors.items() if tensor.home == "chip")
-        return cls(tuple(writes), tuple(reads), chip)
-
-    def buffer(self, storage: Storage) -> str | None:
-        """Return the only buffer in which a storage can live."""
-        if not self.chip.isdisjoint(storage.tensors):
-            return None
-        found = {self.writes[at] for at in storage.writers} | {self.reads[at] for at in storage.readers}
-        return found.pop() if len(found) == 1 else None
-
-
-def views(network: Network) -> list[LayerView]:
-    """Return the layers that work."""
-    return [network.view(layer) for layer in network.layers if not is_view(layer)]
-
-
 Known: TypeAlias = "dict[tuple[int, _Places], tuple[Any, Moved]]"
 """Number of tiles, and places -> the tiles (which so keep their number), and what moves."""
 
 
-def _steps(result: LayerResult) -> Iterator[Step]:
-    if result.tiles is not None and result.tiles.schedule is not None:
-        yield from (step for step, _ in walk(result.tiles.schedule, 1))
-
-
-def _plain(result: LayerResult) -> bool:
-    """Whether a layer has tiles, and moves its tensors without indices."""
-    if result.tiles is None or result.tiles.schedule is None:
-        return False
-    return not any(row.boundary == "dram" and row.tensor == "index" for row in result.traffic)
-
-
-def _told_apart(view: LayerView, result: LayerResult) -> bool:
-    """Whether it is known which load is of which input."""
-    if len(view.inputs) == 1 or (view.macs and not view.weights and len(view.inputs) == 2):
-        return True
-    number = len(view.inputs)
-    return not view.macs and all(
-        [t.tensor for t in step.loads].count("input") in (0, number)
-        and not any(t.tensor == "input" for t in (*step.before, *step.after))
-        for step in _steps(result)
-    )
-
-
 def moves(
-    network: Network, layers: Sequence[LayerResult], places: Mapping[str, str], known: Known | None = None
+    network: Network,
+    layers: Sequence[LayerResult],
+    places: Mapping[str, str],
+    known: Known | None = None,
+    own: Mapping[str, str] | None = None,
 ) -> list[Moved | None]:
-    """Return what each layer that works moves, None where it was not simulated; those alike share their tiles."""
+    """Return what each layer that works moves, None where it was not simulated; those alike share their tiles.
+
+    What lives in a unit's ``own`` storage does not move; it is among the homes.
+    """
     known = {} if known is None else known
-    return [
-        moved(view, result, places, known) if result.simulated else None
-        for view, result in zip(views(network), layers, strict=True)
-    ]
+    found: list[Moved | None] = []
+    for view, result in zip(views(network), layers, strict=True):
+        move = moved(view, result, places, known) if result.simulated else None
+        if move is not None and own:
+            there = {t.name: own[t.name] for t in (*view.inputs, *view.outputs) if t.name in own}
+            move = move._replace(homes={**move.homes, **there})
+        found.append(move)
+    return found
 
 
 def moved(view: LayerView, result: LayerResult, places: Mapping[str, str], known: Known | None = None) -> Moved:

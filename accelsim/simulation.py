@@ -21,6 +21,8 @@ from accelsim.engines import registry
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.layer import Options, Task, simulate_layer, with_roundings, with_rows
 from accelsim.mapping.choose import Pinned
+from accelsim.one_clock import at_home, scheduled
+from accelsim.one_clock import one_clock_for as one_clock_for
 from accelsim.operands.given import given_operands
 from accelsim.overlap import overlapped
 from accelsim.passes import batching, dram_layout
@@ -41,8 +43,6 @@ from accelsim.workload.sizes import Sizes, check_names
 
 if TYPE_CHECKING:
     from accelsim.memory.network import Prefetch
-    from accelsim.network_time import Memo
-    from accelsim.schedules import NetworkSchedule
 
 OnProgress = Callable[[str, float, int], None]
 """Called with (layer name, layers done, layers in all); within a layer that takes long, done has a fraction."""
@@ -187,8 +187,11 @@ def simulate(
         ]
         return tasks, with_roundings(_run(arch, tasks, options, workers, progress), tasks, roundings)
 
+    def again(changed: list[Task]) -> list[LayerResult]:
+        return _run(arch, changed, replace(options, check=False, unsupported="error"), workers, None)
+
     tasks, ran = run_layers(network)
-    clocked = scheduled(arch, network, ran) if one_clock else None
+    clocked = scheduled(arch, network, ran, at_home(tasks, ran, again)) if one_clock else None
     if clocked is None and folded.hosts:  # one after another after all, where nothing folds
         folded = Folded(network := whole, {})
         tasks, ran = run_layers(whole)
@@ -227,38 +230,10 @@ def simulate(
     )
 
 
-def one_clock_for(arch: Arch, network: Network, pattern: str = "*") -> bool:
-    """Return whether layers go on one clock: all those of a connected network, unless the machine says otherwise.
-
-    Raises
-    ------
-    ConfigError
-        The machine says so, and the network is a table of layers.
-    """
-    mode = arch.schedule.mode
-    if mode is None:
-        return pattern == "*" and not network.isolated
-    if mode == "network" and network.isolated:
-        problem = f"'{network.name}' is a table of layers, isolated: no edges"
-        raise arch.document.error(("schedule", "mode"), problem, "use onnx:NAME, net:NAME or a file with edges")
-    return mode == "network" and pattern == "*"
-
-
 def folded_for(arch: Arch, network: Network, *, one_clock: bool) -> Folded:
     """Return a prepared network with what joins its products: of layers one after another, nothing."""
     into = arch.schedule.fold if one_clock else "none"
     return posts.folded_for(network, into, lambda view: _unit_for(arch, view)[0])
-
-
-def scheduled(
-    arch: Arch, network: Network, layers: Sequence[LayerResult], *, explained: bool = True, memo: Memo | None = None
-) -> NetworkSchedule | None:
-    """Return layers that may go on one clock there; None if some were not simulated and the machine does not insist."""
-    if arch.schedule.mode is None and not all(layer.simulated for layer in layers):
-        return None
-    from accelsim import network_time  # loads compiled code
-
-    return network_time.scheduled(arch, network, layers, explained=explained, memo=memo)
 
 
 def prepare(arch: Arch, network: Network, batch: int | None, density: Given | None, precision: Given | None) -> Network:
@@ -473,7 +448,8 @@ def likeness(task: Task) -> Any:
     unit = task.unit.name if task.unit else task.reason
     plain = tuple(replace(t, name="") for t in (*tensors, *task.view.joins))
     where = (*task.addresses.values(), task.free_byte)
-    return (task.view.shape, plain, unit, task.pinned, task.view.batch, tuple(p.shape for p in task.posts), where)
+    view, posts = task.view, tuple(post.shape for post in task.posts)
+    return (view.shape, plain, unit, task.pinned, view.batch, view.beside_bits, posts, where)
 
 
 def not_modelled(arch: Arch, units: Collection[str | None], one_clock: bool = False) -> tuple[str, ...]:

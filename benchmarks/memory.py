@@ -18,6 +18,7 @@ EXAMPLES = (
     "run edge_npu_128 net:gpt2_medium --dim seq=1024 -o {folder}/gpt2",
     "run edge_npu onnx:resnet50 --operands chain -o {folder}/chain",
     "run nvdla_small net:resnet50 -o {folder}/nvdla",
+    "run tpu_v1 onnx:resnet50 --batch 16 --network -o {folder}/unified",
     "run nvdla_small vgg16 --set memory.dram.device=ddr4-2400 -o {folder}/device",
     "run a3_conservative net:gpt2_small --format csv",
     "run spatten_e2e net:gpt2_medium --dim seq=1024 --format csv",

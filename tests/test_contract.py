@@ -4,11 +4,13 @@ import ast
 import os
 import time
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import pytest
-from contract import MACHINES, at_home, random_case, reference_of, reshaped
+from contract import MACHINES, Case, at_home, random_case, reference_of, reshaped
 
+from accelsim import contract
 from accelsim.charges import events
 from accelsim.components import Dram
 from accelsim.energy import load_table
@@ -175,3 +177,17 @@ def imports_of(tree):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
+
+
+def _referred(engine, *given):
+    return reference_of(Case(engine, *given))
+
+
+@engines
+def test_tiles_beside_what_lives_in_a_room_fit_there_and_there_are_some_in_what_is_least(name):
+    rooms = 0
+    for case in cases(name, 60, SECONDS / 2):
+        reference = partial(_referred, case.engine)
+        assert contract.beside_others(case, reference) == []
+        rooms += any(room.capacity_bits is not None for room in case.engine.rooms(case.params))
+    assert bool(rooms) == (name == "systolic")

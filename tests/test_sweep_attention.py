@@ -83,6 +83,17 @@ def test_a_sweep_ranks_them_by_the_figures_and_in_the_words_of_a_comparison(mixe
     assert "over the 2 of 3 layers that all ran" in texts.heading(found, "two")
 
 
+def test_an_attention_counts_as_one_layer_beside_others_that_nobody_runs(tmp_path):
+    path = written(tmp_path, SWEEP.replace(", a3_base", ""))
+    (tmp_path / "two.yaml").write_text(
+        NETWORK + "  - {name: wide, kind: linear, n: 1, c: 8, k: 8, input: {bits: 32}}\n"
+    )
+    run.run(path, tmp_path / "s.db", workers=0)
+    shown = choose.of_store(tmp_path / "s.db", None, None).compared
+    assert {point.part for point in shown.points} == {"2 of 4 layers", "10 of 11 layers"}
+    assert shown.notes[0] == "over the 2 of 4 layers that all machines simulate"
+
+
 def test_what_was_not_simulated_names_no_attention_that_was(mixed):
     found = csv.DictReader(io.StringIO(table(mixed / "s.db")))
     assert [row["not_simulated"] for row in found] == ["fc", "fc", "", "", "fc", "fc"]

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from accelsim.config import packaged
 from accelsim.config.dram import beside
 from accelsim.config.schema import (
+    OWN,
     ArchSpec,
     EnergySpec,
     Gating,
@@ -161,7 +162,7 @@ def build(document: Document, find_params: FindParams) -> Arch:
     spec = validate(ArchSpec, document)
     if spec.engine is not None:
         params = _params(document, spec.engine, ("engine",), ("params",), find_params)
-        units: tuple[Unit, ...] = (Unit(spec.engine, spec.engine, params, ("*",)),)
+        units: tuple[Unit, ...] = (Unit(spec.engine, spec.engine, params, ("*",), spec.rooms),)
     else:
         units = tuple(
             Unit(
@@ -224,32 +225,59 @@ def _resolved(spec: ArchSpec, units: tuple[Unit, ...]) -> dict[str, Any]:
     if spec.engine is not None:
         config.pop("units")
         config["params"] = units[0].params.model_dump(mode="json")
+        _told_rooms(config, units[0].rooms, "rooms", spec.sources)
     else:
         config.pop("engine")
         config.pop("params")
-        for entry, unit in zip(config["units"], units, strict=True):
+        config.pop("rooms")
+        for i, (entry, unit) in enumerate(zip(config["units"], units, strict=True)):
             entry["params"] = unit.params.model_dump(mode="json")
-            if unit.rooms == RoomsSpec():
-                entry.pop("rooms")
+            _told_rooms(entry, unit.rooms, f"units.{i}.rooms", spec.sources)
             if unit.post_ops is None:
                 entry.pop("post_ops")
     return config
 
 
+def _told_rooms(entry: dict[str, Any], rooms: RoomsSpec, key: str, sources: Mapping[str, str]) -> None:
+    """Leave out of a unit's resolved configuration what neither its file nor an override says of its rooms."""
+    said = {name for name in sources if name == key or name.startswith(f"{key}.")}
+    if rooms == RoomsSpec() and not said:
+        entry.pop("rooms")
+    elif rooms.outside is None and not said & {key, f"{key}.outside"}:
+        entry["rooms"].pop("outside")
+
+
+def rooms_key(document: Document, unit: int) -> KeyPath:
+    """Return where a machine file has the rooms of a unit, given by number."""
+    return ("units", unit, "rooms") if "units" in document.data else ("rooms",)
+
+
 def _check_rooms(document: Document, spec: ArchSpec) -> None:
     """Raise ConfigError unless rooms and buffers of a machine belong to each other."""
-    names, bound = [buffer.name for buffer in spec.memory.buffers], set[str]()
-    for i, unit in enumerate(spec.units):
-        for role in RoomsSpec.model_fields:
-            if (name := getattr(unit.rooms, role)) is None:
+    names, bound, outside = [buffer.name for buffer in spec.memory.buffers], set[str](), 0
+    for i, rooms in enumerate([unit.rooms for unit in spec.units] or [spec.rooms]):
+        where = rooms_key(document, i)
+        if (rooms.inputs == OWN) != (rooms.outputs == OWN):
+            lacks = "outputs" if rooms.inputs == OWN else "inputs"
+            problem = "a unit's own storage is for its inputs and its outputs"
+            raise document.error(where, problem, f"write {lacks}: {OWN} too, or the name of a buffer in both")
+        outside += rooms.outside == OWN
+        if rooms.outside == OWN and (rooms.inputs != OWN or outside > 1):
+            problem = "one unit with own inputs and outputs can have what lives outside"
+            raise document.error((*where, "outside"), problem, "leave it out")
+        for role in ("inputs", "outputs"):
+            if (name := getattr(rooms, role)) in (None, OWN):
                 continue
             if name not in names:
-                has = f"its buffers are {', '.join(names)}" if names else "declare it under memory.buffers"
-                where = ("units", i, "rooms", role)
-                raise document.error(where, f"'{name}' is no buffer of this machine", nearest(name, names, has))
+                has = (
+                    f"its buffers are {', '.join(names)}" if names else "declare it under memory.buffers, or write own"
+                )
+                raise document.error(
+                    (*where, role), f"'{name}' is no buffer of this machine", nearest(name, names, has)
+                )
             bound.add(name)
     for i, name in enumerate(names):
-        if name in ("dram", "chip"):
+        if name in ("dram", "chip", OWN):
             raise document.error(("memory", "buffers", i, "name"), f"'{name}' means something else", "rename it")
         if name not in bound:
             remedy = f"write units: [{{name: ..., engine: ..., rooms: {{inputs: {name}, outputs: {name}}}}}]"
@@ -343,9 +371,9 @@ def _is_number(value: Any) -> bool:
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Lay ``over`` on ``base``: mappings merge, everything else is replaced; a new 'units' drops 'engine'."""
     merged = dict(base)
-    gone = {"engine", "params", "units"} if "units" in over else set()
+    gone = {"engine", "params", "rooms", "units"} if "units" in over else set()
     if "engine" in over:
-        gone |= {"units"} | ({"params"} if over["engine"] != base.get("engine") else set())
+        gone |= {"units"} | ({"params", "rooms"} if over["engine"] != base.get("engine") else set())
     for key in gone:
         merged.pop(key, None)
     if gone and isinstance(base.get("sources"), dict):

@@ -142,11 +142,22 @@ class MappingSpec(Strict):
     fixed: dict[str, Any] = Field(default_factory=dict, description="mapping keys that every layer must use")
 
 
+OWN = "own"
+"""In place of a buffer's name: the unit's own storage, which its tiles share."""
+
+
 class RoomsSpec(Strict):
     """Buffers of the machine from which a unit can read its inputs, and into which it can write its outputs."""
 
-    inputs: str | None = Field(None, description="name of a buffer; null: inputs come from DRAM")
-    outputs: str | None = Field(None, description="name of a buffer; null: outputs go to DRAM")
+    inputs: str | None = Field(
+        None, description="name of a buffer, or own: the unit's own storage, where its tiles are too; null: DRAM"
+    )
+    outputs: str | None = Field(None, description="name of a buffer, or own with inputs: own; null: outputs go to DRAM")
+    outside: Literal["own"] | None = Field(
+        None,
+        description="with own inputs and outputs: what the network reads and makes lives there too, and what layers "
+        "that no unit runs read and make; null: in DRAM",
+    )
 
 
 PostOp: TypeAlias = Literal[
@@ -240,6 +251,7 @@ class ArchSpec(Strict):
     clocks_mhz: dict[str, Clock] = Field(description="clock domains; 'core' is required")
     engine: str | None = Field(None, description="the only unit's engine, in place of 'units'")
     params: dict[str, Any] = Field(default_factory=dict, description="the only unit's parameters")
+    rooms: RoomsSpec = Field(RoomsSpec(), description="of the only unit: where tensors live between layers")
     units: tuple[UnitSpec, ...] = Field((), strict=False, description="several units that share the memory")
     memory: MemorySpec
     technology: TechnologySpec
@@ -263,6 +275,8 @@ class ArchSpec(Strict):
             raise ValueError("a machine has either 'engine' or 'units'; give exactly one of them")
         if self.units and self.params:
             raise ValueError("this machine has units, so 'params' belongs to one of them; write units.<name>.params")
+        if self.units and self.rooms != RoomsSpec():
+            raise ValueError("this machine has units, so 'rooms' belongs to one of them; write units.<name>.rooms")
         names = [unit.name for unit in self.units]
         if len(set(names)) != len(names):
             raise ValueError("two units share a name; rename one")

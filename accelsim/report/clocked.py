@@ -89,12 +89,13 @@ def _bound(schedule: NetworkSchedule) -> str:
 def _buffer(result: NetworkResult, schedule: NetworkSchedule, buffer: BufferTime) -> str:
     """Return what lives in a buffer, what moves, which ports nobody waits for, and what is proved of the choice."""
     kept = sum(each.buffer == buffer.name for each in schedule.kept)
-    spec = next(each for each in result.arch["memory"]["buffers"] if each["name"] == buffer.name)
-    free = [port for port in ("read", "write") if spec.get(f"{port}_bits_per_cycle") is None]
+    shared = [each for each in result.arch["memory"].get("buffers", ()) if each["name"] == buffer.name]
+    free = [port for port in ("read", "write") for spec in shared if spec.get(f"{port}_bits_per_cycle") is None]
     ports = f" (no width of its {' and '.join(free)} port is given: nothing waits there)" if free else ""
     proof = f"; {PROOFS[schedule.proof]}" if schedule.proof else ""
+    beside = "" if shared else " beside the tiles of its unit"
     return (
-        f"{kept} tensors live there between layers, up to {words.number(buffer.peak_bits / 8192)} of "
+        f"{kept} tensors live there between layers{beside}, up to {words.number(buffer.peak_bits / 8192)} of "
         f"{words.number(buffer.capacity_bits / 8192)} KiB; {words.megabytes(buffer.written_bits)} MB written, "
         f"{words.megabytes(buffer.read_bits)} MB read{ports}{proof}"
     )

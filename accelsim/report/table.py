@@ -184,7 +184,7 @@ def _totals(result: NetworkResult, width: int) -> Iterator[Text]:
     state = facts.status(result)
     yield Text(f"totals ({state})" if state else "totals", "bold")
     for label, value in [*dram.totals(result), *clocked.totals(result)]:
-        yield from hanging(f"  {label:10}", value, width, "bold red" if value.startswith("WRONG") else "")
+        yield from hanging(f"  {label:9} ", value, width, "bold red" if value.startswith("WRONG") else "")
 
 
 def _worst(result: NetworkResult, width: int) -> Iterator[Text]:

@@ -142,6 +142,7 @@ class Layer:
 class LayerView:
     """A layer with its tensors resolved: all that an engine sees of a network.
 
+    ``beside_bits`` is what other layers' tensors take of the unit's room meanwhile (`accelsim.engine.Room`).
     ``joins`` are activations that meet its results on their way out, behind the engine.
     """
 
@@ -152,6 +153,7 @@ class LayerView:
     outputs: tuple[Tensor, ...]
     batch: int = 1
     joins: tuple[Tensor, ...] = ()
+    beside_bits: int = 0
 
     @property
     def kind(self) -> str:

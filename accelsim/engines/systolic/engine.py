@@ -96,8 +96,18 @@ class Systolic(TiledEngine[Params, Tiling]):
 
     def rooms(self, params: Params) -> tuple[Room, ...]:
         """Return the scratchpads: outputs at home leave the accumulators for the inputs' one."""
-        del params
-        return (Room("glb.inputs", ("input", "output")), Room("glb.weights", ("weight", "input2")))
+        inputs = Room("glb.inputs", ("input", "output"), params.input_kib * KIB_BITS)
+        return (inputs, Room("glb.weights", ("weight", "input2")))
+
+    def least_bits(self, view: LayerView, params: Params, mapping: Tiling | None = None) -> int:
+        """Return two input tiles, of one output and one channel or the largest of a mapping; none of inputs at home."""
+        conv = view.conv
+        if view.input.home == "chip":
+            return 0
+        if mapping is not None:
+            return 2 * LoopNest(conv, mapping, self.widths(view, params)).largest_bits["input"]
+        reach = ((conv.r - 1) * conv.dilation[0] + 1) * ((conv.s - 1) * conv.dilation[1] + 1)
+        return 2 * reach * view.input.width
 
     def words(self, view: LayerView, params: Params) -> dict[str, Word]:
         """Return the width of operands and of sums."""
@@ -129,7 +139,7 @@ class Systolic(TiledEngine[Params, Tiling]):
         """Return half of what tensors at home in a scratchpad leave free; one at home needs no second half."""
         capacities = buffer_bits(params)
         homes = {"input": ("input", view.input), "output": ("input", view.output), "weight": ("weight", view.weight)}
-        taken = {"input": 0, "weight": 0, "output": 0}
+        taken = {"input": view.beside_bits, "weight": 0, "output": 0}
         for role in loopnest.resident(view):
             scratchpad, tensor = homes[role]
             taken[scratchpad] += tensor.elements * tensor.width
@@ -140,7 +150,7 @@ class Systolic(TiledEngine[Params, Tiling]):
                     f"raise params.{scratchpad}_kib or give them home: dram",
                 )
         at_home = {role for role in ("input", "weight") if role in loopnest.resident(view)}
-        return {t: INT64_MAX if t in at_home else (capacities[t] - taken[t]) // 2 for t in capacities}
+        return {t: INT64_MAX if t in at_home else max(0, capacities[t] - taken[t]) // 2 for t in capacities}
 
     def unit(self, view: LayerView, params: Params, fields: Mapping[str, Any]) -> Array:
         """Return the array, the same for every layer."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from accelsim import simulation
+from accelsim import own_rooms, simulation
 from accelsim.charges import table_of
 from accelsim.config.arch import Arch, build, override
 from accelsim.config.yamlfile import Document
@@ -26,6 +26,7 @@ from accelsim.explore.sweep.schema import OptionsSpec
 from accelsim.explore.sweep.store import Common, Row
 from accelsim.explore.sweep.tables import PARTS, SUMS
 from accelsim.layer import Options, Task, simulate_layer, with_rows
+from accelsim.one_clock import at_home, scheduled
 from accelsim.passes.fold import Folded
 from accelsim.report import facts
 from accelsim.results import LayerResult, NetworkResult, layer_row
@@ -361,15 +362,23 @@ def _once(
 ) -> tuple[NetworkResult, Folded]:
     fold = _fold(arch, ready, one_clock)
     network, results, schedule = fold.folded.network, None, None
-    if one_clock and ready.context.columnar and not named and said.fidelity == "closed":
+    tasks: list[Task] = []
+    options = Options(said.seed, said.fidelity, trace=one_clock)
+    if one_clock and ready.context.columnar and not named and said.fidelity == "closed" and not own_rooms.of(arch):
         results = clocked.results(arch, fold.dealt(arch, ready.chosen, said.seed), said.seed, fold.kept)
     if results is None:
-        results = _one_by_one(arch, ready, network, Options(said.seed, said.fidelity, trace=one_clock), known, named)
+        tasks, results = _one_by_one(arch, ready, network, options, known, named)
+
+    def again(changed: list[Task]) -> list[LayerResult]:
+        strict = replace(options, unsupported="error")
+        return [_layer_once(arch, ready, task, strict, known) for task in changed]
+
     if one_clock:
         from accelsim.network_time import Memo  # loads compiled code
 
         fold.memo = fold.memo or Memo()
-        schedule = simulation.scheduled(arch, network, results, explained=False, memo=fold.memo)
+        home = at_home(tasks, results, again)
+        schedule = scheduled(arch, network, results, home, explained=False, memo=fold.memo)
     found = simulation.placed(results, schedule) if named else tuple(results)
     found = with_rows(found, fold.folded, ready.network)
     return NetworkResult(
@@ -380,8 +389,9 @@ def _once(
 
 def _one_by_one(
     arch: Arch, ready: _Ready, network: Network, options: Options, known: dict[Any, LayerResult], named: bool
-) -> list[LayerResult]:
+) -> tuple[list[Task], list[LayerResult]]:
     results: list[LayerResult] = []
+    tasks: list[Task] = []
     for layer in network.layers:
         if is_view(layer):
             continue
@@ -389,14 +399,18 @@ def _one_by_one(
             task = simulation.task_for(arch, network, layer, None, {}, "skip")
         else:
             task = Task(network.view(layer), reason=simulation.NOT_SELECTED)
+        tasks.append(task)
         result = _layer_once(arch, ready, task, options, known)
         results.append(replace(result, name=layer.name) if named and result.name != layer.name else result)
-    return results
+    return tasks, results
 
 
 def _layer_once(arch: Arch, ready: _Ready, task: Task, options: Options, known: dict[Any, LayerResult]) -> LayerResult:
     where = (*task.addresses.values(), task.free_byte)
-    mine = (task.view.name, task.unit.name if task.unit else task.reason, where, tuple(p.name for p in task.posts))
+    view = task.view
+    homes = tuple(tensor.home for tensor in (*view.inputs, *view.outputs)), view.beside_bits
+    unit = task.unit.name if task.unit else task.reason
+    mine = (view.name, unit, where, tuple(post.name for post in task.posts), homes)
     if mine not in ready.likeness:
         ready.likeness[mine] = simulation.likeness(task)
     likeness = ready.likeness[mine]
