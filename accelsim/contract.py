@@ -187,10 +187,11 @@ def beside_others(case: Case, reference: Reference) -> list[str]:
     """Return what is wrong with tiles beside tensors of other layers."""
     engine, found = case.engine, list[str]()
     for room in engine.rooms(case.params):
-        if room.capacity_bits is None:
+        if not room.shared:
             continue
+        capacity_bits = room.capacity_bits(engine.components(case.params))
         own = sum(t.elements * t.width for t in (case.view.input, case.view.output) if t.home == "chip")
-        left = room.capacity_bits - own
+        left = capacity_bits - own
         for taken in (left // 2, left - engine.least_bits(case.view, case.params)):
             beside = case.on(replace(case.view, beside_bits=taken))
             try:
@@ -198,8 +199,8 @@ def beside_others(case: Case, reference: Reference) -> list[str]:
             except MappingError:  # does not fit
                 continue
             found += _disagreements(beside, reference)
-            if peak + taken > room.capacity_bits:
-                found.append(f"{peak} bits of '{room.boundary}' beside {taken}, of {room.capacity_bits}")
+            if peak + taken > capacity_bits:
+                found.append(f"{peak} bits of '{room.boundary}' beside {taken}, of {capacity_bits}")
         try:
             engine.candidates(case.view, case.params, case.machine)
             engine.candidates(beside.view, case.params, case.machine)

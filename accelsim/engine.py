@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from accelsim.activity import Activity, Event
-from accelsim.components import Component
+from accelsim.components import Component, Sram
 from accelsim.config.schema import MappingSpec, Strict
 from accelsim.errors import MappingError
 from accelsim.mapping.choose import Bounds, Candidates, Choice, PriceOf
@@ -161,14 +161,19 @@ class Room(NamedTuple):
     roles : tuple of str
         What may live there: ``input``, ``input2`` (a second activation, of a matmul the right matrix), ``weight``,
         ``output``.
-    capacity_bits : int or None
-        Of the storage, tiles included, where the engine cuts its tiles around what lives there: where `plan` and
-        `candidates` heed `LayerView.beside_bits`. None where it does not.
+    shared : bool
+        Whether the engine cuts its tiles around what lives there: `plan` and `candidates` heed `LayerView.beside_bits`.
     """
 
     boundary: str
     roles: tuple[str, ...]
-    capacity_bits: int | None = None
+    shared: bool = False
+
+    def capacity_bits(self, components: Sequence[Component]) -> int:
+        """Return the size of the storage, tiles included."""
+        held = next(c for c in components if c.name == self.boundary)
+        assert isinstance(held, Sram)
+        return held.count * held.size_bits
 
 
 def too_large(view: LayerView, tensor: Tensor, storage: str, keys: str) -> MappingError:

@@ -58,10 +58,12 @@ def of(arch: Arch) -> tuple[OwnRoom, ...]:
 
 def _of_unit(arch: Arch, number: int, unit: Unit) -> OwnRoom:
     key = rooms_key(arch.document, number)
-    for room in registry.get(unit.engine).rooms(unit.params):
-        if room.capacity_bits is not None and {"input", "output"} <= set(room.roles):
+    engine = registry.get(unit.engine)
+    for room in engine.rooms(unit.params):
+        if room.shared and {"input", "output"} <= set(room.roles):
             name = full_name(arch, unit, room.boundary)
-            return OwnRoom(name, unit.name, room.boundary, room.capacity_bits, unit.rooms.outside == OWN, key)
+            capacity_bits = room.capacity_bits(engine.components(unit.params))
+            return OwnRoom(name, unit.name, room.boundary, capacity_bits, unit.rooms.outside == OWN, key)
     problem = f"engine '{unit.engine}' has no storage that its tiles share with inputs and outputs of layers"
     raise arch.document.error((*key, "inputs"), problem, "bind a buffer of memory.buffers, or leave rooms out")
 

@@ -189,5 +189,5 @@ def test_tiles_beside_what_lives_in_a_room_fit_there_and_there_are_some_in_what_
     for case in cases(name, 60, SECONDS / 2):
         reference = partial(_referred, case.engine)
         assert contract.beside_others(case, reference) == []
-        rooms += any(room.capacity_bits is not None for room in case.engine.rooms(case.params))
+        rooms += any(room.shared for room in case.engine.rooms(case.params))
     assert bool(rooms) == (name == "systolic")

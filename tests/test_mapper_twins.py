@@ -303,7 +303,7 @@ def test_the_list_is_every_cut_that_fits_in_every_order_that_differs():
                     several = cut(cuts_kernel.pieces, conv.groups) if (k, c) == (kg, cg) else []
                     for groups in (1, *(each for each in several if each > 1)):
                         tile = dict(zip(search.FIELDS, (groups, n, e, f, k, c), strict=True))
-                        bits = case.tiled({**tile, "order": "mkc"}).largest_bits
+                        bits = case.tiled({**tile, "order": "mkc"}).largest_bits()
                         if all(bits[role] <= nest.limits[role] for role in search.ROLES):
                             expected += [{**tile, "order": order} for order in distinct_orders(conv, tile)]
         rows = case.rows

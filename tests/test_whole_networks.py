@@ -203,7 +203,7 @@ def test_a_machine_for_whole_networks_leaves_nothing_out(machine, name):
 @pytest.mark.parametrize("network", ["net:squeezenet1_1", "net:mobilenet_v3_small"])
 def test_values_of_small_whole_networks_are_numpys(machine, network):
     result = accelsim.simulate(machine, network, check=True, unsupported="error")
-    assert all(layer.checked for layer in result.layers if layer.kind != "view")
+    assert all(layer.checked for layer in result.layers if layer.kind != "view" and not layer.folded_into)
 
 
 def test_values_of_a_short_transformer_are_numpys():

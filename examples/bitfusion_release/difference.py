@@ -102,7 +102,7 @@ def arithmetic(net: Network, result) -> list[list[Figures]]:
         conv = layer.shape.as_conv()
         mapping = {key: value for key, value in got.mapping.items() if key != "inner"}
         nest = LoopNest(conv, Tiling(**mapping), loopnest.widths(view, params.accumulator_bits))
-        tile = nest.largest_bits()
+        tile = nest.largest_bits
         lanes = fuse(view.input.bits, view.weight.bits, conv.c, params).lanes
         flows = {(f.tensor, f.direction): f.bits for f in got.traffic if f.boundary == "dram"}
         weights, outputs = flows["weight", "read"], flows["output", "write"]

@@ -96,7 +96,7 @@ class Systolic(TiledEngine[Params, Tiling]):
 
     def rooms(self, params: Params) -> tuple[Room, ...]:
         """Return the scratchpads: outputs at home leave the accumulators for the inputs' one."""
-        inputs = Room("glb.inputs", ("input", "output"), params.input_kib * KIB_BITS)
+        inputs = Room("glb.inputs", ("input", "output"), shared=True)
         return (inputs, Room("glb.weights", ("weight", "input2")))
 
     def least_bits(self, view: LayerView, params: Params, mapping: Tiling | None = None) -> int:
