@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Machine = Arch | str | Path | Mapping[str, Any]
 Workload = Network | str | Path | Mapping[str, Any]
-Kind = Literal["breakdown", "roofline", "utilization", "timeline", "gantt"]
-KINDS: tuple[Kind, ...] = ("breakdown", "roofline", "utilization", "timeline", "gantt")
+Kind = Literal["breakdown", "roofline", "utilization", "timeline", "gantt", "buffers"]
+KINDS: tuple[Kind, ...] = ("breakdown", "roofline", "utilization", "timeline", "gantt", "buffers")
 _Base = TypeVar("_Base")
 
 

@@ -81,6 +81,19 @@ def test_a_point_on_one_clock_has_the_row_of_the_plain_path(machine, network, mo
     assert any(each is not None for each in taken), "no point went by what was kept"
 
 
+@pytest.mark.parametrize(
+    ("axis", "values"),
+    [("schedule.residency", ("exact", "none", "greedy", "exact")), ("memory.dram.burst_bits", (512, 64, 2048, 512)),
+     ("schedule.fold", ("none", "weights", "none")), ("schedule.prefetch", ("tile", "none", 64, "tile"))],
+)  # fmt: skip
+def test_points_that_plan_or_lay_out_otherwise_take_nothing_over(axis, values):
+    fast, plain = contexts("edge_npu_l2", "net:mobilenet_v3_small")
+    rows = [evaluate.run_point(fast, job({axis: value})) for value in values]
+    expected = {value: evaluate.run_point(plain, job({axis: value})) for value in values}
+    assert rows == [expected[value] for value in values]
+    assert len({row.totals["cycles"] for row in rows}) > 1
+
+
 def test_a_layer_whose_time_has_the_bus_inside_is_walked_at_every_bandwidth():
     layers = [{"name": "a", "kind": "linear", "n": 8, "c": 64, "k": 48, "inputs": ["x"]},
               {"name": "b", "kind": "linear", "n": 8, "c": 48, "k": 32, "inputs": ["a.output"]}]  # fmt: skip

@@ -7,6 +7,7 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from matplotlib.colors import to_hex
@@ -271,6 +272,36 @@ def test_the_gantt_picture_fills_every_unit_s_time_and_its_areas_are_the_account
     part = simulation.simulate("edge_npu", "onnx:squeezenet", layers="conv1")
     with pytest.raises(ConfigError, match="not on one clock; run the whole network, without --layers"):
         plots.gantt_figure(part)
+
+
+def test_the_picture_of_buffers_has_what_lives_there_where_and_while_it_does(tmp_path):
+    result = simulated("edge_npu_l2", "onnx:inception_v1")
+    top, low = plots.buffers_figure(result).axes
+    times = {time.name: time for time in result.schedule.layers}
+    names = [layer.name for layer in result.layers]
+    boxes = [
+        (bar.get_x(), bar.get_y(), bar.get_x() + bar.get_width(), bar.get_height())
+        for bar in top.patches
+    ]  # fmt: skip
+    expected = []
+    for kept in result.schedule.kept:
+        around = [times[name] for name in names[kept.first : kept.last + 1]]
+        begin, end = min(time.start_cycle for time in around), max(time.end_cycle for time in around)
+        expected.append((begin, kept.address_bits / 8192, end, kept.bits / 8192))
+    assert len(expected) > 40
+    assert boxes == [pytest.approx(box) for box in expected]
+    alive = low.patches[0].get_data()
+    for cycle in (0, 100_000, 1_400_000, 2_000_000):
+        at = np.searchsorted(alive.edges, cycle, side="right") - 1
+        assert alive.values[at] == pytest.approx(sum(box[3] for box in expected if box[0] <= cycle < box[2]))
+    with pytest.raises(ConfigError, match="nothing lives in buffers between layers; run on a machine with"):
+        plots.buffers_figure(simulated("edge_npu", "onnx:squeezenet"))
+    with pytest.raises(ConfigError, match="not on one clock; run with --network"):
+        plots.buffers_figure(result.alone)
+    path = tmp_path / "report.json"
+    path.write_text(to_json(result))
+    drawn = CliRunner().invoke(app, ["plot", str(path), "buffers", "-o", str(tmp_path / "buffers.png")])
+    assert drawn.exit_code == 0, drawn.output
 
 
 def test_a_point_of_a_sweep_is_on_the_clock_that_its_machine_says():

@@ -73,7 +73,8 @@ def test_a_frame_has_the_rows_of_layers_csv_with_the_energy_of_each_component(sm
 
 @pytest.mark.parametrize("kind", api.KINDS)
 def test_a_result_draws_itself(small, kind, tmp_path):
-    drawn = accelsim.simulate("systolic_ws_8", "onnx:squeezenet", schedule="network") if kind == "gantt" else small
+    clocked = {"gantt": "systolic_ws_8", "buffers": "edge_npu_l2"}
+    drawn = accelsim.simulate(clocked[kind], "onnx:squeezenet", schedule="network") if kind in clocked else small
     picture = drawn.plot(kind)
     pixels = matplotlib.image.imread(picture.save(tmp_path / "p.png"))
     assert pixels.shape[0] > 100

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from accelsim.report.points import Compared
 
-KINDS = ("edp", "pareto", "breakdown", "account", "utilization", "roofline", "timeline", "gantt", "heatmap")
-OF_ONE_REPORT = ("roofline", "timeline", "gantt")
+KINDS = ("edp", "pareto", "breakdown", "account", "utilization", "roofline", "timeline", "gantt", "buffers", "heatmap")
+OF_ONE_REPORT = ("roofline", "timeline", "gantt", "buffers")
 BY_LAYER = ("breakdown", "utilization", *OF_ONE_REPORT)
 """Kinds that show the layers of one report."""
 PARTS = {"breakdown": "energy", "account": "cycles", "utilization": "shares"}
@@ -48,8 +48,9 @@ def command(
 
     Of a store: edp (bars over the first point), pareto (two objectives, the front named), breakdown (energy by
     component), account (cycles by cause), utilization (shares of the cycles), heatmap (a figure over two axes). Of one
-    report: breakdown, utilization, roofline and timeline by layer, gantt of a network on one clock. Of several
-    reports: edp, breakdown, account, utilization, pareto, a point per report.
+    report: breakdown, utilization, roofline and timeline by layer; of a network on one clock gantt, and buffers (what
+    lives there, at which address, from when to when). Of several reports: edp, breakdown, account, utilization, pareto,
+    a point per report.
 
     Points of a network compare over the layers that all of them simulate. With several networks, edp and pareto have
     a panel of geometric means. Where clocks differ, time stands in place of cycles.

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
+from accelsim.errors import ConfigError
 from accelsim.report import words
 from accelsim.results import NetworkResult
 from accelsim.schedules import BufferTime, LayerTime, NetworkSchedule
+from accelsim.simulation import NOT_SELECTED
 from accelsim.units import si
 
 MOST_LAYERS = 5
@@ -23,6 +25,21 @@ PROOFS = {
     "pinned": "as the schedule says",
 }
 """Proof -> what it says."""
+
+
+def schedule_of(result: NetworkResult) -> NetworkSchedule:
+    """Return the one clock of a network.
+
+    Raises
+    ------
+    ConfigError
+        Layers one after another; parts of a network are.
+    """
+    if result.schedule is None:
+        part = any(layer.reason == NOT_SELECTED for layer in result.layers)
+        remedy = "run the whole network, without --layers" if part else "run with --network"
+        raise ConfigError("the layers are not on one clock", remedy, file=result.network)
+    return result.schedule
 
 
 def headline(schedule: NetworkSchedule) -> str:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from accelsim.errors import ConfigError
 from accelsim.report import clocked, network_trace, palette, words
 from accelsim.report.columns import shorten
 from accelsim.report.series import LONG_NAME
 from accelsim.results import NetworkResult
 from accelsim.schedules import LayerTime
-from accelsim.simulation import NOT_SELECTED
 from accelsim.units import si
 
 if TYPE_CHECKING:
@@ -33,11 +31,7 @@ def draw(fig: Figure, result: NetworkResult) -> None:
     ConfigError
         Layers one after another; parts of a network are.
     """
-    schedule = result.schedule
-    if schedule is None:
-        part = any(layer.reason == NOT_SELECTED for layer in result.layers)
-        remedy = "run the whole network, without --layers" if part else "run with --network"
-        raise ConfigError("the layers are not on one clock", remedy, file=result.network)
+    schedule = clocked.schedule_of(result)
     units, buses = list(schedule.accounts), network_trace.use(schedule)
     lanes = [*units, *map(network_trace.bus_name, buses)]
     height = _HEAD + _LANE * len(lanes) + _FOOT

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from accelsim.report import palette
 from accelsim.text import visible
@@ -41,26 +42,41 @@ def draw(fig: Figure, plan: Plan) -> None:
     fig.text(0.775, 0.9, "\n".join(_spilled(plan)), ha="left", va="top", fontsize=6, family="monospace")
 
 
-def _map(ax: Axes, plan: Plan, end: int) -> None:
-    height, width = 0.5 * 6.0 * 72, 0.68 * 9.6 * 72  # points
-    limit = plan.capacity_bits / KIB
-    most = 1.06 * min(limit, max(1.3 * plan.used_bits / KIB, 1e-9)) if plan.used_bits else 1.06 * limit
-    for i, storage in enumerate(plan.kept):
-        at = plan.residency.places[storage.name].address_bits / KIB
-        size, wide = storage.bits / KIB, storage.last - storage.first + 1
-        colour = LOOKS[i % len(LOOKS)]
-        ax.bar(storage.first, size, wide, at, align="edge", color=colour, edgecolor="white", linewidth=0.6)
-        name = _short(storage.name)
-        along, across = wide / end * width, size / most * height
+class Box(NamedTuple):
+    """What lives at an address, KiB, from a position or a cycle on; how long and how large it is."""
+
+    name: str
+    start: float
+    length: float
+    address_kib: float
+    size_kib: float
+
+
+def draw_boxes(ax: Axes, boxes: Sequence[Box], across_points: float, up_points: float) -> None:
+    """Draw rectangles, with their names where they fit; points of a unit of either axis."""
+    for i, (name, start, length, at, size) in enumerate(boxes):
+        colour, name = LOOKS[i % len(LOOKS)], _short(name)
+        ax.bar(start, size, length, at, align="edge", color=colour, edgecolor="white", linewidth=0.6)
+        along, across = length * across_points, size * up_points
         turned = along < 0.6 * LETTERS * len(name)
         if turned:
             along, across = across, along
         if along > 0.6 * LETTERS * len(name) and across > 1.3 * LETTERS:
-            letters = "white" if colour in DARK else "black"
-            middle = storage.first + wide / 2, at + size / 2
+            letters, middle = "white" if colour in DARK else "black", (start + length / 2, at + size / 2)
             ax.text(
                 *middle, name, ha="center", va="center", rotation=90 if turned else 0, fontsize=LETTERS, color=letters
             )  # fmt: skip
+
+
+def _map(ax: Axes, plan: Plan, end: int) -> None:
+    height, width = 0.5 * 6.0 * 72, 0.68 * 9.6 * 72  # points
+    limit = plan.capacity_bits / KIB
+    most = 1.06 * min(limit, max(1.3 * plan.used_bits / KIB, 1e-9)) if plan.used_bits else 1.06 * limit
+    places = plan.residency.places
+    boxes = [
+        Box(s.name, s.first, s.last - s.first + 1, places[s.name].address_bits / KIB, s.bits / KIB) for s in plan.kept
+    ]
+    draw_boxes(ax, boxes, width / end, height / most)
     ax.set_ylim(0, most)
     if limit <= most:
         ax.axhline(limit, color="black", linewidth=1)

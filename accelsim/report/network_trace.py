@@ -11,7 +11,7 @@ from typing import Any
 
 from accelsim.report import words
 from accelsim.results import NetworkResult
-from accelsim.schedules import LayerTime, NetworkSchedule
+from accelsim.schedules import Kept, LayerTime, NetworkSchedule
 
 GAPS = {"producer": "idle", "room": "idle", "memory": "memory", "conflict": "conflict"}
 """What a unit waits for before a layer -> cause."""
@@ -55,21 +55,26 @@ def use(schedule: NetworkSchedule) -> dict[str, list[tuple[int, float]]]:
     return {place: list(_summed(each)) for place, each in changes.items()}
 
 
-def live(result: NetworkResult, schedule: NetworkSchedule) -> dict[str, list[tuple[int, int]]]:
-    """Return buffer -> (cycle, bits alive from then on): from a first writer's start to a last reader's end."""
+def lives(result: NetworkResult, schedule: NetworkSchedule) -> list[tuple[Kept, int, int]]:
+    """Return what lives in buffers, and from when to when: from a first writer's start to a last reader's end."""
     times = {time.name: time for time in schedule.layers}
     order = [times.get(layer.name) for layer in result.layers if not layer.folded_into]
-    found: dict[str, list[tuple[int, int]]] = {}
-    for buffer in schedule.buffers:
-        changes: dict[int, int] = {0: 0}
-        for kept in schedule.kept:
-            mine = [time for time in order[kept.first : kept.last + 1] if time is not None]
-            if kept.buffer == buffer.name and mine:
-                start, end = min(time.start_cycle for time in mine), max(time.end_cycle for time in mine)
-                changes[start] = changes.get(start, 0) + kept.bits
-                changes[end] = changes.get(end, 0) - kept.bits
-        found[buffer.name] = list(_summed(changes))
+    found: list[tuple[Kept, int, int]] = []
+    for kept in schedule.kept:
+        mine = [time for time in order[kept.first : kept.last + 1] if time is not None]
+        if mine:
+            found.append((kept, min(time.start_cycle for time in mine), max(time.end_cycle for time in mine)))
     return found
+
+
+def live(result: NetworkResult, schedule: NetworkSchedule) -> dict[str, list[tuple[int, int]]]:
+    """Return buffer -> (cycle, bits alive from then on)."""
+    changes: dict[str, dict[int, int]] = {buffer.name: {0: 0} for buffer in schedule.buffers}
+    for kept, start, end in lives(result, schedule):
+        mine = changes[kept.buffer]
+        mine[start] = mine.get(start, 0) + kept.bits
+        mine[end] = mine.get(end, 0) - kept.bits
+    return {name: list(_summed(each)) for name, each in changes.items()}
 
 
 def events(result: NetworkResult, schedule: NetworkSchedule, us: Microseconds) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from accelsim.outputs import write
 from accelsim.planning import Plan
 from accelsim.report import (
     breakdown_plot,
+    buffers_plot,
     comparison_plot,
     gantt,
     memory_map,
@@ -86,6 +87,14 @@ def gantt_figure(result: NetworkResult) -> Figure:
     with _style():
         fig = _figure()
         gantt.draw(fig, result)
+        return fig
+
+
+def buffers_figure(result: NetworkResult) -> Figure:
+    """Return the figure of what lives in buffers between layers on one clock; ConfigError where nothing does."""
+    with _style():
+        fig = _figure()
+        buffers_plot.draw(fig, result)
         return fig
 
 
