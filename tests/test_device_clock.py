@@ -13,6 +13,7 @@ from test_dram_machine import elements_of, random_nest, runs_of
 from test_dram_machine import setting as layer_setting
 
 import accelsim
+from accelsim import network_dram, rooms
 from accelsim.activity import Loop, Step, Transfer, flatten
 from accelsim.cli import app
 from accelsim.config.dram import standard as standards
@@ -27,9 +28,11 @@ from accelsim.memory.device.machine import Coupling, Places
 from accelsim.memory.dram import DramModel
 from accelsim.memory.network import Edge, Program
 from accelsim.memory.network_device import Lies, SharedDevice
+from accelsim.passes import dram_layout
 from accelsim.report.document import to_json
 from accelsim.report.reader import read_report
 from accelsim.repricing import repriced
+from accelsim.served import row_bytes
 from accelsim.simulation import load_arch
 
 DEVICE = "memory.dram.device"
@@ -313,6 +316,30 @@ def test_what_stays_on_the_chip_does_not_cross_the_device(timed):
     unkept = on_device("edge_npu_l2", residency="none")
     assert unkept.dram_bits == timed.dram_bits
     assert kept.cycles < unkept.cycles
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_of_two_inputs_of_which_one_stays_the_other_is_read_where_it_lies(kept):
+    conv = {"kind": "conv2d", "n": 1, "c": 4, "k": 8, "h": 16, "w": 16, "r": 1, "s": 1, "inputs": ["x"]}
+    both = {
+        "name": "sum",
+        "kind": "elementwise",
+        "op": "add",
+        "shape": [1, 8, 16, 16],
+        "operand_shapes": [[1, 8, 16, 16]] * 2,
+        "inputs": ["a.output", "b.output"],
+    }
+    homes = {"ab"[kept] + ".output": {"home": "l2"}}
+    net = accelsim.load_network({"name": "two", "isolated": False, "inputs": ["x"], "tensors": homes,
+                                 "layers": [{"name": "a", **conv}, {"name": "b", **conv}, both]})  # fmt: skip
+    arch = load_arch("edge_npu_l2", [(DEVICE, "ddr4-2400"), ("schedule.residency", "none")])
+    ready = accelsim.simulation.prepare(arch, net, None, None, None)
+    layers = accelsim.simulate(arch, net, schedule="isolated", trace=True).layers
+    moves = rooms.moves(ready, layers, rooms.homes(arch, ready, layers, "none").places)
+    there = network_dram.shared(arch, ready, layers, moves).lies[2].tensors
+    lies = dram_layout.layout(ready, row_bytes(arch.memory.dram)).tensors
+    assert there["input"] == (lies["ba"[kept] + ".output"],)
+    assert there["output"] == (lies["sum.output"],)
 
 
 def test_prefetch_and_units_that_take_turns_work_with_a_device():
