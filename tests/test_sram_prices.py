@@ -85,6 +85,14 @@ def test_no_fixed_banking_is_cheaper_than_the_best(node):
                 assert best <= price(table, kib, width, action, k) * (1 + 1e-12)
 
 
+@pytest.mark.parametrize(("node", "kib", "width"), [(22, 8, 16), (22, 16, 16), (45, 64, 16), (65, 128, 128)])
+def test_where_a_larger_macro_is_cheaper_it_serves(node, kib, width):
+    """Of CACTI's rows some macros are dearer than one of twice their size, as at 22 nm the one of 16 KiB with 16 bits."""
+    table = load_table(f"{node}nm")
+    one = price(table, kib, width, "read", None)
+    assert all(price(table, factor * kib, width, "read", None) >= one * (1 - 1e-12) for factor in (1.25, 1.5, 2, 3, 4))
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from([7, 16, 22, 28, 40, 65]), st.sampled_from(["read", "write"]), st.integers(256, 1 << 26),
