@@ -87,7 +87,7 @@ def test_no_fixed_banking_is_cheaper_than_the_best(node):
 
 @pytest.mark.parametrize(("node", "kib", "width"), [(22, 8, 16), (22, 16, 16), (45, 64, 16), (65, 128, 128)])
 def test_where_a_larger_macro_is_cheaper_it_serves(node, kib, width):
-    """Of CACTI's rows some macros are dearer than one of twice their size, as at 22 nm the one of 16 KiB with 16 bits."""
+    """Some of CACTI's macros are dearer than one of twice their size, as at 22 nm that of 16 KiB with 16 bits."""
     table = load_table(f"{node}nm")
     one = price(table, kib, width, "read", None)
     assert all(price(table, factor * kib, width, "read", None) >= one * (1 - 1e-12) for factor in (1.25, 1.5, 2, 3, 4))
