@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from accelsim.errors import ConfigError
 from accelsim.report import clocked, network_trace, palette, words
-from accelsim.report.memory_map import KIB, Box, draw_boxes
+from accelsim.report.memory_map import KIB, Box, draw_boxes, draw_capacity
 from accelsim.results import NetworkResult
 from accelsim.schedules import BufferTime
 from accelsim.units import si
@@ -63,13 +63,7 @@ def _map(ax: Axes, buffer: BufferTime, boxes: list[Box], cycles: int, points: fl
     limit, reached = buffer.capacity_bits / KIB, max(box.address_kib + box.size_kib for box in boxes)
     most = 1.06 * min(limit, 1.3 * reached)
     draw_boxes(ax, boxes, points / cycles, _MAP * 72 / most)
-    ax.set_ylim(0, most)
-    if limit <= most:
-        ax.axhline(limit, color="black", linewidth=1)
-        ax.text(cycles, limit, f"{limit:,.6g} KiB ", ha="right", va="bottom", fontsize=7)
-    else:
-        ax.text(cycles, most, f"capacity {limit:,.6g} KiB is above ", ha="right", va="top", fontsize=7)
-    ax.set_ylabel("address (KiB)")
+    draw_capacity(ax, limit, most, cycles)
     ax.set_title(f"{buffer.name}: what stays between layers, from its first writer to its last reader", fontsize=8)
 
 

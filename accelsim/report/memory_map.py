@@ -68,6 +68,17 @@ def draw_boxes(ax: Axes, boxes: Sequence[Box], across_points: float, up_points: 
             )  # fmt: skip
 
 
+def draw_capacity(ax: Axes, limit_kib: float, most_kib: float, end: float) -> None:
+    """Let the axis of addresses go up to ``most_kib``, and say where the memory ends."""
+    ax.set_ylim(0, most_kib)
+    ax.set_ylabel("address (KiB)")
+    if limit_kib <= most_kib:
+        ax.axhline(limit_kib, color="black", linewidth=1)
+        ax.text(end, limit_kib, f"{limit_kib:,.6g} KiB ", ha="right", va="bottom", fontsize=7)
+    else:
+        ax.text(end, most_kib, f"capacity {limit_kib:,.6g} KiB is above ", ha="right", va="top", fontsize=7)
+
+
 def _map(ax: Axes, plan: Plan, end: int) -> None:
     height, width = 0.5 * 6.0 * 72, 0.68 * 9.6 * 72  # points
     limit = plan.capacity_bits / KIB
@@ -77,13 +88,7 @@ def _map(ax: Axes, plan: Plan, end: int) -> None:
         Box(s.name, s.first, s.last - s.first + 1, places[s.name].address_bits / KIB, s.bits / KIB) for s in plan.kept
     ]
     draw_boxes(ax, boxes, width / end, height / most)
-    ax.set_ylim(0, most)
-    if limit <= most:
-        ax.axhline(limit, color="black", linewidth=1)
-        ax.text(end, limit, f"{limit:,.6g} KiB ", ha="right", va="bottom", fontsize=7)
-    else:
-        ax.text(end, most, f"capacity {limit:,.6g} KiB is above ", ha="right", va="top", fontsize=7)
-    ax.set_ylabel("address (KiB)")
+    draw_capacity(ax, limit, most, end)
     ax.set_title("what stays, from its first writer to its last reader")
 
 
