@@ -55,10 +55,10 @@ def _cost(machine: str, name: str) -> Check:
     """Compare the event loop with `simulate` of the same network in the same process: smallest CPU times of five."""
     arch, net = accelsim.load_arch(machine), accelsim.load_network(name)
     result = accelsim.simulate(arch, net, trace=True)
+    tiled = [(layer, layer.tiles.schedule) for layer in result.simulated if layer.tiles is not None]
     programs = [
-        Program(layer.unit or "", layer.name, layer.tiles.schedule, (Edge(number - 1),) if number else ())
-        for number, layer in enumerate(result.simulated)
-        if layer.tiles is not None
+        Program(layer.unit or "", layer.name, schedule, (Edge(number - 1),) if number else ())
+        for number, (layer, schedule) in enumerate(tiled)
     ]
     ports = {"dram": result.simulated[0].tiles.dram}  # type: ignore[union-attr]
     whole, ours = [], []
