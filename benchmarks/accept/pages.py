@@ -23,7 +23,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 
 def checks() -> Iterator[Check]:
     """Yield the checks of this part."""
-    arch, network = accelsim.load_arch("edge_npu"), accelsim.load_network("onnx:resnet50")
+    arch, network = accelsim.load_arch("edge_npu_l2"), accelsim.load_network("onnx:resnet50")
     result = accelsim.simulate(arch, network, trace=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -104,7 +104,7 @@ def _browser(folder: Path) -> Iterator[Check]:
 
 def _traces(resnet: NetworkResult) -> Iterator[Check]:
     vgg = accelsim.simulate(accelsim.load_arch("eyeriss"), accelsim.load_network("vgg16"), trace=True)
-    for name, result in (("ResNet-50 on edge_npu", resnet), ("VGG-16 on eyeriss", vgg)):
+    for name, result in (("ResNet-50 on edge_npu_l2", resnet), ("VGG-16 on eyeriss", vgg)):
         found = trace(result)
         size = len(found.to_json()) / 1e6
         layers = [e["args"]["cycles"] for e in found.document["traceEvents"] if e.get("cat") == "layer"]
@@ -112,5 +112,5 @@ def _traces(resnet: NetworkResult) -> Iterator[Check]:
             f"{size:.1f} MB, {found.events:,} events of tiles, {found.dropped_events:,} dropped (with "
             f"{found.dropped_tiles:,} tiles), layers sum to {sum(layers):,} cycles"
         )
-        holds = sum(layers) == result.cycles and found.events <= MOST_EVENTS + 5 * len(result.layers)
+        holds = sum(layers) == result.alone.cycles and found.events <= MOST_EVENTS + 5 * len(result.layers)
         yield Check(f"trace of {name}", figure, holds)
