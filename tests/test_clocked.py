@@ -106,6 +106,18 @@ def test_a_layer_whose_time_has_the_bus_inside_is_walked_at_every_bandwidth():
         assert found == evaluate.run_point(plain, one)
 
 
+@pytest.mark.parametrize("machine", ["sigma", "nvdla_small", "edge_npu_l2"])
+def test_points_with_a_dram_device_have_the_rows_of_the_plain_path(machine):
+    layers = [{"name": "a", "kind": "linear", "n": 8, "c": 64, "k": 48, "inputs": ["x"]},
+              {"name": "b", "kind": "linear", "n": 8, "c": 48, "k": 32, "inputs": ["a.output"]}]  # fmt: skip
+    fast, plain = contexts(machine, {"name": "two", "isolated": False, "inputs": ["x"], "layers": layers})
+    for device in (None, "ddr4-2400", "ddr3-1600"):  # on the last a layer's writes take longer than all else
+        one = job({"memory.dram.device": device})
+        found = evaluate.run_point(fast, one)
+        assert found.status == "ok", found.reason
+        assert found == evaluate.run_point(plain, one)
+
+
 @pytest.mark.parametrize("machine", ["systolic_ws", "edge_npu"])
 def test_sums_over_the_layers_that_all_machines_run_are_those_of_the_plain_path(machine):
     names = [layer.name for layer in accelsim.load_network("net:resnet18").layers if layer.kind == "conv2d"]

@@ -217,7 +217,7 @@ def activity(
     phase = Phase(tally.pe_cycles, dram_bits, {"memory": p.pes})
     stall = phase.stall_cycles(rate) if on_bus is None else max(0, on_bus - tally.pe_cycles)
     cycles = tally.pe_cycles + stall
-    dram = ceil_div(dram_bits * rate.denominator, rate.numerator)
+    dram = ceil_div(dram_bits * rate.denominator, rate.numerator) if on_bus is None else on_bus  # which posts writes
     bound = max(ceil_div(tally.swaps, p.pes), ceil_div(tally.products, p.pes), dram)
     if cycles < bound:
         raise ModelError(f"{cycles} cycles are below the analytic bound of {bound}")

@@ -157,7 +157,7 @@ def activity(
     phase = Phase(compute, bits, {"memory": p.pes})
     stall = phase.stall_cycles(rate) if on_bus is None else max(0, on_bus - compute)
     cycles = compute + stall
-    dram = ceil_div(bits * rate.denominator, rate.numerator)
+    dram = ceil_div(bits * rate.denominator, rate.numerator) if on_bus is None else on_bus  # which posts writes
     bound = max(ceil_div(tally.slots, p.pes) + ceil_div(tally.held, p.load_words), dram)
     if cycles < bound:
         raise ModelError(f"{cycles} cycles are below the analytic bound of {bound}")

@@ -110,8 +110,11 @@ MOST_UNITS, MOST_FRONTS = 32, 1024
 def results(arch: Arch, dealt: Deal, seed: int, kept: Kept) -> list[LayerResult] | None:
     """Return a result for each layer with work; None where one does not fit: which, and why, the plain path says.
 
-    Layers that are alike share a result, and a name.
+    Layers that are alike share a result, and a name. Engines that ask a DRAM device inside their walk walk again with
+    operands, which are not kept here: None too.
     """
+    if arch.memory.dram.device is not None and any(registry.get(unit.engine).asks_device for unit in arch.units):
+        return None
     ran: list[LayerResult] = []
     options = Options(seed, trace=True, brief=True)
     try:
