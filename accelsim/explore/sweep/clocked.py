@@ -110,22 +110,23 @@ MOST_UNITS, MOST_FRONTS = 32, 1024
 def results(arch: Arch, dealt: Deal, seed: int, kept: Kept) -> list[LayerResult] | None:
     """Return a result for each layer with work; None where one does not fit: which, and why, the plain path says.
 
-    Layers that are alike share a result, and a name. Engines that ask a DRAM device inside their walk walk again with
-    operands, which are not kept here: None too.
+    Layers that are alike share a result, and a name. With a DRAM device a layer that models memory by itself is walked
+    again, with operands, which are not kept here: None too.
     """
-    if arch.memory.dram.device is not None and any(registry.get(unit.engine).asks_device for unit in arch.units):
-        return None
     ran: list[LayerResult] = []
     options = Options(seed, trace=True, brief=True)
     try:
         for block in dealt.blocks:
-            ran += _ran(arch, block, options, kept)
+            some = _ran(arch, block, options, kept)
+            if some is None:
+                return None
+            ran += some
     except FitError:
         return None
     return [ran[at] if isinstance(at, int) else at for at in dealt.places]
 
 
-def _ran(arch: Arch, block: Block, options: Options, kept: Kept) -> list[LayerResult]:
+def _ran(arch: Arch, block: Block, options: Options, kept: Kept) -> list[LayerResult] | None:
     unit, engine, dram = arch.units[block.unit], registry.get(arch.units[block.unit].engine), machine_view(arch).dram
     chosen = retimed.mappings(arch, unit, block.tasks, block.rows, table_of(arch))
     inside = tuple(getattr(dram, name) for name in engine.dram_inside)
@@ -140,5 +141,7 @@ def _ran(arch: Arch, block: Block, options: Options, kept: Kept) -> list[LayerRe
             front = front_of(arch, unit, task, options, chosen.mapping(i), counts=block.counts[i])
             front = front._replace(operands=None, plan=None)
             known[(at, dram) if front.rows is None else at] = front  # without rows, the bus is inside
+        if front.rows is None and arch.memory.dram.device is not None:
+            return None
         found.append(result_of(arch, unit, task, options, front))
     return found
